@@ -1,0 +1,104 @@
+// What a kernel is: a function run SPMD by every worker of the pool, over byte buffers and numeric params.
+// The list of kernels, their buffers and params is docs/cpu-kernels.md.
+#pragma once
+#include <atomic>
+#include <cstdint>
+#include <cstddef>
+
+namespace ingot {
+
+struct Buf {
+  uint8_t* data;
+  int64_t bytes;  // 0: an absent optional buffer
+  template <class T> T* as() const { return reinterpret_cast<T*>(data); }
+};
+
+// Arguments of one dispatch with all plan scalars already substituted.
+struct Args {
+  const Buf* bufs;
+  int nbufs;
+  const double* params;
+  int nparams;
+  int64_t i(int k) const { return static_cast<int64_t>(params[k]); }
+  float f(int k) const { return static_cast<float>(params[k]); }
+};
+
+class Barrier {  // sense-reversing spin barrier; workers never sleep inside a dispatch
+ public:
+  void init(int n) { n_ = n; count_.store(0); phase_.store(0); }
+  void wait();
+
+ private:
+  int n_ = 1;
+  alignas(64) std::atomic<int> count_{0};
+  alignas(64) std::atomic<uint32_t> phase_{0};
+};
+
+// Shared by all workers during one dispatch. One per pool.
+struct Team {
+  Barrier barrier;
+  alignas(64) std::atomic<int64_t> next{0};  // work counter, reset by the executor before each dispatch
+  uint8_t* shared = nullptr;                 // KernelDef::shared_bytes large, 64-byte aligned
+  size_t shared_size = 0;
+  std::atomic<bool> failed{false};
+  char message[256] = {0};
+};
+
+// What a worker hands to a kernel.
+struct Ctx {
+  int tid;
+  int nthreads;
+  Team* team;
+  uint8_t* scratch;  // kScratchBytes private to this worker, 64-byte aligned, kept between dispatches, huge pages
+  bool ok() const { return !team->failed.load(std::memory_order_relaxed); }
+  void barrier() { team->barrier.wait(); }
+  // Next work item of [0, n) taken in order, or -1. Start again with reset_next().
+  int64_t next(int64_t n) {
+    int64_t v = team->next.fetch_add(1, std::memory_order_relaxed);
+    return v < n ? v : -1;
+  }
+  // Call from all workers: makes next() start at 0 again (two barriers).
+  void reset_next() {
+    barrier();
+    if (tid == 0) team->next.store(0, std::memory_order_relaxed);
+    barrier();
+  }
+  // Contiguous share [begin, end) of n items for this worker.
+  void range(int64_t n, int64_t& begin, int64_t& end) const {
+    begin = n * tid / nthreads;
+    end = n * (tid + 1) / nthreads;
+  }
+  // First failure wins; the run rejects with it. The kernel must still reach its barriers.
+  void fail(const char* format, ...) __attribute__((format(printf, 2, 3)));
+};
+
+constexpr size_t kScratchBytes = size_t(8) << 20;
+
+struct KernelDef {
+  const char* name;
+  void (*run)(const Args&, Ctx&);
+  // Bytes of team->shared this dispatch needs; null for none. Called on one thread before a run.
+  size_t (*shared_bytes)(const Args&, int nthreads);
+  // Null when params fit the buffers, else a static or thread-local message. Called on one thread before every run.
+  const char* (*check)(const Args&);
+};
+
+// Levels in order of preference per architecture. A level's table holds only what it has; lookup falls down to scalar.
+enum Level { kScalar = 0, kAvx2, kAvx512, kAmx, kNeon, kNeonI8mm, kLevels };
+struct Table {
+  const KernelDef* defs;
+  int count;
+};
+
+// Every kernels/*.cc is compiled once per level with -DINGOT_LEVEL=<level> -DINGOT_NS=<level name> and that level's
+// instruction flags, and defines inside `namespace ingot::INGOT_NS` one `extern const Table <file>_table;`.
+
+enum LayoutCode { kF32, kF16, kBF16, kQ4, kQ4A, kQ8, kQ8A, kQ4K, kQ6K };
+enum DTypeCode { dF32, dF16, dBF16, dI32, dU32, dI8, dU8, dBool };
+
+struct Features {
+  bool avx2, avx512, avx512bf16, avxvnni, amx_int8, amx_bf16, neon, dotprod, i8mm;
+};
+const Features& features();
+
+}  // namespace ingot

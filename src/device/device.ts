@@ -1,0 +1,88 @@
+// What a device is: buffers, and compiled programs over them. A device knows no op, no graph and no model. It runs
+// dispatches: a kernel reference, buffer slices, and numeric parameters, each constant or taken from the plan's scalars.
+
+import type { DType } from '../base/dtype.ts';
+
+/** Where the bytes of a dispatch argument are: a bound buffer, or an offset in the program's own arena. */
+export type BufferSlice =
+  | { readonly kind: 'buffer'; readonly buffer: DeviceBuffer; readonly offset: number; readonly byteLength: number }
+  | { readonly kind: 'arena'; readonly offset: number; readonly byteLength: number };
+
+/** A constant, or `scalar * mul + add` where scalar is read from the block given to `run`. */
+export type Param = number | { readonly scalar: string; readonly mul: number; readonly add: number };
+
+/** Element view handed to a plain-TypeScript kernel: one typed array per slice (u8 for packed weights). */
+export type JsKernel = (args: readonly Uint8Array[], params: readonly number[]) => void;
+
+export type KernelRef =
+  | { readonly kind: 'native'; readonly name: string }
+  | { readonly kind: 'js'; readonly name: string; readonly run: JsKernel };
+
+export interface Dispatch {
+  readonly kernel: KernelRef;
+  readonly buffers: readonly BufferSlice[];
+  readonly params: readonly Param[];
+  /** For messages and profiles: op name and output shape. */
+  readonly label: string;
+}
+
+export interface ScalarSpec {
+  readonly name: string;
+  readonly type: 'i32' | 'u32' | 'f32';
+}
+
+export interface DeviceProgram {
+  readonly dispatches: readonly Dispatch[];
+  readonly arenaBytes: number;
+  readonly scalars: readonly ScalarSpec[];
+}
+
+export interface DeviceBuffer {
+  readonly byteLength: number;
+  readonly label: string;
+  dispose(): void;
+}
+
+export interface CompiledProgram {
+  /** Runs every dispatch in order. Runs of one device are serialised. Rejects with device_failed. */
+  run(scalars: Readonly<Record<string, number>>): Promise<void>;
+  /** Nanoseconds per dispatch of the last run when profiling was on; empty otherwise. */
+  profile(): readonly { readonly label: string; readonly ns: number }[];
+  /** Reads a slice of the arena after a run (outputs that live there). */
+  readArena(offset: number, byteLength: number): Uint8Array;
+  dispose(): void;
+}
+
+export interface DeviceStatistics {
+  readonly liveBuffers: number;
+  readonly liveBytes: number;
+  readonly peakBytes: number;
+}
+
+export interface Device {
+  readonly name: string; // 'cpu' (native addon), 'js' (plain TypeScript)
+  /** Which KernelRef kinds it runs: the lowering picks by this. */
+  readonly kernels: KernelRef['kind'];
+  readonly description: string;
+  /** Zero-filled buffer, 64-byte aligned. Throws out_of_memory with sizes. */
+  allocate(byteLength: number, label: string): DeviceBuffer;
+  /** Read-only mapping of a byte range of a file (page-aligned offset), for packed weights. */
+  map(path: string, offset: number, byteLength: number, label: string): DeviceBuffer;
+  write(buffer: DeviceBuffer, offset: number, data: ArrayBufferView): void;
+  read(buffer: DeviceBuffer, offset: number, byteLength: number): Promise<Uint8Array>;
+  compile(program: DeviceProgram, options?: { profile?: boolean }): CompiledProgram;
+  statistics(): DeviceStatistics;
+  dispose(): void;
+}
+
+/** dtype of a parameter slot where a kernel needs to be told an element type; stable, shared with native code. */
+export const dtypeCode: Readonly<Record<DType, number>> = {
+  f32: 0,
+  f16: 1,
+  bf16: 2,
+  i32: 3,
+  u32: 4,
+  i8: 5,
+  u8: 6,
+  bool: 7,
+};
