@@ -1,0 +1,98 @@
+// The test's own team of threads: runs one kernel the way the pool does, without depending on it.
+#include "tests.h"
+
+#include <sys/mman.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+#include <thread>
+
+namespace ingot {
+#include "tables.inc"
+}
+
+namespace ingot::tests {
+
+const char* level_name(Level level) {
+  static const char* names[] = {"scalar", "avx2", "avx512", "amx", "neon", "neon_i8mm"};
+  return names[level];
+}
+
+bool level_supported(Level level) {
+  const Features& f = features();
+  switch (level) {
+    case kScalar: return true;
+    case kAvx2: return f.avx2;
+    case kAvx512: return f.avx512;
+    case kAmx: return f.amx_int8 && f.amx_bf16;
+    case kNeon: return f.neon && f.dotprod;
+    case kNeonI8mm: return f.neon && f.dotprod && f.i8mm;
+    default: return false;
+  }
+}
+
+std::vector<Level> built_levels() {
+  std::vector<Level> levels;
+  for (const auto& t : kTables) {
+    bool seen = false;
+    for (Level l : levels) seen |= l == t.level;
+    if (!seen) levels.push_back(t.level);
+  }
+  return levels;
+}
+
+const KernelDef* find_kernel(Level level, const char* name) {
+  for (const auto& t : kTables) {
+    if (t.level != level) continue;
+    for (int i = 0; i < t.table->count; i++)
+      if (!strcmp(t.table->defs[i].name, name)) return &t.table->defs[i];
+  }
+  return nullptr;
+}
+
+const char* time_kernel(const KernelDef& def, const Args& args, int threads, int times, std::vector<double>& seconds) {
+  static thread_local std::string message;
+  if (def.check)
+    if (const char* problem = def.check(args)) return (message = problem).c_str();
+  Team team;
+  team.barrier.init(threads);
+  team.shared_size = def.shared_bytes ? def.shared_bytes(args, threads) : 0;
+  const size_t huge = size_t(2) << 20;
+  auto allocate = [&](size_t bytes) {
+    const size_t rounded = (bytes + huge - 1) / huge * huge;
+    void* p = aligned_alloc(huge, rounded);
+    madvise(p, rounded, MADV_HUGEPAGE);
+    memset(p, 0xA5, rounded);  // kernels must not count on zeros
+    return static_cast<uint8_t*>(p);
+  };
+  if (team.shared_size) team.shared = allocate(team.shared_size);
+  std::vector<std::thread> workers;
+  seconds.assign(times, 0);
+  auto work = [&](int tid) {
+    uint8_t* scratch = allocate(kScratchBytes);
+    Ctx ctx{tid, threads, &team, scratch};
+    for (int t = 0; t < times; t++) {
+      ctx.reset_next();
+      const auto start = std::chrono::steady_clock::now();
+      def.run(args, ctx);
+      ctx.barrier();
+      if (tid == 0) seconds[t] = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    }
+    free(scratch);
+  };
+  for (int t = 1; t < threads; t++) workers.emplace_back(work, t);
+  work(0);
+  for (auto& w : workers) w.join();
+  free(team.shared);
+  if (team.failed.load()) return (message = team.message).c_str();
+  return nullptr;
+}
+
+const char* run_kernel(const KernelDef& def, const Args& args, int threads) {
+  std::vector<double> seconds;
+  return time_kernel(def, args, threads, 1, seconds);
+}
+
+}  // namespace ingot::tests
