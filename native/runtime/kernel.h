@@ -26,9 +26,21 @@ struct Args {
 class Barrier {  // sense-reversing spin barrier; workers never sleep inside a dispatch
  public:
   void init(int n) { n_ = n; count_.store(0); phase_.store(0); }
-  void wait();
+  void wait() { wait([] {}); }
+  // The last worker to arrive runs `completion` before anyone is released.
+  template <class F> void wait(F&& completion) {
+    const uint32_t phase = phase_.load(std::memory_order_relaxed);
+    if (count_.fetch_add(1, std::memory_order_acq_rel) == n_ - 1) {
+      completion();
+      count_.store(0, std::memory_order_relaxed);
+      phase_.store(phase + 1, std::memory_order_release);
+    } else {
+      spin_while(phase);
+    }
+  }
 
  private:
+  void spin_while(uint32_t phase) const;
   int n_ = 1;
   alignas(64) std::atomic<int> count_{0};
   alignas(64) std::atomic<uint32_t> phase_{0};
@@ -41,6 +53,7 @@ struct Team {
   uint8_t* shared = nullptr;                 // KernelDef::shared_bytes large, 64-byte aligned
   size_t shared_size = 0;
   std::atomic<bool> failed{false};
+  bool stop = false;  // `failed` as it was at the last barrier between dispatches: the same for all workers
   char message[256] = {0};
 };
 
@@ -57,11 +70,9 @@ struct Ctx {
     int64_t v = team->next.fetch_add(1, std::memory_order_relaxed);
     return v < n ? v : -1;
   }
-  // Call from all workers: makes next() start at 0 again (two barriers).
+  // Call from all workers: a barrier after which next() starts at 0 again.
   void reset_next() {
-    barrier();
-    if (tid == 0) team->next.store(0, std::memory_order_relaxed);
-    barrier();
+    team->barrier.wait([this] { team->next.store(0, std::memory_order_relaxed); });
   }
   // Contiguous share [begin, end) of n items for this worker.
   void range(int64_t n, int64_t& begin, int64_t& end) const {

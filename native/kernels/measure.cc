@@ -1,0 +1,162 @@
+// What the machine can do: read bandwidth and multiply peaks, measured by the same workers that run the models.
+//   measure_read   bufs: data, sink f64[threads]     params: -          reads every byte once
+//   measure_int8   bufs: ops f64[1]                  params: rounds     widest int8 dot product (or tile) instruction
+//   measure_bf16   bufs: ops f64[1]                  params: rounds     bf16 tiles or dot product; ops 0 where there is none
+//   measure_f32    bufs: ops f64[1]                  params: rounds     fused multiply-add
+#include "kernel.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+#if defined(__aarch64__)
+#include <arm_neon.h>
+#endif
+
+namespace ingot::INGOT_NS {
+
+namespace {
+
+void read_all(const Args& a, Ctx& c) {
+  int64_t begin, end;
+  c.range(a.bufs[0].bytes / 512, begin, end);
+  const uint8_t *p = a.bufs[0].data + begin * 512, *stop = a.bufs[0].data + end * 512;
+#if defined(__AVX512F__)
+  __m512i s0 = _mm512_setzero_si512(), s1 = s0, s2 = s0, s3 = s0;
+  for (; p < stop; p += 512) {
+    _mm_prefetch(reinterpret_cast<const char*>(p) + 2048, _MM_HINT_T0);
+    _mm_prefetch(reinterpret_cast<const char*>(p) + 2048 + 256, _MM_HINT_T0);
+    s0 = _mm512_xor_si512(s0, _mm512_xor_si512(_mm512_loadu_si512(p), _mm512_loadu_si512(p + 256)));
+    s1 = _mm512_xor_si512(s1, _mm512_xor_si512(_mm512_loadu_si512(p + 64), _mm512_loadu_si512(p + 320)));
+    s2 = _mm512_xor_si512(s2, _mm512_xor_si512(_mm512_loadu_si512(p + 128), _mm512_loadu_si512(p + 384)));
+    s3 = _mm512_xor_si512(s3, _mm512_xor_si512(_mm512_loadu_si512(p + 192), _mm512_loadu_si512(p + 448)));
+  }
+  const int64_t sum = _mm512_reduce_add_epi64(_mm512_xor_si512(_mm512_xor_si512(s0, s1), _mm512_xor_si512(s2, s3)));
+#else
+  uint64_t s[8] = {0};
+  for (; p < stop; p += 64)
+    for (int i = 0; i < 8; i++) s[i] ^= reinterpret_cast<const uint64_t*>(p)[i];
+  const int64_t sum = int64_t(s[0] ^ s[1] ^ s[2] ^ s[3] ^ s[4] ^ s[5] ^ s[6] ^ s[7]);
+#endif
+  if (c.tid < a.bufs[1].bytes / 8) a.bufs[1].as<double>()[c.tid] = double(sum);
+}
+
+// Adds this worker's operations to the total; called by every worker.
+void report(const Args& a, Ctx& c, double ops) {
+  if (c.tid == 0) a.bufs[0].as<double>()[0] = ops * c.nthreads;
+}
+
+#if defined(__AMX_TILE__)
+struct alignas(64) TileConfig {
+  uint8_t palette = 1, start_row = 0, reserved[14] = {0};
+  uint16_t colsb[16] = {0};
+  uint8_t rows[16] = {0};
+};
+void load_tiles() {
+  static TileConfig config;
+  for (int i = 0; i < 8; i++) config.colsb[i] = 64, config.rows[i] = 16;
+  asm volatile("" : : "r"(&config) : "memory");  // GCC 12's _tile_loadconfig does not say that it reads memory
+  _tile_loadconfig(&config);
+}
+#define TILE_ROUNDS(instruction)                                                              \
+  for (int64_t r = 0; r < rounds; r++) {                                                      \
+    instruction(0, 4, 6); instruction(1, 4, 7); instruction(2, 5, 6); instruction(3, 5, 7);   \
+    instruction(0, 4, 6); instruction(1, 4, 7); instruction(2, 5, 6); instruction(3, 5, 7);   \
+  }
+#endif
+
+void int8_peak(const Args& a, Ctx& c) {
+  const int64_t rounds = a.i(0);
+#if defined(__AMX_TILE__)
+  load_tiles();
+  _tile_zero(0); _tile_zero(1); _tile_zero(2); _tile_zero(3); _tile_zero(4); _tile_zero(5); _tile_zero(6); _tile_zero(7);
+  TILE_ROUNDS(_tile_dpbssd)
+  _tile_release();
+  report(a, c, double(rounds) * 8 * 16 * 16 * 64 * 2);
+#elif defined(__AVX512VNNI__)
+  __m512i acc[16], u = _mm512_set1_epi8(3);
+  for (auto& x : acc) x = _mm512_setzero_si512();
+  for (int64_t r = 0; r < rounds; r++)
+#pragma GCC unroll 16
+    for (int j = 0; j < 16; j++) {
+      acc[j] = _mm512_dpbusd_epi32(acc[j], u, u);
+      asm volatile("" : "+v"(acc[j]));
+    }
+  report(a, c, double(rounds) * 16 * 64 * 2);
+#elif defined(__AVX2__)
+  __m256i acc[8], u = _mm256_set1_epi8(3), one = _mm256_set1_epi16(1);
+  for (auto& x : acc) x = _mm256_setzero_si256();
+  for (int64_t r = 0; r < rounds; r++)
+#pragma GCC unroll 8
+    for (int j = 0; j < 8; j++) {
+      acc[j] = _mm256_add_epi32(acc[j], _mm256_madd_epi16(_mm256_maddubs_epi16(u, u), one));
+      asm volatile("" : "+x"(acc[j]), "+x"(u));
+    }
+  report(a, c, double(rounds) * 8 * 32 * 2);
+#elif defined(__ARM_FEATURE_DOTPROD)
+  int32x4_t acc[16];
+  int8x16_t u = vdupq_n_s8(3);
+  for (auto& x : acc) x = vdupq_n_s32(0);
+  for (int64_t r = 0; r < rounds; r++)
+#pragma GCC unroll 16
+    for (int j = 0; j < 16; j++) {
+      acc[j] = vdotq_s32(acc[j], u, u);
+      asm volatile("" : "+w"(acc[j]));
+    }
+  report(a, c, double(rounds) * 16 * 16 * 2);
+#else
+  report(a, c, 0);
+#endif
+}
+
+void bf16_peak(const Args& a, Ctx& c) {
+#if defined(__AMX_TILE__)
+  const int64_t rounds = a.i(0);
+  load_tiles();
+  _tile_zero(0); _tile_zero(1); _tile_zero(2); _tile_zero(3); _tile_zero(4); _tile_zero(5); _tile_zero(6); _tile_zero(7);
+  TILE_ROUNDS(_tile_dpbf16ps)
+  _tile_release();
+  report(a, c, double(rounds) * 8 * 16 * 16 * 32 * 2);
+#else
+  report(a, c, 0);
+#endif
+}
+
+void f32_peak(const Args& a, Ctx& c) {
+  const int64_t rounds = a.i(0);
+  constexpr int lanes = 16;
+  typedef float v __attribute__((vector_size(lanes * 4)));
+  v acc[10], m;
+  for (int i = 0; i < lanes; i++) m[i] = 0.5f;
+  for (auto& x : acc) x = m;
+  for (int64_t r = 0; r < rounds; r++)
+#pragma GCC unroll 10
+    for (int j = 0; j < 10; j++) {
+      acc[j] = acc[j] * m + m;
+#if defined(__AVX512F__)
+      asm volatile("" : "+v"(acc[j]));
+#else
+      asm volatile("" : "+m"(acc[j]));
+#endif
+    }
+  volatile float sink = acc[0][0] + acc[5][1];
+  (void)sink;
+  report(a, c, double(rounds) * 10 * lanes * 2);
+}
+
+const char* needs_output(const Args& a) {
+  return a.nbufs == 1 && a.bufs[0].bytes >= 8 && a.nparams == 1 && a.i(0) >= 0 ? nullptr : "expected one f64 buffer and a round count";
+}
+const char* needs_sink(const Args& a) { return a.nbufs == 2 ? nullptr : "expected data and sink"; }
+
+constexpr KernelDef defs[] = {
+    {"measure_read", read_all, nullptr, needs_sink},
+    {"measure_int8", int8_peak, nullptr, needs_output},
+    {"measure_bf16", bf16_peak, nullptr, needs_output},
+    {"measure_f32", f32_peak, nullptr, needs_output},
+};
+
+}  // namespace
+
+extern const Table measure_table = {defs, 4};
+
+}  // namespace ingot::INGOT_NS

@@ -1,0 +1,64 @@
+#include "bytes.h"
+
+#include <cerrno>
+#include <cstring>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace ingot {
+
+std::shared_ptr<Memory> Memory::allocate(size_t bytes) {
+  constexpr size_t huge = size_t(2) << 20;
+  const bool big = bytes >= huge;
+  const size_t page = 4096;
+  if (bytes > SIZE_MAX / 2) return nullptr;
+  // Ask for one huge page more than needed so that the start can be aligned to it.
+  const size_t length = (bytes + page - 1) / page * page + page + (big ? huge : 0);
+  void* base = mmap(nullptr, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (base == MAP_FAILED) return nullptr;
+  std::shared_ptr<Memory> m(new Memory());
+  const size_t align = big ? huge : 64;
+  m->base_ = base;
+  m->length_ = length;
+  m->data_ = reinterpret_cast<uint8_t*>((reinterpret_cast<uintptr_t>(base) + align - 1) / align * align);
+  m->bytes_ = bytes;
+#if defined(MADV_HUGEPAGE)
+  if (big) madvise(m->data_, bytes, MADV_HUGEPAGE);
+#endif
+  return m;
+}
+
+std::shared_ptr<Memory> Memory::map(const std::string& path, uint64_t offset, size_t bytes, std::string& error) {
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return error = std::string("open: ") + std::strerror(errno), nullptr;
+  struct stat st;
+  if (fstat(fd, &st) != 0 || offset > uint64_t(st.st_size) || bytes > uint64_t(st.st_size) - offset) {
+    close(fd);
+    return error = "the range lies outside the file", nullptr;
+  }
+  const uint64_t page = uint64_t(sysconf(_SC_PAGESIZE)), start = offset / page * page;
+  const size_t length = size_t(offset - start) + bytes;
+  void* base = mmap(nullptr, length ? length : 1, PROT_READ, MAP_PRIVATE, fd, off_t(start));
+  const int failed = errno;
+  close(fd);
+  if (base == MAP_FAILED) return error = std::string("mmap: ") + std::strerror(failed), nullptr;
+#if defined(MADV_HUGEPAGE)
+  madvise(base, length, MADV_HUGEPAGE);
+#endif
+  madvise(base, length, MADV_WILLNEED);
+  std::shared_ptr<Memory> m(new Memory());
+  m->base_ = base;
+  m->length_ = length ? length : 1;
+  m->data_ = static_cast<uint8_t*>(base) + (offset - start);
+  m->bytes_ = bytes;
+  m->writable_ = false;
+  return m;
+}
+
+Memory::~Memory() {
+  if (base_) munmap(base_, length_);
+}
+
+}  // namespace ingot

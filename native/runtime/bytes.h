@@ -1,0 +1,33 @@
+// Byte buffers of the CPU device: anonymous memory in huge pages, or a read-only mapping of a file range.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+namespace ingot {
+
+class Memory {
+ public:
+  // Zero-filled, 64-byte aligned (2 MiB from 2 MiB up, with huge pages asked for). Null when the system refuses.
+  static std::shared_ptr<Memory> allocate(size_t bytes);
+  // Mapping of [offset, offset + bytes) of a file; null with `error` set when it cannot be made or lies past the end.
+  static std::shared_ptr<Memory> map(const std::string& path, uint64_t offset, size_t bytes, std::string& error);
+  ~Memory();
+  Memory(const Memory&) = delete;
+  Memory& operator=(const Memory&) = delete;
+
+  uint8_t* data() const { return data_; }
+  size_t bytes() const { return bytes_; }
+  bool writable() const { return writable_; }
+
+ private:
+  Memory() = default;
+  void* base_ = nullptr;
+  size_t length_ = 0;
+  uint8_t* data_ = nullptr;
+  size_t bytes_ = 0;
+  bool writable_ = true;
+};
+
+}  // namespace ingot

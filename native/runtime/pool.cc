@@ -1,0 +1,155 @@
+#include "pool.h"
+
+#include <chrono>
+#include <cstdarg>
+#include <cstdio>
+#include <cstdlib>
+
+#include "bytes.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+namespace ingot {
+
+namespace {
+
+inline void relax() {
+#if defined(__x86_64__)
+  _mm_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
+#endif
+}
+
+// Between jobs the caller's thread needs a core to pick up the result and start the next step: after a short pause loop
+// give the core away on every turn, and sleep after about this long.
+constexpr auto kSpin = std::chrono::microseconds(100);
+
+// Spins until value != seen; true when it changed in time.
+bool spin_until_changed(const std::atomic<uint32_t>& value, uint32_t seen) {
+  for (int i = 0; i < 400; i++) {
+    if (value.load(std::memory_order_acquire) != seen) return true;
+    relax();
+  }
+  const auto start = std::chrono::steady_clock::now();
+  do {
+    for (int i = 0; i < 16; i++) {
+      if (value.load(std::memory_order_acquire) != seen) return true;
+      relax();
+    }
+    std::this_thread::yield();
+  } while (std::chrono::steady_clock::now() - start < kSpin);
+  return value.load(std::memory_order_acquire) != seen;
+}
+
+}  // namespace
+
+void Barrier::spin_while(uint32_t phase) const {
+  // Another thread may hold a sibling's core (the event loop, say): yield once the wait is clearly not a short one.
+  for (int spins = 0; phase_.load(std::memory_order_acquire) == phase; spins++) {
+    if (spins < 20000) relax();
+    else std::this_thread::yield();
+  }
+}
+
+void Ctx::fail(const char* format, ...) {
+  bool expected = false;
+  if (!team->failed.compare_exchange_strong(expected, true)) return;
+  va_list args;
+  va_start(args, format);
+  std::vsnprintf(team->message, sizeof team->message, format, args);
+  va_end(args);
+}
+
+bool Pool::reserve_shared(Team& team, size_t bytes) {
+  if (bytes <= team.shared_size) return true;
+  // Power-of-two growth keeps the number of reallocations small while the first plans run.
+  size_t size = size_t(1) << 20;
+  while (size < bytes) size *= 2;
+  auto* grown = static_cast<uint8_t*>(std::aligned_alloc(4096, size));
+  if (!grown) return false;
+  std::free(team.shared);
+  team.shared = grown;
+  team.shared_size = size;
+  return true;
+}
+
+Pool::Pool(int nthreads) {
+  team_.barrier.init(nthreads);
+  for (int i = 0; i < nthreads; i++) {
+    scratch_.push_back(Memory::allocate(kScratchBytes));
+    if (!scratch_.back()) throw std::bad_alloc();
+  }
+  for (int i = 0; i < nthreads; i++) workers_.emplace_back([this, i] { run(i); });
+}
+
+Pool::~Pool() {
+  stopping_.store(true);
+  queued_.fetch_add(1);
+  queued_.notify_all();
+  for (auto& w : workers_) w.join();
+  std::free(team_.shared);
+}
+
+void Pool::submit(std::shared_ptr<Job> job) {
+  {
+    std::lock_guard lock(mutex_);
+    queue_.push_back(std::move(job));
+  }
+  queued_.fetch_add(1, std::memory_order_release);
+  queued_.notify_all();
+}
+
+std::shared_ptr<Job> Pool::wait_for_job() {
+  for (;;) {
+    const uint32_t seen = queued_.load(std::memory_order_acquire);
+    {
+      std::lock_guard lock(mutex_);
+      if (!queue_.empty()) {
+        auto job = std::move(queue_.front());
+        queue_.pop_front();
+        return job;
+      }
+    }
+    if (stopping_.load()) return nullptr;
+    if (!spin_until_changed(queued_, seen)) queued_.wait(seen);
+  }
+}
+
+void Pool::wait_for_epoch(uint32_t seen) {
+  if (!spin_until_changed(epoch_, seen)) epoch_.wait(seen);
+}
+
+void Pool::run(int tid) {
+  Ctx ctx{tid, int(scratch_.size()), &team_, scratch_[size_t(tid)]->data()};
+  uint32_t seen = 0;
+  for (;;) {
+    if (tid == 0) {
+      auto job = wait_for_job();
+      current_ = job;
+      if (job) {
+        team_.failed.store(false);
+        team_.stop = false;
+        team_.message[0] = 0;
+        team_.next.store(0);
+        job->prepare(team_, ctx.nthreads);
+      }
+      epoch_.fetch_add(1, std::memory_order_release);
+      epoch_.notify_all();
+    } else {
+      wait_for_epoch(seen);
+      seen = epoch_.load(std::memory_order_acquire);
+    }
+    if (!current_) return;
+    current_->work(ctx);
+    team_.barrier.wait();
+    if (tid == 0) {
+      auto job = std::move(current_);
+      job->finish(team_);
+    }
+  }
+}
+
+}  // namespace ingot

@@ -1,0 +1,57 @@
+// A compiled plan: dispatches over buffers, with parameters that may come from the scalars of a run.
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "kernel.h"
+#include "bytes.h"
+
+namespace ingot {
+
+struct Param {
+  double constant;  // value, or the term added to scalar * mul
+  double mul;
+  int scalar;  // index into the run's scalars, -1 for a constant
+};
+
+class Program {
+ public:
+  // `code` is a flat list of numbers, one record per dispatch:
+  //   kernel index, n buffers, n x (buffer index or -1 for the arena, byte offset, byte length), m params, m x (scalar or -1, mul, constant)
+  // Throws std::runtime_error on a record that does not decode or a slice outside its buffer.
+  Program(const std::vector<const KernelDef*>& kernels, std::vector<std::shared_ptr<Memory>> buffers, size_t arena_bytes,
+          int scalars, const double* code, size_t length);
+
+  int scalars() const { return scalars_; }
+  size_t size() const { return ops_.size(); }
+  const Memory& arena() const { return *arena_; }
+  const std::vector<double>& profile() const { return profile_; }
+
+  // Leader only: substitutes scalars, checks every dispatch, reserves shared memory. False with team.failed set on error.
+  bool prepare(const double* scalars, Team& team, int nthreads);
+  // Every worker.
+  void execute(Ctx& ctx, bool profile);
+
+ private:
+  struct Op {
+    const KernelDef* def;
+    size_t first_buf, nbufs, first_param, nparams;
+    bool dynamic;  // some param comes from a scalar
+  };
+  Args args(const Op& op) const {
+    return {bufs_.data() + op.first_buf, int(op.nbufs), values_.data() + op.first_param, int(op.nparams)};
+  }
+  std::vector<Op> ops_;
+  std::vector<Buf> bufs_;
+  std::vector<Param> params_;
+  std::vector<double> values_;
+  std::vector<double> profile_;
+  std::vector<std::shared_ptr<Memory>> buffers_;  // keeps them alive
+  std::shared_ptr<Memory> arena_;
+  int scalars_;
+  bool checked_ = false;
+  size_t shared_ = 0;
+};
+
+}  // namespace ingot
