@@ -110,24 +110,31 @@ export function codesBytes(layout: WeightLayout, K: number): number {
   }
 }
 
-/** Bytes of one record of the meta region, and how many columns it covers (0 bytes: the layout has no meta region). */
-export function metaRecord(layout: WeightLayout): { readonly bytes: number; readonly columns: number } {
+/** Bytes of each field of a meta record for one lane, in order; a record stores every field for all 16 lanes in turn. */
+export function metaFields(layout: WeightLayout): readonly number[] {
   switch (layout.kind) {
     case 'f32':
     case 'f16':
     case 'bf16':
-      return { bytes: 0, columns: 1 };
+      return [];
     case 'q4':
     case 'q8':
-      return { bytes: panelRows * 2, columns: 32 };
+      return [2]; // s
     case 'q4a':
     case 'q8a':
-      return { bytes: panelRows * 2 * metaBytes[layout.metaDtype], columns: layout.group };
+      return [metaBytes[layout.metaDtype], metaBytes[layout.metaDtype]]; // s, m
     case 'q4k':
-      return { bytes: panelRows * (2 + 2 + 8 + 8), columns: superBlock };
+      return [2, 2, ...new Array<number>(16).fill(1)]; // d, dmin, sc[8], mn[8]
     case 'q6k':
-      return { bytes: panelRows * (2 + 16), columns: superBlock };
+      return [2, ...new Array<number>(16).fill(1)]; // d, sc[16]
   }
+}
+
+/** Bytes of one record of the meta region (all lanes; 0: there is none), and how many columns it covers. */
+export function metaRecord(layout: WeightLayout): { readonly bytes: number; readonly columns: number } {
+  const bytes = metaFields(layout).reduce((sum, field) => sum + field, 0) * panelRows;
+  if (bytes === 0) return { bytes, columns: 1 };
+  return { bytes, columns: layout.kind === 'q4k' || layout.kind === 'q6k' ? superBlock : layout.group };
 }
 
 /**
