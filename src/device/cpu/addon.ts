@@ -1,0 +1,92 @@
+// Types and loading of the native addon (native/runtime/napi.cc). Nothing else in the package touches it directly.
+
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { IngotError } from '../../base/errors.ts';
+
+declare const memoryTag: unique symbol;
+declare const programTag: unique symbol;
+/** Handle of native memory; opaque. */
+export type NativeMemory = object & { readonly [memoryTag]: never };
+/** Handle of a compiled native program; opaque. */
+export type NativeProgram = object & { readonly [programTag]: never };
+
+export interface NativeInfo {
+  readonly levels: readonly { readonly name: string; readonly supported: boolean }[];
+  readonly level: string;
+  readonly threads: number;
+  readonly cpu: string;
+}
+
+export interface Addon {
+  /** Starts the pool; threads 0 = all physical cores, level '' = the best. Returns the threads in use. */
+  configure(threads: number, level: string): number;
+  info(): NativeInfo;
+  allocate(bytes: number): NativeMemory;
+  map(path: string, offset: number, bytes: number): NativeMemory;
+  /** Pins the pages in memory; false when the system's limit does not allow it. */
+  lock(memory: NativeMemory): boolean;
+  freeMemory(memory: NativeMemory): void;
+  freeProgram(program: NativeProgram): void;
+  write(memory: NativeMemory, offset: number, data: ArrayBufferView): void;
+  read(memory: NativeMemory, offset: number, bytes: number): Uint8Array;
+  readArena(program: NativeProgram, offset: number, bytes: number): Uint8Array;
+  compile(
+    kernels: readonly string[],
+    memories: readonly NativeMemory[],
+    arenaBytes: number,
+    scalars: number,
+    code: Float64Array,
+  ): NativeProgram;
+  run(program: NativeProgram, scalars: Float64Array, profile: boolean): Promise<void>;
+  profile(program: NativeProgram): Float64Array;
+  pack(
+    target: NativeMemory,
+    offset: number,
+    bytes: number,
+    source: number,
+    parts: readonly Uint8Array[],
+    rows: number,
+    columns: number,
+    form: readonly [group: number, metaDtype: number],
+    rowMap: Int32Array | null,
+  ): Promise<void>;
+}
+
+/** Where the build puts the addon: `native/build/ingot.node` under the package's root. */
+export function addonPath(): string | undefined {
+  let folder = dirname(fileURLToPath(import.meta.url));
+  for (;;) {
+    const candidate = join(folder, 'native', 'build', 'ingot.node');
+    if (existsSync(candidate)) return candidate;
+    const parent = dirname(folder);
+    if (parent === folder) return undefined;
+    folder = parent;
+  }
+}
+
+let loaded: Addon | undefined;
+
+/** Loads the addon once. Throws `unsupported` with the reason when it was not built or does not load. */
+export function loadAddon(): Addon {
+  if (loaded) return loaded;
+  const path = addonPath();
+  if (path === undefined) {
+    throw new IngotError(
+      'unsupported',
+      'the native addon was not built: install make and a C++20 compiler, then run `npm run build`',
+    );
+  }
+  try {
+    loaded = createRequire(import.meta.url)(path) as Addon;
+  } catch (cause) {
+    throw new IngotError(
+      'unsupported',
+      `the native addon ${path} does not load: ${(cause as Error).message}`,
+      { cause },
+    );
+  }
+  return loaded;
+}

@@ -1,0 +1,255 @@
+// The CPU device: buffers in native memory, programs replayed by the addon's worker pool in one call per run.
+
+import { IngotError, invariant } from '../../base/errors.ts';
+import type {
+  CompiledProgram,
+  Device,
+  DeviceBuffer,
+  DeviceProgram,
+  DeviceStatistics,
+  Param,
+  ScalarSpec,
+} from '../device.ts';
+import { type Addon, loadAddon, type NativeInfo, type NativeMemory, type NativeProgram } from './addon.ts';
+
+export interface CpuDeviceOptions {
+  /** Worker threads; default: one per physical core this process may use. */
+  readonly threads?: number | undefined;
+  /** Forces an instruction-set level: scalar, avx2, avx512, amx, neon, neon_i8mm. */
+  readonly level?: string | undefined;
+}
+
+class CpuBuffer implements DeviceBuffer {
+  readonly byteLength: number;
+  readonly label: string;
+  readonly #device: CpuDevice;
+  #memory: NativeMemory | undefined;
+
+  constructor(device: CpuDevice, memory: NativeMemory, byteLength: number, label: string) {
+    this.#device = device;
+    this.#memory = memory;
+    this.byteLength = byteLength;
+    this.label = label;
+  }
+
+  get memory(): NativeMemory {
+    if (!this.#memory) throw new IngotError('disposed', `buffer '${this.label}' was disposed`);
+    return this.#memory;
+  }
+
+  /** Programs that use the buffer keep its memory alive until they are disposed too. */
+  dispose(): void {
+    if (!this.#memory) return;
+    this.#device.addon.freeMemory(this.#memory);
+    this.#memory = undefined;
+    this.#device.release(this.byteLength);
+  }
+}
+
+const nativeError = (cause: unknown, what: string): IngotError => {
+  const message = cause instanceof Error ? cause.message : String(cause);
+  const code = message.startsWith('out of memory') ? 'out_of_memory' : 'device_failed';
+  return new IngotError(code, `${what}: ${message}`, { cause });
+};
+
+/** Encodes one parameter as (scalar index or -1, factor, constant or term). */
+function encodeParam(code: number[], param: Param, scalars: ReadonlyMap<string, number>): void {
+  if (typeof param === 'number') {
+    code.push(-1, 0, param);
+    return;
+  }
+  const index = scalars.get(param.scalar);
+  invariant(index !== undefined, `dispatch uses scalar '${param.scalar}' that the program does not declare`);
+  code.push(index, param.mul, param.add);
+}
+
+class CpuProgram implements CompiledProgram {
+  readonly #device: CpuDevice;
+  readonly #labels: readonly string[];
+  readonly #scalars: readonly ScalarSpec[];
+  readonly #values: Float64Array;
+  readonly #profile: boolean;
+  #program: NativeProgram | undefined;
+
+  constructor(device: CpuDevice, program: DeviceProgram, profile: boolean) {
+    this.#device = device;
+    this.#profile = profile;
+    this.#labels = program.dispatches.map((d) => d.label);
+    this.#scalars = program.scalars;
+    this.#values = new Float64Array(program.scalars.length);
+    const kernels = new Map<string, number>();
+    const memories = new Map<NativeMemory, number>();
+    const scalars = new Map(program.scalars.map((s, i) => [s.name, i]));
+    const indexOf = <K>(map: Map<K, number>, key: K): number => {
+      const known = map.get(key);
+      if (known !== undefined) return known;
+      map.set(key, map.size);
+      return map.size - 1;
+    };
+    const code: number[] = [];
+    for (const { kernel, buffers, params, label } of program.dispatches) {
+      invariant(kernel.kind === 'native', `the CPU device cannot run the ${kernel.kind} kernel of ${label}`);
+      code.push(indexOf(kernels, kernel.name), buffers.length);
+      for (const slice of buffers) {
+        const index = slice.kind === 'arena' ? -1 : indexOf(memories, device.memoryOf(slice.buffer));
+        code.push(index, slice.offset, slice.byteLength);
+      }
+      code.push(params.length);
+      for (const param of params) encodeParam(code, param, scalars);
+    }
+    try {
+      this.#program = device.addon.compile(
+        [...kernels.keys()],
+        [...memories.keys()],
+        program.arenaBytes,
+        scalars.size,
+        Float64Array.from(code),
+      );
+    } catch (cause) {
+      throw nativeError(cause, 'compiling a program for the CPU');
+    }
+  }
+
+  get #native(): NativeProgram {
+    if (!this.#program) throw new IngotError('disposed', 'the program was disposed');
+    return this.#program;
+  }
+
+  async run(scalars: Readonly<Record<string, number>>): Promise<void> {
+    this.#scalars.forEach(({ name, type }, i) => {
+      const value = scalars[name];
+      if (value === undefined || Number.isNaN(value) || (type !== 'f32' && !Number.isInteger(value))) {
+        throw new IngotError(
+          'invalid_argument',
+          `scalar '${name}' must be ${type === 'f32' ? 'a number' : 'an integer'}, got ${value}`,
+        );
+      }
+      this.#values[i] = value;
+    });
+    try {
+      await this.#device.addon.run(this.#native, this.#values, this.#profile);
+    } catch (cause) {
+      throw nativeError(cause, 'running on the CPU');
+    }
+  }
+
+  profile(): readonly { readonly label: string; readonly ns: number }[] {
+    if (!this.#profile) return [];
+    const ns = this.#device.addon.profile(this.#native);
+    return this.#labels.map((label, i) => ({ label, ns: ns[i] ?? 0 }));
+  }
+
+  readArena(offset: number, byteLength: number): Uint8Array {
+    return this.#device.addon.readArena(this.#native, offset, byteLength);
+  }
+
+  dispose(): void {
+    if (this.#program) this.#device.addon.freeProgram(this.#program);
+    this.#program = undefined;
+  }
+}
+
+/** The CPU through the native addon. See `openCpuDevice`. */
+export class CpuDevice implements Device {
+  readonly name = 'cpu';
+  readonly kernels = 'native';
+  readonly description: string;
+  readonly addon: Addon;
+  readonly info: NativeInfo;
+  #liveBuffers = 0;
+  #liveBytes = 0;
+  #peakBytes = 0;
+
+  constructor(addon: Addon) {
+    this.addon = addon;
+    this.info = addon.info();
+    this.description = `${this.info.cpu}, ${this.info.threads} threads, ${this.info.level}`;
+  }
+
+  memoryOf(buffer: DeviceBuffer): NativeMemory {
+    if (!(buffer instanceof CpuBuffer)) {
+      throw new IngotError('invalid_argument', `buffer '${buffer.label}' belongs to another device`);
+    }
+    return buffer.memory;
+  }
+
+  #adopt(memory: NativeMemory, byteLength: number, label: string): DeviceBuffer {
+    this.#liveBuffers++;
+    this.#liveBytes += byteLength;
+    this.#peakBytes = Math.max(this.#peakBytes, this.#liveBytes);
+    return new CpuBuffer(this, memory, byteLength, label);
+  }
+
+  /** Called by a buffer when it is disposed. */
+  release(byteLength: number): void {
+    this.#liveBuffers--;
+    this.#liveBytes -= byteLength;
+  }
+
+  allocate(byteLength: number, label: string): DeviceBuffer {
+    try {
+      return this.#adopt(this.addon.allocate(byteLength), byteLength, label);
+    } catch (cause) {
+      throw nativeError(cause, `allocating ${byteLength} bytes for '${label}' (${this.#liveBytes} in use)`);
+    }
+  }
+
+  map(path: string, offset: number, byteLength: number, label: string): DeviceBuffer {
+    try {
+      return this.#adopt(this.addon.map(path, offset, byteLength), byteLength, label);
+    } catch (cause) {
+      throw nativeError(cause, `mapping ${byteLength} bytes at ${offset} of ${path} for '${label}'`);
+    }
+  }
+
+  write(buffer: DeviceBuffer, offset: number, data: ArrayBufferView): void {
+    try {
+      this.addon.write(this.memoryOf(buffer), offset, data);
+    } catch (cause) {
+      if (cause instanceof IngotError) throw cause;
+      throw nativeError(
+        cause,
+        `writing ${data.byteLength} bytes at ${offset} of '${buffer.label}' (${buffer.byteLength} bytes)`,
+      );
+    }
+  }
+
+  async read(buffer: DeviceBuffer, offset: number, byteLength: number): Promise<Uint8Array> {
+    try {
+      return this.addon.read(this.memoryOf(buffer), offset, byteLength);
+    } catch (cause) {
+      if (cause instanceof IngotError) throw cause;
+      throw nativeError(
+        cause,
+        `reading ${byteLength} bytes at ${offset} of '${buffer.label}' (${buffer.byteLength} bytes)`,
+      );
+    }
+  }
+
+  compile(program: DeviceProgram, options: { profile?: boolean } = {}): CompiledProgram {
+    return new CpuProgram(this, program, options.profile ?? false);
+  }
+
+  statistics(): DeviceStatistics {
+    return { liveBuffers: this.#liveBuffers, liveBytes: this.#liveBytes, peakBytes: this.#peakBytes };
+  }
+
+  /** Buffers and programs are owned by their creators; the worker pool is shared and sleeps when idle. */
+  dispose(): void {}
+}
+
+/**
+ * Opens the CPU device and starts its worker pool.
+ * @throws IngotError `unsupported` when the addon is missing, `invalid_argument` for a level this CPU does not have.
+ */
+export function openCpuDevice(options: CpuDeviceOptions = {}): CpuDevice {
+  const addon = loadAddon();
+  try {
+    addon.configure(options.threads ?? 0, options.level ?? '');
+  } catch (cause) {
+    throw new IngotError('invalid_argument', `cannot start the CPU device: ${(cause as Error).message}`, {
+      cause,
+    });
+  }
+  return new CpuDevice(addon);
+}

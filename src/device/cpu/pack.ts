@@ -1,0 +1,47 @@
+// Native packing of source rows into panels (docs/layouts.md), on the worker pool.
+
+import { IngotError } from '../../base/errors.ts';
+import type { DeviceBuffer } from '../device.ts';
+import type { CpuDevice } from './device.ts';
+
+export interface PackRequest {
+  readonly target: DeviceBuffer;
+  readonly offset: number;
+  /** Size of the packed matrix in bytes. */
+  readonly byteLength: number;
+  /** Source code of docs/layouts.md. */
+  readonly source: number;
+  /** `[rows]`, or `[codes, scales, biases]` for the affine forms. */
+  readonly parts: readonly Uint8Array[];
+  readonly rows: number;
+  readonly columns: number;
+  readonly group: number;
+  /** dtype code of the scales. */
+  readonly metaDtype: number;
+  /** Source row of each packed row. */
+  readonly rowMap?: Int32Array | undefined;
+}
+
+/** Packs one matrix. The parts must not change until the promise settles. */
+export async function packNative(device: CpuDevice, request: PackRequest): Promise<void> {
+  const { target, offset, byteLength, source, parts, rows, columns, group, metaDtype, rowMap } = request;
+  try {
+    await device.addon.pack(
+      device.memoryOf(target),
+      offset,
+      byteLength,
+      source,
+      parts,
+      rows,
+      columns,
+      [group, metaDtype],
+      rowMap ?? null,
+    );
+  } catch (cause) {
+    throw new IngotError(
+      'internal',
+      `packing '${target.label}' [${rows}, ${columns}]: ${(cause as Error).message}`,
+      { cause },
+    );
+  }
+}
