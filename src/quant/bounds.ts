@@ -39,9 +39,8 @@ export function quantizationBound(format: SourceFormat, min: number, max: number
   }
 }
 
-/** Smallest spacing of a float type near zero: the absolute error of a value that becomes subnormal, times 16 codes. */
-const epsilonOf = (dtype: 'f32' | 'f16' | 'bf16'): number =>
-  dtype === 'f16' ? 16 * 2 ** -24 : 16 * 2 ** -133;
+/** Spacing of a float type near zero times the largest code: what a scale that becomes subnormal can cost. */
+const tiny = (dtype: 'f32' | 'f16' | 'bf16'): number => 255 * (dtype === 'f16' ? 2 ** -24 : 2 ** -133);
 
 /**
  * Like `quantizationBound` for Q4_K and Q6_K, whose group scales are themselves whole steps of the super-block: `peak` is
@@ -49,7 +48,8 @@ const epsilonOf = (dtype: 'f32' | 'f16' | 'bf16'): number =>
  * the largest code; the same holds for a minimum.
  */
 export function superBlockBound(format: SourceFormat, min: number, max: number, peak: number): number {
-  const rounding = 4 * epsilon('f16') * peak + 64 * 15 * 2 ** -24;
+  // d itself may be subnormal: half a spacing, times the largest scale and code.
+  const rounding = 4 * epsilon('f16') * peak + 128 * 32 * 2 ** -24;
   if (format.layout.kind === 'q6k') {
     const d = peak / 31 / 127;
     return Math.max(Math.abs(min), Math.abs(max)) / 62 + 32 * (d / 2) + d / 2 + rounding;
