@@ -65,7 +65,7 @@ void load_tiles() {
 #endif
 
 void int8_peak(const Args& a, Ctx& c) {
-  const int64_t rounds = a.i(0);
+  [[maybe_unused]] const int64_t rounds = a.i(0);
 #if defined(__AMX_TILE__)
   load_tiles();
   _tile_zero(0); _tile_zero(1); _tile_zero(2); _tile_zero(3); _tile_zero(4); _tile_zero(5); _tile_zero(6); _tile_zero(7);

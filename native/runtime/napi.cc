@@ -64,8 +64,8 @@ struct Call {
     ok(env, napi_get_value_double(env, arg(i), &v));
     return v;
   }
-  std::string text(size_t i) const { return text(arg(i)); }
-  std::string text(napi_value v) const {
+  std::string text(size_t i) const { return text_of(arg(i)); }
+  std::string text_of(napi_value v) const {
     size_t n = 0;
     ok(env, napi_get_value_string_utf8(env, v, nullptr, 0, &n));
     std::string s(n, 0);
@@ -317,7 +317,7 @@ napi_value Compile(napi_env env, napi_callback_info info) {  // (kernel names, m
   Call c(env, info);
   std::vector<const KernelDef*> kernels;
   for (uint32_t i = 0, n = c.length(c.arg(0)); i < n; i++) {
-    const std::string name = c.text(c.at(c.arg(0), i));
+    const std::string name = c.text_of(c.at(c.arg(0), i));
     const KernelDef* def = find_kernel(name.c_str(), c.state->level);
     if (!def) raise(env, "unknown kernel '" + name + "'");
     kernels.push_back(def);
