@@ -1,0 +1,46 @@
+// What the rest of Ingot knows of a tokenizer. An engine works without one, on token ids.
+
+export interface EncodeOptions {
+  /** Add what the model expects around a text, such as a BOS token. Default true. Templates bring their own: false. */
+  readonly addSpecial?: boolean;
+}
+
+export interface DecodeOptions {
+  /** Leave out special tokens such as `<|im_end|>`. Default true. */
+  readonly skipSpecial?: boolean;
+}
+
+export interface StreamOptions extends DecodeOptions {
+  /** Text goes on from a prompt: keep the leading space that a SentencePiece decoder drops. Default false. */
+  readonly continuation?: boolean;
+}
+
+export interface Tokenizer {
+  /** Number of ids the tokenizer knows; a model's vocabulary may be padded beyond it. */
+  readonly vocabSize: number;
+  readonly bosId: number | undefined;
+  /** The token of `bosId`, as chat templates want it. */
+  readonly bosToken: string | undefined;
+  /** Ids that end an answer: the end of the text and the end of a turn. */
+  readonly eosIds: readonly number[];
+  readonly eosToken: string | undefined;
+  readonly specialIds: ReadonlySet<number>;
+  /** Jinja source of the chat template that came with the tokenizer. */
+  readonly chatTemplate: string | undefined;
+  encode(text: string, options?: EncodeOptions): number[];
+  /** Text of `ids`. Bytes that are no UTF-8 become U+FFFD. Ids beyond the vocabulary give nothing. */
+  decode(ids: readonly number[], options?: DecodeOptions): string;
+  /** The id of one token as the vocabulary spells it. */
+  idOf(token: string): number | undefined;
+  /** The token of an id as the vocabulary spells it. */
+  tokenOf(id: number): string | undefined;
+  stream(options?: StreamOptions): StreamDecoder;
+}
+
+/** Decodes token by token. Everything returned by `push` and `end`, joined, equals `decode` of all ids. */
+export interface StreamDecoder {
+  /** The text that `id` completes; empty while a character is still incomplete. Never part of a character. */
+  push(id: number): string;
+  /** What is left: empty, or U+FFFD when the ids stopped inside a character. The stream starts anew afterwards. */
+  end(): string;
+}
