@@ -1,0 +1,141 @@
+// Builds a checkout: the native addon (make), then the TypeScript (tsdown). `npm ci` runs it through `prepare`.
+// Each half is skipped when a hash of its inputs equals the one of the last good build, so a second run does nothing.
+// Use: node tools/build.mjs [--quiet] [--force] [--native-only]
+
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import process from 'node:process';
+import { fileURLToPath } from 'node:url';
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const flags = new Set(process.argv.slice(2));
+const say = (line) => flags.has('--quiet') || console.log(line);
+const seconds = (start) => `${((performance.now() - start) / 1000).toFixed(1)} s`;
+
+/** Files below `folder` (relative to the root) that the build reads; tests and build outputs are not among them. */
+function inputs(folder) {
+  if (!existsSync(join(root, folder))) return [];
+  return readdirSync(join(root, folder), { withFileTypes: true }).flatMap((entry) => {
+    const path = `${folder}/${entry.name}`;
+    if (entry.isDirectory())
+      return /^(build.*|node_modules|results|\..*)$/.test(entry.name) ? [] : inputs(path);
+    return /\.test\.ts$/.test(entry.name) ? [] : [path];
+  });
+}
+
+/** Hash of the contents of `files` and of anything else that changes the output. */
+function hashOf(files, ...rest) {
+  const hash = createHash('sha256');
+  for (const text of rest) hash.update(`${text}\0`);
+  for (const file of [...files].sort()) {
+    if (existsSync(join(root, file)))
+      hash
+        .update(`${file}\0`)
+        .update(readFileSync(join(root, file)))
+        .update('\0');
+  }
+  return hash.digest('hex');
+}
+
+/** Runs `build` unless `outputs` exist and were made from the same inputs. `build` returns undefined or a reason it failed. */
+function step(name, stampFile, hash, outputs, build) {
+  const stamp = join(root, stampFile);
+  const fresh =
+    existsSync(stamp) &&
+    readFileSync(stamp, 'utf8') === hash &&
+    outputs.every((o) => existsSync(join(root, o)));
+  if (fresh && !flags.has('--force')) return undefined;
+  const start = performance.now();
+  const problem = build();
+  if (problem) return problem;
+  mkdirSync(dirname(stamp), { recursive: true });
+  writeFileSync(stamp, hash);
+  say(`built ${name} in ${seconds(start)}`);
+  return undefined;
+}
+
+const lastLine = (text) =>
+  text
+    .trim()
+    .split('\n')
+    .findLast((line) => /error|No such|not found/i.test(line)) ?? '';
+
+function makeAddon() {
+  const compiler = process.env.CXX ?? 'g++';
+  for (const tool of ['make', compiler]) {
+    if (spawnSync(tool, ['--version'], { stdio: 'ignore' }).status !== 0) return `${tool} was not found`;
+  }
+  const made = spawnSync('make', ['-C', 'native', '-j2', 'addon'], {
+    cwd: root,
+    encoding: 'utf8',
+    maxBuffer: 1 << 28,
+  });
+  if (made.status === 0) return undefined;
+  mkdirSync(join(root, 'native/build'), { recursive: true });
+  writeFileSync(join(root, 'native/build/build.log'), `${made.stdout}\n${made.stderr}`);
+  return `make failed, see native/build/build.log: ${lastLine(made.stderr ?? '')}`;
+}
+
+function buildAddon() {
+  const files = [
+    ...inputs('native').filter((f) => !f.startsWith('native/tests/')),
+    'src/kernel/tile-opcodes.ts',
+    'tools/gen-tile-opcodes.mjs',
+  ];
+  const hash = hashOf(files, process.env.CXX ?? '', process.env.CXXFLAGS ?? '', process.arch);
+  const problem = step(
+    'native/build/ingot.node',
+    'native/build/.inputs',
+    hash,
+    ['native/build/ingot.node'],
+    makeAddon,
+  );
+  if (problem)
+    console.log(`ingot: no native CPU kernels (${problem}); the engine will use WebGPU or plain TypeScript.`);
+}
+
+function bundle() {
+  const require = createRequire(join(root, 'package.json'));
+  let tsdown;
+  try {
+    tsdown = join(dirname(require.resolve('tsdown/package.json')), 'dist/run.mjs');
+  } catch {
+    return 'tsdown is not installed; run `npm ci` without --omit=dev';
+  }
+  const ran = spawnSync(process.execPath, [tsdown], { cwd: root, encoding: 'utf8', maxBuffer: 1 << 28 });
+  return ran.status === 0 ? undefined : `tsdown failed:\n${ran.stdout}${ran.stderr}`;
+}
+
+function buildTypeScript() {
+  const files = [
+    ...inputs('src'),
+    ...inputs('bench'),
+    'package.json',
+    'package-lock.json',
+    'tsconfig.json',
+    'tsdown.config.ts',
+  ];
+  const problem = step(
+    'dist',
+    'dist/.inputs',
+    hashOf(files, process.version),
+    ['dist/cli/main.js', 'dist/index.js'],
+    bundle,
+  );
+  if (problem) {
+    console.error(`ingot: ${problem}`);
+    process.exitCode = 1;
+  }
+}
+
+const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
+if (major < 20 || (major === 20 && minor < 19)) {
+  console.error(`ingot needs Node 20.19 or newer; this is ${process.version}.`);
+  process.exitCode = 1;
+} else {
+  buildAddon();
+  if (!flags.has('--native-only')) buildTypeScript();
+}
