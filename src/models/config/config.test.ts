@@ -1,0 +1,205 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { IngotError } from '../../base/errors.ts';
+import { parseLlama } from '../llama/config.ts';
+import { parseQwen3 } from '../qwen3/config.ts';
+import { parseQwen3Moe } from '../qwen3-moe/config.ts';
+import type { LayerConfig } from './decoder.ts';
+
+const llama = {
+  architectures: ['LlamaForCausalLM'],
+  model_type: 'llama',
+  vocab_size: 32000,
+  hidden_size: 4096,
+  intermediate_size: 11008,
+  num_hidden_layers: 2,
+  num_attention_heads: 32,
+  rms_norm_eps: 1e-5,
+};
+const moe = {
+  ...llama,
+  model_type: 'qwen3_moe',
+  num_hidden_layers: 6,
+  num_experts: 8,
+  num_experts_per_tok: 2,
+  moe_intermediate_size: 768,
+};
+
+describe('llama config', () => {
+  it('fills what Llama 2 leaves out', () => {
+    const config = parseLlama(llama, 'config.json');
+    expect(config).toMatchObject({
+      contextLength: 2048,
+      eosTokenIds: [],
+      tiedEmbeddings: false,
+      attention: {
+        numHeads: 32,
+        numKvHeads: 32,
+        headDim: 128,
+        qkvBias: false,
+        outputBias: false,
+        qkNorm: false,
+      },
+    });
+    expect(config.attention.rope).toEqual({ theta: 10000, rotaryDim: 128, scaling: { kind: 'default' } });
+    expect(config.kv.layers).toEqual(Array(2).fill({ numKvHeads: 32, headDim: 128 }));
+  });
+
+  it('reads one or several end tokens', () => {
+    expect(parseLlama({ ...llama, eos_token_id: 2 }, 'c').eosTokenIds).toEqual([2]);
+    expect(parseLlama({ ...llama, eos_token_id: [128001, 128009] }, 'c').eosTokenIds).toEqual([
+      128001, 128009,
+    ]);
+    expect(parseLlama({ ...llama, eos_token_id: null }, 'c').eosTokenIds).toEqual([]);
+  });
+
+  it('has a window for Mistral only', () => {
+    const mistral = {
+      ...llama,
+      architectures: ['MistralForCausalLM'],
+      model_type: 'mistral',
+      sliding_window: 4096,
+    };
+    expect(parseLlama(mistral, 'c').kv.layers[0]).toEqual({ numKvHeads: 32, headDim: 128, window: 4096 });
+    expect(parseLlama({ ...mistral, sliding_window: null }, 'c').layers[0]?.window).toBeUndefined();
+    expect(parseLlama({ ...llama, sliding_window: 4096 }, 'c').layers[0]?.window).toBeUndefined();
+  });
+
+  const impossible: readonly [object, string][] = [
+    [{ num_attention_heads: 30 }, 'c.json: num_attention_heads: is 30, must divide hidden_size 4096 evenly'],
+    [
+      { num_key_value_heads: 5 },
+      'num_key_value_heads: is 5, must divide the 32 of num_attention_heads evenly',
+    ],
+    [{ hidden_size: -4096 }, 'hidden_size: is -4096, must be between 1 and 262144'],
+    [{ hidden_size: 2 ** 40 }, 'hidden_size: is 1099511627776, must be between 1 and 262144'],
+    [{ num_hidden_layers: 1e9 }, 'num_hidden_layers: is 1000000000, must be between 1 and 4096'],
+    [{ num_hidden_layers: 2.5 }, 'num_hidden_layers: is 2.5, must be a whole number'],
+    [{ vocab_size: null }, 'vocab_size: is missing'],
+    [{ vocab_size: '32000' }, 'vocab_size: must be a number, found "32000"'],
+    [{ head_dim: 0 }, 'head_dim: is 0, must be between 2 and 4096'],
+    [{ rms_norm_eps: 2 }, 'rms_norm_eps: is 2, must be between 0 and 1'],
+    [{ hidden_act: 'relu6' }, 'hidden_act: unknown activation "relu6"; supported are silu'],
+    [{ attention_bias: 1 }, 'attention_bias: must be true or false, found 1'],
+    [{ eos_token_id: [2, 'x'] }, 'eos_token_id: holds "x", must be whole numbers from 0'],
+  ];
+  it.each(impossible)('rejects %j', (fields, message) => {
+    expect(() => parseLlama({ ...llama, ...fields }, 'c.json')).toThrow(message);
+  });
+
+  it('rejects what is not an object', () => {
+    for (const json of [null, 3, 'text', [1, 2]]) {
+      expect(() => parseLlama(json, 'c.json')).toThrow('c.json: config: must be an object');
+    }
+  });
+});
+
+describe('qwen3 config', () => {
+  const windowed = { ...llama, model_type: 'qwen3', use_sliding_window: true, sliding_window: 512 };
+  const windows = (json: object) => parseQwen3(json, 'c').layers.map((layer) => layer.window);
+
+  it('takes windows from layer_types or from max_window_layers', () => {
+    expect(windows({ ...windowed, max_window_layers: 1 })).toEqual([undefined, 512]);
+    expect(windows({ ...windowed, layer_types: ['sliding_attention', 'full_attention'] })).toEqual([
+      512,
+      undefined,
+    ]);
+    expect(windows({ ...windowed, max_window_layers: 0, use_sliding_window: false })).toEqual([
+      undefined,
+      undefined,
+    ]);
+  });
+
+  it('norms query and key heads, with a head size of 128 unless stated', () => {
+    expect(parseQwen3(llama, 'c').attention).toMatchObject({ qkNorm: true, headDim: 128 });
+    expect(parseQwen3({ ...llama, hidden_size: 1024 }, 'c').attention.headDim).toBe(128);
+  });
+
+  it('rejects layer types that do not fit', () => {
+    expect(() => windows({ ...windowed, layer_types: ['full_attention'] })).toThrow(
+      'layer_types: has 1 entries for 2 layers',
+    );
+    expect(() => windows({ ...windowed, layer_types: ['full_attention', 'linear_attention'] })).toThrow(
+      'unknown kind of layer "linear_attention"',
+    );
+    expect(() => windows({ ...llama, layer_types: ['full_attention', 'sliding_attention'] })).toThrow(
+      'sliding_window is not set',
+    );
+  });
+});
+
+describe('qwen3-moe config', () => {
+  const kinds = (json: object) =>
+    parseQwen3Moe(json, 'c').layers.map((layer: LayerConfig) => layer.feedForward.kind);
+
+  it('is sparse everywhere by default', () => {
+    expect(kinds(moe)).toEqual(Array(6).fill('moe'));
+    const { intermediate_size: _, ...sparse } = moe;
+    expect(kinds(sparse)).toEqual(Array(6).fill('moe'));
+  });
+
+  it('mixes dense and sparse layers', () => {
+    expect(kinds({ ...moe, decoder_sparse_step: 2, mlp_only_layers: [3] })).toEqual([
+      'dense',
+      'moe',
+      'dense',
+      'dense',
+      'dense',
+      'moe',
+    ]);
+    expect(kinds({ ...moe, num_experts: 0 })).toEqual(Array(6).fill('dense'));
+  });
+
+  it('reads the newer name of the number of experts', () => {
+    const { num_experts, ...rest } = moe;
+    expect(
+      parseQwen3Moe({ ...rest, num_local_experts: num_experts }, 'c').layers[0]?.feedForward,
+    ).toMatchObject({
+      numExperts: 8,
+      topK: 2,
+      normTopK: false,
+    });
+  });
+
+  it('rejects more experts per token than there are', () => {
+    expect(() => kinds({ ...moe, num_experts_per_tok: 9 })).toThrow(
+      'num_experts_per_tok: is 9, but there are 8 experts',
+    );
+  });
+});
+
+describe('any config', () => {
+  it('is read or refused with a typed error, never anything else', () => {
+    const keys = [
+      ...Object.keys(moe),
+      'head_dim',
+      'rope_scaling',
+      'rope_parameters',
+      'rope_theta',
+      'layer_types',
+    ];
+    const value = fc.oneof(
+      fc.constantFrom(null, -1, 0, 1, 2 ** 31, 2 ** 53, 1e308, Number.NaN, '', 'yarn', true, [], {}, [[]]),
+      fc.integer(),
+      fc.double(),
+      fc.dictionary(fc.constantFrom('type', 'rope_type', 'factor', 'rope_theta'), fc.jsonValue()),
+      fc.jsonValue(),
+    );
+    const change = fc.dictionary(fc.constantFrom(...keys), value, { maxKeys: 3 });
+    fc.assert(
+      fc.property(change, fc.constantFrom(parseLlama, parseQwen3, parseQwen3Moe), (fields, parse) => {
+        try {
+          const config = parse({ ...moe, ...fields }, 'config.json');
+          const { numHeads, numKvHeads, headDim } = config.attention;
+          expect(numHeads % numKvHeads).toBe(0);
+          expect(Number.isSafeInteger(headDim)).toBe(true);
+          expect(config.kv.layers.length).toBe(config.numLayers);
+        } catch (error) {
+          expect(error).toBeInstanceOf(IngotError);
+          expect((error as IngotError).message).toContain('config.json');
+        }
+      }),
+      { numRuns: 2000 },
+    );
+  });
+});

@@ -1,0 +1,64 @@
+// What a model is to the rest of Ingot: a config, a forward pass over a KV cache, and a family that makes both.
+
+import type { NDArray } from '../array/array.ts';
+import type { Weight } from '../array/weight.ts';
+import type { KVCache, KvLayerSpec } from '../nn/contracts.ts';
+
+/** What callers of any model need to know about it. Families extend it with what their blocks need. */
+export interface ModelConfig {
+  /** Name of the family that reads and builds it, e.g. `llama`. */
+  readonly family: string;
+  readonly vocabSize: number;
+  readonly hiddenSize: number;
+  readonly numLayers: number;
+  /** Most tokens a sequence can have. */
+  readonly contextLength: number;
+  readonly bosTokenId?: number;
+  /** Tokens that end an answer; may be empty. */
+  readonly eosTokenIds: readonly number[];
+  readonly kv: { readonly layers: readonly KvLayerSpec[] };
+}
+
+export type Precision = 'fast' | 'exact';
+
+/** A model with its weights. Both functions build graph nodes; a plan made with `compile` runs them. */
+export interface Model {
+  readonly config: ModelConfig;
+  /**
+   * Residual stream after the final norm, `[n, D]`, of tokens ids i32 `[n]` at positions i32 `[n]` (ascending), whose
+   * keys and values are added to the cache.
+   */
+  hidden(ids: NDArray, positions: NDArray, cache: KVCache): NDArray;
+  /** Output head: `[n, D]` -> `[n, vocabSize]`. */
+  logits(hidden: NDArray): NDArray;
+}
+
+/**
+ * Where a model gets its weights, by Hugging Face tensor name. Shapes are checked; a missing tensor throws missing_tensor
+ * with its name. Numbers may arrive later: nothing may run before the loader says it has finished.
+ */
+export interface WeightLoader {
+  has(name: string): boolean;
+  /** Packed matrix `[N, K]`. */
+  matrix(name: string, shape: readonly [N: number, K: number]): Weight;
+  /** Packed stack `[E, N, K]` from one matrix per expert, or from one tensor with all of them. */
+  experts(names: readonly string[] | string, shape: readonly [E: number, N: number, K: number]): Weight;
+  /** f32 `[n]`. */
+  vector(name: string, n: number): NDArray;
+}
+
+export interface BuildOptions {
+  /** `fast` lets matrix products quantise activations to 8 bits; `exact` keeps them in f32. */
+  readonly precision: Precision;
+  /** Longest sequence the caller will run; default: the config's. Dynamic rotary scaling depends on it. */
+  readonly contextLength?: number;
+}
+
+/** A model architecture. */
+export interface Family<C extends ModelConfig = ModelConfig> {
+  /** Values of `architectures` and `model_type` in config.json that it reads. */
+  readonly names: readonly string[];
+  /** Reads config.json (either dialect). `source` names the file in errors. Throws bad_file or unsupported. */
+  parse(json: unknown, source: string): C;
+  build(config: C, load: WeightLoader, options: BuildOptions): Model;
+}
