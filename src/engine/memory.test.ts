@@ -23,7 +23,7 @@ describe('planMemory', () => {
   it('takes an explicit context or says what is missing', () => {
     expect(planMemory(request({ contextLength: 100 }))).toBe(100);
     expect(() => planMemory(request({ contextLength: 8000, limit: WORKING_BYTES + 7_000_000 }))).toThrow(
-      /tiny needs 0\.20 GiB .*KV cache for 8000 tokens .*lower contextLength/,
+      /tiny needs 0\.19 GiB .*KV cache for 8000 tokens .*lower contextLength/,
     );
   });
 
