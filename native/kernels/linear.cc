@@ -1,0 +1,186 @@
+// `linear`: y = (residual +) norm(x) Wᵀ + bias for several matrices of one input, or the gated pair of a feed-forward
+// block. One row streams the weights; many rows reuse every unpacked panel.
+//   bufs: x, normWeight?, residual?, then per segment w, bias?, y      params: docs/cpu-kernels.md
+#include "linear_core.h"
+
+namespace ingot::INGOT_NS {
+
+namespace {
+
+constexpr int kMaxSegments = 8;
+
+struct Segment {
+  Weights w;
+  Output out;
+};
+
+struct Problem {
+  const float* x;
+  int64_t rows, K;
+  Norm norm;
+  bool exact;
+  int glu, segments;
+  Segment seg[kMaxSegments];
+  Need need;
+  bool many() const { return rows > kFewRowsMax; }
+};
+
+// Fills the problem; returns what is wrong with params or buffers, or null.
+const char* read_problem(const Args& a, Problem& p) {
+  if (a.nparams < 7 || a.nbufs < 3) return "linear: too few params or buffers";
+  p.rows = a.i(0);
+  p.K = a.i(1);
+  p.exact = a.i(2) != 0;
+  p.glu = int(a.i(5));
+  p.segments = int(a.i(6));
+  if (p.segments < 1 || p.segments > kMaxSegments) return "linear: 1 to 8 segments";
+  if (a.nparams != 7 + 4 * p.segments || a.nbufs != 3 + 3 * p.segments) return "linear: params and buffers do not fit the number of segments";
+  if (p.rows < 0 || p.rows >= kMaxRows) return "linear: the number of rows is out of range";
+  if (p.glu < kNoGlu || p.glu > kGeluErf) return "linear: unknown glu code";
+  if (p.glu != kNoGlu && p.segments != 2) return "linear: a glu needs two segments, gate and up";
+  p.x = a.bufs[0].as<const float>();
+  p.norm = {a.bufs[1].bytes ? a.bufs[1].as<const float>() : nullptr, a.f(3), a.f(4)};
+  p.need = {};
+  for (int s = 0; s < p.segments; s++) {
+    const Buf* b = a.bufs + 3 + 3 * s;
+    const int q = 7 + 4 * s;
+    Segment& g = p.seg[s];
+    if (const char* m = describe_weights(g.w, b[0].data, a.i(q), p.K, int(a.i(q + 1)), int(a.i(q + 2)), int(a.i(q + 3)))) return m;
+    if (b[0].bytes < g.w.bytes()) return "linear: the packed weights are smaller than N, K and the layout need";
+    if (b[1].bytes && b[1].bytes < g.w.N * 4) return "linear: the bias is shorter than N";
+    const bool writes = p.glu == kNoGlu || s == 0;
+    if (writes && b[2].bytes / 4 / g.w.N < p.rows) return "linear: y is smaller than rows x N";
+    g.out = {b[2].as<float>(), b[1].bytes ? b[1].as<const float>() : nullptr, a.bufs[2].bytes ? a.bufs[2].as<const float>() : nullptr, g.w.N, g.w.N};
+    p.need.add(g.w, p.exact, p.many());
+    if (a.bufs[2].bytes && writes && a.bufs[2].bytes / 4 / g.w.N < p.rows) return "linear: the residual is smaller than rows x N";
+  }
+  if (p.glu != kNoGlu && p.seg[0].w.N != p.seg[1].w.N) return "linear: gate and up differ in N";
+  if (a.bufs[0].bytes / 4 / p.K < p.rows) return "linear: x is smaller than rows x K";
+  if (a.bufs[1].bytes && a.bufs[1].bytes / 4 < p.K) return "linear: the norm weight is shorter than K";
+  return nullptr;
+}
+
+const char* check(const Args& a) {
+  Problem p;
+  return read_problem(a, p);
+}
+
+size_t shared_bytes(const Args& a, int) {
+  Problem p;
+  if (read_problem(a, p) || !p.many()) return 0;
+  const int64_t rows = min64(p.rows, kChunkRows);
+  return size_t(many_bytes(rows, p.K, p.need) + (p.need.tiles ? tile_bytes(rows, p.K) : 0));
+}
+
+int64_t total_panels(const Problem& p) {
+  int64_t n = 0;
+  for (int s = 0; s < (p.glu == kNoGlu ? p.segments : 1); s++) n += p.seg[s].w.panels();
+  return n;
+}
+
+void few_panel(const Problem& p, const Acts& acts, int64_t panel) {
+  alignas(64) float sums[kFewRowsMax * 16], up[kFewRowsMax * 16];
+  int s = 0;
+  if (p.glu == kNoGlu)
+    while (panel >= p.seg[s].w.panels()) panel -= p.seg[s++].w.panels();
+  few_rows(p.seg[s].w, panel, acts, nullptr, int(p.rows), p.exact, sums);
+  if (p.glu == kNoGlu) {
+    for (int64_t r = 0; r < p.rows; r++) finish_row(p.seg[s].out, r, panel, sums + r * 16);
+    return;
+  }
+  few_rows(p.seg[1].w, panel, acts, nullptr, int(p.rows), p.exact, up);
+  for (int64_t r = 0; r < p.rows; r++)
+    finish_glu_row(p.seg[0].out, p.seg[1].out.bias, p.glu, r, panel, sums + r * 16, up + r * 16);
+}
+
+void run_few(const Problem& p, Ctx& c) {
+  Arena arena{c.scratch};
+  const Acts acts = prepare_few(p.x, p.rows, p.K, p.norm, p.need, arena);
+  const int64_t panels = total_panels(p), pieces = min64(panels, int64_t(c.nthreads) * 8);
+  for (int64_t i; (i = c.next(pieces)) >= 0;) {
+    int64_t begin, end;
+    piece_of(panels, pieces, i, begin, end);
+    for (int64_t panel = begin; panel < end; panel++) few_panel(p, acts, panel);
+  }
+}
+
+// One pair of panels for rows [r0, r0 + n) of the prepared chunk that starts at row `base`.
+void many_pair(const Problem& p, const Acts& acts, const TileActs& tiles, int64_t pair, int64_t base, int64_t r0, int64_t n, uint8_t* scratch) {
+  Arena arena{scratch};
+  float* C = arena.take<float>(kChunkRows * 32 * 4);
+  const auto product = [&](const PanelPair& pp, float* out) {
+    if (uses_tiles(*pp.w, p.exact)) return gemm_tiles(pp, tiles, r0, n, arena.at, out);
+    Acts rows = acts;
+    if (rows.q) rows.q += r0 * rows.q_stride;
+    if (rows.x) rows.x += r0 * rows.x_stride;
+    gemm_pair(pp, rows, nullptr, n, p.exact, arena.at, out);
+  };
+  if (p.glu != kNoGlu) {
+    const Weights &gate = p.seg[0].w, &up = p.seg[1].w;
+    if (gate.layout == up.layout && gate.group == up.group && gate.meta_dtype == up.meta_dtype) {
+      product({&gate, gate.panel(pair), up.panel(pair)}, C);
+      for (int64_t r = 0; r < n; r++)
+        finish_glu_row(p.seg[0].out, p.seg[1].out.bias, p.glu, base + r0 + r, pair, C + r * 32, C + r * 32 + 16);
+      return;
+    }
+    float* U = arena.take<float>(kChunkRows * 32 * 4);
+    product({&gate, gate.panel(pair), gate.panel(pair)}, C);
+    product({&up, up.panel(pair), up.panel(pair)}, U);
+    for (int64_t r = 0; r < n; r++)
+      finish_glu_row(p.seg[0].out, p.seg[1].out.bias, p.glu, base + r0 + r, pair, C + r * 32, U + r * 32);
+    return;
+  }
+  int s = 0;
+  while (pair >= div_up(p.seg[s].w.panels(), 2)) pair -= div_up(p.seg[s++].w.panels(), 2);
+  const Weights& w = p.seg[s].w;
+  const bool both = 2 * pair + 1 < w.panels();
+  product({&w, w.panel(2 * pair), w.panel(2 * pair + (both ? 1 : 0))}, C);
+  for (int64_t r = 0; r < n; r++) {
+    finish_row(p.seg[s].out, base + r0 + r, 2 * pair, C + r * 32);
+    if (both) finish_row(p.seg[s].out, base + r0 + r, 2 * pair + 1, C + r * 32 + 16);
+  }
+}
+
+int64_t total_pairs(const Problem& p) {
+  if (p.glu != kNoGlu) return p.seg[0].w.panels();
+  int64_t n = 0;
+  for (int s = 0; s < p.segments; s++) n += div_up(p.seg[s].w.panels(), 2);
+  return n;
+}
+
+void run_many(const Problem& p, Ctx& c) {
+  const int64_t pairs = total_pairs(p);
+  for (int64_t base = 0; base < p.rows; base += kChunkRows) {
+    const int64_t rows = min64(kChunkRows, p.rows - base);
+    if (base) c.reset_next();
+    Arena shared{c.team->shared};
+    const Acts acts = prepare_many(p.x + base * p.K, rows, p.K, p.norm, p.need, c, shared);
+    const TileActs tiles = prepare_tiles(p.x + base * p.K, rows, p.K, p.norm, p.need, c, shared);
+    c.barrier();
+    // Few pairs for many workers: share out the rows too, in pieces that keep unpacking a small part.
+    const int64_t split = max64(1, min64(div_up(int64_t(c.nthreads) * 4, pairs), rows / 128));
+    const int64_t step = round_up(div_up(rows, split), 96);
+    const int64_t blocks = div_up(rows, step);
+    TileSession session(p.need.tiles);
+    for (int64_t i; (i = c.next(pairs * blocks)) >= 0;) {
+      const int64_t r0 = i % blocks * step;
+      many_pair(p, acts, tiles, i / blocks, base, r0, min64(step, rows - r0), c.scratch);
+    }
+  }
+}
+
+void run(const Args& a, Ctx& c) {
+  Problem p;
+  read_problem(a, p);
+  if (p.rows == 0) return;
+  if (p.many()) run_many(p, c);
+  else run_few(p, c);
+}
+
+constexpr KernelDef defs[] = {{"linear", run, shared_bytes, check}};
+
+}  // namespace
+
+extern const Table linear_table = {defs, 1};
+
+}  // namespace ingot::INGOT_NS

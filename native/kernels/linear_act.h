@@ -1,0 +1,87 @@
+// Gate activations, vectorised, and writing sixteen results of a panel to a row of y.
+#pragma once
+#include "weights_simd.h"
+
+namespace ingot::INGOT_NS {
+
+enum GluCode { kNoGlu, kSilu, kGeluTanh, kGeluErf };
+
+// e^x, relative error below 2e-7 (2^n times a degree-6 polynomial on [-ln2/2, ln2/2]); 0 below -87.3, e^88 above 88.
+INGOT_INLINE vf exp_lanes(vf x) {
+  const vf low = set1(-87.33f), high = set1(88.0f);
+  const vf t = x < low ? low : x > high ? high : x;
+  const vi n = to_int_nearest(t * 1.44269504f);
+  const vf nf = to_float(n);
+  const vf r = fma(nf, set1(2.12194440e-4f), fma(nf, set1(-0.693359375f), t));
+  vf p = set1(1.3888889e-3f);
+  p = fma(p, r, set1(8.3333333e-3f));
+  p = fma(p, r, set1(4.1666667e-2f));
+  p = fma(p, r, set1(1.6666667e-1f));
+  p = fma(p, r, set1(0.5f));
+  p = fma(p, r, set1(1.0f));
+  p = fma(p, r, set1(1.0f));
+  const vf y = p * as_float((n + 127) << 23);
+  return x < low ? vf{} : x != x ? x : y;
+}
+
+// gelu with erf by Abramowitz & Stegun 7.1.26 (absolute error of erf below 1.5e-7).
+INGOT_INLINE vf gelu_erf(vf x) {
+  const vf z = vabs(x) * 0.70710678f;
+  const vf t = 1.0f / (z * 0.3275911f + 1.0f);
+  vf p = set1(1.061405429f);
+  p = fma(p, t, set1(-1.453152027f));
+  p = fma(p, t, set1(1.421413741f));
+  p = fma(p, t, set1(-0.284496736f));
+  p = fma(p, t, set1(0.254829592f));
+  const vf tail = p * t * exp_lanes(-(z * z));  // 1 - erf(z)
+  return x * (x < 0 ? tail * 0.5f : 1.0f - tail * 0.5f);
+}
+
+INGOT_INLINE vf activate(vf x, int glu) {
+  if (glu == kSilu) return x / (exp_lanes(-x) + 1.0f);
+  if (glu == kGeluErf) return gelu_erf(x);
+  // x/2 (1 + tanh u) = x / (1 + e^-2u)
+  const vf u = (x + x * x * x * 0.044715f) * 1.59576912f;
+  return x / (exp_lanes(-u) + 1.0f);
+}
+
+// Where the results of one matrix go.
+struct Output {
+  float* y;
+  const float* bias;      // [N] or null
+  const float* residual;  // as y, or null; may be y itself
+  int64_t stride;         // of y and residual
+  int64_t N;
+};
+
+// Finishes lanes 16p … of one row: sums -> y.
+INGOT_INLINE void finish_row(const Output& o, int64_t row, int64_t p, const float* sums) {
+  const int n = int(min64(kPanelRows, o.N - p * kPanelRows));
+  const int64_t at = row * o.stride + p * kPanelRows;
+  for (int part = 0; part < kParts; part++) {
+    const int left = n - part * kW;
+    if (left <= 0) return;
+    vf v = load(sums + part * kW);
+    if (o.bias) v += load_lanes(o.bias + p * kPanelRows + part * kW, left);
+    if (o.residual) v += load_lanes(o.residual + at + part * kW, left);
+    store_lanes(o.y + at + part * kW, v, left);
+  }
+}
+
+// The same for a gated pair: y = act(gate + biasGate) * (up + biasUp) (+ residual).
+INGOT_INLINE void finish_glu_row(const Output& o, const float* up_bias, int glu, int64_t row, int64_t p, const float* gate, const float* up) {
+  const int n = int(min64(kPanelRows, o.N - p * kPanelRows));
+  const int64_t at = row * o.stride + p * kPanelRows;
+  for (int part = 0; part < kParts; part++) {
+    const int left = n - part * kW;
+    if (left <= 0) return;
+    vf g = load(gate + part * kW), u = load(up + part * kW);
+    if (o.bias) g += load_lanes(o.bias + p * kPanelRows + part * kW, left);
+    if (up_bias) u += load_lanes(up_bias + p * kPanelRows + part * kW, left);
+    vf v = activate(g, glu) * u;
+    if (o.residual) v += load_lanes(o.residual + at + part * kW, left);
+    store_lanes(o.y + at + part * kW, v, left);
+  }
+}
+
+}  // namespace ingot::INGOT_NS

@@ -1,0 +1,157 @@
+// Few rows: a panel streams through the core once and is used for all rows while it is in registers. Bound by memory
+// bandwidth, so the code is a chain of whole cache-line loads with few instructions between them.
+#pragma once
+#include "linear_quant.h"
+#include "weights_unpack.h"
+
+namespace ingot::INGOT_NS {
+
+constexpr int64_t kPrefetchBytes = 4096;
+
+INGOT_INLINE void prefetch_block(const uint8_t* p, int bytes) {
+  for (int i = 0; i < bytes; i += 64) __builtin_prefetch(p + kPrefetchBytes + i, 0, 3);
+}
+
+// Integer dot products of one panel with R rows -> out [R][16].
+template <int L, int R>
+__attribute__((noinline)) void panel_dot(const Weights& w, const uint8_t* panel, const ActBlock* const* rows, float* out) {
+  constexpr int bits = code_bits(L), halves = scales_per_block(L), zero = dot_zero_shift(L);
+  const uint8_t* meta = panel + w.codes_bytes;
+  const ActBlock* a[R];
+  for (int r = 0; r < R; r++) a[r] = rows[r];
+  vf acc[R][kParts] = {};
+  for (int64_t b = 0; b < w.K / kBlock; b++) {
+    prefetch_block(panel + b * (64 * bits), 64 * bits);
+    if ((b & 1) == 0) __builtin_prefetch(meta + w.panel_bytes + b * 32, 0, 2);
+    for (int part = 0; part < kParts; part++) {
+      vb c[8];
+      block_codes<L, true>(panel, b, part, c);
+      vf s[halves], m;
+      for (int h = 0; h < halves; h++) dot_meta<L>(w, meta, b, h, part, s[h], m);
+#pragma GCC unroll 8
+      for (int r = 0; r < R; r++) {
+        const ActBlock& x = a[r][b];
+        const vf scale = set1(x.scale);
+        if constexpr (halves == 1) {
+          const vi start = zero ? set1i(x.nsum) << zero : vi{};
+          vi d = dot_begin<bits>(start);
+          for (int i = 0; i < 8; i++) d = dot_step<bits>(d, c[i], x.q + 4 * i);
+          acc[r][part] = fma(to_float(dot_end<bits>(d, start)), s[0] * scale, acc[r][part]);
+        } else {
+          const vi first = set1i(x.nsum0);
+          const vi start0 = first << zero, start1 = (set1i(x.nsum) - first) << zero;
+          vi d0 = dot_begin<bits>(start0), d1 = dot_begin<bits>(start1);
+          for (int i = 0; i < 4; i++) d0 = dot_step<bits>(d0, c[i], x.q + 4 * i), d1 = dot_step<bits>(d1, c[4 + i], x.q + 16 + 4 * i);
+          acc[r][part] = fma(to_float(dot_end<bits>(d0, start0)), s[0] * scale, acc[r][part]);
+          acc[r][part] = fma(to_float(dot_end<bits>(d1, start1)), s[1] * scale, acc[r][part]);
+        }
+        if constexpr (has_minimum(L)) acc[r][part] = fma(m, set1(x.fsum), acc[r][part]);
+      }
+    }
+  }
+  for (int r = 0; r < R; r++)
+    for (int part = 0; part < kParts; part++) store(out + r * 16 + part * kW, acc[r][part]);
+}
+
+// f32 activations times dequantised weights, one panel, R rows -> out [R][16].
+template <int L, int R>
+__attribute__((noinline)) void panel_dot_f32(const Weights& w, const uint8_t* panel, const float* const* rows, float* out) {
+  constexpr int chains = R == 1 ? 4 : R == 2 ? 2 : 1;  // independent sums, to hide the latency of fma
+  const float* x[R];
+  for (int r = 0; r < R; r++) x[r] = rows[r];
+  for (int part = 0; part < kParts; part++) {
+    vf acc[R][chains] = {};
+    const auto use = [&](int64_t k, int chain, vf v) __attribute__((always_inline)) {
+#pragma GCC unroll 8
+      for (int r = 0; r < R; r++) acc[r][chain] = fma(v, set1(x[r][k]), acc[r][chain]);
+    };
+    if constexpr (L == kF32) {
+      const float* p = reinterpret_cast<const float*>(panel) + part * kW;
+      int64_t k = 0;
+      for (; k + 4 <= w.K; k += 4) {
+        prefetch_block(panel + k * 64, 256);
+        for (int i = 0; i < 4; i++) use(k + i, i % chains, load(p + (k + i) * 16));
+      }
+      for (; k < w.K; k++) use(k, 0, load(p + k * 16));
+    } else if constexpr (L == kF16) {
+      const uint16_t* p = reinterpret_cast<const uint16_t*>(panel) + part * kW;
+      int64_t k = 0;
+      for (; k + 4 <= w.K; k += 4) {
+        prefetch_block(panel + k * 32, 128);
+        for (int i = 0; i < 4; i++) use(k + i, i % chains, load_f16(p + (k + i) * 16));
+      }
+      for (; k < w.K; k++) use(k, 0, load_f16(p + k * 16));
+    } else if constexpr (L == kBF16) {
+      vf even, odd;
+      int64_t k = 0;
+      for (; k + 4 <= w.K; k += 4) {
+        prefetch_block(panel + k * 32, 128);
+        for (int i = 0; i < 4; i += 2) {
+          bf16_pair(panel, k + i, part, even, odd);
+          use(k + i, i % chains, even);
+          use(k + i + 1, (i + 1) % chains, odd);
+        }
+      }
+      for (; k < w.K; k += 2) {
+        bf16_pair(panel, k, part, even, odd);
+        use(k, 0, even);
+        if (k + 1 < w.K) use(k + 1, 0, odd);
+      }
+    } else {
+      for (int64_t b = 0; b < w.K / kBlock; b++) {
+        prefetch_block(panel + b * (64 * code_bits(L)), 64 * code_bits(L));
+        block_floats<L>(w, panel, b, part, [&](int k, vf v) __attribute__((always_inline)) { use(b * kBlock + k, k % chains, v); });
+      }
+    }
+    for (int r = 0; r < R; r++) {
+      vf sum = acc[r][0];
+      for (int i = 1; i < chains; i++) sum += acc[r][i];
+      store(out + r * 16 + part * kW, sum);
+    }
+  }
+}
+
+// Activation rows as a kernel has prepared them; either form may be absent.
+struct Acts {
+  const ActBlock* q;
+  int64_t q_stride;  // blocks
+  const float* x;
+  int64_t x_stride;  // elements
+};
+
+INGOT_INLINE bool uses_int8(const Weights& w, bool exact) { return !exact && !is_float_layout(w.layout); }
+
+// Panel p times `count` rows of acts (rows index[i], or i when index is null) -> out [count][16].
+inline void few_rows(const Weights& w, int64_t p, const Acts& acts, const int32_t* index, int count, bool exact, float* out) {
+  const uint8_t* panel = w.panel(p);
+  const auto rows_of = [&](int begin, int n, auto** rows, auto* base, int64_t stride) {
+    for (int i = 0; i < n; i++) rows[i] = base + (index ? index[begin + i] : begin + i) * stride;
+  };
+  with_layout(w.layout, [&]<int L>() {
+    for (int i = 0; i < count;) {
+      const int left = count - i, n = left >= 8 && kFewRows >= 8 ? 8 : left >= 4 && kFewRows >= 4 ? 4 : left >= 2 ? 2 : 1;
+      float* o = out + i * 16;
+      if constexpr (!is_float_layout(L)) {
+        if (!exact) {
+          const ActBlock* rows[8];
+          rows_of(i, n, rows, acts.q, acts.q_stride);
+          if (n == 1) panel_dot<L, 1>(w, panel, rows, o);
+          else if (n == 2) panel_dot<L, 2>(w, panel, rows, o);
+          else if (n == 4) { if constexpr (kFewRows >= 4) panel_dot<L, 4>(w, panel, rows, o); }
+          else if constexpr (kFewRows >= 8) panel_dot<L, 8>(w, panel, rows, o);
+          i += n;
+          continue;
+        }
+      }
+      const float* rows[8];
+      rows_of(i, n, rows, acts.x, acts.x_stride);
+      if (n == 1) panel_dot_f32<L, 1>(w, panel, rows, o);
+      else if (n == 2) panel_dot_f32<L, 2>(w, panel, rows, o);
+      else if (n == 4) { if constexpr (kFewRows >= 4) panel_dot_f32<L, 4>(w, panel, rows, o); }
+      else if constexpr (kFewRows >= 8) panel_dot_f32<L, 8>(w, panel, rows, o);
+      i += n;
+    }
+  });
+}
+
+}  // namespace ingot::INGOT_NS

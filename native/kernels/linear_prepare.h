@@ -1,0 +1,95 @@
+// Preparing activations (norm, quantisation, f32 copy) in worker scratch or in team memory.
+#pragma once
+#include "linear_gemv.h"
+
+#if INGOT_AMX_EMULATE
+#define INGOT_TILES 1
+#else
+#define INGOT_TILES 0
+#endif
+
+namespace ingot::INGOT_NS {
+
+constexpr bool kHasTiles = INGOT_TILES;
+constexpr int kFewRowsMax = 8;          // up to here every worker prepares the activations for itself
+constexpr int64_t kChunkRows = 1024;    // rows prepared in team memory at a time
+
+// AMX multiplies bf16 tiles for every layout in `fast`: see linear_gemm_amx.h.
+INGOT_INLINE bool uses_tiles(const Weights&, bool exact) { return kHasTiles && !exact; }
+
+// What the activations must be prepared for.
+struct Need {
+  bool int8 = false, f32 = false, tiles = false;
+  void add(const Weights& w, bool exact, bool many) {
+    if (many && uses_tiles(w, exact)) tiles = true;
+    else if (uses_int8(w, exact)) int8 = true;
+    else f32 = true;
+  }
+};
+
+struct Norm {
+  const float* weight;  // null: none
+  float eps, offset;
+};
+
+// Row strides that keep rows out of each other's cache sets.
+inline int64_t quant_stride(int64_t K) { return K / kBlock + 1; }
+inline int64_t float_stride(int64_t K) { return round_up(K, 16) + 16; }
+inline int64_t quant_bytes(int64_t rows, int64_t K) { return round_up(rows * quant_stride(K) * int64_t(sizeof(ActBlock)), 64); }
+inline int64_t float_bytes(int64_t rows, int64_t K) { return rows * float_stride(K) * 4; }
+
+// Hands out pieces of a memory block.
+struct Arena {
+  uint8_t* at;
+  template <class T> T* take(int64_t bytes) {
+    T* p = reinterpret_cast<T*>(at);
+    at += round_up(bytes, 64);
+    return p;
+  }
+};
+
+// Activations of up to kFewRowsMax rows in this worker's scratch (no barrier: every worker does all of it).
+inline Acts prepare_few(const float* x, int64_t rows, int64_t K, const Norm& norm, const Need& need, Arena& arena) {
+  Acts acts{nullptr, quant_stride(K), x, K};
+  if (norm.weight) {
+    float* y = arena.take<float>(float_bytes(rows, K));
+    for (int64_t r = 0; r < rows; r++) rms_norm_row(x + r * K, norm.weight, K, norm.eps, norm.offset, y + r * float_stride(K));
+    acts.x = y;
+    acts.x_stride = float_stride(K);
+  }
+  if (need.int8) {
+    ActBlock* q = arena.take<ActBlock>(quant_bytes(rows, K));
+    for (int64_t r = 0; r < rows; r++) quantize_row(acts.x + r * acts.x_stride, K, q + r * acts.q_stride);
+    acts.q = q;
+  }
+  return acts;
+}
+
+// Activations of many rows in team memory, shared out over the workers by rows. The caller puts the barrier after it.
+// The f32 form is copied even without a norm: rows K apart would fight for the same cache sets.
+inline Acts prepare_many(const float* x, int64_t rows, int64_t K, const Norm& norm, const Need& need, Ctx& c, Arena& arena) {
+  Acts acts{nullptr, quant_stride(K), nullptr, float_stride(K)};
+  ActBlock* q = need.int8 ? arena.take<ActBlock>(quant_bytes(rows, K)) : nullptr;
+  float* f = need.f32 ? arena.take<float>(float_bytes(rows, K)) : nullptr;
+  acts.q = q;
+  acts.x = f;
+  if (!q && !f) return acts;
+  float* private_row = reinterpret_cast<float*>(c.scratch);
+  int64_t begin, end;
+  c.range(rows, begin, end);
+  for (int64_t r = begin; r < end; r++) {
+    const float* source = x + r * K;
+    float* row = f ? f + r * acts.x_stride : private_row;
+    if (norm.weight) rms_norm_row(source, norm.weight, K, norm.eps, norm.offset, row);
+    else if (f) memcpy(row, source, size_t(K) * 4);
+    if (q) quantize_row(norm.weight ? row : source, K, q + r * acts.q_stride);
+  }
+  return acts;
+}
+
+// Bytes prepare_many takes from team memory.
+inline int64_t many_bytes(int64_t rows, int64_t K, const Need& need) {
+  return (need.int8 ? quant_bytes(rows, K) : 0) + (need.f32 ? float_bytes(rows, K) : 0) + 128;
+}
+
+}  // namespace ingot::INGOT_NS

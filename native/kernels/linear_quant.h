@@ -1,0 +1,53 @@
+// Activations: RMS norm, and int8 quantisation per 32 columns in the form the dot-product kernels read.
+#pragma once
+#include "weights_simd.h"
+
+namespace ingot::INGOT_NS {
+
+// 32 quantised activations. x ≈ scale q.
+struct ActBlock {
+  int8_t q[32];
+  float scale;
+  float fsum;     // scale * sum of q: what a minimum is multiplied by
+  int32_t nsum;   // -sum of q: times the zero code, the start of a dot product with unsigned codes
+  int32_t nsum0;  // -sum of the first 16
+};
+static_assert(sizeof(ActBlock) == 48);
+
+inline void quantize_row(const float* x, int64_t K, ActBlock* out) {
+  constexpr int n = kBlock / kW;
+  for (int64_t b = 0; b < K / kBlock; b++, x += kBlock) {
+    vf v[n], m{};
+    for (int i = 0; i < n; i++) v[i] = load(x + i * kW), m = vmax(m, vabs(v[i]));
+    const float amax = max_lanes(m), inverse = amax > 0 ? 127.0f / amax : 0.0f;
+    vi half[2] = {vi{}, vi{}};
+    for (int i = 0; i < n; i++) {
+      const vi q = to_int_nearest(v[i] * inverse);
+      store_i8(out[b].q + i * kW, q);
+      half[i * kW / 16] += q;
+    }
+    const int s0 = sum_lanes_i(half[0]), s = s0 + sum_lanes_i(half[1]);
+    out[b].scale = amax / 127.0f;
+    out[b].fsum = out[b].scale * float(s);
+    out[b].nsum = -s;
+    out[b].nsum0 = -s0;
+  }
+}
+
+// y = x * rsqrt(mean x^2 + eps) * (weight + offset); y may be x.
+inline void rms_norm_row(const float* x, const float* weight, int64_t K, float eps, float offset, float* y) {
+  vf sum[4] = {};
+  int64_t k = 0;
+  for (; k + 4 * kW <= K; k += 4 * kW)
+    for (int i = 0; i < 4; i++) {
+      const vf v = load(x + k + i * kW);
+      sum[i] = fma(v, v, sum[i]);
+    }
+  float total = sum_lanes((sum[0] + sum[1]) + (sum[2] + sum[3]));
+  for (; k < K; k++) total += x[k] * x[k];
+  const float r = 1.0f / __builtin_sqrtf(total / float(K) + eps);
+  for (k = 0; k + kW <= K; k += kW) store(y + k, load(x + k) * r * (load(weight + k) + offset));
+  for (; k < K; k++) y[k] = x[k] * r * (weight[k] + offset);
+}
+
+}  // namespace ingot::INGOT_NS

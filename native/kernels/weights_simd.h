@@ -1,0 +1,66 @@
+// The vector types of a level and the few operations that plain operators do not cover. `vf`, `vi`: kW lanes of f32,
+// i32; `vb`: kW lanes of 4 codes, one per byte. A panel's 16 lanes are kParts vectors.
+#pragma once
+#include "weights_layout.h"
+
+#if INGOT_AMX_EMULATE || defined(__AVX512VNNI__)
+#include "weights_simd_avx512.h"
+#elif defined(__AVX2__)
+#include "weights_simd_avx2.h"
+#elif defined(__ARM_FEATURE_DOTPROD)
+#include "weights_simd_neon.h"
+#else
+#include "weights_simd_scalar.h"
+#endif
+
+#define INGOT_INLINE inline __attribute__((always_inline))
+
+namespace ingot::INGOT_NS {
+
+constexpr int kParts = kPanelRows / kW;
+
+// Plain operators contract to fused multiply-add (-ffp-contract=fast) where the level has it.
+INGOT_INLINE vf fma(vf a, vf b, vf c) { return a * b + c; }
+INGOT_INLINE vf set1(float x) { return x - vf{}; }  // x - 0 folds away, 0 + x does not (-0)
+INGOT_INLINE vi set1i(int x) { return vi{} + x; }
+INGOT_INLINE vf vmax(vf a, vf b) { return a > b ? a : b; }
+INGOT_INLINE vf as_float(vi x) { return reinterpret_cast<vf>(x); }
+INGOT_INLINE vi as_int(vf x) { return reinterpret_cast<vi>(x); }
+
+INGOT_INLINE float sum_lanes(vf x) {
+  float s = 0;
+  for (int i = 0; i < kW; i++) s += x[i];
+  return s;
+}
+INGOT_INLINE float max_lanes(vf x) {
+  float m = x[0];
+  for (int i = 1; i < kW; i++) m = x[i] > m ? x[i] : m;
+  return m;
+}
+
+inline float half_to_float(uint16_t h) {
+  const uint32_t sign = uint32_t(h & 0x8000) << 16, rest = h & 0x7fff;
+  uint32_t bits;
+  if (rest >= 0x7c00) bits = (rest << 13) | 0x7f800000u;
+  else if (rest >= 0x0400) bits = (rest << 13) + 0x38000000u;
+  else {  // subnormal: exact in f32
+    const float f = float(rest) * 0x1p-24f;
+    memcpy(&bits, &f, 4);
+  }
+  bits |= sign;
+  float f;
+  memcpy(&f, &bits, 4);
+  return f;
+}
+
+// kW scales of type `dtype` (f32, f16, bf16) at element `at`.
+INGOT_INLINE vf load_typed(const uint8_t* p, int64_t at, int dtype) {
+  if (dtype == dF16) return load_f16(reinterpret_cast<const uint16_t*>(p) + at);
+  if (dtype == dBF16) return load_bf16(reinterpret_cast<const uint16_t*>(p) + at);
+  return load(reinterpret_cast<const float*>(p) + at);
+}
+
+// 4-byte code lanes as i32, for shifting codes out one by one.
+INGOT_INLINE vf code_to_float(vi packed, int shift, int mask) { return to_float((packed >> shift) & mask); }
+
+}  // namespace ingot::INGOT_NS

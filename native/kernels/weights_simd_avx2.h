@@ -1,0 +1,78 @@
+// AVX2: 8 lanes. The multiply of unsigned by signed bytes saturates at 16 bits, so 8-bit codes are made signed and
+// their sign moved to the activation (128 * 127 * 2 fits); sums of 4-bit products stay in 16 bits for a whole block.
+#pragma once
+#include <immintrin.h>
+
+namespace ingot::INGOT_NS {
+
+constexpr int kW = 8;
+constexpr bool kSignedCodes = true;
+constexpr int kFewRows = 4;
+constexpr int kTileRows = 3, kTileParts = 2;
+constexpr int kFloatRows = 6;
+
+using vf = __m256;
+typedef int vi __attribute__((vector_size(32)));
+using vb = __m256i;
+
+#define INGOT_V inline __attribute__((always_inline))
+INGOT_V vf load(const float* p) { return _mm256_loadu_ps(p); }
+INGOT_V void store(float* p, vf x) { _mm256_storeu_ps(p, x); }
+INGOT_V vf to_float(vi x) { return _mm256_cvtepi32_ps((__m256i)x); }
+INGOT_V vi to_int_nearest(vf x) { return (vi)_mm256_cvtps_epi32(x); }
+INGOT_V vf vabs(vf x) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), x); }
+INGOT_V vf load_f16(const uint16_t* p) { return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i*)p)); }
+INGOT_V vf load_bf16(const uint16_t* p) {
+  return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i*)p)), 16));
+}
+INGOT_V vf load_u8(const uint8_t* p) { return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i*)p))); }
+INGOT_V vf load_i8(const uint8_t* p) { return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i*)p))); }
+INGOT_V vi load_i(const void* p) { return (vi)_mm256_loadu_si256((const __m256i*)p); }
+INGOT_V void store_i8(int8_t* p, vi x) {
+  const __m128i w = _mm_packs_epi32(_mm256_castsi256_si128((__m256i)x), _mm256_extracti128_si256((__m256i)x, 1));
+  _mm_storel_epi64((__m128i*)p, _mm_packs_epi16(w, w));
+}
+INGOT_V int sum_lanes_i(vi x) {
+  int s = 0;
+  for (int i = 0; i < kW; i++) s += x[i];
+  return s;
+}
+
+INGOT_V vb load_codes(const uint8_t* p) { return _mm256_loadu_si256((const __m256i*)p); }
+INGOT_V void store_codes(uint8_t* p, vb x) { _mm256_storeu_si256((__m256i*)p, x); }
+INGOT_V vb low_nibbles(vb x) { return _mm256_and_si256(x, _mm256_set1_epi8(15)); }
+INGOT_V vb high_nibbles(vb x) { return _mm256_and_si256(_mm256_srli_epi16(x, 4), _mm256_set1_epi8(15)); }
+INGOT_V vb bias_codes(vb x) { return _mm256_xor_si256(x, _mm256_set1_epi8(char(0x80))); }
+INGOT_V vb join_bits(vb low, vb high, int shift) {
+  const vb h = shift == 0   ? _mm256_slli_epi16(high, 4)
+               : shift == 2 ? _mm256_slli_epi16(high, 2)
+               : shift == 4 ? high
+                            : _mm256_srli_epi16(high, 2);
+  return _mm256_or_si256(low, _mm256_and_si256(h, _mm256_set1_epi8(0x30)));
+}
+
+template <int Bits>
+INGOT_V vi dot_begin(vi start) { return Bits == 4 ? vi{} : start; }
+template <int Bits>
+INGOT_V vi dot_step(vi d, vb codes, const int8_t* a) {
+  int word;
+  memcpy(&word, a, 4);
+  const __m256i x = _mm256_set1_epi32(word);
+  if constexpr (Bits == 4) return (vi)_mm256_add_epi16((__m256i)d, _mm256_maddubs_epi16(codes, x));
+  const __m256i pairs = Bits == 8 ? _mm256_maddubs_epi16(_mm256_abs_epi8(codes), _mm256_sign_epi8(x, codes)) : _mm256_maddubs_epi16(codes, x);
+  return d + (vi)_mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
+}
+template <int Bits>
+INGOT_V vi dot_end(vi d, vi start) {
+  if constexpr (Bits == 4) return start + (vi)_mm256_madd_epi16((__m256i)d, _mm256_set1_epi16(1));
+  return d;
+}
+
+INGOT_V __m256i lane_mask(int n) {
+  return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+INGOT_V void store_lanes(float* p, vf x, int n) { _mm256_maskstore_ps(p, lane_mask(n), x); }
+INGOT_V vf load_lanes(const float* p, int n) { return _mm256_maskload_ps(p, lane_mask(n)); }
+#undef INGOT_V
+
+}  // namespace ingot::INGOT_NS

@@ -1,0 +1,66 @@
+// AVX-512 with VNNI: 16 lanes, unsigned codes times signed activations in one instruction.
+#pragma once
+#include <immintrin.h>
+
+namespace ingot::INGOT_NS {
+
+constexpr int kW = 16;
+constexpr bool kSignedCodes = false;
+constexpr int kFewRows = 8;                    // most rows of one streaming pass
+constexpr int kTileRows = 6, kTileParts = 2;   // int8 tile: 6 rows x 32 lanes
+constexpr int kFloatRows = 12;                 // f32 tile: 12 rows x 32 lanes
+
+using vf = __m512;
+typedef int vi __attribute__((vector_size(64)));
+using vb = __m512i;
+
+#define INGOT_V inline __attribute__((always_inline))
+INGOT_V vf load(const float* p) { return _mm512_loadu_ps(p); }
+INGOT_V void store(float* p, vf x) { _mm512_storeu_ps(p, x); }
+INGOT_V vf to_float(vi x) { return _mm512_cvtepi32_ps((__m512i)x); }
+INGOT_V vi to_int_nearest(vf x) { return (vi)_mm512_cvtps_epi32(x); }
+INGOT_V vf vabs(vf x) { return _mm512_abs_ps(x); }
+INGOT_V vf load_f16(const uint16_t* p) { return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i*)p)); }
+INGOT_V vf load_bf16(const uint16_t* p) {
+  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i*)p)), 16));
+}
+INGOT_V vf load_u8(const uint8_t* p) { return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i*)p))); }
+INGOT_V vf load_i8(const uint8_t* p) { return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i*)p))); }
+INGOT_V vi load_i(const void* p) { return (vi)_mm512_loadu_si512(p); }
+INGOT_V void store_i8(int8_t* p, vi x) { _mm_storeu_si128((__m128i*)p, _mm512_cvtepi32_epi8((__m512i)x)); }
+INGOT_V int sum_lanes_i(vi x) { return _mm512_reduce_add_epi32((__m512i)x); }
+
+INGOT_V vb load_codes(const uint8_t* p) { return _mm512_loadu_si512(p); }
+INGOT_V void store_codes(uint8_t* p, vb x) { _mm512_storeu_si512(p, x); }
+INGOT_V vb low_nibbles(vb x) { return _mm512_and_si512(x, _mm512_set1_epi8(15)); }
+INGOT_V vb high_nibbles(vb x) { return _mm512_and_si512(_mm512_srli_epi16(x, 4), _mm512_set1_epi8(15)); }
+INGOT_V vb bias_codes(vb x) { return x; }
+// low | ((high >> shift) & 3) << 4
+INGOT_V vb join_bits(vb low, vb high, int shift) {
+  const vb h = shift == 0   ? _mm512_slli_epi16(high, 4)
+               : shift == 2 ? _mm512_slli_epi16(high, 2)
+               : shift == 4 ? high
+                            : _mm512_srli_epi16(high, 2);
+  return _mm512_ternarylogic_epi32(low, h, _mm512_set1_epi8(0x30), 0xF8);  // low | (h & 0x30)
+}
+// A dot product over a block: d = begin(start), step for each 4 columns, end. Codes have `Bits` bits; `a` points at
+// the 4 activations that all lanes share.
+template <int Bits>
+INGOT_V vi dot_begin(vi start) { return start; }
+template <int Bits>
+INGOT_V vi dot_step(vi d, vb codes, const int8_t* a) {
+  int word;
+  memcpy(&word, a, 4);
+  return (vi)_mm512_dpbusd_epi32((__m512i)d, codes, _mm512_set1_epi32(word));
+}
+template <int Bits>
+INGOT_V vi dot_end(vi d, vi) { return d; }
+
+// Stores the first n lanes.
+INGOT_V void store_lanes(float* p, vf x, int n) {
+  _mm512_mask_storeu_ps(p, n >= 16 ? 0xFFFF : (1u << n) - 1, x);
+}
+INGOT_V vf load_lanes(const float* p, int n) { return _mm512_maskz_loadu_ps(n >= 16 ? 0xFFFF : (1u << n) - 1, p); }
+#undef INGOT_V
+
+}  // namespace ingot::INGOT_NS

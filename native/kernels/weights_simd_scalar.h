@@ -1,0 +1,64 @@
+// No SIMD assumed: 4 lanes of compiler vectors, which any compiler turns into what the target has.
+#pragma once
+
+namespace ingot::INGOT_NS {
+
+constexpr int kW = 4;
+constexpr bool kSignedCodes = false;
+constexpr int kFewRows = 2;
+constexpr int kTileRows = 2, kTileParts = 1;
+constexpr int kFloatRows = 4;
+
+typedef float vf __attribute__((vector_size(16)));
+typedef int vi __attribute__((vector_size(16)));
+typedef uint8_t vb __attribute__((vector_size(16)));
+typedef int8_t vs __attribute__((vector_size(16)));
+
+inline float half_to_float(uint16_t h);
+
+#define INGOT_V inline __attribute__((always_inline))
+INGOT_V vf load(const float* p) { vf x; memcpy(&x, p, 16); return x; }
+INGOT_V void store(float* p, vf x) { memcpy(p, &x, 16); }
+INGOT_V vf to_float(vi x) { return __builtin_convertvector(x, vf); }
+INGOT_V vi to_int_nearest(vf x) {  // |x| < 2^22: adding 1.5 * 2^23 rounds to the nearest even
+  const vf magic = vf{} + 12582912.0f;
+  vf y = x + magic;
+  asm volatile("" : "+m"(y));  // keep the compiler from cancelling the two additions
+  return __builtin_convertvector(y - magic, vi);
+}
+INGOT_V vf vabs(vf x) { return x < 0 ? -x : x; }
+INGOT_V vf load_f16(const uint16_t* p) { return vf{half_to_float(p[0]), half_to_float(p[1]), half_to_float(p[2]), half_to_float(p[3])}; }
+INGOT_V vf load_bf16(const uint16_t* p) {
+  return (vf)(vi{int(uint32_t(p[0]) << 16), int(uint32_t(p[1]) << 16), int(uint32_t(p[2]) << 16), int(uint32_t(p[3]) << 16)});
+}
+INGOT_V vf load_u8(const uint8_t* p) { return vf{float(p[0]), float(p[1]), float(p[2]), float(p[3])}; }
+INGOT_V vf load_i8(const uint8_t* p) { return vf{float(int8_t(p[0])), float(int8_t(p[1])), float(int8_t(p[2])), float(int8_t(p[3]))}; }
+INGOT_V vi load_i(const void* p) { vi x; memcpy(&x, p, 16); return x; }
+INGOT_V void store_i8(int8_t* p, vi x) { for (int i = 0; i < 4; i++) p[i] = int8_t(x[i]); }
+INGOT_V int sum_lanes_i(vi x) { return x[0] + x[1] + x[2] + x[3]; }
+
+INGOT_V vb load_codes(const uint8_t* p) { vb x; memcpy(&x, p, 16); return x; }
+INGOT_V void store_codes(uint8_t* p, vb x) { memcpy(p, &x, 16); }
+INGOT_V vb low_nibbles(vb x) { return x & 15; }
+INGOT_V vb high_nibbles(vb x) { return x >> 4; }
+INGOT_V vb bias_codes(vb x) { return x; }
+INGOT_V vb join_bits(vb low, vb high, int shift) { return low | (((high >> shift) & 3) << 4); }
+template <int Bits>
+INGOT_V vi dot_begin(vi start) { return start; }
+template <int Bits>
+INGOT_V vi dot_step(vi d, vb codes, const int8_t* a) {
+  const vi w = (vi)codes;
+  return d + (w & 255) * int(a[0]) + ((w >> 8) & 255) * int(a[1]) + ((w >> 16) & 255) * int(a[2]) + ((w >> 24) & 255) * int(a[3]);
+}
+template <int Bits>
+INGOT_V vi dot_end(vi d, vi) { return d; }
+
+INGOT_V void store_lanes(float* p, vf x, int n) { for (int i = 0; i < kW && i < n; i++) p[i] = x[i]; }
+INGOT_V vf load_lanes(const float* p, int n) {
+  vf x{};
+  for (int i = 0; i < kW && i < n; i++) x[i] = p[i];
+  return x;
+}
+#undef INGOT_V
+
+}  // namespace ingot::INGOT_NS

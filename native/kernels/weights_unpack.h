@@ -1,0 +1,132 @@
+// Reading packed panels: the codes of a 32-column block, its scales and minima, and whole panels as f32.
+#pragma once
+#include "weights_simd.h"
+
+namespace ingot::INGOT_NS {
+
+// As zero_shift, for the codes that `dot` sees: signed 8-bit codes are centred already.
+constexpr int dot_zero_shift(int layout) { return kSignedCodes && code_bits(layout) == 8 ? 0 : zero_shift(layout); }
+
+// Codes of block b for the lanes of vector `part`; c[i] holds columns 4i … 4i+3. Biased: as `dot` wants them.
+template <int L, bool Biased>
+INGOT_INLINE void block_codes(const uint8_t* panel, int64_t b, int part, vb (&c)[8]) {
+  constexpr int bits = code_bits(L);
+  const uint8_t* p = panel + b * (64 * bits) + part * (4 * kW);
+  if constexpr (bits == 8) {
+    for (int i = 0; i < 8; i++) c[i] = Biased ? bias_codes(load_codes(p + 64 * i)) : load_codes(p + 64 * i);
+  } else {
+    for (int i = 0; i < 4; i++) {
+      const vb x = load_codes(p + 64 * i);
+      c[2 * i] = low_nibbles(x);
+      c[2 * i + 1] = high_nibbles(x);
+    }
+    if constexpr (bits == 6) {
+      for (int h = 0; h < 2; h++) {
+        const vb x = load_codes(p + 256 + 64 * h);
+        c[4 * h] = join_bits(c[4 * h], x, 0);
+        c[4 * h + 1] = join_bits(c[4 * h + 1], x, 2);
+        c[4 * h + 2] = join_bits(c[4 * h + 2], x, 4);
+        c[4 * h + 3] = join_bits(c[4 * h + 3], x, 6);
+      }
+    }
+  }
+}
+
+// Scale s (of half `half` of the block for q6k) and minimum m as stored; m untouched for layouts without one.
+template <int L>
+INGOT_INLINE void block_meta(const Weights& w, const uint8_t* meta, int64_t b, int half, int part, vf& s, vf& m) {
+  const int lane = part * kW;
+  if constexpr (L == kQ4 || L == kQ8) {
+    s = load_f16(reinterpret_cast<const uint16_t*>(meta + b * 32) + lane);
+  } else if constexpr (L == kQ4A || L == kQ8A) {
+    const int64_t at = (w.group == 32 ? b : w.group == 64 ? b >> 1 : b >> 2) * 32 + lane;
+    s = load_typed(meta, at, w.meta_dtype);
+    m = load_typed(meta, at + 16, w.meta_dtype);
+  } else if constexpr (L == kQ4K) {
+    const uint8_t* p = meta + (b >> 3) * 320;
+    const int64_t at = 64 + (b & 7) * 16 + lane;
+    s = load_f16(reinterpret_cast<const uint16_t*>(p) + lane) * load_u8(p + at);
+    m = load_f16(reinterpret_cast<const uint16_t*>(p) + 16 + lane) * (-load_u8(p + at + 128));
+  } else {
+    const uint8_t* p = meta + (b >> 3) * 288;
+    s = load_f16(reinterpret_cast<const uint16_t*>(p) + lane) * load_i8(p + 32 + ((b & 7) * 2 + half) * 16 + lane);
+  }
+}
+
+// The same for integer dot products: value = s (code - zero) + m with the codes `dot` sees.
+template <int L>
+INGOT_INLINE void dot_meta(const Weights& w, const uint8_t* meta, int64_t b, int half, int part, vf& s, vf& m) {
+  block_meta<L>(w, meta, b, half, part, s, m);
+  if constexpr (kSignedCodes && L == kQ8A) m = fma(s, set1(128.0f), m);
+}
+
+// The same for f32 weights: value = s code + m with unsigned codes; exact, s (code - zero) rounds once either way.
+template <int L>
+INGOT_INLINE void float_meta(const Weights& w, const uint8_t* meta, int64_t b, int half, int part, vf& s, vf& m) {
+  block_meta<L>(w, meta, b, half, part, s, m);
+  if constexpr (!has_minimum(L)) m = s * float(-(1 << zero_shift(L)));
+}
+
+// Calls use(k, values) for the 32 columns of a block, dequantised exactly.
+template <int L, class Use>
+INGOT_INLINE void block_floats(const Weights& w, const uint8_t* panel, int64_t b, int part, const Use& use) {
+  vb c[8];
+  block_codes<L, false>(panel, b, part, c);
+  for (int half = 0; half < 2; half++) {
+    vf s, m;
+    float_meta<L>(w, panel + w.codes_bytes, b, half, part, s, m);
+    for (int i = 0; i < 4; i++)
+      for (int j = 0; j < 4; j++)
+        use(16 * half + 4 * i + j, fma(code_to_float(reinterpret_cast<vi>(c[4 * half + i]), 8 * j, 255), s, m));
+  }
+}
+
+// Columns k and k+1 of a bf16 panel.
+INGOT_INLINE void bf16_pair(const uint8_t* panel, int64_t k, int part, vf& even, vf& odd) {
+  const vi x = load_i(panel + k * 32 + part * (4 * kW));
+  even = as_float(x << 16);
+  odd = as_float(x & int(0xFFFF0000));
+}
+
+// Columns [k0, k0 + n) of a panel as f32 [n][16]. k0 is even (a multiple of 32 for quantised layouts, as is n).
+template <int L>
+void unpack_floats(const Weights& w, const uint8_t* panel, int64_t k0, int64_t n, float* out) {
+  if constexpr (L == kF32) {
+    memcpy(out, panel + k0 * 64, size_t(n) * 64);
+  } else if constexpr (L == kF16) {
+    const uint16_t* p = reinterpret_cast<const uint16_t*>(panel) + k0 * 16;
+    for (int64_t i = 0; i < n * 16; i += kW) store(out + i, load_f16(p + i));
+  } else if constexpr (L == kBF16) {
+    for (int64_t k = 0; k < n; k += 2)
+      for (int part = 0; part < kParts; part++) {
+        vf even, odd;
+        bf16_pair(panel, k0 + k, part, even, odd);
+        store(out + k * 16 + part * kW, even);
+        if (k + 1 < n) store(out + k * 16 + 16 + part * kW, odd);
+      }
+  } else {
+    for (int64_t b = 0; b < n / kBlock; b++)
+      for (int part = 0; part < kParts; part++) {
+        float* o = out + b * (kBlock * 16) + part * kW;
+        block_floats<L>(w, panel, k0 / kBlock + b, part, [&](int k, vf x) __attribute__((always_inline)) { store(o + k * 16, x); });
+      }
+  }
+}
+
+// Calls f with the layout as a compile-time constant: f.template operator()<L>().
+template <class F>
+INGOT_INLINE void with_layout(int layout, const F& f) {
+  switch (layout) {
+    case kF32: return f.template operator()<kF32>();
+    case kF16: return f.template operator()<kF16>();
+    case kBF16: return f.template operator()<kBF16>();
+    case kQ4: return f.template operator()<kQ4>();
+    case kQ4A: return f.template operator()<kQ4A>();
+    case kQ8: return f.template operator()<kQ8>();
+    case kQ8A: return f.template operator()<kQ8A>();
+    case kQ4K: return f.template operator()<kQ4K>();
+    default: return f.template operator()<kQ6K>();
+  }
+}
+
+}  // namespace ingot::INGOT_NS

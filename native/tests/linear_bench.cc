@@ -1,0 +1,4 @@
+#include "linear_suite.h"
+namespace ingot::tests {
+void run_linear_bench(const Options&) {}
+}

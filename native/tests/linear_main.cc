@@ -1,0 +1,37 @@
+// Runs the matrix-kernel suites on every level of this CPU.
+#include <cstring>
+
+#include "linear_suite.h"
+
+namespace ingot::tests {
+
+namespace {
+
+template <Level L>
+const KernelDef* find_at(const char* name) { return find_kernel(L, name); }
+
+int run_suite(const Suite& suite) {
+  run_linear_suite(suite);
+  printf("linear %-12s %d cases, %d failures\n", suite.name, suite.cases, suite.failures);
+  return suite.failures;
+}
+
+}  // namespace
+
+int run_linear_tests(const Options& options) {
+  if (options.bench) {
+    run_linear_bench(options);
+    return 0;
+  }
+  const Suite suites[] = {{"scalar", find_at<kScalar>, false}, {"avx2", find_at<kAvx2>, false}, {"avx512", find_at<kAvx512>, false},
+                          {"amx", find_at<kAmx>, true},        {"neon", find_at<kNeon>, false}, {"neon_i8mm", find_at<kNeonI8mm>, false}};
+  const Level levels[] = {kScalar, kAvx2, kAvx512, kAmx, kNeon, kNeonI8mm};
+  int failures = 0;
+  for (int i = 0; i < 6; i++) {
+    if (!level_supported(levels[i]) || !suites[i].find("linear") || !strstr(suites[i].name, options.filter)) continue;
+    failures += run_suite(suites[i]);
+  }
+  return failures;
+}
+
+}  // namespace ingot::tests
