@@ -31,6 +31,8 @@ export interface Model {
   hidden(ids: NDArray, positions: NDArray, cache: KVCache): NDArray;
   /** Output head: `[n, D]` -> `[n, vocabSize]`. */
   logits(hidden: NDArray): NDArray;
+  /** Frees the constants that `build` made itself; weights belong to the loader. */
+  dispose(): void;
 }
 
 /**

@@ -31,7 +31,9 @@ export type RopeScaling =
       readonly attentionFactor?: number;
       readonly mscale?: number;
       readonly mscaleAllDim?: number;
-    };
+    }
+  /** Each frequency divided by its own number, `[rotaryDim / 2]`, as GGUF files carry them. */
+  | { readonly kind: 'factors'; readonly factors: readonly number[] };
 
 export type RopeScalingKind = RopeScaling['kind'];
 export const ropeScalingKinds: readonly RopeScalingKind[] = [
@@ -59,12 +61,16 @@ export interface RopeFrequencies {
 /**
  * Frequencies of a rotary embedding. `contextLength` matters for dynamic scaling only: the frequencies are those of a
  * sequence of that many tokens, for all of its positions, so that cached keys stay valid while it grows.
- * Throws invalid_argument for an odd or non-positive rotaryDim.
+ * Throws invalid_argument for an odd or non-positive rotaryDim, or a number of `factors` that does not fit it.
  */
 export function ropeFrequencies(config: RopeConfig, contextLength: number): RopeFrequencies {
   const { rotaryDim, theta, scaling } = config;
   if (!Number.isSafeInteger(rotaryDim) || rotaryDim <= 0 || rotaryDim % 2 !== 0) {
     throw new IngotError('invalid_argument', `rope: rotaryDim ${rotaryDim} must be a positive even number`);
+  }
+  if (scaling.kind === 'factors' && scaling.factors.length !== rotaryDim / 2) {
+    const found = scaling.factors.length;
+    throw new IngotError('invalid_argument', `rope: ${found} factors for ${rotaryDim / 2} frequencies`);
   }
   const plain = (base: number): Float64Array =>
     Float64Array.from({ length: rotaryDim / 2 }, (_, i) => base ** (-(2 * i) / rotaryDim));
@@ -81,6 +87,11 @@ export function ropeFrequencies(config: RopeConfig, contextLength: number): Rope
     case 'llama3':
       return rounded(
         plain(theta).map((f) => llama3Frequency(f, scaling)),
+        1,
+      );
+    case 'factors':
+      return rounded(
+        plain(theta).map((f, i) => f / (scaling.factors[i] ?? 1)),
         1,
       );
     case 'yarn':

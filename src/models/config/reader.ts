@@ -118,6 +118,20 @@ export class ConfigReader {
     });
   }
 
+  /** A list of numbers in range; must be there. */
+  numbers(key: string, range: Range, maxLength: number): readonly number[] {
+    const value = this.#get(key);
+    if (!Array.isArray(value)) this.fail(key, `must be a list of numbers, found ${describe(value)}`);
+    if (value.length > maxLength)
+      this.fail(key, `has ${value.length} entries, at most ${maxLength} are allowed`);
+    return value.map((v) => {
+      const fits = typeof v === 'number' && v >= range.min && v <= range.max;
+      return fits
+        ? v
+        : this.fail(key, `holds ${describe(v)}, must be numbers from ${range.min} to ${range.max}`);
+    });
+  }
+
   strings(key: string, maxLength = 65536): readonly string[] | undefined {
     const value = this.#get(key);
     if (value === undefined) return undefined;

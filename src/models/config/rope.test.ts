@@ -87,6 +87,21 @@ describe('impossible rotary settings', () => {
   });
 });
 
+describe('factors of a GGUF file', () => {
+  const config = { head_dim: 8, max_position_embeddings: 4096 };
+  it('divide the plain frequencies one by one', () => {
+    const { rope } = read({ ...config, rope_scaling: { rope_type: 'factors', factors: [1, 2, 4, 8] } });
+    const plain = ropeFrequencies({ ...rope, scaling: { kind: 'default' } }, 4096).invFreq;
+    expect([...ropeFrequencies(rope, 4096).invFreq]).toEqual(
+      [...plain].map((f, i) => Math.fround(f / 2 ** i)),
+    );
+  });
+  it('must be as many as the frequencies', () => {
+    const three = { ...config, rope_scaling: { rope_type: 'factors', factors: [1, 2, 4] } };
+    expect(() => read(three)).toThrow('config.json: rope_scaling: has 3 factors for 4 frequencies');
+  });
+});
+
 describe('context reached by scaling', () => {
   const yarn = { rope_type: 'yarn', factor: 4, original_max_position_embeddings: 32768 };
   it('grows with yarn and dynamic scaling added to a config that keeps its length', () => {

@@ -26,8 +26,11 @@ export function readRope(
   const theta = fields?.has('rope_theta')
     ? fields.number('rope_theta', limits.theta)
     : config.number('rope_theta', limits.theta, defaults.theta);
-  const scaling: RopeScaling = fields ? readScaling(fields, config, defaults) : { kind: 'default' };
   const rotaryDim = readRotaryDim(config, fields, defaults.headDim);
+  const scaling: RopeScaling = fields ? readScaling(fields, config, defaults) : { kind: 'default' };
+  if (scaling.kind === 'factors' && scaling.factors.length !== rotaryDim / 2) {
+    config.fail(key, `has ${scaling.factors.length} factors for ${rotaryDim / 2} frequencies`);
+  }
   return { rope: { theta, rotaryDim, scaling }, contextLength: reach(scaling, defaults.contextLength) };
 }
 
@@ -60,6 +63,8 @@ function readScaling(fields: ConfigReader, config: ConfigReader, defaults: RopeD
       return readLlama3(fields, originalContext(fields, config, defaults));
     case 'yarn':
       return readYarn(fields, originalContext(fields, config, defaults), defaults);
+    case 'factors':
+      return { kind, factors: fields.numbers('factors', limits.factor, limits.headDim.max) };
     default:
       return fields.unsupported(
         key,

@@ -1,0 +1,18 @@
+// The rotary frequencies of a model as a constant that all layers share.
+
+import type { NDArray } from '../../array/array.ts';
+import { fromData } from '../../array/create.ts';
+import { type RopeConfig, ropeFrequencies } from '../../nn/rope.ts';
+
+export interface Rotary {
+  /** f32 `[rotaryDim / 2]` */
+  readonly invFreq: NDArray;
+  readonly attentionFactor: number;
+  readonly rotaryDim: number;
+}
+
+/** Frequencies for sequences of up to `contextLength` tokens. */
+export function rotary(config: RopeConfig, contextLength: number): Rotary {
+  const { invFreq, attentionFactor } = ropeFrequencies(config, contextLength);
+  return { invFreq: fromData(invFreq, [invFreq.length]), attentionFactor, rotaryDim: config.rotaryDim };
+}

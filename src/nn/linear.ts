@@ -1,0 +1,30 @@
+// Linear: a packed matrix, an optional bias, and how exactly to multiply.
+
+import type { NDArray } from '../array/array.ts';
+import { linear } from '../array/ops/linear.ts';
+import type { Weight } from '../array/weight.ts';
+
+export interface LinearOptions {
+  /** `[N]` */
+  readonly bias?: NDArray | undefined;
+  /** `fast` may quantise activations to 8 bits. */
+  readonly precision: 'fast' | 'exact';
+}
+
+/** y = x Wᵀ + b with W `[N, K]`: `[..., K]` -> `[..., N]`. */
+export class Linear {
+  readonly weight: Weight;
+  readonly bias: NDArray | undefined;
+  readonly precision: 'fast' | 'exact';
+
+  constructor(weight: Weight, options: LinearOptions) {
+    this.weight = weight;
+    this.bias = options.bias;
+    this.precision = options.precision;
+  }
+
+  apply(x: NDArray): NDArray {
+    const { bias, precision } = this;
+    return linear(x, this.weight, bias === undefined ? { precision } : { bias, precision });
+  }
+}
