@@ -1,0 +1,208 @@
+// Rotary embedding and the write into the key-value cache: rope, kv_write, and both in one dispatch (rope_kv).
+// The angle is float(position) * invFreq in f32, as the reference implementations compute it.
+#include "norm.h"
+#include "vec_math.h"
+
+namespace ingot::INGOT_NS {
+namespace {
+
+constexpr int64_t kMaxHeadDim = 4096;
+
+struct Rotation {
+  int64_t Dh, rot;
+  bool interleaved, norm;
+  float attention_scale, eps;
+  const float* inv_freq;
+
+  int64_t pairs() const { return rot / 2; }
+
+  // cos and sin of one position into tables of kMaxHeadDim / 2 each.
+  void angles(int32_t position, float* c, float* s) const {
+    const int64_t n = pairs();
+    for (int64_t i = 0; i < n; i += kW) {
+      const int lanes = int(min64(kW, n - i));
+      vf sine, cosine;
+      vsincos(float(position) * load_some(inv_freq + i, lanes), sine, cosine);
+      store(c + i, cosine * attention_scale);
+      store(s + i, sine * attention_scale);
+    }
+  }
+  // One head; x and y may be the same. `w` may be null.
+  void head(const float* x, const float* w, const float* c, const float* s, float* y, float* tmp) const {
+    if (norm) {
+      rms_norm_row(x, w, eps, 0, tmp, Dh);
+      x = tmp;
+    }
+    const int64_t n = pairs();
+    if (interleaved) {
+      for (int64_t i = 0; i < n; i++) {
+        const float a = x[2 * i], b = x[2 * i + 1];
+        y[2 * i] = a * c[i] - b * s[i];
+        y[2 * i + 1] = b * c[i] + a * s[i];
+      }
+    } else {
+      int64_t i = 0;
+      for (; i + kW <= n; i += kW) rotate(load(x + i), load(x + n + i), load(c + i), load(s + i), y + i, y + n + i);
+      for (; i < n; i++) {
+        const float a = x[i], b = x[n + i];
+        y[i] = a * c[i] - b * s[i];
+        y[n + i] = b * c[i] + a * s[i];
+      }
+    }
+    if (x != y && rot < Dh) std::memmove(y + rot, x + rot, size_t(Dh - rot) * 4);
+  }
+
+ private:
+  static void rotate(vf a, vf b, vf c, vf s, float* y0, float* y1) {
+    store(y0, a * c - b * s);
+    store(y1, b * c + a * s);
+  }
+};
+
+struct Cache {
+  uint8_t *k, *v;
+  int64_t Hkv, Dh, cap, ring;
+  bool half;
+
+  int64_t slot(int32_t position) const { return ring > 0 ? position % ring : position; }
+  bool holds(int32_t position) const { return position >= 0 && (ring > 0 || position < cap); }
+  void put(uint8_t* cache, int64_t head, int64_t slot, const float* x) const {
+    const int64_t at = (head * cap + slot) * Dh;
+    if (!half) {
+      std::memcpy(reinterpret_cast<float*>(cache) + at, x, size_t(Dh) * 4);
+      return;
+    }
+    uint16_t* out = reinterpret_cast<uint16_t*>(cache) + at;
+    int64_t d = 0;
+    for (; d + kW <= Dh; d += kW) store_f16(out + d, load(x + d));
+    if (d < Dh) store_f16_n(out + d, load_n(x + d, int(Dh - d)), int(Dh - d));
+  }
+};
+
+struct Tables {
+  float *c, *s, *tmp;
+  explicit Tables(Ctx& ctx)
+      : c(reinterpret_cast<float*>(ctx.scratch)), s(c + kMaxHeadDim), tmp(s + kMaxHeadDim) {}
+};
+
+void run_rope(const Args& a, Ctx& ctx) {
+  const int64_t rows = a.i(0), H = a.i(1), Dh = a.i(2);
+  const Rotation rotation{Dh, a.i(3), a.i(4) != 0, a.i(7) != 0, a.f(5), a.f(6), a.bufs[2].as<float>()};
+  const float* w = a.bufs[4].bytes ? a.bufs[4].as<float>() : nullptr;
+  const Tables t(ctx);
+  int64_t begin, end, row = -1;
+  ctx.range(rows * H, begin, end);
+  for (int64_t i = begin; i < end; i++) {
+    if (i / H != row) rotation.angles(a.bufs[1].as<int32_t>()[row = i / H], t.c, t.s);
+    rotation.head(a.bufs[0].as<float>() + i * Dh, w, t.c, t.s, a.bufs[3].as<float>() + i * Dh, t.tmp);
+  }
+}
+const char* check_rotation(int64_t rows, int64_t H, int64_t Dh, int64_t rot) {
+  if (rows < 0 || H <= 0 || Dh <= 0) return "rope: a dimension is not positive";
+  if (Dh > kMaxHeadDim) return "rope: head dimension above 4096";
+  if (rot < 0 || rot > Dh || rot % 2 != 0) return "rope: the rotated dimension is odd or larger than the head";
+  return nullptr;
+}
+const char* check_rope(const Args& a) {
+  if (a.nbufs != 5 || a.nparams != 8) return "rope: expected 5 buffers and 8 parameters";
+  const int64_t rows = a.i(0), H = a.i(1), Dh = a.i(2), rot = a.i(3);
+  if (const char* problem = check_rotation(rows, H, Dh, rot)) return problem;
+  if (a.bufs[0].bytes < rows * H * Dh * 4 || a.bufs[3].bytes < rows * H * Dh * 4) return "rope: x or y smaller than [rows, H, Dh]";
+  if (a.bufs[1].bytes < rows * 4) return "rope: fewer positions than rows";
+  if (a.bufs[2].bytes < rot / 2 * 4) return "rope: fewer frequencies than rot / 2";
+  if (a.bufs[4].bytes != 0 && a.bufs[4].bytes < Dh * 4) return "rope: norm weight smaller than [Dh]";
+  return nullptr;
+}
+
+bool position_ok(const Cache& cache, int32_t position, Ctx& ctx, const char* kernel) {
+  if (cache.holds(position)) return true;
+  ctx.fail("%s: position %d is outside the cache of %lld slots", kernel, position, (long long)cache.cap);
+  return false;
+}
+const char* check_cache(const Buf& k, const Buf& v, int64_t Hkv, int64_t Dh, int64_t cap, int64_t dtype, int64_t ring) {
+  if (Hkv <= 0 || cap <= 0) return "kv cache: a dimension is not positive";
+  if (dtype != 0 && dtype != 1) return "kv cache: type is neither f32 (0) nor f16 (1)";
+  if (ring < 0 || ring > cap) return "kv cache: ring is longer than the cache";
+  const int64_t bytes = Hkv * cap * Dh * (dtype == 1 ? 2 : 4);
+  if (k.bytes < bytes || v.bytes < bytes) return "kv cache: buffer smaller than [Hkv, cap, Dh]";
+  return nullptr;
+}
+
+void run_kv_write(const Args& a, Ctx& ctx) {
+  const int64_t rows = a.i(0), Hkv = a.i(1), Dh = a.i(2);
+  const Cache cache{a.bufs[3].data, a.bufs[4].data, Hkv, Dh, a.i(3), a.i(5), a.i(4) == 1};
+  int64_t begin, end;
+  ctx.range(Hkv, begin, end);  // by head, so that rows which share a slot are written in order
+  for (int64_t r = 0; r < rows; r++) {
+    const int32_t position = a.bufs[2].as<int32_t>()[r];
+    if (!position_ok(cache, position, ctx, "kv_write")) return;
+    for (int64_t h = begin; h < end; h++) {
+      cache.put(cache.k, h, cache.slot(position), a.bufs[0].as<float>() + (r * Hkv + h) * Dh);
+      cache.put(cache.v, h, cache.slot(position), a.bufs[1].as<float>() + (r * Hkv + h) * Dh);
+    }
+  }
+}
+const char* check_kv_write(const Args& a) {
+  if (a.nbufs != 5 || a.nparams != 6) return "kv_write: expected 5 buffers and 6 parameters";
+  const int64_t rows = a.i(0), Hkv = a.i(1), Dh = a.i(2);
+  if (rows < 0 || Dh <= 0) return "kv_write: a dimension is not positive";
+  if (const char* problem = check_cache(a.bufs[3], a.bufs[4], Hkv, Dh, a.i(3), a.i(4), a.i(5))) return problem;
+  if (a.bufs[0].bytes < rows * Hkv * Dh * 4 || a.bufs[1].bytes < rows * Hkv * Dh * 4) return "kv_write: k or v smaller than [rows, Hkv, Dh]";
+  if (a.bufs[2].bytes < rows * 4) return "kv_write: fewer positions than rows";
+  return nullptr;
+}
+
+// Items are heads: the query heads, then the kv heads (rotated key and plain value). Each worker walks all rows of its
+// heads, so the order of writes to a slot is that of the rows.
+void run_rope_kv(const Args& a, Ctx& ctx) {
+  const int64_t rows = a.i(0), H = a.i(1), Hkv = a.i(2), Dh = a.i(3);
+  const Rotation rotation{Dh, a.i(4), a.i(5) != 0, false, a.f(6), a.f(7), a.bufs[4].as<float>()};
+  const Cache cache{a.bufs[7].data, a.bufs[8].data, Hkv, Dh, a.i(8), a.i(10), a.i(9) == 1};
+  Rotation rq = rotation, rk = rotation;
+  rq.norm = a.bufs[5].bytes != 0;
+  rk.norm = a.bufs[6].bytes != 0;
+  const Tables t(ctx);
+  float* key = t.tmp + kMaxHeadDim;
+  int64_t begin, end;
+  ctx.range(H + Hkv, begin, end);
+  for (int64_t r = 0; r < rows; r++) {
+    const int32_t position = a.bufs[3].as<int32_t>()[r];
+    if (!position_ok(cache, position, ctx, "rope_kv")) return;
+    if (begin < end) rotation.angles(position, t.c, t.s);
+    for (int64_t i = begin; i < end; i++) {
+      if (i < H) {
+        const int64_t at = (r * H + i) * Dh;
+        rq.head(a.bufs[0].as<float>() + at, a.bufs[5].as<float>(), t.c, t.s, a.bufs[9].as<float>() + at, t.tmp);
+        continue;
+      }
+      const int64_t h = i - H, at = (r * Hkv + h) * Dh;
+      rk.head(a.bufs[1].as<float>() + at, a.bufs[6].as<float>(), t.c, t.s, key, t.tmp);
+      cache.put(cache.k, h, cache.slot(position), key);
+      cache.put(cache.v, h, cache.slot(position), a.bufs[2].as<float>() + at);
+    }
+  }
+}
+const char* check_rope_kv(const Args& a) {
+  if (a.nbufs != 10 || a.nparams != 11) return "rope_kv: expected 10 buffers and 11 parameters";
+  const int64_t rows = a.i(0), H = a.i(1), Hkv = a.i(2), Dh = a.i(3), rot = a.i(4);
+  if (const char* problem = check_rotation(rows, H, Dh, rot)) return problem;
+  if (const char* problem = check_cache(a.bufs[7], a.bufs[8], Hkv, Dh, a.i(8), a.i(9), a.i(10))) return problem;
+  if (a.bufs[0].bytes < rows * H * Dh * 4 || a.bufs[9].bytes < rows * H * Dh * 4) return "rope_kv: q or y smaller than [rows, H, Dh]";
+  if (a.bufs[1].bytes < rows * Hkv * Dh * 4 || a.bufs[2].bytes < rows * Hkv * Dh * 4) return "rope_kv: k or v smaller than [rows, Hkv, Dh]";
+  if (a.bufs[3].bytes < rows * 4) return "rope_kv: fewer positions than rows";
+  if (a.bufs[4].bytes < rot / 2 * 4) return "rope_kv: fewer frequencies than rot / 2";
+  for (int i = 5; i <= 6; i++)
+    if (a.bufs[i].bytes != 0 && a.bufs[i].bytes < Dh * 4) return "rope_kv: norm weight smaller than [Dh]";
+  return nullptr;
+}
+
+const KernelDef defs[] = {
+    {"rope", run_rope, nullptr, check_rope},
+    {"kv_write", run_kv_write, nullptr, check_kv_write},
+    {"rope_kv", run_rope_kv, nullptr, check_rope_kv},
+};
+
+}  // namespace
+extern const Table rope_table;
+const Table rope_table = {defs, 3};
+}  // namespace ingot::INGOT_NS

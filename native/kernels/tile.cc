@@ -1,0 +1,318 @@
+// tile: runs an elementwise program over tiles that fit the L1 cache, one vector loop per instruction.
+// The encoding is in docs/cpu-kernels.md, "Tile programs".
+#include "tile_ops.h"
+
+namespace ingot::INGOT_NS {
+namespace {
+
+constexpr int kMaxInputs = 32, kMaxOutputs = 16, kMaxRank = 16, kMaxRegisters = 256, kMaxInstructions = 4096;
+constexpr int64_t kTileBytes = 32 << 10;  // wanted size of all registers of a tile
+constexpr int64_t kGrain = 64;            // elements handed out together; one cache line of bytes at least
+
+int64_t dtype_bytes(int64_t code) {
+  switch (code) {
+    case dF32: case dI32: case dU32: return 4;
+    case dF16: case dBF16: return 2;
+    case dI8: case dU8: case dBool: return 1;
+    default: return 0;
+  }
+}
+
+// Reads the params in their order; `ok` turns false when they run out.
+struct Reader {
+  const Args& args;
+  int at = 0;
+  bool ok = true;
+  double number() {
+    if (at >= args.nparams) {
+      ok = false;
+      return 0;
+    }
+    return args.params[at++];
+  }
+  int64_t integer() { return static_cast<int64_t>(number()); }
+};
+
+struct Input {
+  const uint8_t* data;
+  int64_t dtype, bytes;
+  int64_t strides[kMaxRank];
+};
+struct Instruction {
+  int16_t op, dst, a, b, c;
+};
+struct Program {
+  int64_t count, rank;
+  int inputs, outputs, constants, instructions, registers;
+  int64_t sizes[kMaxRank];
+  Input in[kMaxInputs];
+  int64_t out_dtype[kMaxOutputs];
+  int result[kMaxOutputs];
+  int64_t constant_dtype[kMaxRegisters];
+  double constant[kMaxRegisters];
+  Instruction code[kMaxInstructions];
+};
+
+// Null, or what is wrong.
+const char* parse(const Args& args, Program& p) {
+  Reader r{args};
+  p.count = r.integer();
+  const int64_t inputs = r.integer(), outputs = r.integer();
+  p.rank = r.integer();
+  if (!r.ok || p.count < 0 || inputs < 0 || inputs > kMaxInputs || outputs < 1 || outputs > kMaxOutputs || p.rank < 0 || p.rank > kMaxRank)
+    return "tile: more than 32 inputs, 16 outputs or rank 16, or a negative count";
+  p.inputs = int(inputs);
+  p.outputs = int(outputs);
+  if (args.nbufs != p.inputs + p.outputs) return "tile: the number of buffers is not inputs + outputs";
+  double product = 1;
+  for (int64_t d = 0; d < p.rank; d++) product *= double(p.sizes[d] = r.integer());
+  if (product != double(p.count)) return "tile: the count is not the product of the sizes";
+  for (int i = 0; i < p.inputs; i++) {
+    Input& in = p.in[i];
+    in.data = args.bufs[i].data;
+    in.dtype = r.integer();
+    in.bytes = dtype_bytes(in.dtype);
+    if (in.bytes == 0) return "tile: unknown dtype of an input";
+    double last = 0;
+    for (int64_t d = 0; d < p.rank; d++) {
+      in.strides[d] = r.integer();
+      if (in.strides[d] < 0) return "tile: negative stride";
+      last += double(p.sizes[d] - 1) * double(in.strides[d]);
+    }
+    if (p.count > 0 && (last + 1) * double(in.bytes) > double(args.bufs[i].bytes)) return "tile: an input is smaller than its sizes and strides say";
+  }
+  for (int o = 0; o < p.outputs; o++) {
+    p.out_dtype[o] = r.integer();
+    const int64_t bytes = dtype_bytes(p.out_dtype[o]);
+    if (bytes == 0) return "tile: unknown dtype of an output";
+    if (double(p.count) * double(bytes) > double(args.bufs[p.inputs + o].bytes)) return "tile: an output is smaller than the count";
+  }
+  const int64_t constants = r.integer();
+  if (!r.ok || constants < 0 || p.inputs + constants > kMaxRegisters) return "tile: more than 256 registers";
+  p.constants = int(constants);
+  for (int i = 0; i < p.constants; i++) {
+    p.constant_dtype[i] = r.integer();
+    p.constant[i] = r.number();
+  }
+  const int first_temporary = p.inputs + p.constants;
+  p.registers = first_temporary;
+  const int64_t instructions = r.integer();
+  if (!r.ok || instructions < 0 || instructions > kMaxInstructions) return "tile: more than 4096 instructions";
+  p.instructions = int(instructions);
+  for (int i = 0; i < p.instructions; i++) {
+    int64_t f[5];
+    for (int64_t& x : f) x = r.integer();
+    if (!r.ok || f[0] < 0 || f[0] >= kTileOps) return "tile: unknown instruction";
+    if (f[1] < first_temporary || f[1] >= kMaxRegisters) return "tile: an instruction does not write a temporary";
+    for (int k = 0; k < 3; k++)
+      if (f[2 + k] < 0 || f[2 + k] >= (k < kTileArity[f[0]] ? p.registers : kMaxRegisters)) return "tile: an instruction reads a register that nothing has written";
+    if (f[1] > p.registers) return "tile: temporaries are not numbered in order of first use";
+    if (f[1] == p.registers) p.registers++;
+    p.code[i] = {int16_t(f[0]), int16_t(f[1]), int16_t(f[2]), int16_t(f[3]), int16_t(f[4])};
+  }
+  for (int o = 0; o < p.outputs; o++) {
+    const int64_t reg = r.integer();
+    if (!r.ok || reg < 0 || reg >= p.registers) return "tile: a result register was never written";
+    p.result[o] = int(reg);
+  }
+  return r.at == args.nparams ? nullptr : "tile: parameters left over";
+}
+
+// Drops axes of size 1 and merges neighbours that every input walks as one.
+void collapse(Program& p) {
+  int64_t rank = 0;
+  for (int64_t d = 0; d < p.rank; d++) {
+    if (p.sizes[d] == 1) continue;
+    bool merges = rank > 0;
+    for (int i = 0; i < p.inputs && merges; i++) merges = p.in[i].strides[rank - 1] == p.in[i].strides[d] * p.sizes[d];
+    const int64_t to = merges ? rank - 1 : rank++;
+    p.sizes[to] = merges ? p.sizes[to] * p.sizes[d] : p.sizes[d];
+    for (int i = 0; i < p.inputs; i++) p.in[i].strides[to] = p.in[i].strides[d];
+  }
+  if (rank == 0) {
+    p.sizes[0] = 1;
+    for (int i = 0; i < p.inputs; i++) p.in[i].strides[0] = 0;
+    rank = 1;
+  }
+  p.rank = rank;
+}
+
+uint32_t load_element(const uint8_t* p, int64_t dtype) {
+  uint16_t h;
+  switch (dtype) {
+    case dI8: return uint32_t(int32_t(int8_t(*p)));
+    case dU8: return *p;
+    case dBool: return *p != 0;
+    case dF16: case dBF16: {
+      std::memcpy(&h, p, 2);
+      vh v{};
+      v[0] = h;
+      return uint32_t(as_i(dtype == dF16 ? f16_to_f32(v) : bf16_to_f32(v))[0]);
+    }
+    default: {
+      uint32_t w;
+      std::memcpy(&w, p, 4);
+      return w;
+    }
+  }
+}
+void fill(uint32_t* to, uint32_t bits, int64_t n) {
+  for (int64_t i = 0; i < n; i++) to[i] = bits;
+}
+// n elements, `stride` apart, to 32-bit register lanes.
+void load_run(uint32_t* to, const uint8_t* from, int64_t dtype, int64_t bytes, int64_t stride, int64_t n) {
+  if (stride == 0) return fill(to, load_element(from, dtype), n);
+  int64_t i = 0;
+  if (stride == 1) {
+    if (bytes == 4) {
+      std::memcpy(to, from, size_t(n) * 4);
+      return;
+    }
+    if (bytes == 2) {
+      for (; i + kW <= n; i += kW) {
+        const vh h = load_h(reinterpret_cast<const uint16_t*>(from) + i);
+        storeb(to + i, dtype == dF16 ? f16_to_f32(h) : bf16_to_f32(h));
+      }
+    }
+  }
+  for (; i < n; i++) to[i] = load_element(from + i * stride * bytes, dtype);
+}
+
+// Elements [start, start + n) of the iteration space of one input.
+void load_input(const Program& p, const Input& in, int64_t start, int64_t n, uint32_t* to) {
+  int64_t index[kMaxRank], rest = start, offset = 0;
+  for (int64_t d = p.rank - 1; d >= 0; d--) {
+    index[d] = rest % p.sizes[d];
+    rest /= p.sizes[d];
+    offset += index[d] * in.strides[d];
+  }
+  const int64_t inner = p.rank - 1, stride = in.strides[inner];
+  for (int64_t done = 0; done < n;) {
+    const int64_t run = min64(n - done, p.sizes[inner] - index[inner]);
+    load_run(to + done, in.data + offset * in.bytes, in.dtype, in.bytes, stride, run);
+    done += run;
+    index[inner] += run;
+    offset += run * stride;
+    for (int64_t d = inner; d > 0 && index[d] == p.sizes[d]; d--) {
+      offset += in.strides[d - 1] - index[d] * in.strides[d];
+      index[d] = 0;
+      index[d - 1]++;
+    }
+  }
+}
+
+void store_output(uint8_t* out, int64_t dtype, int64_t start, const uint32_t* from, int64_t n) {
+  switch (dtype) {
+    case dF16: case dBF16: {
+      uint16_t* to = reinterpret_cast<uint16_t*>(out) + start;
+      for (int64_t i = 0; i < n; i += kW) {
+        const vf v = load(reinterpret_cast<const float*>(from) + i);  // registers are whole vectors
+        const vh h = dtype == dF16 ? f32_to_f16(v) : f32_to_bf16(v);
+        std::memcpy(to + i, &h, size_t(min64(kW, n - i)) * 2);
+      }
+      return;
+    }
+    case dI8: case dU8:
+      for (int64_t i = 0; i < n; i++) out[start + i] = uint8_t(from[i]);
+      return;
+    case dBool:
+      for (int64_t i = 0; i < n; i++) out[start + i] = from[i] != 0;
+      return;
+    default: {
+      uint8_t* to = out + start * 4;
+      if (to != reinterpret_cast<const uint8_t*>(from)) std::memmove(to, from, size_t(n) * 4);
+    }
+  }
+}
+
+uint32_t constant_bits(int64_t dtype, double value) {
+  if (dtype == dI32) return uint32_t(int32_t(value));
+  if (dtype == dU32) return uint32_t(int64_t(value));
+  if (dtype == dBool) return value != 0;
+  const float f = float(value);
+  uint32_t bits;
+  std::memcpy(&bits, &f, 4);
+  return bits;
+}
+
+// For each instruction the output it may write in place of its register, or -1: the last write of a result register,
+// when no input shares memory with an output.
+void plan_direct(const Program& p, const Args& args, int16_t* direct) {
+  std::memset(direct, -1, size_t(p.instructions) * sizeof *direct);
+  for (int i = 0; i < p.inputs; i++)
+    for (int o = 0; o < p.outputs; o++) {
+      const Buf &x = args.bufs[i], &y = args.bufs[p.inputs + o];
+      if (x.data < y.data + y.bytes && y.data < x.data + x.bytes) return;
+    }
+  for (int o = 0; o < p.outputs; o++) {
+    if (dtype_bytes(p.out_dtype[o]) != 4) continue;
+    for (int i = p.instructions - 1; i >= 0; i--) {
+      if (p.code[i].dst != p.result[o]) continue;
+      if (direct[i] < 0) direct[i] = int16_t(o);
+      break;
+    }
+  }
+}
+
+struct Workspace {
+  Program program;
+  int16_t direct[kMaxInstructions];
+  uint32_t* home[kMaxRegisters];  // each register's own storage
+  uint32_t* reg[kMaxRegisters];   // where its value is in this tile
+};
+
+void run_tile(Workspace& w, const Args& args, int64_t start, int64_t n) {
+  const Program& p = w.program;
+  const int64_t lanes = ceil_div(n, kW) * kW;
+  std::memcpy(w.reg, w.home, sizeof(w.reg[0]) * size_t(p.registers));
+  for (int i = 0; i < p.inputs; i++) {
+    const Input& in = p.in[i];
+    if (p.rank == 1 && in.strides[0] == 0) continue;  // filled before the first tile
+    if (p.rank == 1 && in.strides[0] == 1 && in.bytes == 4 && lanes == n)
+      w.reg[i] = reinterpret_cast<uint32_t*>(const_cast<uint8_t*>(in.data)) + start;
+    else
+      load_input(p, in, start, n, w.home[i]);
+  }
+  for (int i = 0; i < p.instructions; i++) {
+    const Instruction& c = p.code[i];
+    uint32_t* dst = w.home[c.dst];
+    if (w.direct[i] >= 0 && lanes == n) dst = args.bufs[p.inputs + w.direct[i]].as<uint32_t>() + start;
+    tile_execute(c.op, dst, w.reg[c.a], w.reg[c.b], w.reg[c.c], lanes);
+    w.reg[c.dst] = dst;
+  }
+  for (int o = 0; o < p.outputs; o++) store_output(args.bufs[p.inputs + o].data, p.out_dtype[o], start, w.reg[p.result[o]], n);
+}
+
+void run(const Args& args, Ctx& ctx) {
+  if (args.i(0) == 0) return;
+  Workspace& w = *reinterpret_cast<Workspace*>(ctx.scratch);
+  Program& p = w.program;
+  const int64_t count = args.i(0);
+  int64_t begin, end;
+  ctx.range(ceil_div(count, kGrain), begin, end);
+  if (begin >= end || parse(args, p) != nullptr) return;
+  collapse(p);
+  plan_direct(p, args, w.direct);
+  int64_t tile = 1024;
+  while (tile > 256 && tile * 4 * p.registers > kTileBytes) tile /= 2;
+  // an odd number of cache lines between registers keeps them out of each other's cache sets
+  auto* storage = reinterpret_cast<uint32_t*>(ctx.scratch + (sizeof(Workspace) + 63) / 64 * 64);
+  for (int r = 0; r < p.registers; r++) w.home[r] = storage + r * (tile + 16);
+  for (int i = 0; i < p.inputs; i++)
+    if (p.rank == 1 && p.in[i].strides[0] == 0) fill(w.home[i], load_element(p.in[i].data, p.in[i].dtype), tile);
+  for (int i = 0; i < p.constants; i++) fill(w.home[p.inputs + i], constant_bits(p.constant_dtype[i], p.constant[i]), tile);
+  end = min64(end * kGrain, count);
+  for (int64_t start = begin * kGrain; start < end; start += tile) run_tile(w, args, start, min64(tile, end - start));
+}
+
+const char* check(const Args& args) {
+  static thread_local Program program;
+  return parse(args, program);
+}
+
+const KernelDef defs[] = {{"tile", run, nullptr, check}};
+
+}  // namespace
+extern const Table tile_table;
+const Table tile_table = {defs, 1};
+}  // namespace ingot::INGOT_NS
