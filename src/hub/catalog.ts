@@ -1,0 +1,19 @@
+// Short names of models: which files they stand for and where those can be had.
+
+import data from './catalog.json' with { type: 'json' };
+import type { Catalog, CatalogEntry } from './catalog-schema.ts';
+
+/** The catalog as shipped; the tests check it against its schema. */
+export const catalog: Catalog = data as unknown as Catalog;
+
+/** The entry with this name or alias. */
+export function findEntry(name: string, from: Catalog = catalog): CatalogEntry | undefined {
+  const wanted = name.toLowerCase();
+  return from.models.find((entry) => entry.name === wanted || entry.aliases.includes(wanted));
+}
+
+/** Names that start alike, for "did you mean". */
+export function similarNames(name: string, from: Catalog = catalog): string[] {
+  const start = name.toLowerCase().slice(0, 3);
+  return from.models.map((entry) => entry.name).filter((known) => known.startsWith(start));
+}
