@@ -1,0 +1,331 @@
+// Brings a checkpoint's tensors onto a device: asks for them while a model is built, then reads, packs and writes them all at
+// once. Files are read in pieces into a few reused buffers, so memory holds the packed weights and little else.
+
+import { IngotError } from '../base/errors.ts';
+import type { Device, DeviceBuffer } from '../device/device.ts';
+import { metaDtypeCode, packedBytes, type WeightLayout } from '../quant/layout.ts';
+import { packReference } from '../quant/reference.ts';
+import { sourceFormats } from '../quant/registry.ts';
+import type { Checkpoint } from './checkpoint.ts';
+import { type Chunk, chunksOf, loadedBytes, readChunk, readVector, storedBytes } from './chunks.ts';
+import {
+  type CheckpointTensor,
+  dimensions,
+  expertName,
+  fileOf,
+  formatTensor,
+  type PackedTensor,
+  type SourceTensor,
+} from './tensor.ts';
+
+/**
+ * Packs `rows` rows of `K` columns from `parts` in the source format `sourceCode` and stores the panels in `buffer` from
+ * byte `destination`. The native packer has this form; `packOn` is the plain-TypeScript one.
+ */
+export type PackInto = (
+  buffer: DeviceBuffer,
+  sourceCode: number,
+  parts: readonly Uint8Array[],
+  rows: number,
+  K: number,
+  group: number,
+  metaDtype: number,
+  rowMap: Int32Array | null,
+  destination: number,
+) => Promise<void>;
+
+/** A packed matrix `[N, K]`, or E of them, on a device. */
+export interface LoadedMatrix {
+  readonly name: string;
+  readonly shape: readonly [number, number] | readonly [number, number, number];
+  readonly layout: WeightLayout;
+  readonly buffer: DeviceBuffer;
+}
+
+/** `length` f32 values on a device. */
+export interface LoadedVector {
+  readonly name: string;
+  readonly length: number;
+  readonly buffer: DeviceBuffer;
+}
+
+/** Makes what models compute with out of what was loaded. */
+export interface LoadFactory<W, V> {
+  matrix(loaded: LoadedMatrix): W;
+  vector(loaded: LoadedVector): V;
+}
+
+export interface LoadOptions {
+  /** The native packer; without it `packReference` and `device.write`. */
+  readonly packInto?: PackInto;
+  /** Bytes that weights may take on the device. */
+  readonly memoryLimit?: number;
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (progress: { readonly bytesDone: number; readonly bytesTotal: number }) => void;
+  /** Pieces read and packed at the same time (default 4). */
+  readonly parallel?: number;
+}
+
+interface Job {
+  readonly tensor: CheckpointTensor;
+  readonly buffer: DeviceBuffer;
+}
+
+/**
+ * The weight loader that models are built with. `matrix`, `experts` and `vector` check names and shapes and give handles
+ * whose buffers are filled by `run`. Each tensor is loaded once, however often it is asked for.
+ */
+export class CheckpointLoader<W, V> {
+  readonly #checkpoint: Checkpoint;
+  readonly #device: Device;
+  readonly #factory: LoadFactory<W, V>;
+  readonly #options: LoadOptions;
+  readonly #matrices = new Map<string, W>();
+  readonly #vectors = new Map<string, V>();
+  readonly #buffers: DeviceBuffer[] = [];
+  #jobs: Job[] = [];
+  #bytes = 0;
+
+  constructor(checkpoint: Checkpoint, device: Device, factory: LoadFactory<W, V>, options: LoadOptions = {}) {
+    this.#checkpoint = checkpoint;
+    this.#device = device;
+    this.#factory = factory;
+    this.#options = options;
+    checkMemory(checkpoint, checkpointBytes(checkpoint), options.memoryLimit);
+  }
+
+  has(name: string): boolean {
+    return this.#checkpoint.has(name);
+  }
+
+  /** Device bytes of everything asked for so far. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** A matrix `[N, K]`. Throws missing_tensor or shape_mismatch. */
+  matrix(name: string, shape: readonly [number, number]): W {
+    return this.#matrix(name, shape);
+  }
+
+  /**
+   * The matrices `[E, N, K]` of E experts: by the name of the stack (`….experts.gate_proj.weight`), or by the list of
+   * their own names. Either works whichever form the file has. Throws missing_tensor or shape_mismatch.
+   */
+  experts(names: string | readonly string[], shape: readonly [number, number, number]): W {
+    if (typeof names === 'string') return this.#matrix(names, shape);
+    const first = names[0] ?? '';
+    const stacked = expertName(first)?.stacked ?? first;
+    if (this.has(stacked)) return this.#matrix(stacked, shape);
+    for (const name of names) this.#describe(name, shape.slice(1));
+    throw new IngotError(
+      'unsupported',
+      `${this.#checkpoint.path}: the experts of ${stacked} differ in format or number; quantise them alike`,
+    );
+  }
+
+  /** A vector of n values as f32. Throws missing_tensor or shape_mismatch. */
+  vector(name: string, n: number): V {
+    const known = this.#vectors.get(name);
+    const tensor = this.#describe(name, [n]);
+    if (known !== undefined) return known;
+    const buffer = this.#allocate(n * 4, name);
+    this.#jobs.push({ tensor, buffer });
+    const made = this.#factory.vector({ name, length: n, buffer });
+    this.#vectors.set(name, made);
+    return made;
+  }
+
+  /**
+   * Loads all that was asked for. On failure or abort every buffer is released before it rejects (with the signal's reason
+   * when aborted).
+   */
+  async run(): Promise<void> {
+    const jobs = this.#jobs;
+    this.#jobs = [];
+    try {
+      await runJobs(jobs, this.#device, this.#options);
+    } catch (error) {
+      this.dispose();
+      throw error;
+    }
+  }
+
+  /** Releases all weights. */
+  dispose(): void {
+    for (const buffer of this.#buffers.splice(0)) buffer.dispose();
+    this.#matrices.clear();
+    this.#vectors.clear();
+    this.#jobs = [];
+  }
+
+  #describe(name: string, shape: readonly number[]): CheckpointTensor {
+    const tensor = this.#checkpoint.describe(name);
+    const same = tensor.shape.length === shape.length && tensor.shape.every((d, i) => d === shape[i]);
+    if (same) return tensor;
+    throw new IngotError(
+      'shape_mismatch',
+      `${fileOf(tensor)}: tensor ${name}: the config needs [${shape.join(', ')}], the file has ${formatTensor(tensor)}`,
+      { details: { name, expected: shape, found: tensor.shape } },
+    );
+  }
+
+  #matrix(name: string, shape: LoadedMatrix['shape']): W {
+    const tensor = this.#describe(name, shape);
+    const known = this.#matrices.get(name);
+    if (known !== undefined) return known;
+    const layout = tensor.kind === 'packed' ? tensor.layout : tensor.format.layout;
+    const buffer = tensor.kind === 'packed' ? this.#packed(tensor) : this.#source(tensor, shape);
+    const made = this.#factory.matrix({ name, shape, layout, buffer });
+    this.#matrices.set(name, made);
+    return made;
+  }
+
+  #source(tensor: SourceTensor, shape: LoadedMatrix['shape']): DeviceBuffer {
+    const { matrices, rows, columns } = dimensions(shape);
+    const buffer = this.#allocate(matrices * packedBytes(tensor.format.layout, rows, columns), tensor.name);
+    this.#jobs.push({ tensor, buffer });
+    return buffer;
+  }
+
+  /** Packed matrices are mapped; without a path (bytes in memory) they are copied. */
+  #packed(tensor: PackedTensor): DeviceBuffer {
+    const { source, offset, bytes, name } = tensor;
+    if (source.path === undefined) {
+      const buffer = this.#allocate(bytes, name);
+      this.#jobs.push({ tensor, buffer });
+      return buffer;
+    }
+    const buffer = this.#device.map(source.path, offset, bytes, name);
+    this.#bytes += bytes;
+    this.#buffers.push(buffer);
+    return buffer;
+  }
+
+  #allocate(bytes: number, name: string): DeviceBuffer {
+    checkMemory(this.#checkpoint, this.#bytes + bytes, this.#options.memoryLimit);
+    const buffer = this.#device.allocate(bytes, name);
+    this.#bytes += bytes;
+    this.#buffers.push(buffer);
+    return buffer;
+  }
+}
+
+/** Device bytes that all tensors of a checkpoint take. Matrices that no layout can hold count nothing: they cannot load. */
+export function checkpointBytes(checkpoint: Checkpoint): number {
+  let bytes = 0;
+  for (const name of checkpoint.tensors) {
+    const expert = expertName(name);
+    if (expert !== undefined && checkpoint.has(expert.stacked)) continue;
+    bytes += loadedBytes(checkpoint.describe(name));
+  }
+  return bytes;
+}
+
+function checkMemory(checkpoint: Checkpoint, bytes: number, limit: number | undefined): void {
+  if (limit === undefined || bytes <= limit) return;
+  const gigabytes = (n: number): string => `${(n / 1e9).toFixed(2)} GB`;
+  throw new IngotError(
+    'out_of_memory',
+    `${checkpoint.path}: its weights take ${gigabytes(bytes)} (${bytes} bytes) and the memory limit is ` +
+      `${gigabytes(limit)} (${limit} bytes); raise the limit or use a smaller or more strongly quantised model`,
+    { details: { bytes, limit } },
+  );
+}
+
+type Work =
+  | { readonly kind: 'chunk'; readonly chunk: Chunk; readonly job: Job }
+  | { readonly kind: 'whole'; readonly job: Job };
+
+function* workOf(jobs: readonly Job[]): Generator<Work> {
+  for (const job of jobs) {
+    const { tensor } = job;
+    if (tensor.kind === 'source' && tensor.shape.length > 1) {
+      for (const chunk of chunksOf(tensor)) yield { kind: 'chunk', chunk, job };
+    } else {
+      yield { kind: 'whole', job };
+    }
+  }
+}
+
+/** Works through all pieces with a few workers, each with its own read buffers: they are the bound of the read-ahead. */
+async function runJobs(jobs: readonly Job[], device: Device, options: LoadOptions): Promise<void> {
+  const bytesTotal = jobs.reduce((sum, { tensor }) => sum + storedBytes(tensor), 0);
+  const packInto = options.packInto ?? packOn(device);
+  const queue = workOf(jobs);
+  let bytesDone = 0;
+  let failed = false;
+  const worker = async (): Promise<void> => {
+    const buffers: Uint8Array[] = [];
+    for (const work of queue) {
+      if (failed) return;
+      options.signal?.throwIfAborted();
+      bytesDone += await perform(work, device, packInto, buffers);
+      options.onProgress?.({ bytesDone, bytesTotal });
+    }
+  };
+  // Every worker ends before this returns: none may write into a buffer that is then released.
+  const workers = Array.from({ length: options.parallel ?? 4 }, () =>
+    worker().catch((error: unknown) => {
+      failed = true;
+      throw error;
+    }),
+  );
+  const results = await Promise.allSettled(workers);
+  for (const result of results) if (result.status === 'rejected') throw result.reason;
+}
+
+/** Does one piece; returns the source bytes it covered. */
+async function perform(
+  work: Work,
+  device: Device,
+  packInto: PackInto,
+  buffers: Uint8Array[],
+): Promise<number> {
+  const { tensor, buffer } = work.job;
+  if (work.kind === 'whole') {
+    device.write(buffer, 0, await readWhole(tensor));
+    return storedBytes(tensor);
+  }
+  const { chunk } = work;
+  const { format } = chunk.tensor;
+  const { columns } = dimensions(chunk.tensor.shape);
+  format.rowBytes(columns).forEach((rowBytes, p) => {
+    const bytes = rowBytes * chunk.count;
+    if ((buffers[p]?.byteLength ?? 0) < bytes) buffers[p] = new Uint8Array(bytes);
+  });
+  const parts = await readChunk(chunk, buffers);
+  const { group } = format.layout;
+  const meta = metaDtypeCode(format.layout);
+  await packInto(
+    buffer,
+    format.code,
+    parts,
+    chunk.rows,
+    columns,
+    group,
+    meta,
+    chunk.rowMap,
+    chunk.destination,
+  );
+  return format.rowBytes(columns).reduce((sum, bytes) => sum + bytes * chunk.rows, 0);
+}
+
+const readWhole = (tensor: CheckpointTensor): Promise<ArrayBufferView> =>
+  tensor.kind === 'packed' && tensor.shape.length > 1
+    ? tensor.source.read(tensor.offset, tensor.bytes)
+    : readVector(tensor);
+
+/** The plain-TypeScript packer for a device. */
+export const packOn =
+  (device: Device): PackInto =>
+  async (buffer, sourceCode, parts, rows, K, group, metaDtype, rowMap, destination) => {
+    const format = sourceFormats.find(
+      ({ code, layout }) =>
+        code === sourceCode && layout.group === group && metaDtypeCode(layout) === metaDtype,
+    );
+    if (format === undefined) {
+      throw new IngotError('internal', `internal: no source format ${sourceCode} with group ${group}`);
+    }
+    device.write(buffer, destination, packReference(format, parts, rows, K, rowMap));
+  };

@@ -1,0 +1,125 @@
+// A folder of safetensors as a checkpoint: plain float tensors, MLX-quantised ones, experts in any of their forms.
+
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { FileFormatError, IngotError } from '../../base/errors.ts';
+import type { SourceFormat } from '../../quant/format.ts';
+import { bf16, f16, f32 } from '../../quant/formats/float.ts';
+import { type JsonObject, parseJsonObject } from '../json.ts';
+import type { CheckpointParts } from '../parts.ts';
+import { FileSource } from '../source.ts';
+import { type CheckpointTensor, contiguousSlices, stackExperts } from '../tensor.ts';
+import { type MlxQuantization, mlxQuantization, mlxTensor } from './mlx.ts';
+import { type OpenInFolder, openSafetensors, type SafetensorsEntry } from './reader.ts';
+
+const configName = 'config.json';
+const maxSmallFile = 256 * 2 ** 20;
+/** Files that tokenizers, templates and generation defaults are read from. */
+const smallFiles =
+  /^(tokenizer.*\.json|special_tokens_map\.json|added_tokens\.json|generation_config\.json|vocab\.json|merges\.txt|chat_template\.(jinja|json)|config\.json)$/;
+
+/** Opens a model folder. Rejects with not_found, unsupported or FileFormatError. */
+export async function openSafetensorsCheckpoint(folder: string): Promise<CheckpointParts> {
+  const names = await readdir(folder);
+  const openFile: OpenInFolder = async (name) =>
+    names.includes(name) ? FileSource.open(join(folder, name)) : undefined;
+  if (!names.includes(configName)) {
+    throw new IngotError('not_found', `${folder}: has no ${configName}, which says what the model is`);
+  }
+  const config = parseJsonObject(await readSmall(folder, configName), join(folder, configName), 'config');
+  return safetensorsCheckpoint(folder, config, openFile, {
+    files: names.filter((name) => smallFiles.test(name)),
+    readFile: (name) => readSmall(folder, name),
+  });
+}
+
+async function readSmall(folder: string, name: string): Promise<Uint8Array> {
+  const source = await FileSource.open(join(folder, name));
+  try {
+    if (source.size > maxSmallFile)
+      throw new FileFormatError(source.name, 'size', `${source.size} bytes is not plausible`);
+    return await source.read(0, source.size);
+  } finally {
+    await source.close();
+  }
+}
+
+/** The checkpoint over an already parsed config and any way to open files by name. */
+export async function safetensorsCheckpoint(
+  folder: string,
+  config: JsonObject,
+  openFile: OpenInFolder,
+  small: Pick<CheckpointParts, 'files' | 'readFile'>,
+): Promise<CheckpointParts> {
+  const quantization = mlxQuantization(config, join(folder, configName));
+  const { entries, sources } = await openSafetensors(folder, openFile);
+  const close = async (): Promise<void> => {
+    await Promise.all(sources.map((source) => source.close()));
+  };
+  try {
+    const unusable = new Map<string, string>();
+    const tensors = new Map<string, CheckpointTensor>();
+    for (const entry of entries.values()) {
+      const converted = convert(entry, entries, quantization);
+      if (typeof converted === 'string') unusable.set(entry.name, converted);
+      else for (const tensor of converted) tensors.set(tensor.name, tensor);
+    }
+    stackExperts(tensors);
+    return { path: folder, kind: 'safetensors', config, tensors, unusable, ...small, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+const floatFormats: Readonly<Record<string, SourceFormat>> = { F32: f32, F16: f16, BF16: bf16 };
+
+/** The tensors an entry stands for, or why it cannot be used. */
+function convert(
+  entry: SafetensorsEntry,
+  entries: ReadonlyMap<string, SafetensorsEntry>,
+  quantization: MlxQuantization | undefined,
+): CheckpointTensor[] | string {
+  const name = canonicalName(entry.name);
+  if (entry.shape.length === 0 || entry.shape.length > 3) return `has ${entry.shape.length} dimensions`;
+  if (entry.bytes === 0) return `has the empty shape [${entry.shape}]`;
+  const format = floatFormats[entry.dtype];
+  if (format !== undefined) return splitFused(name, entry, format);
+  if (entry.dtype !== 'U32') return `has type ${entry.dtype}; F32, F16, BF16 and MLX-quantised can be used`;
+  const module = entry.name.replace(/\.weight$/, '');
+  const scales = entries.get(`${module}.scales`);
+  const biases = entries.get(`${module}.biases`);
+  if (scales === undefined || biases === undefined) return 'has type U32 but no scales and biases beside it';
+  if (quantization === undefined) return 'is quantised but config.json has no quantization';
+  const quantized = mlxTensor(module, quantization, entry, scales, biases);
+  const slices = contiguousSlices(quantized.format, quantized.shape, [entry, scales, biases]);
+  return [{ kind: 'source', name, ...quantized, slices }];
+}
+
+/** MLX calls the stacked experts `switch_mlp`. */
+const canonicalName = (name: string): string => name.replace('.mlp.switch_mlp.', '.mlp.experts.');
+
+/** Newer files fuse the experts of a layer: `experts.gate_up_proj` [E, 2N, K] and `experts.down_proj` [E, N, K]. */
+function splitFused(name: string, entry: SafetensorsEntry, format: SourceFormat): CheckpointTensor[] {
+  const { shape } = entry;
+  const make = (as: string, part: readonly number[], skip: number): CheckpointTensor => {
+    const stored = { rows: shape.at(-2) ?? 1, skip };
+    return {
+      kind: 'source',
+      name: as,
+      shape: part,
+      format,
+      slices: contiguousSlices(format, part, [entry], stored),
+    };
+  };
+  const [experts = 0, rows = 0, columns = 0] = shape;
+  if (shape.length === 3 && rows % 2 === 0 && name.endsWith('.mlp.experts.gate_up_proj')) {
+    const half = [experts, rows / 2, columns];
+    return ['gate_proj', 'up_proj'].map((part, i) =>
+      make(name.replace(/gate_up_proj$/, `${part}.weight`), half, (i * rows) / 2),
+    );
+  }
+  if (shape.length === 3 && name.endsWith('.mlp.experts.down_proj'))
+    return [make(`${name}.weight`, shape, 0)];
+  return [make(name, shape, 0)];
+}

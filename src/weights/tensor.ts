@@ -1,0 +1,143 @@
+// What every kind of checkpoint is made of: tensors whose rows lie at known places of files, in a source format or
+// already packed.
+
+import { IngotError } from '../base/errors.ts';
+import type { SourceFormat } from '../quant/format.ts';
+import { formatLayout, type WeightLayout } from '../quant/layout.ts';
+import type { ByteSource } from './source.ts';
+
+/** Rows of one part of a tensor, contiguous in a file. */
+export interface Region {
+  readonly source: ByteSource;
+  readonly offset: number;
+  readonly rowBytes: number;
+}
+
+/** One matrix: a region for each part of its format ([blocks] or [codes, scales, biases]). */
+export type Slice = readonly Region[];
+
+/** A tensor as a file of foreign format stores it. */
+export interface SourceTensor {
+  readonly kind: 'source';
+  readonly name: string;
+  /** `[n]`, `[N, K]` or `[E, N, K]`. */
+  readonly shape: readonly number[];
+  readonly format: SourceFormat;
+  /** One for each of the E matrices; one when there is no E. */
+  readonly slices: readonly Slice[];
+  /** `rowMap[i]` is the stored row of row i, within each slice; undefined when rows are in order. */
+  readonly rowMap?: Int32Array;
+}
+
+/** A tensor of a packed file: a matrix in its layout, or a vector of f32. */
+export interface PackedTensor {
+  readonly kind: 'packed';
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly layout: WeightLayout;
+  readonly source: ByteSource;
+  readonly offset: number;
+  readonly bytes: number;
+}
+
+export type CheckpointTensor = SourceTensor | PackedTensor;
+
+/** Matrices, rows and columns of a shape; a vector is one row. */
+export function dimensions(shape: readonly number[]): { matrices: number; rows: number; columns: number } {
+  const [columns = 1, rows = 1, matrices = 1] = shape.toReversed();
+  return { matrices, rows, columns };
+}
+
+/** For messages: `[576, 1536] q4_1`. */
+export const formatTensor = (tensor: CheckpointTensor): string =>
+  `[${tensor.shape.join(', ')}] ${tensor.kind === 'source' ? tensor.format.name : formatLayout(tensor.layout)}`;
+
+/** The file a tensor is in. */
+export const fileOf = (tensor: CheckpointTensor): string =>
+  tensor.kind === 'packed' ? tensor.source.name : (tensor.slices[0]?.[0]?.source.name ?? 'no file');
+
+/**
+ * Makes the slices of a contiguous tensor. `starts` are the byte offsets of its parts in `sources`; `skipRows` leaves out
+ * leading rows of each matrix that has `storedRows` of them (for fused tensors).
+ */
+export function contiguousSlices(
+  format: SourceFormat,
+  shape: readonly number[],
+  parts: readonly { readonly source: ByteSource; readonly offset: number }[],
+  stored: { readonly rows: number; readonly skip: number } = { rows: dimensions(shape).rows, skip: 0 },
+): Slice[] {
+  const { matrices, columns } = dimensions(shape);
+  const rowBytes = format.rowBytes(columns);
+  return Array.from({ length: matrices }, (_, e) =>
+    parts.map(({ source, offset }, p) => {
+      const bytes = rowBytes[p] ?? 0;
+      return { source, offset: offset + (e * stored.rows + stored.skip) * bytes, rowBytes: bytes };
+    }),
+  );
+}
+
+/**
+ * Reads rows [first, first + count) of one matrix, in stored order (a row map is not applied), part by part.
+ * `buffers` hold the result when given and large enough, so that a loader can reuse memory.
+ */
+export async function readRows(
+  slice: Slice,
+  first: number,
+  count: number,
+  buffers: readonly Uint8Array[] = [],
+): Promise<Uint8Array[]> {
+  return Promise.all(
+    slice.map(async ({ source, offset, rowBytes }, p) => {
+      const bytes = count * rowBytes;
+      const buffer = buffers[p];
+      const target =
+        buffer !== undefined && buffer.byteLength >= bytes
+          ? buffer.subarray(0, bytes)
+          : new Uint8Array(bytes);
+      await source.readInto(offset + first * rowBytes, target);
+      return target;
+    }),
+  );
+}
+
+/**
+ * Adds the stacked form of experts that are stored one by one: `PREFIX.experts.E.gate_proj.weight` for E = 0 … n-1 become
+ * `PREFIX.experts.gate_proj.weight` `[n, N, K]`. Incomplete or unequal sets are left alone; asking for them then names what
+ * is missing.
+ */
+export function stackExperts(tensors: Map<string, CheckpointTensor>): void {
+  const groups = new Map<string, SourceTensor[]>();
+  for (const tensor of tensors.values()) {
+    const match = expertName(tensor.name);
+    if (match === undefined || tensor.kind !== 'source' || tensor.shape.length !== 2) continue;
+    const group = groups.get(match.stacked) ?? [];
+    group[match.expert] = tensor;
+    groups.set(match.stacked, group);
+  }
+  for (const [name, group] of groups) {
+    const first = group[0];
+    if (first === undefined || tensors.has(name)) continue;
+    const same = (t: SourceTensor | undefined): boolean =>
+      t !== undefined && t.format === first.format && t.shape.every((d, i) => d === first.shape[i]);
+    // Not every(): that would pass over holes.
+    if (!Array.from(group).every(same)) continue;
+    const slices = group.flatMap((t) => t.slices);
+    tensors.set(name, { ...first, name, shape: [group.length, ...first.shape], slices });
+  }
+}
+
+/** Splits the name of one expert's matrix: its number, and the name of the stack. */
+export function expertName(name: string): { readonly expert: number; readonly stacked: string } | undefined {
+  const match = /^(.*\.experts)\.(\d{1,5})\.(\w+_proj\.weight)$/.exec(name);
+  return match === null ? undefined : { expert: Number(match[2]), stacked: `${match[1]}.${match[3]}` };
+}
+
+/** Throws missing_tensor that names the tensor and the file. */
+export function missingTensor(file: string, name: string, names: Iterable<string>): never {
+  const last = name.split('.').slice(-2).join('.');
+  const similar = [...names].filter((other) => other.endsWith(last)).slice(0, 3);
+  const hint = similar.length === 0 ? '' : `; it has ${similar.join(', ')}`;
+  throw new IngotError('missing_tensor', `${file}: tensor ${name} is missing${hint}`, {
+    details: { file, name },
+  });
+}
