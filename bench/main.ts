@@ -1,0 +1,226 @@
+// `npm run bench -- [decode|prefill] [smol|l1b|moe8b] [--no-peer] [--runs N] [--precision exact] [--save]`: measures
+// Ingot and its peer on the same file, turn by turn. A table goes to stderr, one JSON line per case to stdout.
+
+import { appendFileSync, mkdirSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { type CpuReport, cpuReport } from '../src/device/cpu/doctor.ts';
+import { type BenchCase, cases, randomPrompt } from './cases.ts';
+import type { Contestant } from './contestant.ts';
+import { loadWarning, watchOthers } from './machine.ts';
+import { modelFile } from './model-file.ts';
+import { openOurs } from './ours.ts';
+import { installPeer, openPeer, type Peer } from './peers/client.ts';
+import { type BenchResult, table } from './report.ts';
+import { type BenchShape, shapes } from './shapes.ts';
+import { significant, summarize } from './statistics.ts';
+
+const log = (line: string): void => void process.stderr.write(`${line}\n`);
+
+interface Options {
+  readonly cases: readonly BenchCase[];
+  readonly shapes: readonly BenchShape[];
+  readonly peer: boolean;
+  readonly runs: number;
+  readonly precision: 'fast' | 'exact';
+  readonly save: boolean;
+  readonly json: boolean;
+}
+
+const usage = `usage: npm run bench -- [decode|prefill] [smol|l1b|moe8b] [options]
+  --no-peer            measure Ingot alone
+  --runs N             runs per case, default 5; the median counts
+  --precision P        fast (default) or exact
+  --json               no table, only JSON lines
+  --save               append the lines to bench/results/
+INGOT_THREADS sets the threads of both sides.`;
+
+/** Throws with the usage on anything it does not know. */
+function parseOptions(args: readonly string[]): Options {
+  const { values, positionals } = parseArgs({
+    args: [...args],
+    allowPositionals: true,
+    allowNegative: true,
+    options: {
+      peer: { type: 'boolean', default: true },
+      runs: { type: 'string', default: '5' },
+      precision: { type: 'string', default: 'fast' },
+      save: { type: 'boolean', default: false },
+      json: { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  const unknown = positionals.filter((p) => ![...cases, ...shapes].some((known) => known.name === p));
+  const runs = Number(values.runs);
+  const { precision } = values;
+  if (values.help) throw new Error(usage);
+  if (unknown.length > 0) throw new Error(`unknown case or model: ${unknown.join(', ')}\n${usage}`);
+  if (!Number.isInteger(runs) || runs < 1)
+    throw new Error(`--runs ${values.runs}: expected a positive whole number`);
+  if (precision !== 'fast' && precision !== 'exact')
+    throw new Error(`--precision ${precision}: expected fast or exact`);
+  const picked = <T extends { readonly name: string }>(all: readonly T[]): readonly T[] => {
+    const named = all.filter((one) => positionals.includes(one.name));
+    return named.length > 0 ? named : all;
+  };
+  return {
+    cases: picked(cases),
+    shapes: picked(shapes),
+    peer: values.peer,
+    runs,
+    precision,
+    save: values.save,
+    json: values.json,
+  };
+}
+
+/** The package's folder, whether this runs from dist/ or from source. */
+function packageRoot(): string {
+  for (let folder = dirname(fileURLToPath(import.meta.url)); ; folder = dirname(folder)) {
+    try {
+      const { name } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as { name?: string };
+      if (name === 'ingot') return folder;
+    } catch {
+      if (folder === dirname(folder)) throw new Error('package.json of ingot not found above the benchmark');
+    }
+  }
+}
+
+interface Measured {
+  readonly ours: readonly number[];
+  readonly peers: readonly number[];
+  readonly otherCpus: number;
+}
+
+/** Ours, peer, ours, peer, ... with the same prompt in each round, after one round that does not count. */
+async function interleave(
+  benchCase: BenchCase,
+  shape: BenchShape,
+  runs: number,
+  ours: Contestant,
+  peer: Contestant | undefined,
+): Promise<Measured> {
+  const result = { ours: [] as number[], peers: [] as number[], otherCpus: [] as number[] };
+  for (let round = 0; round <= runs; round++) {
+    const prompt = randomPrompt(shape, benchCase.promptTokens, round);
+    const watch = watchOthers(() => ours.cpuSeconds() + (peer?.cpuSeconds() ?? 0));
+    const mine = benchCase.tokensPerSecond(await ours.run(prompt, benchCase.decodeTokens));
+    const theirs = peer && benchCase.tokensPerSecond(await peer.run(prompt, benchCase.decodeTokens));
+    const others = watch.stop();
+    if (round === 0) continue;
+    result.ours.push(mine);
+    if (theirs !== undefined) result.peers.push(theirs);
+    result.otherCpus.push(others);
+    log(
+      `  ${round}: ingot ${significant(mine)}${theirs === undefined ? '' : `, peer ${significant(theirs)}`} tok/s`,
+    );
+  }
+  return { ...result, otherCpus: summarize(result.otherCpus).median };
+}
+
+async function runCase(
+  benchCase: BenchCase,
+  shape: BenchShape,
+  options: Options,
+  ours: Contestant,
+  peer: Peer | undefined,
+  before: CpuReport,
+): Promise<BenchResult> {
+  log(`${benchCase.name} ${shape.name}`);
+  const prompt = randomPrompt(shape, benchCase.promptTokens, -1);
+  await peer?.tune({ prompt, decode: benchCase.decodeTokens, cost: benchCase.cost });
+  const measured = await interleave(benchCase, shape, options.runs, ours, peer);
+  // The limit is what the machine reached at best: before the case, or now.
+  const after = await cpuReport();
+  const limits = {
+    bandwidthGBs: significant(Math.max(before.bandwidthGBs, after.bandwidthGBs), 3),
+    int8Tops: significant(Math.max(before.int8Tops, after.int8Tops), 3),
+  };
+  const { median, ...spread } = summarize(measured.ours);
+  const theirs = measured.peers.length > 0 ? summarize(measured.peers) : undefined;
+  if (measured.otherCpus > 0.05) {
+    log(`  warning: other processes kept ${measured.otherCpus.toFixed(2)} CPUs busy during the runs`);
+  }
+  return {
+    case: benchCase.name,
+    model: shape.name,
+    tokensPerSecond: significant(median),
+    spread: { min: significant(spread.min), max: significant(spread.max) },
+    runs: options.runs,
+    ...(peer && theirs
+      ? {
+          peer: {
+            name: peer.name,
+            version: peer.version,
+            tokensPerSecond: significant(theirs.median),
+            spread: { min: significant(theirs.min), max: significant(theirs.max) },
+            settings: peer.settings,
+          },
+          ratio: significant(median / theirs.median, 3),
+        }
+      : {}),
+    ...limits,
+    shareOfLimit: significant(median / benchCase.ceiling(shape, limits), 3),
+    cpu: after.cpu,
+    threads: after.threads,
+    level: after.levels.find((level) => level.status === 'in use')?.name ?? '',
+    precision: options.precision,
+    otherCpus: significant(measured.otherCpus, 2),
+    version: ours.version,
+    node: process.version,
+    date: new Date().toISOString(),
+  };
+}
+
+function save(root: string, result: BenchResult): void {
+  const folder = join(root, 'bench/results');
+  const cpu = result.cpu.toLowerCase().replace(/[^a-z0-9]+/g, '-');
+  mkdirSync(folder, { recursive: true });
+  appendFileSync(join(folder, `${cpu}.jsonl`), `${JSON.stringify(result)}\n`);
+}
+
+async function main(): Promise<void> {
+  const options = parseOptions(process.argv.slice(2));
+  const root = packageRoot();
+  const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string };
+  const warning = loadWarning();
+  if (warning) log(`warning: ${warning}`);
+  if (options.peer) installPeer(join(root, 'bench/peers'), log);
+  const results: BenchResult[] = [];
+  for (const shape of options.shapes) {
+    const path = await modelFile(shape);
+    const report = await cpuReport();
+    const contextLength = 1024;
+    const ours = await openOurs({ path, version, contextLength, precision: options.precision });
+    const peer = options.peer
+      ? await openPeer({
+          script: join(root, 'dist/bench/peers/llama-cpp.js'),
+          folder: join(root, 'bench/peers'),
+          path,
+          contextLength,
+          threads: report.threads,
+          log,
+        })
+      : undefined;
+    try {
+      for (const benchCase of options.cases) {
+        const result = await runCase(benchCase, shape, options, ours, peer, report);
+        results.push(result);
+        process.stdout.write(`${JSON.stringify(result)}\n`);
+        if (options.save) save(root, result);
+      }
+    } finally {
+      await peer?.dispose();
+      await ours.dispose();
+    }
+  }
+  if (!options.json) log(`\n${table(results)}`);
+}
+
+try {
+  await main();
+} catch (error) {
+  log(error instanceof Error ? error.message : String(error));
+  process.exitCode = 1;
+}

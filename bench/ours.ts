@@ -1,0 +1,27 @@
+// Ingot as a contestant: through the same public `load` and `generate` that a user calls.
+
+import { load } from '../src/engine/load.ts';
+import { type Contestant, timeTokens } from './contestant.ts';
+import { processCpuSeconds } from './machine.ts';
+
+export interface OursOptions {
+  readonly path: string;
+  readonly version: string;
+  readonly contextLength: number;
+  readonly precision: 'fast' | 'exact';
+}
+
+/** Loads a model on the CPU device. */
+export async function openOurs(options: OursOptions): Promise<Contestant> {
+  const { path, contextLength, precision } = options;
+  const model = await load(path, { device: 'cpu', precision, contextLength });
+  return {
+    name: 'ingot',
+    version: options.version,
+    settings: { precision },
+    cpuSeconds: () => processCpuSeconds(process.pid),
+    run: (prompt, decode) =>
+      timeTokens(model.generate(prompt, { maxTokens: decode + 1, temperature: 0, ignoreEos: true }), decode),
+    dispose: async () => model.dispose(),
+  };
+}
