@@ -1,0 +1,81 @@
+// Chat templates: from messages to the text a model was trained to continue.
+// https://huggingface.co/docs/transformers/chat_templating
+
+import { Template } from '@huggingface/jinja';
+import { IngotError } from '../base/errors.ts';
+import type { Message, Tool } from './messages.ts';
+
+export interface RenderOptions {
+  /** End with the opening of an assistant's turn. Default true. */
+  readonly addGenerationPrompt?: boolean | undefined;
+  readonly tools?: readonly Tool[] | undefined;
+  readonly bosToken?: string | undefined;
+  readonly eosToken?: string | undefined;
+  /** Further variables a template knows, such as `enable_thinking`. */
+  readonly extra?: Readonly<Record<string, unknown>> | undefined;
+}
+
+/** ChatML, for models that have its tokens but came without a template. */
+export const chatMl =
+  "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>' + '\\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}";
+
+/** A parsed template. */
+export class ChatTemplate {
+  readonly source: string;
+  readonly #template: Template;
+
+  /** Throws bad_file with the parser's message when the source is not valid Jinja. */
+  constructor(source: string) {
+    this.source = source;
+    try {
+      this.#template = new Template(source);
+    } catch (cause) {
+      throw new IngotError('bad_file', `the chat template cannot be read: ${reasonOf(cause)}`, { cause });
+    }
+  }
+
+  /** Throws invalid_argument when the template refuses the messages, for example because roles do not alternate. */
+  render(messages: readonly Message[], options: RenderOptions = {}): string {
+    const { addGenerationPrompt = true, tools, bosToken, eosToken, extra } = options;
+    try {
+      return this.#template.render({
+        ...extra,
+        messages: withoutUndefined(messages),
+        tools: tools && tools.length > 0 ? withoutUndefined(tools) : null,
+        documents: null,
+        add_generation_prompt: addGenerationPrompt,
+        ...(bosToken === undefined ? {} : { bos_token: bosToken }),
+        ...(eosToken === undefined ? {} : { eos_token: eosToken }),
+      });
+    } catch (cause) {
+      throw new IngotError(
+        'invalid_argument',
+        `the model's chat template refused the messages: ${reasonOf(cause)}`,
+        {
+          cause,
+          details: { roles: messages.map(({ role }) => role) },
+        },
+      );
+    }
+  }
+}
+
+const reasonOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause));
+
+/** Templates ask `is defined`: a key that holds undefined must not exist. */
+const withoutUndefined = (value: unknown): unknown => JSON.parse(JSON.stringify(value));
+
+/** The template of a tokenizer. Without one: ChatML when the vocabulary has its tokens, else unsupported. */
+export function templateOf(tokenizer: {
+  readonly chatTemplate: string | undefined;
+  idOf(token: string): number | undefined;
+}): ChatTemplate {
+  if (tokenizer.chatTemplate !== undefined) return new ChatTemplate(tokenizer.chatTemplate);
+  if (tokenizer.idOf('<|im_start|>') !== undefined && tokenizer.idOf('<|im_end|>') !== undefined) {
+    return new ChatTemplate(chatMl);
+  }
+  throw new IngotError(
+    'unsupported',
+    'this model has no chat template, so it cannot chat; use complete() or "ingot run --raw" to continue a text',
+  );
+}

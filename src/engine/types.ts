@@ -1,0 +1,137 @@
+// The engine's public face as types: what the library exports and all that the CLI knows of a loaded model.
+
+import type { Message, Tool } from '../chat/messages.ts';
+import type { Tokenizer } from '../tokenizer/tokenizer.ts';
+
+export type DeviceChoice = 'auto' | 'cpu' | 'js';
+
+/** `fast` quantises activations to 8 bit per group; `exact` keeps them in f32. */
+export type Precision = 'fast' | 'exact';
+
+export interface LoadProgress {
+  readonly phase: 'download' | 'load';
+  readonly bytesDone: number;
+  readonly bytesTotal: number;
+}
+
+export interface LoadOptions {
+  readonly device?: DeviceChoice | undefined;
+  readonly precision?: Precision | undefined;
+  /** Tokens the KV cache has room for. Default: the model's own context. */
+  readonly contextLength?: number | undefined;
+  /** Bytes that weights, KV cache and scratch together may take. */
+  readonly memoryLimit?: number | undefined;
+  readonly threads?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((progress: LoadProgress) => void) | undefined;
+  /** One line about something worth knowing, such as a source that was passed over. */
+  readonly onNotice?: ((text: string) => void) | undefined;
+}
+
+export type Load = (nameOrPath: string, options?: LoadOptions) => Promise<Model>;
+
+export interface SamplingOptions {
+  /** 0 takes the most likely token. */
+  readonly temperature?: number | undefined;
+  readonly topK?: number | undefined;
+  readonly topP?: number | undefined;
+  readonly minP?: number | undefined;
+  readonly repetitionPenalty?: number | undefined;
+  readonly presencePenalty?: number | undefined;
+  readonly frequencyPenalty?: number | undefined;
+  /** Same seed, same machine and settings: same tokens. */
+  readonly seed?: number | undefined;
+}
+
+export interface GenerateOptions extends SamplingOptions {
+  readonly maxTokens?: number | undefined;
+  /** Go on after an end-of-text token. */
+  readonly ignoreEos?: boolean | undefined;
+  /** How many log probabilities per token to keep in `stats`; 0 or absent: none. */
+  readonly logprobs?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface TextOptions extends GenerateOptions {
+  /** Texts that end the answer; they are not part of it. */
+  readonly stop?: readonly string[] | undefined;
+}
+
+export interface ChatOptions extends TextOptions {
+  /** System message put before `messages` when they have none. */
+  readonly system?: string | undefined;
+  readonly tools?: readonly Tool[] | undefined;
+}
+
+export type StopReason = 'eos' | 'stop' | 'length' | 'aborted';
+
+export interface TokenLogprob {
+  readonly id: number;
+  readonly logprob: number;
+  readonly top: readonly { readonly id: number; readonly logprob: number }[];
+}
+
+/** Numbers of one generation; complete when the stream has ended. Times in milliseconds. */
+export interface GenerateStats {
+  readonly promptTokens: number;
+  readonly generatedTokens: number;
+  readonly prefillMs: number;
+  readonly decodeMs: number;
+  readonly stopReason: StopReason | undefined;
+  readonly logprobs: readonly TokenLogprob[];
+}
+
+export interface TextStream extends AsyncIterable<string> {
+  readonly stats: GenerateStats;
+}
+
+export interface TokenStream extends AsyncIterable<number> {
+  readonly stats: GenerateStats;
+}
+
+export interface PerplexityOptions {
+  /** Tokens per window. Default: the smaller of 1,024 and the model's context. */
+  readonly context?: number | undefined;
+  /** Tokens between the starts of two windows. Default: `context`, so windows do not overlap. */
+  readonly stride?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?:
+    | ((progress: { readonly tokensDone: number; readonly tokensTotal: number }) => void)
+    | undefined;
+}
+
+export interface PerplexityResult {
+  readonly perplexity: number;
+  /** Tokens that were predicted. */
+  readonly tokens: number;
+  readonly ms: number;
+}
+
+export interface ModelInfo {
+  readonly name: string;
+  /** For example `llama` or `qwen3-moe`. */
+  readonly family: string;
+  readonly parameters: number;
+  readonly layers: number;
+  readonly contextLength: number;
+  readonly weightBytes: number;
+  /** For example `GGUF Q4_1` or `safetensors bf16`. */
+  readonly format: string;
+}
+
+/** A loaded model. Generations of one model run one after the other. */
+export interface Model extends Disposable {
+  readonly info: ModelInfo;
+  readonly tokenizer: Tokenizer | undefined;
+  /** Text of the answer to `messages`. Throws unsupported without a tokenizer. */
+  chat(messages: readonly Message[], options?: ChatOptions): TextStream;
+  /** Text that follows `text`. Throws unsupported without a tokenizer. */
+  complete(text: string, options?: TextOptions): TextStream;
+  generate(tokens: readonly number[], options?: GenerateOptions): TokenStream;
+  /** Row i follows token i: `shape` is [tokens, vocabulary], `data` row-major. */
+  logits(
+    tokens: readonly number[],
+  ): Promise<{ readonly data: Float32Array; readonly shape: readonly [number, number] }>;
+  perplexity(text: string, options?: PerplexityOptions): Promise<PerplexityResult>;
+  dispose(): void;
+}
