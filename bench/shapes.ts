@@ -49,7 +49,7 @@ export const shapes: readonly BenchShape[] = [
   },
   {
     name: 'moe8b',
-    description: 'mixture of experts, 9.0B parameters, 1.5B per token',
+    description: 'mixture of experts, 9.0B parameters, 1.4B per token',
     architecture: 'qwen3moe',
     layers: 24,
     hidden: 2048,
