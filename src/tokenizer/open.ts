@@ -1,50 +1,68 @@
-// Tokenizers in model folders: tokenizer.json with the small files that stand beside it.
+// The tokenizer of a model, from what comes with its weights: tokenizer.json and the small files beside it, or GGUF metadata.
 
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { FileFormatError } from '../base/errors.ts';
 import { buildTokenizer } from './build.ts';
+import { type GgufMetadata, tokenizerFromGguf } from './gguf.ts';
 import { checkSpec, isObject, type TokenizerSpec, tokensOf } from './spec.ts';
 import type { Tokenizer } from './tokenizer.ts';
 import { endIds } from './turns.ts';
 
 type Json = Readonly<Record<string, unknown>>;
 
-async function readText(path: string): Promise<string | undefined> {
-  try {
-    return await readFile(path, 'utf8');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw error;
-  }
+/** Where a model's small files and metadata are: an open checkpoint fits. */
+export interface TokenizerSource {
+  /** For messages. */
+  readonly path: string;
+  readonly metadata?: GgufMetadata | undefined;
+  /** Contents of a file that belongs to the model; undefined when there is none of this name. */
+  readFile(name: string): Promise<Uint8Array | undefined>;
 }
 
-async function readJson(path: string): Promise<unknown> {
-  const text = await readText(path);
+/**
+ * The tokenizer of a model; undefined when the model has none, so it works with token ids. A tokenizer.json wins over metadata.
+ * Throws FileFormatError for damaged files and unsupported for tokenizers that cannot be built.
+ */
+export async function openTokenizer(source: TokenizerSource): Promise<Tokenizer | undefined> {
+  const document = await readJson(source, 'tokenizer.json');
+  if (document !== undefined) return await fromFiles(source, document);
+  return source.metadata && tokenizerFromGguf(source.metadata, source.path);
+}
+
+const utf8 = new TextDecoder();
+
+async function readText(source: TokenizerSource, name: string): Promise<string | undefined> {
+  const bytes = await source.readFile(name);
+  return bytes && utf8.decode(bytes);
+}
+
+async function readJson(source: TokenizerSource, name: string): Promise<unknown> {
+  const text = await readText(source, name);
   if (text === undefined) return undefined;
   try {
     return JSON.parse(text);
   } catch (cause) {
-    throw new FileFormatError(path, 'document', `is not JSON (${(cause as Error).message})`, { cause });
+    throw new FileFormatError(
+      `${source.path}/${name}`,
+      'document',
+      `is not JSON (${(cause as Error).message})`,
+      { cause },
+    );
   }
 }
 
-const readObject = async (path: string): Promise<Json> => {
-  const value = await readJson(path);
+const readObject = async (source: TokenizerSource, name: string): Promise<Json> => {
+  const value = await readJson(source, name);
   return isObject(value) ? value : {};
 };
 
-/** The tokenizer of a model folder, or undefined when it has no tokenizer.json. */
-export async function tokenizerFromFolder(folder: string): Promise<Tokenizer | undefined> {
-  const file = join(folder, 'tokenizer.json');
-  const document = await readJson(file);
-  if (document === undefined) return undefined;
+async function fromFiles(source: TokenizerSource, document: unknown): Promise<Tokenizer> {
+  const file = `${source.path}/tokenizer.json`;
   const [config, specials, generation, model, template] = await Promise.all([
-    readObject(join(folder, 'tokenizer_config.json')),
-    readObject(join(folder, 'special_tokens_map.json')),
-    readObject(join(folder, 'generation_config.json')),
-    readObject(join(folder, 'config.json')),
-    readTemplate(folder),
+    readObject(source, 'tokenizer_config.json'),
+    readObject(source, 'special_tokens_map.json'),
+    readObject(source, 'generation_config.json'),
+    readObject(source, 'config.json'),
+    readTemplate(source),
   ]);
   const spec = checkSpec(document, file);
   const idOf = idLookup(spec);
@@ -85,11 +103,10 @@ const tokenText = (value: unknown): string | undefined => {
 const ids = (value: unknown): number[] =>
   (Array.isArray(value) ? value : [value]).filter((id): id is number => Number.isInteger(id) && id >= 0);
 
-async function readTemplate(folder: string): Promise<string | undefined> {
-  const jinja = await readText(join(folder, 'chat_template.jinja'));
+async function readTemplate(source: TokenizerSource): Promise<string | undefined> {
+  const jinja = await readText(source, 'chat_template.jinja');
   if (jinja !== undefined) return jinja;
-  const json = await readObject(join(folder, 'chat_template.json'));
-  return pickTemplate(json.chat_template);
+  return pickTemplate((await readObject(source, 'chat_template.json')).chat_template);
 }
 
 /** A template, or the one named "default" of a list of named templates. */
