@@ -211,7 +211,7 @@ export class CheckpointLoader<W, V> {
   }
 }
 
-/** Device bytes that all tensors of a checkpoint take. Matrices that no layout can hold count nothing: they cannot load. */
+/** Device bytes that all tensors of a checkpoint take, experts counted once. */
 export function checkpointBytes(checkpoint: Checkpoint): number {
   let bytes = 0;
   for (const name of checkpoint.tensors) {

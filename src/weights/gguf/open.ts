@@ -32,6 +32,7 @@ export async function ggufCheckpoint(path: string, file: GgufFile): Promise<Chec
   for (const tensor of file.tensors.values()) {
     const name = huggingFaceName(tensor.name);
     if (name === undefined) unusable.set(tensor.name, 'has no counterpart in the model');
+    else if (tensor.shape.length > 3) unusable.set(name, `has ${tensor.shape.length} dimensions`);
     else tensors.set(name, convert(tensor, name, architecture, Number(config.head_dim)));
   }
   return {
