@@ -1,0 +1,233 @@
+import { describe, expect, it } from 'vitest';
+import type { SourceFormat } from '../../quant/format.ts';
+import { f32 as f32Format } from '../../quant/formats/float.ts';
+import { q8_0 } from '../../quant/formats/q8_0.ts';
+import { dequantizeSource, quantizeReference } from '../../quant/reference.ts';
+import { MemorySink } from '../atomic-file.ts';
+import type { CheckpointParts } from '../parts.ts';
+import { MemorySource } from '../source.ts';
+import { readRows } from '../tensor.ts';
+import { llama3Factors } from './config.ts';
+import { ggufName, huggingFaceName, rotaryRowMap } from './names.ts';
+import { ggufCheckpoint } from './open.ts';
+import { readGguf } from './reader.ts';
+import { f32, u32, type WritableTensor, type WritableValue, writeGguf } from './writer.ts';
+
+const tensor = (
+  name: string,
+  shape: number[],
+  values?: Float32Array,
+  format: SourceFormat = f32Format,
+): WritableTensor => {
+  const elements = shape.reduce((a, b) => a * b, 1);
+  const K = shape.at(-1) ?? 1;
+  const [data = new Uint8Array(0)] = quantizeReference(
+    format,
+    values ?? new Float32Array(elements),
+    elements / K,
+    K,
+  );
+  return { name, shape, format, data };
+};
+
+const llama = {
+  'general.architecture': 'llama',
+  'llama.block_count': u32(2),
+  'llama.embedding_length': u32(64),
+  'llama.attention.head_count': u32(4),
+  'llama.attention.head_count_kv': u32(2),
+  'llama.context_length': u32(512),
+  'llama.feed_forward_length': u32(96),
+  'llama.attention.layer_norm_rms_epsilon': f32(2 ** -17),
+  'llama.rope.freq_base': f32(10000),
+};
+const embedding = tensor('token_embd.weight', [96, 64]);
+
+async function open(
+  metadata: Record<string, WritableValue>,
+  tensors: WritableTensor[] = [embedding],
+): Promise<CheckpointParts> {
+  const sink = new MemorySink();
+  await writeGguf(sink, { metadata, tensors });
+  const file = await readGguf(new MemorySource(sink.bytes(), 'm.gguf'), () => expect.fail('no shard'));
+  return ggufCheckpoint('m.gguf', file);
+}
+
+describe('GGUF names', () => {
+  it('translate both ways', () => {
+    const pairs: [string, string][] = [
+      ['token_embd.weight', 'model.embed_tokens.weight'],
+      ['output_norm.weight', 'model.norm.weight'],
+      ['output.weight', 'lm_head.weight'],
+      ['blk.0.attn_q.weight', 'model.layers.0.self_attn.q_proj.weight'],
+      ['blk.11.attn_k.bias', 'model.layers.11.self_attn.k_proj.bias'],
+      ['blk.3.attn_q_norm.weight', 'model.layers.3.self_attn.q_norm.weight'],
+      ['blk.3.ffn_norm.weight', 'model.layers.3.post_attention_layernorm.weight'],
+      ['blk.3.ffn_gate_inp.weight', 'model.layers.3.mlp.gate.weight'],
+      ['blk.3.ffn_down_exps.weight', 'model.layers.3.mlp.experts.down_proj.weight'],
+    ];
+    for (const [gguf, known] of pairs) {
+      expect(huggingFaceName(gguf)).toBe(known);
+      expect(ggufName(known)).toBe(gguf);
+    }
+    for (const other of ['rope_freqs.weight', 'blk.0.constructor.weight', 'blk.x.attn_q.weight']) {
+      expect(huggingFaceName(other)).toBeUndefined();
+    }
+  });
+
+  it('undo the rotary order of llama files only', () => {
+    // Stored rows of a head of 6: pairs (0, 3), (1, 4), (2, 5) side by side.
+    const map = rotaryRowMap('llama', 'model.layers.0.self_attn.q_proj.weight', 12, 6);
+    expect([...(map ?? [])]).toEqual([0, 2, 4, 1, 3, 5, 6, 8, 10, 7, 9, 11]);
+    expect(rotaryRowMap('llama', 'model.layers.0.self_attn.v_proj.weight', 12, 6)).toBeUndefined();
+    expect(rotaryRowMap('qwen3', 'model.layers.0.self_attn.q_proj.weight', 12, 6)).toBeUndefined();
+  });
+});
+
+describe('GGUF config', () => {
+  it('of a llama', async () => {
+    const { config } = await open({ ...llama, 'tokenizer.ggml.eos_token_id': u32(2) });
+    expect(config).toMatchObject({
+      model_type: 'llama',
+      vocab_size: 96,
+      hidden_size: 64,
+      num_hidden_layers: 2,
+      num_attention_heads: 4,
+      num_key_value_heads: 2,
+      head_dim: 16,
+      max_position_embeddings: 512,
+      intermediate_size: 96,
+      rms_norm_eps: 2 ** -17,
+      rope_theta: 10000,
+      rope_scaling: null,
+      tie_word_embeddings: true,
+      attention_bias: false,
+      sliding_window: null,
+      bos_token_id: null,
+      eos_token_id: 2,
+    });
+  });
+
+  it('of a mistral: a llama with a window, and a head of its own', async () => {
+    const { config } = await open({ ...llama, 'llama.attention.sliding_window': u32(32) }, [
+      embedding,
+      tensor('output.weight', [96, 64]),
+    ]);
+    expect(config).toMatchObject({ model_type: 'mistral', sliding_window: 32, tie_word_embeddings: false });
+  });
+
+  it('of a mixture of experts', async () => {
+    const metadata = Object.fromEntries(
+      Object.entries(llama).map(([key, value]) => [key.replace('llama', 'qwen3moe'), value]),
+    );
+    const { config } = await open({
+      ...metadata,
+      'general.architecture': 'qwen3moe',
+      'qwen3moe.attention.key_length': u32(32),
+      'qwen3moe.expert_count': u32(8),
+      'qwen3moe.expert_used_count': u32(2),
+      'qwen3moe.expert_feed_forward_length': u32(48),
+    });
+    expect(config).toMatchObject({
+      architectures: ['Qwen3MoeForCausalLM'],
+      model_type: 'qwen3_moe',
+      head_dim: 32,
+      num_experts: 8,
+      num_experts_per_tok: 2,
+      moe_intermediate_size: 48,
+      norm_topk_prob: true,
+    });
+  });
+
+  it('with rope scaling', async () => {
+    const linear = { 'llama.rope.scaling.type': 'linear', 'llama.rope.scaling.factor': f32(4) };
+    expect((await open({ ...llama, ...linear })).config.rope_scaling).toEqual({
+      rope_type: 'linear',
+      factor: 4,
+    });
+    const yarn = {
+      'llama.rope.scaling.type': 'yarn',
+      'llama.rope.scaling.factor': f32(8),
+      'llama.rope.scaling.original_context_length': u32(64),
+    };
+    expect((await open({ ...llama, ...yarn })).config.rope_scaling).toEqual({
+      rope_type: 'yarn',
+      factor: 8,
+      original_max_position_embeddings: 64,
+    });
+    await expect(open({ ...llama, 'llama.rope.scaling.type': 'longrope' })).rejects.toThrow(
+      '"longrope" is not supported',
+    );
+  });
+
+  it('with rotary factors: llama3 when they are, themselves when not', async () => {
+    const parameters = {
+      low_freq_factor: 1,
+      high_freq_factor: 4,
+      original_max_position_embeddings: 8192,
+      factor: 8,
+    };
+    const factors = Float32Array.from(llama3Factors(64, 500000, parameters));
+    expect(new Set(factors).size).toBeGreaterThan(3);
+    const metadata = { ...llama, 'llama.rope.freq_base': f32(500000) };
+    const found = await open(metadata, [embedding, tensor('rope_freqs.weight', [64], factors)]);
+    expect(found.config.rope_scaling).toEqual({ rope_type: 'llama3', ...parameters });
+    factors[40] = 3;
+    const other = await open(metadata, [embedding, tensor('rope_freqs.weight', [64], factors)]);
+    expect(other.config.rope_scaling).toEqual({ rope_type: 'factors', factors: [...factors] });
+    factors[0] = Number.NaN;
+    await expect(open(metadata, [embedding, tensor('rope_freqs.weight', [64], factors)])).rejects.toThrow(
+      'rope_freqs',
+    );
+  });
+
+  it('says what is missing or impossible', async () => {
+    const without = (key: string): Record<string, WritableValue> =>
+      Object.fromEntries(Object.entries(llama).filter(([k]) => k !== key));
+    await expect(open(without('general.architecture'))).rejects.toThrow(
+      'm.gguf: general.architecture: is missing',
+    );
+    await expect(open(without('llama.block_count'))).rejects.toThrow('m.gguf: llama.block_count: is missing');
+    await expect(open({ ...llama, 'general.architecture': 'rwkv7' })).rejects.toThrow(
+      'architecture "rwkv7" is not supported; known are llama',
+    );
+    await expect(open({ ...llama, 'llama.attention.head_count': u32(7) })).rejects.toThrow(
+      'an even number is needed',
+    );
+    await expect(open({ ...llama, 'llama.expert_count': u32(8) })).rejects.toThrow(
+      'with experts is not supported',
+    );
+    await expect(open(llama, [])).rejects.toThrow('token_embd.weight: is missing');
+    await expect(open(llama, [embedding, tensor('blk.0.attn_q.weight', [40, 64])])).rejects.toThrow(
+      'not whole heads of 16',
+    );
+  });
+});
+
+describe('GGUF tensors', () => {
+  it('stack experts and permute queries and their bias', async () => {
+    const values = (n: number): Float32Array => Float32Array.from({ length: n }, (_, i) => Math.sin(i));
+    const stacked = tensor('blk.1.ffn_up_exps.weight', [3, 8, 32], values(3 * 8 * 32), q8_0);
+    const { tensors } = await open(llama, [
+      embedding,
+      stacked,
+      tensor('blk.0.attn_q.weight', [64, 64], values(4096)),
+      tensor('blk.0.attn_q.bias', [64], values(64)),
+      tensor('rope_something', [4]),
+    ]);
+    const experts = tensors.get('model.layers.1.mlp.experts.up_proj.weight');
+    if (experts?.kind !== 'source') return expect.fail('experts');
+    expect(experts.shape).toEqual([3, 8, 32]);
+    expect(experts.slices.length).toBe(3);
+    const rows = await readRows(experts.slices[2] ?? [], 5, 2);
+    const all = dequantizeSource(q8_0, [stacked.data as Uint8Array], 24, 32);
+    expect(dequantizeSource(q8_0, rows, 2, 32)).toEqual(all.subarray((16 + 5) * 32, (16 + 7) * 32));
+    for (const name of ['weight', 'bias']) {
+      const query = tensors.get(`model.layers.0.self_attn.q_proj.${name}`);
+      expect(query?.kind === 'source' && query.rowMap?.slice(0, 10)).toEqual(
+        Int32Array.of(0, 2, 4, 6, 8, 10, 12, 14, 1, 3),
+      );
+    }
+    expect([...tensors.keys()]).not.toContain('rope_something');
+  });
+});
