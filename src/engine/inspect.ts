@@ -1,0 +1,96 @@
+// What a model is, from its headers alone: nothing is loaded or downloaded.
+
+import { IngotError } from '../base/errors.ts';
+import { findLocal } from '../hub/resolve.ts';
+import { parseModel } from '../models/registry.ts';
+import { openTokenizer } from '../tokenizer/open.ts';
+import { type Checkpoint, openCheckpoint } from '../weights/checkpoint.ts';
+
+export interface ModelDetails {
+  readonly name: string;
+  readonly path: string;
+  /** `gguf`, `safetensors` or `packed`. */
+  readonly kind: string;
+  /** Undefined when no family of this build runs the architecture; `unsupported` then says why. */
+  readonly family: string | undefined;
+  readonly unsupported: string | undefined;
+  readonly parameters: number;
+  readonly layers: number | undefined;
+  readonly hiddenSize: number | undefined;
+  readonly vocabSize: number | undefined;
+  readonly contextLength: number | undefined;
+  readonly weightBytes: number;
+  /** Bytes of the weights by storage format, most first. */
+  readonly formats: readonly { readonly name: string; readonly tensors: number; readonly bytes: number }[];
+  readonly tokenizer: { readonly vocabSize: number; readonly chatTemplate: boolean } | undefined;
+}
+
+/** Reads the headers of a model on this machine. Throws not_found when it would have to be downloaded first. */
+export async function inspectModel(nameOrPath: string): Promise<ModelDetails> {
+  const path = await findLocal(nameOrPath);
+  if (path === undefined) {
+    throw new IngotError(
+      'not_found',
+      `${nameOrPath} is not on this machine; "ingot pull ${nameOrPath}" gets it`,
+      {
+        details: { name: nameOrPath },
+      },
+    );
+  }
+  const checkpoint = await openCheckpoint(path);
+  try {
+    return await describe(nameOrPath, checkpoint);
+  } finally {
+    await checkpoint.close();
+  }
+}
+
+async function describe(name: string, checkpoint: Checkpoint): Promise<ModelDetails> {
+  const formats = new Map<string, { name: string; tensors: number; bytes: number }>();
+  let parameters = 0;
+  for (const each of checkpoint.tensors) {
+    const tensor = checkpoint.describe(each);
+    const elements = tensor.shape.reduce((product, n) => product * n, 1);
+    const format = tensor.kind === 'packed' ? tensor.layout.kind : tensor.format.name;
+    const bytes =
+      tensor.kind === 'packed'
+        ? tensor.bytes
+        : (elements / tensor.format.blockElements) * tensor.format.blockBytes;
+    const sum = formats.get(format) ?? { name: format, tensors: 0, bytes: 0 };
+    formats.set(format, { name: format, tensors: sum.tensors + 1, bytes: sum.bytes + bytes });
+    parameters += elements;
+  }
+  const sorted = [...formats.values()].sort((a, b) => b.bytes - a.bytes);
+  const tokenizer = await openTokenizer(checkpoint);
+  return {
+    name,
+    path: checkpoint.path,
+    kind: checkpoint.kind,
+    ...family(checkpoint),
+    parameters,
+    weightBytes: sorted.reduce((sum, { bytes }) => sum + bytes, 0),
+    formats: sorted,
+    tokenizer: tokenizer && {
+      vocabSize: tokenizer.vocabSize,
+      chatTemplate: tokenizer.chatTemplate !== undefined,
+    },
+  };
+}
+
+function family(checkpoint: Checkpoint) {
+  try {
+    const { config } = parseModel(checkpoint.config, checkpoint.path);
+    return {
+      family: config.family,
+      unsupported: undefined,
+      layers: config.numLayers,
+      hiddenSize: config.hiddenSize,
+      vocabSize: config.vocabSize,
+      contextLength: config.contextLength,
+    };
+  } catch (error) {
+    if (!(error instanceof IngotError)) throw error;
+    const none = { layers: undefined, hiddenSize: undefined, vocabSize: undefined, contextLength: undefined };
+    return { family: undefined, unsupported: error.message, ...none };
+  }
+}

@@ -1,0 +1,44 @@
+// Writes the packed form of a model: it opens by mapping, without repacking weights at every start.
+
+import { stat } from 'node:fs/promises';
+import { basename } from 'node:path';
+import { IngotError } from '../base/errors.ts';
+import { resolveModel } from '../hub/resolve.ts';
+import { openCheckpoint } from '../weights/checkpoint.ts';
+import { writePackedFile } from '../weights/packed/writer.ts';
+import type { LoadProgress } from './types.ts';
+
+export interface PackOptions {
+  /** Default: the model's file or folder name with `.ingot`, in the current folder. */
+  readonly output?: string | undefined;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((progress: LoadProgress) => void) | undefined;
+  readonly onNotice?: ((text: string) => void) | undefined;
+}
+
+export interface PackResult {
+  readonly path: string;
+  readonly bytes: number;
+}
+
+/** Packs a model, downloading it first when needed. Throws invalid_argument when the output exists or the model is packed. */
+export async function packModel(nameOrPath: string, options: PackOptions = {}): Promise<PackResult> {
+  const { signal, onProgress, onNotice } = options;
+  const source = await resolveModel(nameOrPath, { signal, onProgress, onNotice });
+  const path = options.output ?? `${basename(source).replace(/\.gguf$/i, '')}.ingot`;
+  if (await stat(path).catch(() => undefined)) {
+    throw new IngotError('invalid_argument', `${path} exists; remove it or name another file with --output`, {
+      details: { path },
+    });
+  }
+  const checkpoint = await openCheckpoint(source);
+  try {
+    await writePackedFile(path, checkpoint, {
+      ...(signal ? { signal } : {}),
+      onProgress: (progress) => onProgress?.({ phase: 'load', ...progress }),
+    });
+  } finally {
+    await checkpoint.close();
+  }
+  return { path, bytes: (await stat(path)).size };
+}
