@@ -155,7 +155,7 @@ void run_many(const Problem& p, Ctx& c) {
     if (base) c.reset_next();
     Arena shared{c.team->shared};
     const Acts acts = prepare_many(p.x + base * p.K, rows, p.K, p.norm, p.need, c, shared);
-    const TileActs tiles = prepare_tiles(p.x + base * p.K, rows, p.K, p.norm, p.need, c, shared);
+    const TileActs tiles = prepare_tiles(p.x + base * p.K, nullptr, rows, p.K, p.norm, p.need, c, shared);
     c.barrier();
     // Few pairs for many workers: share out the rows too, in pieces that keep unpacking a small part.
     const int64_t split = max64(1, min64(div_up(int64_t(c.nthreads) * 4, pairs), rows / 128));

@@ -1,19 +1,181 @@
-// Many rows on AMX.
+// Many rows on AMX: activations once as bf16 A tiles, each panel pair unpacked once per K block to bf16 B tiles, 2 x 2
+// tiles of f32 results. Why bf16 also for 4- and 8-bit weights: with a scale per 32 columns an int8 tile holds only one
+// block per multiply (half its depth) and every 16 x 16 result must leave the tile, be converted, scaled and added:
+// about 40 vector cycles per block against 16 for the bf16 multiply that needs none of it.
 #pragma once
 #include "linear_gemm.h"
 #include "linear_prepare.h"
+#if INGOT_TILES
+#include "linear_tile_ops.h"
+#endif
 
 namespace ingot::INGOT_NS {
 
+// bf16 activations: row i is row i % 16 of tile group i / 16; a group is [depth][16][32] (depth tiles of 1 KiB).
+struct TileActs {
+  const uint16_t* data;
+  int64_t depth;  // tiles along K
+};
+
 #if !INGOT_TILES
 
-struct TileActs {};
 struct TileSession {
   explicit TileSession(bool) {}
 };
 inline int64_t tile_bytes(int64_t, int64_t) { return 0; }
-inline TileActs prepare_tiles(const float*, int64_t, int64_t, const Norm&, const Need&, Ctx&, Arena&) { return {}; }
+inline TileActs prepare_tiles(const float*, const int32_t*, int64_t, int64_t, const Norm&, const Need&, Ctx&, Arena&) { return {}; }
 inline void gemm_tiles(const PanelPair&, const TileActs&, int64_t, int64_t, uint8_t*, float*) {}
+
+#else
+
+constexpr int64_t kTileColumns = 512;  // K block: two panels of B tiles are 32 KiB, in L1
+constexpr int64_t kTileElements = 512;
+
+inline int64_t tile_bytes(int64_t rows, int64_t K) { return round_up(rows, 16) * round_up(K, 32) * 2; }
+
+INGOT_INLINE __m512i to_bf16(vf low, vf high) { return (__m512i)_mm512_cvtne2ps_pbh(high, low); }
+
+// Two columns of 16 rows -> one row of a B tile: pairs side by side in every lane.
+INGOT_INLINE void store_pair(uint16_t* out, vf even, vf odd) {
+  const __m512i interleave = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+  _mm512_storeu_si512(out, _mm512_permutexvar_epi16(interleave, to_bf16(even, odd)));
+}
+
+// Rows of x (order[i], -1 for a row of zeros, or i when order is null; `rows` of them) as A tiles in team memory,
+// shared out over the workers by tile group.
+inline TileActs prepare_tiles(const float* x, const int32_t* order, int64_t rows, int64_t K, const Norm& norm, const Need& need, Ctx& c, Arena& arena) {
+  TileActs tiles{nullptr, div_up(K, 32)};
+  if (!need.tiles) return tiles;
+  uint16_t* data = arena.take<uint16_t>(tile_bytes(rows, K));
+  tiles.data = data;
+  float* row = reinterpret_cast<float*>(c.scratch);  // padded with zeros to whole tiles
+  int64_t begin, end;
+  c.range(div_up(rows, 16), begin, end);
+  for (int64_t i = begin * 16; i < end * 16; i++) {
+    uint16_t* out = data + i / 16 * tiles.depth * kTileElements + i % 16 * 32;
+    const int64_t source = i >= rows ? -1 : order ? order[i] : i;
+    const float* from = x + source * K;
+    if (source < 0 || K % 32 || norm.weight) {
+      memset(row + K / 32 * 32, 0, 128);
+      if (source < 0) memset(row, 0, size_t(K) * 4);
+      else if (norm.weight) rms_norm_row(from, norm.weight, K, norm.eps, norm.offset, row);
+      else memcpy(row, from, size_t(K) * 4);
+      from = row;
+    }
+    for (int64_t t = 0; t < tiles.depth; t++)
+      _mm512_storeu_si512(out + t * kTileElements, to_bf16(load(from + t * 32), load(from + t * 32 + 16)));
+  }
+  return tiles;
+}
+
+// Columns [k0, k0 + n) of a panel as B tiles, `step` elements apart; a last partial tile is filled with zeros.
+template <int L>
+void unpack_tiles(const Weights& w, const uint8_t* panel, int64_t k0, int64_t n, uint16_t* out, int64_t step) {
+  if constexpr (is_float_layout(L)) {
+    alignas(64) float columns[32 * 16];
+    for (int64_t k = 0; k < n; k += 32, out += step) {
+      const int64_t m = min64(32, n - k);
+      if (L == kBF16) {  // already in pairs
+        memcpy(out, panel + (k0 + k) * 32, size_t(round_up(m, 2)) * 32);
+        memset(out + round_up(m, 2) * 16, 0, size_t(32 - round_up(m, 2)) * 32);
+        continue;
+      }
+      unpack_floats<L>(w, panel, k0 + k, m, columns);
+      memset(columns + m * 16, 0, size_t(32 - m) * 64);
+      for (int i = 0; i < 32; i += 2) store_pair(out + i * 16, load(columns + i * 16), load(columns + i * 16 + 16));
+    }
+  } else {
+    const uint8_t* meta = panel + w.codes_bytes;
+    for (int64_t b = k0 / kBlock; b < (k0 + n) / kBlock; b++, out += step) {
+      if constexpr (code_bits(L) == 4) {
+        // Codes become f32 by table look-up: the permute reads only the low four bits of each lane.
+        const float zero = float(has_minimum(L) ? 0 : 1 << zero_shift(L));
+        const vf table = _mm512_setr_ps(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15) - zero;
+        vf s, m{};
+        block_meta<L>(w, meta, b, 0, 0, s, m);
+        const auto value = [&](vi word, int shift) __attribute__((always_inline)) {
+          const vf q = _mm512_permutexvar_ps(_mm512_srli_epi32((__m512i)word, unsigned(shift)), table);
+          return has_minimum(L) ? fma(q, s, m) : q * s;
+        };
+        for (int i = 0; i < 4; i++) {
+          const vi word = load_i(panel + b * 256 + i * 64);
+          for (int j = 0; j < 4; j += 2) {
+            store_pair(out + (8 * i + j) * 16, value(word, 8 * j), value(word, 8 * j + 8));
+            store_pair(out + (8 * i + 4 + j) * 16, value(word, 8 * j + 4), value(word, 8 * j + 12));
+          }
+        }
+      } else {
+        vf even{};
+        block_floats<L>(w, panel, b, 0, [&](int k, vf x) __attribute__((always_inline)) {
+          if (k & 1) store_pair(out + (k - 1) * 16, even, x);
+          else even = x;
+        });
+      }
+    }
+  }
+}
+
+// 32 rows (16 when there is no second group) x 32 lanes over `depth` tiles. B: pairs of tiles, 2 KiB per step.
+INGOT_INLINE void tile_block(const uint16_t* a0, const uint16_t* a1, const uint16_t* b, int64_t depth, float* C, bool first) {
+  constexpr int64_t stride = 32 * 4;
+  float *c0 = C, *c1 = C + 16 * 32;
+  if (first) {
+    INGOT_TILE_ZERO(0);
+    INGOT_TILE_ZERO(1);
+    INGOT_TILE_ZERO(2);
+    INGOT_TILE_ZERO(3);
+  } else {
+    INGOT_TILE_LOAD(0, c0, stride);
+    INGOT_TILE_LOAD(1, c0 + 16, stride);
+    if (a1) {
+      INGOT_TILE_LOAD(2, c1, stride);
+      INGOT_TILE_LOAD(3, c1 + 16, stride);
+    }
+  }
+  if (a1) {
+    for (int64_t t = 0; t < depth; t++, a0 += kTileElements, a1 += kTileElements, b += 2 * kTileElements) {
+      INGOT_TILE_LOAD(4, a0, 64);
+      INGOT_TILE_LOAD(6, b, 64);
+      INGOT_TILE_LOAD(7, b + kTileElements, 64);
+      INGOT_TILE_DOT(0, 4, 6);
+      INGOT_TILE_LOAD(5, a1, 64);
+      INGOT_TILE_DOT(1, 4, 7);
+      INGOT_TILE_DOT(2, 5, 6);
+      INGOT_TILE_DOT(3, 5, 7);
+    }
+    INGOT_TILE_STORE(2, c1, stride);
+    INGOT_TILE_STORE(3, c1 + 16, stride);
+  } else {
+    for (int64_t t = 0; t < depth; t++, a0 += kTileElements, b += 2 * kTileElements) {
+      INGOT_TILE_LOAD(4, a0, 64);
+      INGOT_TILE_LOAD(6, b, 64);
+      INGOT_TILE_LOAD(7, b + kTileElements, 64);
+      INGOT_TILE_DOT(0, 4, 6);
+      INGOT_TILE_DOT(1, 4, 7);
+    }
+  }
+  INGOT_TILE_STORE(0, c0, stride);
+  INGOT_TILE_STORE(1, c0 + 16, stride);
+}
+
+// C [round_up(count, 16)][32] = rows r0 … of the tiles times a panel pair. r0 is a multiple of 16.
+inline void gemm_tiles(const PanelPair& pair, const TileActs& tiles, int64_t r0, int64_t count, uint8_t* scratch, float* C) {
+  const Weights& w = *pair.w;
+  uint16_t* B = reinterpret_cast<uint16_t*>(scratch);
+  const int64_t groups = div_up(count, 16), group_elements = tiles.depth * kTileElements;
+  for (int64_t k0 = 0; k0 < w.K; k0 += kTileColumns) {
+    const int64_t n = min64(kTileColumns, w.K - k0), depth = div_up(n, 32);
+    with_layout(w.layout, [&]<int L>() {
+      unpack_tiles<L>(w, pair.first, k0, n, B, 2 * kTileElements);
+      unpack_tiles<L>(w, pair.second, k0, n, B + kTileElements, 2 * kTileElements);
+    });
+    asm volatile("" : : : "memory");  // tile loads do not say that they read memory
+    const uint16_t* a = tiles.data + r0 / 16 * group_elements + k0 / 32 * kTileElements;
+    for (int64_t g = 0; g < groups; g += 2, a += 2 * group_elements)
+      tile_block(a, g + 1 < groups ? a + group_elements : nullptr, B, depth, C + g * 16 * 32, k0 == 0);
+    asm volatile("" : : : "memory");
+  }
+}
 
 #endif
 

@@ -2,7 +2,7 @@
 #pragma once
 #include "linear_gemv.h"
 
-#if INGOT_AMX_EMULATE
+#if defined(__AMX_BF16__) || INGOT_AMX_EMULATE
 #define INGOT_TILES 1
 #else
 #define INGOT_TILES 0

@@ -1,6 +1,7 @@
 // Runs the matrix-kernel suites on every level of this CPU.
 #include <cstring>
 
+#include "linear_amx.h"
 #include "linear_suite.h"
 
 namespace ingot::tests {
@@ -10,8 +11,15 @@ namespace {
 template <Level L>
 const KernelDef* find_at(const char* name) { return find_kernel(L, name); }
 
+const KernelDef* emulated_tiles(const char* name) {
+  const KernelDef* def = emulated_linear(name);
+  return def ? def : emulated_moe(name);
+}
+
 int run_suite(const Suite& suite) {
   run_linear_suite(suite);
+  run_moe_suite(suite);
+  if (suite.embeds) run_embed_suite(suite);
   printf("linear %-12s %d cases, %d failures\n", suite.name, suite.cases, suite.failures);
   return suite.failures;
 }
@@ -26,11 +34,12 @@ int run_linear_tests(const Options& options) {
   const Suite suites[] = {{"scalar", find_at<kScalar>, false}, {"avx2", find_at<kAvx2>, false}, {"avx512", find_at<kAvx512>, false},
                           {"amx", find_at<kAmx>, true},        {"neon", find_at<kNeon>, false}, {"neon_i8mm", find_at<kNeonI8mm>, false}};
   const Level levels[] = {kScalar, kAvx2, kAvx512, kAmx, kNeon, kNeonI8mm};
-  int failures = 0;
+  int failures = run_pack_tests();
   for (int i = 0; i < 6; i++) {
     if (!level_supported(levels[i]) || !suites[i].find("linear") || !strstr(suites[i].name, options.filter)) continue;
     failures += run_suite(suites[i]);
   }
+  if (emulated_tiles("linear") && strstr("amx", options.filter)) failures += run_suite({"amx emulated", emulated_tiles, true, false});
   return failures;
 }
 

@@ -45,7 +45,7 @@ inline double bf16_value(uint16_t h) {
 /** A packed matrix of random codes, with its values in double. `parts`: |scale code| + |minimum|, what rounding scales with. */
 struct PackedMatrix {
   int layout, group, meta;
-  int64_t N, K, panel_bytes;
+  int64_t N, K, panel_bytes, codes_bytes;
   std::vector<uint8_t> bytes;
   std::vector<double> values, parts;
 
@@ -57,13 +57,17 @@ struct PackedMatrix {
     const int64_t tail = is_float ? 0 : layout == kQ4 || layout == kQ8 ? K : layout == kQ4K ? K / 256 * 320 : layout == kQ6K ? K / 256 * 288 : K / group * 32 * size;
     panel_bytes = (codes + tail + 63) / 64 * 64;
     const int64_t panels = (N + 15) / 16;
-    bytes.assign(panels * panel_bytes + 64, 0);
-    bytes.resize(panels * panel_bytes);
+    bytes.assign(panels * panel_bytes, 0);
     for (int64_t p = 0; p < panels; p++) fill(bytes.data() + p * panel_bytes, codes, tail, random);
+    codes_bytes = codes;
+    decode_all();
+  }
+
+  void decode_all() {
     values.resize(N * K);
     parts.resize(N * K);
     for (int64_t n = 0; n < N; n++)
-      for (int64_t k = 0; k < K; k++) decode(bytes.data() + n / 16 * panel_bytes, codes, int(n % 16), k, values[n * K + k], parts[n * K + k]);
+      for (int64_t k = 0; k < K; k++) decode(bytes.data() + n / 16 * panel_bytes, codes_bytes, int(n % 16), k, values[n * K + k], parts[n * K + k]);
   }
 
  private:

@@ -28,6 +28,7 @@ struct Suite {
   const char* name;
   const KernelDef* (*find)(const char*);
   bool tiles;
+  bool embeds = true;  // has `embed`
   mutable int cases = 0, failures = 0;
 
   const KernelDef* kernel(const char* kernel_name) const { return find(kernel_name); }
@@ -80,7 +81,5 @@ bool run_moe_suite(const Suite&);
 bool run_embed_suite(const Suite&);
 int run_pack_tests();
 void run_linear_bench(const Options&);
-/** The AMX kernels over emulated tiles, on any CPU with AVX-512 and its bf16; null elsewhere. */
-const KernelDef* emulated_tiles(const char* kernel_name);
 
 }  // namespace ingot::tests

@@ -70,12 +70,14 @@ const char* time_kernel(const KernelDef& def, const Args& args, int threads, int
   if (team.shared_size) team.shared = allocate(team.shared_size);
   std::vector<std::thread> workers;
   seconds.assign(times, 0);
+  std::chrono::steady_clock::time_point start;
   auto work = [&](int tid) {
     uint8_t* scratch = allocate(kScratchBytes);
     Ctx ctx{tid, threads, &team, scratch};
     for (int t = 0; t < times; t++) {
-      ctx.reset_next();
-      const auto start = std::chrono::steady_clock::now();
+      ctx.barrier();
+      if (tid == 0) team.next.store(0), start = std::chrono::steady_clock::now();
+      ctx.barrier();
       def.run(args, ctx);
       ctx.barrier();
       if (tid == 0) seconds[t] = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

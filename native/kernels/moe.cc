@@ -1,0 +1,297 @@
+// Feed-forward of experts. `moe_glu`: h[row, slot] = act(gate_e x) * (up_e x) for the experts e of each row.
+// `moe_down`: y[row] = (residual +) sum over slots, in slot order, of weight * down_e h[row, slot].
+// Few rows stream the experts' panels; many rows are grouped by expert, and each expert's panel is unpacked once.
+#include "linear_core.h"
+#include "moe_routing.h"
+
+namespace ingot::INGOT_NS {
+
+namespace {
+
+constexpr int64_t kPanelsPerItem = 4;
+constexpr int64_t kSharedTarget = int64_t(96) << 20;  // rows are taken in chunks that keep team memory about here
+
+struct Problem {
+  bool down;
+  const float* x;        // [rows, K], or h [rows * topk, K]
+  const int32_t* ids;    // [rows, topk]
+  const float* weights;  // [rows, topk], down only
+  Weights w[2];          // first expert of gate and up, or of down
+  Output out;
+  int64_t rows, K, N, topk, E;
+  int glu;
+  bool exact;
+
+  int64_t inputs(int64_t n) const { return down ? n * topk : n; }  // activation rows of n rows
+  const uint8_t* panel(int which, int64_t e, int64_t p) const { return w[which].data + (e * w[which].panels() + p) * w[which].panel_bytes; }
+  Weights expert(int which, int64_t e) const {
+    Weights v = w[which];
+    v.data = panel(which, e, 0);
+    return v;
+  }
+  // Team memory for n rows that go the grouped way: both forms of the activations, and h·W before it is combined.
+  int64_t chunk_bytes(int64_t n) const {
+    const int64_t in = inputs(n);
+    Need need;
+    need.add(w[0], exact, false);
+    return many_bytes(in, K, need) + (uses_tiles(w[0], exact) ? tile_bytes(padded_rows(n * topk, E), K) + 64 : 0) +
+           (down ? round_up(n * topk * N * 4, 64) : 0) + 64;
+  }
+  int64_t chunk_rows() const {
+    const int64_t limit = min64(kChunkRows, max64(1, int64_t(65536) / topk));
+    return max64(1, min64(limit, kSharedTarget / max64(1, chunk_bytes(16) / 16)));
+  }
+  // Whether every worker can prepare all activations in its own scratch.
+  bool few() const {
+    return rows <= kFewRowsMax && quant_bytes(inputs(rows), K) + (rows * topk * 256) + routing_bytes(rows * topk, E) < (int64_t(5) << 20);
+  }
+};
+
+const char* read_problem(const Args& a, bool down, Problem& p) {
+  if (a.nbufs != (down ? 6 : 5) || a.nparams != (down ? 9 : 10)) return "moe: wrong number of params or buffers";
+  const int q = down ? 3 : 4;  // where topk is
+  p.down = down;
+  p.rows = a.i(0);
+  p.K = a.i(1);
+  p.exact = a.i(2) != 0;
+  p.glu = down ? 0 : int(a.i(3));
+  p.topk = a.i(q);
+  p.E = a.i(q + 1);
+  p.N = a.i(q + 2);
+  if (p.rows < 0 || p.rows >= kMaxRows) return "moe: the number of rows is out of range";
+  if (p.topk < 1 || p.topk > 64) return "moe: top-k must be 1 to 64";
+  if (p.E < 1 || p.E > kMaxExperts) return "moe: the number of experts must be 1 to 4096";
+  if (!down && (p.glu < kSilu || p.glu > kGeluErf)) return "moe: unknown glu code";
+  const int first = down ? 3 : 2, matrices = down ? 1 : 2;
+  for (int m = 0; m < matrices; m++) {
+    const Buf& b = a.bufs[first + m];
+    if (const char* problem = describe_weights(p.w[m], b.data, p.N, p.K, int(a.i(q + 3)), int(a.i(q + 4)), int(a.i(q + 5)))) return problem;
+    if (b.bytes / p.w[m].bytes() < p.E) return "moe: the packed experts are smaller than E, N, K and the layout need";
+  }
+  p.x = a.bufs[0].as<const float>();
+  p.ids = a.bufs[1].as<const int32_t>();
+  p.weights = down ? a.bufs[2].as<const float>() : nullptr;
+  if (a.bufs[0].bytes / 4 / p.K / (down ? p.topk : 1) < p.rows) return "moe: the input is smaller than its rows";
+  if (a.bufs[1].bytes / 4 / p.topk < p.rows) return "moe: ids are smaller than rows x topk";
+  if (down && a.bufs[2].bytes / 4 / p.topk < p.rows) return "moe: weights are smaller than rows x topk";
+  const Buf &y = a.bufs[down ? 5 : 4], residual = down ? a.bufs[4] : Buf{nullptr, 0};
+  if (y.bytes / 4 / p.N / (down ? 1 : p.topk) < p.rows) return "moe: the output is smaller than its rows";
+  if (residual.bytes && residual.bytes / 4 / p.N < p.rows) return "moe: the residual is smaller than rows x N";
+  p.out = {y.as<float>(), nullptr, residual.bytes ? residual.as<const float>() : nullptr, p.N, p.N};
+  return nullptr;
+}
+
+// True when the ids are valid; else fails the run. All workers agree, so none is left at a barrier.
+bool route(const Problem& p, const int32_t* ids, int64_t rows, Ctx& c, Arena& arena, Routing& r) {
+  const int64_t bad = sort_by_expert(ids, rows, p.topk, p.E, arena, r);
+  if (bad < 0) c.fail("%s: expert id %d is outside 0 to %d", p.down ? "moe_down" : "moe_glu", int(ids[-1 - bad]), int(p.E - 1));
+  return bad == 0;
+}
+
+// Entries [begin, begin + n) of expert e through the gated pair, panel by panel, for as many rows as there are.
+void glu_few(const Problem& p, const Acts& acts, const Routing& r, int64_t e, int64_t panel, float* sums, int64_t pair0) {
+  const int64_t n = r.count(e);
+  const Weights gate = p.expert(0, e), up = p.expert(1, e);
+  for (int64_t i = 0; i < n; i += kFewRowsMax) {
+    const int m = int(min64(kFewRowsMax, n - i));
+    const int32_t* rows = r.row + r.begin[e] + i;
+    few_rows(gate, panel, acts, rows, m, p.exact, sums);
+    few_rows(up, panel, acts, rows, m, p.exact, sums + kFewRowsMax * 16);
+    for (int j = 0; j < m; j++)
+      finish_glu_row(p.out, nullptr, p.glu, pair0 + r.pair[r.begin[e] + i + j], panel, sums + j * 16, sums + (kFewRowsMax + j) * 16);
+  }
+}
+
+// y of one row and panel from its slots' products; slot s is at products + s * step.
+void combine(const Problem& p, int64_t row, int64_t panel, const float* products, int64_t step) {
+  alignas(64) float sums[16];
+  for (int part = 0; part < kParts; part++) {
+    const int n = int(min64(kW, p.N - panel * 16 - part * kW));
+    vf total{};
+    for (int64_t s = 0; s < p.topk && n > 0; s++)
+      total = fma(load_lanes(products + s * step + part * kW, n), set1(p.weights[row * p.topk + s]), total);
+    store(sums + part * kW, total);
+  }
+  finish_row(p.out, row, panel, sums);
+}
+
+void run_few(const Problem& p, Ctx& c) {
+  Arena arena{c.scratch};
+  Routing r;
+  if (!route(p, p.ids, p.rows, c, arena, r)) return;
+  Need need;
+  need.add(p.w[0], p.exact, false);
+  const Acts acts = prepare_few(p.x, p.inputs(p.rows), p.K, {nullptr, 0, 0}, need, arena);
+  const int64_t panels = p.w[0].panels();
+  if (!p.down) {
+    alignas(64) float sums[2 * kFewRowsMax * 16];
+    int64_t active = 0;
+    int32_t* experts = arena.take<int32_t>(r.pairs * 4);
+    for (int64_t e = 0; e < p.E; e++)
+      if (r.count(e)) experts[active++] = int32_t(e);
+    const int64_t items = active * panels, pieces = min64(items, int64_t(c.nthreads) * 16);
+    for (int64_t i; (i = c.next(pieces)) >= 0;) {
+      int64_t begin, end;
+      piece_of(items, pieces, i, begin, end);
+      for (int64_t item = begin; item < end; item++) glu_few(p, acts, r, experts[item / panels], item % panels, sums, 0);
+    }
+    return;
+  }
+  float* products = arena.take<float>(r.pairs * 64);  // by (row, slot)
+  const int64_t pieces = min64(panels, int64_t(c.nthreads) * 16);
+  for (int64_t i; (i = c.next(pieces)) >= 0;) {
+    int64_t begin, end;
+    piece_of(panels, pieces, i, begin, end);
+    for (int64_t panel = begin; panel < end; panel++) {
+      for (int64_t e = 0; e < p.E; e++) {
+        const int64_t n = r.count(e);
+        alignas(64) float sums[kFewRowsMax * 16];
+        for (int64_t k = 0; k < n; k += kFewRowsMax) {
+          const int m = int(min64(kFewRowsMax, n - k));
+          const int32_t* pairs = r.pair + r.begin[e] + k;
+          few_rows(p.expert(0, e), panel, acts, pairs, m, p.exact, sums);
+          for (int j = 0; j < m; j++) memcpy(products + pairs[j] * 16, sums + j * 16, 64);
+        }
+      }
+      for (int64_t row = 0; row < p.rows; row++) combine(p, row, panel, products + row * p.topk * 16, 16);
+    }
+  }
+}
+
+// What the workers of one chunk of rows share.
+struct Chunk {
+  Routing routing;
+  TileOrder order;
+  Acts acts;
+  TileActs tiles;
+  float* products;  // down: [pairs][N]
+  int64_t pair0;    // first (row, slot) pair of the chunk
+};
+
+// Products of expert e's rows [i, i + n) with a panel pair -> C.
+void grouped(const Problem& p, const Chunk& k, int64_t e, const PanelPair& pair, int64_t i, int64_t n, uint8_t* scratch, float* C) {
+  if (uses_tiles(*pair.w, p.exact)) return gemm_tiles(pair, k.tiles, k.order.first[e] + i, n, scratch, C);
+  const int32_t* index = (p.down ? k.routing.pair : k.routing.row) + k.routing.begin[e] + i;
+  gemm_pair(pair, k.acts, index, n, p.exact, scratch, C);
+}
+
+void glu_item(const Problem& p, const Chunk& k, int64_t e, int64_t panel, Arena arena) {
+  const Routing& r = k.routing;
+  if (r.count(e) <= kFewRowsMax) {
+    alignas(64) float sums[2 * kFewRowsMax * 16];
+    return glu_few(p, k.acts, r, e, panel, sums, k.pair0);
+  }
+  float* C = arena.take<float>(kChunkRows * 32 * 4);
+  for (int64_t i = 0; i < r.count(e); i += kChunkRows) {
+    const int64_t n = min64(kChunkRows, r.count(e) - i);
+    grouped(p, k, e, {&p.w[0], p.panel(0, e, panel), p.panel(1, e, panel)}, i, n, arena.at, C);
+    for (int64_t j = 0; j < n; j++)
+      finish_glu_row(p.out, nullptr, p.glu, k.pair0 + r.pair[r.begin[e] + i + j], panel, C + j * 32, C + j * 32 + 16);
+  }
+}
+
+// Panels `panel` and, when `both`, the next one of expert e, to the products.
+void down_item(const Problem& p, const Chunk& k, int64_t e, int64_t panel, bool both, Arena arena) {
+  const Routing& r = k.routing;
+  const Output products{k.products, nullptr, nullptr, p.N, p.N};
+  if (r.count(e) <= kFewRowsMax) {
+    alignas(64) float sums[kFewRowsMax * 16];
+    const int32_t* pairs = r.pair + r.begin[e];
+    for (int64_t q = panel; q <= panel + (both ? 1 : 0); q++) {
+      few_rows(p.expert(0, e), q, k.acts, pairs, int(r.count(e)), p.exact, sums);
+      for (int64_t j = 0; j < r.count(e); j++) finish_row(products, pairs[j], q, sums + j * 16);
+    }
+    return;
+  }
+  float* C = arena.take<float>(kChunkRows * 32 * 4);
+  for (int64_t i = 0; i < r.count(e); i += kChunkRows) {
+    const int64_t n = min64(kChunkRows, r.count(e) - i);
+    grouped(p, k, e, {&p.w[0], p.panel(0, e, panel), p.panel(0, e, panel + (both ? 1 : 0))}, i, n, arena.at, C);
+    for (int64_t j = 0; j < n; j++) {
+      const int32_t pair = r.pair[r.begin[e] + i + j];
+      finish_row(products, pair, panel, C + j * 32);
+      if (both) finish_row(products, pair, panel + 1, C + j * 32 + 16);
+    }
+  }
+}
+
+void combine_rows(const Problem& p, const Chunk& k, int64_t base, int64_t rows, Ctx& c) {
+  int64_t begin, end;
+  c.range(rows, begin, end);
+  for (int64_t row = begin; row < end; row++)
+    for (int64_t panel = 0; panel < p.w[0].panels(); panel++)
+      combine(p, base + row, panel, k.products + row * p.topk * p.N + panel * 16, p.N);
+}
+
+void run_chunk(const Problem& p, int64_t base, int64_t rows, Ctx& c) {
+  // Preparing the activations uses the start of scratch; what must outlive it goes to the upper part.
+  Arena arena{c.scratch + (int64_t(2) << 20)}, shared{c.team->shared};
+  Chunk k{};
+  k.pair0 = base * p.topk;
+  if (!route(p, p.ids + k.pair0, rows, c, arena, k.routing)) return;
+  Need need;
+  need.add(p.w[0], p.exact, false);  // experts with few rows
+  need.tiles = uses_tiles(p.w[0], p.exact);
+  const float* x = p.x + p.inputs(base) * p.K;
+  k.acts = prepare_many(x, p.inputs(rows), p.K, {nullptr, 0, 0}, need, c, shared);
+  if (need.tiles) {
+    k.order = order_tiles(k.routing, p.down ? k.routing.pair : k.routing.row, arena);
+    k.tiles = prepare_tiles(x, k.order.source, k.order.rows, p.K, {nullptr, 0, 0}, need, c, shared);
+  }
+  k.products = p.down ? shared.take<float>(rows * p.topk * p.N * 4) : nullptr;
+  c.barrier();
+  {
+    TileSession session(need.tiles);
+    const int64_t panels = p.w[0].panels(), parts = div_up(panels, kPanelsPerItem);
+    for (int64_t i; (i = c.next(p.E * parts)) >= 0;) {
+      const int64_t e = i / parts, first = i % parts * kPanelsPerItem, last = min64(panels, first + kPanelsPerItem);
+      if (!k.routing.count(e)) continue;
+      if (p.down)
+        for (int64_t q = first; q < last; q += 2) down_item(p, k, e, q, q + 1 < last, arena);
+      else
+        for (int64_t q = first; q < last; q++) glu_item(p, k, e, q, arena);
+    }
+  }
+  if (!p.down) return;
+  c.barrier();
+  combine_rows(p, k, base, rows, c);
+}
+
+void run(const Args& a, Ctx& c, bool down) {
+  Problem p;
+  read_problem(a, down, p);
+  if (p.rows == 0) return;
+  if (p.few()) return run_few(p, c);
+  const int64_t step = p.chunk_rows();
+  for (int64_t base = 0; base < p.rows; base += step) {
+    if (base) c.reset_next();
+    run_chunk(p, base, min64(step, p.rows - base), c);
+  }
+}
+
+template <bool Down>
+void run_kind(const Args& a, Ctx& c) { run(a, c, Down); }
+
+template <bool Down>
+const char* check(const Args& a) {
+  Problem p;
+  return read_problem(a, Down, p);
+}
+
+template <bool Down>
+size_t shared_bytes(const Args& a, int) {
+  Problem p;
+  if (read_problem(a, Down, p) || p.rows == 0 || p.few()) return 0;
+  return size_t(p.chunk_bytes(min64(p.rows, p.chunk_rows())));
+}
+
+constexpr KernelDef defs[] = {
+    {"moe_glu", run_kind<false>, shared_bytes<false>, check<false>},
+    {"moe_down", run_kind<true>, shared_bytes<true>, check<true>},
+};
+
+}  // namespace
+
+extern const Table moe_table = {defs, 2};
+
+}  // namespace ingot::INGOT_NS
