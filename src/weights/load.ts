@@ -260,7 +260,8 @@ async function runJobs(jobs: readonly Job[], device: Device, options: LoadOption
     for (const work of queue) {
       if (failed) return;
       options.signal?.throwIfAborted();
-      bytesDone += await perform(work, device, packInto, buffers);
+      const bytes = await perform(work, device, packInto, buffers);
+      bytesDone += bytes; // after the await: other workers add too
       options.onProgress?.({ bytesDone, bytesTotal });
     }
   };
@@ -273,6 +274,7 @@ async function runJobs(jobs: readonly Job[], device: Device, options: LoadOption
   );
   const results = await Promise.allSettled(workers);
   for (const result of results) if (result.status === 'rejected') throw result.reason;
+  options.signal?.throwIfAborted();
 }
 
 /** Does one piece; returns the source bytes it covered. */
