@@ -1,0 +1,75 @@
+// NEON with dotprod: 4 lanes. Dot products are of signed bytes, so 8-bit codes are made signed.
+#pragma once
+#include <arm_neon.h>
+
+namespace ingot::INGOT_NS {
+
+constexpr int kW = 4;
+constexpr bool kSignedCodes = true;
+constexpr int kFewRows = 4;
+constexpr int kTileRows = 4, kTileParts = 2;
+constexpr int kFloatRows = 8;
+
+typedef float vf __attribute__((vector_size(16)));
+typedef int vi __attribute__((vector_size(16)));
+using vb = uint8x16_t;
+
+#define INGOT_V inline __attribute__((always_inline))
+INGOT_V vf load(const float* p) { return (vf)vld1q_f32(p); }
+INGOT_V void store(float* p, vf x) { vst1q_f32(p, (float32x4_t)x); }
+INGOT_V vf to_float(vi x) { return (vf)vcvtq_f32_s32((int32x4_t)x); }
+INGOT_V vi to_int_nearest(vf x) { return (vi)vcvtnq_s32_f32((float32x4_t)x); }
+INGOT_V vf vabs(vf x) { return (vf)vabsq_f32((float32x4_t)x); }
+INGOT_V vf load_f16(const uint16_t* p) { return (vf)vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p))); }
+INGOT_V vf load_bf16(const uint16_t* p) { return (vf)vshll_n_u16(vld1_u16(p), 16); }
+INGOT_V vf load_u8(const uint8_t* p) {
+  uint32_t w;
+  memcpy(&w, p, 4);
+  return (vf)vcvtq_f32_u32(vmovl_u16(vget_low_u16(vmovl_u8(vcreate_u8(w)))));
+}
+INGOT_V vf load_i8(const uint8_t* p) {
+  uint32_t w;
+  memcpy(&w, p, 4);
+  return (vf)vcvtq_f32_s32(vmovl_s16(vget_low_s16(vmovl_s8(vcreate_s8(w)))));
+}
+INGOT_V vi load_i(const void* p) { return (vi)vld1q_s32(static_cast<const int32_t*>(p)); }
+INGOT_V void store_i8(int8_t* p, vi x) {
+  const int16x4_t h = vmovn_s32((int32x4_t)x);
+  const int8x8_t b = vmovn_s16(vcombine_s16(h, h));
+  vst1_lane_s32(reinterpret_cast<int32_t*>(p), vreinterpret_s32_s8(b), 0);
+}
+INGOT_V int sum_lanes_i(vi x) { return vaddvq_s32((int32x4_t)x); }
+
+INGOT_V vb load_codes(const uint8_t* p) { return vld1q_u8(p); }
+INGOT_V void store_codes(uint8_t* p, vb x) { vst1q_u8(p, x); }
+INGOT_V vb low_nibbles(vb x) { return vandq_u8(x, vdupq_n_u8(15)); }
+INGOT_V vb high_nibbles(vb x) { return vshrq_n_u8(x, 4); }
+INGOT_V vb bias_codes(vb x) { return veorq_u8(x, vdupq_n_u8(0x80)); }
+INGOT_V vb join_bits(vb low, vb high, int shift) {
+  const vb h = shift == 0 ? vshlq_n_u8(high, 4) : shift == 2 ? vshlq_n_u8(high, 2) : shift == 4 ? high : vshrq_n_u8(high, 2);
+  return vorrq_u8(low, vandq_u8(h, vdupq_n_u8(0x30)));
+}
+
+template <int Bits>
+INGOT_V vi dot_begin(vi start) { return start; }
+template <int Bits>
+INGOT_V vi dot_step(vi d, vb codes, const int8_t* a) {
+  const int8x16_t x = vreinterpretq_s8_s32(vld1q_dup_s32(reinterpret_cast<const int32_t*>(a)));
+  return (vi)vdotq_s32((int32x4_t)d, vreinterpretq_s8_u8(codes), x);
+}
+template <int Bits>
+INGOT_V vi dot_end(vi d, vi) { return d; }
+
+INGOT_V void store_lanes(float* p, vf x, int n) {
+  if (n >= 4) return store(p, x);
+  for (int i = 0; i < n; i++) p[i] = x[i];
+}
+INGOT_V vf load_lanes(const float* p, int n) {
+  if (n >= 4) return load(p);
+  vf x{};
+  for (int i = 0; i < n; i++) x[i] = p[i];
+  return x;
+}
+#undef INGOT_V
+
+}  // namespace ingot::INGOT_NS
