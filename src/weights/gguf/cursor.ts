@@ -4,8 +4,8 @@
 import { FileFormatError } from '../../base/errors.ts';
 import type { ByteSource } from '../source.ts';
 
-/** No real header comes near (the largest vocabularies need about 10 MB): above this it is damaged. */
-export const maxHeaderBytes = 256 * 2 ** 20;
+/** No real header comes near (the largest vocabularies need about 15 MB): above this it is damaged. */
+export const maxHeaderBytes = 64 * 2 ** 20;
 const firstRead = 64 * 1024;
 
 export class HeaderCursor {
@@ -49,7 +49,7 @@ export class HeaderCursor {
     }
     const end = this.position + count;
     if (end > maxHeaderBytes) this.fail(field, `the header exceeds ${maxHeaderBytes} bytes`);
-    const size = Math.min(this.#source.size, Math.max(end, this.#filled * 2, firstRead));
+    const size = Math.min(this.#source.size, maxHeaderBytes, Math.max(end, this.#filled * 2, firstRead));
     const grown = new Uint8Array(size);
     grown.set(this.#bytes.subarray(0, this.#filled));
     await this.#source.readInto(this.#filled, grown.subarray(this.#filled));

@@ -33,6 +33,7 @@ type Place =
 const maxStringBytes = 16 * 2 ** 20;
 const maxKeyBytes = 65535;
 const maxNesting = 4;
+const maxNestedArrays = 65536;
 const text = new TextDecoder('utf-8');
 
 /** Metadata of one file, in the file's order. 64-bit integers that a number holds exactly are numbers, others bigint. */
@@ -175,11 +176,15 @@ async function skip(cursor: HeaderCursor, type: ValueType, field: string, depth:
     return;
   }
   await cursor.need(valueBytes[type], field);
-  if (type === 'bool') {
-    const value = cursor.bytes[cursor.position];
-    if (value !== 0 && value !== 1) cursor.fail(field, `has the boolean ${value}; it must be 0 or 1`);
-  }
+  if (type === 'bool') checkBooleans(cursor, 1, field);
   cursor.position += valueBytes[type];
+}
+
+function checkBooleans(cursor: HeaderCursor, count: number, field: string): void {
+  for (let i = cursor.position; i < cursor.position + count; i++) {
+    const value = cursor.bytes[i] as number;
+    if (value > 1) cursor.fail(field, `has the boolean ${value}; it must be 0 or 1`);
+  }
 }
 
 async function skipElements(
@@ -189,15 +194,22 @@ async function skipElements(
   field: string,
   depth: number,
 ): Promise<void> {
-  if (element === 'string' || element === 'array' || element === 'bool') {
-    for (let i = 0; i < count; i++) {
-      // Vocabularies are long: what is buffered is passed without awaiting each string.
-      if (element === 'string') i += cursor.skipStrings(count - i, maxStringBytes);
-      if (i < count) await skip(cursor, element, field, depth);
+  if (element === 'array') {
+    if (count > maxNestedArrays)
+      cursor.fail(field, `has ${count} nested arrays; at most ${maxNestedArrays} are accepted`);
+    for (let i = 0; i < count; i++) await skip(cursor, element, field, depth);
+    return;
+  }
+  if (element === 'string') {
+    // Vocabularies are long: what is buffered is passed without awaiting each string.
+    for (let done = 0; done < count; done++) {
+      done += cursor.skipStrings(count - done, maxStringBytes);
+      if (done < count) await skip(cursor, element, field, depth);
     }
     return;
   }
   await cursor.need(count * valueBytes[element], field);
+  if (element === 'bool') checkBooleans(cursor, count, field);
   cursor.position += count * valueBytes[element];
 }
 

@@ -1,0 +1,381 @@
+// Damaged and hostile files: whatever the bytes, readers fail with a typed error or succeed, and never ask for more memory
+// than a small bound. Mutations are drawn from a fixed seed, so a failure comes again.
+
+import { describe, expect, it } from 'vitest';
+import { IngotError } from '../base/errors.ts';
+import { quantizeReference } from '../quant/reference.ts';
+import { findSourceFormat } from '../quant/registry.ts';
+import { MemorySink } from './atomic-file.ts';
+import { Checkpoint } from './checkpoint.ts';
+import { maxHeaderBytes } from './gguf/cursor.ts';
+import { ggufCheckpoint } from './gguf/open.ts';
+import { readGguf } from './gguf/reader.ts';
+import { writeGguf } from './gguf/writer.ts';
+import { isJsonObject, type JsonObject } from './json.ts';
+import { dataStart, encodeHeader, type PackedHeader, prefixBytes } from './packed/format.ts';
+import { packedCheckpoint } from './packed/open.ts';
+import { writePacked } from './packed/writer.ts';
+import { safetensorsCheckpoint } from './safetensors/open.ts';
+import { writeSafetensors } from './safetensors/writer.ts';
+import { type ByteSource, checkRange } from './source.ts';
+import { readRows } from './tensor.ts';
+import { tinyGguf } from './tiny.ts';
+
+const runs = 10_000;
+
+/** xorshift32: integers below n. */
+class Random {
+  #state: number;
+  constructor(seed: number) {
+    this.#state = seed;
+  }
+  below(n: number): number {
+    this.#state ^= this.#state << 13;
+    this.#state ^= this.#state >>> 17;
+    this.#state ^= this.#state << 5;
+    return (this.#state >>> 0) % n;
+  }
+  pick<T>(list: readonly T[]): T {
+    return list[this.below(list.length)] as T;
+  }
+}
+
+/** Bytes in memory that claim a size, and remember the largest read and what was read in total. */
+class WatchedSource implements ByteSource {
+  readonly name: string;
+  readonly path = undefined;
+  readonly size: number;
+  readonly #bytes: Uint8Array;
+  largest = 0;
+  total = 0;
+  constructor(bytes: Uint8Array, name: string, size = bytes.byteLength) {
+    this.#bytes = bytes;
+    this.name = name;
+    this.size = size;
+  }
+  async read(offset: number, length: number): Promise<Uint8Array> {
+    checkRange(this, offset, length);
+    this.#count(length);
+    const target = new Uint8Array(length);
+    target.set(this.#bytes.subarray(offset, offset + length));
+    return target;
+  }
+  async readInto(offset: number, target: Uint8Array): Promise<void> {
+    checkRange(this, offset, target.byteLength);
+    this.#count(target.byteLength);
+    target.set(this.#bytes.subarray(offset, offset + target.byteLength));
+  }
+  #count(bytes: number): void {
+    this.largest = Math.max(this.largest, bytes);
+    this.total += bytes;
+  }
+  async close(): Promise<void> {}
+}
+
+const hostile64 = [
+  0n,
+  1n,
+  2n ** 31n,
+  2n ** 32n - 1n,
+  2n ** 40n,
+  2n ** 53n,
+  2n ** 62n,
+  2n ** 63n,
+  2n ** 64n - 1n,
+];
+
+/** A damaged copy. Damage falls into the first `head` bytes, where all structure is. */
+function mutate(random: Random, original: Uint8Array, head: number): Uint8Array {
+  let bytes = original.slice();
+  for (let n = 1 + random.below(3); n > 0 && bytes.length > 16; n--) {
+    const at = random.below(Math.min(head, bytes.length - 8));
+    switch (random.below(6)) {
+      case 0:
+        bytes = bytes.slice(0, random.below(bytes.length));
+        break;
+      case 1:
+        new DataView(bytes.buffer).setBigUint64(at, random.pick(hostile64), true);
+        break;
+      case 2:
+        new DataView(bytes.buffer).setUint32(at, Number(random.pick(hostile64) & 0xffffffffn), true);
+        break;
+      case 3: {
+        const gap = random.below(32);
+        bytes.copyWithin(at, Math.min(at + gap, bytes.length)); // bytes are gone, the rest moves up
+        break;
+      }
+      default:
+        for (let flips = 1 + random.below(4); flips > 0; flips--) {
+          const where = random.below(Math.min(head, bytes.length));
+          bytes[where] = (bytes[where] as number) ^ (1 << random.below(8));
+        }
+    }
+  }
+  return bytes;
+}
+
+const hostileValues: readonly unknown[] = [
+  null,
+  true,
+  -1,
+  0,
+  1,
+  1.5,
+  2 ** 31,
+  2 ** 53,
+  2 ** 60,
+  1e300,
+  '',
+  'x',
+  '__proto__',
+  'constructor',
+  '../x',
+  '/etc/passwd',
+  'model.safetensors.index.json',
+  'F64',
+  'U32',
+  [],
+  [0],
+  [-1, 2],
+  [2 ** 40, 2 ** 40],
+  [0, 2 ** 53],
+  new Array(20).fill(1),
+  {},
+  { dtype: 'F32', shape: [1], data_offsets: [0, 4] },
+  { bits: 3, group_size: 0 },
+];
+
+/** A copy of a JSON value with one or two places replaced, removed or copied from elsewhere. */
+function mutateJson(random: Random, original: unknown): unknown {
+  const value: unknown = structuredClone(original);
+  for (let n = 1 + random.below(2); n > 0; n--) {
+    let place: unknown = value;
+    for (let depth = 0; depth < 6; depth++) {
+      if (typeof place !== 'object' || place === null) break;
+      const keys = Object.keys(place);
+      const key = keys.length === 0 ? 'new' : random.pick(keys);
+      const holder = place as Record<string, unknown>;
+      const next: unknown = holder[key];
+      if (random.below(3) === 0 || typeof next !== 'object' || next === null) {
+        if (random.below(8) === 0) delete holder[key];
+        else holder[key] = structuredClone(random.pick(hostileValues));
+        break;
+      }
+      place = next;
+    }
+  }
+  return value;
+}
+
+/** Uses everything a checkpoint offers. */
+async function exercise(checkpoint: Checkpoint): Promise<void> {
+  for (const key of checkpoint.metadata?.keys() ?? []) checkpoint.metadata?.get(key);
+  for (const name of checkpoint.files) await checkpoint.readFile(name);
+  for (const name of checkpoint.tensors) {
+    const tensor = checkpoint.describe(name);
+    if (tensor.kind === 'packed') await tensor.source.read(tensor.offset, tensor.bytes);
+    else for (const slice of tensor.slices) await readRows(slice, 0, 1);
+  }
+}
+
+interface Tally {
+  failed: number;
+  succeeded: number;
+  codes: Set<string>;
+}
+
+/** Runs one case; anything but a typed error with a message of bounded length is a finding. */
+async function attempt(tally: Tally, what: () => Promise<void>): Promise<void> {
+  try {
+    await what();
+    tally.succeeded++;
+  } catch (error) {
+    if (!(error instanceof IngotError) || error.code === 'internal') throw error;
+    expect(error.message.length).toBeLessThan(2000);
+    tally.failed++;
+    tally.codes.add(error.code);
+  }
+}
+const newTally = (): Tally => ({ failed: 0, succeeded: 0, codes: new Set() });
+
+async function smallGguf(): Promise<{ bytes: Uint8Array; head: number }> {
+  const { metadata, tensors } = tinyGguf();
+  const sink = new MemorySink();
+  const kept = tensors.filter(({ shape }) => shape[0] !== 160);
+  await writeGguf(sink, {
+    metadata: { ...metadata, flags: ['a', 'b'], 'split.count': { type: 'uint16', value: 1 } },
+    tensors: kept,
+  });
+  const bytes = sink.bytes();
+  const file = await readGguf(new WatchedSource(bytes, 'm'), () => expect.fail('no shard'));
+  return { bytes, head: Math.min(...[...file.tensors.values()].map((t) => t.offset)) };
+}
+
+describe('fuzzed files', () => {
+  it(`GGUF, ${runs} of them`, async () => {
+    const { bytes, head } = await smallGguf();
+    const random = new Random(0x9e3779b9);
+    const tally = newTally();
+    for (let run = 0; run < runs; run++) {
+      // Every eighth file claims to be a terabyte, so that no length in it is refused for passing the end.
+      const endless = run % 8 === 0;
+      const damaged = mutate(random, bytes, head);
+      const source = new WatchedSource(damaged, 'fuzz.gguf', endless ? 2 ** 40 : damaged.byteLength);
+      await attempt(tally, async () => {
+        const file = await readGguf(source, async () => new WatchedSource(damaged, 'other.gguf'));
+        const checkpoint = new Checkpoint(await ggufCheckpoint('fuzz.gguf', file));
+        if (!endless) await exercise(checkpoint);
+      });
+      expect(source.largest).toBeLessThanOrEqual(endless ? maxHeaderBytes : bytes.byteLength);
+    }
+    expect(tally.failed).toBeGreaterThan(runs / 2);
+    expect(tally.succeeded).toBeGreaterThan(100); // some damage is harmless: the generator is not too coarse
+    expect([...tally.codes]).toEqual(expect.arrayContaining(['bad_file', 'unsupported']));
+  }, 120_000);
+
+  it(`safetensors, ${runs} folders of them`, async () => {
+    const files = await smallFolder();
+    const original = { index: files.index, config: files.config, header: headerOf(files.shard) };
+    const random = new Random(0x2545f491);
+    const tally = newTally();
+    for (let run = 0; run < runs; run++) {
+      const content = new Map<string, Uint8Array>([
+        ['a.safetensors', files.shard],
+        ['b.safetensors', files.other],
+      ]);
+      let { index, config } = original as { index: unknown; config: JsonObject };
+      switch (run % 4) {
+        case 0:
+          content.set('a.safetensors', mutate(random, files.shard, files.shard.length));
+          break;
+        case 1:
+          content.set('a.safetensors', withHeader(files.shard, mutateJson(random, original.header)));
+          break;
+        case 2:
+          index = mutateJson(random, index);
+          break;
+        default: {
+          const changed = mutateJson(random, config);
+          config = isJsonObject(changed) ? changed : {};
+        }
+      }
+      content.set('model.safetensors.index.json', jsonBytes(index));
+      const opened: WatchedSource[] = [];
+      await attempt(tally, async () => {
+        const parts = await safetensorsCheckpoint(
+          'dir',
+          config,
+          async (name) => {
+            expect(name).toMatch(/^[\w-][\w.-]*$/); // never a path
+            const data = content.get(name);
+            if (data === undefined) return undefined;
+            const source = new WatchedSource(data, name);
+            opened.push(source);
+            return source;
+          },
+          { files: [], readFile: async () => undefined },
+        );
+        await exercise(new Checkpoint(parts));
+      });
+      for (const source of opened) expect(source.largest).toBeLessThanOrEqual(source.size);
+      expect(opened.length).toBeLessThanOrEqual(3);
+    }
+    expect(tally.failed).toBeGreaterThan(runs / 2);
+    expect(tally.succeeded).toBeGreaterThan(100);
+    expect(tally.codes).toContain('bad_file');
+  }, 120_000);
+
+  it(`packed files, ${runs} of them`, async () => {
+    const { bytes: gguf } = await smallGguf();
+    const file = await readGguf(new WatchedSource(gguf, 'm'), () => expect.fail('no shard'));
+    const sink = new MemorySink();
+    await writePacked(sink, new Checkpoint(await ggufCheckpoint('m', file)));
+    const bytes = sink.bytes();
+    const headerBytes = Number(new DataView(bytes.buffer).getBigUint64(16, true));
+    const header: unknown = JSON.parse(
+      new TextDecoder().decode(bytes.subarray(prefixBytes, prefixBytes + headerBytes)),
+    );
+    const data = bytes.subarray(dataStart(headerBytes));
+    const random = new Random(0x1b873593);
+    const tally = newTally();
+    for (let run = 0; run < runs; run++) {
+      let damaged: Uint8Array;
+      if (run % 4 === 0) {
+        damaged = mutate(random, bytes, prefixBytes + headerBytes);
+      } else {
+        // A liar who gets the checksum right.
+        const start = encodeHeader(mutateJson(random, header) as PackedHeader, data.byteLength);
+        damaged = new Uint8Array(start.byteLength + data.byteLength);
+        damaged.set(start);
+        damaged.set(data, start.byteLength);
+      }
+      const source = new WatchedSource(damaged, 'fuzz.ingot');
+      await attempt(tally, async () => {
+        await exercise(new Checkpoint(await packedCheckpoint('fuzz.ingot', source)));
+      });
+      expect(source.largest).toBeLessThanOrEqual(source.size);
+    }
+    expect(tally.failed).toBeGreaterThan(runs / 2);
+    expect(tally.succeeded).toBeGreaterThan(100);
+    expect(tally.codes).toContain('bad_file');
+  }, 120_000);
+});
+
+const jsonBytes = (value: unknown): Uint8Array => new TextEncoder().encode(JSON.stringify(value) ?? '');
+
+function headerOf(bytes: Uint8Array): unknown {
+  const length = Number(new DataView(bytes.buffer).getBigUint64(0, true));
+  return JSON.parse(new TextDecoder().decode(bytes.subarray(8, 8 + length)));
+}
+
+/** A safetensors file with another header in front of the same data. */
+function withHeader(bytes: Uint8Array, header: unknown): Uint8Array {
+  const json = jsonBytes(header);
+  const data = bytes.subarray(8 + Number(new DataView(bytes.buffer).getBigUint64(0, true)));
+  const changed = new Uint8Array(8 + json.length + data.length);
+  new DataView(changed.buffer).setBigUint64(0, BigInt(json.length), true);
+  changed.set(json, 8);
+  changed.set(data, 8 + json.length);
+  return changed;
+}
+
+/** Two shards: plain tensors, single experts, and an MLX-quantised matrix. */
+async function smallFolder(): Promise<{
+  shard: Uint8Array;
+  other: Uint8Array;
+  index: unknown;
+  config: JsonObject;
+}> {
+  const format = findSourceFormat('mlx4/32/f16') ?? expect.fail('no format');
+  const [codes, scales, biases] = quantizeReference(format, new Float32Array(128).fill(0.5), 2, 64) as [
+    Uint8Array,
+    Uint8Array,
+    Uint8Array,
+  ];
+  const experts = [0, 1].map((e) => {
+    const name = `model.layers.0.mlp.experts.${e}.up_proj.weight`;
+    return { name, dtype: 'F32' as const, shape: [2, 4], bytes: 32, data: new Uint8Array(32) };
+  });
+  const first = [
+    { name: 'q.weight', dtype: 'U32' as const, shape: [2, 8], bytes: 64, data: codes },
+    { name: 'q.scales', dtype: 'F16' as const, shape: [2, 2], bytes: 8, data: scales },
+    { name: 'q.biases', dtype: 'F16' as const, shape: [2, 2], bytes: 8, data: biases },
+    ...experts,
+  ];
+  const second = [
+    { name: 'norm.weight', dtype: 'BF16' as const, shape: [8], bytes: 16, data: new Uint8Array(16) },
+  ];
+  const [shard, other] = [new MemorySink(), new MemorySink()];
+  await writeSafetensors(shard, first);
+  await writeSafetensors(other, second);
+  const map = [
+    ...first.map((t) => [t.name, 'a.safetensors']),
+    ...second.map((t) => [t.name, 'b.safetensors']),
+  ];
+  return {
+    shard: shard.bytes(),
+    other: other.bytes(),
+    index: { metadata: { total_size: 192 }, weight_map: Object.fromEntries(map) },
+    config: { model_type: 'llama', quantization: { bits: 4, group_size: 32, norm: false } },
+  };
+}
