@@ -17,3 +17,17 @@ export function similarNames(name: string, from: Catalog = catalog): string[] {
   const start = name.toLowerCase().slice(0, 3);
   return from.models.map((entry) => entry.name).filter((known) => known.startsWith(start));
 }
+
+/** The entry that a cached hub file belongs to. */
+export function entryOfFile(
+  repo: string,
+  commit: string,
+  file: string | undefined,
+): CatalogEntry | undefined {
+  return catalog.models.find((entry) =>
+    entry.sources.some(
+      (source) =>
+        source.kind === 'hub' && source.repo === repo && source.revision === commit && source.file === file,
+    ),
+  );
+}

@@ -1,0 +1,373 @@
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { PassThrough } from 'node:stream';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { readEnv } from '../base/env.ts';
+import { IngotError } from '../base/errors.ts';
+import type { Message } from '../chat/messages.ts';
+import type { ModelDetails } from '../engine/inspect.ts';
+import type { ChatOptions, GenerateStats, LoadOptions, Model, TextStream } from '../engine/types.ts';
+import type { Context, Engine } from './context.ts';
+import { runCli } from './run-cli.ts';
+
+const stats: GenerateStats = {
+  promptTokens: 5,
+  generatedTokens: 3,
+  prefillMs: 10,
+  decodeMs: 20,
+  stopReason: 'eos',
+  logprobs: [],
+};
+
+const textStream = (parts: readonly string[]): TextStream => ({
+  stats,
+  async *[Symbol.asyncIterator]() {
+    yield* parts;
+  },
+});
+
+/** A model that answers with what it was asked, and counts how often it was given back. */
+class FakeModel implements Model {
+  disposed = 0;
+  readonly asked: { messages: readonly Message[]; options: ChatOptions | undefined }[] = [];
+  readonly info = {
+    name: 'fake',
+    family: 'llama',
+    parameters: 1,
+    layers: 1,
+    contextLength: 8,
+    weightBytes: 1,
+    format: 'GGUF F32',
+  };
+  readonly tokenizer = undefined;
+  chat(messages: readonly Message[], options?: ChatOptions): TextStream {
+    this.asked.push({ messages: [...messages], options });
+    return textStream(['You said ', messages.at(-1)?.content ?? '', '\u001b[31m!']);
+  }
+  complete(text: string): TextStream {
+    return textStream([text, ' and so on']);
+  }
+  generate(): never {
+    throw new Error('not used');
+  }
+  logits(): never {
+    throw new Error('not used');
+  }
+  perplexity: Model['perplexity'] = async (text, options) => {
+    options?.onProgress?.({ tokensDone: 4, tokensTotal: 4 });
+    return { perplexity: text.length, tokens: 4, ms: 2 };
+  };
+  dispose(): void {
+    this.disposed++;
+  }
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+}
+
+const details: ModelDetails = {
+  name: 'fake',
+  path: '/m/fake.gguf',
+  kind: 'gguf',
+  family: 'llama',
+  unsupported: undefined,
+  parameters: 134_515_008,
+  layers: 30,
+  hiddenSize: 576,
+  vocabSize: 49152,
+  contextLength: 8192,
+  weightBytes: 98_000_000,
+  formats: [{ name: 'Q4_1', tensors: 211, bytes: 98_000_000 }],
+  tokenizer: undefined,
+};
+
+let folder: string;
+let model: FakeModel;
+let loads: { name: string; options: LoadOptions | undefined }[];
+let controller: AbortController;
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'ingot-cli-'));
+  model = new FakeModel();
+  loads = [];
+  controller = new AbortController();
+  process.exitCode = undefined;
+});
+afterEach(() => rm(folder, { recursive: true, force: true }));
+
+interface Run {
+  readonly stdin?: string | undefined;
+  readonly tty?: boolean;
+  readonly engine?: Partial<Engine>;
+}
+
+async function cli(args: readonly string[], { stdin = '', tty = false, engine = {} }: Run = {}) {
+  const written = { out: '', err: '' };
+  const output = (key: 'out' | 'err') => ({
+    write: (text: string) => {
+      written[key] += text;
+    },
+    isTTY: tty,
+    columns: 80,
+  });
+  const input: NodeJS.ReadableStream & { isTTY?: boolean } = new PassThrough().end(stdin);
+  const context: Context = {
+    stdout: output('out'),
+    stderr: output('err'),
+    stdin: input,
+    env: readEnv({ HOME: folder, HF_HOME: join(folder, 'hf'), INGOT_CACHE: join(folder, 'cache') }),
+    signal: controller.signal,
+    version: '1.2.3',
+    engine: {
+      load: async (name, options) => {
+        loads.push({ name, options });
+        options?.onNotice?.('a notice');
+        return model;
+      },
+      resolve: async (name) => `/cache/${name}`,
+      inspect: async () => details,
+      pack: async (_, { output: path }) => ({ path: path ?? 'x.ingot', bytes: 1_500_000 }),
+      cpuReport: async () => {
+        throw new IngotError('device_failed', 'no addon');
+      },
+      ...engine,
+    },
+  };
+  return { code: await runCli(args, context), ...written };
+}
+
+describe('run', () => {
+  test('streams an answer to the words of the prompt and gives the model back', async () => {
+    const result = await cli([
+      'run',
+      'm',
+      'Why',
+      'me?',
+      '--temperature',
+      '0.5',
+      '--stop',
+      'a\\n',
+      '--stop',
+      'b',
+    ]);
+    expect(result).toMatchObject({ code: 0, out: 'You said Why me?\u001b[31m!\n', err: 'a notice\n' });
+    expect(model.disposed).toBe(1);
+    expect(model.asked[0]?.options).toMatchObject({ temperature: 0.5, stop: ['a\n', 'b'] });
+  });
+
+  test('control characters of a model do not reach a terminal', async () => {
+    const result = await cli(['run', 'm', 'x'], { tty: true });
+    expect(result.out).toBe('You said x[31m!\n');
+  });
+
+  test('takes the prompt from stdin, and refuses an empty one', async () => {
+    expect((await cli(['run', 'm'], { stdin: 'from a pipe' })).out).toContain('from a pipe');
+    expect(await cli(['run', 'm'], { stdin: ' \n' })).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('the prompt is empty'),
+    });
+  });
+
+  test('--json prints one document with numbers', async () => {
+    const { out } = await cli(['run', 'm', 'x', '--json', '--raw']);
+    expect(JSON.parse(out)).toEqual({
+      model: 'fake',
+      text: 'x and so on',
+      stats: {
+        promptTokens: 5,
+        generatedTokens: 3,
+        prefillMs: 10,
+        decodeMs: 20,
+        tokensPerSecond: 150,
+        stopReason: 'eos',
+      },
+    });
+  });
+
+  test('model options reach the engine, sizes in bytes', async () => {
+    await cli([
+      'run',
+      'm',
+      'x',
+      '--device',
+      'js',
+      '--precision',
+      'exact',
+      '--memory-limit',
+      '1.5GiB',
+      '--threads',
+      '2',
+    ]);
+    expect(loads[0]).toMatchObject({
+      name: 'm',
+      options: { device: 'js', precision: 'exact', memoryLimit: 1.5 * 2 ** 30, threads: 2 },
+    });
+  });
+
+  test('--stats goes to stderr', async () => {
+    const { err } = await cli(['run', 'm', 'x', '--stats']);
+    expect(err).toContain('3 tokens in 0.02 s (150 tokens/s), prompt 5 tokens in 0.01 s (500 tokens/s)');
+  });
+});
+
+describe('chat from a pipe', () => {
+  test('keeps the conversation, follows commands, and ends with the input', async () => {
+    const stdin = 'one\n\ntwo\n/system Be kind\n"""\nthree\nlines\n"""\n/nonsense\n/reset\nfour\n';
+    const { code, out } = await cli(['chat', 'm'], { stdin });
+    expect(code).toBe(0);
+    const asked = model.asked.map(({ messages, options }) => [
+      messages.map((m) => m.content),
+      options?.system,
+    ]);
+    expect(asked).toEqual([
+      [['one'], undefined],
+      [['one', 'You said one\u001b[31m!', 'two'], undefined],
+      [['three\nlines'], 'Be kind'],
+      [['four'], 'Be kind'],
+    ]);
+    expect(out).toContain('/nonsense is not a command');
+    expect(model.disposed).toBe(1);
+  });
+
+  test('an error of one answer is shown and the talk goes on', async () => {
+    const answer = model.chat.bind(model);
+    model.chat = (messages, options) => {
+      if (messages.at(-1)?.content === 'bad') throw new IngotError('context_overflow', 'too long');
+      return answer(messages, options);
+    };
+    const { code, err } = await cli(['chat', 'm'], { stdin: 'bad\ngood\n' });
+    expect([code, err]).toEqual([0, 'a notice\n\nerror: too long\n']);
+    expect(model.asked[0]?.messages.map((m) => m.content)).toEqual(['good']);
+  });
+});
+
+describe('the other commands', () => {
+  test('pull prints the path', async () => {
+    expect((await cli(['pull', 'a/b'])).out).toBe('/cache/a/b\n');
+    expect(JSON.parse((await cli(['pull', 'a/b', '--json'])).out)).toEqual({
+      model: 'a/b',
+      path: '/cache/a/b',
+    });
+  });
+
+  test('list says when there is nothing, and --all shows the catalog', async () => {
+    expect((await cli(['list'])).out).toContain('no models yet');
+    expect((await cli(['list', '--all'])).out).toMatch(/smollm2:135m +98\.4 MB +not downloaded/);
+    const { models } = JSON.parse((await cli(['list', '--all', '--json'])).out);
+    expect(models).toContainEqual(expect.objectContaining({ name: 'smollm2:135m', downloaded: false }));
+  });
+
+  test('rm refuses what is not a download', async () => {
+    const file = join(folder, 'mine.gguf');
+    await writeFile(file, 'x');
+    expect(await cli(['rm', file])).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('is a file of yours'),
+    });
+    expect(await readFile(file, 'utf8')).toBe('x');
+    expect(await cli(['rm', 'smollm2:135m'])).toMatchObject({
+      code: 1,
+      err: 'error: smollm2:135m is not on this machine; "ingot list" shows what is\n',
+    });
+  });
+
+  test('show prints facts, or the whole as JSON', async () => {
+    expect((await cli(['show', 'x'])).out).toMatch(
+      /parameters +135 M\n[\s\S]*98 MB: Q4_1 \(211 tensors, 98 MB\)[\s\S]*token ids only/,
+    );
+    expect(JSON.parse((await cli(['show', 'x', '--json'])).out).parameters).toBe(134_515_008);
+  });
+
+  test('eval reads the text and prints the perplexity', async () => {
+    const file = join(folder, 't.txt');
+    await writeFile(file, 'twelve chars');
+    const result = await cli(['eval', 'm', '--text', file]);
+    expect(result).toMatchObject({ code: 0, out: 'perplexity 12.0000 over 4 tokens, 2000 tokens/s\n' });
+    expect(result.err).toContain('Evaluating: 100 %, 4 of 4');
+    expect(JSON.parse((await cli(['eval', 'm', '--text', file, '--json'])).out)).toMatchObject({
+      perplexity: 12,
+    });
+    expect(await cli(['eval', 'm', '--text', `${file}x`])).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('cannot be read'),
+    });
+  });
+
+  test('pack names what it wrote', async () => {
+    expect((await cli(['pack', 'm', '-o', 'y.ingot'])).out).toBe('y.ingot (1.5 MB)\n');
+  });
+
+  test('doctor works without native kernels and says why there are none', async () => {
+    const { code, out } = await cli(['doctor']);
+    expect([code, out]).toEqual([0, expect.stringMatching(/native kernels +none: no addon/)]);
+    expect(JSON.parse((await cli(['doctor', '--json'])).out)).toMatchObject({
+      version: '1.2.3',
+      cpuProblem: 'no addon',
+    });
+  });
+
+  test('doctor shows levels and speeds', async () => {
+    const report = {
+      cpu: 'Some CPU',
+      threads: 2,
+      levels: [
+        { name: 'avx2', status: 'in use' },
+        { name: 'amx', status: 'not on this CPU' },
+      ] as const,
+      bandwidthGBs: 43.21,
+      int8Tops: 0.912,
+      bf16Tflops: 0,
+      f32Tflops: 0.1,
+      memory: { totalBytes: 24e9, freeBytes: 12e9 },
+    };
+    const { out } = await cli(['doctor'], { engine: { cpuReport: async () => report } });
+    expect(out).toMatch(/memory bandwidth +43\.2 GB\/s\nint8 peak +0\.912 TOPS\nbf16 peak +no instruction/);
+    expect(out).toMatch(/avx2 +in use\namx +not on this CPU/);
+  });
+});
+
+describe('wrong use and failures', () => {
+  test.each([
+    [['run'], /missing required argument 'model'/],
+    [['run', 'm', 'x', '--temprature', '1'], /unknown option '--temprature'[\s\S]*--help shows the options/],
+    [['run', 'm', 'x', '--top-k', 'many'], /It must be a whole number/],
+    [['run', 'm', 'x', '--memory-limit', 'lots'], /such as 4GB/],
+    [['run', 'm', 'x', '--device', 'gpu9'], /Allowed choices are auto, cpu, js/],
+    [['eval', 'm'], /required option '--text <file>'/],
+    [['fly'], /unknown command 'fly'/],
+  ])('%j', async (args, message) => {
+    expect(await cli(args)).toMatchObject({ code: 1, out: '', err: expect.stringMatching(message) });
+  });
+
+  test('help and version end well', async () => {
+    expect(await cli(['--version'])).toEqual({ code: 0, out: '1.2.3\n', err: '' });
+    expect((await cli([])).out).toContain('Commands:');
+    expect((await cli(['run', '--help'])).out).toContain('--max-tokens');
+  });
+
+  test('an error is one line; a bug comes with its stack', async () => {
+    const fail = (error: Error) => ({ engine: { resolve: () => Promise.reject(error) } });
+    expect(await cli(['pull', 'x'], fail(new IngotError('disk_full', 'no room')))).toEqual({
+      code: 1,
+      out: '',
+      err: 'error: no room\n',
+    });
+    const denied = Object.assign(new Error("EACCES: permission denied, mkdir '/x'"), { syscall: 'mkdir' });
+    expect((await cli(['pull', 'x'], fail(denied))).err).toBe(
+      "error: EACCES: permission denied, mkdir '/x'\n",
+    );
+    expect((await cli(['pull', 'x'], fail(new TypeError('oops')))).err).toMatch(
+      /error: oops\nThis is a bug.*\n.*at /s,
+    );
+  });
+
+  test('Ctrl-C is no error, and the model is given back', async () => {
+    model.chat = () => {
+      controller.abort();
+      throw controller.signal.reason;
+    };
+    expect(await cli(['run', 'm', 'x'])).toEqual({ code: 130, out: '', err: 'a notice\n\ninterrupted\n' });
+    expect(model.disposed).toBe(1);
+  });
+});

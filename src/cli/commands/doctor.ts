@@ -1,0 +1,93 @@
+// ingot doctor: what this machine has, what Ingot uses of it, and how fast it is.
+
+import type { Command } from 'commander';
+import { formatBytes } from '../../base/text.ts';
+import type { CpuReport } from '../../device/cpu/doctor.ts';
+import { type Context, printJson } from '../context.ts';
+import { formatFacts, formatTable } from '../table.ts';
+
+interface Report {
+  readonly version: string;
+  readonly node: string;
+  readonly platform: string;
+  readonly cpu: CpuReport | undefined;
+  /** Why there are no native kernels. */
+  readonly cpuProblem: string | undefined;
+  readonly cache: { readonly folder: string; readonly freeBytes: number | undefined };
+  readonly packageIndexes: readonly string[];
+  readonly forcedLevel: string | undefined;
+}
+
+export function register(program: Command, context: Context): void {
+  program
+    .command('doctor')
+    .description('show what this machine has, which kernels are in use, and measured speeds')
+    .option('--json', 'print one JSON document')
+    .action(async (flags: { json?: boolean }) => {
+      const report = await examine(context);
+      if (flags.json === true) printJson(context.stdout, report);
+      else context.stdout.write(formatReport(report));
+    });
+}
+
+async function examine(context: Context): Promise<Report> {
+  const [{ freeBytes }, { packageIndexes }, { withoutLogin }] = await Promise.all([
+    import('../../hub/disk.ts'),
+    import('../../hub/pip.ts'),
+    import('../../hub/http.ts'),
+  ]);
+  let cpu: CpuReport | undefined;
+  let cpuProblem: string | undefined;
+  try {
+    cpu = await context.engine.cpuReport();
+  } catch (error) {
+    cpuProblem = error instanceof Error ? error.message : String(error);
+  }
+  const free = await freeBytes(await existing(context.env.hfHubCache));
+  const indexes = await packageIndexes(context.env);
+  return {
+    version: context.version,
+    node: process.version,
+    platform: `${process.platform} ${process.arch}`,
+    cpu,
+    cpuProblem,
+    cache: { folder: context.env.hfHubCache, freeBytes: Number.isFinite(free) ? free : undefined },
+    packageIndexes: indexes.urls.map(withoutLogin),
+    forcedLevel: context.env.level,
+  };
+}
+
+/** The nearest folder above `path` that exists, for asking its disk. */
+async function existing(path: string): Promise<string> {
+  const [{ existsSync }, { dirname }] = await Promise.all([import('node:fs'), import('node:path')]);
+  let folder = path;
+  while (!existsSync(folder) && dirname(folder) !== folder) folder = dirname(folder);
+  return folder;
+}
+
+function formatReport(report: Report): string {
+  const { cpu, cache } = report;
+  const facts = formatFacts([
+    ['ingot', `${report.version}, Node ${report.node}, ${report.platform}`],
+    ['cpu', cpu?.cpu],
+    ['native kernels', report.cpuProblem === undefined ? undefined : `none: ${report.cpuProblem}`],
+    ['threads', cpu?.threads],
+    ['memory', cpu && `${formatBytes(cpu.memory.totalBytes)}, ${formatBytes(cpu.memory.freeBytes)} free`],
+    ['memory bandwidth', cpu && `${cpu.bandwidthGBs.toFixed(1)} GB/s`],
+    ['int8 peak', cpu && peak(cpu.int8Tops, 'TOPS')],
+    ['bf16 peak', cpu && peak(cpu.bf16Tflops, 'TFLOPS')],
+    ['f32 peak', cpu && peak(cpu.f32Tflops, 'TFLOPS')],
+    [
+      'model cache',
+      `${cache.folder}${cache.freeBytes === undefined ? '' : `, ${formatBytes(cache.freeBytes)} free`}`,
+    ],
+    ['package index', report.packageIndexes.join(', ')],
+    ['forced level', report.forcedLevel],
+  ]);
+  if (!cpu) return facts;
+  const levels = cpu.levels.map(({ name, status }) => [name, status]);
+  return `${facts}\n${formatTable([['SIMD LEVEL', 'STATUS'], ...levels])}`;
+}
+
+const peak = (value: number, unit: string): string =>
+  value > 0 ? `${value.toPrecision(3)} ${unit}` : 'no instruction on this CPU';

@@ -1,0 +1,59 @@
+// What a command may touch: streams, settings, the engine. Tests hand in their own.
+
+import type { Env } from '../base/env.ts';
+import type { CpuReport } from '../device/cpu/doctor.ts';
+import type { ModelDetails } from '../engine/inspect.ts';
+import type { PackOptions, PackResult } from '../engine/pack.ts';
+import type { Load } from '../engine/types.ts';
+import type { ResolveOptions } from '../hub/resolve.ts';
+
+export interface Output {
+  write(text: string): void;
+  readonly isTTY: boolean;
+  readonly columns: number;
+}
+
+/** The engine behind the commands; every function imports its module when it is first called. */
+export interface Engine {
+  readonly load: Load;
+  readonly resolve: (name: string, options: ResolveOptions) => Promise<string>;
+  readonly inspect: (nameOrPath: string) => Promise<ModelDetails>;
+  readonly pack: (nameOrPath: string, options: PackOptions) => Promise<PackResult>;
+  readonly cpuReport: () => Promise<CpuReport>;
+}
+
+export interface Context {
+  readonly stdout: Output;
+  readonly stderr: Output;
+  readonly stdin: NodeJS.ReadableStream & { readonly isTTY?: boolean };
+  readonly env: Env;
+  /** Aborted by the first Ctrl-C. */
+  readonly signal: AbortSignal;
+  readonly engine: Engine;
+  readonly version: string;
+}
+
+/** A stream of the process as an Output. Writing to a closed pipe ends the process quietly, as other tools do. */
+export function outputOf(stream: NodeJS.WriteStream): Output {
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(0);
+    throw error;
+  });
+  return {
+    write: (text) => void stream.write(text),
+    get isTTY() {
+      return stream.isTTY === true;
+    },
+    get columns() {
+      return stream.columns ?? 80;
+    },
+  };
+}
+
+/** One JSON document on one line. */
+export const printJson = (out: Output, value: unknown): void => out.write(`${JSON.stringify(value)}\n`);
+
+/** Text of a model as a terminal may show it: no control characters besides line breaks and tabs. */
+export const harmless = (text: string): string =>
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what this removes
+  text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, '');

@@ -1,0 +1,11 @@
+// The engine behind the commands: every module is imported when a command first needs it, so that starting stays quick.
+
+import type { Engine } from './context.ts';
+
+export const realEngine: Engine = {
+  load: async (name, options) => (await import('../engine/load.ts')).load(name, options),
+  resolve: async (name, options) => (await import('../hub/resolve.ts')).resolveModel(name, options),
+  inspect: async (name) => (await import('../engine/inspect.ts')).inspectModel(name),
+  pack: async (name, options) => (await import('../engine/pack.ts')).packModel(name, options),
+  cpuReport: async () => (await import('../device/cpu/doctor.ts')).cpuReport(),
+};

@@ -1,0 +1,121 @@
+// Options that several commands share, and how their values are read.
+
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import type { DeviceChoice, LoadOptions, Precision, TextOptions } from '../engine/types.ts';
+
+export interface ModelFlags {
+  readonly device?: DeviceChoice;
+  readonly precision?: Precision;
+  readonly contextLength?: number;
+  readonly memoryLimit?: number;
+  readonly threads?: number;
+}
+
+export interface SamplingFlags {
+  readonly maxTokens?: number;
+  readonly temperature?: number;
+  readonly topK?: number;
+  readonly topP?: number;
+  readonly minP?: number;
+  readonly repetitionPenalty?: number;
+  readonly presencePenalty?: number;
+  readonly frequencyPenalty?: number;
+  readonly seed?: number;
+  readonly stop?: readonly string[];
+  readonly ignoreEos?: boolean;
+}
+
+export function integer(text: string): number {
+  if (!/^\d+$/.test(text)) throw new InvalidArgumentError('It must be a whole number.');
+  return Number(text);
+}
+
+export function positive(text: string): number {
+  const value = integer(text);
+  if (value === 0) throw new InvalidArgumentError('It must be at least 1.');
+  return value;
+}
+
+export function number(text: string): number {
+  const value = Number(text);
+  if (text.trim() === '' || !Number.isFinite(value)) throw new InvalidArgumentError('It must be a number.');
+  return value;
+}
+
+const factors: Readonly<Record<string, number>> = {
+  '': 1,
+  k: 1e3,
+  m: 1e6,
+  g: 1e9,
+  t: 1e12,
+  ki: 2 ** 10,
+  mi: 2 ** 20,
+  gi: 2 ** 30,
+  ti: 2 ** 40,
+};
+
+/** Sizes such as 4GB, 512MiB or 1.5G, in bytes. */
+export function size(text: string): number {
+  const match = /^(\d+(?:\.\d+)?)\s*([kmgt]i?)?b?$/i.exec(text.trim());
+  const factor = factors[(match?.[2] ?? '').toLowerCase()];
+  if (!match || factor === undefined)
+    throw new InvalidArgumentError('It must be a size such as 4GB or 512MiB.');
+  return Math.floor(Number(match[1]) * factor);
+}
+
+/** `\n`, `\t` and `\\` in a stop text stand for what they stand for in code. */
+const stopText = (text: string, before: readonly string[] = []): readonly string[] => [
+  ...before,
+  text.replace(/\\([nt\\])/g, (_, c: string) => (c === 'n' ? '\n' : c === 't' ? '\t' : '\\')),
+];
+
+export const addModelOptions = (command: Command): Command =>
+  command
+    .addOption(new Option('--device <name>', 'where to compute').choices(['auto', 'cpu', 'js']))
+    .addOption(
+      new Option('--precision <name>', 'fast: 8-bit activations; exact: f32 activations').choices([
+        'fast',
+        'exact',
+      ]),
+    )
+    .option('--context-length <tokens>', 'room for prompt and answer', positive)
+    .option('--memory-limit <size>', 'most memory to use, for example 4GB', size)
+    .option('--threads <n>', 'worker threads', positive);
+
+export const addSamplingOptions = (command: Command): Command =>
+  command
+    .option('-n, --max-tokens <n>', 'longest answer in tokens', integer)
+    .option('-t, --temperature <x>', '0 takes the most likely token', number)
+    .option('--top-k <n>', 'choose among the n most likely tokens', integer)
+    .option('--top-p <p>', 'choose among the most likely tokens that together have probability p', number)
+    .option('--min-p <p>', 'leave out tokens less likely than p times the likeliest', number)
+    .option('--repetition-penalty <x>', 'above 1: avoid tokens that were used', number)
+    .option('--presence-penalty <x>', 'subtracted for tokens that were used', number)
+    .option('--frequency-penalty <x>', 'subtracted for every use of a token', number)
+    .option('--seed <n>', 'same seed, same answer', integer)
+    .option('--stop <text>', 'end the answer before this text (may be repeated)', stopText)
+    .option('--ignore-eos', 'go on after the end-of-text token');
+
+export const loadOptions = (flags: ModelFlags, signal: AbortSignal): LoadOptions => ({
+  device: flags.device,
+  precision: flags.precision,
+  contextLength: flags.contextLength,
+  memoryLimit: flags.memoryLimit,
+  threads: flags.threads,
+  signal,
+});
+
+export const textOptions = (flags: SamplingFlags, signal: AbortSignal): TextOptions => ({
+  maxTokens: flags.maxTokens,
+  temperature: flags.temperature,
+  topK: flags.topK,
+  topP: flags.topP,
+  minP: flags.minP,
+  repetitionPenalty: flags.repetitionPenalty,
+  presencePenalty: flags.presencePenalty,
+  frequencyPenalty: flags.frequencyPenalty,
+  seed: flags.seed,
+  stop: flags.stop,
+  ignoreEos: flags.ignoreEos,
+  signal,
+});

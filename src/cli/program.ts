@@ -1,0 +1,33 @@
+// All commands. Adding one is a file in commands/ and a line here.
+
+import { Command } from 'commander';
+import * as bench from './commands/bench.ts';
+import * as chat from './commands/chat.ts';
+import * as doctor from './commands/doctor.ts';
+import * as evaluate from './commands/eval.ts';
+import * as list from './commands/list.ts';
+import * as pack from './commands/pack.ts';
+import * as pull from './commands/pull.ts';
+import * as rm from './commands/rm.ts';
+import * as run from './commands/run.ts';
+import * as show from './commands/show.ts';
+import type { Context } from './context.ts';
+
+const commands = [run, chat, pull, list, show, rm, pack, evaluate, bench, doctor];
+
+/** The command line. Parsing errors are thrown as CommanderError after their message was written. */
+export function buildProgram(context: Context): Command {
+  const program = new Command('ingot')
+    .description('Runs language models on this machine.')
+    .version(context.version, '-v, --version')
+    .showHelpAfterError('(--help shows the options)')
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => context.stdout.write(text),
+      writeErr: (text) => context.stderr.write(text),
+    });
+  for (const { register } of commands) register(program, context);
+  // Settings of the program hold for commands made before them only when copied.
+  for (const command of program.commands) command.copyInheritedSettings(program);
+  return program;
+}

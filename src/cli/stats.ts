@@ -1,0 +1,22 @@
+// The numbers of a generation, for people and as JSON.
+
+import type { GenerateStats } from '../engine/types.ts';
+
+const perSecond = (tokens: number, ms: number): number => (ms > 0 ? (tokens / ms) * 1000 : 0);
+
+/** "31 tokens in 0.21 s (148 tokens/s), prompt 38 tokens in 0.03 s (1270 tokens/s)". */
+export function formatStats(stats: GenerateStats): string {
+  const part = (tokens: number, ms: number) =>
+    `${tokens} tokens in ${(ms / 1000).toFixed(2)} s (${perSecond(tokens, ms).toPrecision(3)} tokens/s)`;
+  return `${part(stats.generatedTokens, stats.decodeMs)}, prompt ${part(stats.promptTokens, stats.prefillMs)}`;
+}
+
+export const statsJson = (stats: GenerateStats) => ({
+  promptTokens: stats.promptTokens,
+  generatedTokens: stats.generatedTokens,
+  prefillMs: Math.round(stats.prefillMs * 10) / 10,
+  decodeMs: Math.round(stats.decodeMs * 10) / 10,
+  tokensPerSecond: Number(perSecond(stats.generatedTokens, stats.decodeMs).toPrecision(4)),
+  stopReason: stats.stopReason,
+  ...(stats.logprobs.length > 0 ? { logprobs: stats.logprobs } : {}),
+});
