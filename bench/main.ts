@@ -191,15 +191,15 @@ async function main(): Promise<void> {
   for (const shape of options.shapes) {
     const path = await modelFile(shape);
     const report = await cpuReport();
-    const contextLength = 1024;
-    const ours = await openOurs({ path, version, contextLength, precision: options.precision });
+    const [contextLength, threads] = [1024, report.threads];
+    const ours = await openOurs({ path, version, contextLength, threads, precision: options.precision });
     const peer = options.peer
       ? await openPeer({
           script: join(root, 'dist/bench/peers/llama-cpp.js'),
           folder: join(root, 'bench/peers'),
           path,
           contextLength,
-          threads: report.threads,
+          threads,
           log,
         })
       : undefined;

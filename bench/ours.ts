@@ -9,16 +9,17 @@ export interface OursOptions {
   readonly version: string;
   readonly contextLength: number;
   readonly precision: 'fast' | 'exact';
+  readonly threads: number;
 }
 
 /** Loads a model on the CPU device. */
 export async function openOurs(options: OursOptions): Promise<Contestant> {
-  const { path, contextLength, precision } = options;
-  const model = await load(path, { device: 'cpu', precision, contextLength });
+  const { path, contextLength, precision, threads } = options;
+  const model = await load(path, { device: 'cpu', precision, contextLength, threads });
   return {
     name: 'ingot',
     version: options.version,
-    settings: { precision },
+    settings: { precision, threads },
     cpuSeconds: () => processCpuSeconds(process.pid),
     run: (prompt, decode) =>
       timeTokens(model.generate(prompt, { maxTokens: decode + 1, temperature: 0, ignoreEos: true }), decode),

@@ -39,7 +39,6 @@ const forbidden = [
     to: /^(cache|tokenizer|generate)\//,
     why: 'a model knows no concrete cache, tokenizer or sampler',
   },
-  { from: /^(generate|cache|nn)\//, to: /^models\/[^/]+\//, why: 'only the registry knows model families' },
 ];
 
 /** Names that one place owns. */
@@ -51,10 +50,10 @@ const owned = [
 
 const isTest = (path) => /\.test\.ts$/.test(path);
 const layerOf = (path) => (path.includes('/') ? path.slice(0, path.indexOf('/')) : '');
-const familyOf = (path) => {
-  const name = /^models\/([^/]+)\//.exec(path)?.[1];
-  return name === 'blocks' ? undefined : name;
-};
+/** Folder of models/ that a file is in, and whether it is a family: one that has a model.ts. */
+const modelFolder = (path) => /^models\/([^/]+)\//.exec(path)?.[1];
+const familiesOf = (files) =>
+  new Set(files.filter((f) => /^models\/[^/]+\/model\.ts$/.test(f)).map(modelFolder));
 
 function listFiles(root, folder = root) {
   return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
@@ -115,7 +114,7 @@ function ownedName(id) {
   return undefined;
 }
 
-function checkImport(from, to) {
+function checkImport(from, to, families) {
   const [fromLayer, toLayer] = [layerOf(from), layerOf(to)];
   for (const layer of [fromLayer, toLayer]) {
     if (!side.has(layer) && !layers.includes(layer)) return `folder ${layer}/ is not in the list of layers`;
@@ -124,8 +123,12 @@ function checkImport(from, to) {
     if (side.has(toLayer)) return `${fromLayer}/ must not import ${toLayer || 'the package entry'}`;
     if (layers.indexOf(toLayer) > layers.indexOf(fromLayer)) return `${fromLayer}/ is below ${toLayer}/`;
   }
-  const [family, other] = [familyOf(from), familyOf(to)];
-  if (family && other && family !== other) return `model family ${family} must not import ${other}`;
+  const [own, other] = [modelFolder(from), modelFolder(to)];
+  if (families.has(other) && own !== other) {
+    if (own !== undefined) return `models/${own} must not import the family ${other}`;
+    if (from !== 'models/registry.ts' && !side.has(fromLayer))
+      return `only the registry knows the family ${other}`;
+  }
   return forbidden.find((rule) => rule.from.test(from) && rule.to.test(to))?.why;
 }
 
@@ -159,6 +162,7 @@ export function findCycles(graph) {
 /** All violations below `root`, as `file:line: message`. */
 export function checkLayers(root) {
   const files = listFiles(root).sort();
+  const families = familiesOf(files);
   const problems = [];
   const graph = new Map();
   for (const file of files) {
@@ -183,7 +187,7 @@ export function checkLayers(root) {
       if (isTest(file)) continue;
       if (/(^|\/)index\.ts$/.test(target))
         report(line, `${name} is a barrel: import the file that defines the name`);
-      const problem = checkImport(file, target);
+      const problem = checkImport(file, target, families);
       if (problem) report(line, `imports ${target}: ${problem}`);
     }
     if (isTest(file)) continue;

@@ -103,7 +103,16 @@ export async function openPeer(options: PeerOptions): Promise<Peer> {
       let best = Number.POSITIVE_INFINITY;
       for (const candidate of candidates) {
         await peer.ask({ op: 'configure', settings: candidate });
-        await peer.ask({ op: 'run', prompt: trial.prompt, decode: Math.min(trial.decode, 2) });
+        // Short first: more threads than cores can be a hundred times slower, and that shows in a few tokens.
+        const short = Math.min(trial.decode, 4);
+        const { times: probe } = await peer.ask({ op: 'run', prompt: trial.prompt, decode: short });
+        const estimate = (trial.cost(probe) * (trial.decode || 1)) / (short || 1);
+        if (estimate > 3 * best) {
+          options.log(
+            `  peer with ${describe(candidate)}: about ${estimate.toFixed(0)} ms, not tried further`,
+          );
+          continue;
+        }
         const { times } = await peer.ask({ op: 'run', prompt: trial.prompt, decode: trial.decode });
         const cost = trial.cost(times);
         options.log(`  peer with ${describe(candidate)}: ${cost.toFixed(1)} ms`);

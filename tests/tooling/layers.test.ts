@@ -80,8 +80,8 @@ describe('check-layers', () => {
     ],
     [
       'a family that imports a family',
-      { 'models/x/a.ts': `import '../y/b.ts';\n`, 'models/y/b.ts': empty },
-      'model family x must not import y',
+      { 'models/x/a.ts': `import '../y/model.ts';\n`, 'models/y/model.ts': empty },
+      'models/x must not import the family y',
     ],
     [
       'a model with a concrete cache',
@@ -90,8 +90,8 @@ describe('check-layers', () => {
     ],
     [
       'a step loop that knows a family',
-      { 'generate/a.ts': `import '../models/x/b.ts';\n`, 'models/x/b.ts': empty },
-      'only the registry',
+      { 'generate/a.ts': `import '../models/x/model.ts';\n`, 'models/x/model.ts': empty },
+      'only the registry knows the family x',
     ],
     ['a barrel', { 'nn/a.ts': `import '../array/index.ts';\n`, 'array/index.ts': empty }, 'is a barrel'],
     ['an import without extension', { 'nn/a.ts': `import './b';\n`, 'nn/b.ts': empty }, './b does not exist'],
@@ -127,7 +127,9 @@ describe('check-layers', () => {
       'nn/a.ts': `// console.log, process.env and GPUDevice in a comment\nexport const s = 'console process.env GPUDevice';\n`,
       'nn/b.ts': `import type { C } from './c.ts';\nexport interface B { c: C }\n`,
       'nn/c.ts': `import type { B } from './b.ts';\nexport interface C { b: B }\n`,
-      'models/x/a.ts': `import '../blocks/b.ts';\n`,
+      'models/x/model.ts': `import '../blocks/b.ts';\nimport './config.ts';\n`,
+      'models/x/config.ts': empty,
+      'models/registry.ts': `import './x/model.ts';\n`,
       'models/blocks/b.ts': empty,
       'nn/a.test.ts': `import '../testing/t.ts';\nconsole.log(1);\n`,
       'testing/t.ts': empty,
