@@ -53,11 +53,11 @@ Accumulator start(int64_t kind) {
     default: return {0, -1};
   }
 }
-// NaN wins for max and min; equal values keep the lower index.
-void add(int64_t kind, Accumulator& acc, double x, int64_t at) {
+// NaN wins for max and min; equal values keep the lower index; products of integers wrap.
+void add(int64_t kind, bool integers, Accumulator& acc, double x, int64_t at) {
   switch (kind) {
     case kSum: case kMean: acc.value += x; break;
-    case kProd: acc.value *= x; break;
+    case kProd: acc.value = integers ? double(int32_t(uint32_t(int64_t(acc.value)) * uint32_t(int64_t(x)))) : acc.value * x; break;
     case kAny: acc.value = acc.value != 0 || x != 0; break;
     case kAll: acc.value = acc.value != 0 && x != 0; break;
     case kMax: case kArgmax:
@@ -78,9 +78,8 @@ void finish(const Args& a, int64_t kind, int64_t dtype, int64_t D, const Accumul
     wide[0] = v;
     if (dtype == dF32) reinterpret_cast<float*>(y)[at] = v;
     else reinterpret_cast<uint16_t*>(y)[at] = dtype == dF16 ? f32_to_f16(wide)[0] : f32_to_bf16(wide)[0];
-  } else {  // integers wrap; 2^53 covers every sum that fits memory, products wrap in the loop below
-    const double v = acc.value;
-    reinterpret_cast<uint32_t*>(y)[at] = uint32_t(int64_t(v));
+  } else {  // sums wrap here: 2^53 covers every sum of integers that fit in memory
+    reinterpret_cast<uint32_t*>(y)[at] = uint32_t(int64_t(acc.value));
   }
 }
 
@@ -92,10 +91,7 @@ Accumulator reduce_line(const Args& a, int64_t kind, int64_t dtype, const uint8_
       acc.value += row_sum(reinterpret_cast<const float*>(x) + d, min64(kChunk, end - d), [](vf v) { return v; });
     return acc;
   }
-  for (int64_t d = begin; d < end; d++) {
-    add(kind, acc, element(x + d * stride * bytes, dtype), d);
-    if (kind == kProd && !is_float(dtype)) acc.value = double(int32_t(uint32_t(int64_t(acc.value))));
-  }
+  for (int64_t d = begin; d < end; d++) add(kind, !is_float(dtype), acc, element(x + d * stride * bytes, dtype), d);
   return acc;
 }
 
@@ -148,7 +144,7 @@ void run(const Args& a, Ctx& ctx) {
   ctx.range(outer * inner, begin, end);
   for (int64_t item = begin; item < end; item++) {
     Accumulator acc = start(kind);
-    for (int64_t p = 0; p < parts; p++) add(kind, acc, partial[item * parts + p].value, partial[item * parts + p].at);
+    for (int64_t p = 0; p < parts; p++) add(kind, !is_float(dtype), acc, partial[item * parts + p].value, partial[item * parts + p].at);
     finish(a, kind, dtype, D, acc, item);
   }
 }

@@ -115,7 +115,7 @@ INGOT_INLINE vf vtanh(vf x) {
   p = p * t - 3.333333135e-01f;
   const vf small = p * (t * x) + x;
   const vf big = 1.f - 2.f / (vexp(a + a) + 1.f);
-  return pick(a < set1(0.625f), small, pick(x == x, copysign(big, x), x));
+  return pick(x == x, copysign(pick(a < set1(0.625f), small, big), x), x);
 }
 
 // erf(x) / x - 2 / sqrt(pi), as a polynomial of t = x^2 for |x| < 0.9, times x, plus the leading term.

@@ -1,0 +1,68 @@
+// Microbenchmarks of the operator kernels at the best level: GB/s or GFLOPS and the share of the measured peak.
+#include <algorithm>
+
+#include "ops_test.h"
+
+namespace ingot::tests {
+namespace {
+
+void line(const char* name, double seconds, double amount, const char* unit, double peak) {
+  printf("%-46s %9.1f us %8.1f %s  %5.1f %% of %.0f\n", name, seconds * 1e6, amount / seconds / 1e9, unit,
+         100 * amount / seconds / 1e9 / peak, peak);
+}
+
+struct Peaks {
+  double gflops, gbs;
+};
+
+// The matmul kernel on cache-resident blocks and a plain copy of a large buffer stand for the machine's limits.
+Peaks measure(Level level, int threads) {
+  const int64_t n = 960;
+  std::vector<float> a(size_t(n * n), 0.5f), b(size_t(n * n), 0.25f), y(size_t(n * n));
+  const double s = Call(level, "matmul").buf(a).buf(b).buf(y).params({1, double(n), double(n), double(n), 0, 0, 0}).time(threads, 7);
+  std::vector<float> x(size_t(64) << 20, 1.f), z(1);
+  const double t = Call(level, "reduce").buf(x).buf(z).params({1, double(x.size()), 1, 0, 0}).time(threads, 7);
+  return {2.0 * double(n * n * n) / s / 1e9, double(x.size()) * 4 / t / 1e9};
+}
+
+void attention(Level level, int threads, const Peaks& peaks, int64_t rows, int64_t H, int64_t Hkv, int64_t ctx) {
+  const int64_t Dh = 64, copies = rows == 1 ? 1 : 1;
+  std::vector<float> q(size_t(rows * H * Dh), 0.1f), y(q.size());
+  std::vector<uint16_t> k(size_t(Hkv * ctx * Dh * copies), 0x2c00), v(k.size(), 0x3000);
+  std::vector<int32_t> positions;
+  for (int64_t r = 0; r < rows; r++) positions.push_back(int32_t(ctx - rows + r));
+  const double s = Call(level, "attention").buf(q).buf(k).buf(v).buf(positions).none().buf(y)
+                       .params({double(rows), double(H), double(Hkv), double(Dh), double(ctx), 1, 0.125, 0, 0, 0})
+                       .time(threads, rows == 1 ? 200 : 15);
+  char name[80];
+  snprintf(name, sizeof name, "attention rows %lld ctx %lld heads %lld/%lld", (long long)rows, (long long)ctx, (long long)H, (long long)Hkv);
+  if (rows == 1) {
+    line(name, s, double(k.size()) * 4, "GB/s", peaks.gbs);
+  } else {
+    double pairs = 0;
+    for (int32_t p : positions) pairs += p + 1;
+    line(name, s, 4.0 * pairs * double(H * Dh), "GFLOPS", peaks.gflops);
+  }
+}
+
+}  // namespace
+
+void run_ops_bench(const Options& options) {
+  Level level = kScalar;
+  for (Level l : built_levels())
+    if (level_supported(l)) level = l;
+  Report select(options);
+  const int threads = options.threads;
+  const Peaks peaks = measure(level, threads);
+  printf("level %s, %d threads: matmul %.0f GFLOPS, read %.1f GB/s\n", level_name(level), threads, peaks.gflops, peaks.gbs);
+  if (select.selected("attention")) {
+    for (int64_t heads = 0; heads < 2; heads++) {
+      const int64_t H = heads ? 32 : 9, Hkv = heads ? 8 : 3;
+      for (int64_t ctx : {512, 4096, 8192}) attention(level, threads, peaks, 1, H, Hkv, ctx);
+      attention(level, threads, peaks, 512, H, Hkv, 512);
+      attention(level, threads, peaks, 512, H, Hkv, 4096);
+    }
+  }
+}
+
+}  // namespace ingot::tests
