@@ -1,0 +1,397 @@
+// The lazy array: a handle on one value of the graph. Methods build nodes; nothing runs before `data`, `evaluate` or a plan.
+// Exported as `Array`; called NDArray inside the package so that the global keeps its name.
+
+import type { DType, TypedArray } from '../base/dtype.ts';
+import { IngotError } from '../base/errors.ts';
+import type { Dim, Shape } from '../base/shape.ts';
+import type { WeightLayout } from '../quant/layout.ts';
+import { setStateVersion } from './context.ts';
+import { readValue } from './evaluate.ts';
+import { type Node, opNode, type Value, valueType } from './graph/node.ts';
+import { register, release, retain, unregister } from './lifetime.ts';
+import type { OpDef } from './op.ts';
+import { abs } from './ops/abs.ts';
+import { add } from './ops/add.ts';
+import { all } from './ops/all.ts';
+import { any } from './ops/any.ts';
+import { argmax } from './ops/argmax.ts';
+import { argmin } from './ops/argmin.ts';
+import { bitwiseAnd } from './ops/bitwise-and.ts';
+import { bitwiseNot } from './ops/bitwise-not.ts';
+import { bitwiseOr } from './ops/bitwise-or.ts';
+import { bitwiseXor } from './ops/bitwise-xor.ts';
+import { broadcastTo } from './ops/broadcast-to.ts';
+import { cast } from './ops/cast.ts';
+import { ceil } from './ops/ceil.ts';
+import { concat } from './ops/concat.ts';
+import { cos } from './ops/cos.ts';
+import { div } from './ops/div.ts';
+import { eq } from './ops/eq.ts';
+import { erf } from './ops/erf.ts';
+import { exp } from './ops/exp.ts';
+import { expm1 } from './ops/expm1.ts';
+import { floor } from './ops/floor.ts';
+import { floorDivide } from './ops/floor-divide.ts';
+import { fullOp } from './ops/full.ts';
+import { ge } from './ops/ge.ts';
+import { gelu } from './ops/gelu.ts';
+import { geluTanh } from './ops/gelu-tanh.ts';
+import { gt } from './ops/gt.ts';
+import { isnan } from './ops/is-nan.ts';
+import { layerNorm } from './ops/layer-norm.ts';
+import { le } from './ops/le.ts';
+import { leftShift } from './ops/left-shift.ts';
+import { log } from './ops/log.ts';
+import { logSoftmax } from './ops/log-softmax.ts';
+import { log1p } from './ops/log1p.ts';
+import { logicalAnd } from './ops/logical-and.ts';
+import { logicalNot } from './ops/logical-not.ts';
+import { logicalOr } from './ops/logical-or.ts';
+import { logicalXor } from './ops/logical-xor.ts';
+import { lt } from './ops/lt.ts';
+import { matmul } from './ops/matmul.ts';
+import { max } from './ops/max.ts';
+import { maximum } from './ops/maximum.ts';
+import { mean } from './ops/mean.ts';
+import { min } from './ops/min.ts';
+import { minimum } from './ops/minimum.ts';
+import { mod } from './ops/mod.ts';
+import { mul } from './ops/mul.ts';
+import { ne } from './ops/ne.ts';
+import { neg } from './ops/neg.ts';
+import { pow } from './ops/pow.ts';
+import { prod } from './ops/prod.ts';
+import { reciprocal } from './ops/reciprocal.ts';
+import type { Axes, ReduceKind } from './ops/reduce.ts';
+import { reshape } from './ops/reshape.ts';
+import { rightShift } from './ops/right-shift.ts';
+import { rmsNorm } from './ops/rms-norm.ts';
+import { round } from './ops/round.ts';
+import { rsqrt } from './ops/rsqrt.ts';
+import { sigmoid } from './ops/sigmoid.ts';
+import { sign } from './ops/sign.ts';
+import { silu } from './ops/silu.ts';
+import { sin } from './ops/sin.ts';
+import { type Range, slice } from './ops/slice.ts';
+import { softmax } from './ops/softmax.ts';
+import { argsort, sort } from './ops/sort.ts';
+import { sqrt } from './ops/sqrt.ts';
+import { square } from './ops/square.ts';
+import { sub } from './ops/sub.ts';
+import { sum } from './ops/sum.ts';
+import { take } from './ops/take.ts';
+import { tan } from './ops/tan.ts';
+import { tanh } from './ops/tanh.ts';
+import { topk } from './ops/topk.ts';
+import { transpose } from './ops/transpose.ts';
+import { trunc } from './ops/trunc.ts';
+
+/** What an op takes as an operand: an array, a packed weight, or a State (its present version). */
+export interface Operand {
+  readonly value: Value;
+}
+
+/** Lets go of nodes whose handles were dropped without dispose(). */
+const cleanup = new FinalizationRegistry<Node>(release);
+
+export class NDArray implements Operand {
+  readonly #value: Value;
+  #disposed = false;
+
+  /** Wraps a value of a graph. Users get arrays from creation functions and operators. */
+  constructor(value: Value) {
+    this.#value = value;
+    retain(value.node);
+    register(this);
+    cleanup.register(this, value.node, this);
+  }
+
+  /** Throws disposed after dispose(). */
+  get value(): Value {
+    if (this.#disposed) throw new IngotError('disposed', 'the array is disposed');
+    return this.#value;
+  }
+  get shape(): Shape {
+    return valueType(this.#value).shape;
+  }
+  get dtype(): DType {
+    return valueType(this.#value).dtype;
+  }
+  /** Set on handles of packed weights, which only some ops accept. */
+  get layout(): WeightLayout | undefined {
+    return valueType(this.#value).layout;
+  }
+
+  /** Computes the array if it has not been, and reads it: row-major; f16 and bf16 as their bits. */
+  data(): Promise<TypedArray> {
+    return readValue(this.value, (v) => new NDArray(v));
+  }
+
+  /** Frees the array's memory unless something pending needs it. Idempotent. */
+  dispose(): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    cleanup.unregister(this);
+    unregister(this);
+    release(this.#value.node);
+  }
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  /** Applies an op that has one output. Op files use this: it keeps them free of a dependency on this class. */
+  apply<A extends object>(op: OpDef<A>, inputs: readonly (Operand | null)[], attrs: A): NDArray {
+    return this.applyMany(op, inputs, attrs)[0] as NDArray;
+  }
+
+  /** Applies an op; one array per output. */
+  applyMany<A extends object>(
+    op: OpDef<A>,
+    inputs: readonly (Operand | null)[],
+    attrs: A,
+  ): readonly NDArray[] {
+    const values = inputs.map((x) => (x === null ? null : x.value));
+    const node = opNode(op, values, attrs);
+    op.inPlace?.forEach((input, index) => {
+      const from = values[input];
+      if (from != null) setStateVersion(from, { node, index });
+    });
+    return node.outputs.map((_, index) => new NDArray({ node, index }));
+  }
+
+  neg(): NDArray {
+    return neg(this);
+  }
+  abs(): NDArray {
+    return abs(this);
+  }
+  sign(): NDArray {
+    return sign(this);
+  }
+  square(): NDArray {
+    return square(this);
+  }
+  sqrt(): NDArray {
+    return sqrt(this);
+  }
+  rsqrt(): NDArray {
+    return rsqrt(this);
+  }
+  reciprocal(): NDArray {
+    return reciprocal(this);
+  }
+  exp(): NDArray {
+    return exp(this);
+  }
+  expm1(): NDArray {
+    return expm1(this);
+  }
+  log(): NDArray {
+    return log(this);
+  }
+  log1p(): NDArray {
+    return log1p(this);
+  }
+  sin(): NDArray {
+    return sin(this);
+  }
+  cos(): NDArray {
+    return cos(this);
+  }
+  tan(): NDArray {
+    return tan(this);
+  }
+  tanh(): NDArray {
+    return tanh(this);
+  }
+  sigmoid(): NDArray {
+    return sigmoid(this);
+  }
+  erf(): NDArray {
+    return erf(this);
+  }
+  floor(): NDArray {
+    return floor(this);
+  }
+  ceil(): NDArray {
+    return ceil(this);
+  }
+  round(): NDArray {
+    return round(this);
+  }
+  trunc(): NDArray {
+    return trunc(this);
+  }
+  silu(): NDArray {
+    return silu(this);
+  }
+  gelu(): NDArray {
+    return gelu(this);
+  }
+  geluTanh(): NDArray {
+    return geluTanh(this);
+  }
+  isnan(): NDArray {
+    return isnan(this);
+  }
+  logicalNot(): NDArray {
+    return logicalNot(this);
+  }
+  bitwiseNot(): NDArray {
+    return bitwiseNot(this);
+  }
+  add(other: NDArray | number): NDArray {
+    return add(this, other);
+  }
+  sub(other: NDArray | number): NDArray {
+    return sub(this, other);
+  }
+  mul(other: NDArray | number): NDArray {
+    return mul(this, other);
+  }
+  div(other: NDArray | number): NDArray {
+    return div(this, other);
+  }
+  floorDivide(other: NDArray | number): NDArray {
+    return floorDivide(this, other);
+  }
+  mod(other: NDArray | number): NDArray {
+    return mod(this, other);
+  }
+  pow(other: NDArray | number): NDArray {
+    return pow(this, other);
+  }
+  minimum(other: NDArray | number): NDArray {
+    return minimum(this, other);
+  }
+  maximum(other: NDArray | number): NDArray {
+    return maximum(this, other);
+  }
+  eq(other: NDArray | number): NDArray {
+    return eq(this, other);
+  }
+  ne(other: NDArray | number): NDArray {
+    return ne(this, other);
+  }
+  lt(other: NDArray | number): NDArray {
+    return lt(this, other);
+  }
+  le(other: NDArray | number): NDArray {
+    return le(this, other);
+  }
+  gt(other: NDArray | number): NDArray {
+    return gt(this, other);
+  }
+  ge(other: NDArray | number): NDArray {
+    return ge(this, other);
+  }
+  bitwiseAnd(other: NDArray | number): NDArray {
+    return bitwiseAnd(this, other);
+  }
+  bitwiseOr(other: NDArray | number): NDArray {
+    return bitwiseOr(this, other);
+  }
+  bitwiseXor(other: NDArray | number): NDArray {
+    return bitwiseXor(this, other);
+  }
+  leftShift(other: NDArray | number): NDArray {
+    return leftShift(this, other);
+  }
+  rightShift(other: NDArray | number): NDArray {
+    return rightShift(this, other);
+  }
+  logicalAnd(other: NDArray): NDArray {
+    return logicalAnd(this, other);
+  }
+  logicalOr(other: NDArray): NDArray {
+    return logicalOr(this, other);
+  }
+  logicalXor(other: NDArray): NDArray {
+    return logicalXor(this, other);
+  }
+  sum(axes?: Axes, keepDims = false): NDArray {
+    return sum(this, axes, keepDims);
+  }
+  max(axes?: Axes, keepDims = false): NDArray {
+    return max(this, axes, keepDims);
+  }
+  min(axes?: Axes, keepDims = false): NDArray {
+    return min(this, axes, keepDims);
+  }
+  prod(axes?: Axes, keepDims = false): NDArray {
+    return prod(this, axes, keepDims);
+  }
+  mean(axes?: Axes, keepDims = false): NDArray {
+    return mean(this, axes, keepDims);
+  }
+  argmax(axes?: Axes, keepDims = false): NDArray {
+    return argmax(this, axes, keepDims);
+  }
+  argmin(axes?: Axes, keepDims = false): NDArray {
+    return argmin(this, axes, keepDims);
+  }
+  any(axes?: Axes, keepDims = false): NDArray {
+    return any(this, axes, keepDims);
+  }
+  all(axes?: Axes, keepDims = false): NDArray {
+    return all(this, axes, keepDims);
+  }
+
+  /** A reduction by name. */
+  reduce(kind: ReduceKind, axes?: Axes, keepDims = false): NDArray {
+    return this[kind](axes, keepDims);
+  }
+  cast(dtype: DType): NDArray {
+    return cast(this, dtype);
+  }
+  reshape(shape: readonly Dim[]): NDArray {
+    return reshape(this, shape);
+  }
+  transpose(axes?: readonly number[]): NDArray {
+    return transpose(this, axes);
+  }
+  slice(...ranges: readonly Range[]): NDArray {
+    return slice(this, ...ranges);
+  }
+  broadcastTo(shape: Shape): NDArray {
+    return broadcastTo(this, shape);
+  }
+  /** Zeros before and after along one axis. */
+  pad(axis: number, before: number, after: number): NDArray {
+    const zeros = (n: number): NDArray => {
+      const shape = this.shape.map((d, i) => (i === axis ? n : d));
+      return this.apply(fullOp, [], { shape, dtype: this.dtype, value: 0 });
+    };
+    const parts = [...(before > 0 ? [zeros(before)] : []), this, ...(after > 0 ? [zeros(after)] : [])];
+    return concat(parts, axis);
+  }
+  matmul(other: NDArray): NDArray {
+    return matmul(this, other);
+  }
+  softmax(axis = -1): NDArray {
+    return softmax(this, axis);
+  }
+  logSoftmax(axis = -1): NDArray {
+    return logSoftmax(this, axis);
+  }
+  take(ids: NDArray, axis = 0): NDArray {
+    return take(this, ids, axis);
+  }
+  topk(k: number): readonly [values: NDArray, indices: NDArray] {
+    return topk(this, k);
+  }
+  sort(axis = -1, descending = false): NDArray {
+    return sort(this, axis, descending);
+  }
+  argsort(axis = -1, descending = false): NDArray {
+    return argsort(this, axis, descending);
+  }
+  rmsNorm(weight: NDArray | null | undefined, eps: number, options?: { readonly offset?: number }): NDArray {
+    return rmsNorm(this, weight, eps, options);
+  }
+  layerNorm(weight: NDArray | null | undefined, bias: NDArray | null | undefined, eps: number): NDArray {
+    return layerNorm(this, weight, bias, eps);
+  }
+}
+
+export { NDArray as Array };

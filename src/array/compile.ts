@@ -1,0 +1,138 @@
+// compile: traces a function of arrays once and gives a plan that a device replays. Inputs, outputs and scalars have names.
+
+import type { DType } from '../base/dtype.ts';
+import { IngotError } from '../base/errors.ts';
+import { checkShape, type Shape } from '../base/shape.ts';
+import type { Device } from '../device/device.ts';
+import { NDArray } from './array.ts';
+import { type TraceContext, withTrace } from './context.ts';
+import { attributeKey } from './graph/attributes.ts';
+import { byteSize } from './graph/lower.ts';
+import { inputNode, type Value, valueType } from './graph/node.ts';
+import { assemble, optimise } from './graph/pipeline.ts';
+import { graphNodes } from './graph/trace.ts';
+import { retain, tidy } from './lifetime.ts';
+import { operand } from './ops/operands.ts';
+import { Plan } from './plan.ts';
+
+export interface InputSpec {
+  readonly shape: Shape;
+  readonly dtype: DType;
+}
+
+export interface CompileOptions<I extends Readonly<Record<string, InputSpec>>> {
+  readonly device: Device;
+  readonly inputs: I;
+  /** Records the time of each dispatch: plan.profile(). */
+  readonly profile?: boolean;
+}
+
+/** What a compiled function returns: one array, a list, or arrays by name. */
+export type Outputs = NDArray | readonly NDArray[] | Readonly<Record<string, NDArray>>;
+
+const plans = new WeakMap<object, Map<string, Plan>>();
+const deviceIds = new WeakMap<Device, number>();
+let devices = 0;
+
+/**
+ * The plan of `fn` for inputs of these shapes and dtypes. Sizes may be dynamic (dynDim): the plan then takes the size as
+ * the scalar of that name. Arrays and weights that `fn` closes over are constants of the plan; States are updated by its
+ * runs. The same function with the same signature gives the same plan until it is disposed.
+ */
+export function compile<I extends Readonly<Record<string, InputSpec>>>(
+  fn: (inputs: { readonly [K in keyof I]: NDArray }) => Outputs,
+  options: CompileOptions<I>,
+): Plan {
+  const { device, inputs, profile = false } = options;
+  const id = deviceIds.get(device) ?? devices++;
+  deviceIds.set(device, id);
+  const signature = `${id} ${profile} ${attributeKey(inputs)}`;
+  const known = plans.get(fn) ?? new Map<string, Plan>();
+  plans.set(fn, known);
+  const before = known.get(signature);
+  if (before !== undefined && !before.disposed) return before;
+  const plan = trace(fn, device, inputs, profile);
+  known.set(signature, plan);
+  return plan;
+}
+
+function trace<I extends Readonly<Record<string, InputSpec>>>(
+  fn: (inputs: { readonly [K in keyof I]: NDArray }) => Outputs,
+  device: Device,
+  inputs: I,
+  profile: boolean,
+): Plan {
+  const context: TraceContext = { device, states: new Map() };
+  return withTrace(context, () =>
+    tidy(() => {
+      const args = Object.fromEntries(
+        Object.entries(inputs).map(([name, { shape, dtype }]) => {
+          checkShape(shape, `input ${name}`);
+          return [name, new NDArray({ node: inputNode(name, { shape, dtype }), index: 0 })];
+        }),
+      ) as { readonly [K in keyof I]: NDArray };
+      const named = nameOutputs(fn(args));
+      const outputs = named.map(([, array]) => array.value);
+      return build({
+        device,
+        inputs,
+        profile,
+        names: named.map(([name]) => name),
+        outputs,
+        effects: [...context.states.values()],
+      });
+    }),
+  );
+}
+
+interface Traced {
+  readonly device: Device;
+  readonly inputs: Readonly<Record<string, InputSpec>>;
+  readonly profile: boolean;
+  readonly names: readonly string[];
+  readonly outputs: readonly Value[];
+  readonly effects: readonly Value[];
+}
+
+function build({ device, inputs, profile, names, outputs, effects }: Traced): Plan {
+  const wrap = (v: Value): NDArray => new NDArray(v);
+  const graph = optimise(outputs, effects, { device, wrap });
+  const buffers = new Map(
+    Object.entries(inputs).map(([name, { shape, dtype }]) => [
+      name,
+      device.allocate(byteSize({ shape, dtype }), `input ${name}`),
+    ]),
+  );
+  try {
+    const assembled = assemble(graph, { device, wrap }, buffers);
+    // The plan holds the constants it reads, also those made while tracing.
+    const constants = graphNodes(graph).filter((n) => n.kind === 'buffer');
+    for (const node of constants) retain(node);
+    return new Plan({
+      device,
+      graph,
+      program: assembled.program,
+      compiled: device.compile(assembled.program, { profile }),
+      inputs: [...buffers].map(([name, buffer]) => ({ name, ...operand([inputs[name] ?? null], 0), buffer })),
+      outputs: assembled.outputs.map((place, i) => {
+        const { shape, dtype } = valueType(operand(outputs, i));
+        return { name: operand(names, i), shape, dtype, ...place };
+      }),
+      owned: [...buffers.values(), ...assembled.allocated],
+      constants,
+    });
+  } catch (error) {
+    for (const buffer of buffers.values()) buffer.dispose();
+    throw error;
+  }
+}
+
+function nameOutputs(result: Outputs): readonly (readonly [string, NDArray])[] {
+  if (result instanceof NDArray) return [['0', result]];
+  const entries = Object.entries(result);
+  for (const [name, array] of entries) {
+    if (array instanceof NDArray) continue;
+    throw new IngotError('invalid_argument', `output ${name} of the compiled function is not an array`);
+  }
+  return entries;
+}

@@ -1,0 +1,162 @@
+// Ops to dispatches: gives every value a storage (views and in-place outputs share one) and runs the ops' lowerings.
+
+import { bytesPerElement } from '../../base/dtype.ts';
+import { invariant } from '../../base/errors.ts';
+import { formatShape, maxElements } from '../../base/shape.ts';
+import type { DeviceBuffer, KernelRef, Param } from '../../device/device.ts';
+import { packedBytes } from '../../quant/layout.ts';
+import type { LowerContext, LoweredValue, Slice } from '../op.ts';
+import { operand } from '../ops/operands.ts';
+import { packedShape } from '../ops/packed.ts';
+import type { ValueType } from '../types.ts';
+import { lowerElementwise } from './lower-elementwise.ts';
+import { lowerReference } from './lower-js.ts';
+import { type Graph, type Node, type OpNode, type Value, valueType } from './node.ts';
+import { isView } from './schedule.ts';
+
+/** Memory a value lives in: a buffer that exists, or bytes the memory plan places. */
+export interface Storage {
+  readonly bytes: number;
+  readonly buffer?: DeviceBuffer;
+}
+
+/** A dispatch before memory is planned. */
+export interface LoweredDispatch {
+  readonly kernel: KernelRef;
+  readonly buffers: readonly Slice[];
+  readonly params: readonly Param[];
+  readonly label: string;
+}
+
+export interface LoweredProgram {
+  readonly storages: readonly Storage[];
+  readonly dispatches: readonly LoweredDispatch[];
+  /** Where a value of the graph lives. */
+  locate(v: Value): Slice;
+}
+
+export interface LowerOptions {
+  readonly kernels: KernelRef['kind'];
+  /** Buffers of plan inputs by name. */
+  readonly inputs: ReadonlyMap<string, DeviceBuffer>;
+  /** Buffers for values that are outputs of the plan. */
+  readonly outputs: readonly { readonly value: Value; readonly buffer: DeviceBuffer }[];
+}
+
+/** Bytes of a value at its capacity. */
+export function byteSize(t: ValueType): number {
+  if (t.layout === undefined) return maxElements(t.shape) * bytesPerElement(t.dtype);
+  const { layout, experts, rows, columns } = packedShape(t, t.shape.length === 3 ? 3 : 2, 'weight');
+  return experts * packedBytes(layout, rows, columns);
+}
+
+export function lowerProgram(order: readonly OpNode[], graph: Graph, options: LowerOptions): LoweredProgram {
+  const lowering = new LoweringState(options);
+  for (const node of order) lowering.add(node);
+  for (const v of [...graph.outputs, ...graph.effects]) lowering.locate(v);
+  const { storages, dispatches } = lowering;
+  return { storages, dispatches, locate: (v) => lowering.locate(v) };
+}
+
+class LoweringState {
+  readonly storages: Storage[] = [];
+  readonly dispatches: LoweredDispatch[] = [];
+  readonly #slices = new Map<Node, Map<number, Slice>>();
+  readonly #options: LowerOptions;
+
+  constructor(options: LowerOptions) {
+    this.#options = options;
+  }
+
+  add(node: OpNode): void {
+    const inputs = node.inputs.map((v) => (v === null ? null : this.#lowered(v)));
+    if (isView(node)) {
+      this.#addView(node, operand(inputs, 0));
+      return;
+    }
+    const outputs = node.outputs.map((type, index): LoweredValue => {
+      const source = node.op.inPlace?.[index];
+      const slice = source === undefined ? this.#create({ node, index }) : operand(inputs, source).slice;
+      this.#put({ node, index }, slice);
+      return { type, slice };
+    });
+    const context: LowerContext<object> = {
+      inputs,
+      outputs,
+      attrs: node.attrs,
+      emit: (kernel, buffers, params) => {
+        this.#emit({ kind: 'native', name: kernel }, buffers, params, node);
+      },
+      scratch: (byteLength) => this.#allocate({ bytes: byteLength }),
+    };
+    if (this.#options.kernels === 'js') {
+      const { kernel, buffers, params } = lowerReference(node, inputs, outputs);
+      this.#emit(kernel, buffers, params, node);
+    } else if (node.op.elementwise !== undefined) lowerElementwise(node, context);
+    else {
+      invariant(node.op.native !== undefined, `${node.op.name} has no native lowering`);
+      node.op.native.emit(context);
+    }
+  }
+
+  locate(v: Value): Slice {
+    const known = this.#slices.get(v.node)?.get(v.index);
+    if (known !== undefined) return known;
+    const { node } = v;
+    invariant(
+      node.kind !== 'op',
+      `a value of ${node.kind === 'op' ? node.op.name : node.kind} was not computed`,
+    );
+    const buffer = node.kind === 'buffer' ? node.buffer : this.#options.inputs.get(node.name);
+    invariant(buffer !== undefined, `no buffer for a plan input`);
+    const whole = this.#allocate({ bytes: buffer.byteLength, buffer });
+    const slice = { ...whole, byteLength: byteSize(valueType(v)) };
+    this.#put(v, slice);
+    return slice;
+  }
+
+  #addView(node: OpNode, from: LoweredValue): void {
+    const types = node.inputs.map((v) => (v === null ? null : valueType(v)));
+    const elements = node.op.view?.(types, node.attrs) ?? 0;
+    const type = operand(node.outputs, 0);
+    const offset = from.slice.offset + elements * bytesPerElement(type.dtype);
+    this.#put({ node, index: 0 }, { storage: from.slice.storage, offset, byteLength: byteSize(type) });
+  }
+
+  #lowered(v: Value): LoweredValue {
+    return { type: valueType(v), slice: this.locate(v) };
+  }
+
+  #create(v: Value): Slice {
+    const bytes = byteSize(valueType(v));
+    const output = this.#options.outputs.find((o) => o.value.node === v.node && o.value.index === v.index);
+    return this.#allocate(output === undefined ? { bytes } : { bytes, buffer: output.buffer });
+  }
+
+  #allocate(storage: Storage): Slice {
+    this.storages.push(storage);
+    return { storage: this.storages.length - 1, offset: 0, byteLength: storage.bytes };
+  }
+
+  #put(v: Value, slice: Slice): void {
+    const byIndex = this.#slices.get(v.node) ?? new Map<number, Slice>();
+    this.#slices.set(v.node, byIndex);
+    byIndex.set(v.index, slice);
+  }
+
+  #emit(
+    kernel: KernelRef,
+    buffers: readonly (LoweredValue | Slice | null)[],
+    params: readonly Param[],
+    node: OpNode,
+  ): void {
+    // An absent optional buffer is an empty piece of any storage.
+    const absent: Slice = { storage: -1, offset: 0, byteLength: 0 };
+    this.dispatches.push({
+      kernel,
+      buffers: buffers.map((b) => (b === null ? absent : 'slice' in b ? b.slice : b)),
+      params,
+      label: `${node.op.name} ${node.outputs.map((t) => formatShape(t.shape)).join(' ')}`,
+    });
+  }
+}

@@ -1,0 +1,46 @@
+// Places storages in one arena: two that live at the same time do not overlap. Largest first, at the lowest free offset.
+
+/** A storage that lives from the dispatch that first writes it to the last that uses it, both inclusive. */
+export interface Lifetime {
+  readonly bytes: number;
+  readonly first: number;
+  readonly last: number;
+}
+
+export interface MemoryPlan {
+  /** Offset of each lifetime, in the order given. */
+  readonly offsets: readonly number[];
+  readonly arenaBytes: number;
+}
+
+/** Every storage starts at a multiple of this: a cache line and the widest vector. */
+export const alignment = 64;
+
+const align = (n: number): number => Math.ceil(n / alignment) * alignment;
+
+export function planMemory(lifetimes: readonly Lifetime[]): MemoryPlan {
+  const offsets = new Array<number>(lifetimes.length).fill(0);
+  const placed: { readonly at: number; readonly end: number; readonly life: Lifetime }[] = [];
+  const bySize = lifetimes
+    .map((_, i) => i)
+    .sort((a, b) => sizeOf(lifetimes, b) - sizeOf(lifetimes, a) || a - b);
+  let arenaBytes = 0;
+  for (const i of bySize) {
+    const life = lifetimes[i] as Lifetime;
+    const size = align(life.bytes);
+    const rivals = placed
+      .filter((p) => p.life.first <= life.last && life.first <= p.life.last)
+      .sort((a, b) => a.at - b.at);
+    let at = 0;
+    for (const rival of rivals) {
+      if (rival.at - at >= size) break;
+      at = Math.max(at, rival.end);
+    }
+    offsets[i] = at;
+    placed.push({ at, end: at + size, life });
+    arenaBytes = Math.max(arenaBytes, at + size);
+  }
+  return { offsets, arenaBytes };
+}
+
+const sizeOf = (lifetimes: readonly Lifetime[], i: number): number => (lifetimes[i] as Lifetime).bytes;

@@ -1,0 +1,91 @@
+// Walks and rebuilds graphs: what a set of values needs, producers before users, and the rewriting all passes share.
+
+import { IngotError } from '../../base/errors.ts';
+import { type Graph, type Node, type OpNode, resolve, type Value } from './node.ts';
+
+/** Nodes reachable from `roots`, producers first. Iterative: lazy chains may be very long. */
+export function topologicalOrder(roots: readonly Value[]): readonly Node[] {
+  const order: Node[] = [];
+  const finished = new Map<Node, boolean>();
+  const stack: Node[] = roots.map((r) => resolve(r).node).reverse();
+  while (stack.length > 0) {
+    const node = stack[stack.length - 1] as Node;
+    const seen = finished.get(node);
+    if (seen !== undefined) {
+      stack.pop();
+      if (!seen) order.push(node);
+      finished.set(node, true);
+      continue;
+    }
+    finished.set(node, false);
+    if (node.kind !== 'op') continue;
+    for (let i = node.inputs.length - 1; i >= 0; i--) {
+      const input = node.inputs[i];
+      if (input == null) continue;
+      const target = resolve(input).node;
+      if (!finished.has(target)) stack.push(target);
+    }
+  }
+  return order;
+}
+
+/** Nodes of a graph, producers first. */
+export const graphNodes = (graph: Graph): readonly Node[] =>
+  topologicalOrder([...graph.outputs, ...graph.effects]);
+
+/** The graph of these values with evaluated ops replaced by their buffers. Throws invalid_argument on a stale state. */
+export function traceGraph(outputs: readonly Value[], effects: readonly Value[]): Graph {
+  const graph = rewriteGraph({ outputs, effects }, () => undefined);
+  for (const node of graphNodes(graph)) {
+    if (node.kind !== 'buffer' || !node.stale) continue;
+    throw new IngotError(
+      'invalid_argument',
+      `state ${node.label} was updated after this array read it; take its present version with value()`,
+    );
+  }
+  return graph;
+}
+
+/** Gets an op with its rewritten inputs; returns values for its outputs, or undefined to keep it. */
+export type Replace = (node: OpNode, inputs: readonly (Value | null)[]) => readonly Value[] | undefined;
+
+/** Rebuilds a graph bottom up. Untouched nodes keep their identity, so passes can compare by reference. */
+export function rewriteGraph(graph: Graph, replace: Replace): Graph {
+  const done = new Map<Node, readonly Value[]>();
+  const lookup = (v: Value): Value => {
+    const at = resolve(v);
+    return done.get(at.node)?.[at.index] ?? at;
+  };
+  for (const node of graphNodes(graph)) {
+    if (node.kind !== 'op') continue;
+    const inputs = node.inputs.map((v) => (v === null ? null : lookup(v)));
+    const replaced = replace(node, inputs);
+    if (replaced !== undefined) done.set(node, replaced);
+    else if (inputs.some((v, i) => !sameValue(v, node.inputs[i] ?? null))) {
+      done.set(node, valuesOf({ ...node, refs: 0, inputs }));
+    }
+  }
+  return { outputs: graph.outputs.map(lookup), effects: graph.effects.map(lookup) };
+}
+
+/** Every output of a node. */
+export const valuesOf = (node: Node): readonly Value[] => node.outputs.map((_, index) => ({ node, index }));
+
+export const sameValue = (a: Value | null, b: Value | null): boolean =>
+  a === b || (a !== null && b !== null && a.node === b.node && a.index === b.index);
+
+/** The nodes that use each node, once per use; outputs and effects count as uses by `null`. */
+export function usersOf(graph: Graph): ReadonlyMap<Node, readonly (OpNode | null)[]> {
+  const users = new Map<Node, (OpNode | null)[]>();
+  const add = (v: Value, user: OpNode | null): void => {
+    const list = users.get(v.node);
+    if (list === undefined) users.set(v.node, [user]);
+    else list.push(user);
+  };
+  for (const node of graphNodes(graph)) {
+    if (node.kind !== 'op') continue;
+    for (const v of node.inputs) if (v !== null) add(v, node);
+  }
+  for (const v of [...graph.outputs, ...graph.effects]) add(v, null);
+  return users;
+}

@@ -1,0 +1,35 @@
+// Entry of `ingot/array`: lazy arrays, the ops over them, and compile.
+
+export { dynDim } from '../base/shape.ts';
+export { Array, type Operand } from './array.ts';
+export { type CompileOptions, compile, type InputSpec, type Outputs } from './compile.ts';
+export { setDefaultDevice } from './context.ts';
+export { arange, evaluate, fromBuffer, fromData, full, ones, scalar, zeros } from './creation.ts';
+export { tidy } from './lifetime.ts';
+export { type AttentionOptions, attention } from './ops/attention.ts';
+export { concat } from './ops/concat.ts';
+export { count } from './ops/count.ts';
+export { embedding } from './ops/embedding.ts';
+export { gelu } from './ops/gelu.ts';
+export { geluTanh } from './ops/gelu-tanh.ts';
+export { kvWrite } from './ops/kv-write.ts';
+export { layerNorm } from './ops/layer-norm.ts';
+export { type LinearOptions, linear } from './ops/linear.ts';
+export { logSoftmax } from './ops/log-softmax.ts';
+export { matmul } from './ops/matmul.ts';
+export { moeDown } from './ops/moe-down.ts';
+export { type MoeOptions, moeGlu } from './ops/moe-glu.ts';
+export { type MoeRouteOptions, moeRoute } from './ops/moe-route.ts';
+export type { Glu, Precision } from './ops/packed.ts';
+export { type PenalizeOptions, penalize } from './ops/penalize.ts';
+export { rmsNorm } from './ops/rms-norm.ts';
+export { type RopeOptions, rope } from './ops/rope.ts';
+export { type Sampled, type SampleOptions, sample } from './ops/sample.ts';
+export { silu } from './ops/silu.ts';
+export { softmax } from './ops/softmax.ts';
+export { argsort, sort } from './ops/sort.ts';
+export { take } from './ops/take.ts';
+export { topk } from './ops/topk.ts';
+export { where } from './ops/where.ts';
+export { Plan, PlanOutput, type RunArguments } from './plan.ts';
+export { State, type StateSpec, Weight, type WeightSpec } from './weight.ts';

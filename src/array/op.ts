@@ -1,0 +1,114 @@
+// OpDef: everything the library knows about one operation, in one place. Rules, definition, gradient, lowerings, tests.
+
+import type { Param } from '../device/device.ts';
+import type { RegisterKind, TileOpcode } from '../kernel/tile-opcodes.ts';
+import type { NDArray } from './array.ts';
+import type { Tensor, ValueType } from './types.ts';
+
+/** Positional operands; an optional operand that is not given is null. */
+export type Operands<T> = readonly (T | null)[];
+
+/** Where an operand of a dispatch lives before memory is planned: bytes of a storage. */
+export interface Slice {
+  readonly storage: number;
+  readonly offset: number;
+  readonly byteLength: number;
+}
+
+/** An input or output of the op being lowered. */
+export interface LoweredValue {
+  readonly type: ValueType;
+  readonly slice: Slice;
+}
+
+/** What a lowering sees and does: it emits dispatches in order. `emit` puts a zero-length slice for null. */
+export interface LowerContext<A> {
+  readonly inputs: Operands<LoweredValue>;
+  readonly outputs: readonly LoweredValue[];
+  readonly attrs: A;
+  emit(kernel: string, buffers: readonly (LoweredValue | Slice | null)[], params: readonly Param[]): void;
+  /** Bytes that live for this op only. */
+  scratch(byteLength: number): Slice;
+}
+
+export interface Lowering<A> {
+  /** False sends the op to its composite. Default: always. */
+  supports?(inputs: Operands<ValueType>, outputs: readonly ValueType[], attrs: A): boolean;
+  /** True when f16 and bf16 operands are read as they are; otherwise they are cast to f32 around the op. */
+  readonly halfFloats?: boolean;
+  emit(context: LowerContext<A>): void;
+}
+
+/** What an op costs for one call: bytes touched at least once, and floating-point operations. */
+export interface Cost {
+  readonly bytes: number;
+  readonly flops: number;
+}
+
+/** How far a device may be from the reference: |got - want| <= absolute + relative * |want|. */
+export interface Tolerance {
+  readonly absolute: number;
+  readonly relative: number;
+}
+
+/** Operand of a test case: a dense array of random numbers of a distribution, or a packed weight. */
+export interface CaseOperand {
+  readonly shape: readonly number[];
+  readonly dtype?: ValueType['dtype'];
+  /** Distribution: normal (default), positive (0.1 to 3), unit (-0.99 to 0.99), index (0 to `below` - 1), zeros, bool. */
+  readonly fill?: 'normal' | 'positive' | 'unit' | 'index' | 'zeros' | 'bool' | 'range';
+  readonly below?: number;
+  /** Packs the values as a weight of this GGUF/MLX-like layout kind instead of a dense array. */
+  readonly weight?: 'f32' | 'f16' | 'bf16' | 'q4' | 'q4a' | 'q8' | 'q4k' | 'q6k';
+  /** Makes the operand a State that starts with these values. */
+  readonly state?: boolean;
+}
+
+export interface OpCase<A> {
+  readonly name: string;
+  readonly inputs: readonly (CaseOperand | null)[];
+  readonly attrs: A;
+}
+
+/** An elementwise op is one tile instruction, chosen by the register kinds of its operands and its result. */
+export interface Elementwise<A> {
+  /** 'copy' passes operand 0 on; undefined: not defined for these kinds. */
+  opcode(kinds: readonly RegisterKind[], result: RegisterKind, attrs: A): TileOpcode | 'copy' | undefined;
+}
+
+/** What a gradient rule gets: operands, results, and the gradient of each result. */
+export interface VjpCall<A> {
+  readonly inputs: Operands<NDArray>;
+  readonly outputs: readonly NDArray[];
+  readonly grads: readonly NDArray[];
+  readonly attrs: A;
+}
+
+/** Gradient of the inputs; null for inputs without one. (A method type: op lists hold ops of all attribute types.) */
+export type Vjp<A> = { rule(call: VjpCall<A>): readonly (NDArray | null)[] }['rule'];
+
+export interface OpDef<A extends object = object> {
+  readonly name: string;
+  /** Shape and dtype rule. Throws shape_mismatch or invalid_argument. */
+  infer(inputs: Operands<ValueType>, attrs: A): readonly ValueType[];
+  /** The definition: plain TypeScript over typed arrays, writing every element of the outputs. */
+  reference(inputs: Operands<Tensor>, outputs: readonly Tensor[], attrs: A): void;
+  /** Output j is a new version of State input `inPlace[j]`. */
+  readonly inPlace?: readonly number[];
+  /** Element offset into input 0 when the output is a contiguous piece of it; null when it is not. */
+  view?(inputs: Operands<ValueType>, attrs: A): number | null;
+  /** The op in terms of others: used where a device has no lowering. */
+  composite?(inputs: Operands<NDArray>, attrs: A): readonly NDArray[];
+  readonly vjp: Vjp<A> | 'none';
+  readonly elementwise?: Elementwise<A>;
+  readonly native?: Lowering<A>;
+  /** Computed from the reference's inputs and outputs. Default: 4 roundings of the result. */
+  tolerance?(inputs: Operands<Tensor>, outputs: readonly Tensor[], attrs: A): Tolerance;
+  cost?(inputs: Operands<ValueType>, outputs: readonly ValueType[], attrs: A): Cost;
+  readonly cases: readonly OpCase<A>[];
+}
+
+/** Types an OpDef literal: `defineOp<Attrs>({ … })`. */
+export const defineOp = <A extends object>(op: OpDef<A>): OpDef<A> => op;
+
+export type NoAttrs = Readonly<Record<never, never>>;

@@ -1,0 +1,201 @@
+// attention: causal attention over a key-value cache, with grouped heads, sliding window, soft cap and sinks.
+
+import { elementCount, formatShape } from '../../base/shape.ts';
+import { dtypeCode } from '../../device/device.ts';
+import type { NDArray, Operand } from '../array.ts';
+import { defineOp, type OpCase, type Operands } from '../op.ts';
+import type { Tensor } from '../types.ts';
+import { cacheShape } from './kv-write.ts';
+import {
+  countParam,
+  expectDtype,
+  expectFloat,
+  expectShape,
+  fixed,
+  floats,
+  operand,
+  optional,
+  output,
+  reader,
+  shapeError,
+  writeFloats,
+} from './operands.ts';
+import { maxAbs } from './packed.ts';
+
+export interface AttentionAttrs {
+  readonly scale: number;
+  /** 0: all keys; w: a row at position p sees keys p-w+1 … p. */
+  readonly window: number;
+  /** 0: none; c: scores become c tanh(score / c). */
+  readonly softcap: number;
+  /** As in kvWrite. */
+  readonly ring: number;
+}
+
+/** Operands: q `[n, H, Dh]`, k cache, v cache, positions, sinks `[H]` or null. */
+export const attentionOp = defineOp<AttentionAttrs>({
+  name: 'attention',
+  infer: (inputs) => {
+    const q = operand(inputs, 0);
+    const { kvHeads, headDim } = cacheShape(operand(inputs, 1), operand(inputs, 2), 'attention');
+    expectFloat(q, 'attention');
+    if (q.shape.length !== 3 || q.shape[2] !== headDim || fixed(q.shape[1], 'attention') % kvHeads !== 0) {
+      shapeError(
+        'attention',
+        `q ${formatShape(q.shape)} [n, H, Dh] does not fit ${kvHeads} key heads of ${headDim}`,
+      );
+    }
+    expectDtype(operand(inputs, 3), ['i32'], 'attention: positions');
+    expectShape(operand(inputs, 3), q.shape.slice(0, 1), 'attention: positions');
+    const sinks = optional(inputs, 4);
+    if (sinks !== null) expectShape(sinks, q.shape.slice(1, 2), 'attention: sinks');
+    return [{ shape: q.shape, dtype: q.dtype }];
+  },
+  reference: (inputs, outputs, attrs) => {
+    const q = operand(inputs, 0);
+    const positions = operand(inputs, 3).data;
+    const [, heads = 0, headDim = 0] = q.shape;
+    const x = floats(q);
+    writeFloats(output(outputs), (out) => {
+      for (let row = 0; row < positions.length; row++) {
+        for (let h = 0; h < heads; h++) {
+          const at = (row * heads + h) * headDim;
+          attendHead(
+            inputs,
+            attrs,
+            h,
+            positions[row] as number,
+            x.subarray(at, at + headDim),
+            out.subarray(at, at + headDim),
+          );
+        }
+      }
+    });
+  },
+  vjp: 'none', // reads a cache
+  native: {
+    emit: (context) => {
+      const { inputs, attrs } = context;
+      const [q, k, v, positions] = [
+        operand(inputs, 0),
+        operand(inputs, 1),
+        operand(inputs, 2),
+        operand(inputs, 3),
+      ];
+      const { kvHeads, capacity, headDim } = cacheShape(k.type, v.type, 'attention');
+      context.emit(
+        'attention',
+        [q, k, v, positions, optional(inputs, 4), operand(context.outputs, 0)],
+        [
+          countParam(elementCount(positions.type.shape)),
+          fixed(q.type.shape[1], 'attention'),
+          kvHeads,
+          headDim,
+          capacity,
+          dtypeCode[k.type.dtype],
+          attrs.scale,
+          attrs.window,
+          attrs.softcap,
+          attrs.ring,
+        ],
+      );
+    },
+  },
+  tolerance: (inputs, _, { scale }) => {
+    const [q, k, v] = [operand(inputs, 0), operand(inputs, 1), operand(inputs, 2)].map((t) =>
+      maxAbs(floats(t)),
+    );
+    const headDim = operand(inputs, 0).shape[2] ?? 1;
+    const scores = headDim * 2 ** -23 * (q ?? 0) * (k ?? 0) * scale; // error of a score is a relative error of its weight
+    return { absolute: (2 * scores + 64 * 2 ** -23) * (v ?? 0), relative: 0 };
+  },
+  cost: (inputs) => {
+    const [q, k] = [operand(inputs, 0), operand(inputs, 1)];
+    const n = elementCount(q.shape).mul;
+    const capacity = fixed(k.shape[1], 'attention');
+    return { bytes: 8 * elementCount(k.shape).mul + 8 * n, flops: 4 * n * capacity };
+  },
+  cases: attentionCases(),
+});
+
+/** One head of one row. */
+function attendHead(
+  inputs: Operands<Tensor>,
+  { scale, window, softcap, ring }: AttentionAttrs,
+  head: number,
+  position: number,
+  q: Float32Array,
+  out: Float32Array,
+): void {
+  const [k, v] = [operand(inputs, 1), operand(inputs, 2)];
+  const sinks = optional(inputs, 4);
+  const { kvHeads, capacity, headDim } = cacheShape(k, v, 'attention');
+  const heads = operand(inputs, 0).shape[1] as number;
+  const base = Math.floor(head / (heads / kvHeads)) * capacity;
+  const [keyAt, valueAt] = [reader(k), reader(v)];
+  const first = window > 0 ? Math.max(0, position - window + 1) : 0;
+  const slots = Array.from({ length: position - first + 1 }, (_, i) =>
+    ring > 0 ? (first + i) % ring : first + i,
+  );
+  const scores = slots.map((slot) => {
+    let dot = 0;
+    for (let d = 0; d < headDim; d++) dot += (q[d] as number) * keyAt((base + slot) * headDim + d);
+    return softcap > 0 ? softcap * Math.tanh((dot * scale) / softcap) : dot * scale;
+  });
+  const sink = sinks === null ? Number.NEGATIVE_INFINITY : (floats(sinks)[head] as number);
+  const max = scores.reduce((a, b) => Math.max(a, b), sink);
+  const weights = scores.map((s) => Math.exp(s - max));
+  const sum = weights.reduce((a, b) => a + b, Math.exp(sink - max));
+  for (let d = 0; d < headDim; d++) {
+    out[d] =
+      slots.reduce((a, slot, i) => a + (weights[i] as number) * valueAt((base + slot) * headDim + d), 0) /
+      sum;
+  }
+}
+
+function attentionCases(): readonly OpCase<AttentionAttrs>[] {
+  const attrs: AttentionAttrs = { scale: 0.125, window: 0, softcap: 0, ring: 0 };
+  const inputs = (rows: number, heads: number, dtype: 'f32' | 'f16', headDim = 64) => [
+    { shape: [rows, heads, headDim] },
+    { shape: [2, 24, headDim], dtype, state: true },
+    { shape: [2, 24, headDim], dtype, state: true },
+    { shape: [rows], dtype: 'i32' as const, fill: 'index' as const, below: 24 },
+    null,
+  ];
+  const sinks = (list: ReturnType<typeof inputs>, heads: number) => [...list.slice(0, 4), { shape: [heads] }];
+  return [
+    { name: 'one row', inputs: inputs(1, 4, 'f32'), attrs },
+    { name: 'rows f16', inputs: inputs(7, 6, 'f16'), attrs },
+    { name: 'window', inputs: inputs(5, 2, 'f32'), attrs: { ...attrs, window: 6 } },
+    { name: 'softcap', inputs: inputs(3, 4, 'f32'), attrs: { ...attrs, softcap: 5 } },
+    { name: 'sinks', inputs: sinks(inputs(3, 4, 'f32'), 4), attrs },
+    { name: 'ring', inputs: inputs(4, 4, 'f32'), attrs: { ...attrs, window: 8, ring: 10 } },
+    { name: 'head of 128', inputs: inputs(2, 4, 'f16', 128), attrs },
+  ];
+}
+
+export interface AttentionOptions {
+  readonly scale: number;
+  readonly window?: number | undefined;
+  readonly softcap?: number | undefined;
+  readonly sinks?: NDArray | undefined;
+  readonly ring?: number | undefined;
+}
+
+/**
+ * Row i of `q [n, H, Dh]` attends to keys 0 … positions[i] of the caches `[Hkv, cap, Dh]` (the versions that kvWrite
+ * returned): `[n, H, Dh]`.
+ */
+export const attention = (
+  q: NDArray,
+  kState: Operand,
+  vState: Operand,
+  positions: NDArray,
+  options: AttentionOptions,
+): NDArray =>
+  q.apply(attentionOp, [q, kState, vState, positions, options.sinks ?? null], {
+    scale: options.scale,
+    window: options.window ?? 0,
+    softcap: options.softcap ?? 0,
+    ring: options.ring ?? 0,
+  });

@@ -1,0 +1,13 @@
+// floor: Largest integer not above x.
+
+import type { NDArray } from '../array.ts';
+import { unary, unaryOp } from './elementwise.ts';
+
+export const floorOp = unaryOp({
+  name: 'floor',
+  opcodes: { f32: 'floor_f32' },
+  vjp: 'none',
+});
+
+/** Largest integer not above x. */
+export const floor = (x: NDArray): NDArray => unary(floorOp, x);

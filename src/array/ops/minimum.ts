@@ -1,0 +1,14 @@
+// minimum: The smaller operand; NaN if either is.
+
+import type { NDArray } from '../array.ts';
+import { arithmetic, binary, binaryOp } from './elementwise.ts';
+
+export const minimumOp = binaryOp({
+  name: 'minimum',
+  opcodes: { f32: 'min_f32', i32: 'min_i32', u32: 'min_u32' },
+  vjp: (g, a, b) => [g.mul(a.le(b).cast(g.dtype)), g.mul(a.gt(b).cast(g.dtype))],
+});
+
+/** The smaller operand; NaN if either is. Shapes broadcast, dtypes promote. */
+export const minimum = (a: NDArray, b: NDArray | number): NDArray =>
+  binary(minimumOp, a, b, arithmetic(a, b));

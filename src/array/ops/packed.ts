@@ -1,0 +1,129 @@
+// Packed weights inside ops: checks, kernel parameters, and plain-TypeScript products panel by panel.
+
+import { formatShape } from '../../base/shape.ts';
+import type { Param } from '../../device/device.ts';
+import {
+  layoutCode,
+  metaDtypeCode,
+  packedBytes,
+  panelBytes,
+  panelRows,
+  type WeightLayout,
+} from '../../quant/layout.ts';
+import { gatherRow, unpackReference } from '../../quant/reference.ts';
+import type { Tensor, ValueType } from '../types.ts';
+import { fixed, shapeError } from './operands.ts';
+
+/** A float product accumulated in f32, or activations quantised to int8 per group. */
+export type Precision = 'fast' | 'exact';
+export const precisionCode = (p: Precision): number => (p === 'fast' ? 0 : 1);
+
+/** Activation fused into gate/up products. */
+export type Glu = 'none' | 'silu' | 'gelu_tanh' | 'gelu_erf';
+export const gluCode = (glu: Glu): number => ['none', 'silu', 'gelu_tanh', 'gelu_erf'].indexOf(glu);
+
+export interface PackedShape {
+  readonly layout: WeightLayout;
+  /** Matrices in the stack: 1 for a plain matrix. */
+  readonly experts: number;
+  readonly rows: number;
+  readonly columns: number;
+}
+
+/** Sizes of a packed weight `[N, K]` or `[E, N, K]`. Throws shape_mismatch for anything else. */
+export function packedShape(t: ValueType | Tensor, rank: 2 | 3, what: string): PackedShape {
+  if (t.layout === undefined || t.shape.length !== rank) {
+    shapeError(what, `expected a packed weight of ${rank} axes, got ${formatShape(t.shape)}`);
+  }
+  const [columns = 0, rows = 0, experts = 1] = [...t.shape].reverse().map((d) => fixed(d, what));
+  return { layout: t.layout, experts, rows, columns };
+}
+
+/** layout code, group, metaDtype: how kernels are told a layout. */
+export const layoutParams = (layout: WeightLayout): readonly Param[] => [
+  layoutCode(layout),
+  layout.group,
+  metaDtypeCode(layout),
+];
+
+const bytesOf = (t: Tensor): Uint8Array =>
+  new Uint8Array(t.data.buffer, t.data.byteOffset, t.data.byteLength);
+
+/** Row `row` of a packed matrix, dequantised. */
+export const packedRow = (w: Tensor, row: number): Float32Array => {
+  const { layout, rows, columns } = packedShape(w, 2, 'embedding');
+  return gatherRow(layout, bytesOf(w), rows, columns, row);
+};
+
+/**
+ * `out[r * outStride + n] = sum_k x[r, k] w[expert, n, k]` for `rows` rows of x. Unpacks one panel at a time, so
+ * memory stays small, and accumulates in double.
+ */
+export function multiplyPacked(
+  w: Tensor,
+  expert: number,
+  x: Float32Array,
+  rows: number,
+  write: (row: number, n: number, sum: number) => void,
+): void {
+  const { layout, rows: N, columns: K } = packedShape(w, w.shape.length === 3 ? 3 : 2, 'linear');
+  const panel = panelBytes(layout, K);
+  const bytes = bytesOf(w).subarray(expert * packedBytes(layout, N, K));
+  for (let first = 0; first < N; first += panelRows) {
+    const at = (first / panelRows) * panel;
+    const values = unpackReference(layout, bytes.subarray(at, at + panel), panelRows, K);
+    const last = Math.min(panelRows, N - first);
+    for (let r = 0; r < rows; r++) {
+      for (let lane = 0; lane < last; lane++) {
+        let sum = 0;
+        for (let k = 0; k < K; k++) sum += (x[r * K + k] as number) * (values[lane * K + k] as number);
+        write(r, first + lane, sum);
+      }
+    }
+  }
+}
+
+/** act(gate) * up. */
+export function gluValue(glu: Glu, gate: number, up: number, erf: (x: number) => number): number {
+  switch (glu) {
+    case 'none':
+      return gate;
+    case 'silu':
+      return (gate / (1 + Math.exp(-gate))) * up;
+    case 'gelu_tanh':
+      return 0.5 * gate * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (gate + 0.044715 * gate ** 3))) * up;
+    case 'gelu_erf':
+      return 0.5 * gate * (1 + erf(gate * Math.SQRT1_2)) * up;
+  }
+}
+
+/**
+ * Bound on the error of one output of a product over K terms: f32 accumulation, or int8 activations whose rounding error
+ * is at most 1/254 of the largest activation of the group per term (taken over the row here).
+ */
+export function productError(K: number, maxX: number, maxW: number, precision: Precision): number {
+  const accumulate = K * 2 ** -24 * maxX * maxW * Math.sqrt(K);
+  return precision === 'exact' ? accumulate : accumulate + (Math.sqrt(K) * 4 * maxX * maxW) / 254;
+}
+
+/** Largest magnitude of a list. */
+export const maxAbs = (x: ArrayLike<number>): number => {
+  let m = 0;
+  for (let i = 0; i < x.length; i++) m = Math.max(m, Math.abs(x[i] as number));
+  return m;
+};
+
+/** Largest magnitude of a packed weight's values. */
+export function maxPacked(w: Tensor): number {
+  const rank = w.shape.length === 3 ? 3 : 2;
+  const { layout, experts, rows, columns } = packedShape(w, rank, 'linear');
+  const size = packedBytes(layout, rows, columns);
+  let m = 0;
+  for (let e = 0; e < experts; e++) {
+    m = Math.max(
+      m,
+      maxAbs(unpackReference(layout, bytesOf(w).subarray(e * size, (e + 1) * size), rows, columns)),
+    );
+  }
+  return m;
+}

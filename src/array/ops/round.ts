@@ -1,0 +1,13 @@
+// round: Nearest integer, ties to even.
+
+import type { NDArray } from '../array.ts';
+import { unary, unaryOp } from './elementwise.ts';
+
+export const roundOp = unaryOp({
+  name: 'round',
+  opcodes: { f32: 'round_f32' },
+  vjp: 'none',
+});
+
+/** Nearest integer, ties to even. */
+export const round = (x: NDArray): NDArray => unary(roundOp, x);

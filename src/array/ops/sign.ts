@@ -1,0 +1,13 @@
+// sign: -1, 0 or 1.
+
+import type { NDArray } from '../array.ts';
+import { unary, unaryOp } from './elementwise.ts';
+
+export const signOp = unaryOp({
+  name: 'sign',
+  opcodes: { f32: 'sign_f32', i32: 'sign_i32' },
+  vjp: 'none',
+});
+
+/** -1, 0 or 1. */
+export const sign = (x: NDArray): NDArray => unary(signOp, x, false);

@@ -1,0 +1,71 @@
+// softmax: exp(x - max) / sum along an axis.
+
+import { epsilon } from '../../base/dtype.ts';
+import { elementCount, normalizeAxis } from '../../base/shape.ts';
+import type { NDArray } from '../array.ts';
+import { defineOp, type NoAttrs } from '../op.ts';
+import { alongLastAxis } from './last-axis.ts';
+import { countParam, expectFloat, floats, operand, output, writeFloats } from './operands.ts';
+
+export const softmaxOp = defineOp<NoAttrs>({
+  name: 'softmax',
+  infer: (inputs) => {
+    const x = operand(inputs, 0);
+    expectFloat(x, 'softmax');
+    return [{ shape: x.shape, dtype: x.dtype }];
+  },
+  reference: (inputs, outputs) => {
+    const t = operand(inputs, 0);
+    const x = floats(t);
+    const D = t.shape[t.shape.length - 1] as number;
+    writeFloats(output(outputs), (out) => {
+      for (let o = 0; o < x.length; o += D) {
+        let max = Number.NEGATIVE_INFINITY;
+        for (let i = 0; i < D; i++) max = Math.max(max, x[o + i] as number);
+        let sum = 0;
+        for (let i = 0; i < D; i++) sum += Math.exp((x[o + i] as number) - max);
+        for (let i = 0; i < D; i++) out[o + i] = Math.exp((x[o + i] as number) - max) / sum;
+      }
+    });
+  },
+  composite: (inputs) => {
+    const x = operand(inputs, 0);
+    const e = x.sub(x.max(-1, true)).exp();
+    return [e.div(e.sum(-1, true))];
+  },
+  vjp: ({ outputs, grads }) => {
+    const [y, g] = [operand(outputs, 0), operand(grads, 0)];
+    return [g.sub(g.mul(y).sum(-1, true)).mul(y)];
+  },
+  native: {
+    emit: (context) => {
+      const x = operand(context.inputs, 0);
+      const { shape } = x.type;
+      const D = shape.slice(-1);
+      context.emit(
+        'softmax',
+        [x, operand(context.outputs, 0)],
+        [countParam(elementCount(shape.slice(0, -1))), countParam(elementCount(D)), 0],
+      );
+    },
+  },
+  tolerance: (inputs, outputs) => {
+    const error =
+      2 ** -24 * (16 + (operand(inputs, 0).shape.at(-1) ?? 1) / 4) + 2 * epsilon(output(outputs).dtype);
+    return { absolute: error, relative: error };
+  },
+  cost: (inputs) => {
+    const n = elementCount(operand(inputs, 0).shape).mul;
+    return { bytes: 8 * n, flops: 5 * n };
+  },
+  cases: [
+    { name: 'rows', inputs: [{ shape: [5, 33] }], attrs: {} },
+    { name: 'wide', inputs: [{ shape: [2, 1000] }], attrs: {} },
+    { name: 'vector', inputs: [{ shape: [7] }], attrs: {} },
+    { name: 'f16', inputs: [{ shape: [3, 40], dtype: 'f16' }], attrs: {} },
+  ],
+});
+
+/** exp(x - max) / sum along an axis. The axis defaults to the last. */
+export const softmax = (x: NDArray, axis = -1): NDArray =>
+  alongLastAxis(x, normalizeAxis(axis, x.shape.length, 'softmax'), (y) => y.apply(softmaxOp, [y], {}));

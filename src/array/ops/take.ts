@@ -1,0 +1,105 @@
+// take: picks elements along an axis by index (gather).
+
+import { bytesPerElement } from '../../base/dtype.ts';
+import { IngotError } from '../../base/errors.ts';
+import { elementCount, normalizeAxis } from '../../base/shape.ts';
+import type { NDArray } from '../array.ts';
+import { defineOp } from '../op.ts';
+import { countParam, expectDtype, fixed, numel, operand, output } from './operands.ts';
+import { scatterAdd } from './scatter-add.ts';
+
+export interface TakeAttrs {
+  readonly axis: number;
+}
+
+export const takeOp = defineOp<TakeAttrs>({
+  name: 'take',
+  infer: (inputs, { axis }) => {
+    const [x, ids] = [operand(inputs, 0), operand(inputs, 1)];
+    expectDtype(ids, ['i32'], 'take: indices');
+    return [{ shape: [...x.shape.slice(0, axis), ...ids.shape, ...x.shape.slice(axis + 1)], dtype: x.dtype }];
+  },
+  reference: (inputs, outputs, { axis }) => {
+    const [x, ids] = [operand(inputs, 0), operand(inputs, 1)];
+    const out = output(outputs);
+    const D = x.shape[axis] as number;
+    const inner = numel(x.shape.slice(axis + 1));
+    const outer = numel(x.shape.slice(0, axis));
+    let to = 0;
+    for (let o = 0; o < outer; o++) {
+      for (const id of ids.data) {
+        if (id < 0 || id >= D) {
+          throw new IngotError('invalid_argument', `take: index ${id} is outside axis ${axis} of size ${D}`);
+        }
+        const from = (o * D + id) * inner;
+        out.data.set(x.data.subarray(from, from + inner), to);
+        to += inner;
+      }
+    }
+  },
+  vjp: ({ inputs, grads, attrs: { axis } }) => {
+    const [x, ids] = [operand(inputs, 0), operand(inputs, 1)];
+    const g = operand(grads, 0);
+    const D = fixed(x.shape[axis], 'take: gradient');
+    // Indices to the front, then one row of updates per index.
+    const axes = g.shape.map((_, i) => i);
+    const own = axes.slice(axis, axis + ids.shape.length);
+    const rest = axes.filter((a) => !own.includes(a));
+    const updates = g.transpose([...own, ...rest]);
+    const others = rest.map((a) => operand(g.shape, a));
+    const count = elementCount(ids.shape);
+    const n = count.dyn ?? count.mul;
+    const summed = scatterAdd(updates.reshape([n, -1]), ids.reshape([n]), D).reshape([D, ...others]);
+    const back = [...others.keys()].map((i) => i + 1);
+    return [summed.transpose([...back.slice(0, axis), 0, ...back.slice(axis)]), null];
+  },
+  native: {
+    halfFloats: true,
+    emit: (context) => {
+      const [x, ids] = [operand(context.inputs, 0), operand(context.inputs, 1)];
+      const { axis } = context.attrs;
+      const { shape, dtype } = x.type;
+      context.emit(
+        'gather',
+        [x, ids, operand(context.outputs, 0)],
+        [
+          countParam(elementCount(shape.slice(0, axis))),
+          countParam(elementCount(shape.slice(axis, axis + 1))),
+          countParam(elementCount(shape.slice(axis + 1))),
+          countParam(elementCount(ids.type.shape)),
+          bytesPerElement(dtype),
+        ],
+      );
+    },
+  },
+  tolerance: () => ({ absolute: 0, relative: 0 }),
+  cases: [
+    {
+      name: 'rows',
+      inputs: [{ shape: [7, 5] }, { shape: [4], dtype: 'i32', fill: 'index', below: 7 }],
+      attrs: { axis: 0 },
+    },
+    {
+      name: 'columns',
+      inputs: [{ shape: [3, 9] }, { shape: [2, 3], dtype: 'i32', fill: 'index', below: 9 }],
+      attrs: { axis: 1 },
+    },
+    {
+      name: 'scalar index',
+      inputs: [{ shape: [6, 4] }, { shape: [], dtype: 'i32', fill: 'index', below: 6 }],
+      attrs: { axis: 0 },
+    },
+    {
+      name: 'f16 middle',
+      inputs: [
+        { shape: [2, 5, 3], dtype: 'f16' },
+        { shape: [4], dtype: 'i32', fill: 'index', below: 5 },
+      ],
+      attrs: { axis: 1 },
+    },
+  ],
+});
+
+/** Elements of `x` along `axis` (default 0) at i32 indices of any shape, which replaces that axis. */
+export const take = (x: NDArray, ids: NDArray, axis = 0): NDArray =>
+  x.apply(takeOp, [x, ids], { axis: normalizeAxis(axis, x.shape.length, 'take') });

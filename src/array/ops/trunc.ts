@@ -1,0 +1,13 @@
+// trunc: x without its fraction.
+
+import type { NDArray } from '../array.ts';
+import { unary, unaryOp } from './elementwise.ts';
+
+export const truncOp = unaryOp({
+  name: 'trunc',
+  opcodes: { f32: 'trunc_f32' },
+  vjp: 'none',
+});
+
+/** x without its fraction. */
+export const trunc = (x: NDArray): NDArray => unary(truncOp, x);

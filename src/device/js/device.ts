@@ -1,0 +1,231 @@
+// The plain-TypeScript executor: a device without native code. It runs JsKernels over byte arrays, in order, and gives
+// the event loop a turn every few milliseconds. Slow, always available, and the definition the other devices are held to.
+
+import { closeSync, openSync, readSync } from 'node:fs';
+import { IngotError, invariant } from '../../base/errors.ts';
+import type {
+  BufferSlice,
+  CompiledProgram,
+  Device,
+  DeviceBuffer,
+  DeviceProgram,
+  DeviceStatistics,
+  JsKernel,
+  Param,
+} from '../device.ts';
+
+/** Longest time a run holds the event loop before it yields, unless one kernel takes longer. */
+const sliceMs = 10;
+
+/** Opens a plain-TypeScript executor. Buffers of one executor cannot be used on another. */
+export const openJsDevice = (): Device => new JsDevice();
+
+class JsBuffer implements DeviceBuffer {
+  readonly byteLength: number;
+  readonly label: string;
+  readonly owner: JsDevice;
+  #bytes: Uint8Array | null;
+  constructor(owner: JsDevice, bytes: Uint8Array, label: string) {
+    this.owner = owner;
+    this.#bytes = bytes;
+    this.byteLength = bytes.byteLength;
+    this.label = label;
+  }
+  slice(offset: number, byteLength: number): Uint8Array {
+    if (this.#bytes === null) throw new IngotError('disposed', `buffer ${this.label} is disposed`);
+    if (!(offset >= 0 && byteLength >= 0 && offset + byteLength <= this.byteLength)) {
+      throw new IngotError(
+        'invalid_argument',
+        `buffer ${this.label}: bytes ${offset} to ${offset + byteLength} are outside its ${this.byteLength}`,
+      );
+    }
+    return this.#bytes.subarray(offset, offset + byteLength);
+  }
+  dispose(): void {
+    if (this.#bytes === null) return;
+    this.#bytes = null;
+    this.owner.freed(this.byteLength);
+  }
+}
+
+class JsDevice implements Device {
+  readonly name = 'js';
+  readonly kernels = 'js';
+  readonly description = 'plain TypeScript, one thread';
+  #live = 0;
+  #liveBytes = 0;
+  #peakBytes = 0;
+  #disposed = false;
+  /** Runs of one device are serialised. */
+  queue: Promise<void> = Promise.resolve();
+
+  allocate(byteLength: number, label: string): DeviceBuffer {
+    return this.#adopt(zeros(byteLength, label), label);
+  }
+
+  map(path: string, offset: number, byteLength: number, label: string): DeviceBuffer {
+    const bytes = zeros(byteLength, label);
+    const file = openSync(path, 'r');
+    try {
+      for (let done = 0; done < byteLength; ) {
+        const n = readSync(file, bytes, done, byteLength - done, offset + done);
+        if (n === 0) {
+          throw new IngotError(
+            'bad_file',
+            `${path}: ends before byte ${offset + byteLength} (${label}); the file is truncated`,
+          );
+        }
+        done += n;
+      }
+    } finally {
+      closeSync(file);
+    }
+    return this.#adopt(bytes, label);
+  }
+
+  write(buffer: DeviceBuffer, offset: number, data: ArrayBufferView): void {
+    const target = this.own(buffer).slice(offset, data.byteLength);
+    target.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+  }
+
+  async read(buffer: DeviceBuffer, offset: number, byteLength: number): Promise<Uint8Array> {
+    return this.own(buffer).slice(offset, byteLength).slice();
+  }
+
+  compile(program: DeviceProgram, options: { profile?: boolean } = {}): CompiledProgram {
+    this.#check();
+    return new JsProgram(this, program, options.profile ?? false);
+  }
+
+  statistics(): DeviceStatistics {
+    return { liveBuffers: this.#live, liveBytes: this.#liveBytes, peakBytes: this.#peakBytes };
+  }
+
+  dispose(): void {
+    this.#disposed = true;
+  }
+
+  own(buffer: DeviceBuffer): JsBuffer {
+    if (buffer instanceof JsBuffer && buffer.owner === this) return buffer;
+    throw new IngotError('invalid_argument', `buffer ${buffer.label} belongs to another device`);
+  }
+
+  freed(byteLength: number): void {
+    this.#live--;
+    this.#liveBytes -= byteLength;
+  }
+
+  #adopt(bytes: Uint8Array, label: string): DeviceBuffer {
+    this.#check();
+    this.#live++;
+    this.#liveBytes += bytes.byteLength;
+    this.#peakBytes = Math.max(this.#peakBytes, this.#liveBytes);
+    return new JsBuffer(this, bytes, label);
+  }
+
+  #check(): void {
+    if (this.#disposed) throw new IngotError('disposed', 'the js device is disposed');
+  }
+}
+
+function zeros(byteLength: number, label: string): Uint8Array {
+  try {
+    return new Uint8Array(byteLength);
+  } catch (cause) {
+    throw new IngotError('out_of_memory', `cannot allocate ${byteLength} bytes for ${label}`, {
+      cause,
+      details: { byteLength, label },
+    });
+  }
+}
+
+/** A dispatch with its byte views made once. */
+interface BoundDispatch {
+  readonly label: string;
+  readonly run: JsKernel;
+  readonly args: readonly Uint8Array[];
+  readonly params: readonly Param[];
+}
+
+class JsProgram implements CompiledProgram {
+  readonly #device: JsDevice;
+  readonly #arena: DeviceBuffer;
+  readonly #dispatches: readonly BoundDispatch[];
+  readonly #scalars: readonly string[];
+  readonly #profiling: boolean;
+  #profile: { label: string; ns: number }[] = [];
+  #disposed = false;
+
+  constructor(device: JsDevice, program: DeviceProgram, profiling: boolean) {
+    this.#device = device;
+    this.#profiling = profiling;
+    this.#scalars = program.scalars.map((s) => s.name);
+    this.#arena = device.allocate(program.arenaBytes, 'arena');
+    this.#dispatches = program.dispatches.map((d) => {
+      invariant(d.kernel.kind === 'js', `dispatch ${d.label} has a ${d.kernel.kind} kernel on the js device`);
+      return {
+        label: d.label,
+        run: d.kernel.run,
+        args: d.buffers.map((b) => this.#bind(b)),
+        params: d.params,
+      };
+    });
+  }
+
+  run(scalars: Readonly<Record<string, number>>): Promise<void> {
+    if (this.#disposed) return Promise.reject(new IngotError('disposed', 'the program is disposed'));
+    const result = this.#device.queue.then(() => this.#execute(scalars));
+    this.#device.queue = result.catch(() => undefined);
+    return result;
+  }
+
+  async #execute(scalars: Readonly<Record<string, number>>): Promise<void> {
+    for (const name of this.#scalars) {
+      if (scalars[name] === undefined) throw new IngotError('invalid_argument', `scalar ${name} is missing`);
+    }
+    if (this.#profiling) this.#profile = [];
+    let since = performance.now();
+    for (const d of this.#dispatches) {
+      const start = performance.now();
+      if (start - since > sliceMs) {
+        await new Promise((resume) => setImmediate(resume));
+        since = performance.now();
+      }
+      this.#dispatch(d, scalars);
+      if (this.#profiling) {
+        this.#profile.push({ label: d.label, ns: (performance.now() - start) * 1e6 });
+      }
+    }
+  }
+
+  #dispatch(d: BoundDispatch, scalars: Readonly<Record<string, number>>): void {
+    const params = d.params.map((p) =>
+      typeof p === 'number' ? p : (scalars[p.scalar] as number) * p.mul + p.add,
+    );
+    try {
+      d.run(d.args, params);
+    } catch (cause) {
+      const reason = cause instanceof Error ? cause.message : String(cause);
+      throw new IngotError('device_failed', `${d.label}: ${reason}`, { cause });
+    }
+  }
+
+  #bind(slice: BufferSlice): Uint8Array {
+    const buffer = slice.kind === 'arena' ? this.#arena : slice.buffer;
+    return this.#device.own(buffer).slice(slice.offset, slice.byteLength);
+  }
+
+  profile(): readonly { readonly label: string; readonly ns: number }[] {
+    return this.#profile;
+  }
+
+  readArena(offset: number, byteLength: number): Uint8Array {
+    return this.#device.own(this.#arena).slice(offset, byteLength).slice();
+  }
+
+  dispose(): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    this.#arena.dispose();
+  }
+}
