@@ -4,7 +4,7 @@
 import type { NDArray } from '../array/array.ts';
 import { attention } from '../array/ops/attention.ts';
 import { kvWrite } from '../array/ops/kv-write.ts';
-import { State } from '../array/state.ts';
+import { State } from '../array/weight.ts';
 import { bytesPerElement } from '../base/dtype.ts';
 import { IngotError } from '../base/errors.ts';
 import type { Device } from '../device/device.ts';
@@ -47,7 +47,7 @@ export class StandardCache implements KVCache {
       const planned = plan(spec, options);
       const shape = [spec.numKvHeads, planned.slots, spec.headDim];
       const make = (what: string): State =>
-        new State(shape, options.dtype, { device, label: `kv ${i} ${what}` });
+        new State({ device, shape, dtype: options.dtype, label: `kv ${i} ${what}` });
       return { ...planned, keys: make('keys'), values: make('values') };
     });
   }

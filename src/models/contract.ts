@@ -2,6 +2,7 @@
 
 import type { NDArray } from '../array/array.ts';
 import type { Weight } from '../array/weight.ts';
+import type { Device } from '../device/device.ts';
 import type { KVCache, KvLayerSpec } from '../nn/contracts.ts';
 
 /** What callers of any model need to know about it. Families extend it with what their blocks need. */
@@ -50,6 +51,8 @@ export interface WeightLoader {
 }
 
 export interface BuildOptions {
+  /** Where the weights are and the model will run. */
+  readonly device: Device;
   /** `fast` lets matrix products quantise activations to 8 bits; `exact` keeps them in f32. */
   readonly precision: Precision;
   /** Longest sequence the caller will run; default: the config's. Dynamic rotary scaling depends on it. */

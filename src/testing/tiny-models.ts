@@ -2,7 +2,7 @@
 // sizes suit every quantised format.
 
 import type { NDArray } from '../array/array.ts';
-import { fromData } from '../array/create.ts';
+import { fromData } from '../array/creation.ts';
 import { Weight } from '../array/weight.ts';
 import { IngotError } from '../base/errors.ts';
 import type { Device } from '../device/device.ts';
@@ -22,12 +22,22 @@ export interface MemoryTensor {
 /** Finds tensors by name; undefined when there is none of that name and shape. */
 export type TensorLookup = (name: string, shape: readonly number[]) => MemoryTensor | undefined;
 
+/** A loader that remembers what it made, so that tests can free it. */
+export interface TestLoader extends WeightLoader {
+  dispose(): void;
+}
+
 /** A loader over tensors in memory. Weights live on `device`. */
 export function memoryLoader(
   device: Device,
   lookup: TensorLookup,
   has: (name: string) => boolean,
-): WeightLoader {
+): TestLoader {
+  const made: { dispose(): void }[] = [];
+  const own = <T extends { dispose(): void }>(x: T): T => {
+    made.push(x);
+    return x;
+  };
   const find = (name: string, shape: readonly number[]): MemoryTensor => {
     const tensor = lookup(name, shape);
     if (tensor === undefined) throw new IngotError('missing_tensor', `tensor ${name} [${shape}] is missing`);
@@ -42,10 +52,13 @@ export function memoryLoader(
     tensors.forEach((t, e) => {
       device.write(buffer, e * each, packReference(format, t.parts, N, K));
     });
-    return new Weight(shape, format.layout, buffer, device);
+    return own(new Weight({ device, buffer, layout: format.layout, shape, label }));
   };
   return {
     has,
+    dispose() {
+      for (const x of made.splice(0)) x.dispose();
+    },
     matrix: (name, shape) => pack([find(name, shape)], shape, name),
     experts: (names, [E, N, K]) => {
       const tensors =
@@ -56,7 +69,7 @@ export function memoryLoader(
     },
     vector: (name, n): NDArray => {
       const { format, parts } = find(name, [n]);
-      return fromData(dequantizeSource(format, parts, 1, n), [n]);
+      return own(fromData(dequantizeSource(format, parts, 1, n), [n], { device, label: name }));
     },
   };
 }
@@ -82,7 +95,7 @@ export interface RandomWeights {
 }
 
 /** A loader that makes every tensor it is asked for, from the seed and the tensor's name. */
-export function randomLoader(device: Device, weights: RandomWeights): WeightLoader {
+export function randomLoader(device: Device, weights: RandomWeights): TestLoader {
   const lookup: TensorLookup = (name, shape) => {
     const K = shape.at(-1) ?? 1;
     const rows = shape.reduce((n, d) => n * d, 1) / K;

@@ -69,7 +69,11 @@ export function loadDecoder(
 ): Model {
   const from: Loading = { load, options };
   const { hiddenSize, vocabSize, normEps } = config;
-  const frequencies = rotary(config.attention.rope, options.contextLength ?? config.contextLength);
+  const frequencies = rotary(
+    config.attention.rope,
+    options.contextLength ?? config.contextLength,
+    options.device,
+  );
   const embedding = new Embedding(load.matrix(`${names.embedding}.weight`, [vocabSize, hiddenSize]));
   return decoder(config, {
     constants: [frequencies.invFreq],

@@ -11,7 +11,7 @@ import type { MlpNames } from './names.ts';
 
 const activations: Readonly<Record<Activation, (x: NDArray) => NDArray>> = {
   silu,
-  gelu,
+  gelu_erf: gelu,
   gelu_tanh: geluTanh,
 };
 

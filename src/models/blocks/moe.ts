@@ -34,8 +34,8 @@ export class Moe {
   apply(x: NDArray): NDArray {
     const { topK, normTopK, activation } = this.#config;
     const precision = this.#precision;
-    const [ids, weights] = moeRoute(this.#router.apply(x), topK, { normTopK });
-    const hidden = moeGlu(x, ids, this.#gate, this.#up, { activation, precision });
+    const [ids, weights] = moeRoute(this.#router.apply(x), topK, { normTopk: normTopK });
+    const hidden = moeGlu(x, ids, this.#gate, this.#up, { glu: activation, precision });
     return moeDown(hidden, ids, weights, this.#down, { precision });
   }
 }

@@ -1,7 +1,8 @@
 // The rotary frequencies of a model as a constant that all layers share.
 
 import type { NDArray } from '../../array/array.ts';
-import { fromData } from '../../array/create.ts';
+import { fromData } from '../../array/creation.ts';
+import type { Device } from '../../device/device.ts';
 import { type RopeConfig, ropeFrequencies } from '../../nn/rope.ts';
 
 export interface Rotary {
@@ -12,7 +13,8 @@ export interface Rotary {
 }
 
 /** Frequencies for sequences of up to `contextLength` tokens. */
-export function rotary(config: RopeConfig, contextLength: number): Rotary {
+export function rotary(config: RopeConfig, contextLength: number, device: Device): Rotary {
   const { invFreq, attentionFactor } = ropeFrequencies(config, contextLength);
-  return { invFreq: fromData(invFreq, [invFreq.length]), attentionFactor, rotaryDim: config.rotaryDim };
+  const table = fromData(invFreq, [invFreq.length], { device, label: 'rotary frequencies' });
+  return { invFreq: table, attentionFactor, rotaryDim: config.rotaryDim };
 }

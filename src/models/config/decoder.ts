@@ -5,7 +5,7 @@ import type { ModelConfig } from '../contract.ts';
 import { type ConfigReader, limits } from './reader.ts';
 import { readRope } from './rope.ts';
 
-export type Activation = 'silu' | 'gelu' | 'gelu_tanh';
+export type Activation = 'silu' | 'gelu_erf' | 'gelu_tanh';
 
 export interface AttentionConfig {
   readonly numHeads: number;
@@ -111,7 +111,7 @@ export const readMlp = (reader: ConfigReader, bias: boolean): MlpConfig => ({
 const activations: Readonly<Record<string, Activation>> = {
   silu: 'silu',
   swish: 'silu',
-  gelu: 'gelu',
+  gelu: 'gelu_erf',
   gelu_new: 'gelu_tanh',
   gelu_pytorch_tanh: 'gelu_tanh',
 };

@@ -1,0 +1,69 @@
+// Runs a model the way the engine does: one plan with a dynamic number of rows over a KV cache, logits of every row.
+
+import { compile } from '../../src/array/compile.ts';
+import type { Plan } from '../../src/array/plan.ts';
+import { dynDim } from '../../src/base/shape.ts';
+import { StandardCache } from '../../src/cache/standard.ts';
+import type { Device } from '../../src/device/device.ts';
+import type { Model } from '../../src/models/contract.ts';
+import { argmax } from './compare.ts';
+
+export interface RunnerOptions {
+  readonly capacity: number;
+  /** Most rows of one step. */
+  readonly maxRows: number;
+  readonly kv: 'f16' | 'f32';
+}
+
+export class ModelRunner {
+  readonly cache: StandardCache;
+  readonly #plan: Plan;
+
+  constructor(device: Device, model: Model, { capacity, maxRows, kv }: RunnerOptions) {
+    this.cache = new StandardCache(device, model.config.kv.layers, { capacity, maxRows, dtype: kv });
+    const rows = dynDim('rows', maxRows);
+    const { cache } = this;
+    this.#plan = compile(({ ids, positions }) => model.logits(model.hidden(ids, positions, cache)), {
+      device,
+      inputs: { ids: { shape: [rows], dtype: 'i32' }, positions: { shape: [rows], dtype: 'i32' } },
+    });
+  }
+
+  /** Logits `[tokens, vocab]` of tokens that stand at `start` and after. */
+  async step(tokens: readonly number[], start: number): Promise<Float32Array> {
+    const positions = tokens.map((_, i) => start + i);
+    const [logits] = await this.#plan.run({ inputs: { ids: tokens, positions } });
+    return Float32Array.from(await logits!.data());
+  }
+
+  /** Logits of a whole sequence, run in steps of these sizes (the last size repeats). */
+  async logits(tokens: readonly number[], sizes: readonly number[]): Promise<Float32Array> {
+    const rows: Float32Array[] = [];
+    for (let at = 0, i = 0; at < tokens.length; i++) {
+      const size = sizes[Math.min(i, sizes.length - 1)]!;
+      rows.push(await this.step(tokens.slice(at, at + size), at));
+      at += size;
+    }
+    const all = new Float32Array(rows.reduce((n, r) => n + r.length, 0));
+    let offset = 0;
+    for (const r of rows) {
+      all.set(r, offset);
+      offset += r.length;
+    }
+    return all;
+  }
+
+  /** `count` greedy tokens after `tokens`, which are run in one go. */
+  async greedy(tokens: readonly number[], count: number, vocab: number): Promise<readonly number[]> {
+    const out = [argmax((await this.step(tokens, 0)).subarray(-vocab))];
+    while (out.length < count) {
+      out.push(argmax(await this.step(out.slice(-1), tokens.length + out.length - 1)));
+    }
+    return out;
+  }
+
+  dispose(): void {
+    this.#plan.dispose();
+    this.cache.dispose();
+  }
+}
