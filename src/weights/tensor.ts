@@ -42,6 +42,16 @@ export interface PackedTensor {
 
 export type CheckpointTensor = SourceTensor | PackedTensor;
 
+/** More matrices than any stack of experts has: such a shape is damage, and listing its slices would cost memory. */
+const maxMatrices = 16384;
+
+/** Why no weight has this shape, or undefined when it may be one. */
+export function shapeProblem(shape: readonly number[]): string | undefined {
+  if (shape.length < 1 || shape.length > 3) return `has ${shape.length} dimensions`;
+  if (shape.includes(0)) return `has the empty shape [${shape.join(', ')}]`;
+  return dimensions(shape).matrices > maxMatrices ? `has ${shape[0]} matrices` : undefined;
+}
+
 /** Matrices, rows and columns of a shape; a vector is one row. */
 export function dimensions(shape: readonly number[]): { matrices: number; rows: number; columns: number } {
   const [columns = 1, rows = 1, matrices = 1] = shape.toReversed();

@@ -50,19 +50,15 @@ export function ggufName(name: string): string | undefined {
 /** Architectures whose query and key rows are stored with the two halves of each head interleaved. */
 const interleaved: readonly string[] = ['llama', 'mistral'];
 
+/** Whether the rows of a tensor (by its Hugging Face name) are stored in that order. */
+export const isRotaryPermuted = (architecture: string, name: string): boolean =>
+  interleaved.includes(architecture) && /self_attn\.[qk]_proj\.(weight|bias)$/.test(name);
+
 /**
- * How to put the rows of a tensor back into Hugging Face order, or undefined when they are in it. Files of the llama
- * architectures store row (head h, pair i, half p) of `q_proj` and `k_proj`, where Hugging Face has (h, p, i): its rotation
- * pairs column i with i + headDim / 2. `rowMap[i]` is the stored row of Hugging Face row i.
+ * Puts the rows of such a tensor back into Hugging Face order: `rowMap[i]` is the stored row of row i. Stored is (head h,
+ * pair i, half p); Hugging Face has (h, p, i), because its rotation pairs column i with i + headDim / 2.
  */
-export function rotaryRowMap(
-  architecture: string,
-  name: string,
-  rows: number,
-  headDim: number,
-): Int32Array | undefined {
-  if (!interleaved.includes(architecture) || !/self_attn\.[qk]_proj\.(weight|bias)$/.test(name))
-    return undefined;
+export function rotaryRowMap(rows: number, headDim: number): Int32Array {
   const half = headDim / 2;
   return Int32Array.from({ length: rows }, (_, row) => {
     const inHead = row % headDim;

@@ -8,7 +8,7 @@ import type { CheckpointParts } from '../parts.ts';
 import { MemorySource } from '../source.ts';
 import { readRows } from '../tensor.ts';
 import { llama3Factors } from './config.ts';
-import { ggufName, huggingFaceName, rotaryRowMap } from './names.ts';
+import { ggufName, huggingFaceName, isRotaryPermuted, rotaryRowMap } from './names.ts';
 import { ggufCheckpoint } from './open.ts';
 import { readGguf } from './reader.ts';
 import { f32, u32, type WritableTensor, type WritableValue, writeGguf } from './writer.ts';
@@ -77,10 +77,11 @@ describe('GGUF names', () => {
 
   it('undo the rotary order of llama files only', () => {
     // Stored rows of a head of 6: pairs (0, 3), (1, 4), (2, 5) side by side.
-    const map = rotaryRowMap('llama', 'model.layers.0.self_attn.q_proj.weight', 12, 6);
-    expect([...(map ?? [])]).toEqual([0, 2, 4, 1, 3, 5, 6, 8, 10, 7, 9, 11]);
-    expect(rotaryRowMap('llama', 'model.layers.0.self_attn.v_proj.weight', 12, 6)).toBeUndefined();
-    expect(rotaryRowMap('qwen3', 'model.layers.0.self_attn.q_proj.weight', 12, 6)).toBeUndefined();
+    expect([...rotaryRowMap(12, 6)]).toEqual([0, 2, 4, 1, 3, 5, 6, 8, 10, 7, 9, 11]);
+    expect(isRotaryPermuted('llama', 'model.layers.0.self_attn.q_proj.weight')).toBe(true);
+    expect(isRotaryPermuted('llama', 'model.layers.0.self_attn.k_proj.bias')).toBe(true);
+    expect(isRotaryPermuted('llama', 'model.layers.0.self_attn.v_proj.weight')).toBe(false);
+    expect(isRotaryPermuted('qwen3', 'model.layers.0.self_attn.q_proj.weight')).toBe(false);
   });
 });
 
@@ -208,12 +209,13 @@ describe('GGUF tensors', () => {
   it('stack experts and permute queries and their bias', async () => {
     const values = (n: number): Float32Array => Float32Array.from({ length: n }, (_, i) => Math.sin(i));
     const stacked = tensor('blk.1.ffn_up_exps.weight', [3, 8, 32], values(3 * 8 * 32), q8_0);
-    const { tensors } = await open(llama, [
+    const { tensors, unusable } = await open(llama, [
       embedding,
       stacked,
       tensor('blk.0.attn_q.weight', [64, 64], values(4096)),
       tensor('blk.0.attn_q.bias', [64], values(64)),
       tensor('rope_something', [4]),
+      tensor('blk.0.attn_v.weight', [2, 1, 2, 4]),
     ]);
     const experts = tensors.get('model.layers.1.mlp.experts.up_proj.weight');
     if (experts?.kind !== 'source') return expect.fail('experts');
@@ -229,5 +231,6 @@ describe('GGUF tensors', () => {
       );
     }
     expect([...tensors.keys()]).not.toContain('rope_something');
+    expect(unusable?.get('model.layers.0.self_attn.v_proj.weight')).toBe('has 4 dimensions');
   });
 });

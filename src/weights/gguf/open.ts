@@ -3,9 +3,9 @@
 import { IngotError } from '../../base/errors.ts';
 import { dequantizeSource } from '../../quant/reference.ts';
 import type { CheckpointParts } from '../parts.ts';
-import { type CheckpointTensor, contiguousSlices, dimensions } from '../tensor.ts';
+import { type CheckpointTensor, contiguousSlices, dimensions, shapeProblem } from '../tensor.ts';
 import { ggufArchitecture, huggingFaceConfig } from './config.ts';
-import { huggingFaceName, rotaryRowMap } from './names.ts';
+import { huggingFaceName, isRotaryPermuted, rotaryRowMap } from './names.ts';
 import { type GgufFile, type GgufTensor, openGguf } from './reader.ts';
 
 /** Opens a GGUF file. Rejects like `openGguf`, and with unsupported for an architecture this build cannot run. */
@@ -31,8 +31,9 @@ export async function ggufCheckpoint(path: string, file: GgufFile): Promise<Chec
   const unusable = new Map<string, string>();
   for (const tensor of file.tensors.values()) {
     const name = huggingFaceName(tensor.name);
+    const problem = shapeProblem(tensor.shape);
     if (name === undefined) unusable.set(tensor.name, 'has no counterpart in the model');
-    else if (tensor.shape.length > 3) unusable.set(name, `has ${tensor.shape.length} dimensions`);
+    else if (problem !== undefined) unusable.set(name, problem);
     else tensors.set(name, convert(tensor, name, architecture, Number(config.head_dim)));
   }
   return {
@@ -48,16 +49,20 @@ export async function ggufCheckpoint(path: string, file: GgufFile): Promise<Chec
   };
 }
 
+/** Far above heads x headDim of any model: bounds the row map. */
+const maxRotaryRows = 2 ** 20;
+
 function convert(tensor: GgufTensor, name: string, architecture: string, headDim: number): CheckpointTensor {
   const { shape, format, source, offset } = tensor;
   const rows = shape.length === 1 ? (shape[0] ?? 0) : dimensions(shape).rows;
-  const rowMap = rotaryRowMap(architecture, name, rows, headDim);
-  if (rowMap !== undefined && rows % headDim !== 0) {
+  const permuted = isRotaryPermuted(architecture, name);
+  if (permuted && (rows % headDim !== 0 || rows > maxRotaryRows)) {
     throw new IngotError(
       'shape_mismatch',
       `${source.name}: ${tensor.name} has ${rows} rows, not whole heads of ${headDim}`,
     );
   }
+  const rowMap = permuted ? rotaryRowMap(rows, headDim) : undefined;
   const slices = contiguousSlices(format, shape, [{ source, offset }]);
   return { kind: 'source', name, shape, format, slices, ...(rowMap === undefined ? {} : { rowMap }) };
 }

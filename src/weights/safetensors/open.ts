@@ -8,7 +8,7 @@ import { bf16, f16, f32 } from '../../quant/formats/float.ts';
 import { type JsonObject, parseJsonObject } from '../json.ts';
 import type { CheckpointParts } from '../parts.ts';
 import { FileSource } from '../source.ts';
-import { type CheckpointTensor, contiguousSlices, stackExperts } from '../tensor.ts';
+import { type CheckpointTensor, contiguousSlices, shapeProblem, stackExperts } from '../tensor.ts';
 import { type MlxQuantization, mlxQuantization, mlxTensor } from './mlx.ts';
 import { type OpenInFolder, openSafetensors, type SafetensorsEntry } from './reader.ts';
 
@@ -81,8 +81,8 @@ function convert(
   quantization: MlxQuantization | undefined,
 ): CheckpointTensor[] | string {
   const name = canonicalName(entry.name);
-  if (entry.shape.length === 0 || entry.shape.length > 3) return `has ${entry.shape.length} dimensions`;
-  if (entry.bytes === 0) return `has the empty shape [${entry.shape}]`;
+  const problem = shapeProblem(entry.shape);
+  if (problem !== undefined) return problem;
   const format = floatFormats[entry.dtype];
   if (format !== undefined) return splitFused(name, entry, format);
   if (entry.dtype !== 'U32') return `has type ${entry.dtype}; F32, F16, BF16 and MLX-quantised can be used`;
