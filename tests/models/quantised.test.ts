@@ -1,0 +1,101 @@
+import { afterAll, describe, expect, it } from 'vitest';
+import type { Device } from '../../src/device/device.ts';
+import type { DecoderConfig } from '../../src/models/config/decoder.ts';
+import type { Precision } from '../../src/models/contract.ts';
+import { parseModel } from '../../src/models/registry.ts';
+import { findSourceFormat } from '../../src/quant/registry.ts';
+import { randomLoader, tinyConfigs } from '../../src/testing/tiny-models.ts';
+import { difference, exactBound, fastRms, rms } from './compare.ts';
+import { cpuDevice, jsDevice } from './devices.ts';
+import { ModelRunner } from './runner.ts';
+
+type Family = keyof typeof tinyConfigs;
+
+/** Every format on one family, and two of them on all: kernels differ by format, models by family. */
+const formats = [
+  'q4_0',
+  'q4_1',
+  'q8_0',
+  'q4_k',
+  'q6_k',
+  'mlx4/64/bf16',
+  'mlx4/32/f16',
+  'mlx8/64/bf16',
+  'mlx8/128/f32',
+];
+const cases: readonly { readonly family: Family; readonly format: string }[] = [
+  ...formats.map((format) => ({ family: 'llama' as const, format })),
+  ...(['mistral', 'qwen3', 'qwen3-moe'] as const).flatMap((family) =>
+    ['q4_0', 'q6_k'].map((format) => ({ family, format })),
+  ),
+];
+
+const tokens = [3, 17, 92, 5, 5, 60, 41, 8, 77, 30, 12];
+
+interface Result {
+  readonly logits: Float32Array;
+  readonly config: DecoderConfig;
+}
+
+/** Logits of the tokens with random weights stored in `format`, or with the same numbers dequantised to f32. */
+async function logits(
+  device: Device,
+  { family, format }: { readonly family: Family; readonly format: string },
+  precision: Precision,
+  dequantized: boolean,
+): Promise<Result> {
+  const loader = randomLoader(device, { seed: 7, format: findSourceFormat(format)!, dequantized });
+  const parsed = parseModel(tinyConfigs[family], `${family}/config.json`);
+  const model = parsed.build(loader, { device, precision });
+  const runner = new ModelRunner(device, model, { capacity: 16, maxRows: 8, kv: 'f32' });
+  const result = await runner.logits(tokens, [8, 1]);
+  runner.dispose();
+  model.dispose();
+  loader.dispose();
+  return { logits: result, config: parsed.config as DecoderConfig };
+}
+
+/** The f32 model on plain TypeScript is what everything is compared with. */
+const references = new Map<string, Promise<Result>>();
+function reference(c: (typeof cases)[number]): Promise<Result> {
+  const key = `${c.family} ${c.format}`;
+  const known = references.get(key) ?? logits(jsDevice, c, 'exact', true);
+  references.set(key, known);
+  return known;
+}
+
+const devices: readonly Device[] = cpuDevice === undefined ? [jsDevice] : [jsDevice, cpuDevice];
+
+describe.each(devices)('quantised weights in exact precision on $name', (device) => {
+  it.each(cases)('$family $format gives the logits of the dequantised weights', async (c) => {
+    const want = await reference(c);
+    const got = await logits(device, c, 'exact', false);
+    const report = difference(got.logits, want.logits, want.config.vocabSize);
+    const bound = exactBound(want.config, tokens.length, Math.max(...want.logits.map(Math.abs)));
+    expect(report.max, `${report.worst}; mean ${report.mean}, p99 ${report.p99}`).toBeLessThanOrEqual(bound);
+  });
+});
+
+describe.skipIf(cpuDevice === undefined)('quantised weights in fast precision on the CPU device', () => {
+  it.each(cases)('$family $format stays near the dequantised weights', async (c) => {
+    const want = await reference(c);
+    const got = await logits(cpuDevice as Device, c, 'fast', false);
+    const report = difference(got.logits, want.logits, want.config.vocabSize);
+    const typical = fastRms(want.config, rms(want.logits));
+    expect(report.rms, `${report.worst}; max ${report.max}`).toBeLessThanOrEqual(2 * typical);
+  });
+});
+
+it('quantising changes the logits by more than the bound, so the comparison can fail', async () => {
+  const c = { family: 'llama', format: 'q8_0' } as const;
+  const want = await reference(c);
+  const unquantised = await logits(jsDevice, { family: 'llama', format: 'f32' }, 'exact', false);
+  const report = difference(unquantised.logits, want.logits, want.config.vocabSize);
+  const bound = exactBound(want.config, tokens.length, Math.max(...want.logits.map(Math.abs)));
+  expect(report.max).toBeGreaterThan(3 * bound);
+});
+
+afterAll(() => {
+  jsDevice.dispose();
+  cpuDevice?.dispose();
+});
