@@ -12,14 +12,14 @@ export const chunkBytes = 4 * 2 ** 20;
 export interface Chunk {
   readonly tensor: SourceTensor;
   readonly slice: Slice;
-  /** Stored rows to read. */
+  /** Rows [first, first + rows), the same ones stored and packed. */
   readonly first: number;
-  readonly count: number;
-  /** Rows to pack, and where they come from among the rows read (null: in order). */
   readonly rows: number;
-  readonly rowMap: Int32Array | null;
-  /** Byte of the packed tensor where these panels go. */
+  /** Where packed rows come from among the rows of the piece (undefined: in order). */
+  readonly rowMap: Int32Array | undefined;
+  /** Byte of the packed tensor where these panels go, and how many they are. */
   readonly destination: number;
+  readonly bytes: number;
 }
 
 /** Bytes of a tensor once packed: panels for matrices, f32 for vectors. */
@@ -44,36 +44,45 @@ export function* chunksOf(tensor: SourceTensor, maxBytes = chunkBytes): Generato
   const panel = panelBytes(layout, columns);
   const rowBytes = tensor.format.rowBytes(columns).reduce((sum, bytes) => sum + bytes, 0);
   const step = Math.max(1, Math.floor(maxBytes / (rowBytes * panelRows))) * panelRows;
+  const ends = pieceEnds(tensor.rowMap, rows, step);
   for (const [index, slice] of tensor.slices.entries()) {
-    for (let first = 0; first < rows; first += step) {
-      const count = Math.min(step, rows - first);
+    const start = index * packedBytes(layout, rows, columns);
+    let first = 0;
+    for (const end of ends) {
       yield {
         tensor,
         slice,
-        rows: count,
-        ...span(tensor.rowMap, first, count),
-        destination: index * packedBytes(layout, rows, columns) + (first / panelRows) * panel,
+        first,
+        rows: end - first,
+        rowMap: tensor.rowMap?.subarray(first, end).map((row) => row - first),
+        destination: start + (first / panelRows) * panel,
+        bytes: Math.ceil((end - first) / panelRows) * panel,
       };
+      first = end;
     }
   }
 }
 
-/** The stored rows that hold rows [first, first + count), and the map relative to them. */
-function span(
-  map: Int32Array | undefined,
-  first: number,
-  count: number,
-): { readonly first: number; readonly count: number; readonly rowMap: Int32Array | null } {
-  if (map === undefined) return { first, count, rowMap: null };
-  const part = map.subarray(first, first + count);
-  const low = part.reduce((least, row) => Math.min(least, row), Number.POSITIVE_INFINITY);
-  const high = part.reduce((most, row) => Math.max(most, row), 0);
-  return { first: low, count: high - low + 1, rowMap: part.map((row) => row - low) };
+/**
+ * Ends of pieces of about `step` rows, each a whole number of panels. With a row map a piece ends only where all rows up to
+ * there come from rows up to there, so that it can be packed from what it read.
+ */
+function pieceEnds(map: Int32Array | undefined, rows: number, step: number): number[] {
+  const ends: number[] = [];
+  let last = 0;
+  let highest = -1;
+  for (let end = panelRows; end < rows; end += panelRows) {
+    for (let i = end - panelRows; i < end; i++) highest = Math.max(highest, map?.[i] ?? i);
+    if (end - last < step || highest >= end) continue;
+    ends.push(end);
+    last = end;
+  }
+  return [...ends, rows];
 }
 
 /** Reads the stored rows of a piece; `buffers` are reused when they are large enough. */
 export const readChunk = (chunk: Chunk, buffers?: readonly Uint8Array[]): Promise<Uint8Array[]> =>
-  readRows(chunk.slice, chunk.first, chunk.count, buffers);
+  readRows(chunk.slice, chunk.first, chunk.rows, buffers);
 
 /** A vector as f32, in order. */
 export async function readVector(tensor: CheckpointTensor): Promise<Float32Array> {

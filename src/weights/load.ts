@@ -1,7 +1,8 @@
 // Brings a checkpoint's tensors onto a device: asks for them while a model is built, then reads, packs and writes them all at
 // once. Files are read in pieces into a few reused buffers, so memory holds the packed weights and little else.
 
-import { IngotError } from '../base/errors.ts';
+import { IngotError, invariant } from '../base/errors.ts';
+import type { PackRequest } from '../device/cpu/pack.ts';
 import type { Device, DeviceBuffer } from '../device/device.ts';
 import { metaDtypeCode, packedBytes, type WeightLayout } from '../quant/layout.ts';
 import { packReference } from '../quant/reference.ts';
@@ -18,21 +19,8 @@ import {
   type SourceTensor,
 } from './tensor.ts';
 
-/**
- * Packs `rows` rows of `K` columns from `parts` in the source format `sourceCode` and stores the panels in `buffer` from
- * byte `destination`. The native packer has this form; `packOn` is the plain-TypeScript one.
- */
-export type PackInto = (
-  buffer: DeviceBuffer,
-  sourceCode: number,
-  parts: readonly Uint8Array[],
-  rows: number,
-  K: number,
-  group: number,
-  metaDtype: number,
-  rowMap: Int32Array | null,
-  destination: number,
-) => Promise<void>;
+/** Packs source rows into panels inside a device buffer: the native packer, or `packOn`. */
+export type PackInto = (request: PackRequest) => Promise<void>;
 
 /** A packed matrix `[N, K]`, or E of them, on a device. */
 export interface LoadedMatrix {
@@ -291,26 +279,25 @@ async function perform(
   }
   const { chunk } = work;
   const { format } = chunk.tensor;
-  const { columns } = dimensions(chunk.tensor.shape);
-  format.rowBytes(columns).forEach((rowBytes, p) => {
-    const bytes = rowBytes * chunk.count;
-    if ((buffers[p]?.byteLength ?? 0) < bytes) buffers[p] = new Uint8Array(bytes);
+  const columns = dimensions(chunk.tensor.shape).columns;
+  const rowBytes = format.rowBytes(columns);
+  rowBytes.forEach((bytes, p) => {
+    if ((buffers[p]?.byteLength ?? 0) < bytes * chunk.rows) buffers[p] = new Uint8Array(bytes * chunk.rows);
   });
   const parts = await readChunk(chunk, buffers);
-  const { group } = format.layout;
-  const meta = metaDtypeCode(format.layout);
-  await packInto(
-    buffer,
-    format.code,
+  await packInto({
+    target: buffer,
+    offset: chunk.destination,
+    byteLength: chunk.bytes,
+    source: format.code,
     parts,
-    chunk.rows,
+    rows: chunk.rows,
     columns,
-    group,
-    meta,
-    chunk.rowMap,
-    chunk.destination,
-  );
-  return format.rowBytes(columns).reduce((sum, bytes) => sum + bytes * chunk.rows, 0);
+    group: format.layout.group,
+    metaDtype: metaDtypeCode(format.layout),
+    rowMap: chunk.rowMap,
+  });
+  return rowBytes.reduce((sum, bytes) => sum + bytes * chunk.rows, 0);
 }
 
 const readWhole = (tensor: CheckpointTensor): Promise<ArrayBufferView> =>
@@ -321,13 +308,10 @@ const readWhole = (tensor: CheckpointTensor): Promise<ArrayBufferView> =>
 /** The plain-TypeScript packer for a device. */
 export const packOn =
   (device: Device): PackInto =>
-  async (buffer, sourceCode, parts, rows, K, group, metaDtype, rowMap, destination) => {
+  async ({ target, offset, source, parts, rows, columns, group, metaDtype, rowMap }) => {
     const format = sourceFormats.find(
-      ({ code, layout }) =>
-        code === sourceCode && layout.group === group && metaDtypeCode(layout) === metaDtype,
+      ({ code, layout }) => code === source && layout.group === group && metaDtypeCode(layout) === metaDtype,
     );
-    if (format === undefined) {
-      throw new IngotError('internal', `internal: no source format ${sourceCode} with group ${group}`);
-    }
-    device.write(buffer, destination, packReference(format, parts, rows, K, rowMap));
+    invariant(format !== undefined, `no source format ${source} with group ${group}`);
+    device.write(target, offset, packReference(format, parts, rows, columns, rowMap));
   };

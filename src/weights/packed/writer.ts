@@ -27,7 +27,7 @@ export type PackRows = (
   parts: readonly Uint8Array[],
   rows: number,
   K: number,
-  rowMap: RowMap | null,
+  rowMap: RowMap | undefined,
 ) => Uint8Array | Promise<Uint8Array>;
 
 export interface PackOptions {
