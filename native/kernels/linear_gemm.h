@@ -51,7 +51,9 @@ __attribute__((noinline)) void int8_tile(const uint8_t* const* panels, const Act
       for (int r = 0; r < R; r++) {
         start[r] = vi{};
         if constexpr (zero != 0) {
-          start[r] = set1i(halves == 1 ? a[r]->nsum : h == 0 ? a[r]->nsum0 : a[r]->nsum - a[r]->nsum0) << zero;
+          start[r] = set1i(halves == 1 ? a[r]->nsum8 : a[r]->nsum8_first);
+          if constexpr (halves == 2) start[r] = h == 0 ? start[r] : set1i(a[r]->nsum8) - start[r];
+          if constexpr (zero > 3) start[r] <<= zero - 3;
         }
         for (int v = 0; v < V; v++) d[r][v] = dot_begin<bits>(start[r]);
       }

@@ -85,32 +85,12 @@ void unpack_tiles(const Weights& w, const uint8_t* panel, int64_t k0, int64_t n,
       for (int i = 0; i < 32; i += 2) store_pair(out + i * 16, load(columns + i * 16), load(columns + i * 16 + 16));
     }
   } else {
-    const uint8_t* meta = panel + w.codes_bytes;
     for (int64_t b = k0 / kBlock; b < (k0 + n) / kBlock; b++, out += step) {
-      if constexpr (code_bits(L) == 4) {
-        // Codes become f32 by table look-up: the permute reads only the low four bits of each lane.
-        const float zero = float(has_minimum(L) ? 0 : 1 << zero_shift(L));
-        const vf table = _mm512_setr_ps(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15) - zero;
-        vf s, m{};
-        block_meta<L>(w, meta, b, 0, 0, s, m);
-        const auto value = [&](vi word, int shift) __attribute__((always_inline)) {
-          const vf q = _mm512_permutexvar_ps(_mm512_srli_epi32((__m512i)word, unsigned(shift)), table);
-          return has_minimum(L) ? fma(q, s, m) : q * s;
-        };
-        for (int i = 0; i < 4; i++) {
-          const vi word = load_i(panel + b * 256 + i * 64);
-          for (int j = 0; j < 4; j += 2) {
-            store_pair(out + (8 * i + j) * 16, value(word, 8 * j), value(word, 8 * j + 8));
-            store_pair(out + (8 * i + 4 + j) * 16, value(word, 8 * j + 4), value(word, 8 * j + 12));
-          }
-        }
-      } else {
-        vf even{};
-        block_floats<L>(w, panel, b, 0, [&](int k, vf x) __attribute__((always_inline)) {
-          if (k & 1) store_pair(out + (k - 1) * 16, even, x);
-          else even = x;
-        });
-      }
+      vf even{};
+      block_floats<L>(w, panel, b, 0, [&](int k, vf x) __attribute__((always_inline)) {
+        if (k & 1) store_pair(out + (k - 1) * 16, even, x);
+        else even = x;
+      });
     }
   }
 }

@@ -33,15 +33,15 @@ __attribute__((noinline)) void panel_dot(const Weights& w, const uint8_t* panel,
         const ActBlock& x = a[r][b];
         const vf scale = set1(x.scale);
         if constexpr (halves == 1) {
-          const vi start = zero ? set1i(x.nsum) << zero : vi{};
+          const vi start = zero ? set1i(x.nsum8) << (zero - 3) : vi{};
           vi d = dot_begin<bits>(start);
-          for (int i = 0; i < 8; i++) d = dot_step<bits>(d, c[i], x.q + 4 * i);
+          for (int i = 0; i < 8; i++) d = dot_step_once<bits>(d, c[i], x.q + 4 * i);
           acc[r][part] = fma(to_float(dot_end<bits>(d, start)), s[0] * scale, acc[r][part]);
         } else {
-          const vi first = set1i(x.nsum0);
-          const vi start0 = first << zero, start1 = (set1i(x.nsum) - first) << zero;
+          const vi first = set1i(x.nsum8_first);
+          const vi start0 = first << (zero - 3), start1 = (set1i(x.nsum8) - first) << (zero - 3);
           vi d0 = dot_begin<bits>(start0), d1 = dot_begin<bits>(start1);
-          for (int i = 0; i < 4; i++) d0 = dot_step<bits>(d0, c[i], x.q + 4 * i), d1 = dot_step<bits>(d1, c[4 + i], x.q + 16 + 4 * i);
+          for (int i = 0; i < 4; i++) d0 = dot_step_once<bits>(d0, c[i], x.q + 4 * i), d1 = dot_step_once<bits>(d1, c[4 + i], x.q + 16 + 4 * i);
           acc[r][part] = fma(to_float(dot_end<bits>(d0, start0)), s[0] * scale, acc[r][part]);
           acc[r][part] = fma(to_float(dot_end<bits>(d1, start1)), s[1] * scale, acc[r][part]);
         }

@@ -8,9 +8,9 @@ namespace ingot::INGOT_NS {
 struct ActBlock {
   int8_t q[32];
   float scale;
-  float fsum;     // scale * sum of q: what a minimum is multiplied by
-  int32_t nsum;   // -sum of q: times the zero code, the start of a dot product with unsigned codes
-  int32_t nsum0;  // -sum of the first 16
+  float fsum;           // scale * sum of q: what a minimum is multiplied by
+  int32_t nsum8;        // -8 times the sum of q: a dot product with codes whose zero is 8 starts here
+  int32_t nsum8_first;  // of the first 16
 };
 static_assert(sizeof(ActBlock) == 48);
 
@@ -29,8 +29,8 @@ inline void quantize_row(const float* x, int64_t K, ActBlock* out) {
     const int s0 = sum_lanes_i(half[0]), s = s0 + sum_lanes_i(half[1]);
     out[b].scale = amax / 127.0f;
     out[b].fsum = out[b].scale * float(s);
-    out[b].nsum = -s;
-    out[b].nsum0 = -s0;
+    out[b].nsum8 = -8 * s;
+    out[b].nsum8_first = -8 * s0;
   }
 }
 

@@ -63,10 +63,16 @@ INGOT_V vi dot_step(vi d, vb codes, const int8_t* a) {
   return d + (vi)_mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
 }
 template <int Bits>
+INGOT_V vi dot_step_once(vi d, vb codes, const int8_t* a) { return dot_step<Bits>(d, codes, a); }
+template <int Bits>
 INGOT_V vi dot_end(vi d, vi start) {
   if constexpr (Bits == 4) return start + (vi)_mm256_madd_epi16((__m256i)d, _mm256_set1_epi16(1));
   return d;
 }
+
+constexpr bool kLooksUpNibbles = false;
+INGOT_V vf nibble_table(float) { return vf{}; }
+INGOT_V vf look_up_nibble(vi, int, vf table) { return table; }
 
 INGOT_V __m256i lane_mask(int n) {
   return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));

@@ -47,14 +47,28 @@ INGOT_V vb join_bits(vb low, vb high, int shift) {
 // the 4 activations that all lanes share.
 template <int Bits>
 INGOT_V vi dot_begin(vi start) { return start; }
+// The instruction is written out because GCC 12 surrounds the intrinsic's accumulator with register copies.
 template <int Bits>
 INGOT_V vi dot_step(vi d, vb codes, const int8_t* a) {
   int word;
   memcpy(&word, a, 4);
-  return (vi)_mm512_dpbusd_epi32((__m512i)d, codes, _mm512_set1_epi32(word));
+  asm("vpdpbusd %2, %1, %0" : "+v"(d) : "v"(codes), "v"(_mm512_set1_epi32(word)));
+  return d;
+}
+// The same where no other vector shares the activations: broadcast by the instruction itself.
+template <int Bits>
+INGOT_V vi dot_step_once(vi d, vb codes, const int8_t* a) {
+  typedef int __attribute__((may_alias)) word;
+  asm("vpdpbusd %2%{1to16%}, %1, %0" : "+v"(d) : "v"(codes), "m"(*reinterpret_cast<const word*>(a)));
+  return d;
 }
 template <int Bits>
 INGOT_V vi dot_end(vi d, vi) { return d; }
+
+// The 4-bit code at `shift` of each lane, looked up: the permute reads only the low four bits of an index.
+constexpr bool kLooksUpNibbles = true;
+INGOT_V vf nibble_table(float zero) { return _mm512_setr_ps(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15) - zero; }
+INGOT_V vf look_up_nibble(vi word, int shift, vf table) { return _mm512_permutexvar_ps(_mm512_srli_epi32((__m512i)word, unsigned(shift)), table); }
 
 // Stores the first n lanes.
 INGOT_V void store_lanes(float* p, vf x, int n) {

@@ -58,7 +58,13 @@ INGOT_V vi dot_step(vi d, vb codes, const int8_t* a) {
   return (vi)vdotq_s32((int32x4_t)d, vreinterpretq_s8_u8(codes), x);
 }
 template <int Bits>
+INGOT_V vi dot_step_once(vi d, vb codes, const int8_t* a) { return dot_step<Bits>(d, codes, a); }
+template <int Bits>
 INGOT_V vi dot_end(vi d, vi) { return d; }
+
+constexpr bool kLooksUpNibbles = false;
+INGOT_V vf nibble_table(float) { return vf{}; }
+INGOT_V vf look_up_nibble(vi, int, vf table) { return table; }
 
 INGOT_V void store_lanes(float* p, vf x, int n) {
   if (n >= 4) return store(p, x);

@@ -51,7 +51,13 @@ INGOT_V vi dot_step(vi d, vb codes, const int8_t* a) {
   return d + (w & 255) * int(a[0]) + ((w >> 8) & 255) * int(a[1]) + ((w >> 16) & 255) * int(a[2]) + ((w >> 24) & 255) * int(a[3]);
 }
 template <int Bits>
+INGOT_V vi dot_step_once(vi d, vb codes, const int8_t* a) { return dot_step<Bits>(d, codes, a); }
+template <int Bits>
 INGOT_V vi dot_end(vi d, vi) { return d; }
+
+constexpr bool kLooksUpNibbles = false;
+INGOT_V vf nibble_table(float) { return vf{}; }
+INGOT_V vf look_up_nibble(vi, int, vf table) { return table; }
 
 INGOT_V void store_lanes(float* p, vf x, int n) { for (int i = 0; i < kW && i < n; i++) p[i] = x[i]; }
 INGOT_V vf load_lanes(const float* p, int n) {

@@ -70,6 +70,22 @@ INGOT_INLINE void float_meta(const Weights& w, const uint8_t* meta, int64_t b, i
 // Calls use(k, values) for the 32 columns of a block, dequantised exactly.
 template <int L, class Use>
 INGOT_INLINE void block_floats(const Weights& w, const uint8_t* panel, int64_t b, int part, const Use& use) {
+  if constexpr (code_bits(L) == 4) {
+    vf s, m;
+    if constexpr (kLooksUpNibbles) block_meta<L>(w, panel + w.codes_bytes, b, 0, part, s, m);
+    else float_meta<L>(w, panel + w.codes_bytes, b, 0, part, s, m);
+    const vf table = nibble_table(has_minimum(L) ? 0.0f : float(1 << zero_shift(L)));
+    for (int i = 0; i < 4; i++) {
+      const vi word = load_i(panel + b * 256 + i * 64 + part * (4 * kW));
+      for (int j = 0; j < 8; j++) {  // the low nibbles of the four bytes, then the high ones
+        const int shift = j % 4 * 8 + j / 4 * 4;
+        if constexpr (!kLooksUpNibbles) use(8 * i + j, fma(code_to_float(word, shift, 15), s, m));
+        else if constexpr (has_minimum(L)) use(8 * i + j, fma(look_up_nibble(word, shift, table), s, m));
+        else use(8 * i + j, look_up_nibble(word, shift, table) * s);
+      }
+    }
+    return;
+  }
   vb c[8];
   block_codes<L, false>(panel, b, part, c);
   for (int half = 0; half < 2; half++) {
