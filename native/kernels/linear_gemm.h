@@ -1,6 +1,7 @@
 // Many rows: a pair of panels is unpacked once per K block into worker scratch and used for all rows by a
 // register-blocked kernel. Sums go to C [rows][32]: lanes 0-15 of the first panel, 16-31 of the second.
 #pragma once
+#include "linear_gemm_i8mm.h"
 #include "linear_gemv.h"
 
 namespace ingot::INGOT_NS {
@@ -20,7 +21,9 @@ void unpack_block_range(const Weights& w, const uint8_t* panel, int64_t b0, int6
     for (int part = 0; part < kParts; part++) {
       vb c[8];
       block_codes<L, true>(panel, b, part, c);
-      for (int i = 0; i < 8; i++) store_codes(out + 64 * i + 4 * kW * part, c[i]);
+      if constexpr (kHasMatrixInt8) store_matrix_codes(out, c, part);
+      else
+        for (int i = 0; i < 8; i++) store_codes(out + 64 * i + 4 * kW * part, c[i]);
       float* f = reinterpret_cast<float*>(out + 512) + part * kW;
       vf s, m;
       for (int h = 0; h < halves; h++) {
@@ -141,6 +144,13 @@ void gemm_int8(const PanelPair& pair, const Acts& acts, const int32_t* index, in
       const ActBlock* rows[kTileRows];
       float* sums[kTileRows];
       for (int r = 0; r < n; r++) rows[r] = acts.q + (index ? index[r0 + r] : r0 + r) * acts.q_stride + k0 / kBlock;
+      if constexpr (kHasMatrixInt8) {
+        for (int panel = 0; panel < 2; panel++) {
+          for (int r = 0; r < n; r++) sums[r] = C + (r0 + r) * 32 + panel * 16;
+          matrix_rows<L, kUnpackedBlock<L>>(unpacked[panel], rows, n, blocks, sums, k0 == 0);
+        }
+        continue;
+      }
       for (int v0 = 0; v0 < kVectors; v0 += kTileParts) {
         const uint8_t* panels[kTileParts];
         for (int v = 0; v < kTileParts; v++) panels[v] = unpacked[(v0 + v) / kParts] + (v0 + v) % kParts * (4 * kW);
