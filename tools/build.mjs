@@ -4,7 +4,7 @@
 
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import process from 'node:process';
@@ -57,11 +57,11 @@ function step(name, stampFile, hash, outputs, build) {
   return undefined;
 }
 
-const lastLine = (text) =>
-  text
-    .trim()
-    .split('\n')
-    .findLast((line) => /error|No such|not found/i.test(line)) ?? '';
+/** The line of a failed build that says most: the first error, else the last line. */
+const reason = (text) => {
+  const lines = text.trim().split('\n');
+  return lines.find((line) => /\berror\b:/i.test(line)) ?? lines.at(-1) ?? '';
+};
 
 function makeAddon() {
   const compiler = process.env.CXX ?? 'g++';
@@ -76,7 +76,7 @@ function makeAddon() {
   if (made.status === 0) return undefined;
   mkdirSync(join(root, 'native/build'), { recursive: true });
   writeFileSync(join(root, 'native/build/build.log'), `${made.stdout}\n${made.stderr}`);
-  return `make failed, see native/build/build.log: ${lastLine(made.stderr ?? '')}`;
+  return `make failed, see native/build/build.log: ${reason(made.stderr ?? '')}`;
 }
 
 function buildAddon() {
@@ -86,6 +86,9 @@ function buildAddon() {
     'tools/gen-tile-opcodes.mjs',
   ];
   const hash = hashOf(files, process.env.CXX ?? '', process.env.CXXFLAGS ?? '', process.arch);
+  const failed = join(root, 'native/build/.failed');
+  const seen = existsSync(failed) && readFileSync(failed, 'utf8') === hash;
+  if (seen && flags.has('--quiet')) return; // said before, and nothing has changed
   const problem = step(
     'native/build/ingot.node',
     'native/build/.inputs',
@@ -93,8 +96,14 @@ function buildAddon() {
     ['native/build/ingot.node'],
     makeAddon,
   );
-  if (problem)
-    console.log(`ingot: no native CPU kernels (${problem}); the engine will use WebGPU or plain TypeScript.`);
+  rmSync(failed, { force: true });
+  if (!problem) return;
+  rmSync(join(root, 'native/build/ingot.node'), { force: true }); // one of other sources must not be loaded
+  mkdirSync(dirname(failed), { recursive: true });
+  writeFileSync(failed, hash);
+  console.log(
+    `ingot: no native kernels (${problem}); it will run on plain TypeScript, which is many times slower.`,
+  );
 }
 
 function bundle() {
