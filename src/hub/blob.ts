@@ -104,12 +104,23 @@ async function fetchAndCheck(
   try {
     if (source.compression === 'deflate') await inflate(partial, whole, target, options.signal);
     else await check(createReadStream(partial), target, options.signal);
+    await flush(whole);
     await rename(whole, target.path);
   } catch (error) {
     if (whole !== partial) await rm(whole, { force: true });
     const failure = writeError(error, target.path);
     if (failure instanceof WrongBytes || failure !== error) await rm(partial, { force: true });
     throw failure;
+  }
+}
+
+/** To the disk before the final name: a power cut must not leave a hollow file under it. */
+async function flush(path: string): Promise<void> {
+  const file = await open(path, 'r+');
+  try {
+    await file.datasync();
+  } finally {
+    await file.close();
   }
 }
 
@@ -159,7 +170,6 @@ async function inflate(
   const output = await open(to, 'w');
   try {
     await check(reader.pipe(inflater), target, signal, (chunk) => output.write(chunk));
-    await output.datasync();
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code ?? '';
     throw code.startsWith('Z_')

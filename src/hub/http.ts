@@ -119,8 +119,13 @@ async function request(url: URL, origin: URL, options: HttpOptions): Promise<Inc
       clearTimeout(timer);
       resolve(response);
     });
-    outgoing.on('error', (error) => {
+    outgoing.on('error', (error: NodeJS.ErrnoException) => {
       clearTimeout(timer);
+      // A kept connection that the server closed just now says nothing about the server.
+      if (outgoing.reusedSocket && error.code === 'ECONNRESET' && !signal?.aborted) {
+        resolve(request(url, origin, options));
+        return;
+      }
       reject(explain(error, url.href, signal));
     });
     outgoing.end();

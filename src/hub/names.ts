@@ -3,8 +3,8 @@
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { IngotError } from '../base/errors.ts';
-import { findEntry, similarNames } from './catalog.ts';
-import type { CatalogEntry } from './catalog-schema.ts';
+import { catalog, findEntry, similarNames } from './catalog.ts';
+import type { Catalog, CatalogEntry } from './catalog-schema.ts';
 
 export type ModelName =
   | { readonly kind: 'path'; readonly path: string }
@@ -17,19 +17,19 @@ export type ModelName =
       readonly wanted: string | undefined;
     };
 
-const hubForm = /^(hf:)?([\w.-]+\/[\w.-]+?)(?:@([\w./-]+?))?(?::([\w./ -]+))?$/;
+const hubForm = /^(hf:)?(\w[\w.-]*\/\w[\w.-]*?)(?:@([\w./-]+?))?(?::([\w./ -]+))?$/;
 const pathForm = /^(\.{0,2}[/\\]|~|[A-Za-z]:[/\\])|\.(gguf|ingot|safetensors)$/;
 
 /**
  * Understands `smollm2:135m`, `hf:user/repo[@revision][:file-or-quant]`, `user/repo[...]` and paths. What exists on the disk
  * is a path. Throws not_found for anything else, with names that are similar.
  */
-export function parseName(name: string): ModelName {
-  const entry = findEntry(name);
+export function parseName(name: string, known: Catalog = catalog): ModelName {
+  const entry = findEntry(name, known);
   if (entry) return { kind: 'catalog', entry };
   if (!name.startsWith('hf:') && existsSync(name)) return { kind: 'path', path: resolve(name) };
   const hub = hubForm.exec(name);
-  if (hub?.[2] !== undefined && (hub[1] !== undefined || !pathForm.test(name))) {
+  if (hub?.[2] !== undefined && (hub[1] !== undefined || hub[4] !== undefined || !pathForm.test(name))) {
     return { kind: 'hub', repo: hub[2], revision: hub[3] ?? 'main', wanted: hub[4] };
   }
   if (pathForm.test(name)) {
@@ -37,7 +37,7 @@ export function parseName(name: string): ModelName {
       details: { path: name },
     });
   }
-  const similar = similarNames(name);
+  const similar = similarNames(name, known);
   const hint =
     similar.length > 0 ? `did you mean ${similar.join(' or ')}?` : '"ingot list --all" shows the known names';
   throw new IngotError(

@@ -13,7 +13,7 @@ import {
   snapshotFolder,
   writeRef,
 } from './cache.ts';
-import type { CatalogEntry, HubSource } from './catalog-schema.ts';
+import type { Catalog, CatalogEntry, HubSource } from './catalog-schema.ts';
 import { type Choice, chooseFiles } from './choose.ts';
 import { type HubFile, hubBlob, listHub } from './hf.ts';
 import { type ModelName, parseName } from './names.ts';
@@ -33,6 +33,8 @@ export interface ResolveOptions {
   /** Never open a connection; also set by HF_HUB_OFFLINE. */
   readonly offline?: boolean | undefined;
   readonly env?: Env;
+  /** Short names to know instead of the shipped ones. */
+  readonly catalog?: Catalog;
 }
 
 interface Context extends BlobOptions {
@@ -46,7 +48,7 @@ interface Context extends BlobOptions {
  */
 export async function resolveModel(name: string, options: ResolveOptions = {}): Promise<string> {
   const env = options.env ?? processEnv;
-  const parsed = parseName(name);
+  const parsed = parseName(name, options.catalog);
   const local = await findLocal(parsed, env);
   if (local !== undefined) return local;
   options.signal?.throwIfAborted();

@@ -113,7 +113,6 @@ async function append(job: Transfer, done: number): Promise<void> {
       job.onBytes?.(position);
       if (position === job.length) break;
     }
-    await file.datasync();
     if (position < job.length) throw new UnreachableError(job.url, 'the connection closed before the end');
   } finally {
     response.body.destroy();

@@ -47,7 +47,7 @@ export function register(program: Command, context: Context): void {
 /** Loads the model and talks until the input ends. */
 export async function chat(context: Context, name: string, flags: ChatFlags): Promise<void> {
   const progress = createProgress(context.stderr);
-  using model = await context.engine
+  const model = await context.engine
     .load(name, { ...loadOptions(flags, context.signal), ...progressCallbacks(progress) })
     .finally(() => progress.finish());
   const file = join(context.env.cacheDir, 'history');
@@ -58,6 +58,7 @@ export async function chat(context: Context, name: string, flags: ChatFlags): Pr
   } finally {
     if (prompt.interactive) await writeHistory(file, prompt.history);
     prompt.close();
+    model.dispose();
   }
 }
 

@@ -32,28 +32,24 @@ async function evaluate(context: Context, name: string, flags: EvalFlags): Promi
   });
   const progress = createProgress(context.stderr);
   const counter = createProgress(context.stderr, { unit: 'tokens' });
+  const model = await context.engine
+    .load(name, { ...loadOptions(flags, context.signal), ...progressCallbacks(progress) })
+    .finally(() => progress.finish());
   try {
-    using model = await context.engine.load(name, {
-      ...loadOptions(flags, context.signal),
-      ...progressCallbacks(progress),
-    });
-    progress.finish();
-    const result = await model.perplexity(text, {
-      context: flags.window,
-      stride: flags.stride,
-      signal: context.signal,
-      onProgress: ({ tokensDone, tokensTotal }) => counter.update('Evaluating', tokensDone, tokensTotal),
-    });
-    counter.finish();
-    const { perplexity, tokens, ms } = result;
-    if (flags.json === true)
-      printJson(context.stdout, { model: model.info.name, text: flags.text, perplexity, tokens, ms });
-    else {
-      const speed = ms > 0 ? `, ${Math.round((tokens / ms) * 1000)} tokens/s` : '';
-      context.stdout.write(`perplexity ${perplexity.toFixed(4)} over ${tokens} tokens${speed}\n`);
+    const { perplexity, tokens, ms } = await model
+      .perplexity(text, {
+        context: flags.window,
+        stride: flags.stride,
+        signal: context.signal,
+        onProgress: ({ tokensDone, tokensTotal }) => counter.update('Evaluating', tokensDone, tokensTotal),
+      })
+      .finally(() => counter.finish());
+    if (flags.json === true) {
+      return printJson(context.stdout, { model: model.info.name, text: flags.text, perplexity, tokens, ms });
     }
+    const speed = ms > 0 ? `, ${Math.round((tokens / ms) * 1000)} tokens/s` : '';
+    context.stdout.write(`perplexity ${perplexity.toFixed(4)} over ${tokens} tokens${speed}\n`);
   } finally {
-    progress.finish();
-    counter.finish();
+    model.dispose();
   }
 }

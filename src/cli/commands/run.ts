@@ -49,10 +49,17 @@ async function run(context: Context, name: string, words: readonly string[], fla
   if (prompt.trim() === '')
     throw new IngotError('invalid_argument', 'the prompt is empty; give it as arguments or on stdin');
   const progress = createProgress(context.stderr);
-  using model = await context.engine
+  const model = await context.engine
     .load(name, { ...loadOptions(flags, context.signal), ...progressCallbacks(progress) })
     .finally(() => progress.finish());
-  const stream = answer(model, prompt, flags, context.signal);
+  try {
+    await print(context, model, answer(model, prompt, flags, context.signal), flags);
+  } finally {
+    model.dispose();
+  }
+}
+
+async function print(context: Context, model: Model, stream: TextStream, flags: RunFlags): Promise<void> {
   if (flags.json === true) return await printDocument(context, model, stream);
   const clean = context.stdout.isTTY ? harmless : (text: string) => text;
   for await (const text of stream) context.stdout.write(clean(text));
