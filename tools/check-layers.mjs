@@ -48,6 +48,9 @@ const owned = [
   { what: 'GPU type', only: /^device\/webgpu\//, why: 'GPU types stay inside device/webgpu' },
 ];
 
+/** Entries of the package and its subpaths: barrels, for users only. Deeper index files are lists and may be imported. */
+const entry = /^([^/]+\/)?index\.ts$/;
+
 const isTest = (path) => /\.test\.ts$/.test(path);
 const layerOf = (path) => (path.includes('/') ? path.slice(0, path.indexOf('/')) : '');
 /** Folder of models/ that a file is in, and whether it is a family: one that has a model.ts. */
@@ -185,8 +188,7 @@ export function checkLayers(root) {
       }
       if (!typeOnly) edges.push(target);
       if (isTest(file)) continue;
-      if (/(^|\/)index\.ts$/.test(target))
-        report(line, `${name} is a barrel: import the file that defines the name`);
+      if (entry.test(target)) report(line, `${name} is a barrel: import the file that defines the name`);
       const problem = checkImport(file, target, families);
       if (problem) report(line, `imports ${target}: ${problem}`);
     }

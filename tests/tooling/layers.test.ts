@@ -131,6 +131,8 @@ describe('check-layers', () => {
       'models/x/config.ts': empty,
       'models/registry.ts': `import './x/model.ts';\n`,
       'models/blocks/b.ts': empty,
+      'testing/u.ts': `import '../array/ops/index.ts';\n`,
+      'array/ops/index.ts': empty,
       'nn/a.test.ts': `import '../testing/t.ts';\nconsole.log(1);\n`,
       'testing/t.ts': empty,
     });
