@@ -71,6 +71,7 @@ export async function openCheckpoint(path: string): Promise<Checkpoint> {
     throw new IngotError('not_found', `${path}: no such file or folder`, { cause, details: { path } });
   });
   if (status.isDirectory()) return openFolder(path);
+  if (!status.isFile()) throw new FileFormatError(path, 'file', 'is neither a file nor a folder');
   switch (await sniff(path)) {
     case 'gguf':
       return new Checkpoint(await openGgufCheckpoint(path));

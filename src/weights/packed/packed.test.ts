@@ -8,12 +8,12 @@ import { dequantizeSource, unpackReference } from '../../quant/reference.ts';
 import { MemorySink } from '../atomic-file.ts';
 import { openCheckpoint } from '../checkpoint.ts';
 import { readVector } from '../chunks.ts';
-import { CheckpointLoader, type LoadedMatrix, type LoadedVector } from '../load.ts';
+import { CheckpointLoader, type LoadedMatrix, type LoadedVector, packOn } from '../load.ts';
 import { MemorySource } from '../source.ts';
 import { dimensions, readRows } from '../tensor.ts';
 import { tinyCheckpoint, tinyGgufBytes } from '../tiny.ts';
 import { dataStart, pageAlignment, prefixBytes, readPacked } from './format.ts';
-import { writePacked, writePackedFile } from './writer.ts';
+import { packThrough, writePacked, writePackedFile } from './writer.ts';
 
 let folder: string;
 beforeEach(async () => {
@@ -85,6 +85,14 @@ describe('packed files', () => {
     await loader.run();
     loader.dispose();
     await packed.close();
+  });
+
+  it('are the same through a device that packs', async () => {
+    const device = openJsDevice();
+    const sink = new MemorySink();
+    await writePacked(sink, await tinyCheckpoint(), { pack: packThrough(device, packOn(device)) });
+    expect(Buffer.from(sink.bytes()).equals(await packedBytes())).toBe(true);
+    expect(device.statistics().liveBuffers).toBe(0);
   });
 
   it('start every matrix on a page', async () => {

@@ -4,12 +4,14 @@
 import { createHash } from 'node:crypto';
 import { basename } from 'node:path';
 import { IngotError } from '../../base/errors.ts';
+import type { Device } from '../../device/device.ts';
 import type { SourceFormat } from '../../quant/format.ts';
-import { layoutOf } from '../../quant/layout.ts';
+import { layoutOf, metaDtypeCode, packedBytes } from '../../quant/layout.ts';
 import { packReference, type RowMap } from '../../quant/reference.ts';
 import { pad, type Sink, writeAtomically } from '../atomic-file.ts';
 import type { Checkpoint } from '../checkpoint.ts';
 import { chunksOf, loadedBytes, readChunk, readVector } from '../chunks.ts';
+import type { PackInto } from '../load.ts';
 import type { ByteSource } from '../source.ts';
 import { type CheckpointTensor, dimensions, expertName } from '../tensor.ts';
 import {
@@ -29,6 +31,34 @@ export type PackRows = (
   K: number,
   rowMap: RowMap | undefined,
 ) => Uint8Array | Promise<Uint8Array>;
+
+/** A device's packer as `PackRows`: packs into a buffer of the device and reads it back. */
+export const packThrough =
+  (device: Device, packInto: PackInto): PackRows =>
+  async (format, parts, rows, columns, rowMap) => {
+    const byteLength = packedBytes(format.layout, rows, columns);
+    const target = device.allocate(byteLength, `packing ${format.name}`);
+    try {
+      const { group } = format.layout;
+      const metaDtype = metaDtypeCode(format.layout);
+      const source = format.code;
+      await packInto({
+        target,
+        offset: 0,
+        byteLength,
+        source,
+        parts,
+        rows,
+        columns,
+        group,
+        metaDtype,
+        rowMap,
+      });
+      return await device.read(target, 0, byteLength);
+    } finally {
+      target.dispose();
+    }
+  };
 
 export interface PackOptions {
   readonly pack?: PackRows;
