@@ -68,7 +68,7 @@ export async function obtainBlob(
       onNotice?.(`${target.label}: what an earlier run left did not fit; downloading it anew`);
       await fetchAndCheck(target, source, partial, options);
     }
-    await removePartials(target.path);
+    await removeScraps(target.path);
   });
 }
 
@@ -182,11 +182,12 @@ async function inflate(
   }
 }
 
-/** Partial files of other sources are of no use once the file is there. */
-async function removePartials(path: string): Promise<void> {
+/** Partial files of other sources, and what killed processes left; the lock is held, so nobody uses them. */
+async function removeScraps(path: string): Promise<void> {
   const folder = dirname(path);
   const start = `${basename(path)}.`;
-  const names = await readdir(folder);
-  const partials = names.filter((name) => name.startsWith(start) && name.endsWith('.partial'));
-  await Promise.all(partials.map((name) => rm(join(folder, name), { force: true })));
+  const scraps = (await readdir(folder)).filter(
+    (name) => name.startsWith(start) && /\.(partial|tmp)$/.test(name),
+  );
+  await Promise.all(scraps.map((name) => rm(join(folder, name), { force: true })));
 }

@@ -208,8 +208,10 @@ describe('failures', () => {
     const id = createHash('sha256').update(`${repo} ${blob}`).digest('hex').slice(0, 12);
     await rm(join(blobs(), blob));
     await writeFile(join(blobs(), `${blob}.${id}.partial`), new Uint8Array(1000).fill(9));
+    await writeFile(join(blobs(), `${blob}.4711.tmp`), 'of a killed process');
     expect(new Uint8Array(await readFile(await pull()))).toEqual(model);
     expect(notices).toEqual([expect.stringMatching(/what an earlier run left did not fit/)]);
+    expect(await leftovers()).toEqual([blob]);
   });
 
   test('offline, a missing model says how to get it', async () => {
