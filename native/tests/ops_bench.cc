@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "ops_test.h"
+#include "tile_opcodes.h"
 
 namespace ingot::tests {
 namespace {
@@ -26,9 +27,9 @@ Peaks measure(Level level, int threads) {
 }
 
 void attention(Level level, int threads, const Peaks& peaks, int64_t rows, int64_t H, int64_t Hkv, int64_t ctx) {
-  const int64_t Dh = 64, copies = rows == 1 ? 1 : 1;
+  const int64_t Dh = 64;
   std::vector<float> q(size_t(rows * H * Dh), 0.1f), y(q.size());
-  std::vector<uint16_t> k(size_t(Hkv * ctx * Dh * copies), 0x2c00), v(k.size(), 0x3000);
+  std::vector<uint16_t> k(size_t(Hkv * ctx * Dh), 0x2c00), v(k.size(), 0x3000);
   std::vector<int32_t> positions;
   for (int64_t r = 0; r < rows; r++) positions.push_back(int32_t(ctx - rows + r));
   const double s = Call(level, "attention").buf(q).buf(k).buf(v).buf(positions).none().buf(y)
@@ -43,6 +44,38 @@ void attention(Level level, int threads, const Peaks& peaks, int64_t rows, int64
     for (int32_t p : positions) pairs += p + 1;
     line(name, s, 4.0 * pairs * double(H * Dh), "GFLOPS", peaks.gflops);
   }
+}
+
+void rms_norm(Level level, int threads, const Peaks& peaks, int64_t rows, int64_t D) {
+  std::vector<float> x(size_t(rows * D), 0.5f), w(size_t(D), 1.f), y(x.size());
+  const double s = Call(level, "rms_norm").buf(x).buf(w).buf(y).params({double(rows), double(D), 1e-5, 0}).time(threads, 51);
+  char name[80];
+  snprintf(name, sizeof name, "rms_norm rows %lld x %lld", (long long)rows, (long long)D);
+  line(name, s, double(x.size()) * 8, "GB/s", peaks.gbs);
+}
+
+// y = silu(a) * b
+void tile(Level level, int threads, const Peaks& peaks, int64_t n) {
+  std::vector<float> a(static_cast<size_t>(n), 0.5f), b(a.size(), 2.f), y(a.size());
+  const double s = Call(level, "tile").buf(a).buf(b).buf(y)
+                       .params({double(n), 2, 1, 1, double(n), dF32, 1, dF32, 1, dF32, 0, 2, op_silu_f32, 2, 0, 0, 0, op_mul_f32, 2, 2, 1, 0, 2})
+                       .time(threads, 51);
+  char name[80];
+  snprintf(name, sizeof name, "tile silu(a) * b, %lld elements", (long long)n);
+  line(name, s, double(n) * 12, "GB/s", peaks.gbs);
+}
+
+void sample(Level level, int threads, const Peaks& peaks, const char* what, double temperature, double top_k, double top_p, double n) {
+  const size_t V = 128256;
+  Random random(3);
+  std::vector<float> x;
+  for (size_t i = 0; i < V; i++) x.push_back(float(random.uniform(-4, 4) + random.uniform(-4, 4) + random.uniform(-4, 4)));
+  std::vector<uint32_t> id(1);
+  std::vector<float> logprob(1), top(static_cast<size_t>(n));
+  std::vector<int32_t> ids(static_cast<size_t>(n));
+  const double s = Call(level, "sample").buf(x).buf(id).buf(logprob).buf(ids).buf(top)
+                       .params({double(V), temperature, top_k, top_p, 0, 1, 1, n}).time(threads, 51);
+  line(what, s, double(V) * 4, "GB/s", peaks.gbs);
 }
 
 }  // namespace
@@ -62,6 +95,19 @@ void run_ops_bench(const Options& options) {
       attention(level, threads, peaks, 512, H, Hkv, 512);
       attention(level, threads, peaks, 512, H, Hkv, 4096);
     }
+  }
+  if (select.selected("rms_norm")) {
+    rms_norm(level, threads, peaks, 1, 2048);
+    rms_norm(level, threads, peaks, 512, 2048);
+  }
+  if (select.selected("tile"))
+    for (int64_t n : {1536, 8192, 512 * 8192}) tile(level, threads, peaks, n);
+  if (select.selected("sample")) {
+    sample(level, threads, peaks, "sample greedy", 0, 0, 1, 0);
+    sample(level, threads, peaks, "sample greedy, 20 logprobs", 0, 0, 1, 20);
+    sample(level, threads, peaks, "sample T 0.7 top-k 50 top-p 0.9", 0.7, 50, 0.9, 0);
+    sample(level, threads, peaks, "sample T 1 top-p 0.9", 1, 0, 0.9, 0);
+    sample(level, threads, peaks, "sample T 1", 1, 0, 1, 0);
   }
 }
 
