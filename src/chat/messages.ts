@@ -30,3 +30,9 @@ export interface Tool {
     readonly parameters?: Readonly<Record<string, unknown>> | undefined;
   };
 }
+
+/** `messages` with a system message first, unless they have one already or there is none to add. */
+export const withSystem = (messages: readonly Message[], system: string | undefined): readonly Message[] =>
+  system === undefined || messages.some(({ role }) => role === 'system')
+    ? messages
+    : [{ role: 'system', content: system }, ...messages];

@@ -13,6 +13,7 @@ import { runCli } from './run-cli.ts';
 
 const stats: GenerateStats = {
   promptTokens: 5,
+  cachedTokens: 0,
   generatedTokens: 3,
   prefillMs: 10,
   decodeMs: 20,
@@ -176,6 +177,7 @@ describe('run', () => {
       text: 'x and so on',
       stats: {
         promptTokens: 5,
+        cachedTokens: 0,
         generatedTokens: 3,
         prefillMs: 10,
         decodeMs: 20,

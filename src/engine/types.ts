@@ -1,7 +1,11 @@
 // The engine's public face as types: what the library exports and all that the CLI knows of a loaded model.
 
 import type { Message, Tool } from '../chat/messages.ts';
+import type { GeneratedToken, GenerateOptions, StopReason } from '../generate/session.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
+
+export type { SamplingOptions } from '../generate/sampling.ts';
+export type { GeneratedToken, GenerateOptions, StopReason } from '../generate/session.ts';
 
 export type DeviceChoice = 'auto' | 'cpu' | 'js';
 
@@ -30,28 +34,6 @@ export interface LoadOptions {
 
 export type Load = (nameOrPath: string, options?: LoadOptions) => Promise<Model>;
 
-export interface SamplingOptions {
-  /** 0 takes the most likely token. */
-  readonly temperature?: number | undefined;
-  readonly topK?: number | undefined;
-  readonly topP?: number | undefined;
-  readonly minP?: number | undefined;
-  readonly repetitionPenalty?: number | undefined;
-  readonly presencePenalty?: number | undefined;
-  readonly frequencyPenalty?: number | undefined;
-  /** Same seed, same machine and settings: same tokens. */
-  readonly seed?: number | undefined;
-}
-
-export interface GenerateOptions extends SamplingOptions {
-  readonly maxTokens?: number | undefined;
-  /** Go on after an end-of-text token. */
-  readonly ignoreEos?: boolean | undefined;
-  /** How many log probabilities per token to keep in `stats`; 0 or absent: none. */
-  readonly logprobs?: number | undefined;
-  readonly signal?: AbortSignal | undefined;
-}
-
 export interface TextOptions extends GenerateOptions {
   /** Texts that end the answer; they are not part of it. */
   readonly stop?: readonly string[] | undefined;
@@ -63,22 +45,17 @@ export interface ChatOptions extends TextOptions {
   readonly tools?: readonly Tool[] | undefined;
 }
 
-export type StopReason = 'eos' | 'stop' | 'length' | 'aborted';
-
-export interface TokenLogprob {
-  readonly id: number;
-  readonly logprob: number;
-  readonly top: readonly { readonly id: number; readonly logprob: number }[];
-}
-
 /** Numbers of one generation; complete when the stream has ended. Times in milliseconds. */
 export interface GenerateStats {
   readonly promptTokens: number;
+  /** Prompt tokens that an earlier generation had left in the cache. */
+  readonly cachedTokens: number;
   readonly generatedTokens: number;
   readonly prefillMs: number;
   readonly decodeMs: number;
   readonly stopReason: StopReason | undefined;
-  readonly logprobs: readonly TokenLogprob[];
+  /** One per token when `logprobs` was asked for. */
+  readonly logprobs: readonly GeneratedToken[];
 }
 
 export interface TextStream extends AsyncIterable<string> {

@@ -1,0 +1,114 @@
+// From a name to a loaded model: resolve, open, plan memory, place weights, make tokenizer, cache and session.
+
+import { fromBuffer } from '../array/creation.ts';
+import { Weight } from '../array/weight.ts';
+import { env } from '../base/env.ts';
+import { IngotError } from '../base/errors.ts';
+import { StandardCache, standardCacheBytes } from '../cache/standard.ts';
+import { CpuDevice } from '../device/cpu/device.ts';
+import { packNative } from '../device/cpu/pack.ts';
+import type { Device } from '../device/device.ts';
+import { openDevice } from '../device/open.ts';
+import { CHUNK, Runner } from '../generate/runner.ts';
+import { Session } from '../generate/session.ts';
+import { resolveModel } from '../hub/resolve.ts';
+import { parseModel } from '../models/registry.ts';
+import { openTokenizer } from '../tokenizer/open.ts';
+import { type Checkpoint, openCheckpoint } from '../weights/checkpoint.ts';
+import { CheckpointLoader, checkpointBytes } from '../weights/load.ts';
+import { describeCheckpoint } from './info.ts';
+import { availableMemory, planMemory } from './memory.ts';
+import { LoadedModel } from './model.ts';
+import type { LoadOptions, Model } from './types.ts';
+
+/**
+ * Loads a model: `name` is a short name of the catalog (`smollm2:135m`), `user/repo[:quant]` of the hub, or a path to a
+ * GGUF file, a packed file or a folder of safetensors. Missing files are downloaded first.
+ * @throws IngotError `not_found`, `download_failed`, `bad_file`, `unsupported`, `missing_tensor`, `out_of_memory`; the
+ *   signal's reason when aborted. Nothing stays allocated after a failure.
+ */
+export async function load(name: string, options: LoadOptions = {}): Promise<Model> {
+  const { signal, onProgress, onNotice } = options;
+  const path = await resolveModel(name, { signal, onProgress, onNotice });
+  signal?.throwIfAborted();
+  const device = await openDevice(options.device ?? 'auto', {
+    threads: options.threads ?? env.threads,
+    level: env.level,
+  });
+  const checkpoint = await openCheckpoint(path);
+  try {
+    return await place(name, checkpoint, device, options);
+  } finally {
+    await checkpoint.close();
+  }
+}
+
+async function place(
+  name: string,
+  checkpoint: Checkpoint,
+  device: Device,
+  options: LoadOptions,
+): Promise<Model> {
+  const { signal, onProgress, precision = 'fast', memoryLimit } = options;
+  if (precision !== 'fast' && precision !== 'exact') {
+    throw new IngotError('invalid_argument', `precision must be 'fast' or 'exact', got ${String(precision)}`);
+  }
+  const { config, build } = parseModel(checkpoint.config, checkpoint.path);
+  const kvOptions = (capacity: number) => ({
+    capacity,
+    dtype: precision === 'exact' ? ('f32' as const) : ('f16' as const),
+    maxRows: Math.min(CHUNK, capacity),
+  });
+  const weightBytes = checkpointBytes(checkpoint);
+  const contextLength = planMemory({
+    model: name,
+    weightBytes,
+    kvBytes: (tokens) => standardCacheBytes(config.kv.layers, kvOptions(tokens)),
+    modelContext: config.contextLength,
+    contextLength: options.contextLength,
+    limit: Math.min(memoryLimit ?? Number.POSITIVE_INFINITY, availableMemory()),
+  });
+  const loader = new CheckpointLoader(
+    checkpoint,
+    device,
+    {
+      matrix: ({ name: label, shape, layout, buffer }) =>
+        new Weight({ device, buffer, layout, shape, label }),
+      vector: ({ length, buffer }) => fromBuffer(device, buffer, [length], 'f32'),
+    },
+    {
+      ...(device instanceof CpuDevice ? { packInto: (request) => packNative(device, request) } : {}),
+      ...(signal ? { signal } : {}),
+      ...(onProgress
+        ? {
+            onProgress: (p: { bytesDone: number; bytesTotal: number }) => onProgress({ phase: 'load', ...p }),
+          }
+        : {}),
+    },
+  );
+  const owned: { dispose(): void }[] = [loader];
+  try {
+    const model = build(loader, { device, precision, contextLength });
+    owned.push(model);
+    const [tokenizer] = await Promise.all([openTokenizer(checkpoint), loader.run()]);
+    const cache = new StandardCache(device, config.kv.layers, kvOptions(contextLength));
+    owned.push(cache);
+    const runner = new Runner({ model, device, cache, contextLength });
+    owned.push(runner);
+    const eosTokenIds = new Set([...config.eosTokenIds, ...(tokenizer?.eosIds ?? [])]);
+    const { vocabSize } = config;
+    const session = new Session({ runner, cache, contextLength, vocabSize, eosTokenIds });
+    return new LoadedModel({
+      info: describeCheckpoint(name, checkpoint, config, { contextLength, weightBytes: loader.bytes }),
+      tokenizer,
+      session,
+      runner,
+      vocabSize,
+      contextLength,
+      owned: owned.reverse(),
+    });
+  } catch (error) {
+    for (const x of owned.reverse()) x.dispose();
+    throw error;
+  }
+}

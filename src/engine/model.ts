@@ -1,0 +1,200 @@
+// A loaded model: text and token streams over one session.
+
+import { IngotError } from '../base/errors.ts';
+import { type Message, withSystem } from '../chat/messages.ts';
+import { type ChatTemplate, templateOf } from '../chat/template.ts';
+import type { Runner } from '../generate/runner.ts';
+import {
+  checkTokens,
+  type GeneratedToken,
+  type GenerateProgress,
+  type Session,
+} from '../generate/session.ts';
+import { StopMatcher } from '../generate/stop.ts';
+import type { Tokenizer } from '../tokenizer/tokenizer.ts';
+import { perplexity } from './perplexity.ts';
+import type {
+  ChatOptions,
+  GenerateOptions,
+  GenerateStats,
+  Model,
+  ModelInfo,
+  PerplexityOptions,
+  PerplexityResult,
+  TextOptions,
+  TextStream,
+  TokenStream,
+} from './types.ts';
+
+export interface LoadedParts {
+  readonly info: ModelInfo;
+  readonly tokenizer: Tokenizer | undefined;
+  readonly session: Session;
+  readonly runner: Runner;
+  readonly vocabSize: number;
+  readonly contextLength: number;
+  /** Freed in this order once nothing runs any more. */
+  readonly owned: readonly { dispose(): void }[];
+}
+
+/** A stream that can be read once, with the numbers of its generation. */
+class Stream<T> {
+  readonly stats: GenerateStats;
+  readonly #start: () => AsyncIterator<T>;
+
+  constructor(stats: GenerateStats, start: () => AsyncIterator<T>) {
+    this.stats = stats;
+    this.#start = start;
+  }
+  [Symbol.asyncIterator](): AsyncIterator<T> {
+    return this.#start();
+  }
+}
+
+interface MutableStats extends GenerateProgress {
+  readonly logprobs: GeneratedToken[];
+}
+
+const newStats = (): MutableStats => ({
+  promptTokens: 0,
+  cachedTokens: 0,
+  generatedTokens: 0,
+  prefillMs: 0,
+  decodeMs: 0,
+  stopReason: undefined,
+  logprobs: [],
+});
+
+export class LoadedModel implements Model {
+  readonly info: ModelInfo;
+  readonly tokenizer: Tokenizer | undefined;
+  readonly #parts: LoadedParts;
+  #template: ChatTemplate | undefined;
+  #disposed = false;
+
+  constructor(parts: LoadedParts) {
+    this.info = parts.info;
+    this.tokenizer = parts.tokenizer;
+    this.#parts = parts;
+  }
+
+  chat(messages: readonly Message[], options: ChatOptions = {}): TextStream {
+    const tokenizer = this.#needTokenizer('chat');
+    this.#template ??= templateOf(tokenizer);
+    const text = this.#template.render(withSystem(messages, options.system), {
+      tools: options.tools,
+      bosToken: tokenizer.bosToken,
+      eosToken: tokenizer.eosToken,
+    });
+    return this.#text(tokenizer, tokenizer.encode(text, { addSpecial: false }), options, false);
+  }
+
+  complete(text: string, options: TextOptions = {}): TextStream {
+    const tokenizer = this.#needTokenizer('complete');
+    return this.#text(tokenizer, tokenizer.encode(text), options, true);
+  }
+
+  generate(tokens: readonly number[], options: GenerateOptions = {}): TokenStream {
+    const stats = newStats();
+    return new Stream(stats, () => this.#tokens(tokens, options, stats));
+  }
+
+  async logits(
+    tokens: readonly number[],
+  ): Promise<{ readonly data: Float32Array; readonly shape: readonly [number, number] }> {
+    const { vocabSize } = this.#parts;
+    checkTokens(tokens, vocabSize);
+    this.#checkLength(tokens.length);
+    const data = new Float32Array(tokens.length * vocabSize);
+    await this.#parts.session.exclusively(undefined, () =>
+      this.#parts.runner.logits(tokens, (rows, first) => data.set(rows, first * vocabSize)),
+    );
+    return { data, shape: [tokens.length, vocabSize] };
+  }
+
+  async perplexity(text: string, options: PerplexityOptions = {}): Promise<PerplexityResult> {
+    const { vocabSize, contextLength, session, runner } = this.#parts;
+    const tokens = this.#needTokenizer('perplexity').encode(text);
+    checkTokens(tokens, vocabSize);
+    return session.exclusively(options.signal, () =>
+      perplexity(tokens, (window, onRows) => runner.logits(window, onRows, options.signal), {
+        vocabSize,
+        contextLength,
+        ...options,
+      }),
+    );
+  }
+
+  /** Safe at any moment: what is in flight ends first. */
+  dispose(): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    void this.#parts.session.close().then(() => {
+      for (const x of this.#parts.owned) x.dispose();
+    });
+  }
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  #needTokenizer(what: string): Tokenizer {
+    if (this.tokenizer) return this.tokenizer;
+    throw new IngotError(
+      'unsupported',
+      `${this.info.name} came without a tokenizer, so ${what}() has no text to work on; use generate() with token ids`,
+    );
+  }
+
+  #checkLength(tokens: number): void {
+    const { contextLength } = this.#parts;
+    if (tokens <= contextLength) return;
+    throw new IngotError(
+      'context_overflow',
+      `${tokens} tokens do not fit the context of ${contextLength}: give fewer, or load the model with a larger contextLength`,
+      { details: { tokens, contextLength } },
+    );
+  }
+
+  async *#tokens(
+    prompt: readonly number[],
+    options: GenerateOptions,
+    stats: MutableStats,
+  ): AsyncGenerator<number, void, void> {
+    for await (const token of this.#parts.session.generate(prompt, options, stats)) {
+      if (options.logprobs) stats.logprobs.push(token);
+      yield token.id;
+    }
+  }
+
+  #text(
+    tokenizer: Tokenizer,
+    prompt: readonly number[],
+    options: TextOptions,
+    continuation: boolean,
+  ): TextStream {
+    const stats = newStats();
+    const stop = new StopMatcher(options.stop ?? []);
+    return new Stream(stats, () => this.#textOf(tokenizer, prompt, options, { stats, stop, continuation }));
+  }
+
+  async *#textOf(
+    tokenizer: Tokenizer,
+    prompt: readonly number[],
+    options: TextOptions,
+    run: { readonly stats: MutableStats; readonly stop: StopMatcher; readonly continuation: boolean },
+  ): AsyncGenerator<string, void, void> {
+    const { stats, stop, continuation } = run;
+    const decoder = tokenizer.stream({ continuation });
+    for await (const id of this.#tokens(prompt, options, stats)) {
+      const { text, stoppedBy } = stop.push(decoder.push(id));
+      if (text !== '') yield text;
+      if (stoppedBy !== undefined) {
+        stats.stopReason = 'stop';
+        return;
+      }
+    }
+    const { text, stoppedBy } = stop.push(decoder.end());
+    const rest = stoppedBy === undefined ? text + stop.flush() : text;
+    if (rest !== '') yield rest;
+  }
+}
