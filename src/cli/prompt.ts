@@ -105,6 +105,7 @@ export class Prompt {
   #onInterrupt(): void {
     if (this.#interrupt) {
       this.#interrupt();
+      this.#warned = true;
       return;
     }
     if (this.#warned) {

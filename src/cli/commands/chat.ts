@@ -1,4 +1,4 @@
-// ingot chat MODEL: a conversation in the terminal. Ctrl-C stops the answer; at the prompt, twice leaves.
+// ingot chat MODEL: a conversation in the terminal. Ctrl-C stops the answer, a second one leaves.
 
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
