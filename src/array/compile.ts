@@ -25,6 +25,8 @@ export interface CompileOptions<I extends Readonly<Record<string, InputSpec>>> {
   readonly inputs: I;
   /** Records the time of each dispatch: plan.profile(). */
   readonly profile?: boolean;
+  /** False runs every op as written, one dispatch each: to compare with. Default true. */
+  readonly fusion?: boolean;
 }
 
 /** What a compiled function returns: one array, a list, or arrays by name. */
@@ -43,25 +45,26 @@ export function compile<I extends Readonly<Record<string, InputSpec>>>(
   fn: (inputs: { readonly [K in keyof I]: NDArray }) => Outputs,
   options: CompileOptions<I>,
 ): Plan {
-  const { device, inputs, profile = false } = options;
+  const { device, inputs, profile = false, fusion = true } = options;
   const id = deviceIds.get(device) ?? devices++;
   deviceIds.set(device, id);
-  const signature = `${id} ${profile} ${attributeKey(inputs)}`;
+  const signature = `${id} ${profile} ${fusion} ${attributeKey(inputs)}`;
   const known = plans.get(fn) ?? new Map<string, Plan>();
   plans.set(fn, known);
   const before = known.get(signature);
   if (before !== undefined && !before.disposed) return before;
-  const plan = trace(fn, device, inputs, profile);
+  const plan = trace(fn, { device, inputs, profile, fusion });
   known.set(signature, plan);
   return plan;
 }
 
+type Settings<I> = Required<CompileOptions<I & Readonly<Record<string, InputSpec>>>>;
+
 function trace<I extends Readonly<Record<string, InputSpec>>>(
   fn: (inputs: { readonly [K in keyof I]: NDArray }) => Outputs,
-  device: Device,
-  inputs: I,
-  profile: boolean,
+  settings: Settings<I>,
 ): Plan {
+  const { device, inputs } = settings;
   const context: TraceContext = { device, states: new Map() };
   return withTrace(context, () =>
     tidy(() => {
@@ -73,14 +76,8 @@ function trace<I extends Readonly<Record<string, InputSpec>>>(
       ) as { readonly [K in keyof I]: NDArray };
       const named = nameOutputs(fn(args));
       const outputs = named.map(([, array]) => array.value);
-      return build({
-        device,
-        inputs,
-        profile,
-        names: named.map(([name]) => name),
-        outputs,
-        effects: [...context.states.values()],
-      });
+      const names = named.map(([name]) => name);
+      return build({ ...settings, names, outputs, effects: [...context.states.values()] });
     }),
   );
 }
@@ -89,14 +86,15 @@ interface Traced {
   readonly device: Device;
   readonly inputs: Readonly<Record<string, InputSpec>>;
   readonly profile: boolean;
+  readonly fusion: boolean;
   readonly names: readonly string[];
   readonly outputs: readonly Value[];
   readonly effects: readonly Value[];
 }
 
-function build({ device, inputs, profile, names, outputs, effects }: Traced): Plan {
-  const wrap = (v: Value): NDArray => new NDArray(v);
-  const graph = optimise(outputs, effects, { device, wrap });
+function build({ device, inputs, profile, fusion, names, outputs, effects }: Traced): Plan {
+  const context = { device, fusion, wrap: (v: Value): NDArray => new NDArray(v) };
+  const graph = optimise(outputs, effects, context);
   const buffers = new Map(
     Object.entries(inputs).map(([name, { shape, dtype }]) => [
       name,
@@ -104,7 +102,7 @@ function build({ device, inputs, profile, names, outputs, effects }: Traced): Pl
     ]),
   );
   try {
-    const assembled = assemble(graph, { device, wrap }, buffers);
+    const assembled = assemble(graph, context, buffers);
     // The plan holds the constants it reads, also those made while tracing.
     const constants = graphNodes(graph).filter((n) => n.kind === 'buffer');
     for (const node of constants) retain(node);

@@ -22,14 +22,16 @@ import {
 import { formatType } from './print.ts';
 import { rewriteGraph, topologicalOrder, valuesOf } from './trace.ts';
 
-export interface ExpandContext {
+export interface PassContext {
   readonly device: Device;
+  /** False leaves every op as it was written; for comparing. Default true. */
+  readonly fusion?: boolean;
   /** Makes a handle of a value, for composites; array.ts cannot be imported from here. */
   wrap(v: Value): NDArray;
 }
 
 /** A graph in which every op has a lowering for the device's kind of kernel. */
-export function expand(graph: Graph, context: ExpandContext): Graph {
+export function expand(graph: Graph, context: PassContext): Graph {
   return rewriteGraph(graph, (node, inputs) => replaceNode(node, inputs, context, 0));
 }
 
@@ -39,7 +41,7 @@ const maxDepth = 16;
 function replaceNode(
   node: OpNode,
   inputs: readonly (Value | null)[],
-  context: ExpandContext,
+  context: PassContext,
   depth: number,
 ): readonly Value[] | undefined {
   const current: OpNode = { ...node, refs: 0, inputs };
@@ -84,7 +86,7 @@ function castAround(node: OpNode): readonly Value[] {
 }
 
 /** The composite, expanded in turn. */
-function compose(node: OpNode, context: ExpandContext, depth: number): readonly Value[] {
+function compose(node: OpNode, context: PassContext, depth: number): readonly Value[] {
   if (node.op.composite === undefined) return constant(node, context.device);
   if (depth >= maxDepth) {
     throw new IngotError(

@@ -6,8 +6,9 @@ import type { Slice } from '../op.ts';
 import { contiguousOp } from '../ops/contiguous.ts';
 import { scalarRefs } from './attributes.ts';
 import { canonicalise } from './canonicalise.ts';
-import { type ExpandContext, expand } from './expand.ts';
-import { fuse } from './fusion/fuse.ts';
+import { expand, type PassContext } from './expand.ts';
+import { fuseElementwise } from './fusion/elementwise.ts';
+import { fusePatterns } from './fusion/fuse.ts';
 import { byteSize, type LoweredProgram, lowerProgram } from './lower.ts';
 import { type Graph, type Node, opNode, type Value, valueType } from './node.ts';
 import { buildProgram } from './program.ts';
@@ -16,17 +17,14 @@ import { graphNodes, traceGraph } from './trace.ts';
 import { verifyGraph } from './verify.ts';
 
 /** The graph in the form that is scheduled. */
-export function optimise(
-  outputs: readonly Value[],
-  effects: readonly Value[],
-  context: ExpandContext,
-): Graph {
+export function optimise(outputs: readonly Value[], effects: readonly Value[], context: PassContext): Graph {
+  const { fusion = true } = context;
   const passes: readonly (readonly [string, (g: Graph) => Graph])[] = [
     ['canonicalise', canonicalise],
-    ['fusion', (g) => fuse(g, context.device)],
+    ...(fusion ? ([['fusion', fusePatterns]] as const) : []),
     ['expansion', (g) => expand(g, context)],
     ['canonicalise', canonicalise],
-    ['elementwise fusion', (g) => fuse(g, context.device)],
+    ...(fusion ? ([['elementwise fusion', fuseElementwise]] as const) : []),
     ['outputs', ownOutputs],
   ];
   let graph = traceGraph(outputs, effects);
@@ -55,7 +53,7 @@ export interface Assembled {
 /** Schedules, lowers and places a graph. */
 export function assemble(
   graph: Graph,
-  context: ExpandContext,
+  context: PassContext,
   inputs: ReadonlyMap<string, DeviceBuffer>,
 ): Assembled {
   const { device } = context;

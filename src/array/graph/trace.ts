@@ -46,26 +46,43 @@ export function traceGraph(outputs: readonly Value[], effects: readonly Value[])
   return graph;
 }
 
-/** Gets an op with its rewritten inputs; returns values for its outputs, or undefined to keep it. */
-export type Replace = (node: OpNode, inputs: readonly (Value | null)[]) => readonly Value[] | undefined;
+/** Where a value of the old graph is in the new one. */
+export type Lookup = (v: Value) => Value;
+
+/**
+ * Gets an op with its rewritten inputs; returns values for its outputs, or undefined to keep it. `lookup` finds other
+ * values of the old graph that do not depend on the op. `assign` replaces another op whose users come after this one.
+ */
+export type Replace = (
+  node: OpNode,
+  inputs: readonly (Value | null)[],
+  lookup: Lookup,
+  assign: (other: Node, values: readonly Value[]) => void,
+) => readonly Value[] | undefined;
 
 /** Rebuilds a graph bottom up. Untouched nodes keep their identity, so passes can compare by reference. */
 export function rewriteGraph(graph: Graph, replace: Replace): Graph {
-  const done = new Map<Node, readonly Value[]>();
-  const lookup = (v: Value): Value => {
-    const at = resolve(v);
-    return done.get(at.node)?.[at.index] ?? at;
-  };
-  for (const node of graphNodes(graph)) {
-    if (node.kind !== 'op') continue;
-    const inputs = node.inputs.map((v) => (v === null ? null : lookup(v)));
-    const replaced = replace(node, inputs);
+  const done = new Map<Node, readonly Value[] | null>();
+  const process = (node: Node): void => {
+    if (node.kind !== 'op' || done.has(node)) return;
+    done.set(node, null);
+    const inputs = node.inputs.map((v) => (v === null ? null : found(v)));
+    const replaced = replace(node, inputs, lookup, (other, values) => done.set(other, values));
     if (replaced !== undefined) done.set(node, replaced);
     else if (inputs.some((v, i) => !sameValue(v, node.inputs[i] ?? null))) {
       done.set(node, valuesOf({ ...node, refs: 0, inputs }));
     }
-  }
-  return { outputs: graph.outputs.map(lookup), effects: graph.effects.map(lookup) };
+  };
+  const found: Lookup = (v) => {
+    const at = resolve(v);
+    return done.get(at.node)?.[at.index] ?? at;
+  };
+  const lookup: Lookup = (v) => {
+    if (!done.has(resolve(v).node)) topologicalOrder([v]).forEach(process);
+    return found(v);
+  };
+  graphNodes(graph).forEach(process);
+  return { outputs: graph.outputs.map(found), effects: graph.effects.map(found) };
 }
 
 /** Every output of a node. */

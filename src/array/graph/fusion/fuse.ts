@@ -1,8 +1,36 @@
-// Fusion: rewrites of the graph into fewer, larger ops, each pattern in its own file.
+// Fusion by pattern: rewrites of the graph into fewer, larger ops. Each pattern is a file here and a line in the list;
+// each fused op has a composite and a reference, so a pattern is never the only definition of what it makes.
 
-import type { Device } from '../../../device/device.ts';
 import type { Graph } from '../node.ts';
+import { rewriteGraph, usersOf } from '../trace.ts';
+import { glu } from './glu.ts';
+import { linearNorm } from './linear-norm.ts';
+import { linearResidual } from './linear-residual.ts';
+import { mergeLinears } from './merge-linears.ts';
+import { moeResidual } from './moe-residual.ts';
+import type { Pattern } from './pattern.ts';
+import { ropeKv } from './rope-kv.ts';
+import { ropeNorm } from './rope-norm.ts';
 
-export function fuse(graph: Graph, _device: Device): Graph {
-  return graph;
+/** In this order: gate and up before other linears that share their input, norms when the sharing is settled. */
+export const patterns: readonly Pattern[] = [
+  glu,
+  mergeLinears,
+  linearNorm,
+  linearResidual,
+  moeResidual,
+  ropeNorm,
+  ropeKv,
+];
+
+/** The graph after all patterns. */
+export const fusePatterns = (graph: Graph): Graph => patterns.reduce(applyPattern, graph);
+
+function applyPattern(graph: Graph, pattern: Pattern): Graph {
+  const users = usersOf(graph);
+  return rewriteGraph(graph, (node, _, lookup, assign) => {
+    const result = pattern.match(node, { users, lookup });
+    for (const [other, values] of result?.others ?? []) assign(other, values);
+    return result?.values;
+  });
 }

@@ -1,0 +1,154 @@
+// Chains of elementwise ops -> one tile op each: intermediate results stay in registers, constants cost nothing.
+
+import { elementCount, sameShape } from '../../../base/shape.ts';
+import type { TileOpcode } from '../../../kernel/tile-opcodes.ts';
+import { castOp } from '../../ops/cast.ts';
+import { registerKind } from '../../ops/elementwise.ts';
+import { fullOp } from '../../ops/full.ts';
+import { operand } from '../../ops/operands.ts';
+import { tileOp } from '../../ops/tile.ts';
+import type { TileConstant, TileInstruction } from '../../ops/tile-params.ts';
+import { type Graph, isOp, type Node, type OpNode, opNode, type Value, valueType } from '../node.ts';
+import { graphNodes, type Lookup, rewriteGraph, usersOf, valuesOf } from '../trace.ts';
+
+/** Limits of a program: what a kernel with a handful of streams and an L1-sized register file takes well. */
+const maxInputs = 12;
+const maxInstructions = 48;
+
+/** Ops that run as one program; `root` computes the result. */
+interface Cluster {
+  readonly root: OpNode;
+  readonly members: Set<OpNode>;
+}
+
+export function fuseElementwise(graph: Graph): Graph {
+  const clusters = findClusters(graph);
+  return rewriteGraph(graph, (node, _, lookup) => {
+    const cluster = clusters.get(node);
+    return cluster === undefined ? undefined : valuesOf(buildTile(cluster, lookup));
+  });
+}
+
+const isElementwise = (node: Node): node is OpNode => node.kind === 'op' && opcodeOf(node) !== undefined;
+
+/** The instruction of an op on its operands; undefined for ops that are not elementwise or not on these dtypes. */
+function opcodeOf(node: OpNode): TileOpcode | 'copy' | undefined {
+  if (node.op.elementwise === undefined) return undefined;
+  const kinds = node.inputs.map((_, i) => registerKind(valueType(operand(node.inputs, i)).dtype));
+  return node.op.elementwise.opcode(kinds, registerKind(operand(node.outputs, 0).dtype), node.attrs);
+}
+
+/** Clusters by root: those with several ops, or with constants to take in. */
+function findClusters(graph: Graph): ReadonlyMap<OpNode, Cluster> {
+  const users = usersOf(graph);
+  const taken = new Set<OpNode>();
+  const clusters = new Map<OpNode, Cluster>();
+  const nodes = graphNodes(graph);
+  for (let i = nodes.length - 1; i >= 0; i--) {
+    const root = nodes[i] as Node;
+    if (!isElementwise(root) || taken.has(root)) continue;
+    const members = grow(root, users);
+    for (const m of members) if (!isSingle(m) || m === root) taken.add(m);
+    const constants = root.inputs.some((v) => v !== null && isOp(v.node, fullOp));
+    if (members.size > 1 || constants) clusters.set(root, { root, members });
+  }
+  return clusters;
+}
+
+/** Takes in producers all of whose users are inside, until nothing more fits. */
+function grow(root: OpNode, users: ReadonlyMap<Node, readonly (OpNode | null)[]>): Set<OpNode> {
+  const members = new Set<OpNode>([root]);
+  for (let changed = true; changed && members.size < maxInstructions; ) {
+    changed = false;
+    for (const member of [...members]) {
+      for (const v of member.inputs) {
+        const p = v?.node;
+        if (p === undefined || !isElementwise(p) || members.has(p) || !absorbable(p, root)) continue;
+        const inside = (users.get(p) ?? []).every((u) => u !== null && members.has(u));
+        if (!inside && !isSingle(p)) continue;
+        members.add(p);
+        if (externalInputs(members).length > maxInputs) members.delete(p);
+        else changed = true;
+      }
+    }
+  }
+  return members;
+}
+
+/** One element: cheap enough to compute again in every program that needs it. */
+const isSingle = (node: OpNode): boolean => {
+  const count = elementCount(operand(node.outputs, 0).shape);
+  return count.dyn === undefined && count.mul === 1;
+};
+
+function absorbable(p: OpNode, root: OpNode): boolean {
+  const out = operand(p.outputs, 0);
+  if (!sameShape(out.shape, operand(root.outputs, 0).shape) && !isSingle(p)) return false;
+  // 8-bit results wrap when stored and a cast to a shorter float rounds: those must be stored to mean what they say.
+  if (out.dtype === 'i8' || out.dtype === 'u8') return false;
+  if (isOp(p, castOp) && (out.dtype === 'f16' || out.dtype === 'bf16')) return false;
+  // A program that reads a state stays where it was written, so that later updates do not get in between.
+  return p.inputs.every((v) => v === null || valueType(v).state !== true);
+}
+
+/** Values a cluster reads from memory. */
+function externalInputs(members: ReadonlySet<OpNode>): readonly Value[] {
+  const seen = new Map<string, Value>();
+  const ids = new Map<Node, number>();
+  for (const member of members) {
+    for (const v of member.inputs) {
+      if (v === null || isOp(v.node, fullOp) || (isElementwise(v.node) && members.has(v.node))) continue;
+      ids.set(v.node, ids.get(v.node) ?? ids.size);
+      seen.set(`${ids.get(v.node)}.${v.index}`, v);
+    }
+  }
+  return [...seen.values()];
+}
+
+/** The tile op of a cluster. */
+function buildTile({ root, members }: Cluster, lookup: Lookup): OpNode {
+  const inputs = externalInputs(members);
+  const constants: TileConstant[] = [];
+  const constantNodes: Node[] = [];
+  const ordered = orderMembers(root, members);
+  for (const v of ordered.flatMap((m) => m.inputs)) {
+    if (v === null || !isOp(v.node, fullOp) || constantNodes.includes(v.node)) continue;
+    constants.push({ dtype: v.node.attrs.dtype, value: v.node.attrs.value });
+    constantNodes.push(v.node);
+  }
+  const instructions: TileInstruction[] = [];
+  const computed = new Map<Node, number>();
+  const registerOf = (v: Value): number => {
+    const own = computed.get(v.node);
+    if (own !== undefined) return own;
+    const constant = constantNodes.indexOf(v.node);
+    if (constant >= 0) return inputs.length + constant;
+    return inputs.findIndex((i) => i.node === v.node && i.index === v.index);
+  };
+  const base = inputs.length + constants.length;
+  for (const member of ordered) {
+    const args = member.inputs.map((_, i) => registerOf(operand(member.inputs, i)));
+    const opcode = opcodeOf(member);
+    if (opcode === undefined || opcode === 'copy') computed.set(member, args[0] as number);
+    else {
+      computed.set(member, base + instructions.length);
+      instructions.push({ opcode, args });
+    }
+  }
+  const { shape, dtype } = operand(root.outputs, 0);
+  const attrs = { shape, dtype, constants, instructions, result: computed.get(root) as number };
+  return opNode(tileOp, inputs.map(lookup), attrs);
+}
+
+/** Members with producers first. */
+function orderMembers(root: OpNode, members: ReadonlySet<OpNode>): readonly OpNode[] {
+  const order: OpNode[] = [];
+  const visit = (node: OpNode): void => {
+    if (order.includes(node)) return;
+    for (const v of node.inputs)
+      if (v !== null && isElementwise(v.node) && members.has(v.node)) visit(v.node);
+    order.push(node);
+  };
+  visit(root);
+  return order;
+}

@@ -1,0 +1,38 @@
+// linear(x, a), linear(x, b), … -> one linear with several segments: x is read and quantised once.
+
+import { linearOp } from '../../ops/linear.ts';
+import { isOp, type Node, opNode, type Value } from '../node.ts';
+import { sameValue } from '../trace.ts';
+import { isPlain } from './glu.ts';
+import { isLeaf, type Pattern, rewritten } from './pattern.ts';
+
+export const mergeLinears: Pattern = {
+  name: 'merge-linears',
+  match: (node, context) => {
+    const x = node.inputs[0];
+    if (!isOp(node, linearOp) || x == null) return undefined;
+    const { precision } = node.attrs;
+    const siblings = [...new Set(context.users.get(x.node))].filter(
+      (n) =>
+        n !== null &&
+        isOp(n, linearOp) &&
+        sameValue(n.inputs[0] ?? null, x) &&
+        isPlain(n) &&
+        n.attrs.precision === precision &&
+        // Weights and biases that are leaves exist before any of the siblings.
+        isLeaf(n.inputs[3]) &&
+        isLeaf(n.inputs[4]),
+    );
+    if (siblings.length < 2 || !siblings.includes(node)) return undefined;
+    const segments = siblings.flatMap((n) =>
+      n === null ? [] : [rewritten(n, 3, context), rewritten(n, 4, context)],
+    );
+    const merged = opNode(linearOp, [rewritten(node, 0, context), null, null, ...segments], node.attrs);
+    const values = siblings.map((_, index): Value => ({ node: merged, index }));
+    const others = new Map<Node, readonly Value[]>();
+    siblings.forEach((n, i) => {
+      if (n !== null) others.set(n, [values[i] as Value]);
+    });
+    return { values: others.get(node) ?? [], others };
+  },
+};
