@@ -11,8 +11,8 @@ import {
   type LoadedMatrix,
   type LoadedVector,
   type LoadOptions,
-  packOn,
 } from './load.ts';
+import { packOn } from './load-jobs.ts';
 import { dimensions, readRows, type SourceTensor } from './tensor.ts';
 import { tinyCheckpoint, wave } from './tiny.ts';
 

@@ -1,14 +1,12 @@
 // Brings a checkpoint's tensors onto a device: asks for them while a model is built, then reads, packs and writes them all at
 // once. Files are read in pieces into a few reused buffers, so memory holds the packed weights and little else.
 
-import { IngotError, invariant } from '../base/errors.ts';
-import type { PackRequest } from '../device/cpu/pack.ts';
+import { IngotError } from '../base/errors.ts';
 import type { Device, DeviceBuffer } from '../device/device.ts';
-import { metaDtypeCode, packedBytes, type WeightLayout } from '../quant/layout.ts';
-import { packReference } from '../quant/reference.ts';
-import { sourceFormats } from '../quant/registry.ts';
+import { packedBytes, type WeightLayout } from '../quant/layout.ts';
 import type { Checkpoint } from './checkpoint.ts';
-import { type Chunk, chunksOf, loadedBytes, readChunk, readVector, storedBytes } from './chunks.ts';
+import { loadedBytes } from './chunks.ts';
+import { type LoadJob, type LoadJobOptions, runJobs } from './load-jobs.ts';
 import {
   type CheckpointTensor,
   dimensions,
@@ -18,9 +16,6 @@ import {
   type PackedTensor,
   type SourceTensor,
 } from './tensor.ts';
-
-/** Packs source rows into panels inside a device buffer: the native packer, or `packOn`. */
-export type PackInto = (request: PackRequest) => Promise<void>;
 
 /** A packed matrix `[N, K]`, or E of them, on a device. */
 export interface LoadedMatrix {
@@ -43,20 +38,9 @@ export interface LoadFactory<W, V> {
   vector(loaded: LoadedVector): V;
 }
 
-export interface LoadOptions {
-  /** The native packer; without it `packReference` and `device.write`. */
-  readonly packInto?: PackInto;
+export interface LoadOptions extends LoadJobOptions {
   /** Bytes that weights may take on the device. */
   readonly memoryLimit?: number;
-  readonly signal?: AbortSignal;
-  readonly onProgress?: (progress: { readonly bytesDone: number; readonly bytesTotal: number }) => void;
-  /** Pieces read and packed at the same time (default 4). */
-  readonly parallel?: number;
-}
-
-interface Job {
-  readonly tensor: CheckpointTensor;
-  readonly buffer: DeviceBuffer;
 }
 
 /**
@@ -71,7 +55,7 @@ export class CheckpointLoader<W, V> {
   readonly #matrices = new Map<string, W>();
   readonly #vectors = new Map<string, V>();
   readonly #buffers: DeviceBuffer[] = [];
-  #jobs: Job[] = [];
+  #jobs: LoadJob[] = [];
   #bytes = 0;
 
   constructor(checkpoint: Checkpoint, device: Device, factory: LoadFactory<W, V>, options: LoadOptions = {}) {
@@ -220,98 +204,3 @@ function checkMemory(checkpoint: Checkpoint, bytes: number, limit: number | unde
     { details: { bytes, limit } },
   );
 }
-
-type Work =
-  | { readonly kind: 'chunk'; readonly chunk: Chunk; readonly job: Job }
-  | { readonly kind: 'whole'; readonly job: Job };
-
-function* workOf(jobs: readonly Job[]): Generator<Work> {
-  for (const job of jobs) {
-    const { tensor } = job;
-    if (tensor.kind === 'source' && tensor.shape.length > 1) {
-      for (const chunk of chunksOf(tensor)) yield { kind: 'chunk', chunk, job };
-    } else {
-      yield { kind: 'whole', job };
-    }
-  }
-}
-
-/** Works through all pieces with a few workers, each with its own read buffers: they are the bound of the read-ahead. */
-async function runJobs(jobs: readonly Job[], device: Device, options: LoadOptions): Promise<void> {
-  const bytesTotal = jobs.reduce((sum, { tensor }) => sum + storedBytes(tensor), 0);
-  const packInto = options.packInto ?? packOn(device);
-  const queue = workOf(jobs);
-  let bytesDone = 0;
-  let failed = false;
-  const worker = async (): Promise<void> => {
-    const buffers: Uint8Array[] = [];
-    for (const work of queue) {
-      if (failed) return;
-      options.signal?.throwIfAborted();
-      const bytes = await perform(work, device, packInto, buffers);
-      bytesDone += bytes; // after the await: other workers add too
-      options.onProgress?.({ bytesDone, bytesTotal });
-    }
-  };
-  // Every worker ends before this returns: none may write into a buffer that is then released.
-  const workers = Array.from({ length: options.parallel ?? 4 }, () =>
-    worker().catch((error: unknown) => {
-      failed = true;
-      throw error;
-    }),
-  );
-  const results = await Promise.allSettled(workers);
-  for (const result of results) if (result.status === 'rejected') throw result.reason;
-  options.signal?.throwIfAborted();
-}
-
-/** Does one piece; returns the source bytes it covered. */
-async function perform(
-  work: Work,
-  device: Device,
-  packInto: PackInto,
-  buffers: Uint8Array[],
-): Promise<number> {
-  const { tensor, buffer } = work.job;
-  if (work.kind === 'whole') {
-    device.write(buffer, 0, await readWhole(tensor));
-    return storedBytes(tensor);
-  }
-  const { chunk } = work;
-  const { format } = chunk.tensor;
-  const columns = dimensions(chunk.tensor.shape).columns;
-  const rowBytes = format.rowBytes(columns);
-  rowBytes.forEach((bytes, p) => {
-    if ((buffers[p]?.byteLength ?? 0) < bytes * chunk.rows) buffers[p] = new Uint8Array(bytes * chunk.rows);
-  });
-  const parts = await readChunk(chunk, buffers);
-  await packInto({
-    target: buffer,
-    offset: chunk.destination,
-    byteLength: chunk.bytes,
-    source: format.code,
-    parts,
-    rows: chunk.rows,
-    columns,
-    group: format.layout.group,
-    metaDtype: metaDtypeCode(format.layout),
-    rowMap: chunk.rowMap,
-  });
-  return rowBytes.reduce((sum, bytes) => sum + bytes * chunk.rows, 0);
-}
-
-const readWhole = (tensor: CheckpointTensor): Promise<ArrayBufferView> =>
-  tensor.kind === 'packed' && tensor.shape.length > 1
-    ? tensor.source.read(tensor.offset, tensor.bytes)
-    : readVector(tensor);
-
-/** The plain-TypeScript packer for a device. */
-export const packOn =
-  (device: Device): PackInto =>
-  async ({ target, offset, source, parts, rows, columns, group, metaDtype, rowMap }) => {
-    const format = sourceFormats.find(
-      ({ code, layout }) => code === source && layout.group === group && metaDtypeCode(layout) === metaDtype,
-    );
-    invariant(format !== undefined, `no source format ${source} with group ${group}`);
-    device.write(target, offset, packReference(format, parts, rows, columns, rowMap));
-  };

@@ -11,7 +11,7 @@ import { packReference, type RowMap } from '../../quant/reference.ts';
 import { pad, type Sink, writeAtomically } from '../atomic-file.ts';
 import type { Checkpoint } from '../checkpoint.ts';
 import { chunksOf, loadedBytes, readChunk, readVector } from '../chunks.ts';
-import type { PackInto } from '../load.ts';
+import type { PackInto } from '../load-jobs.ts';
 import type { ByteSource } from '../source.ts';
 import { type CheckpointTensor, dimensions, expertName } from '../tensor.ts';
 import {
