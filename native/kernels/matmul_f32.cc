@@ -4,9 +4,9 @@
 namespace ingot::INGOT_NS {
 namespace {
 
-constexpr int64_t kDepth = 256;                         // k per packed block
-constexpr int64_t kColumns = kTileVecs * kW * (kW == 16 ? 5 : kW == 8 ? 10 : 20);  // 240: a packed block is 240 KiB
-constexpr int64_t kRows = 192;
+constexpr int64_t kDepth = 128;                         // a panel of a packed block stays in the L1 cache
+constexpr int64_t kColumns = kTileVecs * kW * (kW == 16 ? 5 : kW == 8 ? 10 : 20);  // 240: a packed block is 120 KiB
+constexpr int64_t kRows = 384;
 
 struct Product {
   const float *a, *b;
@@ -124,11 +124,14 @@ void run(const Args& args, Ctx& ctx) {
     }
     return;
   }
-  const int64_t mb = ceil_div(M, kRows), nb = ceil_div(N, kColumns);
+  const int64_t nb = ceil_div(N, kColumns);
+  int64_t rows = kRows;  // smaller blocks pack b more often, but leave no core without work
+  while (rows > 48 && batch * ceil_div(M, rows) * nb < 4 * ctx.nthreads) rows /= 2;
+  const int64_t mb = ceil_div(M, rows);
   for (int64_t item; (item = ctx.next(batch * mb * nb)) >= 0;) {
     bind(item / (mb * nb));
-    const int64_t m0 = item / nb % mb * kRows, n0 = item % nb * kColumns;
-    block(p, m0, min64(kRows, M - m0), n0, min64(kColumns, N - n0), reinterpret_cast<float*>(ctx.scratch));
+    const int64_t m0 = item / nb % mb * rows, n0 = item % nb * kColumns;
+    block(p, m0, min64(rows, M - m0), n0, min64(kColumns, N - n0), reinterpret_cast<float*>(ctx.scratch));
   }
 }
 

@@ -79,6 +79,16 @@ struct Cache {
   }
 };
 
+// The share of one worker: rows when there are enough of them and no two can meet in a slot of a ring, else heads.
+// Sharing by heads keeps the writes to a slot in the order of the rows. Rows must have different positions.
+struct Share {
+  int64_t row, rows, head, heads;
+  Share(const Ctx& ctx, int64_t all_rows, int64_t all_heads, int64_t ring) : row(0), rows(all_rows), head(0), heads(all_heads) {
+    if (all_rows >= 4 * ctx.nthreads && (ring == 0 || all_rows <= ring)) ctx.range(all_rows, row, rows);
+    else ctx.range(all_heads, head, heads);
+  }
+};
+
 struct Tables {
   float *c, *s, *tmp;
   explicit Tables(Ctx& ctx)
@@ -131,12 +141,11 @@ const char* check_cache(const Buf& k, const Buf& v, int64_t Hkv, int64_t Dh, int
 void run_kv_write(const Args& a, Ctx& ctx) {
   const int64_t rows = a.i(0), Hkv = a.i(1), Dh = a.i(2);
   const Cache cache{a.bufs[3].data, a.bufs[4].data, Hkv, Dh, a.i(3), a.i(5), a.i(4) == 1};
-  int64_t begin, end;
-  ctx.range(Hkv, begin, end);  // by head, so that rows which share a slot are written in order
-  for (int64_t r = 0; r < rows; r++) {
+  const Share share(ctx, rows, Hkv, cache.ring);
+  for (int64_t r = share.row; r < share.rows; r++) {
     const int32_t position = a.bufs[2].as<int32_t>()[r];
     if (!position_ok(cache, position, ctx, "kv_write")) return;
-    for (int64_t h = begin; h < end; h++) {
+    for (int64_t h = share.head; h < share.heads; h++) {
       cache.put(cache.k, h, cache.slot(position), a.bufs[0].as<float>() + (r * Hkv + h) * Dh);
       cache.put(cache.v, h, cache.slot(position), a.bufs[1].as<float>() + (r * Hkv + h) * Dh);
     }
@@ -152,8 +161,7 @@ const char* check_kv_write(const Args& a) {
   return nullptr;
 }
 
-// Items are heads: the query heads, then the kv heads (rotated key and plain value). Each worker walks all rows of its
-// heads, so the order of writes to a slot is that of the rows.
+// Items are heads: the query heads, then the kv heads (rotated key and plain value).
 void run_rope_kv(const Args& a, Ctx& ctx) {
   const int64_t rows = a.i(0), H = a.i(1), Hkv = a.i(2), Dh = a.i(3);
   const Rotation rotation{Dh, a.i(4), a.i(5) != 0, false, a.f(6), a.f(7), a.bufs[4].as<float>()};
@@ -163,13 +171,12 @@ void run_rope_kv(const Args& a, Ctx& ctx) {
   rk.norm = a.bufs[6].bytes != 0;
   const Tables t(ctx);
   float* key = t.tmp + kMaxHeadDim;
-  int64_t begin, end;
-  ctx.range(H + Hkv, begin, end);
-  for (int64_t r = 0; r < rows; r++) {
+  const Share share(ctx, rows, H + Hkv, cache.ring);
+  for (int64_t r = share.row; r < share.rows; r++) {
     const int32_t position = a.bufs[3].as<int32_t>()[r];
     if (!position_ok(cache, position, ctx, "rope_kv")) return;
-    if (begin < end) rotation.angles(position, t.c, t.s);
-    for (int64_t i = begin; i < end; i++) {
+    if (share.head < share.heads) rotation.angles(position, t.c, t.s);
+    for (int64_t i = share.head; i < share.heads; i++) {
       if (i < H) {
         const int64_t at = (r * H + i) * Dh;
         rq.head(a.bufs[0].as<float>() + at, a.bufs[5].as<float>(), t.c, t.s, a.bufs[9].as<float>() + at, t.tmp);

@@ -16,14 +16,20 @@ struct Peaks {
   double gflops, gbs;
 };
 
-// The matmul kernel on cache-resident blocks and a plain copy of a large buffer stand for the machine's limits.
 Peaks measure(Level level, int threads) {
-  const int64_t n = 960;
+  std::vector<double> ops(1), sink(static_cast<size_t>(threads));
+  std::vector<float> x(size_t(64) << 20, 1.f);
+  const double s = Call(level, "measure_f32").buf(ops).params({200000}).time(threads, 7);
+  const double t = Call(level, "measure_read").buf(x).buf(sink).time(threads, 7);
+  return {ops[0] / s / 1e9, double(x.size()) * 4 / t / 1e9};
+}
+
+void matmul(Level level, int threads, const Peaks& peaks, int64_t n) {
   std::vector<float> a(size_t(n * n), 0.5f), b(size_t(n * n), 0.25f), y(size_t(n * n));
-  const double s = Call(level, "matmul").buf(a).buf(b).buf(y).params({1, double(n), double(n), double(n), 0, 0, 0}).time(threads, 7);
-  std::vector<float> x(size_t(64) << 20, 1.f), z(1);
-  const double t = Call(level, "reduce").buf(x).buf(z).params({1, double(x.size()), 1, 0, 0}).time(threads, 7);
-  return {2.0 * double(n * n * n) / s / 1e9, double(x.size()) * 4 / t / 1e9};
+  const double d = double(n), s = Call(level, "matmul").buf(a).buf(b).buf(y).params({1, d, d, d, 0, 0, 0}).time(threads, 7);
+  char name[80];
+  snprintf(name, sizeof name, "matmul %lld", (long long)n);
+  line(name, s, 2.0 * d * d * d, "GFLOPS", peaks.gflops);
 }
 
 void attention(Level level, int threads, const Peaks& peaks, int64_t rows, int64_t H, int64_t Hkv, int64_t ctx) {
@@ -87,7 +93,9 @@ void run_ops_bench(const Options& options) {
   Report select(options);
   const int threads = options.threads;
   const Peaks peaks = measure(level, threads);
-  printf("level %s, %d threads: matmul %.0f GFLOPS, read %.1f GB/s\n", level_name(level), threads, peaks.gflops, peaks.gbs);
+  printf("level %s, %d threads: multiply-add %.0f GFLOPS, read %.1f GB/s\n", level_name(level), threads, peaks.gflops, peaks.gbs);
+  if (select.selected("matmul"))
+    for (int64_t n : {256, 960}) matmul(level, threads, peaks, n);
   if (select.selected("attention")) {
     for (int64_t heads = 0; heads < 2; heads++) {
       const int64_t H = heads ? 32 : 9, Hkv = heads ? 8 : 3;

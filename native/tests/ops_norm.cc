@@ -147,12 +147,13 @@ void kv_write(Report& report, Level level, bool half, int64_t ring) {
 }
 
 // rope_kv must equal rope, rope and kv_write exactly.
-void rope_kv(Report& report, Level level, bool half, bool norm, bool interleaved) {
-  const int64_t rows = 7, H = 6, Hkv = 2, Dh = 40, rot = 32, cap = 50;
+void rope_kv(Report& report, Level level, int64_t rows, bool half, bool norm, bool interleaved) {
+  const int64_t H = 6, Hkv = 2, Dh = 40, rot = 32, cap = 50;
   Random random(9);
   Floats q = random.floats(rows * H * Dh), k = random.floats(rows * Hkv * Dh), v = random.floats(rows * Hkv * Dh);
   Floats qn = random.floats(Dh, 0.5, 2), kn = random.floats(Dh, 0.5, 2), freq = frequencies(rot), y(q.size()), y2(q.size()), kr(k.size());
-  Ints positions{11, 12, 13, 14, 15, 16, 17};
+  Ints positions;
+  for (int64_t r = 0; r < rows; r++) positions.push_back(int32_t(11 + r));
   const size_t bytes = size_t(Hkv * cap * Dh * (half ? 2 : 4));
   std::vector<uint8_t> kc(bytes), vc(bytes), kc2(bytes), vc2(bytes);
   const double type = half ? 1 : 0, order = interleaved ? 1 : 0;
@@ -229,7 +230,8 @@ void norm_tests(Report& report) {
       rope(report, level, 5, 2, 80, 20, interleaved, true, false);
       rope(report, level, 2, 3, 10, 6, interleaved, false, false);
       for (bool half : {false, true})
-        for (bool norm : {false, true}) rope_kv(report, level, half, norm, interleaved);
+        for (bool norm : {false, true})
+          for (int64_t rows : {1, 7, 30}) rope_kv(report, level, rows, half, norm, interleaved);
     }
     for (bool half : {false, true})
       for (int64_t ring : {0, 6}) kv_write(report, level, half, ring);

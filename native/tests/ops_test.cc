@@ -71,6 +71,8 @@ double Call::time(int threads, int times) {
     printf("%s: %s\n", name_, message);
     std::exit(1);
   }
+  for (size_t i = 0; i < guarded_.size(); i++)
+    if (guarded_[i].bytes) std::memcpy(guarded_[i].original, bufs_[i].data, size_t(guarded_[i].bytes));
   std::sort(seconds.begin(), seconds.end());
   return seconds[seconds.size() / 2];
 }
