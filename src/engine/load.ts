@@ -93,7 +93,7 @@ async function place(
     const [tokenizer] = await Promise.all([openTokenizer(checkpoint), loader.run()]);
     const cache = new StandardCache(device, config.kv.layers, kvOptions(contextLength));
     owned.push(cache);
-    const runner = new Runner({ model, device, cache, contextLength });
+    const runner = new Runner({ model, device, cache, contextLength, profile: options.profile ?? false });
     owned.push(runner);
     const eosTokenIds = new Set([...config.eosTokenIds, ...(tokenizer?.eosIds ?? [])]);
     const { vocabSize } = config;

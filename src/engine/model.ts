@@ -125,6 +125,10 @@ export class LoadedModel implements Model {
     );
   }
 
+  profile(): readonly { readonly label: string; readonly ns: number }[] {
+    return this.#parts.runner.profile();
+  }
+
   /** Safe at any moment: what is in flight ends first. */
   dispose(): void {
     if (this.#disposed) return;

@@ -26,6 +26,8 @@ export interface LoadOptions {
   /** Bytes that weights, KV cache and scratch together may take. */
   readonly memoryLimit?: number | undefined;
   readonly threads?: number | undefined;
+  /** Records the time of each dispatch for `profile()`; costs a little speed. */
+  readonly profile?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: LoadProgress) => void) | undefined;
   /** One line about something worth knowing, such as a source that was passed over. */
@@ -110,5 +112,7 @@ export interface Model extends Disposable {
     tokens: readonly number[],
   ): Promise<{ readonly data: Float32Array; readonly shape: readonly [number, number] }>;
   perplexity(text: string, options?: PerplexityOptions): Promise<PerplexityResult>;
+  /** Time per dispatch of the last step, when loaded with `profile`; else empty. */
+  profile(): readonly { readonly label: string; readonly ns: number }[];
   dispose(): void;
 }

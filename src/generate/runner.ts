@@ -34,6 +34,8 @@ export interface RunnerOptions {
   readonly device: Device;
   readonly cache: KVCache;
   readonly contextLength: number;
+  /** Record the time of each dispatch. */
+  readonly profile?: boolean;
 }
 
 const setting = (name: keyof SamplingScalars) => scalar(name, samplingScalars[name]);
@@ -47,7 +49,7 @@ export class Runner {
   #logits: Plan | undefined;
 
   constructor(options: RunnerOptions) {
-    const { model, device, cache, contextLength } = options;
+    const { model, device, cache, contextLength, profile = false } = options;
     const { vocabSize } = model.config;
     this.#options = options;
     this.#counts = new State({ device, shape: [vocabSize], dtype: 'i32', label: 'token counts' });
@@ -75,6 +77,7 @@ export class Runner {
       },
       {
         device,
+        profile,
         inputs: {
           ids: { shape: [rows], dtype: 'i32' },
           positions: { shape: [rows], dtype: 'i32' },
@@ -84,9 +87,9 @@ export class Runner {
     );
   }
 
-  /** Dispatches of one step, for inspection. */
-  get plan(): Plan {
-    return this.#step;
+  /** Time per dispatch of the last step, when recorded. */
+  profile(): ReturnType<Plan['profile']> {
+    return this.#step.profile();
   }
 
   /** Tells penalties what the cache already holds. */
