@@ -2,11 +2,11 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { fromData } from '../array/creation.ts';
+import { fromBuffer, fromData } from '../array/creation.ts';
 import { linear } from '../array/ops/linear.ts';
+import { Weight } from '../array/weight.ts';
 import { openJsDevice } from '../device/js/device.ts';
 import { unpackReference } from '../quant/reference.ts';
-import { arrayFactory } from './array-factory.ts';
 import { openCheckpoint } from './checkpoint.ts';
 import { CheckpointLoader } from './load.ts';
 import { tinyCheckpoint, tinyGgufBytes } from './tiny.ts';
@@ -58,7 +58,10 @@ describe('openCheckpoint', () => {
 describe('arrays from a checkpoint', () => {
   it('compute', async () => {
     const device = openJsDevice();
-    const loader = new CheckpointLoader(await tinyCheckpoint(), device, arrayFactory(device));
+    const loader = new CheckpointLoader(await tinyCheckpoint(), device, {
+      matrix: ({ shape, layout, buffer, name }) => new Weight({ device, buffer, layout, shape, label: name }),
+      vector: ({ length, buffer }) => fromBuffer(device, buffer, [length], 'f32'),
+    });
     const weight = loader.matrix('model.layers.0.self_attn.o_proj.weight', [256, 96]);
     const norm = loader.vector('model.norm.weight', 256);
     expect(weight.shape).toEqual([256, 96]);
