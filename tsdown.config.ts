@@ -22,4 +22,5 @@ export default defineConfig({
   clean: true,
   fixedExtension: false,
   logLevel: 'warn',
+  outputOptions: { chunkFileNames: 'chunks/[name]-[hash].js' },
 });

@@ -22,7 +22,7 @@ function inputs(folder) {
     const path = `${folder}/${entry.name}`;
     if (entry.isDirectory())
       return /^(build.*|node_modules|results|\..*)$/.test(entry.name) ? [] : inputs(path);
-    return /\.test\.ts$/.test(entry.name) ? [] : [path];
+    return entry.isFile() && !/\.test\.ts$/.test(entry.name) ? [path] : [];
   });
 }
 
