@@ -38,6 +38,7 @@ const char* read_problem(const Args& a, Problem& p) {
   if (p.rows < 0 || p.rows >= kMaxRows) return "linear: the number of rows is out of range";
   if (p.glu < kNoGlu || p.glu > kGeluErf) return "linear: unknown glu code";
   if (p.glu != kNoGlu && p.segments != 2) return "linear: a glu needs two segments, gate and up";
+  if (a.bufs[2].bytes && p.glu == kNoGlu && p.segments != 1) return "linear: a residual needs a single output";
   p.x = a.bufs[0].as<const float>();
   p.norm = {a.bufs[1].bytes ? a.bufs[1].as<const float>() : nullptr, a.f(3), a.f(4)};
   p.need = {};

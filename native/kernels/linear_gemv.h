@@ -6,7 +6,9 @@
 
 namespace ingot::INGOT_NS {
 
-constexpr int64_t kPrefetchBytes = 4096;
+// How far ahead of its use a line is asked for. Hardware prefetchers stop at pages of 4 KiB; three of them ahead keeps
+// enough reads under way for one core to come near the whole machine's bandwidth.
+constexpr int64_t kPrefetchBytes = 12288;
 
 INGOT_INLINE void prefetch_block(const uint8_t* p, int bytes) {
   for (int i = 0; i < bytes; i += 64) __builtin_prefetch(p + kPrefetchBytes + i, 0, 3);

@@ -14,11 +14,13 @@ struct ActBlock {
 };
 static_assert(sizeof(ActBlock) == 48);
 
+// An input that is not finite makes every result of its row NaN: int8 could not carry it, and it must not vanish.
 inline void quantize_row(const float* x, int64_t K, ActBlock* out) {
   constexpr int n = kBlock / kW;
+  vf finite{};
   for (int64_t b = 0; b < K / kBlock; b++, x += kBlock) {
     vf v[n], m{};
-    for (int i = 0; i < n; i++) v[i] = load(x + i * kW), m = vmax(m, vabs(v[i]));
+    for (int i = 0; i < n; i++) v[i] = load(x + i * kW), m = vmax(m, vabs(v[i])), finite = fma(v[i], vf{}, finite);
     const float amax = max_lanes(m), inverse = amax > 0 ? 127.0f / amax : 0.0f;
     vi half[2] = {vi{}, vi{}};
     for (int i = 0; i < n; i++) {
@@ -32,6 +34,8 @@ inline void quantize_row(const float* x, int64_t K, ActBlock* out) {
     out[b].nsum8 = -8 * s;
     out[b].nsum8_first = -8 * s0;
   }
+  if (sum_lanes(finite) == 0) return;
+  for (int64_t b = 0; b < K / kBlock; b++) out[b].scale = out[b].fsum = __builtin_nanf("");
 }
 
 // y = x * rsqrt(mean x^2 + eps) * (weight + offset); y may be x.

@@ -75,8 +75,10 @@ void one_shape(Level level, int layout, int64_t N, int64_t K, int64_t rows, int 
   }
   const double t = best_time(linear, bufs, params, threads, rows <= 8 ? 30 : 7);
   const double read = bytes * segments / t, ops = 2.0 * rows * N * K * segments / t;
-  printf("%-8s %-5s %-5s %5d x %-5d rows %4d  %8.3f ms  %6.1f GB/s (%3.0f %%)  %7.1f GOPS (%3.0f %% int8)\n", level_name(level), layout_name(layout),
-         exact ? "exact" : "fast", int(N), int(K), int(rows), t * 1e3, read / 1e9, 100 * read / limits.read, ops / 1e9, 100 * ops / limits.int8);
+  const bool tiles = limits.bf16 > 0 && rows > 8 && !exact;
+  printf("%-8s %-5s %-5s %5d x %-5d rows %4d  %8.3f ms  %6.1f GB/s (%3.0f %%)  %7.1f GOPS (%3.0f %% of %s)\n", level_name(level), layout_name(layout),
+         exact ? "exact" : "fast", int(N), int(K), int(rows), t * 1e3, read / 1e9, 100 * read / limits.read, ops / 1e9, 100 * ops / (tiles ? limits.bf16 : limits.int8),
+         tiles ? "bf16" : "int8");
 }
 
 void moe_shape(Level level, int64_t rows, int threads, const Limits& limits) {

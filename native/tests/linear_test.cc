@@ -16,11 +16,13 @@ struct LinearCase {
   int layout, group = 32, meta = dF16;
   bool exact = false, norm = false, bias = false, residual = false;
   int glu = 0, threads = 2;
+  int second = -1;  // layout of the second segment when it differs
+  int layout_of(size_t s) const { return s == 1 && second >= 0 ? second : layout; }
 };
 
 std::string describe(const LinearCase& c) {
   char text[200];
-  snprintf(text, sizeof text, "linear %s rows %d K %d N %d x%d group %d meta %d %s%s%s%s glu %d threads %d", layout_name(c.layout), int(c.rows), int(c.K),
+  snprintf(text, sizeof text, "linear %s/%s rows %d K %d N %d x%d group %d meta %d %s%s%s%s glu %d threads %d", layout_name(c.layout), layout_name(c.layout_of(1)), int(c.rows), int(c.K),
            int(c.N[0]), int(c.N.size()), c.group, c.meta, c.exact ? "exact" : "fast", c.norm ? " norm" : "", c.bias ? " bias" : "",
            c.residual ? " residual" : "", c.glu, c.threads);
   return text;
@@ -40,7 +42,7 @@ bool run_case(const Suite& suite, const LinearCase& c) {
   std::vector<PackedMatrix> w;
   std::vector<std::vector<float>> bias, y;
   for (int64_t N : c.N) {
-    w.emplace_back(c.layout, N, c.K, c.group, c.meta, random);
+    w.emplace_back(c.layout_of(w.size()), N, c.K, c.group, c.meta, random);
     bias.push_back(random_floats(N, random));
     y.push_back(random_floats(c.rows * N, random));
   }
@@ -51,20 +53,21 @@ bool run_case(const Suite& suite, const LinearCase& c) {
   std::vector<double> params{double(c.rows), double(c.K), double(c.exact), 1e-5, 0.5, double(c.glu), double(c.N.size())};
   for (size_t s = 0; s < c.N.size(); s++) {
     bufs.insert(bufs.end(), {buf(w[s].bytes), c.bias ? buf(bias[s]) : Buf{nullptr, 0}, s < outputs ? buf(y[s]) : Buf{nullptr, 0}});
-    params.insert(params.end(), {double(c.N[s]), double(c.layout), double(c.group), double(c.meta)});
+    params.insert(params.end(), {double(c.N[s]), double(c.layout_of(s)), double(c.group), double(c.meta)});
   }
   const Args args{bufs.data(), int(bufs.size()), params.data(), int(params.size())};
   if (const char* problem = run_kernel(*suite.kernel("linear"), args, c.threads)) return suite.fail(describe(c), problem);
 
-  const Rounding how = suite.rounding(c.layout, c.exact, c.rows > 8);
   Worst worst;
   for (int64_t r = 0; r < c.rows; r++) {
     std::vector<double> exact_x(x.begin() + r * c.K, x.begin() + (r + 1) * c.K);
     if (c.norm) exact_x = normed(x.data() + r * c.K, norm.data(), c.K, 1e-5, 0.5);
     const std::vector<float> f(exact_x.begin(), exact_x.end());
-    const auto seen = rounded(f.data(), c.K, how);
+    std::vector<double> seen[3];
     const auto dot = [&](size_t s, int64_t n) {
-      Expected e = expected_dot(w[s], n, seen.data(), how);
+      const Rounding how = suite.rounding(c.layout_of(s), c.exact, c.rows > 8);
+      if (seen[int(how)].empty()) seen[int(how)] = rounded(f.data(), c.K, how);
+      Expected e = expected_dot(w[s], n, seen[int(how)].data(), how);
       if (c.norm) e.bound += input_error(w[s], n, f.data(), how);  // the norm itself rounds, which may move a code
       if (c.bias) e.value += bias[s][n], e.bound += std::fabs(e.value) * 0x1p-22;
       return e;
@@ -115,9 +118,40 @@ bool linear_cases(const Suite& suite) {
         c.residual = true, c.bias = false;
         ok &= run_case(suite, c);
       }
+  for (int64_t rows : {1, 6, 40})  // segments of different layouts share one quantisation of x
+    for (bool exact : {false, true}) {
+      LinearCase c{.rows = rows, .K = 256, .N = {35, 50}, .layout = kQ4K, .exact = exact, .second = kQ6K};
+      ok &= run_case(suite, c);
+      c.second = kF16;
+      ok &= run_case(suite, c);
+      c.N = {35, 35}, c.glu = 1;
+      ok &= run_case(suite, c);
+      c.layout = kQ8, c.second = kQ4, c.norm = true;
+      ok &= run_case(suite, c);
+    }
   ok &= run_case(suite, {.rows = 1100, .K = 64, .N = {20}, .layout = kQ4});   // several chunks of rows
   ok &= run_case(suite, {.rows = 1, .K = 64, .N = {20}, .layout = kQ4, .threads = 5});  // more workers than panels
   ok &= run_case(suite, {.rows = 300, .K = 64, .N = {20}, .layout = kQ8, .threads = 5});
+  return ok;
+}
+
+// A NaN or infinity in x shows in every result of its row and in no other row.
+bool not_finite(const Suite& suite) {
+  bool ok = true;
+  for (int64_t rows : {3, 20})
+    for (int layout : {kF16, kQ4, kQ6K})
+      for (float bad : {NAN, INFINITY}) {
+        Random random(4);
+        const PackedMatrix w(layout, 20, 256, 32, dF16, random);
+        auto x = random_floats(rows * 256, random), y = random_floats(rows * 20, random);
+        x[256 + 77] = bad;
+        const Buf none{nullptr, 0};
+        std::vector<Buf> bufs{buf(x), none, none, buf(w.bytes), none, buf(y)};
+        std::vector<double> params{double(rows), 256, 0, 0, 0, 0, 1, 20, double(layout), 32, dF16};
+        if (const char* m = run_kernel(*suite.kernel("linear"), {bufs.data(), 6, params.data(), 11}, 2)) return suite.fail("not finite", m);
+        for (int64_t i = 0; i < rows * 20; i++)
+          if (std::isfinite(y[i]) == (i / 20 == 1)) ok = suite.fail(layout_name(layout), "a value that is not finite was lost or spread");
+      }
   return ok;
 }
 
@@ -147,6 +181,7 @@ bool refusals(const Suite& suite) {
   refused("huge N", {bx, none, none, bw, none, by}, with(7, 1e18));
   refused("layout", {bx, none, none, bw, none, by}, with(8, 12));
   refused("glu of one segment", {bx, none, none, bw, none, by}, with(5, 1));
+  refused("residual of two segments", {bx, none, by, bw, none, by, bw, none, by}, {2, 64, 0, 0, 0, 0, 2, 32, kQ4, 32, dF16, 32, kQ4, 32, dF16});
   refused("missing buffers", {bx, none, none}, good);
   return ok;
 }
@@ -155,6 +190,7 @@ bool refusals(const Suite& suite) {
 
 bool run_linear_suite(const Suite& suite) {
   bool ok = linear_cases(suite);
+  ok &= not_finite(suite);
   return refusals(suite) && ok;
 }
 
