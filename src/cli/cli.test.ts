@@ -59,6 +59,9 @@ class FakeModel implements Model {
     options?.onProgress?.({ tokensDone: 4, tokensTotal: 4 });
     return { perplexity: text.length, tokens: 4, ms: 2 };
   };
+  profile() {
+    return [];
+  }
   dispose(): void {
     this.disposed++;
   }

@@ -8,11 +8,13 @@ const perSecond = (tokens: number, ms: number): number => (ms > 0 ? (tokens / ms
 export function formatStats(stats: GenerateStats): string {
   const part = (tokens: number, ms: number) =>
     `${tokens} tokens in ${(ms / 1000).toFixed(2)} s (${perSecond(tokens, ms).toPrecision(3)} tokens/s)`;
-  return `${part(stats.generatedTokens, stats.decodeMs)}, prompt ${part(stats.promptTokens, stats.prefillMs)}`;
+  const cached = stats.cachedTokens > 0 ? ` after ${stats.cachedTokens} from the cache` : '';
+  return `${part(stats.generatedTokens, stats.decodeMs)}, prompt ${part(stats.promptTokens - stats.cachedTokens, stats.prefillMs)}${cached}`;
 }
 
 export const statsJson = (stats: GenerateStats) => ({
   promptTokens: stats.promptTokens,
+  cachedTokens: stats.cachedTokens,
   generatedTokens: stats.generatedTokens,
   prefillMs: Math.round(stats.prefillMs * 10) / 10,
   decodeMs: Math.round(stats.decodeMs * 10) / 10,

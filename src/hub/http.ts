@@ -2,7 +2,10 @@
 // body, additional certificate authorities, credentials in the address, and a look at every redirect.
 
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
+import type { RequestOptions } from 'node:https';
+import { type Env, env as processEnv } from '../base/env.ts';
 import { IngotError } from '../base/errors.ts';
+import { proxyFor, proxyHeaders, tunnel } from './proxy.ts';
 
 export interface HttpOptions {
   readonly headers?: Readonly<Record<string, string>>;
@@ -13,7 +16,8 @@ export interface HttpOptions {
   readonly stallTimeoutMs?: number;
   /** Certificate authorities (PEM) trusted besides the usual ones. */
   readonly ca?: string | undefined;
-  readonly method?: 'GET' | 'HEAD';
+  /** Whose proxy settings hold. Default: the process's. */
+  readonly env?: Env;
 }
 
 export interface HttpResponse {
@@ -94,15 +98,11 @@ async function request(url: URL, origin: URL, options: HttpOptions): Promise<Inc
   const { connectTimeoutMs = 4000, stallTimeoutMs = 30_000, signal } = options;
   const secure = url.protocol === 'https:';
   const { request: start } = secure ? await import('node:https') : await import('node:http');
-  const ca =
-    secure && options.ca !== undefined
-      ? [...(await import('node:tls')).rootCertificates, options.ca]
-      : undefined;
+  const how = await connection(url, options, connectTimeoutMs);
   return new Promise((resolve, reject) => {
     const outgoing = start(url, {
-      method: options.method ?? 'GET',
-      headers: headersFor(url, origin, options.headers ?? {}),
-      ...(ca ? { ca } : {}),
+      ...how,
+      headers: { ...how.headers, ...headersFor(url, origin, options.headers ?? {}) },
       ...(signal ? { signal } : {}),
     });
     const fail = (reason: string) => outgoing.destroy(new UnreachableError(url.href, reason));
@@ -130,6 +130,25 @@ async function request(url: URL, origin: URL, options: HttpOptions): Promise<Inc
     });
     outgoing.end();
   });
+}
+
+/** Certificates to trust, and the way through a proxy if there is one. */
+async function connection(url: URL, options: HttpOptions, timeoutMs: number): Promise<RequestOptions> {
+  const proxy = proxyFor(url, options.env ?? processEnv);
+  if (url.protocol !== 'https:') {
+    if (!proxy) return {};
+    const headers = { host: url.host, ...proxyHeaders(proxy) };
+    return { hostname: proxy.hostname, port: proxy.port || 80, path: url.href, headers };
+  }
+  const { connect, rootCertificates } = await import('node:tls');
+  const ca = options.ca === undefined ? {} : { ca: [...rootCertificates, options.ca] };
+  if (!proxy) return ca;
+  try {
+    const socket = await tunnel(proxy, url, timeoutMs, options.signal);
+    return { agent: false, createConnection: () => connect({ socket, servername: url.hostname, ...ca }) };
+  } catch (error) {
+    throw explain(error instanceof Error ? error : new Error(String(error)), url.href, options.signal);
+  }
 }
 
 function headersFor(url: URL, origin: URL, own: Readonly<Record<string, string>>): Record<string, string> {

@@ -4,6 +4,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { readEnv } from '../base/env.ts';
 import { HttpStatusError, open, readText, UnreachableError } from './http.ts';
 import { startServer, type TestServer } from './test-server.ts';
 import { type Transfer, transfer } from './transfer.ts';
@@ -147,6 +148,28 @@ describe('open', () => {
       /silent for 0\.05 s/,
     );
     await new Promise((resolve) => silent.close(resolve));
+  });
+
+  test('a server that never completes the handshake is left after the connect timeout', async () => {
+    const silent = createServer((socket) => socket.resume());
+    await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
+    const { port } = silent.address() as { port: number };
+    const started = open(`https://127.0.0.1:${port}/`, { connectTimeoutMs: 50 });
+    await expect(started).rejects.toThrow(/no connection within 0\.05 s/);
+    await new Promise((resolve) => silent.close(resolve));
+  });
+
+  test('goes through the proxies of the environment', async () => {
+    // A plain request reaches a proxy as the whole address, a TLS one as a wish for a tunnel.
+    const proxy = `http://me:pw@${server.url.slice('http://'.length)}`;
+    const env = readEnv({ HTTP_PROXY: proxy, HTTPS_PROXY: proxy, NO_PROXY: '.inside.example' });
+    server.files.set('http://files.example/a', { body: 'from afar' });
+    expect(await readText(await open('http://files.example/a', { env }))).toBe('from afar');
+    await expect(open('https://files.example/a', { env })).rejects.toThrow(
+      /files\.example cannot be reached/,
+    );
+    await expect(open('http://x.inside.example/a', { env })).rejects.toThrow(/cannot be reached/);
+    expect(server.requests).toHaveLength(1);
   });
 
   test('follows redirects, and a token does not follow to another host', async () => {
