@@ -1,6 +1,7 @@
 // Entry of `ingot/array`: lazy arrays, the ops over them, and compile.
 
 export { dynDim } from '../base/shape.ts';
+export { type DeviceName, type OpenDeviceOptions, openDevice } from '../device/open.ts';
 export { Array, type Operand } from './array.ts';
 export { type CompileOptions, compile, type InputSpec, type Outputs } from './compile.ts';
 export { setDefaultDevice } from './context.ts';

@@ -26,7 +26,7 @@ export function canonicalise(graph: Graph): Graph {
     const same = inputs.every((v, i) => v === node.inputs[i]);
     const values = valuesOf(same ? node : { ...node, refs: 0, inputs });
     known.set(key, values);
-    return values;
+    return same ? undefined : values;
   });
 }
 

@@ -29,9 +29,16 @@ export function topologicalOrder(roots: readonly Value[]): readonly Node[] {
   return order;
 }
 
-/** Nodes of a graph, producers first. */
-export const graphNodes = (graph: Graph): readonly Node[] =>
-  topologicalOrder([...graph.outputs, ...graph.effects]);
+const orders = new WeakMap<Graph, readonly Node[]>();
+
+/** Nodes of a graph, producers first. Graphs do not change, so the order is found once. */
+export function graphNodes(graph: Graph): readonly Node[] {
+  const known = orders.get(graph);
+  if (known !== undefined) return known;
+  const order = topologicalOrder([...graph.outputs, ...graph.effects]);
+  orders.set(graph, order);
+  return order;
+}
 
 /** The graph of these values with evaluated ops replaced by their buffers. Throws invalid_argument on a stale state. */
 export function traceGraph(outputs: readonly Value[], effects: readonly Value[]): Graph {
@@ -60,17 +67,22 @@ export type Replace = (
   assign: (other: Node, values: readonly Value[]) => void,
 ) => readonly Value[] | undefined;
 
-/** Rebuilds a graph bottom up. Untouched nodes keep their identity, so passes can compare by reference. */
+/** Rebuilds a graph bottom up. Untouched nodes keep their identity; without a change the graph itself is returned. */
 export function rewriteGraph(graph: Graph, replace: Replace): Graph {
   const done = new Map<Node, readonly Value[] | null>();
+  let changed = false;
+  const finish = (node: Node, values: readonly Value[]): void => {
+    changed = true;
+    done.set(node, values);
+  };
   const process = (node: Node): void => {
     if (node.kind !== 'op' || done.has(node)) return;
     done.set(node, null);
     const inputs = node.inputs.map((v) => (v === null ? null : found(v)));
-    const replaced = replace(node, inputs, lookup, (other, values) => done.set(other, values));
-    if (replaced !== undefined) done.set(node, replaced);
+    const replaced = replace(node, inputs, lookup, finish);
+    if (replaced !== undefined) finish(node, replaced);
     else if (inputs.some((v, i) => !sameValue(v, node.inputs[i] ?? null))) {
-      done.set(node, valuesOf({ ...node, refs: 0, inputs }));
+      finish(node, valuesOf({ ...node, refs: 0, inputs }));
     }
   };
   const found: Lookup = (v) => {
@@ -82,6 +94,7 @@ export function rewriteGraph(graph: Graph, replace: Replace): Graph {
     return found(v);
   };
   graphNodes(graph).forEach(process);
+  if (!changed && [...graph.outputs, ...graph.effects].every((v) => resolve(v) === v)) return graph;
   return { outputs: graph.outputs.map(found), effects: graph.effects.map(found) };
 }
 

@@ -1,8 +1,9 @@
 // Checks a graph between passes: types follow the ops' rules, states are written once per version, names agree.
 
 import { IngotError } from '../../base/errors.ts';
-import { isDynamic } from '../../base/shape.ts';
+import { sameShape } from '../../base/shape.ts';
 import type { Device } from '../../device/device.ts';
+import type { ScalarType, ValueType } from '../types.ts';
 import { scalarRefs } from './attributes.ts';
 import { type Graph, type Node, type OpNode, valueType } from './node.ts';
 import { formatType, printGraph } from './print.ts';
@@ -10,11 +11,16 @@ import { graphNodes } from './trace.ts';
 
 /** Throws an internal error that names the pass and prints the graph when a rule is broken. */
 export function verifyGraph(graph: Graph, after: string, device: Device): void {
+  if (sound.get(graph) === device) return;
   const problem = findProblem(graph, device);
+  if (problem === null) sound.set(graph, device);
   if (problem === null) return;
   const code = problem.user ? 'invalid_argument' : 'internal';
   throw new IngotError(code, `graph after ${after}: ${problem.text}\n${printGraph(graph)}`);
 }
+
+/** Graphs a pass returned as they were need no second look. */
+const sound = new WeakMap<Graph, Device>();
 
 interface Problem {
   readonly text: string;
@@ -23,11 +29,11 @@ interface Problem {
 }
 
 function findProblem(graph: Graph, device: Device): Problem | null {
-  const scalars = new Map<string, string>();
+  const names: Names = { dims: new Map(), types: new Map() };
   const written = new Map<Node, Map<number, OpNode>>();
   for (const node of graphNodes(graph)) {
     const problem =
-      checkNames(node, scalars) ??
+      checkNames(node, names) ??
       checkDevice(node, device) ??
       (node.kind === 'op' ? (checkTypes(node) ?? checkStates(node, written)) : null);
     if (problem !== null) return problem;
@@ -35,13 +41,22 @@ function findProblem(graph: Graph, device: Device): Problem | null {
   return null;
 }
 
+/** Ops whose types were found right: nodes do not change, and most survive a pass. */
+const checked = new WeakSet<Node>();
+
 function checkTypes(node: OpNode): Problem | null {
+  if (checked.has(node)) return null;
   const inputs = node.inputs.map((v) => (v === null ? null : valueType(v)));
   try {
-    const inferred = node.op.infer(inputs, node.attrs).map(formatType).join(', ');
-    const found = node.outputs.map(formatType).join(', ');
-    if (inferred === found) return null;
-    return { user: false, text: `${node.op.name} has outputs ${found}, its rules say ${inferred}` };
+    const inferred = node.op.infer(inputs, node.attrs);
+    const same =
+      inferred.length === node.outputs.length && inferred.every((t, i) => sameType(t, node.outputs[i]));
+    if (same) {
+      checked.add(node);
+      return null;
+    }
+    const [want, found] = [inferred, node.outputs].map((types) => types.map(formatType).join(', '));
+    return { user: false, text: `${node.op.name} has outputs ${found}, its rules say ${want}` };
   } catch (error) {
     return {
       user: false,
@@ -49,6 +64,13 @@ function checkTypes(node: OpNode): Problem | null {
     };
   }
 }
+
+const sameType = (a: ValueType, b: ValueType | undefined): boolean =>
+  b !== undefined &&
+  a.dtype === b.dtype &&
+  a.state === b.state &&
+  a.layout === b.layout &&
+  sameShape(a.shape, b.shape);
 
 /** A version of a state may be consumed by one writer; the writer must get a state. */
 function checkStates(node: OpNode, written: Map<Node, Map<number, OpNode>>): Problem | null {
@@ -71,28 +93,35 @@ function checkStates(node: OpNode, written: Map<Node, Map<number, OpNode>>): Pro
   return null;
 }
 
-/** A name stands for one dynamic dimension or one scalar. */
-function checkNames(node: Node, scalars: Map<string, string>): Problem | null {
-  const dims = node.outputs.flatMap((t) =>
-    t.shape.filter(isDynamic).map((d) => [d.name, `dimension of at most ${d.max}`]),
-  );
-  const refs = node.kind === 'op' ? scalarRefs(node.attrs).map((r) => [r.scalar, `${r.type} scalar`]) : [];
-  for (const [name = '', meaning = ''] of [...dims, ...refs]) {
-    const before = scalars.get(name);
-    // A dimension is an i32 scalar of the same name, so programs may compute with it.
-    const compatible = before === meaning || isDimension(before) !== isDimension(meaning);
-    if (
-      before !== undefined &&
-      (!compatible || ([before, meaning].some((m) => /^(u32|f32)/.test(m)) && before !== meaning))
-    ) {
-      return { user: true, text: `${name} is both a ${before} and a ${meaning}` };
+/** What each scalar name means so far. */
+interface Names {
+  readonly dims: Map<string, number>;
+  readonly types: Map<string, ScalarType>;
+}
+
+/** A name stands for one dynamic dimension or one scalar; a dimension may also be read as an i32 scalar. */
+function checkNames(node: Node, { dims, types }: Names): Problem | null {
+  for (const t of node.outputs) {
+    for (const d of t.shape) {
+      if (typeof d === 'number') continue;
+      const max = dims.get(d.name) ?? d.max;
+      if (max !== d.max) return nameClash(d.name, `a dimension of at most ${max}`, `one of at most ${d.max}`);
+      dims.set(d.name, d.max);
     }
-    if (before === undefined || isDimension(meaning)) scalars.set(name, meaning);
+  }
+  if (node.kind !== 'op') return null;
+  for (const { scalar, type } of scalarRefs(node.attrs)) {
+    const before = types.get(scalar) ?? (dims.has(scalar) ? 'i32' : type);
+    if (before !== type) return nameClash(scalar, `a scalar of type ${before}`, `one of type ${type}`);
+    types.set(scalar, type);
   }
   return null;
 }
 
-const isDimension = (meaning: string | undefined): boolean => meaning?.startsWith('dimension') ?? false;
+const nameClash = (name: string, one: string, other: string): Problem => ({
+  user: true,
+  text: `${name} is both ${one} and ${other}`,
+});
 
 function checkDevice(node: Node, device: Device): Problem | null {
   if (node.kind !== 'buffer' || node.device === device) return null;

@@ -2,7 +2,7 @@
 // each fused op has a composite and a reference, so a pattern is never the only definition of what it makes.
 
 import type { Graph } from '../node.ts';
-import { rewriteGraph, usersOf } from '../trace.ts';
+import { graphNodes, rewriteGraph, usersOf } from '../trace.ts';
 import { glu } from './glu.ts';
 import { linearNorm } from './linear-norm.ts';
 import { linearResidual } from './linear-residual.ts';
@@ -28,8 +28,9 @@ export const fusePatterns = (graph: Graph): Graph => patterns.reduce(applyPatter
 
 function applyPattern(graph: Graph, pattern: Pattern): Graph {
   const users = usersOf(graph);
+  const position = new Map(graphNodes(graph).map((node, i) => [node, i]));
   return rewriteGraph(graph, (node, _, lookup, assign) => {
-    const result = pattern.match(node, { users, lookup });
+    const result = pattern.match(node, { users, position, lookup });
     for (const [other, values] of result?.others ?? []) assign(other, values);
     return result?.values;
   });

@@ -7,6 +7,8 @@ import type { Lookup } from '../trace.ts';
 export interface MatchContext {
   /** Users of each node of the graph being matched; null stands for an output or effect. */
   readonly users: ReadonlyMap<Node, readonly (OpNode | null)[]>;
+  /** Place of each node in an order where producers come first. */
+  readonly position: ReadonlyMap<Node, number>;
   /** Where an operand found in the matched graph is in the new one. */
   readonly lookup: Lookup;
 }
@@ -48,3 +50,18 @@ export const rewrittenInputs = (node: OpNode, context: MatchContext): readonly (
 
 /** True for a constant, weight or state: something no op computes. */
 export const isLeaf = (v: Value | null | undefined): boolean => v == null || v.node.kind === 'buffer';
+
+/** Whether `node` needs the result of `producer`. */
+export function dependsOn(node: Node, producer: Node, { position }: MatchContext): boolean {
+  const limit = position.get(producer) ?? 0;
+  const seen = new Set<Node>();
+  const stack: Node[] = [node];
+  for (let at = stack.pop(); at !== undefined; at = stack.pop()) {
+    if (at === producer) return true;
+    // What comes before the producer cannot need it.
+    if (at.kind !== 'op' || seen.has(at) || (position.get(at) ?? 0) < limit) continue;
+    seen.add(at);
+    for (const v of at.inputs) if (v !== null) stack.push(v.node);
+  }
+  return false;
+}

@@ -6,8 +6,8 @@ import { type RopeAttrs, ropeOp } from '../../ops/rope.ts';
 import { ropeKvOp } from '../../ops/rope-kv.ts';
 import { attributeKey } from '../attributes.ts';
 import { isOp, type Node, type OpNode, opNode, type Value } from '../node.ts';
-import { sameValue, topologicalOrder } from '../trace.ts';
-import { type MatchContext, onlyProducer, type Pattern, rewritten } from './pattern.ts';
+import { sameValue } from '../trace.ts';
+import { dependsOn, type MatchContext, onlyProducer, type Pattern, rewritten } from './pattern.ts';
 
 export const ropeKv: Pattern = {
   name: 'rope-kv',
@@ -50,5 +50,5 @@ function matchingQuery(write: OpNode, k: Rope, context: MatchContext): Rope | un
   const rotation = same(2, 2, k) && attributeKey(query.attrs) === attributeKey(k.attrs);
   if (!positions || !rotation || context.users.get(query)?.length !== 1) return undefined;
   // Queries computed from the cache's new version cannot be rotated before it is written.
-  return topologicalOrder([{ node: query, index: 0 }]).includes(write) ? undefined : query;
+  return dependsOn(query, write, context) ? undefined : query;
 }
