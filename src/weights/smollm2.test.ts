@@ -1,14 +1,17 @@
-// The real SmolLM2 file against what transformers makes of it (tools/goldens/quant_smollm2.py). Runs where
-// INGOT_TEST_SMOLLM2 is the path of SmolLM2-135M-Instruct.Q4_1.gguf.
+// The real SmolLM2 file against what transformers makes of it (tools/goldens/quant_smollm2.py). Needs the model: pulled, or
+// INGOT_TEST_SMOLLM2 as the path of SmolLM2-135M-Instruct.Q4_1.gguf.
 
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { findLocal } from '../hub/resolve.ts';
 import { dequantizeSource } from '../quant/reference.ts';
 import { openCheckpoint } from './checkpoint.ts';
 import { readVector } from './chunks.ts';
 import { dimensions, readRows } from './tensor.ts';
 
-const path = process.env.INGOT_TEST_SMOLLM2;
+const path = process.env.INGOT_TEST_SMOLLM2 ?? (await findLocal('smollm2:135m'));
+const reason =
+  path === undefined ? ' (skipped: smollm2:135m is neither pulled nor in INGOT_TEST_SMOLLM2)' : '';
 const golden = JSON.parse(
   readFileSync(new URL('../../tests/goldens/quant/smollm2.json', import.meta.url), 'utf8'),
 ) as {
@@ -38,7 +41,7 @@ async function values(
   return ordered;
 }
 
-describe.skipIf(path === undefined)('SmolLM2, needs INGOT_TEST_SMOLLM2', () => {
+describe.skipIf(path === undefined)(`SmolLM2 weights${reason}`, () => {
   it('has the config and the weights that transformers reads', async () => {
     const checkpoint = await openCheckpoint(path as string);
     for (const [key, value] of Object.entries(golden.config))

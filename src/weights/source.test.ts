@@ -46,6 +46,7 @@ describe('byte sources', () => {
     await truncate(path, 50);
     await expect(source.read(40, 20)).rejects.toThrow('became shorter while it was read (at byte 50)');
     await source.close();
+    await expect(source.read(0, 1)).rejects.toThrow('shrinks: file: cannot be read');
   });
 
   it('name what cannot be opened', async () => {

@@ -76,13 +76,22 @@ export class FileSource implements ByteSource {
     while (done < target.byteLength) {
       // One system call transfers less than 2 GiB.
       const want = Math.min(target.byteLength - done, 2 ** 30);
-      const { bytesRead } = await this.#handle.read(target, done, want, offset + done);
+      const bytesRead = await this.#readSome(target, done, want, offset + done);
       if (bytesRead === 0) {
         throw new FileFormatError(this.name, 'size', 'the file became shorter while it was read', {
           offset: offset + done,
         });
       }
       done += bytesRead;
+    }
+  }
+
+  async #readSome(target: Uint8Array, at: number, want: number, offset: number): Promise<number> {
+    try {
+      return (await this.#handle.read(target, at, want, offset)).bytesRead;
+    } catch (cause) {
+      const reason = cause instanceof Error ? cause.message : String(cause);
+      throw new FileFormatError(this.name, 'file', `cannot be read (${reason})`, { cause, offset });
     }
   }
 
