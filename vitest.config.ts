@@ -1,6 +1,16 @@
+import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 
+const source = (path: string): string => fileURLToPath(new URL(`src/${path}`, import.meta.url));
+
 export default defineConfig({
+  resolve: {
+    // Examples import the package by name; tests run them on the sources.
+    alias: [
+      { find: /^ingot\/(array|nn|testing)$/, replacement: source('$1/index.ts') },
+      { find: /^ingot$/, replacement: source('index.ts') },
+    ],
+  },
   test: {
     include: ['src/**/*.test.ts', 'tests/**/*.test.ts', 'bench/**/*.test.ts'],
     testTimeout: 60_000,

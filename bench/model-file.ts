@@ -23,8 +23,15 @@ const revision = 1;
 const scale = 0.02 / Math.sqrt(21.25);
 const blockBytes = 18;
 
-/** Path of the shape's model in the cache folder; written first when it is not there, with a bar on stderr. */
-export async function modelFile(shape: BenchShape, folder = join(env.cacheDir, 'bench')): Promise<string> {
+/**
+ * Path of the shape's model in the cache folder; written first when it is not there, with a bar on stderr. The file's
+ * name does not depend on `metadata`.
+ */
+export async function modelFile(
+  shape: BenchShape,
+  folder = join(env.cacheDir, 'bench'),
+  metadata = metadataOf(shape),
+): Promise<string> {
   const path = join(folder, `${shape.name}-q4_0-r${revision}.gguf`);
   if (existsSync(path)) return path;
   const bar = new SingleBar({
@@ -38,7 +45,7 @@ export async function modelFile(shape: BenchShape, folder = join(env.cacheDir, '
     0,
   );
   try {
-    await writeGgufFile(path, { metadata: metadataOf(shape), tensors });
+    await writeGgufFile(path, { metadata, tensors });
   } finally {
     bar.stop();
   }

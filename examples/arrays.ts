@@ -1,7 +1,6 @@
 // Lazy arrays: operations build a graph, and compile turns a function into a plan that a device replays.
 
-import { openDevice } from 'ingot';
-import { compile, dynDim, fromData, scalar } from 'ingot/array';
+import { compile, dynDim, fromData, openDevice, scalar } from 'ingot/array';
 
 // Nothing is computed before the numbers are asked for.
 const x = fromData([1, 2, 3, 4, 5, 6], [2, 3]);

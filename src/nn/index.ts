@@ -1,0 +1,7 @@
+// Entry of `ingot/nn`: the modules that models are made of, and what a model asks of a KV cache.
+
+export type { AttendOptions, KVCache, KvLayerSpec } from './contracts.ts';
+export { Embedding } from './embedding.ts';
+export { Linear, type LinearOptions } from './linear.ts';
+export { RmsNorm } from './rms-norm.ts';
+export { type RopeConfig, type RopeFrequencies, type RopeScaling, ropeFrequencies } from './rope.ts';
