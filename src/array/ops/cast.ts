@@ -25,9 +25,9 @@ export const castOp = defineOp<CastAttrs>({
   elementwise: {
     opcode: ([from], to) => (from === undefined ? undefined : opcodeFor(from, to)),
   },
-  vjp: ({ inputs, grads }) => {
+  vjp: ({ inputs, grads, attrs }) => {
     const { dtype } = operand(inputs, 0);
-    return [isFloat(dtype) ? operand(grads, 0).cast(dtype) : null];
+    return [isFloat(dtype) && isFloat(attrs.dtype) ? operand(grads, 0).cast(dtype) : null];
   },
   tolerance: (_, outputs) => {
     const relative = epsilon(output(outputs).dtype);
