@@ -39,7 +39,9 @@ export function parseName(name: string, known: Catalog = catalog): ModelName {
   }
   const similar = similarNames(name, known);
   const hint =
-    similar.length > 0 ? `did you mean ${similar.join(' or ')}?` : '"ingot list --all" shows the known names';
+    similar.length > 0
+      ? `did you mean ${similar.join(' or ')}?`
+      : '"ingot list --all" shows the known names.';
   throw new IngotError(
     'not_found',
     `no model is called "${name}"; ${hint} A path, or user/repo of the hub, works too`,

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { IngotError } from '../base/errors.ts';
 import { tokenizerFromGguf } from './gguf.ts';
 import type { Tokenizer } from './tokenizer.ts';
 
@@ -224,6 +225,64 @@ describe('bad metadata', () => {
   ] as [string, [string, unknown], RegExp][])('%s', (name, change, message) => {
     const extra: [string, unknown][] = name.includes('scores') ? [['tokenizer.ggml.merges', undefined]] : [];
     expect(() => build(change, ...extra)).toThrow(message);
+  });
+
+  test('any metadata gives a tokenizer, none, or an error with a code', () => {
+    const token = fc.oneof(
+      fc.string({ maxLength: 6 }),
+      fc.constantFrom('a', 'b', 'ab', '\u2581', '<0x61>', '__proto__'),
+    );
+    const value = fc.oneof(
+      fc.array(token, { maxLength: 12 }),
+      fc.array(fc.oneof(fc.double(), fc.integer({ min: -2, max: 8 })), { maxLength: 12 }),
+      fc.float32Array({ maxLength: 12 }),
+      fc.constantFrom<unknown>('gpt2', 'llama', 'qwen2', true, 0, 3, 2 ** 32, 7n, null, undefined),
+    );
+    const names = [
+      'model',
+      'pre',
+      'tokens',
+      'merges',
+      'scores',
+      'token_type',
+      'bos_token_id',
+      'unknown_token_id',
+      'add_bos_token',
+    ];
+    const usual: Record<string, fc.Arbitrary<unknown>> = {
+      model: fc.constantFrom('gpt2', 'llama'),
+      tokens: fc.array(token, { minLength: 1, maxLength: 12 }),
+    };
+    const metadata = fc.record(
+      Object.fromEntries(
+        names.map((name) => [`tokenizer.ggml.${name}`, fc.oneof(usual[name] ?? value, value)]),
+      ),
+      { requiredKeys: ['tokenizer.ggml.model', 'tokenizer.ggml.tokens'] },
+    );
+    fc.assert(
+      fc.property(metadata, (values) => {
+        try {
+          const tokenizer = tokenizerFromGguf(new Map(Object.entries(values)), 'fuzz.gguf');
+          const ids = tokenizer?.encode('ab abc') ?? [];
+          expect(typeof tokenizer?.decode(ids)).toBe(tokenizer ? 'string' : 'undefined');
+        } catch (error) {
+          expect(error).toBeInstanceOf(IngotError);
+        }
+      }),
+      { numRuns: 2000 },
+    );
+  });
+
+  test('scores that are no numbers and tokens of a megabyte do not hang it', () => {
+    const tokens = ['a', 'b', 'ab', 'x'.repeat(1 << 20)];
+    const tokenizer = build(
+      ['tokenizer.ggml.model', 'llama'],
+      ['tokenizer.ggml.tokens', tokens],
+      ['tokenizer.ggml.merges', undefined],
+      ['tokenizer.ggml.scores', [Number.NaN, Number.NaN, Number.NaN, Number.NaN]],
+      ['tokenizer.ggml.add_space_prefix', false],
+    );
+    expect(tokenizer?.encode('ab')).toEqual([2]);
   });
 
   test('ids out of range count as absent', () => {

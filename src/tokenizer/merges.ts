@@ -3,13 +3,14 @@
 
 /** Merges, best first, that a vocabulary with scores implies. `tokens[i]` has `scores[i]`; higher is better. */
 export function mergesFromScores(tokens: readonly string[], scores: ArrayLike<number>): [string, string][] {
+  const scoreOf = (id: number | undefined): number => scores[id ?? 0] || 0;
   const known = new Set(tokens);
-  const order = tokens.map((_, id) => id).sort((a, b) => (scores[b] ?? 0) - (scores[a] ?? 0) || a - b);
+  const order = tokens.map((_, id) => id).sort((a, b) => scoreOf(b) - scoreOf(a) || a - b);
   const merges: [string, string][] = [];
   for (let at = 0; at < order.length; ) {
-    const score = scores[order[at] ?? 0] ?? 0;
+    const score = scoreOf(order[at]);
     const sameScore: [string, string][] = [];
-    for (; at < order.length && (scores[order[at] ?? 0] ?? 0) === score; at++) {
+    for (; at < order.length && scoreOf(order[at]) === score; at++) {
       sameScore.push(...pairsOf(tokens[order[at] ?? 0] ?? '', known));
     }
     // Between equal scores the longer left part goes first, as in the reference converters.
@@ -19,8 +20,12 @@ export function mergesFromScores(tokens: readonly string[], scores: ArrayLike<nu
   return merges;
 }
 
+// No trained vocabulary has longer tokens; a hostile one must not cost its length squared.
+const longestMerged = 1024;
+
 function pairsOf(token: string, known: ReadonlySet<string>): [string, string][] {
   const pairs: [string, string][] = [];
+  if (token.length > longestMerged) return pairs;
   for (let cut = 1; cut < token.length; cut++) {
     const left = token.slice(0, cut);
     const right = token.slice(cut);
