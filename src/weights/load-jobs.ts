@@ -6,7 +6,15 @@ import type { Device, DeviceBuffer } from '../device/device.ts';
 import { metaDtypeCode } from '../quant/layout.ts';
 import { packReference } from '../quant/reference.ts';
 import { sourceFormats } from '../quant/registry.ts';
-import { type Chunk, chunksOf, readChunk, readVector, storedBytes } from './chunks.ts';
+import {
+  type Chunk,
+  chunkBytes,
+  chunksOf,
+  readChunk,
+  readVector,
+  smallChunkBytes,
+  storedBytes,
+} from './chunks.ts';
 import { type CheckpointTensor, dimensions } from './tensor.ts';
 
 /** Packs source rows into panels inside a device buffer: the native packer, or `packOn`. */
@@ -32,11 +40,11 @@ type Work =
   | { readonly kind: 'chunk'; readonly chunk: Chunk; readonly job: LoadJob }
   | { readonly kind: 'whole'; readonly job: LoadJob };
 
-function* workOf(jobs: readonly LoadJob[]): Generator<Work> {
+function* workOf(jobs: readonly LoadJob[], maxBytes: number): Generator<Work> {
   for (const job of jobs) {
     const { tensor } = job;
     if (tensor.kind === 'source' && tensor.shape.length > 1) {
-      for (const chunk of chunksOf(tensor)) yield { kind: 'chunk', chunk, job };
+      for (const chunk of chunksOf(tensor, maxBytes)) yield { kind: 'chunk', chunk, job };
     } else {
       yield { kind: 'whole', job };
     }
@@ -51,7 +59,7 @@ export async function runJobs(
 ): Promise<void> {
   const bytesTotal = jobs.reduce((sum, { tensor }) => sum + storedBytes(tensor), 0);
   const packInto = options.packInto ?? packOn(device);
-  const queue = workOf(jobs);
+  const queue = workOf(jobs, options.packInto ? chunkBytes : smallChunkBytes);
   let bytesDone = 0;
   let failed = false;
   const worker = async (): Promise<void> => {

@@ -10,7 +10,7 @@ import { layoutOf, metaDtypeCode, packedBytes } from '../../quant/layout.ts';
 import { packReference, type RowMap } from '../../quant/reference.ts';
 import { pad, type Sink, writeAtomically } from '../atomic-file.ts';
 import type { Checkpoint } from '../checkpoint.ts';
-import { chunksOf, loadedBytes, readChunk, readVector } from '../chunks.ts';
+import { chunkBytes, chunksOf, loadedBytes, readChunk, readVector, smallChunkBytes } from '../chunks.ts';
 import type { PackInto } from '../load-jobs.ts';
 import type { ByteSource } from '../source.ts';
 import { type CheckpointTensor, dimensions, expertName } from '../tensor.ts';
@@ -131,7 +131,7 @@ async function writeTensor(
   }
   if (tensor.kind === 'packed') return;
   const { columns } = dimensions(tensor.shape);
-  for (const chunk of chunksOf(tensor)) {
+  for (const chunk of chunksOf(tensor, pack === packReference ? smallChunkBytes : chunkBytes)) {
     progress();
     const parts = await readChunk(chunk);
     await sink.write(await pack(tensor.format, parts, chunk.rows, columns, chunk.rowMap));
