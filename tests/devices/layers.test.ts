@@ -1,0 +1,42 @@
+// Whole layers, fused, on the CPU device against the plain-TypeScript one.
+
+import { describe, expect, it } from 'vitest';
+import { compile } from '../../src/array/compile.ts';
+import { openCpuDevice } from '../../src/device/cpu/device.ts';
+import type { Device } from '../../src/device/device.ts';
+import { openJsDevice } from '../../src/device/js/device.ts';
+import { compare } from '../../src/testing/allclose.ts';
+import { layerInputs, layerWeights, llamaLayer, qwenMoeLayer, runLayer } from '../../src/testing/layers.ts';
+
+function openCpu(): Device | null {
+  try {
+    return openCpuDevice();
+  } catch {
+    return null;
+  }
+}
+const cpu = openCpu();
+
+describe.skipIf(cpu === null)('layers on the native device (skipped when the addon is not built)', () => {
+  for (const [name, make] of [
+    ['Llama', llamaLayer],
+    ['Qwen3-MoE', qwenMoeLayer],
+  ] as const) {
+    for (const fusion of [true, false]) {
+      it(`${name} ${fusion ? 'fused' : 'op by op'}`, async () => {
+        const js = openJsDevice();
+        const want = await runLayer(
+          compile(make(layerWeights(js)), { device: js, inputs: layerInputs, fusion: false }),
+        );
+        const weights = layerWeights(cpu!);
+        const plan = compile(make(weights), { device: cpu!, inputs: layerInputs, fusion });
+        const got = await runLayer(plan);
+        const result = compare(got, want, { absolute: 2e-3, relative: 2e-3 });
+        expect(result.ok, result.report).toBe(true);
+        plan.dispose();
+        for (const w of Object.values(weights)) w.dispose();
+        expect(cpu!.statistics().liveBuffers).toBe(0);
+      });
+    }
+  }
+});
