@@ -105,41 +105,64 @@ void run_few(const Problem& p, Ctx& c) {
   }
 }
 
-// One pair of panels for rows [r0, r0 + n) of the prepared chunk that starts at row `base`.
-void many_pair(const Problem& p, const Acts& acts, const TileActs& tiles, int64_t pair, int64_t base, int64_t r0, int64_t n, uint8_t* scratch) {
+// Pair `i` of the problem: panels of segment `s`, the first of them `panel`; of gate and up with a glu.
+struct PairAt {
+  PanelPair pair;
+  int s;
+  int64_t panel;
+  bool both;
+};
+
+PairAt pair_at(const Problem& p, int64_t i) {
+  if (p.glu != kNoGlu) return {{&p.seg[0].w, &p.seg[1].w, p.seg[0].w.panel(i), p.seg[1].w.panel(i)}, 0, i, false};
+  int s = 0;
+  while (i >= div_up(p.seg[s].w.panels(), 2)) i -= div_up(p.seg[s++].w.panels(), 2);
+  const Weights& w = p.seg[s].w;
+  const bool both = 2 * i + 1 < w.panels();
+  return {{&w, &w, w.panel(2 * i), w.panel(2 * i + (both ? 1 : 0))}, s, 2 * i, both};
+}
+
+// Sums of a pair for `rows` rows from `row` on -> y. `up`: where the up projection's lanes are.
+void finish_pair(const Problem& p, const PairAt& at, int64_t row, int64_t rows, const float* C, const float* up) {
+  for (int64_t r = 0; r < rows; r++) {
+    if (p.glu != kNoGlu) {
+      finish_glu_row(p.seg[0].out, p.seg[1].out.bias, p.glu, row + r, at.panel, C + r * 32, up + r * 32);
+      continue;
+    }
+    finish_row(p.seg[at.s].out, row + r, at.panel, C + r * 32);
+    if (at.both) finish_row(p.seg[at.s].out, row + r, at.panel + 1, C + r * 32 + 16);
+  }
+}
+
+// Pairs [first, first + n_pairs), all on tiles, for rows [r0, r0 + n) of the chunk that starts at row `base`.
+void tile_pairs(const Problem& p, const TileActs& tiles, int64_t first, int64_t n_pairs, int64_t base, int64_t r0, int64_t n, uint8_t* scratch) {
+  Arena arena{scratch};
+  const int64_t step = round_up(n, 16) * 32;
+  float* C = arena.take<float>(n_pairs * step * 4);
+  PairAt at[kTilePairs];
+  PanelPair pairs[kTilePairs];
+  for (int64_t q = 0; q < n_pairs; q++) at[q] = pair_at(p, first + q), pairs[q] = at[q].pair;
+  gemm_tiles(pairs, n_pairs, tiles, r0, n, arena.at, C);
+  for (int64_t q = 0; q < n_pairs; q++) finish_pair(p, at[q], base + r0, n, C + q * step, C + q * step + 16);
+}
+
+// The same for one pair on the int8 or f32 kernel.
+void many_pair(const Problem& p, const Acts& acts, int64_t i, int64_t base, int64_t r0, int64_t n, uint8_t* scratch) {
   Arena arena{scratch};
   float* C = arena.take<float>(kChunkRows * 32 * 4);
-  const auto product = [&](const PanelPair& pp, float* out) {
-    if (uses_tiles(*pp.w, p.exact)) return gemm_tiles(pp, tiles, r0, n, arena.at, out);
-    Acts rows = acts;
-    if (rows.q) rows.q += r0 * rows.q_stride;
-    if (rows.x) rows.x += r0 * rows.x_stride;
-    gemm_pair(pp, rows, nullptr, n, p.exact, arena.at, out);
-  };
-  if (p.glu != kNoGlu) {
-    const Weights &gate = p.seg[0].w, &up = p.seg[1].w;
-    if (gate.layout == up.layout && gate.group == up.group && gate.meta_dtype == up.meta_dtype) {
-      product({&gate, gate.panel(pair), up.panel(pair)}, C);
-      for (int64_t r = 0; r < n; r++)
-        finish_glu_row(p.seg[0].out, p.seg[1].out.bias, p.glu, base + r0 + r, pair, C + r * 32, C + r * 32 + 16);
-      return;
-    }
-    float* U = arena.take<float>(kChunkRows * 32 * 4);
-    product({&gate, gate.panel(pair), gate.panel(pair)}, C);
-    product({&up, up.panel(pair), up.panel(pair)}, U);
-    for (int64_t r = 0; r < n; r++)
-      finish_glu_row(p.seg[0].out, p.seg[1].out.bias, p.glu, base + r0 + r, pair, C + r * 32, U + r * 32);
-    return;
+  Acts rows = acts;
+  if (rows.q) rows.q += r0 * rows.q_stride;
+  if (rows.x) rows.x += r0 * rows.x_stride;
+  const PairAt at = pair_at(p, i);
+  const PanelPair& pair = at.pair;
+  if (pair.w->layout == pair.w2->layout && pair.w->group == pair.w2->group && pair.w->meta_dtype == pair.w2->meta_dtype) {
+    gemm_pair(pair, rows, nullptr, n, p.exact, arena.at, C);
+    return finish_pair(p, at, base + r0, n, C, C + 16);
   }
-  int s = 0;
-  while (pair >= div_up(p.seg[s].w.panels(), 2)) pair -= div_up(p.seg[s++].w.panels(), 2);
-  const Weights& w = p.seg[s].w;
-  const bool both = 2 * pair + 1 < w.panels();
-  product({&w, w.panel(2 * pair), w.panel(2 * pair + (both ? 1 : 0))}, C);
-  for (int64_t r = 0; r < n; r++) {
-    finish_row(p.seg[s].out, base + r0 + r, 2 * pair, C + r * 32);
-    if (both) finish_row(p.seg[s].out, base + r0 + r, 2 * pair + 1, C + r * 32 + 16);
-  }
+  float* U = arena.take<float>(kChunkRows * 32 * 4);
+  gemm_pair({pair.w, pair.w, pair.first, pair.first}, rows, nullptr, n, p.exact, arena.at, C);
+  gemm_pair({pair.w2, pair.w2, pair.second, pair.second}, rows, nullptr, n, p.exact, arena.at, U);
+  finish_pair(p, at, base + r0, n, C, U);
 }
 
 int64_t total_pairs(const Problem& p) {
@@ -160,12 +183,14 @@ void run_many(const Problem& p, Ctx& c) {
     c.barrier();
     // Few pairs for many workers: share out the rows too, in pieces that keep unpacking a small part.
     const int64_t split = max64(1, min64(div_up(int64_t(c.nthreads) * 4, pairs), rows / 128));
-    const int64_t step = round_up(div_up(rows, split), 96);
-    const int64_t blocks = div_up(rows, step);
+    const int64_t step = round_up(div_up(rows, split), 96), blocks = div_up(rows, step);
+    const int64_t together = p.need.tiles ? max64(1, min64(kTilePairs, pairs / (int64_t(c.nthreads) * 4))) : 1;
+    const int64_t items = div_up(pairs, together);
     TileSession session(p.need.tiles);
-    for (int64_t i; (i = c.next(pairs * blocks)) >= 0;) {
-      const int64_t r0 = i % blocks * step;
-      many_pair(p, acts, tiles, i / blocks, base, r0, min64(step, rows - r0), c.scratch);
+    for (int64_t i; (i = c.next(items * blocks)) >= 0;) {
+      const int64_t r0 = i % blocks * step, n = min64(step, rows - r0), first = i / blocks * together;
+      if (p.need.tiles) tile_pairs(p, tiles, first, min64(together, pairs - first), base, r0, n, c.scratch);
+      else many_pair(p, acts, first, base, r0, n, c.scratch);
     }
   }
 }

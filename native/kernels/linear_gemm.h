@@ -124,9 +124,10 @@ INGOT_INLINE void with_rows(int n, const F& f) {
   f.template operator()<Max>();
 }
 
-// A pair of panels: usually neighbours of one matrix, or gate and up; `second` may equal `first` (its lanes repeat).
+// A pair of panels: neighbours of one matrix, or gate and up; `second` may equal `first` (its lanes repeat). The int8
+// and f32 kernels want both in one layout.
 struct PanelPair {
-  const Weights* w;
+  const Weights *w, *w2;
   const uint8_t *first, *second;
 };
 

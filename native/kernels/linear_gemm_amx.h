@@ -19,15 +19,17 @@ struct TileActs {
 
 #if !INGOT_TILES
 
+constexpr int64_t kTilePairs = 1;
 struct TileSession {
   explicit TileSession(bool) {}
 };
 inline int64_t tile_bytes(int64_t, int64_t) { return 0; }
 inline TileActs prepare_tiles(const float*, const int32_t*, int64_t, int64_t, const Norm&, const Need&, Ctx&, Arena&) { return {}; }
-inline void gemm_tiles(const PanelPair&, const TileActs&, int64_t, int64_t, uint8_t*, float*) {}
+inline void gemm_tiles(const PanelPair*, int64_t, const TileActs&, int64_t, int64_t, uint8_t*, float*) {}
 
 #else
 
+constexpr int64_t kTilePairs = 4;      // panel pairs that share a pass over the activations
 constexpr int64_t kTileColumns = 512;  // K block: two panels of B tiles are 32 KiB, in L1
 constexpr int64_t kTileElements = 512;
 
@@ -96,7 +98,7 @@ void unpack_tiles(const Weights& w, const uint8_t* panel, int64_t k0, int64_t n,
 }
 
 // 32 rows (16 when there is no second group) x 32 lanes over `depth` tiles. B: pairs of tiles, 2 KiB per step.
-INGOT_INLINE void tile_block(const uint16_t* a0, const uint16_t* a1, const uint16_t* b, int64_t depth, float* C, bool first) {
+__attribute__((noinline)) inline void tile_block(const uint16_t* a0, const uint16_t* a1, const uint16_t* b, int64_t depth, float* C, bool first) {
   constexpr int64_t stride = 32 * 4;
   float *c0 = C, *c1 = C + 16 * 32;
   if (first) {
@@ -113,6 +115,7 @@ INGOT_INLINE void tile_block(const uint16_t* a0, const uint16_t* a1, const uint1
     }
   }
   if (a1) {
+#pragma GCC unroll 1
     for (int64_t t = 0; t < depth; t++, a0 += kTileElements, a1 += kTileElements, b += 2 * kTileElements) {
       INGOT_TILE_LOAD(4, a0, 64);
       INGOT_TILE_LOAD(6, b, 64);
@@ -126,6 +129,7 @@ INGOT_INLINE void tile_block(const uint16_t* a0, const uint16_t* a1, const uint1
     INGOT_TILE_STORE(2, c1, stride);
     INGOT_TILE_STORE(3, c1 + 16, stride);
   } else {
+#pragma GCC unroll 1
     for (int64_t t = 0; t < depth; t++, a0 += kTileElements, b += 2 * kTileElements) {
       INGOT_TILE_LOAD(4, a0, 64);
       INGOT_TILE_LOAD(6, b, 64);
@@ -138,21 +142,26 @@ INGOT_INLINE void tile_block(const uint16_t* a0, const uint16_t* a1, const uint1
   INGOT_TILE_STORE(1, c0 + 16, stride);
 }
 
-// C [round_up(count, 16)][32] = rows r0 … of the tiles times a panel pair. r0 is a multiple of 16.
-inline void gemm_tiles(const PanelPair& pair, const TileActs& tiles, int64_t r0, int64_t count, uint8_t* scratch, float* C) {
-  const Weights& w = *pair.w;
+// C [pairs][round_up(count, 16)][32] = rows r0 … of the tiles times `pairs` panel pairs. r0 is a multiple of 16. Several
+// pairs share one pass over the activations, which may have to come from the shared cache.
+inline void gemm_tiles(const PanelPair* pairs, int64_t n_pairs, const TileActs& tiles, int64_t r0, int64_t count, uint8_t* scratch, float* C) {
   uint16_t* B = reinterpret_cast<uint16_t*>(scratch);
-  const int64_t groups = div_up(count, 16), group_elements = tiles.depth * kTileElements;
-  for (int64_t k0 = 0; k0 < w.K; k0 += kTileColumns) {
-    const int64_t n = min64(kTileColumns, w.K - k0), depth = div_up(n, 32);
-    with_layout(w.layout, [&]<int L>() {
-      unpack_tiles<L>(w, pair.first, k0, n, B, 2 * kTileElements);
-      unpack_tiles<L>(w, pair.second, k0, n, B + kTileElements, 2 * kTileElements);
-    });
+  constexpr int64_t pair_elements = kTileColumns / 32 * 2 * kTileElements;
+  const int64_t K = pairs[0].w->K, groups = div_up(count, 16), group_elements = tiles.depth * kTileElements;
+  const auto unpack = [&](const Weights& w, const uint8_t* panel, int64_t k0, int64_t n, uint16_t* out) {
+    with_layout(w.layout, [&]<int L>() { unpack_tiles<L>(w, panel, k0, n, out, 2 * kTileElements); });
+  };
+  for (int64_t k0 = 0; k0 < K; k0 += kTileColumns) {
+    const int64_t n = min64(kTileColumns, K - k0), depth = div_up(n, 32);
+    for (int64_t q = 0; q < n_pairs; q++) {
+      unpack(*pairs[q].w, pairs[q].first, k0, n, B + q * pair_elements);
+      unpack(*pairs[q].w2, pairs[q].second, k0, n, B + q * pair_elements + kTileElements);
+    }
     asm volatile("" : : : "memory");  // tile loads do not say that they read memory
     const uint16_t* a = tiles.data + r0 / 16 * group_elements + k0 / 32 * kTileElements;
     for (int64_t g = 0; g < groups; g += 2, a += 2 * group_elements)
-      tile_block(a, g + 1 < groups ? a + group_elements : nullptr, B, depth, C + g * 16 * 32, k0 == 0);
+      for (int64_t q = 0; q < n_pairs; q++)
+        tile_block(a, g + 1 < groups ? a + group_elements : nullptr, B + q * pair_elements, depth, C + (q * groups + g) * 16 * 32, k0 == 0);
     asm volatile("" : : : "memory");
   }
 }

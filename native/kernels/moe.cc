@@ -170,7 +170,7 @@ struct Chunk {
 
 // Products of expert e's rows [i, i + n) with a panel pair -> C.
 void grouped(const Problem& p, const Chunk& k, int64_t e, const PanelPair& pair, int64_t i, int64_t n, uint8_t* scratch, float* C) {
-  if (uses_tiles(*pair.w, p.exact)) return gemm_tiles(pair, k.tiles, k.order.first[e] + i, n, scratch, C);
+  if (uses_tiles(*pair.w, p.exact)) return gemm_tiles(&pair, 1, k.tiles, k.order.first[e] + i, n, scratch, C);
   const int32_t* index = (p.down ? k.routing.pair : k.routing.row) + k.routing.begin[e] + i;
   gemm_pair(pair, k.acts, index, n, p.exact, scratch, C);
 }
@@ -184,7 +184,7 @@ void glu_item(const Problem& p, const Chunk& k, int64_t e, int64_t panel, Arena 
   float* C = arena.take<float>(kChunkRows * 32 * 4);
   for (int64_t i = 0; i < r.count(e); i += kChunkRows) {
     const int64_t n = min64(kChunkRows, r.count(e) - i);
-    grouped(p, k, e, {&p.w[0], p.panel(0, e, panel), p.panel(1, e, panel)}, i, n, arena.at, C);
+    grouped(p, k, e, {&p.w[0], &p.w[1], p.panel(0, e, panel), p.panel(1, e, panel)}, i, n, arena.at, C);
     for (int64_t j = 0; j < n; j++)
       finish_glu_row(p.out, nullptr, p.glu, k.pair0 + r.pair[r.begin[e] + i + j], panel, C + j * 32, C + j * 32 + 16);
   }
@@ -206,7 +206,7 @@ void down_item(const Problem& p, const Chunk& k, int64_t e, int64_t panel, bool 
   float* C = arena.take<float>(kChunkRows * 32 * 4);
   for (int64_t i = 0; i < r.count(e); i += kChunkRows) {
     const int64_t n = min64(kChunkRows, r.count(e) - i);
-    grouped(p, k, e, {&p.w[0], p.panel(0, e, panel), p.panel(0, e, panel + (both ? 1 : 0))}, i, n, arena.at, C);
+    grouped(p, k, e, {&p.w[0], &p.w[0], p.panel(0, e, panel), p.panel(0, e, panel + (both ? 1 : 0))}, i, n, arena.at, C);
     for (int64_t j = 0; j < n; j++) {
       const int32_t pair = r.pair[r.begin[e] + i + j];
       finish_row(products, pair, panel, C + j * 32);
