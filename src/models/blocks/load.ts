@@ -10,6 +10,12 @@ export interface Loading {
   readonly options: BuildOptions;
 }
 
+/** The same source of weights for a layer that is exact in every precision. */
+export const exactly = (from: Loading): Loading => ({
+  ...from,
+  options: { ...from.options, precision: 'exact' },
+});
+
 /** NAME.weight `[N, K]` and, when asked for, NAME.bias `[N]`. */
 export function loadLinear(
   from: Loading,

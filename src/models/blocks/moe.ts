@@ -7,7 +7,7 @@ import { moeRoute } from '../../array/ops/moe-route.ts';
 import type { Weight } from '../../array/weight.ts';
 import type { Linear } from '../../nn/linear.ts';
 import type { MoeConfig } from '../config/decoder.ts';
-import { type Loading, loadLinear } from './load.ts';
+import { exactly, type Loading, loadLinear } from './load.ts';
 import type { MlpNames, MoeNames } from './names.ts';
 
 /** x `[n, D]` -> `[n, D]`. */
@@ -24,8 +24,7 @@ export class Moe {
     this.#config = config;
     this.#precision = from.options.precision;
     // A rounded router would pick other experts; it is small enough to be exact always.
-    const exact: Loading = { ...from, options: { ...from.options, precision: 'exact' } };
-    this.#router = loadLinear(exact, names.router, [numExperts, hiddenSize]);
+    this.#router = loadLinear(exactly(from), names.router, [numExperts, hiddenSize]);
     this.#gate = loadExperts(from, names, 'gate', [numExperts, intermediateSize, hiddenSize]);
     this.#up = loadExperts(from, names, 'up', [numExperts, intermediateSize, hiddenSize]);
     this.#down = loadExperts(from, names, 'down', [numExperts, hiddenSize, intermediateSize]);
