@@ -300,7 +300,7 @@ describe('the other commands', () => {
   });
 
   test('pack names what it wrote', async () => {
-    expect((await cli(['pack', 'm', '-o', 'y.ingot'])).out).toBe('y.ingot (1.5 MB)\n');
+    expect((await cli(['pack', 'm', 'y.ingot'])).out).toBe('y.ingot (1.5 MB)\n');
   });
 
   test('doctor works without native kernels and says why there are none', async () => {

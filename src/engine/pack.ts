@@ -31,7 +31,7 @@ export async function packModel(nameOrPath: string, options: PackOptions = {}): 
   const source = await resolveModel(nameOrPath, { signal, onProgress, onNotice });
   const path = options.output ?? `${basename(source).replace(/\.gguf$/i, '')}.ingot`;
   if (await stat(path).catch(() => undefined)) {
-    throw new IngotError('invalid_argument', `${path} exists; remove it or name another file with --output`, {
+    throw new IngotError('invalid_argument', `${path} exists; remove it or name another file`, {
       details: { path },
     });
   }

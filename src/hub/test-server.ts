@@ -10,8 +10,8 @@ export interface Served {
   readonly etag?: string;
   /** Answer range requests with the whole file. */
   readonly noRanges?: boolean;
-  /** Cut the connection after so many bytes of the body; one number per request, then no more cuts. */
-  readonly cutAfter?: number[];
+  /** Cut the connection after so many bytes of the body; one entry per request, undefined for no cut. */
+  readonly cutAfter?: (number | undefined)[];
   /** Send so many bytes and then nothing; one number per request. */
   readonly stallAfter?: number[];
 }

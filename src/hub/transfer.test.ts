@@ -98,6 +98,12 @@ describe('transfer', () => {
     );
   });
 
+  test('an empty file needs no request', async () => {
+    await transfer(job({ length: 0 }));
+    expect(await received()).toHaveLength(0);
+    expect(server.requests).toEqual([]);
+  });
+
   test('a partial file that is too long is not trusted', async () => {
     server.files.set('/f', { body });
     await writeFile(join(folder, 'f.partial'), new Uint8Array(200_000));

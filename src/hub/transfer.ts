@@ -1,7 +1,7 @@
 // Downloads a byte range of an address into a partial file and goes on where it stopped: after a lost connection at once,
 // after a killed process in the next run. The partial file's name must stand for one exact source.
 
-import { open as openFile, rm, stat, truncate } from 'node:fs/promises';
+import { open as openFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { IngotError } from '../base/errors.ts';
 import { isDiskFull, writeError } from './disk.ts';
@@ -40,6 +40,8 @@ const sizeOf = (path: string): Promise<number> =>
 /** Resolves when `partial` holds exactly `length` bytes. Throws download_failed, disk_full (partial removed) or the signal's reason. */
 export async function transfer(job: Transfer): Promise<void> {
   const { partial, length, attempts = 4, retryDelayMs = 500 } = job;
+  // There is no range of no bytes to ask for.
+  if (length === 0) return await writeFile(partial, '');
   let fruitless = 0;
   let anyBytes = false;
   for (;;) {
