@@ -36,8 +36,8 @@ const usage = `usage: npm run bench -- [decode|prefill] [smol|l1b|moe8b] [option
   --save               append the lines to bench/results/
 INGOT_THREADS sets the threads of both sides.`;
 
-/** Throws with the usage on anything it does not know. */
-function parseOptions(args: readonly string[]): Options {
+/** Undefined when help was asked for. Throws with the usage on anything it does not know. */
+function parseOptions(args: readonly string[]): Options | undefined {
   const { values, positionals } = parseArgs({
     args: [...args],
     allowPositionals: true,
@@ -51,10 +51,10 @@ function parseOptions(args: readonly string[]): Options {
       help: { type: 'boolean', default: false },
     },
   });
+  if (values.help) return undefined;
   const unknown = positionals.filter((p) => ![...cases, ...shapes].some((known) => known.name === p));
   const runs = Number(values.runs);
   const { precision } = values;
-  if (values.help) throw new Error(usage);
   if (unknown.length > 0) throw new Error(`unknown case or model: ${unknown.join(', ')}\n${usage}`);
   if (!Number.isInteger(runs) || runs < 1)
     throw new Error(`--runs ${values.runs}: expected a positive whole number`);
@@ -182,6 +182,7 @@ function save(root: string, result: BenchResult): void {
 
 async function main(): Promise<void> {
   const options = parseOptions(process.argv.slice(2));
+  if (!options) return void process.stdout.write(`${usage}\n`);
   const root = packageRoot();
   const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string };
   const warning = loadWarning();
