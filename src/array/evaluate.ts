@@ -34,9 +34,11 @@ export async function evaluateValues(values: readonly Value[], wrap: Wrap): Prom
       `the array depends on the plan input ${input.kind === 'input' ? input.name : ''}: return it from the compiled function and read the plan's output`,
     );
   }
-  // Updates of states run once: every one that is reached becomes a result.
-  const updates = order.filter((n) => n.kind === 'op' && n.op.inPlace !== undefined);
-  const nodes = [...new Set([...pending, ...updates])].filter((n) => n.kind === 'op');
+  // Updates of states run once: every one that is reached becomes a result, in order.
+  const wanted = new Set<Node>(pending);
+  const nodes = order
+    .filter((n) => n.kind === 'op')
+    .filter((n) => wanted.has(n) || n.op.inPlace !== undefined);
   await runNodes(nodes, deviceOf(order), wrap);
 }
 

@@ -48,7 +48,8 @@ function findClusters(graph: Graph): ReadonlyMap<OpNode, Cluster> {
     const root = nodes[i] as Node;
     if (!isElementwise(root) || taken.has(root)) continue;
     const members = grow(root, users);
-    for (const m of members) if (!isSingle(m) || m === root) taken.add(m);
+    // A single element with users elsewhere is computed there again.
+    for (const m of members) if (m === root || allInside(m, members, users)) taken.add(m);
     const constants = root.inputs.some((v) => v !== null && isOp(v.node, fullOp));
     if (members.size > 1 || constants) clusters.set(root, { root, members });
   }
@@ -64,8 +65,7 @@ function grow(root: OpNode, users: ReadonlyMap<Node, readonly (OpNode | null)[]>
       for (const v of member.inputs) {
         const p = v?.node;
         if (p === undefined || !isElementwise(p) || members.has(p) || !absorbable(p, root)) continue;
-        const inside = (users.get(p) ?? []).every((u) => u !== null && members.has(u));
-        if (!inside && !isSingle(p)) continue;
+        if (!allInside(p, members, users) && !isSingle(p)) continue;
         members.add(p);
         if (externalInputs(members).length > maxInputs) members.delete(p);
         else changed = true;
@@ -74,6 +74,12 @@ function grow(root: OpNode, users: ReadonlyMap<Node, readonly (OpNode | null)[]>
   }
   return members;
 }
+
+const allInside = (
+  p: OpNode,
+  members: ReadonlySet<OpNode>,
+  users: ReadonlyMap<Node, readonly (OpNode | null)[]>,
+): boolean => (users.get(p) ?? []).every((u) => u !== null && members.has(u));
 
 /** One element: cheap enough to compute again in every program that needs it. */
 const isSingle = (node: OpNode): boolean => {
