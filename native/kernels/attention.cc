@@ -12,7 +12,7 @@ constexpr int64_t kSplitItems = 64;      // wanted number of (kv head, key range
 constexpr int64_t kMinSplit = 64;        // keys
 constexpr int64_t kScoreKeys = 256;      // keys whose scores are held at once in the split-key path
 constexpr int64_t kBlockQueries = 96;    // queries (row, head) of one block; a multiple of kTileVecs * kW at every level
-constexpr int64_t kBlockKeys = 64;
+constexpr int64_t kBlockKeys = 128;
 constexpr float kNoScore = -1e30f;       // below every score; finite, so that differences stay defined
 
 struct Attention {
