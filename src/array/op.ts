@@ -39,12 +39,6 @@ export interface Lowering<A> {
   emit(context: LowerContext<A>): void;
 }
 
-/** What an op costs for one call: bytes touched at least once, and floating-point operations. */
-export interface Cost {
-  readonly bytes: number;
-  readonly flops: number;
-}
-
 /** How far a device may be from the reference: |got - want| <= absolute + relative * |want|. */
 export interface Tolerance {
   readonly absolute: number;
@@ -104,7 +98,10 @@ export interface OpDef<A extends object = object> {
   readonly native?: Lowering<A>;
   /** Computed from the reference's inputs and outputs. Default: 4 roundings of the result. */
   tolerance?(inputs: Operands<Tensor>, outputs: readonly Tensor[], attrs: A): Tolerance;
-  cost?(inputs: Operands<ValueType>, outputs: readonly ValueType[], attrs: A): Cost;
+  /** Floating-point operations of one call at capacity. Default: none, the op moves data. */
+  flops?(inputs: Operands<ValueType>, outputs: readonly ValueType[], attrs: A): number;
+  /** Bytes of weights a call touches at least, where that is not all of them. Default: everything is touched once. */
+  bytes?(inputs: Operands<ValueType>, outputs: readonly ValueType[], attrs: A): number;
   readonly cases: readonly OpCase<A>[];
 }
 

@@ -1,6 +1,6 @@
 // attention: causal attention over a key-value cache, with grouped heads, sliding window, soft cap and sinks.
 
-import { elementCount, formatShape } from '../../base/shape.ts';
+import { elementCount, formatShape, maxElements } from '../../base/shape.ts';
 import { dtypeCode } from '../../device/device.ts';
 import type { NDArray, Operand } from '../array.ts';
 import { defineOp, type OpCase, type Operands } from '../op.ts';
@@ -109,12 +109,8 @@ export const attentionOp = defineOp<AttentionAttrs>({
     const scores = headDim * 2 ** -23 * (q ?? 0) * (k ?? 0) * scale; // error of a score is a relative error of its weight
     return { absolute: (2 * scores + 64 * 2 ** -23) * (v ?? 0), relative: 0 };
   },
-  cost: (inputs) => {
-    const [q, k] = [operand(inputs, 0), operand(inputs, 1)];
-    const n = elementCount(q.shape).mul;
-    const capacity = fixed(k.shape[1], 'attention');
-    return { bytes: 8 * elementCount(k.shape).mul + 8 * n, flops: 4 * n * capacity };
-  },
+  flops: (inputs) =>
+    4 * maxElements(operand(inputs, 0).shape) * fixed(operand(inputs, 1).shape[1], 'attention'),
   cases: attentionCases(),
 });
 

@@ -2,7 +2,7 @@
 
 import { type DType, epsilon, isFloat } from '../../base/dtype.ts';
 import { IngotError } from '../../base/errors.ts';
-import { broadcastShapes } from '../../base/shape.ts';
+import { broadcastShapes, maxElements } from '../../base/shape.ts';
 import type { RegisterKind, TileOpcode } from '../../kernel/tile-opcodes.ts';
 import type { NDArray } from '../array.ts';
 import type { CaseOperand, NoAttrs, OpCase, OpDef, Operands, Tolerance, Vjp } from '../op.ts';
@@ -134,6 +134,7 @@ export function unaryOp(spec: UnarySpec): OpDef<NoAttrs> {
       vjp === 'none'
         ? 'none'
         : ({ inputs, outputs, grads }) => [vjp(operand(grads, 0), operand(inputs, 0), operand(outputs, 0))],
+    flops: (_, outputs) => maxElements(operand(outputs, 0).shape),
     tolerance: elementwiseTolerance(spec.errorScale ?? 1),
     cases,
   };
@@ -194,6 +195,7 @@ export function binaryOp(spec: BinarySpec): OpDef<NoAttrs> {
     reference: elementwiseReference(name, opcodes),
     elementwise: { opcode: ([kind]) => (kind === undefined ? undefined : opcodes[kind]) },
     vjp: vjp === 'none' ? 'none' : binaryVjp(vjp),
+    flops: (_, outputs) => maxElements(operand(outputs, 0).shape),
     tolerance: elementwiseTolerance(spec.errorScale ?? 1),
     cases,
   };

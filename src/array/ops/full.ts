@@ -1,7 +1,7 @@
 // full: an array of one value, which may be a plan scalar. Fusion turns it into a constant register.
 
 import type { DType } from '../../base/dtype.ts';
-import { checkShape, elementCount, type Shape } from '../../base/shape.ts';
+import { checkShape, type Shape } from '../../base/shape.ts';
 import { defineOp, type LowerContext } from '../op.ts';
 import type { Scalar } from '../types.ts';
 import { output, scalarValue, writer } from './operands.ts';
@@ -33,10 +33,6 @@ export const fullOp = defineOp<FullAttrs>({
       lowerTile(context, { constants: [{ dtype, value }], instructions: [], result: 0 });
     },
   },
-  cost: (_, outputs) => ({
-    bytes: outputs.length === 0 ? 0 : elementCount(outputs[0]?.shape ?? []).mul,
-    flops: 0,
-  }),
   cases: [
     { name: 'f32', inputs: [], attrs: { shape: [3, 4], dtype: 'f32', value: 2.5 } },
     { name: 'i32 scalar', inputs: [], attrs: { shape: [], dtype: 'i32', value: -7 } },

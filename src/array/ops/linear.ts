@@ -1,7 +1,7 @@
 // linear: x Wᵀ with packed weights. One op covers what fusion makes of it: an RMS norm before, several weights that share
 // the input, a bias, a residual after, and act(gate) * up.
 
-import { elementCount, formatShape } from '../../base/shape.ts';
+import { elementCount, formatShape, maxElements } from '../../base/shape.ts';
 import type { NDArray, Operand } from '../array.ts';
 import { defineOp, type LoweredValue, type OpCase, type Operands } from '../op.ts';
 import type { Tensor, ValueType } from '../types.ts';
@@ -161,11 +161,9 @@ export const linearOp = defineOp<LinearAttrs>({
     const scale = attrs.glu === 'none' ? 1 : 2 * (1 + maxAbs(floats(output(outputs))));
     return { absolute: error * scale, relative: 2 ** -20 };
   },
-  cost: (inputs, outputs) => {
-    const rows = elementCount(operand(inputs, 0).shape.slice(0, -1)).mul;
-    const weights = linearSegments(inputs).reduce((n, { w }) => n + elementCount(w.shape).mul, 0);
-    const dense = [operand(inputs, 0), ...outputs].reduce((n, t) => n + 4 * elementCount(t.shape).mul, 0);
-    return { bytes: weights + dense, flops: 2 * rows * weights };
+  flops: (inputs) => {
+    const rows = maxElements(operand(inputs, 0).shape.slice(0, -1));
+    return linearSegments(inputs).reduce((n, { w }) => n + 2 * rows * maxElements(w.shape), 0);
   },
   cases: linearCases(),
 });

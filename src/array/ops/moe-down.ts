@@ -1,6 +1,6 @@
 // moeDown: weighted sum of the chosen experts' down projections, plus a residual.
 
-import { elementCount, formatShape } from '../../base/shape.ts';
+import { elementCount, formatShape, maxElements } from '../../base/shape.ts';
 import type { NDArray } from '../array.ts';
 import { defineOp, type OpDef } from '../op.ts';
 import type { Weight } from '../weight.ts';
@@ -19,6 +19,7 @@ import {
   writeFloats,
 } from './operands.ts';
 import {
+  expertBytes,
   layoutParams,
   maxAbs,
   maxPacked,
@@ -117,11 +118,10 @@ export const moeDownOp: OpDef<MoeDownAttrs> = defineOp<MoeDownAttrs>({
     const error = productError(K, maxAbs(floats(h)), maxPacked(down), precision);
     return { absolute: error * topk * Math.max(1, maxAbs(weights.data)), relative: 2 ** -22 };
   },
-  cost: (inputs) => {
-    const [ids, down] = [operand(inputs, 1), operand(inputs, 3)];
-    const { rows, columns } = packedShape(down, 3, 'moeDown');
-    const slots = elementCount(ids.shape).mul;
-    return { bytes: slots * rows * columns, flops: 2 * slots * rows * columns };
+  bytes: (inputs) => expertBytes(operand(inputs, 3), operand(inputs, 1)),
+  flops: (inputs) => {
+    const { rows, columns } = packedShape(operand(inputs, 3), 3, 'moeDown');
+    return 2 * maxElements(operand(inputs, 1).shape) * rows * columns;
   },
   cases: (['exact', 'fast'] as const).flatMap((precision) =>
     (

@@ -1,6 +1,6 @@
 // moeGlu: act(gate) * up of the chosen experts of each row.
 
-import { elementCount, formatShape } from '../../base/shape.ts';
+import { elementCount, formatShape, maxElements } from '../../base/shape.ts';
 import { sameLayout } from '../../quant/layout.ts';
 import type { NDArray } from '../array.ts';
 import { defineOp } from '../op.ts';
@@ -18,6 +18,7 @@ import {
   writeFloats,
 } from './operands.ts';
 import {
+  expertBytes,
   type Glu,
   gluCode,
   gluValue,
@@ -124,11 +125,10 @@ export const moeGluOp = defineOp<MoeGluAttrs>({
       relative: 0,
     };
   },
-  cost: (inputs) => {
-    const [ids, gate] = [operand(inputs, 1), operand(inputs, 2)];
-    const { rows, columns } = packedShape(gate, 3, 'moeGlu');
-    const slots = elementCount(ids.shape).mul;
-    return { bytes: 2 * slots * rows * columns, flops: 4 * slots * rows * columns };
+  bytes: (inputs) => 2 * expertBytes(operand(inputs, 2), operand(inputs, 1)),
+  flops: (inputs) => {
+    const { rows, columns } = packedShape(operand(inputs, 2), 3, 'moeGlu');
+    return 4 * maxElements(operand(inputs, 1).shape) * rows * columns;
   },
   cases: (['exact', 'fast'] as const).flatMap((precision) =>
     (

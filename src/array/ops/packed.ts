@@ -1,6 +1,6 @@
 // Packed weights inside ops: checks, kernel parameters, and plain-TypeScript products panel by panel.
 
-import { formatShape } from '../../base/shape.ts';
+import { formatShape, maxElements } from '../../base/shape.ts';
 import type { Param } from '../../device/device.ts';
 import {
   layoutCode,
@@ -126,4 +126,10 @@ export function maxPacked(w: Tensor): number {
     );
   }
   return m;
+}
+
+/** Bytes of the experts that `ids` picks, each counted once; all of them when there are more picks than experts. */
+export function expertBytes(w: ValueType, ids: ValueType): number {
+  const { layout, experts, rows, columns } = packedShape(w, 3, 'experts');
+  return Math.min(experts, maxElements(ids.shape)) * packedBytes(layout, rows, columns);
 }

@@ -2,11 +2,11 @@
 
 import { type DType, isFloat } from '../../base/dtype.ts';
 import { IngotError } from '../../base/errors.ts';
-import { elementCount, normalizeAxis, rowMajorStrides, type Shape } from '../../base/shape.ts';
+import { elementCount, maxElements, normalizeAxis, rowMajorStrides, type Shape } from '../../base/shape.ts';
 import { dtypeCode } from '../../device/device.ts';
 import type { NDArray } from '../array.ts';
 import type { CaseOperand, OpDef, Operands, Tolerance, Vjp } from '../op.ts';
-import type { Tensor, ValueType } from '../types.ts';
+import type { Tensor } from '../types.ts';
 import { countParam, numel, operand, output, reader, writer } from './operands.ts';
 
 export interface ReduceAttrs {
@@ -85,7 +85,7 @@ export function reduceOp(spec: ReduceSpec): OpDef<ReduceAttrs> {
       },
     },
     tolerance: (inputs, outputs) => reduceTolerance(inputs, outputs, spec),
-    cost: ([x], outputs) => reduceCost(x ?? null, outputs),
+    flops: (inputs) => maxElements(operand(inputs, 0).shape),
     cases: reduceCases(spec),
   };
 }
@@ -139,11 +139,6 @@ function reduceTolerance(inputs: Operands<Tensor>, outputs: readonly Tensor[], s
   const halves = output(outputs).dtype === 'f32' ? 0 : 2 ** -8;
   return { absolute: terms * 2 ** -24 * largest * scale, relative: terms * 2 ** -23 + halves };
 }
-
-const reduceCost = (x: ValueType | null, outputs: readonly ValueType[]) => {
-  const n = x === null ? 0 : elementCount(x.shape).mul;
-  return { bytes: 4 * (n + elementCount(operand(outputs, 0).shape).mul), flops: n };
-};
 
 function reduceCases({ dtypes, fill = 'normal' }: ReduceSpec): OpDef<ReduceAttrs>['cases'] {
   const shapes: readonly [readonly number[], readonly number[]][] = [

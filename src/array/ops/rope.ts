@@ -1,6 +1,6 @@
 // rope: rotary position embedding of heads, with an RMS norm per head before it when fused. https://arxiv.org/abs/2104.09864
 
-import { elementCount, formatShape } from '../../base/shape.ts';
+import { elementCount, formatShape, maxElements } from '../../base/shape.ts';
 import type { NDArray } from '../array.ts';
 import { defineOp, type OpCase, type OpDef } from '../op.ts';
 import {
@@ -129,10 +129,7 @@ export const ropeOp: OpDef<RopeAttrs> = defineOp<RopeAttrs>({
     const error = (16 + 2 * angle) * 2 ** -24 * (1 + maxAbs(floats(output(outputs))));
     return { absolute: error, relative: 0 };
   },
-  cost: (inputs) => {
-    const n = elementCount(operand(inputs, 0).shape).mul;
-    return { bytes: 8 * n, flops: 6 * n };
-  },
+  flops: (inputs) => 6 * maxElements(operand(inputs, 0).shape),
   cases: ropeCases(),
 });
 

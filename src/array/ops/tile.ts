@@ -1,7 +1,7 @@
 // tile: a chain of elementwise ops in one pass over memory. Made by fusion, one instruction per op.
 
 import { type DType, epsilon, isFloat } from '../../base/dtype.ts';
-import { elementCount, type Shape } from '../../base/shape.ts';
+import { maxElements, type Shape } from '../../base/shape.ts';
 import { findOpcode, type RegisterKind } from '../../kernel/tile-opcodes.ts';
 import { defineOp, type Operands } from '../op.ts';
 import type { Tensor } from '../types.ts';
@@ -54,10 +54,7 @@ export const tileOp = defineOp<TileAttrs>({
     const error = (8 * 2 ** -24 + 2 * epsilon(dtype)) * (attrs.instructions.length + 1);
     return { absolute: error, relative: error };
   },
-  cost: (_, outputs, attrs) => ({
-    bytes: 4 * elementCount(operand(outputs, 0).shape).mul * ((_.length ?? 0) + 1),
-    flops: elementCount(operand(outputs, 0).shape).mul * attrs.instructions.length,
-  }),
+  flops: (_, outputs, { instructions }) => instructions.length * maxElements(operand(outputs, 0).shape),
   cases: [
     {
       name: 'silu(a) * b + 1',
