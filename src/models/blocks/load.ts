@@ -1,5 +1,6 @@
 // Modules from a weight loader: shapes come from the config, names from the family's table.
 
+import type { Precision } from '../../array/ops/packed.ts';
 import { Linear } from '../../nn/linear.ts';
 import { RmsNorm } from '../../nn/rms-norm.ts';
 import type { BuildOptions, WeightLoader } from '../contract.ts';
@@ -7,13 +8,13 @@ import type { BuildOptions, WeightLoader } from '../contract.ts';
 /** What blocks load with. */
 export interface Loading {
   readonly load: WeightLoader;
-  readonly options: BuildOptions;
+  readonly options: Omit<BuildOptions, 'precision'> & { readonly precision: Precision };
 }
 
-/** The same source of weights for a layer that is exact in every precision. */
-export const exactly = (from: Loading): Loading => ({
+/** The same source of weights for a layer whose input must not be rounded to 8 bits, in any precision. */
+export const finely = (from: Loading): Loading => ({
   ...from,
-  options: { ...from.options, precision: 'exact' },
+  options: { ...from.options, precision: from.options.precision === 'exact' ? 'exact' : 'fine' },
 });
 
 /** NAME.weight `[N, K]` and, when asked for, NAME.bias `[N]`. */

@@ -7,7 +7,7 @@ import { moeRoute } from '../../array/ops/moe-route.ts';
 import type { Weight } from '../../array/weight.ts';
 import type { Linear } from '../../nn/linear.ts';
 import type { MoeConfig } from '../config/decoder.ts';
-import { exactly, type Loading, loadLinear } from './load.ts';
+import { finely, type Loading, loadLinear } from './load.ts';
 import type { MlpNames, MoeNames } from './names.ts';
 
 /** x `[n, D]` -> `[n, D]`. */
@@ -23,8 +23,8 @@ export class Moe {
     const { numExperts, intermediateSize } = config;
     this.#config = config;
     this.#precision = from.options.precision;
-    // A rounded router would pick other experts; it is small enough to be exact always.
-    this.#router = loadLinear(exactly(from), names.router, [numExperts, hiddenSize]);
+    // A rounded router would pick other experts; it is small enough to be fine always.
+    this.#router = loadLinear(finely(from), names.router, [numExperts, hiddenSize]);
     this.#gate = loadExperts(from, names, 'gate', [numExperts, intermediateSize, hiddenSize]);
     this.#up = loadExperts(from, names, 'up', [numExperts, intermediateSize, hiddenSize]);
     this.#down = loadExperts(from, names, 'down', [numExperts, hiddenSize, intermediateSize]);
