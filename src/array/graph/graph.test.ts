@@ -9,7 +9,7 @@ import { State } from '../weight.ts';
 import { inputNode, opNode } from './node.ts';
 import { printGraph } from './print.ts';
 import { topologicalOrder } from './trace.ts';
-import { verifyGraph } from './verify.ts';
+import { GraphVerifier } from './verify.ts';
 
 const device = openJsDevice();
 const kernels = (plan: { program: { dispatches: readonly { kernel: { name: string } }[] } }): string[] =>
@@ -141,7 +141,7 @@ describe('verifier', () => {
   it('prints the graph when a pass breaks a type', () => {
     const node = { ...opNode(addOp, [x, x], {}), outputs: [{ shape: [3], dtype: 'f32' as const }] };
     const graph = { outputs: [{ node, index: 0 }], effects: [] };
-    expect(() => verifyGraph(graph, 'a pass', device)).toThrow(
+    expect(() => new GraphVerifier(device).check(graph, 'a pass')).toThrow(
       /graph after a pass: add has outputs f32\[3\], its rules say f32\[2\]\n%0 = input x : f32\[2\]\n%1 = add\(%0, %0\)/,
     );
   });
@@ -152,7 +152,9 @@ describe('verifier', () => {
       outputs: [opNode(addOp, [x, other.value], {})].map((node) => ({ node, index: 0 })),
       effects: [],
     };
-    expect(() => verifyGraph(graph, 'trace', device)).toThrow(/constant constant is on device js/);
+    expect(() => new GraphVerifier(device).check(graph, 'trace')).toThrow(
+      /constant constant is on device js/,
+    );
     expect(printGraph(graph)).toMatch(/constant constant : f32\[1\]/);
     expect(topologicalOrder(graph.outputs).map((n) => n.kind)).toEqual(['input', 'buffer', 'op']);
   });

@@ -14,7 +14,7 @@ import { type Graph, type Node, opNode, type Value, valueType } from './node.ts'
 import { buildProgram } from './program.ts';
 import { isView, schedule } from './schedule.ts';
 import { graphNodes, traceGraph } from './trace.ts';
-import { verifyGraph } from './verify.ts';
+import { GraphVerifier } from './verify.ts';
 
 /** The graph in the form that is scheduled. */
 export function optimise(outputs: readonly Value[], effects: readonly Value[], context: PassContext): Graph {
@@ -28,10 +28,11 @@ export function optimise(outputs: readonly Value[], effects: readonly Value[], c
     ['outputs', ownOutputs],
   ];
   let graph = traceGraph(outputs, effects);
-  verifyGraph(graph, 'trace', context.device);
+  const verifier = new GraphVerifier(context.device);
+  verifier.check(graph, 'trace');
   for (const [name, pass] of passes) {
     graph = pass(graph);
-    verifyGraph(graph, name, context.device);
+    verifier.check(graph, name);
   }
   return graph;
 }

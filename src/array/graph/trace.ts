@@ -78,12 +78,12 @@ export function rewriteGraph(graph: Graph, replace: Replace): Graph {
   const process = (node: Node): void => {
     if (node.kind !== 'op' || done.has(node)) return;
     done.set(node, null);
-    const inputs = node.inputs.map((v) => (v === null ? null : found(v)));
+    const moved = node.inputs.map((v) => (v === null ? null : found(v)));
+    const same = moved.every((v, i) => sameValue(v, node.inputs[i] ?? null));
+    const inputs = same ? node.inputs : moved;
     const replaced = replace(node, inputs, lookup, finish);
     if (replaced !== undefined) finish(node, replaced);
-    else if (inputs.some((v, i) => !sameValue(v, node.inputs[i] ?? null))) {
-      finish(node, valuesOf({ ...node, refs: 0, inputs }));
-    }
+    else if (!same) finish(node, valuesOf({ ...node, refs: 0, inputs }));
   };
   const found: Lookup = (v) => {
     const at = resolve(v);
@@ -104,8 +104,12 @@ export const valuesOf = (node: Node): readonly Value[] => node.outputs.map((_, i
 export const sameValue = (a: Value | null, b: Value | null): boolean =>
   a === b || (a !== null && b !== null && a.node === b.node && a.index === b.index);
 
+const allUsers = new WeakMap<Graph, ReadonlyMap<Node, readonly (OpNode | null)[]>>();
+
 /** The nodes that use each node, once per use; outputs and effects count as uses by `null`. */
 export function usersOf(graph: Graph): ReadonlyMap<Node, readonly (OpNode | null)[]> {
+  const known = allUsers.get(graph);
+  if (known !== undefined) return known;
   const users = new Map<Node, (OpNode | null)[]>();
   const add = (v: Value, user: OpNode | null): void => {
     const list = users.get(v.node);
@@ -117,5 +121,6 @@ export function usersOf(graph: Graph): ReadonlyMap<Node, readonly (OpNode | null
     for (const v of node.inputs) if (v !== null) add(v, node);
   }
   for (const v of [...graph.outputs, ...graph.effects]) add(v, null);
+  allUsers.set(graph, users);
   return users;
 }

@@ -9,18 +9,42 @@ import { type Graph, type Node, type OpNode, valueType } from './node.ts';
 import { formatType, printGraph } from './print.ts';
 import { graphNodes } from './trace.ts';
 
-/** Throws an internal error that names the pass and prints the graph when a rule is broken. */
-export function verifyGraph(graph: Graph, after: string, device: Device): void {
-  if (sound.get(graph) === device) return;
-  const problem = findProblem(graph, device);
-  if (problem === null) sound.set(graph, device);
-  if (problem === null) return;
-  const code = problem.user ? 'invalid_argument' : 'internal';
-  throw new IngotError(code, `graph after ${after}: ${problem.text}\n${printGraph(graph)}`);
-}
+/** Checks the graphs of one compilation: what a pass left alone is not looked at again. */
+export class GraphVerifier {
+  readonly #device: Device;
+  readonly #names: Names = { dims: new Map(), types: new Map() };
+  readonly #seen = new Set<Node>();
+  #last: Graph | undefined;
 
-/** Graphs a pass returned as they were need no second look. */
-const sound = new WeakMap<Graph, Device>();
+  constructor(device: Device) {
+    this.#device = device;
+  }
+
+  /** Throws when a rule is broken: names the pass and prints the graph. internal, or invalid_argument for a caller's mistake. */
+  check(graph: Graph, after: string): void {
+    if (graph === this.#last) return;
+    const problem = this.#findProblem(graph);
+    if (problem !== null) {
+      const code = problem.user ? 'invalid_argument' : 'internal';
+      throw new IngotError(code, `graph after ${after}: ${problem.text}\n${printGraph(graph)}`);
+    }
+    this.#last = graph;
+  }
+
+  #findProblem(graph: Graph): Problem | null {
+    const written = new Map<Node, Map<number, OpNode>>();
+    for (const node of graphNodes(graph)) {
+      const states = node.kind === 'op' && node.op.inPlace !== undefined ? checkStates(node, written) : null;
+      if (states !== null) return states;
+      if (this.#seen.has(node)) continue;
+      this.#seen.add(node);
+      const types = node.kind === 'op' ? checkTypes(node) : null;
+      const problem = types ?? checkNames(node, this.#names) ?? checkDevice(node, this.#device);
+      if (problem !== null) return problem;
+    }
+    return null;
+  }
+}
 
 interface Problem {
   readonly text: string;
@@ -28,33 +52,13 @@ interface Problem {
   readonly user: boolean;
 }
 
-function findProblem(graph: Graph, device: Device): Problem | null {
-  const names: Names = { dims: new Map(), types: new Map() };
-  const written = new Map<Node, Map<number, OpNode>>();
-  for (const node of graphNodes(graph)) {
-    const problem =
-      checkNames(node, names) ??
-      checkDevice(node, device) ??
-      (node.kind === 'op' ? (checkTypes(node) ?? checkStates(node, written)) : null);
-    if (problem !== null) return problem;
-  }
-  return null;
-}
-
-/** Ops whose types were found right: nodes do not change, and most survive a pass. */
-const checked = new WeakSet<Node>();
-
 function checkTypes(node: OpNode): Problem | null {
-  if (checked.has(node)) return null;
   const inputs = node.inputs.map((v) => (v === null ? null : valueType(v)));
   try {
     const inferred = node.op.infer(inputs, node.attrs);
     const same =
       inferred.length === node.outputs.length && inferred.every((t, i) => sameType(t, node.outputs[i]));
-    if (same) {
-      checked.add(node);
-      return null;
-    }
+    if (same) return null;
     const [want, found] = [inferred, node.outputs].map((types) => types.map(formatType).join(', '));
     return { user: false, text: `${node.op.name} has outputs ${found}, its rules say ${want}` };
   } catch (error) {

@@ -181,10 +181,11 @@ function product(s: { w: Tensor; bias: Tensor | null }, x: Float32Array, rows: n
 function linearCases(): readonly OpCase<LinearAttrs>[] {
   const plain: LinearAttrs = { precision: 'exact', norm: null, glu: 'none' };
   const fast: LinearAttrs = { ...plain, precision: 'fast' };
+  const fine: LinearAttrs = { ...plain, precision: 'fine' };
   const layouts = ['f32', 'f16', 'bf16', 'q4', 'q4a', 'q8', 'q4k', 'q6k'] as const;
   const cases: OpCase<LinearAttrs>[] = layouts.flatMap((weight) =>
     [1, 5].flatMap((rows) =>
-      [plain, fast].map((attrs) => ({
+      [plain, fast, fine].map((attrs) => ({
         name: `${weight} ${rows} rows ${attrs.precision}`,
         inputs: [{ shape: [rows, 256] }, null, null, { shape: [40, 256], weight }, null],
         attrs,

@@ -14,9 +14,12 @@ import { gatherRow, unpackReference } from '../../quant/reference.ts';
 import type { Tensor, ValueType } from '../types.ts';
 import { fixed, shapeError } from './operands.ts';
 
-/** A float product accumulated in f32, or activations quantised to int8 per group. */
-export type Precision = 'fast' | 'exact';
-export const precisionCode = (p: Precision): number => (p === 'fast' ? 0 : 1);
+/**
+ * `exact`: f32 activations. `fast`: activations quantised to int8 per group. `fine`: int8 plus the int8 rounding error,
+ * about 15 bits, at the speed of reading the weights; for the few rows of a decode step, exact for more.
+ */
+export type Precision = 'fast' | 'exact' | 'fine';
+export const precisionCode = (p: Precision): number => ['fast', 'exact', 'fine'].indexOf(p);
 
 /** Activation fused into gate/up products. */
 export type Glu = 'none' | 'silu' | 'gelu_tanh' | 'gelu_erf';
@@ -99,11 +102,14 @@ export function gluValue(glu: Glu, gate: number, up: number, erf: (x: number) =>
 
 /**
  * Bound on the error of one output of a product over K terms: f32 accumulation, or int8 activations whose rounding error
- * is at most 1/254 of the largest activation of the group per term (taken over the row here).
+ * is at most 1/254 of the largest activation of the group per term (taken over the row here), or 1/254² when the rounding
+ * error is multiplied too.
  */
 export function productError(K: number, maxX: number, maxW: number, precision: Precision): number {
   const accumulate = K * 2 ** -24 * maxX * maxW * Math.sqrt(K);
-  return precision === 'exact' ? accumulate : accumulate + (Math.sqrt(K) * 4 * maxX * maxW) / 254;
+  if (precision === 'exact') return accumulate;
+  const step = precision === 'fast' ? 254 : 254 ** 2;
+  return accumulate + (Math.sqrt(K) * 4 * maxX * maxW) / step;
 }
 
 /** Largest magnitude of a list. */

@@ -20,6 +20,7 @@ const activations: readonly (readonly [OpDef, Glu])[] = [
 
 export const glu: Pattern = {
   name: 'glu',
+  root: mulOp,
   match: (node, context) => {
     if (!isOp(node, mulOp)) return undefined;
     for (const [a, b] of [

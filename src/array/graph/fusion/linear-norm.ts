@@ -8,6 +8,7 @@ import { onlyProducer, type Pattern, rewritten, rewrittenInputs } from './patter
 
 export const linearNorm: Pattern = {
   name: 'linear-norm',
+  root: linearOp,
   match: (node, context) => {
     if (!isOp(node, linearOp) || node.attrs.norm !== null) return undefined;
     const norm = onlyProducer(node, 0, rmsNormOp, context);

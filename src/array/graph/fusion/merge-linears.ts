@@ -8,6 +8,7 @@ import { isLeaf, type Pattern, rewritten } from './pattern.ts';
 
 export const mergeLinears: Pattern = {
   name: 'merge-linears',
+  root: linearOp,
   match: (node, context) => {
     const x = node.inputs[0];
     if (!isOp(node, linearOp) || x == null) return undefined;

@@ -9,6 +9,7 @@ import { onlyProducer, type Pattern, rewritten, rewrittenInputs } from './patter
 
 export const moeResidual: Pattern = {
   name: 'moe-residual',
+  root: addOp,
   match: (node, context) => {
     if (!isOp(node, addOp)) return undefined;
     for (const [a, b] of [

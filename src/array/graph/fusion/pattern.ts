@@ -7,8 +7,8 @@ import type { Lookup } from '../trace.ts';
 export interface MatchContext {
   /** Users of each node of the graph being matched; null stands for an output or effect. */
   readonly users: ReadonlyMap<Node, readonly (OpNode | null)[]>;
-  /** Place of each node in an order where producers come first. */
-  readonly position: ReadonlyMap<Node, number>;
+  /** Place of a node in an order where producers come first. */
+  position(node: Node): number;
   /** Where an operand found in the matched graph is in the new one. */
   readonly lookup: Lookup;
 }
@@ -22,7 +22,9 @@ export interface Match {
 
 export interface Pattern {
   readonly name: string;
-  /** Looks at one op and what produces its operands; undefined when the pattern does not apply. */
+  /** The op at which the pattern is tried. */
+  readonly root: OpDef;
+  /** Looks at one root and what produces its operands; undefined when the pattern does not apply. */
   match(node: OpNode, context: MatchContext): Match | undefined;
 }
 
@@ -53,13 +55,13 @@ export const isLeaf = (v: Value | null | undefined): boolean => v == null || v.n
 
 /** Whether `node` needs the result of `producer`. */
 export function dependsOn(node: Node, producer: Node, { position }: MatchContext): boolean {
-  const limit = position.get(producer) ?? 0;
+  const limit = position(producer);
   const seen = new Set<Node>();
   const stack: Node[] = [node];
   for (let at = stack.pop(); at !== undefined; at = stack.pop()) {
     if (at === producer) return true;
     // What comes before the producer cannot need it.
-    if (at.kind !== 'op' || seen.has(at) || (position.get(at) ?? 0) < limit) continue;
+    if (at.kind !== 'op' || seen.has(at) || position(at) < limit) continue;
     seen.add(at);
     for (const v of at.inputs) if (v !== null) stack.push(v.node);
   }

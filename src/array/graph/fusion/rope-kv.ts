@@ -11,6 +11,7 @@ import { dependsOn, type MatchContext, onlyProducer, type Pattern, rewritten } f
 
 export const ropeKv: Pattern = {
   name: 'rope-kv',
+  root: kvWriteOp,
   match: (node, context) => {
     if (!isOp(node, kvWriteOp)) return undefined;
     const k = onlyProducer(node, 2, ropeOp, context);

@@ -8,6 +8,7 @@ import { onlyProducer, type Pattern, rewritten } from './pattern.ts';
 
 export const ropeNorm: Pattern = {
   name: 'rope-norm',
+  root: ropeOp,
   match: (node, context) => {
     if (!isOp(node, ropeOp) || node.attrs.norm !== null) return undefined;
     const norm = onlyProducer(node, 0, rmsNormOp, context);
