@@ -5,7 +5,16 @@ export type DType = (typeof dtypes)[number];
 
 export type TypedArray = Float32Array | Int32Array | Uint32Array | Int8Array | Uint8Array | Uint16Array;
 
-const bytes: Readonly<Record<DType, number>> = { f32: 4, f16: 2, bf16: 2, i32: 4, u32: 4, i8: 1, u8: 1, bool: 1 };
+const bytes: Readonly<Record<DType, number>> = {
+  f32: 4,
+  f16: 2,
+  bf16: 2,
+  i32: 4,
+  u32: 4,
+  i8: 1,
+  u8: 1,
+  bool: 1,
+};
 
 /** Bytes of one element. */
 export const bytesPerElement = (dtype: DType): number => bytes[dtype];

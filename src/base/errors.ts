@@ -20,7 +20,11 @@ export class IngotError extends Error {
   override readonly name: string = 'IngotError';
   readonly code: ErrorCode;
   readonly details: Readonly<Record<string, unknown>>;
-  constructor(code: ErrorCode, message: string, options: { cause?: unknown; details?: Record<string, unknown> } = {}) {
+  constructor(
+    code: ErrorCode,
+    message: string,
+    options: { cause?: unknown; details?: Record<string, unknown> } = {},
+  ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.details = options.details ?? {};
@@ -30,7 +34,12 @@ export class IngotError extends Error {
 /** Wrong bytes in a foreign file. Names the file, the field and, where known, the byte offset. */
 export class FileFormatError extends IngotError {
   override readonly name = 'FileFormatError';
-  constructor(file: string, field: string, problem: string, options: { cause?: unknown; offset?: number } = {}) {
+  constructor(
+    file: string,
+    field: string,
+    problem: string,
+    options: { cause?: unknown; offset?: number } = {},
+  ) {
     const at = options.offset === undefined ? '' : ` (at byte ${options.offset})`;
     super('bad_file', `${file}: ${field}: ${problem}${at}`, {
       ...(options.cause === undefined ? {} : { cause: options.cause }),

@@ -5,7 +5,12 @@ import type { DType } from '../base/dtype.ts';
 
 /** Where the bytes of a dispatch argument are: a bound buffer, or an offset in the program's own arena. */
 export type BufferSlice =
-  | { readonly kind: 'buffer'; readonly buffer: DeviceBuffer; readonly offset: number; readonly byteLength: number }
+  | {
+      readonly kind: 'buffer';
+      readonly buffer: DeviceBuffer;
+      readonly offset: number;
+      readonly byteLength: number;
+    }
   | { readonly kind: 'arena'; readonly offset: number; readonly byteLength: number };
 
 /** A constant, or `scalar * mul + add` where scalar is read from the block given to `run`. */
