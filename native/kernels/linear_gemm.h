@@ -6,7 +6,7 @@
 
 namespace ingot::INGOT_NS {
 
-constexpr int64_t kIntColumns = 512;    // K block of the int8 kernel: two panels of codes in L1
+constexpr int64_t kIntColumns = 1024;   // K block of the int8 kernel: two panels of codes are 32 KiB
 constexpr int64_t kFloatColumns = 128;  // K block of the f32 kernel
 constexpr int kVectors = 2 * kParts;    // vectors across a pair
 

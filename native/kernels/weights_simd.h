@@ -27,17 +27,6 @@ INGOT_INLINE vf vmax(vf a, vf b) { return a > b ? a : b; }
 INGOT_INLINE vf as_float(vi x) { return reinterpret_cast<vf>(x); }
 INGOT_INLINE vi as_int(vf x) { return reinterpret_cast<vi>(x); }
 
-INGOT_INLINE float sum_lanes(vf x) {
-  float s = 0;
-  for (int i = 0; i < kW; i++) s += x[i];
-  return s;
-}
-INGOT_INLINE float max_lanes(vf x) {
-  float m = x[0];
-  for (int i = 1; i < kW; i++) m = x[i] > m ? x[i] : m;
-  return m;
-}
-
 inline float half_to_float(uint16_t h) {
   const uint32_t sign = uint32_t(h & 0x8000) << 16, rest = h & 0x7fff;
   uint32_t bits;

@@ -32,10 +32,18 @@ INGOT_V void store_i8(int8_t* p, vi x) {
   const __m128i w = _mm_packs_epi32(_mm256_castsi256_si128((__m256i)x), _mm256_extracti128_si256((__m256i)x, 1));
   _mm_storel_epi64((__m128i*)p, _mm_packs_epi16(w, w));
 }
+INGOT_V float sum_lanes(vf x) {
+  const __m128 h = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1)), q = _mm_add_ps(h, _mm_movehl_ps(h, h));
+  return _mm_cvtss_f32(_mm_add_ss(q, _mm_movehdup_ps(q)));
+}
+INGOT_V float max_lanes(vf x) {
+  const __m128 h = _mm_max_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1)), q = _mm_max_ps(h, _mm_movehl_ps(h, h));
+  return _mm_cvtss_f32(_mm_max_ss(q, _mm_movehdup_ps(q)));
+}
 INGOT_V int sum_lanes_i(vi x) {
-  int s = 0;
-  for (int i = 0; i < kW; i++) s += x[i];
-  return s;
+  const __m128i h = _mm_add_epi32(_mm256_castsi256_si128((__m256i)x), _mm256_extracti128_si256((__m256i)x, 1));
+  const __m128i q = _mm_add_epi32(h, _mm_unpackhi_epi64(h, h));
+  return _mm_cvtsi128_si32(_mm_add_epi32(q, _mm_shuffle_epi32(q, 1)));
 }
 
 INGOT_V vb load_codes(const uint8_t* p) { return _mm256_loadu_si256((const __m256i*)p); }

@@ -28,6 +28,8 @@ INGOT_V vf load_u8(const uint8_t* p) { return _mm512_cvtepi32_ps(_mm512_cvtepu8_
 INGOT_V vf load_i8(const uint8_t* p) { return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i*)p))); }
 INGOT_V vi load_i(const void* p) { return (vi)_mm512_loadu_si512(p); }
 INGOT_V void store_i8(int8_t* p, vi x) { _mm_storeu_si128((__m128i*)p, _mm512_cvtepi32_epi8((__m512i)x)); }
+INGOT_V float sum_lanes(vf x) { return _mm512_reduce_add_ps(x); }
+INGOT_V float max_lanes(vf x) { return _mm512_reduce_max_ps(x); }
 INGOT_V int sum_lanes_i(vi x) { return _mm512_reduce_add_epi32((__m512i)x); }
 
 INGOT_V vb load_codes(const uint8_t* p) { return _mm512_loadu_si512(p); }

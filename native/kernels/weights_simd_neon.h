@@ -38,6 +38,8 @@ INGOT_V void store_i8(int8_t* p, vi x) {
   const int8x8_t b = vmovn_s16(vcombine_s16(h, h));
   vst1_lane_s32(reinterpret_cast<int32_t*>(p), vreinterpret_s32_s8(b), 0);
 }
+INGOT_V float sum_lanes(vf x) { return vaddvq_f32((float32x4_t)x); }
+INGOT_V float max_lanes(vf x) { return vmaxvq_f32((float32x4_t)x); }
 INGOT_V int sum_lanes_i(vi x) { return vaddvq_s32((int32x4_t)x); }
 
 INGOT_V vb load_codes(const uint8_t* p) { return vld1q_u8(p); }

@@ -35,6 +35,12 @@ INGOT_V vf load_u8(const uint8_t* p) { return vf{float(p[0]), float(p[1]), float
 INGOT_V vf load_i8(const uint8_t* p) { return vf{float(int8_t(p[0])), float(int8_t(p[1])), float(int8_t(p[2])), float(int8_t(p[3]))}; }
 INGOT_V vi load_i(const void* p) { vi x; memcpy(&x, p, 16); return x; }
 INGOT_V void store_i8(int8_t* p, vi x) { for (int i = 0; i < 4; i++) p[i] = int8_t(x[i]); }
+INGOT_V float sum_lanes(vf x) { return (x[0] + x[1]) + (x[2] + x[3]); }
+INGOT_V float max_lanes(vf x) {
+  float m = x[0];
+  for (int i = 1; i < 4; i++) m = x[i] > m ? x[i] : m;
+  return m;
+}
 INGOT_V int sum_lanes_i(vi x) { return x[0] + x[1] + x[2] + x[3]; }
 
 INGOT_V vb load_codes(const uint8_t* p) { vb x; memcpy(&x, p, 16); return x; }
