@@ -1,5 +1,7 @@
 // Causal attention over an f32 or f16 cache with online softmax. Few rows: the keys are split over the workers and the
 // partial results merged in a fixed order. Many rows: blocks of queries against tiles of keys, in f32 registers.
+#include <algorithm>
+
 #include "matmul_f32.h"
 #include "vec_math.h"
 

@@ -32,7 +32,9 @@ struct Weights {
 
   float max, inverse_temperature, per_bucket;
 
-  Weights(float max, float min, float temperature) : max(max), inverse_temperature(1 / temperature) {
+  Weights(float max, float min, float temperature) : max(max) {
+    temperature = std::max(temperature, 1e-6f);  // its inverse stays finite
+    inverse_temperature = 1 / temperature;
     const float range = std::min(max - min, kRange * temperature);
     per_bucket = range > 0 ? float(kBuckets - 1) / range : 0.f;
     if (!(per_bucket <= 1e30f)) per_bucket = 1e30f;

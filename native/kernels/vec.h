@@ -3,6 +3,7 @@
 #pragma once
 #include <cstdint>
 #include <cstring>
+#include <utility>
 
 #include "kernel.h"
 
@@ -224,18 +225,24 @@ INGOT_INLINE vh f32_to_bf16(vf f) {
   return __builtin_convertvector(r, vh);
 }
 
-// For lanes with bit S set take b, else a; the second form takes the lane at the other side of bit S.
-template <int S> INGOT_INLINE vf zip_straight(vf a, vf b) {
-  const vi lane = iota();
-  return __builtin_shuffle(a, b, (vi)((lane & S) != 0 ? lane + kW : lane));
+// Lane i of the result is lane F::at(i) of a followed by b.
+template <class F, int... I> INGOT_INLINE vf shuffle(vf a, vf b, std::integer_sequence<int, I...>) {
+#if defined(__clang__)
+  return __builtin_shufflevector(a, b, F::at(I)...);
+#else
+  return __builtin_shuffle(a, b, vi{F::at(I)...});
+#endif
 }
-template <int S> INGOT_INLINE vf zip_crossed(vf a, vf b) {
-  const vi lane = iota();
-  return __builtin_shuffle(a, b, (vi)((lane & S) != 0 ? (lane ^ S) + kW : (lane ^ S)));
-}
+template <class F> INGOT_INLINE vf shuffle(vf a, vf b) { return shuffle<F>(a, b, std::make_integer_sequence<int, kW>{}); }
+// Lanes with bit S set come from b, the others from a; `FlipA` and `FlipB`: from the lane at the other side of bit S.
+template <int S, bool FlipA, bool FlipB> struct Zip {
+  static constexpr int at(int i) { return i & S ? kW + (FlipB ? i ^ S : i) : (FlipA ? i ^ S : i); }
+};
+
 // Lane i of the result is the sum over the lanes of v[i].
 template <int S = 1> INGOT_INLINE vf sum_each(vf* v) {
-  for (int i = 0; i < kW / S; i += 2) v[i / 2] = zip_straight<S>(v[i], v[i + 1]) + zip_crossed<S>(v[i], v[i + 1]);
+  for (int i = 0; i < kW / S; i += 2)
+    v[i / 2] = shuffle<Zip<S, false, false>>(v[i], v[i + 1]) + shuffle<Zip<S, true, true>>(v[i], v[i + 1]);
   if constexpr (2 * S < kW) return sum_each<2 * S>(v);
   return v[0];
 }
@@ -244,8 +251,8 @@ template <int S = 1> INGOT_INLINE void transpose(vf* v) {
   for (int i = 0; i < kW; i++) {
     if (i & S) continue;
     const vf a = v[i], b = v[i + S];
-    v[i] = (vf)__builtin_shuffle(a, b, (vi)((iota() & S) != 0 ? (iota() ^ S) + kW : iota()));
-    v[i + S] = (vf)__builtin_shuffle(a, b, (vi)((iota() & S) != 0 ? iota() + kW : (iota() ^ S)));
+    v[i] = shuffle<Zip<S, false, true>>(a, b);
+    v[i + S] = shuffle<Zip<S, true, false>>(a, b);
   }
   if constexpr (2 * S < kW) transpose<2 * S>(v);
 }
