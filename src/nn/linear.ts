@@ -2,20 +2,21 @@
 
 import type { NDArray } from '../array/array.ts';
 import { linear } from '../array/ops/linear.ts';
+import type { Precision } from '../array/ops/packed.ts';
 import type { Weight } from '../array/weight.ts';
 
 export interface LinearOptions {
   /** `[N]` */
   readonly bias?: NDArray | undefined;
-  /** `fast` may quantise activations to 8 bits. */
-  readonly precision: 'fast' | 'exact';
+  /** `fast` may quantise activations to 8 bits, `fine` to 15. */
+  readonly precision: Precision;
 }
 
 /** y = x Wᵀ + b with W `[N, K]`: `[..., K]` -> `[..., N]`. */
 export class Linear {
   readonly weight: Weight;
   readonly bias: NDArray | undefined;
-  readonly precision: 'fast' | 'exact';
+  readonly precision: Precision;
 
   constructor(weight: Weight, options: LinearOptions) {
     this.weight = weight;

@@ -4,6 +4,7 @@ import type { NDArray } from '../../array/array.ts';
 import { moeDown } from '../../array/ops/moe-down.ts';
 import { moeGlu } from '../../array/ops/moe-glu.ts';
 import { moeRoute } from '../../array/ops/moe-route.ts';
+import type { Precision } from '../../array/ops/packed.ts';
 import type { Weight } from '../../array/weight.ts';
 import type { Linear } from '../../nn/linear.ts';
 import type { MoeConfig } from '../config/decoder.ts';
@@ -13,7 +14,7 @@ import type { MlpNames, MoeNames } from './names.ts';
 /** x `[n, D]` -> `[n, D]`. */
 export class Moe {
   readonly #config: MoeConfig;
-  readonly #precision: 'fast' | 'exact';
+  readonly #precision: Precision;
   readonly #router: Linear;
   readonly #gate: Weight;
   readonly #up: Weight;
