@@ -39,7 +39,7 @@ let devices = 0;
 /**
  * The plan of `fn` for inputs of these shapes and dtypes. Sizes may be dynamic (dynDim): the plan then takes the size as
  * the scalar of that name. Arrays and weights that `fn` closes over are constants of the plan; States are updated by its
- * runs. The same function with the same signature gives the same plan until it is disposed.
+ * runs. Arrays made inside `fn` belong to the plan: make what outlives it before. The same function with the same signature gives the same plan until it is disposed.
  */
 export function compile<I extends Readonly<Record<string, InputSpec>>>(
   fn: (inputs: { readonly [K in keyof I]: NDArray }) => Outputs,

@@ -24,8 +24,8 @@ import {
   gluCode,
   gluValue,
   layoutParams,
+  magnitude,
   maxAbs,
-  maxPacked,
   multiplyPacked,
   type Precision,
   packedShape,
@@ -154,10 +154,13 @@ export const linearOp = defineOp<LinearAttrs>({
     const x = operand(inputs, 0);
     const K = x.shape[x.shape.length - 1] as number;
     const norm = optional(inputs, 1);
-    const maxX =
-      attrs.norm === null ? maxAbs(floats(x)) : Math.sqrt(K) * (norm ? maxAbs(floats(norm)) + 1 : 1);
-    const maxW = Math.max(...linearSegments(inputs).map(({ w }) => maxPacked(w)));
-    const error = productError(K, Math.min(maxX, 6), maxW, attrs.precision);
+    const weight = norm === null ? null : floats(norm);
+    const rows =
+      attrs.norm === null
+        ? floats(x)
+        : normalizeRows(floats(x), K, weight, attrs.norm.eps, attrs.norm.offset);
+    const size = magnitude(...linearSegments(inputs).map(({ w }) => w));
+    const error = productError(K, maxAbs(rows), size, attrs.precision);
     const scale = attrs.glu === 'none' ? 1 : 2 * (1 + maxAbs(floats(output(outputs))));
     return { absolute: error * scale, relative: 2 ** -20 };
   },

@@ -21,8 +21,8 @@ import {
 import {
   expertBytes,
   layoutParams,
+  magnitude,
   maxAbs,
-  maxPacked,
   multiplyPacked,
   type Precision,
   packedShape,
@@ -115,7 +115,7 @@ export const moeDownOp: OpDef<MoeDownAttrs> = defineOp<MoeDownAttrs>({
   tolerance: (inputs, _, { precision }) => {
     const [h, weights, down] = [operand(inputs, 0), operand(inputs, 2), operand(inputs, 3)];
     const [, topk = 1, K = 1] = h.shape;
-    const error = productError(K, maxAbs(floats(h)), maxPacked(down), precision);
+    const error = productError(K, maxAbs(floats(h)), magnitude(down), precision);
     return { absolute: error * topk * Math.max(1, maxAbs(weights.data)), relative: 2 ** -22 };
   },
   bytes: (inputs) => expertBytes(operand(inputs, 3), operand(inputs, 1)),

@@ -23,8 +23,8 @@ import {
   gluCode,
   gluValue,
   layoutParams,
+  magnitude,
   maxAbs,
-  maxPacked,
   multiplyPacked,
   type Precision,
   packedShape,
@@ -119,9 +119,10 @@ export const moeGluOp = defineOp<MoeGluAttrs>({
   tolerance: (inputs, outputs, { precision }) => {
     const [x, gate, up] = [operand(inputs, 0), operand(inputs, 2), operand(inputs, 3)];
     const K = x.shape[1] ?? 1;
-    const error = productError(K, maxAbs(floats(x)), Math.max(maxPacked(gate), maxPacked(up)), precision);
+    const size = magnitude(gate, up);
+    const error = productError(K, maxAbs(floats(x)), size, precision);
     return {
-      absolute: error * 2 * (1 + Math.sqrt(K) * maxPacked(up) + maxAbs(floats(output(outputs)))),
+      absolute: error * 2 * (1 + 4 * Math.sqrt(K) * size.rms + maxAbs(floats(output(outputs)))),
       relative: 0,
     };
   },

@@ -100,16 +100,20 @@ export function gluValue(glu: Glu, gate: number, up: number, erf: (x: number) =>
   }
 }
 
+/** How large a packed weight's values are. */
+export interface Magnitude {
+  readonly max: number;
+  readonly rms: number;
+}
+
 /**
- * Bound on the error of one output of a product over K terms: f32 accumulation, or int8 activations whose rounding error
- * is at most 1/254 of the largest activation of the group per term (taken over the row here), or 1/254² when the rounding
- * error is multiplied too.
+ * Bound on the error of one output of a product over K terms. Exact: rounding of partial sums in f32. Fast: activations
+ * in int8, each off by at most half a step of 1/127 of the largest of its group (taken over the row here), evenly spread,
+ * so that the sum is off by a normal deviate of which six sigma are allowed.
  */
-export function productError(K: number, maxX: number, maxW: number, precision: Precision): number {
-  const accumulate = K * 2 ** -24 * maxX * maxW * Math.sqrt(K);
-  if (precision === 'exact') return accumulate;
-  const step = precision === 'fast' ? 254 : 254 ** 2;
-  return accumulate + (Math.sqrt(K) * 4 * maxX * maxW) / step;
+export function productError(K: number, maxX: number, w: Magnitude, precision: Precision): number {
+  const accumulate = K * 2 ** -24 * maxX * w.max * Math.sqrt(K);
+  return precision === 'exact' ? accumulate : accumulate + (6 * Math.sqrt(K / 3) * maxX * w.rms) / 254;
 }
 
 /** Largest magnitude of a list. */
@@ -119,19 +123,20 @@ export const maxAbs = (x: ArrayLike<number>): number => {
   return m;
 };
 
-/** Largest magnitude of a packed weight's values. */
-export function maxPacked(w: Tensor): number {
-  const rank = w.shape.length === 3 ? 3 : 2;
-  const { layout, experts, rows, columns } = packedShape(w, rank, 'linear');
-  const size = packedBytes(layout, rows, columns);
-  let m = 0;
-  for (let e = 0; e < experts; e++) {
-    m = Math.max(
-      m,
-      maxAbs(unpackReference(layout, bytesOf(w).subarray(e * size, (e + 1) * size), rows, columns)),
-    );
+/** Magnitude of the values of packed weights, the largest of several. */
+export function magnitude(...weights: readonly Tensor[]): Magnitude {
+  let [max, rms] = [0, 0];
+  for (const w of weights) {
+    const { layout, experts, rows, columns } = packedShape(w, w.shape.length === 3 ? 3 : 2, 'linear');
+    const size = packedBytes(layout, rows, columns);
+    for (let e = 0; e < experts; e++) {
+      const values = unpackReference(layout, bytesOf(w).subarray(e * size, (e + 1) * size), rows, columns);
+      const squares = values.reduce((sum, v) => sum + v * v, 0);
+      max = Math.max(max, maxAbs(values));
+      rms = Math.max(rms, Math.sqrt(squares / values.length));
+    }
   }
-  return m;
+  return { max, rms };
 }
 
 /** Bytes of the experts that `ids` picks, each counted once; all of them when there are more picks than experts. */
