@@ -9,7 +9,7 @@ enum GluCode { kNoGlu, kSilu, kGeluTanh, kGeluErf };
 // e^x, relative error below 2e-7 (2^n times a degree-6 polynomial on [-ln2/2, ln2/2]); 0 below -87.3, e^88 above 88.
 INGOT_INLINE vf exp_lanes(vf x) {
   const vf low = set1(-87.33f), high = set1(88.0f);
-  const vf t = x < low ? low : x > high ? high : x;
+  const vf t = x >= low ? (x > high ? high : x) : low;  // NaN too
   const vi n = to_int_nearest(t * 1.44269504f);
   const vf nf = to_float(n);
   const vf r = fma(nf, set1(2.12194440e-4f), fma(nf, set1(-0.693359375f), t));

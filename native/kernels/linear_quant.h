@@ -24,7 +24,8 @@ inline void quantize_row(const float* x, int64_t K, ActBlock* out) {
     const float amax = max_lanes(m), inverse = amax > 0 ? 127.0f / amax : 0.0f;
     vi half[2] = {vi{}, vi{}};
     for (int i = 0; i < n; i++) {
-      const vi q = to_int_nearest(v[i] * inverse);
+      const vf scaled = v[i] * inverse;
+      const vi q = to_int_nearest(vabs(scaled) < 128.0f ? scaled : vf{});  // NaN has no integer
       store_i8(out[b].q + i * kW, q);
       half[i * kW / 16] += q;
     }
