@@ -11,9 +11,11 @@ import { moeResidual } from './moe-residual.ts';
 import type { Pattern } from './pattern.ts';
 import { ropeKv } from './rope-kv.ts';
 import { ropeNorm } from './rope-norm.ts';
+import { takeNorm } from './take-norm.ts';
 
-/** In this order: gate and up before other linears that share their input, norms when the sharing is settled. */
+/** In this order: rows before what is done to them, gate and up before other linears that share their input, norms when the sharing is settled. */
 export const patterns: readonly Pattern[] = [
+  takeNorm,
   glu,
   mergeLinears,
   linearNorm,

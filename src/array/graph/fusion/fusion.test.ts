@@ -51,6 +51,26 @@ describe('fusion of model layers', () => {
     expect(plan.program.dispatches.map((d) => d.kernel.name).sort()).toEqual(['linear', 'rmsNorm', 'sum']);
   });
 
+  it('norms only the rows that are taken, inside the linear that follows', async () => {
+    const device = openJsDevice();
+    const w = layer(device);
+    const fn = ({ x, last }: { x: NDArray; last: NDArray }): NDArray =>
+      linear(x.rmsNorm(w.norm1, 1e-5).take(last), w.q, exact);
+    const results: number[][] = [];
+    for (const fusion of [true, false]) {
+      const plan = compile(fn, {
+        device,
+        inputs: { x: inputs.x, last: { shape: [1], dtype: 'i32' } },
+        fusion,
+      });
+      if (fusion) expect(plan.program.dispatches.map((d) => d.kernel.name)).toEqual(['take', 'linear']);
+      const x = Float32Array.from({ length: 3 * 64 }, (_, i) => Math.sin(i));
+      await plan.run({ inputs: { x, last: [2] } });
+      results.push([...(await plan.outputs[0]!.data())]);
+    }
+    expect(compare(results[0]!, results[1]!, { absolute: 1e-5, relative: 1e-5 })).toMatchObject({ ok: true });
+  });
+
   it('does not add a residual to a linear that is also used alone', () => {
     const device = openJsDevice();
     const w = layer(device);
