@@ -89,6 +89,8 @@ export interface OpDef<A extends object = object> {
   reference(inputs: Operands<Tensor>, outputs: readonly Tensor[], attrs: A): void;
   /** Output j is a new version of State input `inPlace[j]`. */
   readonly inPlace?: readonly number[];
+  /** Output 0 may take the memory of this input when nothing else uses it: each element depends on the same element. */
+  readonly overwrites?: number;
   /** Element offset into input 0 when the output is a contiguous piece of it; null when it is not. */
   view?(inputs: Operands<ValueType>, attrs: A): number | null;
   /** The op in terms of others: used where a device has no lowering. */

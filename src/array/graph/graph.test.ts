@@ -5,6 +5,8 @@ import { compile } from '../compile.ts';
 import { arange, evaluate, fromData, full, scalar } from '../creation.ts';
 import { addOp } from '../ops/add.ts';
 import { count } from '../ops/count.ts';
+import { penalize } from '../ops/penalize.ts';
+import type { Plan } from '../plan.ts';
 import { State } from '../weight.ts';
 import { inputNode, opNode } from './node.ts';
 import { printGraph } from './print.ts';
@@ -52,6 +54,35 @@ describe('views', () => {
     expect(await read('half')).toEqual([1]);
     expect(await read('twice')).toEqual([2, 4]);
     expect(await read('again')).toEqual([2, 4]);
+  });
+});
+
+describe('ops that may overwrite', () => {
+  it('take the memory of an input that nothing else reads, and only then', async () => {
+    const counts = fromData(new Int32Array([1, 0]), [2], { device });
+    const inputs = { x: { shape: [1, 2], dtype: 'f32' as const } };
+    const options = { presence: 1 };
+    const slices = (plan: Plan, op: string) =>
+      plan.program.dispatches.find((d) => d.kernel.name === op)?.buffers;
+    const alone = compile(({ x }) => penalize(x.exp().reshape([2]), counts, options).sum(), {
+      device,
+      inputs,
+    });
+    const [source, , target] = slices(alone, 'penalize')!;
+    expect(target).toEqual(source);
+    const shared = compile(
+      ({ x }) => {
+        const y = x.exp().reshape([2]);
+        return [penalize(y, counts, options).sum(), y.max()];
+      },
+      { device, inputs },
+    );
+    expect(slices(shared, 'penalize')![2]).not.toEqual(slices(shared, 'penalize')![0]);
+    for (const plan of [alone, shared]) {
+      await plan.run({ inputs: { x: [0, 0] } });
+      expect([...(await plan.outputs[0]!.data())]).toEqual([1]);
+    }
+    expect([...(await shared.outputs[1]!.data())]).toEqual([1]);
   });
 });
 

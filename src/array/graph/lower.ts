@@ -51,11 +51,35 @@ export function byteSize(t: ValueType): number {
 }
 
 export function lowerProgram(order: readonly OpNode[], graph: Graph, options: LowerOptions): LoweredProgram {
-  const lowering = new LoweringState(options);
+  const lowering = new LoweringState(options, countUses(order, graph));
   for (const node of order) lowering.add(node);
   for (const v of [...graph.outputs, ...graph.effects]) lowering.locate(v);
   const { storages, dispatches } = lowering;
   return { storages, dispatches, locate: (v) => lowering.locate(v) };
+}
+
+/** How many ops and outputs read the memory of each value, views included. */
+type Uses = ReadonlyMap<Node, ReadonlyMap<number, number>>;
+
+/** The value whose memory a view shows. */
+function rootOf(v: Value): Value {
+  let at = v;
+  while (at.node.kind === 'op' && isView(at.node)) at = operand(at.node.inputs, 0);
+  return at;
+}
+
+function countUses(order: readonly OpNode[], graph: Graph): Uses {
+  const uses = new Map<Node, Map<number, number>>();
+  const add = (v: Value | null): void => {
+    if (v === null) return;
+    const { node, index } = rootOf(v);
+    const byIndex = uses.get(node) ?? new Map<number, number>();
+    uses.set(node, byIndex);
+    byIndex.set(index, (byIndex.get(index) ?? 0) + 1);
+  };
+  for (const node of order) if (!isView(node)) node.inputs.forEach(add);
+  [...graph.outputs, ...graph.effects].forEach(add);
+  return uses;
 }
 
 class LoweringState {
@@ -63,9 +87,11 @@ class LoweringState {
   readonly dispatches: LoweredDispatch[] = [];
   readonly #slices = new Map<Node, Map<number, Slice>>();
   readonly #options: LowerOptions;
+  readonly #uses: Uses;
 
-  constructor(options: LowerOptions) {
+  constructor(options: LowerOptions, uses: Uses) {
     this.#options = options;
+    this.#uses = uses;
   }
 
   add(node: OpNode): void {
@@ -76,7 +102,10 @@ class LoweringState {
     }
     const outputs = node.outputs.map((type, index): LoweredValue => {
       const source = node.op.inPlace?.[index];
-      const slice = source === undefined ? this.#create({ node, index }) : operand(inputs, source).slice;
+      const slice =
+        source === undefined
+          ? (this.#overwritten(node, index) ?? this.#create({ node, index }))
+          : operand(inputs, source).slice;
       this.#put({ node, index }, slice);
       return { type, slice };
     });
@@ -125,6 +154,23 @@ class LoweringState {
 
   #lowered(v: Value): LoweredValue {
     return { type: valueType(v), slice: this.locate(v) };
+  }
+
+  /** Memory of an input that the op may take over: placed by the plan, of the same size, and read by nothing else. */
+  #overwritten(node: OpNode, index: number): Slice | undefined {
+    const input = node.op.overwrites === undefined ? undefined : node.inputs[node.op.overwrites];
+    if (input == null || index !== 0 || this.#isOutput({ node, index })) return undefined;
+    const slice = this.locate(input);
+    const storage = this.storages[slice.storage];
+    const root = rootOf(input);
+    const whole = slice.offset === 0 && storage?.bytes === byteSize(valueType({ node, index }));
+    return whole && storage.buffer === undefined && this.#uses.get(root.node)?.get(root.index) === 1
+      ? slice
+      : undefined;
+  }
+
+  #isOutput(v: Value): boolean {
+    return this.#options.outputs.some((o) => o.value.node === v.node && o.value.index === v.index);
   }
 
   #create(v: Value): Slice {

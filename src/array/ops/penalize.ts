@@ -27,6 +27,7 @@ export interface PenalizeAttrs {
 
 export const penalizeOp = defineOp<PenalizeAttrs>({
   name: 'penalize',
+  overwrites: 0,
   infer: (inputs) => {
     const [logits, counts] = [operand(inputs, 0), operand(inputs, 1)];
     expectDtype(logits, ['f32'], 'penalize');
@@ -53,8 +54,11 @@ export const penalizeOp = defineOp<PenalizeAttrs>({
       const [logits, counts] = [operand(context.inputs, 0), operand(context.inputs, 1)];
       const out = operand(context.outputs, 0);
       const { repetition, presence, frequency } = context.attrs;
-      const stride = [{ mul: 1 }];
-      emitCopy(context, logits, out, { bytes: 4, sizes: logits.type.shape, from: stride, to: stride });
+      // The kernel works in place: on the logits themselves where they are not needed any more.
+      if (out.slice.storage !== logits.slice.storage) {
+        const stride = [{ mul: 1 }];
+        emitCopy(context, logits, out, { bytes: 4, sizes: logits.type.shape, from: stride, to: stride });
+      }
       context.emit(
         'penalize',
         [out, counts],
