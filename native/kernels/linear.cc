@@ -19,6 +19,7 @@ struct Problem {
   int64_t rows, K;
   Norm norm;
   bool exact;
+  bool twice;  // `fine` precision: int8 activations plus their int8 errors, as accurate as 15 bits
   int glu, segments;
   Segment seg[kMaxSegments];
   Need need;
@@ -30,7 +31,8 @@ const char* read_problem(const Args& a, Problem& p) {
   if (a.nparams < 7 || a.nbufs < 3) return "linear: too few params or buffers";
   p.rows = a.i(0);
   p.K = a.i(1);
-  p.exact = a.i(2) != 0;
+  p.twice = a.i(2) == 2 && p.rows <= kFewRowsMax / 2;
+  p.exact = a.i(2) != 0 && !p.twice;
   p.glu = int(a.i(5));
   p.segments = int(a.i(6));
   if (p.segments < 1 || p.segments > kMaxSegments) return "linear: 1 to 8 segments";
@@ -79,24 +81,32 @@ int64_t total_panels(const Problem& p) {
   return n;
 }
 
+// Products of a panel with all rows -> out [rows][16].
+void few_sums(const Problem& p, const Weights& w, int64_t panel, const Acts& acts, float* out) {
+  const int64_t rows = p.rows;
+  const bool twice = p.twice && uses_int8(w, p.exact);
+  few_rows(w, panel, acts, nullptr, int(twice ? 2 * rows : rows), p.exact, out);
+  for (int64_t i = 0; twice && i < rows * 16; i++) out[i] += out[rows * 16 + i];
+}
+
 void few_panel(const Problem& p, const Acts& acts, int64_t panel) {
   alignas(64) float sums[kFewRowsMax * 16], up[kFewRowsMax * 16];
   int s = 0;
   if (p.glu == kNoGlu)
     while (panel >= p.seg[s].w.panels()) panel -= p.seg[s++].w.panels();
-  few_rows(p.seg[s].w, panel, acts, nullptr, int(p.rows), p.exact, sums);
+  few_sums(p, p.seg[s].w, panel, acts, sums);
   if (p.glu == kNoGlu) {
     for (int64_t r = 0; r < p.rows; r++) finish_row(p.seg[s].out, r, panel, sums + r * 16);
     return;
   }
-  few_rows(p.seg[1].w, panel, acts, nullptr, int(p.rows), p.exact, up);
+  few_sums(p, p.seg[1].w, panel, acts, up);
   for (int64_t r = 0; r < p.rows; r++)
     finish_glu_row(p.seg[0].out, p.seg[1].out.bias, p.glu, r, panel, sums + r * 16, up + r * 16);
 }
 
 void run_few(const Problem& p, Ctx& c) {
   Arena arena{c.scratch};
-  const Acts acts = prepare_few(p.x, p.rows, p.K, p.norm, p.need, arena);
+  const Acts acts = prepare_few(p.x, p.rows, p.K, p.norm, p.need, arena, p.twice);
   const int64_t panels = total_panels(p), pieces = min64(panels, int64_t(c.nthreads) * 8);
   for (int64_t i; (i = c.next(pieces)) >= 0;) {
     int64_t begin, end;

@@ -48,8 +48,14 @@ struct Arena {
   }
 };
 
-// Activations of up to kFewRowsMax rows in this worker's scratch (no barrier: every worker does all of it).
-inline Acts prepare_few(const float* x, int64_t rows, int64_t K, const Norm& norm, const Need& need, Arena& arena) {
+// What int8 lost of a row: x - scale q.
+inline void quantization_error(const float* x, const ActBlock* q, int64_t K, float* error) {
+  for (int64_t k = 0; k < K; k++) error[k] = x[k] - q[k / kBlock].scale * float(q[k / kBlock].q[k % kBlock]);
+}
+
+// Activations of up to kFewRowsMax rows in this worker's scratch (no barrier: every worker does all of it). `twice`: the
+// int8 form has `rows` more rows, the quantised errors of the first.
+inline Acts prepare_few(const float* x, int64_t rows, int64_t K, const Norm& norm, const Need& need, Arena& arena, bool twice = false) {
   Acts acts{nullptr, quant_stride(K), x, K};
   if (norm.weight) {
     float* y = arena.take<float>(float_bytes(rows, K));
@@ -58,8 +64,13 @@ inline Acts prepare_few(const float* x, int64_t rows, int64_t K, const Norm& nor
     acts.x_stride = float_stride(K);
   }
   if (need.int8) {
-    ActBlock* q = arena.take<ActBlock>(quant_bytes(rows, K));
+    ActBlock* q = arena.take<ActBlock>(quant_bytes(twice ? 2 * rows : rows, K));
     for (int64_t r = 0; r < rows; r++) quantize_row(acts.x + r * acts.x_stride, K, q + r * acts.q_stride);
+    float* error = reinterpret_cast<float*>(arena.at);
+    for (int64_t r = 0; twice && r < rows; r++) {
+      quantization_error(acts.x + r * acts.x_stride, q + r * acts.q_stride, K, error);
+      quantize_row(error, K, q + (rows + r) * acts.q_stride);
+    }
     acts.q = q;
   }
   return acts;
