@@ -10,9 +10,10 @@ namespace ingot::INGOT_NS {
 // enough reads under way for one core to come near the whole machine's bandwidth.
 constexpr int64_t kPrefetchBytes = 12288;
 
-INGOT_INLINE void prefetch_block(const uint8_t* p, int bytes) {
-  for (int i = 0; i < bytes; i += 64) __builtin_prefetch(p + kPrefetchBytes + i, 0, 3);
+INGOT_INLINE void prefetch_lines(const uint8_t* p, int bytes) {
+  for (int i = 0; i < bytes; i += 64) __builtin_prefetch(p + i, 0, 3);
 }
+INGOT_INLINE void prefetch_block(const uint8_t* p, int bytes) { prefetch_lines(p + kPrefetchBytes, bytes); }
 
 // Integer dot products of one panel with R rows -> out [R][16].
 template <int L, int R>
@@ -23,7 +24,8 @@ __attribute__((noinline)) void panel_dot(const Weights& w, const uint8_t* panel,
   for (int r = 0; r < R; r++) a[r] = rows[r];
   vf acc[R][kParts] = {};
   for (int64_t b = 0; b < w.K / kBlock; b++) {
-    prefetch_block(panel + b * (64 * bits), 64 * bits);
+    const int64_t ahead = b * (64 * bits) + kPrefetchBytes;  // past the end of these codes: those of the next panel
+    prefetch_lines(panel + ahead + (ahead >= w.codes_bytes ? w.panel_bytes - w.codes_bytes : 0), 64 * bits);
     if ((b & 1) == 0) __builtin_prefetch(meta + w.panel_bytes + b * 32, 0, 2);
     for (int part = 0; part < kParts; part++) {
       vb c[8];
