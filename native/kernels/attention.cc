@@ -227,6 +227,15 @@ void merge(const Attention& a, const Partials& parts, int64_t row, int64_t h) {
   }
 }
 
+// Asks for an item's keys or values: items are too short for the hardware to find their streams in time.
+void fetch_item(const Attention& a, const uint8_t* cache, int64_t item, int64_t splits, int64_t lo, int64_t hi, int64_t length) {
+  const int64_t head = item / splits, first = lo + item % splits * length;
+  if (head >= a.Hkv || first >= hi) return;
+  const int64_t n = a.run(first, min64(length, hi - first)) * a.Dh * (a.half ? 2 : 4);
+  const uint8_t* p = a.at(cache, head, first);
+  for (int64_t i = 0; i < min64(n, 16384); i += 64) __builtin_prefetch(p + i, 0, 2);
+}
+
 void run_few_rows(const Attention& a, Ctx& ctx) {
   int64_t lo = INT64_MAX, hi = 0;
   for (int64_t r = 0; r < a.rows; r++) {
@@ -242,6 +251,8 @@ void run_few_rows(const Attention& a, Ctx& ctx) {
   float* out = q + 4 * ld;
   for (int64_t item; (item = ctx.next(a.Hkv * parts.splits)) >= 0;) {
     const int64_t head = item / parts.splits, split = item % parts.splits;
+    fetch_item(a, a.v, item, parts.splits, lo, hi, length);
+    fetch_item(a, a.k, item + ctx.nthreads, parts.splits, lo, hi, length);
     for (int64_t row = 0; row < a.rows; row++) {
       const int64_t first = max64(lo + split * length, a.first_key(row));
       const int64_t last = min64(min64(lo + (split + 1) * length, hi), a.last_key(row));

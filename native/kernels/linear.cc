@@ -107,12 +107,20 @@ void few_panel(const Problem& p, const Acts& acts, int64_t panel) {
 void run_few(const Problem& p, Ctx& c) {
   Arena arena{c.scratch};
   const Acts acts = prepare_few(p.x, p.rows, p.K, p.norm, p.need, arena, p.twice);
-  const int64_t panels = total_panels(p), pieces = min64(panels, int64_t(c.nthreads) * 8);
-  for (int64_t i; (i = c.next(pieces)) >= 0;) {
-    int64_t begin, end;
-    piece_of(panels, pieces, i, begin, end);
+  share_panels(total_panels(p), c, [&](int64_t begin, int64_t end) {
     for (int64_t panel = begin; panel < end; panel++) few_panel(p, acts, panel);
-  }
+  });
+}
+
+void fetch(const Args& a, const Ctx& c) {
+  Problem p;
+  if (read_problem(a, p) || p.many() || p.rows == 0) return;
+  int64_t panel = fixed_share(total_panels(p), c.nthreads) * c.tid;
+  int s = 0;
+  if (p.glu == kNoGlu)
+    while (panel >= p.seg[s].w.panels()) panel -= p.seg[s++].w.panels();
+  const Weights& w = p.seg[s].w;
+  fetch_head(w.panel(panel), min64(kHeadBytes, (w.panels() - panel) * w.panel_bytes));
 }
 
 // Pair `i` of the problem: panels of segment `s`, the first of them `panel`; of gate and up with a glu.
@@ -213,7 +221,7 @@ void run(const Args& a, Ctx& c) {
   else run_few(p, c);
 }
 
-constexpr KernelDef defs[] = {{"linear", run, shared_bytes, check}};
+constexpr KernelDef defs[] = {{"linear", run, shared_bytes, check, fetch}};
 
 }  // namespace
 

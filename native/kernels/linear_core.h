@@ -17,10 +17,32 @@ inline void gemm_pair(const PanelPair& pair, const Acts& acts, const int32_t* in
   });
 }
 
+// Few rows: panels are shared out as one fixed range per worker, so that it knows early what it will read, and the last
+// quarter in small pieces for whoever is free.
+inline int64_t fixed_share(int64_t panels, int nthreads) { return panels * 3 / 4 / nthreads; }
+
 // Contiguous piece `i` of `pieces` of n items.
 inline void piece_of(int64_t n, int64_t pieces, int64_t i, int64_t& begin, int64_t& end) {
   begin = n * i / pieces;
   end = n * (i + 1) / pieces;
 }
+
+// f(begin, end) for every range of panels that falls to this worker.
+template <class F> void share_panels(int64_t panels, Ctx& c, F&& f) {
+  const int64_t fixed = fixed_share(panels, c.nthreads), base = fixed * c.nthreads, rest = panels - base;
+  if (fixed) f(fixed * c.tid, fixed * (c.tid + 1));
+  const int64_t pieces = min64(rest, int64_t(c.nthreads) * 4);
+  for (int64_t i; (i = c.next(pieces)) >= 0;) {
+    int64_t begin, end;
+    piece_of(rest, pieces, i, begin, end);
+    f(base + begin, base + end);
+  }
+}
+
+// Asks for the first bytes of a stream of panels: what is under way between two dispatches, when memory would be idle.
+inline void fetch_head(const uint8_t* p, int64_t bytes) {
+  for (int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(p + i, 0, 2);
+}
+constexpr int64_t kHeadBytes = 32768;
 
 }  // namespace ingot::INGOT_NS

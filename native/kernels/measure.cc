@@ -79,7 +79,7 @@ void int8_peak(const Args& a, Ctx& c) {
 #pragma GCC unroll 16
     for (int j = 0; j < 16; j++) {
       acc[j] = _mm512_dpbusd_epi32(acc[j], u, u);
-      asm volatile("" : "+v"(acc[j]));
+      asm volatile("" : : "v"(acc[j]));
     }
   report(a, c, double(rounds) * 16 * 64 * 2);
 #elif defined(__AVX2__)
@@ -89,7 +89,7 @@ void int8_peak(const Args& a, Ctx& c) {
 #pragma GCC unroll 8
     for (int j = 0; j < 8; j++) {
       acc[j] = _mm256_add_epi32(acc[j], _mm256_madd_epi16(_mm256_maddubs_epi16(u, u), one));
-      asm volatile("" : "+x"(acc[j]), "+x"(u));
+      asm volatile("" : : "x"(acc[j]));
     }
   report(a, c, double(rounds) * 8 * 32 * 2);
 #elif defined(__ARM_FEATURE_DOTPROD)
@@ -100,7 +100,7 @@ void int8_peak(const Args& a, Ctx& c) {
 #pragma GCC unroll 16
     for (int j = 0; j < 16; j++) {
       acc[j] = vdotq_s32(acc[j], u, u);
-      asm volatile("" : "+w"(acc[j]));
+      asm volatile("" : : "w"(acc[j]));
     }
   report(a, c, double(rounds) * 16 * 16 * 2);
 #else
@@ -133,7 +133,7 @@ void f32_peak(const Args& a, Ctx& c) {
     for (int j = 0; j < 10; j++) {
       acc[j] = acc[j] * m + m;
 #if defined(__AVX512F__)
-      asm volatile("" : "+v"(acc[j]));
+      asm volatile("" : : "v"(acc[j]));
 #else
       asm volatile("" : "+m"(acc[j]));
 #endif

@@ -129,19 +129,13 @@ void run_few(const Problem& p, Ctx& c) {
     int32_t* experts = arena.take<int32_t>(r.pairs * 4);
     for (int64_t e = 0; e < p.E; e++)
       if (r.count(e)) experts[active++] = int32_t(e);
-    const int64_t items = active * panels, pieces = min64(items, int64_t(c.nthreads) * 16);
-    for (int64_t i; (i = c.next(pieces)) >= 0;) {
-      int64_t begin, end;
-      piece_of(items, pieces, i, begin, end);
+    share_panels(active * panels, c, [&](int64_t begin, int64_t end) {
       for (int64_t item = begin; item < end; item++) glu_few(p, acts, r, experts[item / panels], item % panels, sums, 0);
-    }
+    });
     return;
   }
   float* products = arena.take<float>(r.pairs * 64);  // by (row, slot)
-  const int64_t pieces = min64(panels, int64_t(c.nthreads) * 16);
-  for (int64_t i; (i = c.next(pieces)) >= 0;) {
-    int64_t begin, end;
-    piece_of(panels, pieces, i, begin, end);
+  share_panels(panels, c, [&](int64_t begin, int64_t end) {
     for (int64_t panel = begin; panel < end; panel++) {
       for (int64_t e = 0; e < p.E; e++) {
         const int64_t n = r.count(e);
@@ -155,7 +149,7 @@ void run_few(const Problem& p, Ctx& c) {
       }
       for (int64_t row = 0; row < p.rows; row++) combine(p, row, panel, products + row * p.topk * 16, 16);
     }
-  }
+  });
 }
 
 // What the workers of one chunk of rows share.

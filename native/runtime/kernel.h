@@ -92,6 +92,9 @@ struct KernelDef {
   size_t (*shared_bytes)(const Args&, int nthreads);
   // Null when params fit the buffers, else a static or thread-local message. Called on one thread before every run.
   const char* (*check)(const Args&);
+  // Asks for the memory this worker will read first; called on every worker while the dispatch before still runs on
+  // others, so it may look at no result of that. Null for none.
+  void (*fetch)(const Args&, const Ctx&) = nullptr;
 };
 
 // Levels in order of preference per architecture. A level's table holds only what it has; lookup falls down to scalar.

@@ -86,6 +86,8 @@ void Program::execute(Ctx& ctx, bool profile) {
   for (size_t i = 0; i < ops_.size(); i++) {
     const Op& op = ops_[i];
     op.def->run(args(op), ctx);
+    // While the others finish, the memory would be idle.
+    if (i + 1 < ops_.size() && ops_[i + 1].def->fetch) ops_[i + 1].def->fetch(args(ops_[i + 1]), ctx);
     Team& team = *ctx.team;
     team.barrier.wait([&team] {
       team.next.store(0, std::memory_order_relaxed);
