@@ -3,13 +3,13 @@
 import { type DType, epsilon, isFloat } from '../../base/dtype.ts';
 import { IngotError } from '../../base/errors.ts';
 import { broadcastShapes, maxElements } from '../../base/shape.ts';
+import { type ScalarFunction, scalarFunctions, toRegister } from '../../kernel/scalar-functions.ts';
 import type { RegisterKind, TileOpcode } from '../../kernel/tile-opcodes.ts';
 import type { NDArray } from '../array.ts';
 import type { CaseOperand, NoAttrs, OpCase, OpDef, Operands, Tolerance, Vjp } from '../op.ts';
 import type { Tensor, ValueType } from '../types.ts';
 import { fullOp } from './full.ts';
 import { numel, operand, output, reader, writer } from './operands.ts';
-import { type ScalarFunction, scalarFunctions, toRegister } from './scalar-functions.ts';
 import { sumTo } from './sum.ts';
 
 export type Opcodes = Partial<Record<RegisterKind, TileOpcode>>;

@@ -2,6 +2,7 @@
 // the input, a bias, a residual after, and act(gate) * up.
 
 import { elementCount, formatShape, maxElements } from '../../base/shape.ts';
+import { erf } from '../../kernel/scalar-functions.ts';
 import type { NDArray, Operand } from '../array.ts';
 import { defineOp, type LoweredValue, type OpCase, type Operands } from '../op.ts';
 import type { Tensor, ValueType } from '../types.ts';
@@ -33,7 +34,6 @@ import {
   productError,
 } from './packed.ts';
 import { normalizeRows } from './rms-norm.ts';
-import { erf } from './scalar-functions.ts';
 
 export interface LinearAttrs {
   readonly precision: Precision;

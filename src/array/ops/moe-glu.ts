@@ -1,6 +1,7 @@
 // moeGlu: act(gate) * up of the chosen experts of each row.
 
 import { elementCount, formatShape, maxElements } from '../../base/shape.ts';
+import { erf } from '../../kernel/scalar-functions.ts';
 import { sameLayout } from '../../quant/layout.ts';
 import type { NDArray } from '../array.ts';
 import { defineOp } from '../op.ts';
@@ -31,7 +32,6 @@ import {
   precisionCode,
   productError,
 } from './packed.ts';
-import { erf } from './scalar-functions.ts';
 
 export interface MoeGluAttrs {
   readonly precision: Precision;

@@ -2,12 +2,12 @@
 
 import { type DType, epsilon, isFloat } from '../../base/dtype.ts';
 import { maxElements, type Shape } from '../../base/shape.ts';
+import { scalarFunctions, toRegister } from '../../kernel/scalar-functions.ts';
 import { findOpcode, type RegisterKind } from '../../kernel/tile-opcodes.ts';
 import { defineOp, type Operands } from '../op.ts';
 import type { Tensor } from '../types.ts';
 import { broadcastReader, registerKind } from './elementwise.ts';
 import { numel, operand, output, scalarValue, writer } from './operands.ts';
-import { scalarFunctions, toRegister } from './scalar-functions.ts';
 import { lowerTile, type TileProgram } from './tile-params.ts';
 
 export interface TileAttrs extends TileProgram {

@@ -2,12 +2,12 @@
 
 import type { DType } from '../../base/dtype.ts';
 import { broadcastShapes } from '../../base/shape.ts';
+import { scalarFunctions } from '../../kernel/scalar-functions.ts';
 import type { NDArray } from '../array.ts';
 import { defineOp, type NoAttrs } from '../op.ts';
 import { applyElementwise, promote } from './elementwise.ts';
 import { fullOp } from './full.ts';
 import { expectDtype, operand, output } from './operands.ts';
-import { scalarFunctions } from './scalar-functions.ts';
 import { sumTo } from './sum.ts';
 
 export const whereOp = defineOp<NoAttrs>({
