@@ -20,10 +20,21 @@ inline float half_to_float(uint16_t h);
 INGOT_V vf load(const float* p) { vf x; memcpy(&x, p, 16); return x; }
 INGOT_V void store(float* p, vf x) { memcpy(p, &x, 16); }
 INGOT_V vf to_float(vi x) { return __builtin_convertvector(x, vf); }
+// The compiler may not look through this: `v` is rounded to f32 here and what follows starts from it.
+INGOT_V void keep_rounded(vf& v) {
+#if defined(__x86_64__)
+  asm volatile("" : "+x"(v));
+#elif defined(__aarch64__)
+  asm volatile("" : "+w"(v));
+#else
+  asm volatile("" : "+m"(v));
+#endif
+}
 INGOT_V vi to_int_nearest(vf x) {  // |x| < 2^22: adding 1.5 * 2^23 rounds to the nearest even
   const vf magic = vf{} + 12582912.0f;
+  keep_rounded(x);  // else a product becomes a fused multiply-add with the magic number, which rounds ties another way
   vf y = x + magic;
-  asm volatile("" : "+m"(y));  // keep the compiler from cancelling the two additions
+  keep_rounded(y);  // else the two additions cancel
   return __builtin_convertvector(y - magic, vi);
 }
 INGOT_V vf vabs(vf x) { return x < 0 ? -x : x; }
