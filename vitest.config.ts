@@ -13,6 +13,7 @@ export default defineConfig({
   },
   test: {
     include: ['src/**/*.test.ts', 'tests/**/*.test.ts', 'bench/**/*.test.ts'],
+    reporters: ['default', './tools/list-skipped.mjs'],
     testTimeout: 60_000,
     pool: 'forks',
     maxWorkers: 2,

@@ -2,8 +2,9 @@
 
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { SingleBar } from 'cli-progress';
 import { env } from '../src/base/env.ts';
+import { outputOf } from '../src/cli/context.ts';
+import { createProgress } from '../src/cli/progress.ts';
 import { f32 as f32Format } from '../src/quant/formats/float.ts';
 import { q4_0 } from '../src/quant/formats/q4_0.ts';
 import { f32ToF16 } from '../src/quant/half.ts';
@@ -24,7 +25,7 @@ const scale = 0.02 / Math.sqrt(21.25);
 const blockBytes = 18;
 
 /**
- * Path of the shape's model in the cache folder; written first when it is not there, with a bar on stderr. The file's
+ * Path of the shape's model in the cache folder; written first when it is not there, with its progress on stderr. The file's
  * name does not depend on `metadata`.
  */
 export async function modelFile(
@@ -34,20 +35,19 @@ export async function modelFile(
 ): Promise<string> {
   const path = join(folder, `${shape.name}-q4_0-r${revision}.gguf`);
   if (existsSync(path)) return path;
-  const bar = new SingleBar({
-    format: `writing ${path} {bar} {percentage} %`,
-    hideCursor: true,
-    stream: process.stderr,
-  });
-  const tensors = tensorsOf(shape).map((tensor) => writable(tensor, (bytes) => bar.increment(bytes)));
-  bar.start(
-    tensors.reduce((sum, tensor) => sum + tensorBytes(tensor), 0),
-    0,
+  const progress = createProgress(outputOf(process.stderr));
+  let done = 0;
+  const tensors = tensorsOf(shape).map((tensor) =>
+    writable(tensor, (bytes) => {
+      done += bytes;
+      progress.update(`Writing ${path}`, done, total);
+    }),
   );
+  const total = tensors.reduce((sum, tensor) => sum + tensorBytes(tensor), 0);
   try {
     await writeGgufFile(path, { metadata, tensors });
   } finally {
-    bar.stop();
+    progress.finish();
   }
   return path;
 }
