@@ -1,5 +1,5 @@
-// The real SmolLM2 file against what transformers makes of it (tools/goldens/quant_smollm2.py). Needs the model: pulled, or
-// INGOT_TEST_SMOLLM2 as the path of SmolLM2-135M-Instruct.Q4_1.gguf.
+// The real SmolLM2 file against what transformers makes of it (tools/goldens/quant_smollm2.py). Needs the model
+// file: `ingot pull smollm2:135m` puts it where this looks.
 
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
@@ -9,9 +9,8 @@ import { openCheckpoint } from './checkpoint.ts';
 import { readVector } from './chunks.ts';
 import { dimensions, readRows } from './tensor.ts';
 
-const path = process.env.INGOT_TEST_SMOLLM2 ?? (await findLocal('smollm2:135m'));
-const reason =
-  path === undefined ? ' (skipped: smollm2:135m is neither pulled nor in INGOT_TEST_SMOLLM2)' : '';
+const path = await findLocal('smollm2:135m');
+const reason = path === undefined ? ' (skipped: smollm2:135m is not in the Hugging Face cache)' : '';
 const golden = JSON.parse(
   readFileSync(new URL('../../tests/goldens/quant/smollm2.json', import.meta.url), 'utf8'),
 ) as {

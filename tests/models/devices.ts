@@ -5,5 +5,11 @@ import { openDevice } from '../../src/device/open.ts';
 
 export const jsDevice: Device = await openDevice('js');
 
+const cpu = await openDevice('cpu').catch((error: unknown) => error);
+const failed = cpu instanceof Error;
+
 /** Undefined without the addon; `whyNoCpu` says why. */
-export const cpuDevice: Device | undefined = await openDevice('cpu').catch(() => undefined);
+export const cpuDevice: Device | undefined = failed ? undefined : (cpu as Device);
+
+/** ` (skipped: reason)` for the title of a group that needs the CPU device; empty when it is there. */
+export const whyNoCpu: string = failed ? ` (skipped: ${cpu.message})` : '';

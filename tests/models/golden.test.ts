@@ -5,7 +5,7 @@ import type { Model, Precision } from '../../src/models/contract.ts';
 import { parseModel } from '../../src/models/registry.ts';
 import { memoryLoader } from '../../src/testing/tiny-models.ts';
 import { argmax, difference, exactBound, fastRms, lead, rms } from './compare.ts';
-import { cpuDevice, jsDevice } from './devices.ts';
+import { cpuDevice, jsDevice, whyNoCpu } from './devices.ts';
 import { goldenNames, type ModelGolden, readGolden } from './goldens.ts';
 import { ModelRunner } from './runner.ts';
 
@@ -99,7 +99,7 @@ describe.each(exactDevices)('exact logits on $name against transformers', (devic
   });
 });
 
-describe.skipIf(cpuDevice === undefined)('fast logits on the CPU device', () => {
+describe.skipIf(cpuDevice === undefined)(`fast logits on the CPU device${whyNoCpu}`, () => {
   it.each(goldens)('$name', (golden) =>
     run(cpuDevice as Device, golden, 'fast', 17, async (runner, config) => {
       const { vocab, tokens, logits } = golden;

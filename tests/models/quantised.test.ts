@@ -6,7 +6,7 @@ import { parseModel } from '../../src/models/registry.ts';
 import { findSourceFormat } from '../../src/quant/registry.ts';
 import { randomLoader, tinyConfigs } from '../../src/testing/tiny-models.ts';
 import { difference, exactBound, fastRms, rms } from './compare.ts';
-import { cpuDevice, jsDevice } from './devices.ts';
+import { cpuDevice, jsDevice, whyNoCpu } from './devices.ts';
 import { ModelRunner } from './runner.ts';
 
 type Family = keyof typeof tinyConfigs;
@@ -76,15 +76,18 @@ describe.each(devices)('quantised weights in exact precision on $name', (device)
   });
 });
 
-describe.skipIf(cpuDevice === undefined)('quantised weights in fast precision on the CPU device', () => {
-  it.each(cases)('$family $format stays near the dequantised weights', async (c) => {
-    const want = await reference(c);
-    const got = await logits(cpuDevice as Device, c, 'fast', false);
-    const report = difference(got.logits, want.logits, want.config.vocabSize);
-    const typical = fastRms(want.config, rms(want.logits));
-    expect(report.rms, `${report.worst}; max ${report.max}`).toBeLessThanOrEqual(2 * typical);
-  });
-});
+describe.skipIf(cpuDevice === undefined)(
+  `quantised weights in fast precision on the CPU device${whyNoCpu}`,
+  () => {
+    it.each(cases)('$family $format stays near the dequantised weights', async (c) => {
+      const want = await reference(c);
+      const got = await logits(cpuDevice as Device, c, 'fast', false);
+      const report = difference(got.logits, want.logits, want.config.vocabSize);
+      const typical = fastRms(want.config, rms(want.logits));
+      expect(report.rms, `${report.worst}; max ${report.max}`).toBeLessThanOrEqual(2 * typical);
+    });
+  },
+);
 
 it('quantising changes the logits by more than the bound, so the comparison can fail', async () => {
   const c = { family: 'llama', format: 'q8_0' } as const;

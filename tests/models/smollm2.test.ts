@@ -1,5 +1,5 @@
-// SmolLM2-135M-Instruct from its quantised GGUF against transformers in f32 (tools/goldens/smollm2.py). Runs where
-// INGOT_TEST_SMOLLM2 is the path of SmolLM2-135M-Instruct.Q4_1.gguf.
+// SmolLM2-135M-Instruct from its quantised GGUF against transformers in f32 (tools/goldens/smollm2.py). Needs the model
+// file: `ingot pull smollm2:135m` puts it where this looks.
 
 import { readFileSync } from 'node:fs';
 import { afterAll, describe, expect, it } from 'vitest';
@@ -7,15 +7,17 @@ import type { NDArray } from '../../src/array/array.ts';
 import { fromBuffer } from '../../src/array/creation.ts';
 import { Weight } from '../../src/array/weight.ts';
 import type { Device } from '../../src/device/device.ts';
+import { findLocal } from '../../src/hub/resolve.ts';
 import type { Model, Precision } from '../../src/models/contract.ts';
 import { parseModel } from '../../src/models/registry.ts';
 import { openCheckpoint } from '../../src/weights/checkpoint.ts';
 import { CheckpointLoader } from '../../src/weights/load.ts';
 import { argmax, difference } from './compare.ts';
-import { cpuDevice, jsDevice } from './devices.ts';
+import { cpuDevice, jsDevice, whyNoCpu } from './devices.ts';
 import { ModelRunner } from './runner.ts';
 
-const path = process.env.INGOT_TEST_SMOLLM2;
+const path = await findLocal('smollm2:135m');
+const reason = path === undefined ? ' (skipped: smollm2:135m is not in the Hugging Face cache)' : '';
 const root = new URL('../goldens/smollm2/', import.meta.url);
 
 interface PromptGolden {
@@ -129,7 +131,7 @@ function logProbability(row: Float32Array, id: number): number {
   return row[id]! - max - Math.log(sum);
 }
 
-describe.skipIf(path === undefined)('SmolLM2 (needs INGOT_TEST_SMOLLM2)', () => {
+describe.skipIf(path === undefined)(`SmolLM2${reason}`, () => {
   it(
     'exact logits of the shortest prompt on plain TypeScript',
     () =>
@@ -140,7 +142,7 @@ describe.skipIf(path === undefined)('SmolLM2 (needs INGOT_TEST_SMOLLM2)', () => 
     10 * minutes,
   );
 
-  describe.skipIf(cpuDevice === undefined)('on the CPU device', () => {
+  describe.skipIf(cpuDevice === undefined)(`on the CPU device${whyNoCpu}`, () => {
     it(
       'exact: logits and greedy tokens of every prompt',
       () =>
