@@ -143,6 +143,7 @@ class AsyncJob : public Job, public std::enable_shared_from_this<AsyncJob> {
   }
   void finish(const Team& team) override {
     if (team.failed.load()) error_ = team.message[0] ? team.message : "unknown failure";
+    else collect();
     auto* self = new std::shared_ptr<AsyncJob>(shared_from_this());
     if (napi_call_threadsafe_function(state_->done, self, napi_tsfn_blocking) != napi_ok) delete self;
   }
@@ -151,7 +152,7 @@ class AsyncJob : public Job, public std::enable_shared_from_this<AsyncJob> {
     if (--state_->pending == 0) napi_unref_threadsafe_function(env, state_->done);
     napi_value value;
     if (error_.empty()) {
-      napi_get_undefined(env, &value);
+      if (!result(env, &value)) napi_get_undefined(env, &value);
       napi_resolve_deferred(env, deferred_, value);
     } else {
       napi_value message, code;
@@ -162,6 +163,10 @@ class AsyncJob : public Job, public std::enable_shared_from_this<AsyncJob> {
     }
   }
 
+ protected:
+  virtual void collect() {}                                        // leader, after success and before the next job
+  virtual bool result(napi_env, napi_value*) const { return false; }  // on the event loop; false resolves to undefined
+
  private:
   State* state_ = nullptr;
   napi_deferred deferred_ = nullptr;
@@ -169,17 +174,66 @@ class AsyncJob : public Job, public std::enable_shared_from_this<AsyncJob> {
   std::string error_;
 };
 
+// What a run moves around its dispatches. Everything is captured when the run is submitted and performed by the leader, so
+// runs of one program may queue up, each fed by the one before it.
+struct Transfers {
+  struct Slice {
+    std::shared_ptr<Memory> memory;
+    size_t offset, bytes;
+    uint8_t* data() const { return memory->data() + offset; }
+  };
+  std::vector<Slice> writes, sources, targets, reads;  // sources[i] is copied to targets[i]
+  std::vector<uint8_t> written;                        // the bytes of all writes, one after the other
+  std::vector<uint8_t> read;                           // of all reads, each at a multiple of kAlign
+
+  static constexpr size_t kAlign = 8;  // typed arrays of every element type may start there
+  static size_t aligned(size_t n) { return (n + kAlign - 1) / kAlign * kAlign; }
+
+  void before() const {
+    const uint8_t* from = written.data();
+    for (const Slice& w : writes) {
+      if (w.bytes) std::memcpy(w.data(), from, w.bytes);
+      from += w.bytes;
+    }
+    for (size_t i = 0; i < sources.size(); i++)
+      if (sources[i].bytes) std::memmove(targets[i].data(), sources[i].data(), sources[i].bytes);
+  }
+  void after() {
+    size_t at = 0;
+    for (const Slice& r : reads) {
+      if (r.bytes) std::memcpy(read.data() + at, r.data(), r.bytes);
+      at += aligned(r.bytes);
+    }
+  }
+};
+
 class RunJob : public AsyncJob {
  public:
-  RunJob(std::shared_ptr<Program> p, std::vector<double> s, bool profile) : program_(std::move(p)), scalars_(std::move(s)), profile_(profile) {}
-  void prepare(Team& team, int n) override { ready_ = program_->prepare(scalars_.data(), team, n); }
+  RunJob(std::shared_ptr<Program> p, std::vector<double> s, bool profile, Transfers t)
+      : program_(std::move(p)), scalars_(std::move(s)), transfers_(std::move(t)), profile_(profile) {}
+  void prepare(Team& team, int n) override {
+    ready_ = program_->prepare(scalars_.data(), team, n);
+    if (ready_) transfers_.before();
+  }
   void work(Ctx& ctx) override {
     if (ready_) program_->execute(ctx, profile_);
+  }
+
+ protected:
+  void collect() override { transfers_.after(); }
+  bool result(napi_env env, napi_value* value) const override {
+    const auto& read = transfers_.read;
+    if (read.empty()) return false;
+    void* data;
+    if (napi_create_arraybuffer(env, read.size(), &data, value) != napi_ok) return false;
+    std::memcpy(data, read.data(), read.size());
+    return true;
   }
 
  private:
   std::shared_ptr<Program> program_;
   std::vector<double> scalars_;
+  Transfers transfers_;
   bool profile_, ready_ = false;
 };
 
@@ -333,14 +387,50 @@ napi_value Compile(napi_env env, napi_callback_info info) {  // (kernel names, m
   }
 }
 
-napi_value Run(napi_env env, napi_callback_info info) {  // (program, Float64Array scalars, profile) -> promise
+// Decodes the transfers of a run: counts of writes, copies and reads; a memory and an (offset, bytes) pair per slice, in
+// that order, a copy being its source and its target; and the data of each write.
+Transfers transfers_of(const Call& c, napi_value memories, napi_value numbers, napi_value data) {
+  auto [raw, size] = c.bytes(numbers);
+  const auto* code = reinterpret_cast<const double*>(raw);
+  const uint32_t count = c.length(memories);
+  if (size != (3 + 2 * size_t(count)) * 8) raise(c.env, "transfers: the counts do not fit the slices");
+  const double writes = code[0], copies = code[1];
+  if (!(writes >= 0 && copies >= 0 && code[2] >= 0) || writes + 2 * copies + code[2] != count || c.length(data) != writes)
+    raise(c.env, "transfers: the counts do not fit the slices");
+  Transfers t;
+  size_t total = 0;
+  for (uint32_t i = 0; i < count; i++) {
+    const double offset = code[3 + 2 * i], bytes = code[4 + 2 * i];
+    auto& m = c.handle<Memory>(c.at(memories, i));
+    if (!(offset >= 0 && bytes >= 0 && offset + bytes <= double(m->bytes()))) raise(c.env, "transfer outside the buffer");
+    const bool write = i < writes, copied = !write && i < writes + 2 * copies;
+    const bool target = copied && t.targets.size() < t.sources.size();
+    if ((write || target) && !m->writable()) raise(c.env, "the buffer is a read-only file mapping");
+    auto& list = write ? t.writes : target ? t.targets : copied ? t.sources : t.reads;
+    list.push_back({m, size_t(offset), size_t(bytes)});
+    if (target && t.sources.back().bytes != size_t(bytes)) raise(c.env, "a copy needs slices of one size");
+    if (write) {
+      auto [from, n] = c.bytes(c.at(data, i));
+      if (n != size_t(bytes)) raise(c.env, "transfers: the data does not fit its slice");
+      t.written.insert(t.written.end(), from, from + n);
+    }
+    if (!write && !copied) total += Transfers::aligned(size_t(bytes));
+  }
+  t.read.resize(total);
+  return t;
+}
+
+// (program, Float64Array scalars, profile[, memories, Float64Array slices, data]) -> promise of an ArrayBuffer with what was read
+napi_value Run(napi_env env, napi_callback_info info) {
   Call c(env, info);
   auto& program = c.handle<Program>(c.arg(0));
   auto [data, bytes] = c.bytes(c.arg(1));
   if (int(bytes / 8) != program->scalars()) raise(env, "wrong number of scalars");
   if (!c.state->pool) raise(env, "configure() was not called");
   const auto* s = reinterpret_cast<const double*>(data);
-  return std::make_shared<RunJob>(program, std::vector<double>(s, s + bytes / 8), c.boolean(2))->start(c);
+  Transfers transfers;
+  if (c.argc > 3) transfers = transfers_of(c, c.arg(3), c.arg(4), c.arg(5));
+  return std::make_shared<RunJob>(program, std::vector<double>(s, s + bytes / 8), c.boolean(2), std::move(transfers))->start(c);
 }
 
 napi_value Profile(napi_env env, napi_callback_info info) {  // (program) -> Float64Array of nanoseconds per dispatch

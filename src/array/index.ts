@@ -117,5 +117,6 @@ export { topk } from './ops/topk.ts';
 export { transpose } from './ops/transpose.ts';
 export { trunc } from './ops/trunc.ts';
 export { where } from './ops/where.ts';
-export { Plan, PlanOutput, type RunArguments } from './plan.ts';
+export { Plan, type RunArguments } from './plan.ts';
+export { PlanOutput } from './plan-output.ts';
 export { State, type StateSpec, Weight, type WeightSpec } from './weight.ts';

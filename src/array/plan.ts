@@ -1,25 +1,35 @@
-// A compiled function: writes inputs, replays the device program, reads outputs.
+// A compiled function: a run writes inputs, replays the device program and captures outputs, as one job of the device.
 
 import { bytesPerElement, type DType, type TypedArray } from '../base/dtype.ts';
 import { IngotError } from '../base/errors.ts';
 import { countValue, elementCount, formatShape, isDynamic, type Shape } from '../base/shape.ts';
-import type { CompiledProgram, Device, DeviceBuffer, DeviceProgram, ScalarSpec } from '../device/device.ts';
-import { aligned } from './evaluate.ts';
+import type {
+  BufferRange,
+  CompiledProgram,
+  Device,
+  DeviceBuffer,
+  DeviceProgram,
+  ScalarSpec,
+  Transfers,
+} from '../device/device.ts';
 import type { Graph, Node } from './graph/node.ts';
 import { printGraph } from './graph/print.ts';
 import { release } from './lifetime.ts';
 import { typedView } from './ops/operands.ts';
+import {
+  type EndedRun,
+  type OutputPlace,
+  outputRange,
+  PlanOutput,
+  type Scalars,
+  SNAPSHOT_BYTES,
+} from './plan-output.ts';
 
 interface PlanInput {
   readonly name: string;
   readonly shape: Shape;
   readonly dtype: DType;
   readonly buffer: DeviceBuffer;
-}
-
-interface OutputPlace extends PlanInput {
-  readonly offset: number;
-  readonly byteLength: number;
 }
 
 export interface PlanParts {
@@ -36,56 +46,41 @@ export interface PlanParts {
 }
 
 export interface RunArguments {
-  /** Elements by input name; an input that is left out keeps what was written before. */
+  /** Elements by input name; an input that is left out keeps what the run before had. */
   readonly inputs?: Readonly<Record<string, TypedArray | readonly number[]>>;
+  /**
+   * Outputs of the run submitted before this one, by the name of the input that takes their elements. Both have elements
+   * of one size in bytes; the bits are copied.
+   */
+  readonly feed?: Readonly<Record<string, string>>;
   /** Scalars by name. The size of a dynamic dimension may be left out when an input given here has it. */
-  readonly scalars?: Readonly<Record<string, number>>;
+  readonly scalars?: Scalars;
 }
 
-/** An output of a plan: holds the result of the last run. */
-export class PlanOutput {
-  readonly name: string;
-  /** With dynamic sizes; `data` has those of the last run. */
-  readonly shape: Shape;
-  readonly dtype: DType;
-  readonly #device: Device;
-  readonly #place: OutputPlace;
-  readonly #scalars: () => Readonly<Record<string, number>>;
-
-  constructor(device: Device, place: OutputPlace, scalars: () => Readonly<Record<string, number>>) {
-    this.name = place.name;
-    this.shape = place.shape;
-    this.dtype = place.dtype;
-    this.#device = device;
-    this.#place = place;
-    this.#scalars = scalars;
-  }
-
-  /** Elements of the last run, row-major; f16 and bf16 as their bits. */
-  async data(): Promise<TypedArray> {
-    const elements = countValue(elementCount(this.shape), this.#scalars());
-    const { buffer, offset } = this.#place;
-    const bytes = await this.#device.read(buffer, offset, elements * bytesPerElement(this.dtype));
-    return typedView(this.dtype, aligned(bytes));
-  }
+/** Number of elements that a run gives an input. */
+interface Given {
+  readonly input: PlanInput;
+  readonly elements: number;
 }
 
 export class Plan {
+  /** Hold the result of the last run that ended. */
   readonly outputs: readonly PlanOutput[];
   /** Dispatches, arena size and scalars, for inspection. */
   readonly program: DeviceProgram;
   readonly #parts: PlanParts;
-  readonly #scalars: readonly ScalarSpec[];
-  #last: Readonly<Record<string, number>> = {};
-  #tail: Promise<void> = Promise.resolve();
+  /** Capacity of each dynamic dimension. */
+  readonly #dynamic: ReadonlyMap<string, number>;
+  #submitted: Scalars | undefined;
+  #ended: EndedRun = { scalars: {}, captured: undefined };
   #disposed = false;
 
   /** Made by compile. */
   constructor(parts: PlanParts) {
     this.#parts = parts;
     this.program = parts.program;
-    this.#scalars = parts.program.scalars;
-    this.outputs = parts.outputs.map((place) => new PlanOutput(parts.device, place, () => this.#last));
+    this.#dynamic = dynamicSizes(parts);
+    this.outputs = this.#outputsOf(() => this.#ended);
   }
 
   get disposed(): boolean {
@@ -94,16 +89,13 @@ export class Plan {
 
   /** The output of this name. Throws invalid_argument when there is none. */
   output(name: string): PlanOutput {
-    const found = this.outputs.find((o) => o.name === name);
-    if (found !== undefined) return found;
-    const names = this.outputs.map((o) => o.name).join(', ');
-    throw new IngotError('invalid_argument', `the plan has no output ${name}; it has ${names}`);
+    return named(this.outputs, name, 'output');
   }
 
   /** Writes the first elements of an input. No run may be in flight. */
   write(name: string, data: TypedArray | readonly number[]): void {
     this.#check();
-    const input = this.#input(name);
+    const input = named(this.#parts.inputs, name, 'input');
     const elements = asTyped(input, data);
     const capacity = countValue(elementCount(input.shape));
     if (elements.length > capacity) {
@@ -116,27 +108,30 @@ export class Plan {
   }
 
   /**
-   * Writes the inputs given, runs, and resolves to the outputs. Runs of a plan queue up. Rejects with invalid_argument
-   * when an input's length or a scalar does not fit, before anything is written.
+   * Writes the inputs given, runs, and resolves to the outputs of this run, in the order the function returned them.
+   * Arguments are captured by the call; runs queue up on the device, so the next one can be submitted before this one
+   * ends. Rejects with invalid_argument when an input's length or a scalar does not fit, before anything is written.
    */
-  run(args: RunArguments = {}): Promise<readonly PlanOutput[]> {
-    const result = this.#tail.then(() => this.#run(args));
-    this.#tail = result.then(
-      () => undefined,
-      () => undefined,
-    );
-    return result;
-  }
-
-  async #run({ inputs = {}, scalars = {} }: RunArguments): Promise<readonly PlanOutput[]> {
+  async run({ inputs = {}, feed = {}, scalars = {} }: RunArguments = {}): Promise<readonly PlanOutput[]> {
     this.#check();
-    const values = this.#resolveScalars(inputs, scalars);
-    for (const [name, data] of Object.entries(inputs))
-      this.#checkLength(this.#input(name), data.length, values);
-    for (const [name, data] of Object.entries(inputs)) this.write(name, data);
-    await this.#parts.compiled.run(values);
-    this.#last = values;
-    return this.outputs;
+    const given = Object.entries(inputs).map(([name, data]) => this.#given(name, data.length));
+    const copies = Object.entries(feed).map(([name, from]) => this.#copy(name, from, inputs));
+    const values = this.#resolveScalars([...given, ...copies], scalars);
+    for (const { input, elements } of [...given, ...copies]) checkLength(input, elements, values);
+    const reads = this.#reads(values);
+    const transfers: Transfers = {
+      writes: given.map(({ input }) => {
+        const data = asTyped(input, inputs[input.name] ?? []);
+        return { to: rangeOf(input, data.length), data };
+      }),
+      copies,
+      reads: reads ?? [],
+    };
+    this.#submitted = values;
+    const captured = await this.#parts.compiled.run(values, transfers);
+    const ended = { scalars: values, captured: reads && captured };
+    this.#ended = ended;
+    return this.#outputsOf(() => ended);
   }
 
   /** Time per dispatch of the last run when compiled with profile. */
@@ -164,65 +159,91 @@ export class Plan {
     if (this.#disposed) throw new IngotError('disposed', 'the plan is disposed');
   }
 
-  #input(name: string): PlanInput {
-    const found = this.#parts.inputs.find((i) => i.name === name);
-    if (found !== undefined) return found;
-    const names = this.#parts.inputs.map((i) => i.name).join(', ');
-    throw new IngotError('invalid_argument', `the plan has no input ${name}; it has ${names}`);
+  #outputsOf(run: () => EndedRun): readonly PlanOutput[] {
+    const { device, outputs } = this.#parts;
+    return outputs.map((place, i) => new PlanOutput(device, place, i, run));
+  }
+
+  #given(name: string, elements: number): Given {
+    return { input: named(this.#parts.inputs, name, 'input'), elements };
+  }
+
+  /** The copy that feeds an input from an output of the run before. */
+  #copy(
+    name: string,
+    from: string,
+    inputs: NonNullable<RunArguments['inputs']>,
+  ): Given & { readonly from: BufferRange; readonly to: BufferRange } {
+    const input = named(this.#parts.inputs, name, 'input');
+    const output = named(this.#parts.outputs, from, 'output');
+    const refuse = (reason: string): never => {
+      throw new IngotError('invalid_argument', `input ${name} cannot be fed from output ${from}: ${reason}`);
+    };
+    if (this.#submitted === undefined) return refuse('the plan has not run');
+    if (inputs[name] !== undefined) return refuse('it is among the inputs too');
+    const width = bytesPerElement(output.dtype);
+    if (width !== bytesPerElement(input.dtype)) return refuse(`it is ${input.dtype}, not ${output.dtype}`);
+    const range = outputRange(output, this.#submitted);
+    const elements = range.byteLength / width;
+    return { input, elements, from: range, to: rangeOf(input, elements) };
+  }
+
+  /** The bytes of all outputs, or undefined when they are too many to capture with every run. */
+  #reads(scalars: Scalars): readonly BufferRange[] | undefined {
+    const ranges = this.#parts.outputs.map((place) => outputRange(place, scalars));
+    const total = ranges.reduce((sum, r) => sum + r.byteLength, 0);
+    return total <= SNAPSHOT_BYTES ? ranges : undefined;
   }
 
   /** All scalars of the program: those given, and dynamic sizes that follow from the inputs. */
-  #resolveScalars(
-    inputs: NonNullable<RunArguments['inputs']>,
-    scalars: Readonly<Record<string, number>>,
-  ): Readonly<Record<string, number>> {
+  #resolveScalars(given: readonly Given[], scalars: Scalars): Scalars {
+    const specs = this.program.scalars;
     const values: Record<string, number> = { ...scalars };
-    for (const [name, data] of Object.entries(inputs)) {
-      const count = elementCount(this.#input(name).shape);
-      if (count.dyn !== undefined && count.mul > 0) values[count.dyn.name] ??= data.length / count.mul;
+    for (const { input, elements } of given) {
+      const count = elementCount(input.shape);
+      if (count.dyn !== undefined && count.mul > 0) values[count.dyn.name] ??= elements / count.mul;
     }
     for (const name of Object.keys(scalars)) {
-      if (this.#scalars.some((s) => s.name === name) || this.#dynamicNames().has(name)) continue;
-      throw new IngotError(
-        'invalid_argument',
-        `the plan has no scalar ${name}; it has ${this.#scalarNames()}`,
-      );
+      if (this.#dynamic.has(name) || specs.some((s) => s.name === name)) continue;
+      const names = specs.map((s) => s.name).join(', ') || 'none';
+      throw new IngotError('invalid_argument', `the plan has no scalar ${name}; it has ${names}`);
     }
-    for (const spec of this.#scalars)
-      checkScalar(spec, values[spec.name], this.#dynamicNames().get(spec.name));
+    for (const spec of specs) checkScalar(spec, values[spec.name], this.#dynamic.get(spec.name));
     return values;
-  }
-
-  #dynamicNames(): ReadonlyMap<string, number> {
-    return dynamicSizes(this.#parts);
-  }
-
-  #scalarNames(): string {
-    return this.#scalars.map((s) => s.name).join(', ') || 'none';
-  }
-
-  #checkLength(input: PlanInput, length: number, scalars: Readonly<Record<string, number>>): void {
-    const expected = countValue(elementCount(input.shape), scalars);
-    if (length === expected) return;
-    const dyn = input.shape.find(isDynamic);
-    const now = dyn === undefined ? '' : ` with ${dyn.name} = ${scalars[dyn.name]}`;
-    throw new IngotError(
-      'invalid_argument',
-      `input ${input.name} ${formatShape(input.shape)}${now} needs ${expected} elements, got ${length}`,
-    );
   }
 }
 
-const sizes = new WeakMap<PlanParts, ReadonlyMap<string, number>>();
+/** The one of this name. Throws invalid_argument with the names there are. */
+function named<T extends { readonly name: string }>(list: readonly T[], name: string, what: string): T {
+  const found = list.find((x) => x.name === name);
+  if (found !== undefined) return found;
+  const names = list.map((x) => x.name).join(', ');
+  throw new IngotError('invalid_argument', `the plan has no ${what} ${name}; it has ${names}`);
+}
+
+/** The first elements of an input. */
+const rangeOf = ({ buffer, dtype }: PlanInput, elements: number): BufferRange => ({
+  kind: 'buffer',
+  buffer,
+  offset: 0,
+  byteLength: elements * bytesPerElement(dtype),
+});
 
 /** Capacity of each dynamic dimension of a plan. */
-function dynamicSizes(parts: PlanParts): ReadonlyMap<string, number> {
-  const known = sizes.get(parts);
-  if (known !== undefined) return known;
-  const shapes = [...parts.inputs, ...parts.outputs].map((t) => t.shape);
-  const found = new Map(shapes.flatMap((s) => s.filter(isDynamic).map((d) => [d.name, d.max] as const)));
-  sizes.set(parts, found);
-  return found;
+function dynamicSizes({ inputs, outputs }: PlanParts): ReadonlyMap<string, number> {
+  const dims = [...inputs, ...outputs].flatMap((t) => t.shape.filter(isDynamic));
+  return new Map(dims.map((d) => [d.name, d.max]));
+}
+
+function checkLength(input: PlanInput, length: number, scalars: Scalars): void {
+  const expected = countValue(elementCount(input.shape), scalars);
+  if (length === expected) return;
+  const dyn = input.shape.find(isDynamic);
+  const now = dyn === undefined ? '' : ` with ${dyn.name} = ${scalars[dyn.name]}`;
+  throw new IngotError(
+    'invalid_argument',
+    `input ${input.name} ${formatShape(input.shape)}${now} needs ${expected} elements, got ${length}`,
+  );
 }
 
 function checkScalar({ name, type }: ScalarSpec, value: number | undefined, max: number | undefined): void {

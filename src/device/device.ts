@@ -48,9 +48,28 @@ export interface DeviceBuffer {
   dispose(): void;
 }
 
+/** Bytes of a buffer. */
+export type BufferRange = Extract<BufferSlice, { kind: 'buffer' }>;
+
+/**
+ * What a run moves around its dispatches: writes, then copies, each in the order given, right before the first dispatch;
+ * reads right after the last one and before any run that was submitted later.
+ */
+export interface Transfers {
+  /** The data is captured when the run is submitted; it has the length of `to`. */
+  readonly writes?: readonly { readonly to: BufferRange; readonly data: ArrayBufferView }[];
+  /** Both sides have one length. */
+  readonly copies?: readonly { readonly from: BufferRange; readonly to: BufferRange }[];
+  readonly reads?: readonly BufferRange[];
+}
+
 export interface CompiledProgram {
-  /** Runs every dispatch in order. Runs of one device are serialised. Rejects with device_failed. */
-  run(scalars: Readonly<Record<string, number>>): Promise<void>;
+  /**
+   * Runs every dispatch in order and resolves to the bytes of `transfers.reads`. Scalars and transfers are captured by the
+   * call, and runs of one device are serialised in the order of their calls, so several may be in flight. Rejects with
+   * device_failed, and with invalid_argument or device_failed for a transfer outside its buffer, before anything runs.
+   */
+  run(scalars: Readonly<Record<string, number>>, transfers?: Transfers): Promise<readonly Uint8Array[]>;
   /** Nanoseconds per dispatch of the last run when profiling was on; empty otherwise. */
   profile(): readonly { readonly label: string; readonly ns: number }[];
   /** Reads a slice of the arena after a run (outputs that live there). */

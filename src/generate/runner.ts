@@ -8,6 +8,7 @@ import { penalize } from '../array/ops/penalize.ts';
 import { sample } from '../array/ops/sample.ts';
 import { take } from '../array/ops/take.ts';
 import type { Plan } from '../array/plan.ts';
+import type { PlanOutput } from '../array/plan-output.ts';
 import { State } from '../array/weight.ts';
 import { invariant } from '../base/errors.ts';
 import { dynDim } from '../base/shape.ts';
@@ -27,6 +28,17 @@ export interface TokenLogprob {
   readonly id: number;
   /** Natural logarithm of the probability, after penalties, before temperature and cuts. */
   readonly logprob: number;
+}
+
+export interface GeneratedToken extends TokenLogprob {
+  /** The most probable tokens, best first: as many as were asked for. */
+  readonly top: readonly TokenLogprob[];
+}
+
+/** How to sample a token, and how many alternatives to report. */
+export interface StepSettings {
+  readonly scalars: SamplingScalars;
+  readonly top: number;
 }
 
 export interface RunnerOptions {
@@ -106,31 +118,28 @@ export class Runner {
   async extend(
     tokens: readonly number[],
     start: number,
-    scalars: SamplingScalars,
+    { scalars, top }: StepSettings,
     options: { readonly signal?: AbortSignal | undefined; readonly onRows?: (done: number) => void } = {},
-  ): Promise<TokenLogprob> {
+  ): Promise<GeneratedToken> {
     invariant(tokens.length > 0, 'a step needs at least one token');
+    let outputs: readonly PlanOutput[] = [];
     for (let at = 0; at < tokens.length; at += this.#chunk) {
       options.signal?.throwIfAborted();
       const ids = Int32Array.from(tokens.slice(at, at + this.#chunk));
       const positions = ids.map((_, i) => start + at + i);
-      await this.#step.run({ inputs: { ids, positions, last: [ids.length - 1] }, scalars: { ...scalars } });
+      outputs = await this.#step.run({ inputs: { ids, positions, last: [ids.length - 1] }, scalars });
       options.onRows?.(at + ids.length);
     }
-    const [id, logprob] = await Promise.all([
-      this.#step.output('id').data(),
-      this.#step.output('logprob').data(),
-    ]);
-    return { id: id[0] ?? 0, logprob: logprob[0] ?? 0 };
+    return readToken(outputs, top);
   }
 
-  /** The `n` most probable tokens of the last step, best first. */
-  async top(n: number): Promise<readonly TokenLogprob[]> {
-    const [ids, logprobs] = await Promise.all([
-      this.#step.output('topIds').data(),
-      this.#step.output('topLogprobs').data(),
-    ]);
-    return Array.from(ids.subarray(0, n), (id, i) => ({ id, logprob: logprobs[i] ?? 0 }));
+  /**
+   * Runs the token that the step submitted before this one samples, which may still be running, at `position`, and
+   * samples the token after it.
+   */
+  async follow(position: number, { scalars, top }: StepSettings): Promise<GeneratedToken> {
+    const inputs = { positions: [position], last: [0] };
+    return readToken(await this.#step.run({ inputs, feed: { ids: 'id' }, scalars }), top);
   }
 
   /** Logits of every row: calls `onRows` with `[rows, vocabulary]` values for consecutive runs of rows. */
@@ -162,4 +171,15 @@ export class Runner {
     this.#logits?.dispose();
     this.#counts.dispose();
   }
+}
+
+/** The sampled token among the outputs of a step, which are id, logprob, topIds, topLogprobs. */
+async function readToken(outputs: readonly PlanOutput[], top: number): Promise<GeneratedToken> {
+  const wanted = top > 0 ? outputs : outputs.slice(0, 2);
+  const [id, logprob, topIds, topLogprobs] = await Promise.all(wanted.map((o) => o.data()));
+  return {
+    id: id?.[0] ?? 0,
+    logprob: logprob?.[0] ?? 0,
+    top: Array.from(topIds?.subarray(0, top) ?? [], (n, i) => ({ id: n, logprob: topLogprobs?.[i] ?? 0 })),
+  };
 }

@@ -1,8 +1,10 @@
 // Generations over one KV cache, one after the other. What the cache already holds of a prompt is not computed again.
 
 import { IngotError } from '../base/errors.ts';
-import { type Runner, TOP_LOGPROBS, type TokenLogprob } from './runner.ts';
+import { type GeneratedToken, type Runner, type StepSettings, TOP_LOGPROBS } from './runner.ts';
 import { resolveSampling, type SamplingOptions } from './sampling.ts';
+
+export type { GeneratedToken } from './runner.ts';
 
 export type StopReason = 'eos' | 'stop' | 'length' | 'aborted';
 
@@ -15,10 +17,6 @@ export interface GenerateOptions extends SamplingOptions {
   readonly logprobs?: number | undefined;
   /** Ends the generation by rejecting with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
-}
-
-export interface GeneratedToken extends TokenLogprob {
-  readonly top: readonly TokenLogprob[];
 }
 
 /** Told as a generation goes on. Times in milliseconds. */
@@ -58,7 +56,8 @@ export class Session {
   }
 
   /**
-   * Generates after `prompt`, filling in `progress`. The next step runs while the consumer looks at a token.
+   * Generates after `prompt`, filling in `progress`. The next step runs while the consumer looks at a token, and the one
+   * after it is submitted before that ends: when a generation ends early, what it left running is waited for by the next.
    * @throws IngotError `context_overflow`, `invalid_argument` for a token outside the vocabulary.
    */
   async *generate(
@@ -66,43 +65,42 @@ export class Session {
     options: GenerateOptions,
     progress: GenerateProgress,
   ): AsyncGenerator<GeneratedToken, void, void> {
+    const { ignoreEos = false, signal } = options;
     const limit = this.#checkPrompt(prompt, options);
-    const top = checkTop(options.logprobs);
-    const scalars = resolveSampling(options);
+    const settings = { top: checkTop(options.logprobs), scalars: resolveSampling(options) };
     progress.promptTokens = prompt.length;
-    const unlock = await this.#lock(options.signal);
+    const unlock = await this.#lock(signal);
     let next: Promise<GeneratedToken> | undefined;
     try {
       const start = performance.now();
-      next = this.#prefill(prompt, scalars, top, options.signal, progress);
-      let token = await next;
+      let token = await this.#prefill(prompt, settings, signal, progress);
       progress.prefillMs = performance.now() - start;
+      next = this.#follow(prompt.length, 1, limit, settings);
       for (let made = 1; ; made++) {
-        const ended = !options.ignoreEos && this.#options.eosTokenIds.has(token.id);
-        if (ended || made > limit) {
-          progress.stopReason = ended ? 'eos' : 'length';
+        if (!ignoreEos && this.#options.eosTokenIds.has(token.id)) {
+          progress.stopReason = 'eos';
           return;
         }
-        options.signal?.throwIfAborted();
-        const last = made === limit;
-        scalars.step = made;
-        if (!last) next = this.#step(token.id, scalars, top);
+        signal?.throwIfAborted();
         progress.generatedTokens = made;
         progress.decodeMs = performance.now() - start - progress.prefillMs;
         yield token;
-        if (last) {
+        if (next === undefined) {
           progress.stopReason = 'length';
           return;
         }
-        token = await next;
+        const running = next;
+        next = this.#follow(prompt.length, made + 1, limit, settings);
+        const ran = token.id;
+        token = await running;
+        this.#cached.push(ran);
       }
     } catch (error) {
-      if (options.signal?.aborted) progress.stopReason = 'aborted';
+      if (signal?.aborted) progress.stopReason = 'aborted';
       throw error;
     } finally {
-      // A step may be in flight when the consumer leaves: the cache is free only after it.
-      await next?.catch(() => undefined);
-      unlock();
+      // Steps end in the order they were submitted.
+      void Promise.allSettled([next]).then(unlock);
     }
   }
 
@@ -126,8 +124,7 @@ export class Session {
 
   async #prefill(
     prompt: readonly number[],
-    scalars: ReturnType<typeof resolveSampling>,
-    top: number,
+    settings: StepSettings,
     signal: AbortSignal | undefined,
     progress: GenerateProgress,
   ): Promise<GeneratedToken> {
@@ -137,21 +134,27 @@ export class Session {
     this.#cached = prompt.slice(0, kept);
     if (kept === 0) this.#written = 0;
     runner.setContext(this.#cached);
-    const rest = prompt.slice(kept);
     const onRows = (done: number): void => {
       this.#cached = prompt.slice(0, kept + done);
       this.#written = Math.max(this.#written, kept + done);
     };
-    const token = await runner.extend(rest, kept, scalars, { signal, onRows });
-    return { ...token, top: top > 0 ? await runner.top(top) : [] };
+    return runner.extend(prompt.slice(kept), kept, settings, { signal, onRows });
   }
 
-  async #step(id: number, scalars: ReturnType<typeof resolveSampling>, top: number): Promise<GeneratedToken> {
-    const { runner } = this.#options;
-    const token = await runner.extend([id], this.#cached.length, scalars);
-    this.#cached.push(id);
-    this.#written = Math.max(this.#written, this.#cached.length);
-    return { ...token, top: top > 0 ? await runner.top(top) : [] };
+  /** Submits the step that runs generated token number `made`, counted from 1, unless that is the last one. */
+  #follow(
+    promptTokens: number,
+    made: number,
+    limit: number,
+    { scalars, top }: StepSettings,
+  ): Promise<GeneratedToken> | undefined {
+    if (made >= limit) return undefined;
+    const position = promptTokens + made - 1;
+    this.#written = Math.max(this.#written, position + 1);
+    const step = this.#options.runner.follow(position, { scalars: { ...scalars, step: made }, top });
+    // The consumer may be away when a step fails: the failure is told when the token is asked for.
+    step.catch(() => undefined);
+    return step;
   }
 
   /** Length of the prefix of `prompt` to keep: common with the cache, and with at least one token left to run. */

@@ -12,7 +12,7 @@ import type { Tensor } from '../array/types.ts';
 import { State, Weight } from '../array/weight.ts';
 import { bytesPerElement, epsilon, type TypedArray } from '../base/dtype.ts';
 import { invariant } from '../base/errors.ts';
-import type { Device } from '../device/device.ts';
+import type { BufferRange, Device, DeviceBuffer, Transfers } from '../device/device.ts';
 import { expectAllClose } from './allclose.ts';
 import { caseTensor } from './case-data.ts';
 
@@ -74,7 +74,79 @@ const bufferChecks: readonly ConformanceCheck[] = [
       invariant(outcome === 'rejected', 'a read past the end rejects');
     },
   },
+  {
+    name: 'runs queue up with their transfers: writes, copies, then reads',
+    run: async (device) => {
+      const [a, b] = [device.allocate(64, 'conformance'), device.allocate(64, 'conformance')];
+      const program = device.compile({ dispatches: [], arenaBytes: 64, scalars: [] });
+      const data = new Uint8Array(3);
+      const runs = Array.from({ length: 20 }, (_, i) => {
+        data.set([i, i + 1, i + 2]);
+        return program.run(
+          {},
+          {
+            writes: [{ to: range(a, 5, 3), data }],
+            copies: [
+              { from: range(b, 0, 3), to: range(b, 8, 3) },
+              { from: range(a, 5, 3), to: range(b, 0, 3) },
+            ],
+            reads: [range(b, 0, 3), range(b, 0, 0), range(b, 8, 3)],
+          },
+        );
+      });
+      data.fill(255);
+      const results = await Promise.all(runs);
+      program.dispose();
+      a.dispose();
+      b.dispose();
+      results.forEach((reads, i) => {
+        const before = i === 0 ? [0, 0, 0] : [i - 1, i, i + 1];
+        const want = [[i, i + 1, i + 2], [], before];
+        invariant(reads.length === 3, `run ${i} gives three reads`);
+        const exact = { absolute: 0, relative: 0 };
+        reads.forEach((bytes, j) => {
+          expectAllClose(bytes, want[j] ?? [], exact, `run ${i}, read ${j}`);
+        });
+      });
+    },
+  },
+  {
+    name: 'a transfer outside its buffer is an error, and nothing of it happens',
+    run: async (device) => {
+      const buffer = device.allocate(16, 'conformance');
+      const program = device.compile({ dispatches: [], arenaBytes: 64, scalars: [] });
+      const write = { to: range(buffer, 0, 4), data: new Uint8Array(4).fill(1) };
+      const wrong: readonly Transfers[] = [
+        { writes: [write, { to: range(buffer, 14, 4), data: new Uint8Array(4) }] },
+        { writes: [write, { to: range(buffer, 0, 4), data: new Uint8Array(3) }] },
+        { writes: [write], copies: [{ from: range(buffer, 14, 4), to: range(buffer, 0, 4) }] },
+        { writes: [write], copies: [{ from: range(buffer, 0, 4), to: range(buffer, -1, 4) }] },
+        { writes: [write], copies: [{ from: range(buffer, 0, 4), to: range(buffer, 4, 8) }] },
+        { writes: [write], reads: [range(buffer, 16, 1)] },
+      ];
+      const outcomes = await Promise.allSettled(wrong.map((transfers) => program.run({}, transfers)));
+      const bytes = await device.read(buffer, 0, 16);
+      program.dispose();
+      buffer.dispose();
+      outcomes.forEach((o, i) => {
+        invariant(o.status === 'rejected', `transfers ${i} are refused`);
+      });
+      expectAllClose(
+        bytes,
+        new Uint8Array(16),
+        { absolute: 0, relative: 0 },
+        'bytes after refused transfers',
+      );
+    },
+  },
 ];
+
+const range = (buffer: DeviceBuffer, offset: number, byteLength: number): BufferRange => ({
+  kind: 'buffer',
+  buffer,
+  offset,
+  byteLength,
+});
 
 /** Runs an op on a device and compares with its reference. The device's live buffers return to where they were. */
 export async function runCase(device: Device, op: OpDef, c: OpCase<object>, seed: number): Promise<void> {

@@ -40,7 +40,20 @@ export interface Addon {
     scalars: number,
     code: Float64Array,
   ): NativeProgram;
-  run(program: NativeProgram, scalars: Float64Array, profile: boolean): Promise<void>;
+  run(program: NativeProgram, scalars: Float64Array, profile: boolean): Promise<undefined>;
+  /**
+   * `slices` holds the number of writes, copies and reads, then offset and byte length of each slice (a copy has two:
+   * source, target); `memories` the memory of each slice; `data` the bytes of each write. Resolves to what was read,
+   * each read at a multiple of 8 bytes; undefined when that is nothing.
+   */
+  run(
+    program: NativeProgram,
+    scalars: Float64Array,
+    profile: boolean,
+    memories: readonly NativeMemory[],
+    slices: Float64Array,
+    data: readonly ArrayBufferView[],
+  ): Promise<ArrayBuffer | undefined>;
   profile(program: NativeProgram): Float64Array;
   pack(
     target: NativeMemory,

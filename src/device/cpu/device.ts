@@ -2,6 +2,7 @@
 
 import { IngotError, invariant } from '../../base/errors.ts';
 import type {
+  BufferRange,
   CompiledProgram,
   Device,
   DeviceBuffer,
@@ -9,6 +10,7 @@ import type {
   DeviceStatistics,
   Param,
   ScalarSpec,
+  Transfers,
 } from '../device.ts';
 import { type Addon, loadAddon, type NativeInfo, type NativeMemory, type NativeProgram } from './addon.ts';
 
@@ -63,6 +65,36 @@ function encodeParam(code: number[], param: Param, scalars: ReadonlyMap<string, 
   code.push(index, param.mul, param.add);
 }
 
+/** Transfers as the addon takes them: see Addon.run. */
+function encodeTransfers(device: CpuDevice, { writes = [], copies = [], reads = [] }: Transfers) {
+  const memories: NativeMemory[] = [];
+  const slices = new Float64Array(3 + 2 * (writes.length + 2 * copies.length + reads.length));
+  slices.set([writes.length, copies.length, reads.length]);
+  const add = ({ buffer, offset, byteLength }: BufferRange): void => {
+    const at = 3 + 2 * memories.length;
+    slices[at] = offset;
+    slices[at + 1] = byteLength;
+    memories.push(device.memoryOf(buffer));
+  };
+  for (const { to } of writes) add(to);
+  for (const { from, to } of copies) {
+    add(from);
+    add(to);
+  }
+  for (const range of reads) add(range);
+  return { memories, slices, data: writes.map((w) => w.data) };
+}
+
+/** The bytes of each read: they start at multiples of 8. */
+function splitReads(reads: readonly BufferRange[], bytes = new ArrayBuffer(0)): readonly Uint8Array[] {
+  let at = 0;
+  return reads.map(({ byteLength }) => {
+    const start = at;
+    at += Math.ceil(byteLength / 8) * 8;
+    return new Uint8Array(bytes, start, byteLength);
+  });
+}
+
 class CpuProgram implements CompiledProgram {
   readonly #device: CpuDevice;
   readonly #labels: readonly string[];
@@ -115,8 +147,12 @@ class CpuProgram implements CompiledProgram {
     return this.#program;
   }
 
-  async run(scalars: Readonly<Record<string, number>>): Promise<void> {
-    this.#scalars.forEach(({ name, type }, i) => {
+  async run(
+    scalars: Readonly<Record<string, number>>,
+    transfers?: Transfers,
+  ): Promise<readonly Uint8Array[]> {
+    for (let i = 0; i < this.#scalars.length; i++) {
+      const { name, type } = this.#scalars[i] as ScalarSpec;
       const value = scalars[name];
       if (value === undefined || Number.isNaN(value) || (type !== 'f32' && !Number.isInteger(value))) {
         throw new IngotError(
@@ -125,10 +161,18 @@ class CpuProgram implements CompiledProgram {
         );
       }
       this.#values[i] = value;
-    });
+    }
     try {
-      await this.#device.addon.run(this.#native, this.#values, this.#profile);
+      const { addon } = this.#device;
+      if (transfers === undefined) {
+        await addon.run(this.#native, this.#values, this.#profile);
+        return [];
+      }
+      const { memories, slices, data } = encodeTransfers(this.#device, transfers);
+      const read = await addon.run(this.#native, this.#values, this.#profile, memories, slices, data);
+      return splitReads(transfers.reads ?? [], read);
     } catch (cause) {
+      if (cause instanceof IngotError) throw cause;
       throw nativeError(cause, 'running on the CPU');
     }
   }

@@ -4,6 +4,7 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 import { IngotError, invariant } from '../../base/errors.ts';
 import type {
+  BufferRange,
   BufferSlice,
   CompiledProgram,
   Device,
@@ -12,6 +13,7 @@ import type {
   DeviceStatistics,
   JsKernel,
   Param,
+  Transfers,
 } from '../device.ts';
 
 /** Longest time a run holds the event loop before it yields, unless one kernel takes longer. */
@@ -147,6 +149,30 @@ interface BoundDispatch {
   readonly params: readonly Param[];
 }
 
+/** Transfers with their byte views: writes and copies in order, then reads. */
+interface BoundTransfers {
+  readonly moves: readonly { readonly from: Uint8Array; readonly to: Uint8Array }[];
+  readonly reads: readonly Uint8Array[];
+}
+
+function bindTransfers(
+  device: JsDevice,
+  { writes = [], copies = [], reads = [] }: Transfers,
+): BoundTransfers {
+  const bytesOf = ({ buffer, offset, byteLength }: BufferRange): Uint8Array =>
+    device.own(buffer).slice(offset, byteLength);
+  const written = writes.map(({ to, data }) => ({
+    from: new Uint8Array(data.buffer, data.byteOffset, data.byteLength).slice(),
+    to: bytesOf(to),
+  }));
+  const moves = [...written, ...copies.map(({ from, to }) => ({ from: bytesOf(from), to: bytesOf(to) }))];
+  for (const { from, to } of moves) {
+    if (from.byteLength === to.byteLength) continue;
+    throw new IngotError('invalid_argument', `a transfer of ${from.byteLength} bytes into ${to.byteLength}`);
+  }
+  return { moves, reads: reads.map(bytesOf) };
+}
+
 class JsProgram implements CompiledProgram {
   readonly #device: JsDevice;
   readonly #arena: DeviceBuffer;
@@ -172,17 +198,29 @@ class JsProgram implements CompiledProgram {
     });
   }
 
-  run(scalars: Readonly<Record<string, number>>): Promise<void> {
-    if (this.#disposed) return Promise.reject(new IngotError('disposed', 'the program is disposed'));
-    const result = this.#device.queue.then(() => this.#execute(scalars));
-    this.#device.queue = result.catch(() => undefined);
+  async run(
+    scalars: Readonly<Record<string, number>>,
+    transfers: Transfers = {},
+  ): Promise<readonly Uint8Array[]> {
+    if (this.#disposed) throw new IngotError('disposed', 'the program is disposed');
+    const moves = bindTransfers(this.#device, transfers);
+    const values = { ...scalars };
+    const result = this.#device.queue.then(() => this.#execute(values, moves));
+    this.#device.queue = result.then(
+      () => undefined,
+      () => undefined,
+    );
     return result;
   }
 
-  async #execute(scalars: Readonly<Record<string, number>>): Promise<void> {
+  async #execute(
+    scalars: Readonly<Record<string, number>>,
+    { moves, reads }: BoundTransfers,
+  ): Promise<readonly Uint8Array[]> {
     for (const name of this.#scalars) {
       if (scalars[name] === undefined) throw new IngotError('invalid_argument', `scalar ${name} is missing`);
     }
+    for (const { from, to } of moves) to.set(from);
     if (this.#profiling) this.#profile = [];
     let since = performance.now();
     for (const d of this.#dispatches) {
@@ -196,6 +234,7 @@ class JsProgram implements CompiledProgram {
         this.#profile.push({ label: d.label, ns: (performance.now() - start) * 1e6 });
       }
     }
+    return reads.map((bytes) => bytes.slice());
   }
 
   #dispatch(d: BoundDispatch, scalars: Readonly<Record<string, number>>): void {

@@ -1,0 +1,72 @@
+// What a plan gives: outputs with the elements of one run, or of the last one.
+
+import { bytesPerElement, type DType, type TypedArray } from '../base/dtype.ts';
+import { countValue, elementCount, type Shape } from '../base/shape.ts';
+import type { BufferRange, Device, DeviceBuffer } from '../device/device.ts';
+import { aligned } from './evaluate.ts';
+import { typedView } from './ops/operands.ts';
+
+/** Outputs of a run are captured with it up to this many bytes in total; larger ones are read from their buffers later. */
+export const SNAPSHOT_BYTES = 64 * 1024;
+
+export type Scalars = Readonly<Record<string, number>>;
+
+/** Where an output of a plan is. */
+export interface OutputPlace {
+  readonly name: string;
+  readonly shape: Shape;
+  readonly dtype: DType;
+  readonly buffer: DeviceBuffer;
+  readonly offset: number;
+  readonly byteLength: number;
+}
+
+/** A run that has ended. */
+export interface EndedRun {
+  readonly scalars: Scalars;
+  /** Bytes of each output as this run left them; undefined when they were too large to capture. */
+  readonly captured: readonly Uint8Array[] | undefined;
+}
+
+/** The bytes of an output at the sizes of one run. */
+export function outputRange({ shape, dtype, buffer, offset }: OutputPlace, scalars: Scalars): BufferRange {
+  const byteLength = countValue(elementCount(shape), scalars) * bytesPerElement(dtype);
+  return { kind: 'buffer', buffer, offset, byteLength };
+}
+
+/** An output of a plan: from `run`, with the result of that run; from `outputs`, with the result of the last run that ended. */
+export class PlanOutput {
+  readonly name: string;
+  /** With dynamic sizes; `data` has those of the run. */
+  readonly shape: Shape;
+  readonly dtype: DType;
+  readonly #device: Device;
+  readonly #place: OutputPlace;
+  readonly #index: number;
+  readonly #run: () => EndedRun;
+
+  constructor(device: Device, place: OutputPlace, index: number, run: () => EndedRun) {
+    this.name = place.name;
+    this.shape = place.shape;
+    this.dtype = place.dtype;
+    this.#device = device;
+    this.#place = place;
+    this.#index = index;
+    this.#run = run;
+  }
+
+  /**
+   * Elements, row-major; f16 and bf16 as their bits. When the outputs of the run take more than 64 KiB in total they are
+   * not captured: read them before the plan runs again.
+   */
+  async data(): Promise<TypedArray> {
+    const { scalars, captured } = this.#run();
+    const bytes = captured?.[this.#index]?.slice();
+    return typedView(this.dtype, bytes ?? aligned(await this.#read(scalars)));
+  }
+
+  #read(scalars: Scalars): Promise<Uint8Array> {
+    const { buffer, offset, byteLength } = outputRange(this.#place, scalars);
+    return this.#device.read(buffer, offset, byteLength);
+  }
+}
