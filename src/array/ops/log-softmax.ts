@@ -1,33 +1,13 @@
 // logSoftmax: log of softmax along an axis, without forming the softmax.
 
-import { epsilon } from '../../base/dtype.ts';
-import { elementCount, maxElements, normalizeAxis } from '../../base/shape.ts';
+import { normalizeAxis } from '../../base/shape.ts';
 import type { NDArray } from '../array.ts';
-import { defineOp, type NoAttrs } from '../op.ts';
 import { alongLastAxis } from './last-axis.ts';
-import { countParam, expectFloat, floats, operand, output, writeFloats } from './operands.ts';
+import { operand } from './operands.ts';
+import { softmaxLike } from './softmax.ts';
 
-export const logSoftmaxOp = defineOp<NoAttrs>({
-  name: 'logSoftmax',
-  infer: (inputs) => {
-    const x = operand(inputs, 0);
-    expectFloat(x, 'logSoftmax');
-    return [{ shape: x.shape, dtype: x.dtype }];
-  },
-  reference: (inputs, outputs) => {
-    const t = operand(inputs, 0);
-    const x = floats(t);
-    const D = t.shape[t.shape.length - 1] as number;
-    writeFloats(output(outputs), (out) => {
-      for (let o = 0; o < x.length; o += D) {
-        let max = Number.NEGATIVE_INFINITY;
-        for (let i = 0; i < D; i++) max = Math.max(max, x[o + i] as number);
-        let sum = 0;
-        for (let i = 0; i < D; i++) sum += Math.exp((x[o + i] as number) - max);
-        for (let i = 0; i < D; i++) out[o + i] = (x[o + i] as number) - max - Math.log(sum);
-      }
-    });
-  },
+export const logSoftmaxOp = softmaxLike('logSoftmax', true, {
+  value: (shifted, sum) => shifted - Math.log(sum),
   composite: (inputs) => {
     const x = operand(inputs, 0);
     const shifted = x.sub(x.max(-1, true));
@@ -37,30 +17,6 @@ export const logSoftmaxOp = defineOp<NoAttrs>({
     const [y, g] = [operand(outputs, 0), operand(grads, 0)];
     return [g.sub(y.exp().mul(g.sum(-1, true)))];
   },
-  native: {
-    emit: (context) => {
-      const x = operand(context.inputs, 0);
-      const { shape } = x.type;
-      const D = shape.slice(-1);
-      context.emit(
-        'softmax',
-        [x, operand(context.outputs, 0)],
-        [countParam(elementCount(shape.slice(0, -1))), countParam(elementCount(D)), 1],
-      );
-    },
-  },
-  tolerance: (inputs, outputs) => {
-    const error =
-      2 ** -24 * (16 + (operand(inputs, 0).shape.at(-1) ?? 1) / 4) + 2 * epsilon(output(outputs).dtype);
-    return { absolute: error, relative: error };
-  },
-  flops: (inputs) => 5 * maxElements(operand(inputs, 0).shape),
-  cases: [
-    { name: 'rows', inputs: [{ shape: [5, 33] }], attrs: {} },
-    { name: 'wide', inputs: [{ shape: [2, 1000] }], attrs: {} },
-    { name: 'vector', inputs: [{ shape: [7] }], attrs: {} },
-    { name: 'f16', inputs: [{ shape: [3, 40], dtype: 'f16' }], attrs: {} },
-  ],
 });
 
 /** log of softmax along an axis, without forming the softmax. The axis defaults to the last. */
