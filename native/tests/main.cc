@@ -14,8 +14,8 @@ int main(int argc, char** argv) {
   }
   setvbuf(stdout, nullptr, _IOLBF, 0);
   for (auto level : ingot::tests::built_levels()) {
-    const bool can = ingot::tests::level_supported(level);
-    printf("level %-10s %s\n", ingot::tests::level_name(level), can ? "runs here" : "NOT RUN: this CPU lacks it");
+    const bool can = ingot::level_supported(level);
+    printf("level %-10s %s\n", ingot::level_name(level), can ? "runs here" : "NOT RUN: this CPU lacks it");
   }
   int failures = ingot::tests::run_linear_tests(options) + ingot::tests::run_ops_tests(options);
   printf(failures ? "%d FAILED\n" : "all passed\n", failures);

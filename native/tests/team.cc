@@ -15,24 +15,6 @@ namespace ingot {
 
 namespace ingot::tests {
 
-const char* level_name(Level level) {
-  static const char* names[] = {"scalar", "avx2", "avx512", "amx", "neon", "neon_i8mm"};
-  return names[level];
-}
-
-bool level_supported(Level level) {
-  const Features& f = features();
-  switch (level) {
-    case kScalar: return true;
-    case kAvx2: return f.avx2;
-    case kAvx512: return f.avx512;
-    case kAmx: return f.amx_int8 && f.amx_bf16;
-    case kNeon: return f.neon && f.dotprod;
-    case kNeonI8mm: return f.neon && f.dotprod && f.i8mm;
-    default: return false;
-  }
-}
-
 std::vector<Level> built_levels() {
   std::vector<Level> levels;
   for (const auto& t : kTables) {

@@ -2,6 +2,7 @@
 #pragma once
 #include <cstddef>
 #include <vector>
+#include "runtime/cpu_level.h"
 #include "runtime/kernel.h"
 
 namespace ingot::tests {
@@ -16,9 +17,6 @@ struct Options {
 int run_linear_tests(const Options&);
 int run_ops_tests(const Options&);
 
-const char* level_name(Level);
-/** Whether this CPU can run kernels compiled for the level. */
-bool level_supported(Level);
 /** Levels of this build, scalar first. */
 std::vector<Level> built_levels();
 /** The kernel of exactly this level; null when the level has none of that name. */
