@@ -37,12 +37,22 @@ INGOT_INLINE vf gelu_erf(vf x) {
   return x * (x < 0 ? tail * 0.5f : 1.0f - tail * 0.5f);
 }
 
+// 1 / x for x from 1 to e^88, error below 2^-23: a division of 16 lanes takes as long as all the rest of an activation.
+INGOT_INLINE vf reciprocal(vf x) {
+#if defined(__AVX512F__)
+  const vf r = (vf)_mm512_rcp14_ps((__m512)x);
+  return r * (2.0f - x * r);
+#else
+  return 1.0f / x;
+#endif
+}
+
 INGOT_INLINE vf activate(vf x, int glu) {
-  if (glu == kSilu) return x / (exp_lanes(-x) + 1.0f);
+  if (glu == kSilu) return x * reciprocal(exp_lanes(-x) + 1.0f);
   if (glu == kGeluErf) return gelu_erf(x);
   // x/2 (1 + tanh u) = x / (1 + e^-2u)
   const vf u = (x + x * x * x * 0.044715f) * 1.59576912f;
-  return x / (exp_lanes(-u) + 1.0f);
+  return x * reciprocal(exp_lanes(-u) + 1.0f);
 }
 
 // Where the results of one matrix go.

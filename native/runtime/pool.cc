@@ -4,6 +4,7 @@
 #include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
+#include <sys/mman.h>
 
 #include "bytes.h"
 
@@ -78,10 +79,13 @@ void Ctx::fail(const char* format, ...) {
 bool Pool::reserve_shared(Team& team, size_t bytes) {
   if (bytes <= team.shared_size) return true;
   // Power-of-two growth keeps the number of reallocations small while the first plans run.
-  size_t size = size_t(1) << 20;
+  size_t size = size_t(2) << 20;
   while (size < bytes) size *= 2;
-  auto* grown = static_cast<uint8_t*>(std::aligned_alloc(4096, size));
+  auto* grown = static_cast<uint8_t*>(std::aligned_alloc(size_t(2) << 20, size));
   if (!grown) return false;
+#if defined(MADV_HUGEPAGE)
+  madvise(grown, size, MADV_HUGEPAGE);
+#endif
   std::free(team.shared);
   team.shared = grown;
   team.shared_size = size;
