@@ -148,10 +148,17 @@ describe.skipIf(path === undefined)(`SmolLM2${reason}`, () => {
       () =>
         withRunner(cpuDevice as Device, 'exact', async (runner) => {
           for (const prompt of golden.prompts) {
-            expectPromptLogits(prompt, await runner.logits(prompt.tokens, [maxRows]));
-            const got = await runner.greedy(prompt.tokens, golden.greedy, vocab);
-            expect(got, prompt.name).toEqual(prompt.continuation);
+            const tokens = [...prompt.tokens, ...prompt.continuation];
+            const got = await runner.logits(tokens, [maxRows]);
+            expectPromptLogits(prompt, got);
+            const rows = prompt.continuation.map((_, i) => prompt.tokens.length + i - 1);
+            const best = rows.map((row) => argmax(got.subarray(row * vocab, (row + 1) * vocab)));
+            expect(best, prompt.name).toEqual(prompt.continuation);
           }
+          // The same token by token, for one of them.
+          const [prompt] = golden.prompts.toSorted((a, b) => a.tokens.length - b.tokens.length);
+          const got = await runner.greedy(prompt!.tokens, golden.greedy, vocab);
+          expect(got).toEqual(prompt!.continuation);
         }),
       10 * minutes,
     );
