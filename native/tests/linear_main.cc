@@ -16,7 +16,8 @@ const KernelDef* emulated_tiles(const char* name) {
   return def ? def : emulated_moe(name);
 }
 
-int run_suite(const Suite& suite) {
+int run_suite(Suite suite, int every) {
+  suite.every = every;
   run_linear_suite(suite);
   run_moe_suite(suite);
   if (suite.embeds) run_embed_suite(suite);
@@ -37,9 +38,11 @@ int run_linear_tests(const Options& options) {
   int failures = run_pack_tests();
   for (int i = 0; i < 6; i++) {
     if (!level_supported(levels[i]) || !suites[i].find("linear") || !strstr(suites[i].name, options.filter)) continue;
-    failures += run_suite(suites[i]);
+    failures += run_suite(suites[i], options.every);
   }
-  if (emulated_tiles("linear") && strstr("amx", options.filter)) failures += run_suite({"amx emulated", emulated_tiles, true, false});
+  if (emulated_tiles("linear") && strstr("amx", options.filter)) {
+    failures += run_suite({"amx emulated", emulated_tiles, true, false}, options.every);
+  }
   return failures;
 }
 

@@ -29,6 +29,7 @@ struct Suite {
   const KernelDef* (*find)(const char*);
   bool tiles;
   bool embeds = true;  // has `embed`
+  int every = 1;       // of the grid of plain products, each n-th case
   mutable int cases = 0, failures = 0;
 
   const KernelDef* kernel(const char* kernel_name) const { return find(kernel_name); }

@@ -90,6 +90,7 @@ bool run_case(const Suite& suite, const LinearCase& c) {
 
 bool linear_cases(const Suite& suite) {
   bool ok = true;
+  int64_t at = 0;
   struct Form { int layout, group, meta; };
   const std::vector<Form> forms{{kF32, 0, 0}, {kF16, 0, 0}, {kBF16, 0, 0}, {kQ4, 32, dF16}, {kQ4A, 32, dF16}, {kQ4A, 64, dBF16}, {kQ4A, 128, dF32},
                                 {kQ8, 32, dF16}, {kQ8A, 32, dF32}, {kQ8A, 64, dF16}, {kQ8A, 128, dBF16}, {kQ4K, 32, dF16}, {kQ6K, 16, dF16}};
@@ -103,6 +104,7 @@ bool linear_cases(const Suite& suite) {
         for (int64_t N : {5, 16, 83})
           for (bool exact : {false, true}) {
             if (exact && f.layout <= kBF16 && !suite.tiles) continue;
+            if (at++ % suite.every != 0) continue;
             ok &= run_case(suite, {.rows = rows, .K = K, .N = {N}, .layout = f.layout, .group = f.group, .meta = f.meta, .exact = exact});
           }
   }

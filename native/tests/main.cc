@@ -1,6 +1,7 @@
-// Runs the native tests: `selftest [bench] [filter] [--threads n]`. Exit status 1 when anything failed.
+// Runs the native tests: `selftest [bench] [filter] [--threads n] [--every n]`. Exit status 1 when anything failed.
 #include "tests.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -10,6 +11,7 @@ int main(int argc, char** argv) {
   for (int i = 1; i < argc; i++) {
     if (!strcmp(argv[i], "bench")) options.bench = true;
     else if (!strcmp(argv[i], "--threads") && i + 1 < argc) options.threads = atoi(argv[++i]);
+    else if (!strcmp(argv[i], "--every") && i + 1 < argc) options.every = std::max(1, atoi(argv[++i]));
     else options.filter = argv[i];
   }
   setvbuf(stdout, nullptr, _IOLBF, 0);

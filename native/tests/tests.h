@@ -11,6 +11,7 @@ struct Options {
   bool bench = false;         // microbenchmarks instead of tests
   const char* filter = "";    // substring of the case or level names to run
   int threads = 2;
+  int every = 1;              // of the grid of plain matrix products, each n-th case; everything else runs in full
 };
 
 /** Each returns the number of failures. */
