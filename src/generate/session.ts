@@ -193,8 +193,28 @@ export class Session {
     this.#tail = new Promise((resolve) => {
       unlock = resolve;
     });
-    await before;
+    try {
+      await orAborted(before, signal);
+    } catch (error) {
+      void before.then(unlock); // those behind still wait for those ahead
+      throw error;
+    }
     return unlock;
+  }
+}
+
+/** `work`, or a rejection with the signal's reason as soon as it is aborted. */
+async function orAborted(work: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
+  if (signal === undefined) return work;
+  let stop = (): void => {};
+  const aborted = new Promise<never>((_, reject) => {
+    stop = () => reject(signal.reason);
+    signal.addEventListener('abort', stop, { once: true });
+  });
+  try {
+    await Promise.race([work, aborted]);
+  } finally {
+    signal.removeEventListener('abort', stop);
   }
 }
 

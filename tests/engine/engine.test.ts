@@ -114,6 +114,20 @@ describe.each(devices)('a loaded model on %s', (device) => {
     expect(await collect(model.generate(golden.tokens, greedy))).toEqual(golden.continuation);
   });
 
+  it('rejects an aborted generation that waits its turn, and lets the others go on', async () => {
+    const reason = new Error('no longer wanted');
+    const controller = new AbortController();
+    const first = model.generate(golden.tokens, greedy);
+    const iterator = first[Symbol.asyncIterator]();
+    await iterator.next();
+    const waiting = collect(model.generate(golden.tokens, { ...greedy, signal: controller.signal }));
+    const behind = collect(model.generate(golden.tokens, greedy));
+    controller.abort(reason);
+    await expect(waiting).rejects.toBe(reason); // while the first still holds the cache
+    await iterator.return?.();
+    expect(await behind).toEqual(golden.continuation);
+  });
+
   it('ends when the context is full', async () => {
     const prompt = Array.from({ length: 126 }, (_, i) => i % golden.vocab);
     const stream = model.generate(prompt, { ignoreEos: true });
