@@ -125,6 +125,10 @@ template <class T> napi_value make_handle(napi_env env, std::shared_ptr<T> p) {
   return r;
 }
 
+// What src/device/cpu/addon.ts must agree with: raised with every change to a function here or to a kernel's buffers or
+// params. An addon older than the code that calls it would compute nonsense.
+constexpr double kContract = 1;
+
 // A job with a promise. `references` keep typed arrays alive until it is settled.
 class AsyncJob : public Job, public std::enable_shared_from_this<AsyncJob> {
  public:
@@ -521,6 +525,9 @@ napi_value init(napi_env env, napi_value exports) {
     napi_create_function(env, js, NAPI_AUTO_LENGTH, guarded<fn>, nullptr, &f);    \
     napi_set_named_property(env, exports, js, f);                                 \
   }
+  napi_value contract;
+  napi_create_double(env, kContract, &contract);
+  napi_set_named_property(env, exports, "contract", contract);
   EXPORT("configure", Configure)
   EXPORT("info", Info)
   EXPORT("allocate", Allocate)

@@ -20,7 +20,11 @@ export interface NativeInfo {
   readonly cpu: string;
 }
 
+/** kContract of native/runtime/napi.cc: which functions and kernel parameters this code expects. */
+export const addonContract = 1;
+
 export interface Addon {
+  readonly contract: number;
   /** Starts the pool; threads 0 = all physical cores, level '' = the best. Returns the threads in use. */
   configure(threads: number, level: string): number;
   info(): NativeInfo;
@@ -92,8 +96,9 @@ export function loadAddon(): Addon {
       'the native addon was not built: install make and a C++20 compiler, then run `npm run build`',
     );
   }
+  let addon: Addon;
   try {
-    loaded = createRequire(import.meta.url)(path) as Addon;
+    addon = createRequire(import.meta.url)(path) as Addon;
   } catch (cause) {
     throw new IngotError(
       'unsupported',
@@ -101,5 +106,12 @@ export function loadAddon(): Addon {
       { cause },
     );
   }
+  if (addon.contract !== addonContract) {
+    throw new IngotError(
+      'unsupported',
+      `the native addon ${path} was built for other code (contract ${addon.contract ?? 'none'}, expected ${addonContract}): run \`npm run build\``,
+    );
+  }
+  loaded = addon;
   return loaded;
 }
