@@ -111,7 +111,7 @@ enum LayoutCode { kF32, kF16, kBF16, kQ4, kQ4A, kQ8, kQ8A, kQ4K, kQ6K };
 enum DTypeCode { dF32, dF16, dBF16, dI32, dU32, dI8, dU8, dBool };
 
 struct Features {
-  bool avx2, avx512, avx512bf16, avxvnni, amx_int8, amx_bf16, neon, dotprod, i8mm;
+  bool avx2, avx512, avx512bf16, amx_int8, amx_bf16, neon, dotprod, i8mm;
 };
 const Features& features();
 

@@ -15,10 +15,6 @@
 #include "pool.h"
 #include "program.h"
 
-#if defined(__linux__)
-#include <sys/mman.h>
-#endif
-
 using namespace ingot;
 
 namespace {
@@ -127,7 +123,7 @@ template <class T> napi_value make_handle(napi_env env, std::shared_ptr<T> p) {
 
 // What src/device/cpu/addon.ts must agree with: raised with every change to a function here or to a kernel's buffers or
 // params. An addon older than the code that calls it would compute nonsense.
-constexpr double kContract = 1;
+constexpr double kContract = 2;
 
 // A job with a promise. `references` keep typed arrays alive until it is settled.
 class AsyncJob : public Job, public std::enable_shared_from_this<AsyncJob> {
@@ -318,14 +314,6 @@ napi_value Map(napi_env env, napi_callback_info info) {  // (path, offset, bytes
   auto m = Memory::map(c.text(0), uint64_t(offset), size_t(bytes), error);
   if (!m) raise(env, error);
   return make_handle(env, std::move(m));
-}
-
-napi_value Lock(napi_env env, napi_callback_info info) {  // (memory) -> locked?
-  Call c(env, info);
-  auto& m = c.handle<Memory>(c.arg(0));
-  napi_value r;
-  ok(env, napi_get_boolean(env, mlock(m->data(), m->bytes()) == 0, &r));
-  return r;
 }
 
 napi_value FreeMemory(napi_env env, napi_callback_info info) {
@@ -532,7 +520,6 @@ napi_value init(napi_env env, napi_value exports) {
   EXPORT("info", Info)
   EXPORT("allocate", Allocate)
   EXPORT("map", Map)
-  EXPORT("lock", Lock)
   EXPORT("freeMemory", FreeMemory)
   EXPORT("freeProgram", FreeProgram)
   EXPORT("write", Write)

@@ -21,7 +21,7 @@ export interface NativeInfo {
 }
 
 /** kContract of native/runtime/napi.cc: which functions and kernel parameters this code expects. */
-export const addonContract = 1;
+export const addonContract = 2;
 
 export interface Addon {
   readonly contract: number;
@@ -30,8 +30,6 @@ export interface Addon {
   info(): NativeInfo;
   allocate(bytes: number): NativeMemory;
   map(path: string, offset: number, bytes: number): NativeMemory;
-  /** Pins the pages in memory; false when the system's limit does not allow it. */
-  lock(memory: NativeMemory): boolean;
   freeMemory(memory: NativeMemory): void;
   freeProgram(program: NativeProgram): void;
   write(memory: NativeMemory, offset: number, data: ArrayBufferView): void;
