@@ -13,6 +13,7 @@ export type ErrorCode =
   | 'disk_full'
   | 'disposed'
   | 'device_failed'
+  | 'device_lost' // the GPU went away with all that was on it
   | 'internal'; // a bug in Ingot
 
 /** Base of all errors Ingot throws. `code` is stable and machine readable; `details` holds the numbers named in the message. */

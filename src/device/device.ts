@@ -39,6 +39,8 @@ export interface ScalarSpec {
 export interface DeviceProgram {
   readonly dispatches: readonly Dispatch[];
   readonly arenaBytes: number;
+  /** Where the memory is `separate`: pieces of the arena; every arena slice lies in one of them. */
+  readonly arenaSlots?: readonly { readonly offset: number; readonly byteLength: number }[];
   readonly scalars: readonly ScalarSpec[];
 }
 
@@ -84,9 +86,14 @@ export interface DeviceStatistics {
 }
 
 export interface Device {
-  readonly name: string; // 'cpu' (native addon), 'js' (plain TypeScript)
+  readonly name: string; // 'cpu' (native addon), 'webgpu', 'js' (plain TypeScript)
   /** Which KernelRef kinds it runs: the lowering picks by this. */
   readonly kernels: KernelRef['kind'];
+  /**
+   * `shared`: the arena is one piece of memory, and an output may take the place of an operand. `separate`: a dispatch cannot
+   * read and write one buffer, so what lives at the same time is planned into slots that do not overlap.
+   */
+  readonly memory: 'shared' | 'separate';
   readonly description: string;
   /** Zero-filled buffer, 64-byte aligned. Throws out_of_memory with sizes. */
   allocate(byteLength: number, label: string): DeviceBuffer;

@@ -5,14 +5,15 @@ import { setDefaultDevice } from '../../src/array/context.ts';
 import { openCpuDevice } from '../../src/device/cpu/device.ts';
 import type { Device } from '../../src/device/device.ts';
 import { openJsDevice } from '../../src/device/js/device.ts';
+import { openNodeGpu } from '../../src/device/webgpu/node.ts';
 import { conformanceChecks } from '../../src/testing/device-conformance.ts';
 
 /** Checks a device does not pass, by name, each with the reason. */
 const skips: Readonly<Record<string, Readonly<Record<string, string>>>> = {};
 
-function open(make: () => Device): Device | string {
+async function open(make: () => Device | Promise<Device>): Promise<Device | string> {
   try {
-    return make();
+    return await make();
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
   }
@@ -20,7 +21,8 @@ function open(make: () => Device): Device | string {
 
 const devices: readonly (readonly [string, Device | string])[] = [
   ['js', openJsDevice()],
-  ['cpu', open(() => openCpuDevice())],
+  ['cpu', await open(() => openCpuDevice())],
+  ['webgpu', await open(() => openNodeGpu({ software: true }))],
 ];
 
 for (const [name, device] of devices) {

@@ -3,7 +3,7 @@
 import { bytesPerElement } from '../../base/dtype.ts';
 import { invariant } from '../../base/errors.ts';
 import { formatShape, maxElements } from '../../base/shape.ts';
-import type { DeviceBuffer, KernelRef, Param } from '../../device/device.ts';
+import type { Device, DeviceBuffer, KernelRef, Param } from '../../device/device.ts';
 import { packedBytes } from '../../quant/layout.ts';
 import type { LowerContext, LoweredValue, Slice } from '../op.ts';
 import { operand } from '../ops/operands.ts';
@@ -37,6 +37,7 @@ export interface LoweredProgram {
 
 export interface LowerOptions {
   readonly kernels: KernelRef['kind'];
+  readonly memory: Device['memory'];
   /** Buffers of plan inputs by name. */
   readonly inputs: ReadonlyMap<string, DeviceBuffer>;
   /** Buffers for values that are outputs of the plan. */
@@ -160,6 +161,7 @@ class LoweringState {
   #overwritten(node: OpNode, index: number): Slice | undefined {
     const input = node.op.overwrites === undefined ? undefined : node.inputs[node.op.overwrites];
     if (input == null || index !== 0 || this.#isOutput({ node, index })) return undefined;
+    if (this.#options.memory === 'separate') return undefined;
     const slice = this.locate(input);
     const storage = this.storages[slice.storage];
     const root = rootOf(input);

@@ -11,6 +11,7 @@ export interface MemoryPlan {
   /** Offset of each lifetime, in the order given. */
   readonly offsets: readonly number[];
   readonly arenaBytes: number;
+  readonly slots?: readonly { readonly offset: number; readonly byteLength: number }[];
 }
 
 /** Every storage starts at a multiple of this: a cache line and the widest vector. */
@@ -21,11 +22,8 @@ const align = (n: number): number => Math.ceil(n / alignment) * alignment;
 export function planMemory(lifetimes: readonly Lifetime[]): MemoryPlan {
   const offsets = new Array<number>(lifetimes.length).fill(0);
   const placed: { readonly at: number; readonly end: number; readonly life: Lifetime }[] = [];
-  const bySize = lifetimes
-    .map((_, i) => i)
-    .sort((a, b) => sizeOf(lifetimes, b) - sizeOf(lifetimes, a) || a - b);
   let arenaBytes = 0;
-  for (const i of bySize) {
+  for (const i of largestFirst(lifetimes)) {
     const life = lifetimes[i] as Lifetime;
     const size = align(life.bytes);
     const rivals = placed
@@ -42,5 +40,30 @@ export function planMemory(lifetimes: readonly Lifetime[]): MemoryPlan {
   }
   return { offsets, arenaBytes };
 }
+
+/**
+ * Like planMemory, for memory in slots: storages share a slot only when one ends before the other begins, and a slot is as
+ * large as its largest storage.
+ */
+export function planSlots(lifetimes: readonly Lifetime[]): MemoryPlan {
+  const slots: { readonly offset: number; readonly byteLength: number; readonly lives: Lifetime[] }[] = [];
+  const offsets = new Array<number>(lifetimes.length).fill(0);
+  let arenaBytes = 0;
+  for (const i of largestFirst(lifetimes)) {
+    const life = lifetimes[i] as Lifetime;
+    let slot = slots.find((s) => s.lives.every((l) => l.last < life.first || life.last < l.first));
+    if (slot === undefined) {
+      slot = { offset: arenaBytes, byteLength: align(life.bytes), lives: [] };
+      slots.push(slot);
+      arenaBytes += slot.byteLength;
+    }
+    slot.lives.push(life);
+    offsets[i] = slot.offset;
+  }
+  return { offsets, arenaBytes, slots: slots.map(({ offset, byteLength }) => ({ offset, byteLength })) };
+}
+
+const largestFirst = (lifetimes: readonly Lifetime[]): readonly number[] =>
+  lifetimes.map((_, i) => i).sort((a, b) => sizeOf(lifetimes, b) - sizeOf(lifetimes, a) || a - b);
 
 const sizeOf = (lifetimes: readonly Lifetime[], i: number): number => (lifetimes[i] as Lifetime).bytes;

@@ -68,11 +68,12 @@ export function assemble(
     });
     const lowered = lowerProgram(schedule(graph), graph, {
       kernels: device.kernels,
+      memory: device.memory,
       inputs,
       outputs: places,
     });
     const outputs = graph.outputs.map((v) => outputPlace(lowered, lowered.locate(v)));
-    return { program: buildProgram(lowered, scalarSpecs(graph)), outputs, allocated, lowered };
+    return { program: buildProgram(lowered, scalarSpecs(graph), device.memory), outputs, allocated, lowered };
   } catch (error) {
     for (const buffer of allocated) buffer.dispose();
     throw error;

@@ -1,16 +1,21 @@
 // Lowered dispatches with planned memory: the device program.
 
 import { invariant } from '../../base/errors.ts';
-import type { BufferSlice, DeviceProgram, ScalarSpec } from '../../device/device.ts';
+import type { BufferSlice, Device, DeviceProgram, ScalarSpec } from '../../device/device.ts';
 import type { Slice } from '../op.ts';
 import type { LoweredProgram, Storage } from './lower.ts';
-import { type Lifetime, planMemory } from './memory-plan.ts';
+import { type Lifetime, planMemory, planSlots } from './memory-plan.ts';
 
-export function buildProgram(lowered: LoweredProgram, scalars: readonly ScalarSpec[]): DeviceProgram {
+export function buildProgram(
+  lowered: LoweredProgram,
+  scalars: readonly ScalarSpec[],
+  memory: Device['memory'],
+): DeviceProgram {
   const { storages, dispatches } = lowered;
   const lifetimes = storageLifetimes(lowered);
   const planned = [...lifetimes.keys()];
-  const { offsets, arenaBytes } = planMemory([...lifetimes.values()]);
+  const plan = memory === 'separate' ? planSlots : planMemory;
+  const { offsets, arenaBytes, slots } = plan([...lifetimes.values()]);
   const arenaOffset = new Map(planned.map((storage, i) => [storage, offsets[i] as number]));
   const place = (slice: Slice): BufferSlice => {
     const { offset, byteLength } = slice;
@@ -23,6 +28,7 @@ export function buildProgram(lowered: LoweredProgram, scalars: readonly ScalarSp
   };
   return {
     arenaBytes,
+    ...(slots === undefined ? {} : { arenaSlots: slots }),
     scalars,
     dispatches: dispatches.map(({ kernel, buffers, params, label }) => ({
       kernel,

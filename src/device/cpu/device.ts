@@ -197,6 +197,7 @@ class CpuProgram implements CompiledProgram {
 export class CpuDevice implements Device {
   readonly name = 'cpu';
   readonly kernels = 'native';
+  readonly memory = 'shared';
   readonly description: string;
   readonly addon: Addon;
   readonly info: NativeInfo;

@@ -53,6 +53,7 @@ class JsBuffer implements DeviceBuffer {
 class JsDevice implements Device {
   readonly name = 'js';
   readonly kernels = 'js';
+  readonly memory = 'shared';
   readonly description = 'plain TypeScript, one thread';
   #live = 0;
   #liveBytes = 0;

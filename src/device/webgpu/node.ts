@@ -1,0 +1,111 @@
+// WebGPU in Node through Dawn (the package `webgpu`): which adapters there are, and how one is picked.
+
+import { closeSync, openSync, readSync } from 'node:fs';
+import { IngotError } from '../../base/errors.ts';
+import { type AdapterOptions, isSoftware, nameOf, openAdapter } from './adapter.ts';
+import type { WebGpuDevice } from './device.ts';
+
+/** Dawn's switches: experimental features, f16 on NVIDIA, exact timestamps. */
+const toggles = ['allow_unsafe_apis', 'vulkan_enable_f16_on_nvidia'];
+
+/** Kept for the life of the process: devices crash when the instance they came from is collected. */
+let instance: Promise<GPU> | undefined;
+
+/** Dawn as a `navigator.gpu`. Throws unsupported with the reason when it cannot be loaded. */
+export function loadDawn(): Promise<GPU> {
+  instance ??= createInstance();
+  return instance;
+}
+
+async function createInstance(): Promise<GPU> {
+  try {
+    const { create, globals } = await import('webgpu');
+    for (const [name, value] of Object.entries(globals)) {
+      if (!(name in globalThis))
+        Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
+    }
+    return create([`enable-dawn-features=${toggles.join(',')}`]);
+  } catch (cause) {
+    throw new IngotError(
+      'unsupported',
+      `WebGPU cannot be loaded: ${cause instanceof Error ? cause.message : String(cause)}. ` +
+        "Install the package 'webgpu' for this platform, or use device 'cpu'",
+      { cause },
+    );
+  }
+}
+
+/** Adapters of this machine, hardware first, each once. */
+export async function listAdapters(gpu: GPU): Promise<readonly GPUAdapter[]> {
+  const asked = await Promise.all([
+    gpu.requestAdapter({ powerPreference: 'high-performance' }),
+    gpu.requestAdapter({ powerPreference: 'low-power' }),
+    gpu.requestAdapter({ forceFallbackAdapter: true }),
+  ]);
+  const found = new Map<string, GPUAdapter>();
+  for (const adapter of asked) {
+    if (adapter !== null && !found.has(nameOf(adapter))) found.set(nameOf(adapter), adapter);
+  }
+  return [...found.values()].sort((a, b) => Number(isSoftware(a)) - Number(isSoftware(b)));
+}
+
+export interface NodeGpuOptions extends AdapterOptions {
+  /** Number of the adapter in `listAdapters`; default: the first one that is not software. */
+  readonly index?: number | undefined;
+  /** Take a software adapter when there is no other. Default false. */
+  readonly software?: boolean;
+}
+
+/**
+ * Opens a GPU.
+ * @throws IngotError `unsupported` when there is none, or none of that number; the message says what to install.
+ */
+export async function openNodeGpu(options: NodeGpuOptions = {}): Promise<WebGpuDevice> {
+  const { index, software = false, ...rest } = options;
+  const gpu = await loadDawn();
+  const adapters = await listAdapters(gpu);
+  const adapter = index === undefined ? adapters.find((a) => software || !isSoftware(a)) : adapters[index];
+  if (adapter === undefined) {
+    const names = adapters
+      .map((a, i) => `${i}: ${nameOf(a)}${isSoftware(a) ? ' (software)' : ''}`)
+      .join('; ');
+    const what = index === undefined ? 'no GPU was found' : `there is no GPU number ${index}`;
+    throw new IngotError('unsupported', `${what} (${names || noAdapterReason()}): use device 'cpu'`, {
+      details: { adapters: adapters.map(nameOf) },
+    });
+  }
+  return openAdapter(adapter, gpu.wgslLanguageFeatures, { readFile, ...rest });
+}
+
+const noAdapterReason = (): string =>
+  process.platform === 'linux'
+    ? 'a Vulkan driver and the Vulkan loader are needed, libvulkan1 on Debian'
+    : 'no adapter was offered';
+
+const pieceBytes = 16 << 20;
+
+/** The bytes of a range of a file, in pieces whose memory is used again. Throws bad_file when the file is too short. */
+function* readFile(path: string, offset: number, byteLength: number): Generator<Uint8Array<ArrayBuffer>> {
+  const file = openSync(path, 'r');
+  try {
+    const memory = new Uint8Array(Math.min(pieceBytes, byteLength));
+    for (let done = 0; done < byteLength; ) {
+      const wanted = Math.min(memory.byteLength, byteLength - done);
+      let have = 0;
+      while (have < wanted) {
+        const n = readSync(file, memory, have, wanted - have, offset + done + have);
+        if (n === 0) {
+          throw new IngotError(
+            'bad_file',
+            `${path}: ends before byte ${offset + byteLength}; the file is truncated`,
+          );
+        }
+        have += n;
+      }
+      yield memory.subarray(0, wanted);
+      done += wanted;
+    }
+  } finally {
+    closeSync(file);
+  }
+}

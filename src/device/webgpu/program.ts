@@ -1,0 +1,193 @@
+// A compiled program on WebGPU: a run records its transfers and one compute pass with every dispatch, submits them at once,
+// and reads back.
+
+import { IngotError } from '../../base/errors.ts';
+import { failureMessage, statusBytes } from '../../kernel/wgsl/status.ts';
+import type { CompiledProgram, DeviceProgram, Param, ScalarSpec, Transfers } from '../device.ts';
+import { type BoundDispatch, type BoundProgram, bindProgram, type Step } from './bind.ts';
+import type { WebGpuDevice } from './device.ts';
+import { recordMove } from './moves.ts';
+import { StepTimer } from './timer.ts';
+import { type CheckedTransfers, checkTransfers, recordMoves } from './transfers.ts';
+
+export class WebGpuProgram implements CompiledProgram {
+  readonly #device: WebGpuDevice;
+  readonly #bound: BoundProgram;
+  readonly #scalars: readonly ScalarSpec[];
+  readonly #memory: { readonly buffer: GPUBuffer; readonly bytes: number }[] = [];
+  readonly #timer: StepTimer | undefined;
+  #dispatches: readonly BoundDispatch[] | undefined;
+  /** Resolves when pipelines are there. */
+  readonly #ready: Promise<void>;
+  #disposed = false;
+
+  constructor(device: WebGpuDevice, program: DeviceProgram, profile: boolean) {
+    this.#device = device;
+    this.#scalars = program.scalars;
+    this.#timer = profile && device.canTime ? new StepTimer(device.gpu) : undefined;
+    try {
+      this.#bound = bindProgram(
+        device.bindContext((bytes, label) => this.#create(bytes, label)),
+        program,
+      );
+    } catch (error) {
+      this.dispose();
+      throw error;
+    }
+    this.#ready = this.#bound.dispatches.then((dispatches) => {
+      this.#dispatches = dispatches;
+    });
+    this.#ready.catch(() => undefined); // told by the first run
+  }
+
+  async run(
+    scalars: Readonly<Record<string, number>>,
+    transfers: Transfers = {},
+  ): Promise<readonly Uint8Array[]> {
+    this.#check();
+    const block = packScalars(this.#scalars, scalars);
+    const checked = checkTransfers(this.#device, transfers);
+    const ready = this.#dispatches === undefined ? this.#ready : undefined;
+    return this.#device.inOrder(ready, () => this.#submit(scalars, block, checked));
+  }
+
+  #submit(
+    scalars: Readonly<Record<string, number>>,
+    block: Uint32Array<ArrayBuffer>,
+    transfers: CheckedTransfers,
+  ): Promise<readonly Uint8Array[]> {
+    this.#check();
+    const { gpu, mover, readback } = this.#device;
+    const { status } = this.#bound;
+    gpu.queue.writeBuffer(this.#bound.scalars, 0, block);
+    const encoder = gpu.createCommandEncoder();
+    const staging = recordMoves(gpu, mover, encoder, transfers);
+    if (status !== undefined) encoder.clearBuffer(status);
+    this.#recordDispatches(encoder, scalars);
+    const reads = [...transfers.reads];
+    if (status !== undefined) reads.push({ gpu: status, offset: 0, length: statusBytes });
+    const result = readback.record(encoder, reads);
+    gpu.queue.submit([encoder.finish()]);
+    for (const buffer of staging) buffer.destroy();
+    return this.#finish(result, transfers.reads.length);
+  }
+
+  async #finish(
+    result: (() => Promise<readonly Uint8Array[]>) | undefined,
+    reads: number,
+  ): Promise<readonly Uint8Array[]> {
+    const bytes = await this.#device.settle(result?.() ?? this.#idle());
+    await this.#timer?.collect();
+    const words = bytes[reads];
+    const message = words && failureMessage(new Uint32Array(words.slice().buffer));
+    if (message !== undefined) throw new IngotError('device_failed', message);
+    return bytes.slice(0, reads);
+  }
+
+  async #idle(): Promise<readonly Uint8Array[]> {
+    await this.#device.gpu.queue.onSubmittedWorkDone();
+    return [];
+  }
+
+  #recordDispatches(encoder: GPUCommandEncoder, scalars: Readonly<Record<string, number>>): void {
+    const dispatches = this.#dispatches ?? [];
+    if (dispatches.length === 0) return;
+    if (this.#timer !== undefined) {
+      this.#timer.record(encoder, stepsOf(dispatches, scalars));
+      return;
+    }
+    const pass = encoder.beginComputePass();
+    for (const dispatch of dispatches) recordDispatch(pass, dispatch, scalars);
+    pass.end();
+  }
+
+  profile(): readonly { readonly label: string; readonly ns: number }[] {
+    return this.#timer?.times ?? [];
+  }
+
+  readArena(): Uint8Array {
+    throw new IngotError(
+      'unsupported',
+      'the arena of a WebGPU program cannot be read; make its value an output',
+    );
+  }
+
+  dispose(): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    for (const { buffer, bytes } of this.#memory.splice(0)) {
+      buffer.destroy();
+      this.#device.releaseBytes(bytes);
+    }
+    this.#timer?.dispose();
+  }
+
+  #create(bytes: number, label: string): GPUBuffer {
+    const buffer = this.#device.createBuffer(bytes, label);
+    this.#memory.push({ buffer, bytes });
+    return buffer;
+  }
+
+  #check(): void {
+    if (this.#disposed) throw new IngotError('disposed', 'the program is disposed');
+  }
+}
+
+const paramValue = (p: Param, scalars: Readonly<Record<string, number>>): number =>
+  typeof p === 'number' ? p : (scalars[p.scalar] ?? 0) * p.mul + p.add;
+
+/** Params of the run; those of a dispatch without plan scalars are its own. */
+const paramsOf = (d: BoundDispatch, scalars: Readonly<Record<string, number>>): readonly number[] =>
+  d.dynamic ? d.params.map((p) => paramValue(p, scalars)) : (d.params as readonly number[]);
+
+function pickSteps(d: BoundDispatch, params: readonly number[]): readonly Step[] {
+  for (const variant of d.variants) if (variant.when?.(params) !== false) return variant.steps;
+  throw new IngotError('internal', `internal: no variant of a kernel takes params ${params.join(', ')}`);
+}
+
+function recordDispatch(
+  pass: GPUComputePassEncoder,
+  d: BoundDispatch,
+  scalars: Readonly<Record<string, number>>,
+): void {
+  const params = paramsOf(d, scalars);
+  for (const step of pickSteps(d, params)) recordStep(pass, step, params);
+}
+
+export function recordStep(pass: GPUComputePassEncoder, step: Step, params: readonly number[]): void {
+  if (step.kind === 'move') {
+    recordMove(pass, step.move);
+    return;
+  }
+  const [x, y, z] = typeof step.groups === 'function' ? step.groups(params) : step.groups;
+  if (x * y * z === 0) return;
+  pass.setPipeline(step.pipeline);
+  pass.setBindGroup(0, step.group);
+  pass.dispatchWorkgroups(x, y, z);
+}
+
+function stepsOf(dispatches: readonly BoundDispatch[], scalars: Readonly<Record<string, number>>) {
+  return dispatches.flatMap((d) => {
+    const params = paramsOf(d, scalars);
+    return pickSteps(d, params).map((step) => ({ step, params }));
+  });
+}
+
+/** The uniform block. Throws invalid_argument for a scalar that is missing or does not fit its type. */
+function packScalars(
+  specs: readonly ScalarSpec[],
+  values: Readonly<Record<string, number>>,
+): Uint32Array<ArrayBuffer> {
+  const words = new DataView(new ArrayBuffer(256));
+  specs.forEach(({ name, type }, i) => {
+    const value = values[name];
+    if (value === undefined || Number.isNaN(value) || (type !== 'f32' && !Number.isInteger(value))) {
+      const kind = type === 'f32' ? 'a number' : 'an integer';
+      throw new IngotError('invalid_argument', `scalar '${name}' must be ${kind}, got ${value}`);
+    }
+    if (type === 'f32') words.setFloat32(4 * i, value, true);
+    else if (type === 'i32') words.setInt32(4 * i, value, true);
+    else words.setUint32(4 * i, value, true);
+  });
+  return new Uint32Array(words.buffer);
+}

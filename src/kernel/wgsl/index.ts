@@ -1,0 +1,11 @@
+// The kernels that have WGSL. Adding one is a file and a line here.
+
+import type { GpuKernel } from './contract.ts';
+import { rmsNormKernel } from './rms-norm.ts';
+
+export const gpuKernels: readonly GpuKernel[] = [rmsNormKernel];
+
+const byName: ReadonlyMap<string, GpuKernel> = new Map(gpuKernels.map((k) => [k.name, k]));
+
+/** The kernel of this name, or undefined. */
+export const findGpuKernel = (name: string): GpuKernel | undefined => byName.get(name);
