@@ -6,7 +6,7 @@ import { failureMessage, statusBytes } from '../../kernel/wgsl/status.ts';
 import type { CompiledProgram, DeviceProgram, Param, ScalarSpec, Transfers } from '../device.ts';
 import { type BoundDispatch, type BoundProgram, bindProgram, type Step } from './bind.ts';
 import type { WebGpuDevice } from './device.ts';
-import { recordMove } from './moves.ts';
+import { recordStep } from './record.ts';
 import { StepTimer } from './timer.ts';
 import { type CheckedTransfers, checkTransfers, recordMoves } from './transfers.ts';
 
@@ -152,18 +152,6 @@ function recordDispatch(
 ): void {
   const params = paramsOf(d, scalars);
   for (const step of pickSteps(d, params)) recordStep(pass, step, params);
-}
-
-export function recordStep(pass: GPUComputePassEncoder, step: Step, params: readonly number[]): void {
-  if (step.kind === 'move') {
-    recordMove(pass, step.move);
-    return;
-  }
-  const [x, y, z] = typeof step.groups === 'function' ? step.groups(params) : step.groups;
-  if (x * y * z === 0) return;
-  pass.setPipeline(step.pipeline);
-  pass.setBindGroup(0, step.group);
-  pass.dispatchWorkgroups(x, y, z);
 }
 
 function stepsOf(dispatches: readonly BoundDispatch[], scalars: Readonly<Record<string, number>>) {

@@ -1,7 +1,7 @@
 // Time of each step of a run, from timestamps of the GPU: every step gets a compute pass of its own.
 
 import type { Step } from './bind.ts';
-import { recordStep } from './program.ts';
+import { recordStep } from './record.ts';
 
 export interface StepTime {
   readonly label: string;
