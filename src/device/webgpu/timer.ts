@@ -12,7 +12,6 @@ export interface StepTime {
 const maxSteps = 2048;
 
 export class StepTimer {
-  readonly #device: GPUDevice;
   readonly #queries: GPUQuerySet;
   readonly #resolved: GPUBuffer;
   readonly #readback: GPUBuffer;
@@ -21,7 +20,6 @@ export class StepTimer {
   #pending = false;
 
   constructor(device: GPUDevice) {
-    this.#device = device;
     this.#queries = device.createQuerySet({ type: 'timestamp', count: 2 * maxSteps });
     this.#resolved = device.createBuffer({ size: 16 * maxSteps, usage: 0x204 }); // QUERY_RESOLVE | COPY_SRC
     this.#readback = device.createBuffer({ size: 16 * maxSteps, usage: 0x9 }); // MAP_READ | COPY_DST
