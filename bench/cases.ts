@@ -7,8 +7,8 @@ import { activeWeights, type BenchShape, bytesPerToken } from './shapes.ts';
 export interface Limits {
   /** 10^9 bytes per second. */
   readonly bandwidthGBs: number;
-  /** 10^12 operations per second; a multiply-add is two. */
-  readonly int8Tops: number;
+  /** 10^12 operations per second, a multiply-add is two: int8 on a CPU, f16 matrices on a GPU. */
+  readonly tops: number;
 }
 
 export interface BenchCase {
@@ -41,7 +41,7 @@ const prefill: BenchCase = {
   decodeTokens: 0,
   cost: (times) => times.firstTokenMs,
   tokensPerSecond: (times) => (1000 * 512) / times.firstTokenMs,
-  ceiling: (shape, limits) => (limits.int8Tops * 1e12) / (2 * activeWeights(shape)),
+  ceiling: (shape, limits) => (limits.tops * 1e12) / (2 * activeWeights(shape)),
 };
 
 export const cases: readonly BenchCase[] = [decode, prefill];

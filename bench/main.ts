@@ -1,13 +1,14 @@
-// `npm run bench -- [decode|prefill] [smol|l1b|moe8b] [--no-peer] [--runs N] [--precision exact] [--save]`: measures
+// `npm run bench -- [decode|prefill] [smol|l1b|moe8b] [--device webgpu] [--no-peer] [--runs N] [--save]`: measures
 // Ingot and its peer on the same file, turn by turn. A table goes to stderr, one JSON line per case to stdout.
 
 import { appendFileSync, mkdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { type CpuReport, cpuReport } from '../src/device/cpu/doctor.ts';
-import { type BenchCase, cases, randomPrompt } from './cases.ts';
+import { type BenchCase, cases, type Limits, randomPrompt } from './cases.ts';
 import type { Contestant } from './contestant.ts';
+import { type Hardware, openHardware } from './hardware.ts';
+import { kernelTable } from './kernels.ts';
 import { loadWarning, watchOthers } from './machine.ts';
 import { modelFile } from './model-file.ts';
 import { openOurs } from './ours.ts';
@@ -24,6 +25,9 @@ interface Options {
   readonly peer: boolean;
   readonly runs: number;
   readonly precision: 'fast' | 'exact';
+  readonly device: 'cpu' | 'webgpu';
+  /** Single kernels against the copy bandwidth instead of models. */
+  readonly kernels: boolean;
   readonly save: boolean;
   readonly json: boolean;
 }
@@ -32,6 +36,8 @@ const usage = `usage: npm run bench -- [decode|prefill] [smol|l1b|moe8b] [option
   --no-peer            measure Ingot alone
   --runs N             runs per case, default 5; the median counts
   --precision P        fast (default) or exact
+  --device D           cpu (default) or webgpu; the peer then runs on Vulkan
+  --kernels            with --device webgpu: single kernels, as a share of the copy bandwidth
   --json               no table, only JSON lines
   --save               append the lines to bench/results/
 INGOT_THREADS sets the threads of both sides.`;
@@ -46,6 +52,8 @@ function parseOptions(args: readonly string[]): Options | undefined {
       peer: { type: 'boolean', default: true },
       runs: { type: 'string', default: '5' },
       precision: { type: 'string', default: 'fast' },
+      device: { type: 'string', default: 'cpu' },
+      kernels: { type: 'boolean', default: false },
       save: { type: 'boolean', default: false },
       json: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
@@ -54,12 +62,13 @@ function parseOptions(args: readonly string[]): Options | undefined {
   if (values.help) return undefined;
   const unknown = positionals.filter((p) => ![...cases, ...shapes].some((known) => known.name === p));
   const runs = Number(values.runs);
-  const { precision } = values;
+  const { precision, device } = values;
   if (unknown.length > 0) throw new Error(`unknown case or model: ${unknown.join(', ')}\n${usage}`);
   if (!Number.isInteger(runs) || runs < 1)
     throw new Error(`--runs ${values.runs}: expected a positive whole number`);
   if (precision !== 'fast' && precision !== 'exact')
     throw new Error(`--precision ${precision}: expected fast or exact`);
+  if (device !== 'cpu' && device !== 'webgpu') throw new Error(`--device ${device}: expected cpu or webgpu`);
   const picked = <T extends { readonly name: string }>(all: readonly T[]): readonly T[] => {
     const named = all.filter((one) => positionals.includes(one.name));
     return named.length > 0 ? named : all;
@@ -70,6 +79,8 @@ function parseOptions(args: readonly string[]): Options | undefined {
     peer: values.peer,
     runs,
     precision,
+    device,
+    kernels: values.kernels,
     save: values.save,
     json: values.json,
   };
@@ -125,17 +136,18 @@ async function runCase(
   options: Options,
   ours: Contestant,
   peer: Peer | undefined,
-  before: CpuReport,
+  hardware: Hardware,
+  before: Limits,
 ): Promise<BenchResult> {
   log(`${benchCase.name} ${shape.name}`);
   const prompt = randomPrompt(shape, benchCase.promptTokens, -1);
   await peer?.tune({ prompt, decode: benchCase.decodeTokens, cost: benchCase.cost });
   const measured = await interleave(benchCase, shape, options.runs, ours, peer);
   // The limit is what the machine reached at best: before the case, or now.
-  const after = await cpuReport();
+  const after = await hardware.limits();
   const limits = {
     bandwidthGBs: significant(Math.max(before.bandwidthGBs, after.bandwidthGBs), 3),
-    int8Tops: significant(Math.max(before.int8Tops, after.int8Tops), 3),
+    tops: significant(Math.max(before.tops, after.tops), 3),
   };
   const { median, ...spread } = summarize(measured.ours);
   const theirs = measured.peers.length > 0 ? summarize(measured.peers) : undefined;
@@ -160,11 +172,10 @@ async function runCase(
           ratio: significant(median / theirs.median, 3),
         }
       : {}),
-    ...limits,
+    bandwidthGBs: limits.bandwidthGBs,
+    [hardware.device === 'cpu' ? 'int8Tops' : 'matrixTflops']: limits.tops,
     shareOfLimit: significant(median / benchCase.ceiling(shape, limits), 3),
-    cpu: after.cpu,
-    threads: after.threads,
-    level: after.levels.find((level) => level.status === 'in use')?.name ?? '',
+    ...hardware.description,
     precision: options.precision,
     otherCpus: significant(measured.otherCpus, 2),
     version: ours.version,
@@ -188,12 +199,15 @@ async function main(): Promise<void> {
   const warning = loadWarning();
   if (warning) log(`warning: ${warning}`);
   if (options.peer) installPeer(join(root, 'bench/peers'), log);
+  if (options.kernels) return void process.stdout.write(await kernelTable());
   const results: BenchResult[] = [];
+  const hardware = await openHardware(options.device);
   for (const shape of options.shapes) {
     const path = await modelFile(shape);
-    const report = await cpuReport();
-    const [contextLength, threads] = [1024, report.threads];
-    const ours = await openOurs({ path, version, contextLength, threads, precision: options.precision });
+    const limits = await hardware.limits();
+    const [contextLength, threads] = [1024, hardware.description.threads];
+    const { precision, device } = options;
+    const ours = await openOurs({ path, version, contextLength, threads, precision, device });
     const peer = options.peer
       ? await openPeer({
           script: join(root, 'dist/bench/peers/llama-cpp.js'),
@@ -201,12 +215,13 @@ async function main(): Promise<void> {
           path,
           contextLength,
           threads,
+          device,
           log,
         })
       : undefined;
     try {
       for (const benchCase of options.cases) {
-        const result = await runCase(benchCase, shape, options, ours, peer, report);
+        const result = await runCase(benchCase, shape, options, ours, peer, hardware, limits);
         results.push(result);
         process.stdout.write(`${JSON.stringify(result)}\n`);
         if (options.save) save(root, result);

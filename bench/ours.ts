@@ -10,16 +10,17 @@ export interface OursOptions {
   readonly contextLength: number;
   readonly precision: 'fast' | 'exact';
   readonly threads: number;
+  readonly device: 'cpu' | 'webgpu';
 }
 
-/** Loads a model on the CPU device. */
+/** Loads a model on a device. */
 export async function openOurs(options: OursOptions): Promise<Contestant> {
-  const { path, contextLength, precision, threads } = options;
-  const model = await load(path, { device: 'cpu', precision, contextLength, threads });
+  const { path, contextLength, precision, threads, device } = options;
+  const model = await load(path, { device, precision, contextLength, threads });
   return {
     name: 'ingot',
     version: options.version,
-    settings: { precision, threads },
+    settings: { precision, threads, device },
     cpuSeconds: () => processCpuSeconds(process.pid),
     run: (prompt, decode) =>
       timeTokens(model.generate(prompt, { maxTokens: decode + 1, temperature: 0, ignoreEos: true }), decode),

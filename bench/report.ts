@@ -19,9 +19,12 @@ export interface BenchResult {
   /** Ours / the peer's. */
   readonly ratio?: number;
   readonly bandwidthGBs: number;
-  readonly int8Tops: number;
-  /** tokensPerSecond / the rate at which bandwidth (decode) or the int8 peak (prefill) is used up. */
+  readonly int8Tops?: number;
+  /** On a GPU: the peak of f16 matrix instructions. */
+  readonly matrixTflops?: number;
+  /** tokensPerSecond / the rate at which bandwidth (decode) or the arithmetic peak (prefill) is used up. */
   readonly shareOfLimit: number;
+  /** The processor, or the GPU when `level` is webgpu. */
   readonly cpu: string;
   readonly threads: number;
   readonly level: string;
@@ -49,6 +52,9 @@ function cells(r: BenchResult): string[] {
   ];
 }
 
+const peakOf = (r: BenchResult): string =>
+  r.int8Tops === undefined ? `${r.matrixTflops ?? 0} f16 TFLOPS` : `${r.int8Tops} int8 TOPS`;
+
 /** Aligned table of all results with the machine below it. */
 export function table(results: readonly BenchResult[]): string {
   const rows = [[...columns], ...results.map(cells)];
@@ -63,7 +69,7 @@ export function table(results: readonly BenchResult[]): string {
   if (last) {
     const peer = last.peer ? `, peer ${last.peer.name} ${last.peer.version}` : '';
     lines.push(
-      `${last.cpu}, ${last.threads} threads, ${last.level}, ${last.bandwidthGBs} GB/s, ${last.int8Tops} int8 TOPS${peer}`,
+      `${last.cpu}, ${last.threads} threads, ${last.level}, ${last.bandwidthGBs} GB/s, ${peakOf(last)}${peer}`,
     );
   }
   return lines.join('\n');

@@ -61,7 +61,7 @@ describe('cases', () => {
   });
 
   it('hold decode against bandwidth and prefill against int8 operations', () => {
-    const limits = { bandwidthGBs: 40, int8Tops: 1 };
+    const limits = { bandwidthGBs: 40, tops: 1 };
     expect(decode.ceiling(shape('l1b'), limits)).toBeCloseTo(57.5, 1);
     expect(prefill.ceiling(shape('l1b'), limits)).toBeCloseTo(1e12 / (2 * 973_078_528), 1);
   });

@@ -22,7 +22,9 @@ function section(cpu, results) {
   const peer = results.find((r) => r.peer)?.peer;
   const best = (key) => Math.max(...results.map((r) => r[key]));
   return [
-    `**${cpu}**, ${first.threads} threads, ${first.level}: ${best('bandwidthGBs')} GB/s, ${best('int8Tops')} int8 TOPS`,
+    first.level === 'webgpu'
+      ? `**${cpu}** (WebGPU): ${best('bandwidthGBs')} GB/s, ${best('matrixTflops')} f16 TFLOPS`
+      : `**${cpu}**, ${first.threads} threads, ${first.level}: ${best('bandwidthGBs')} GB/s, ${best('int8Tops')} int8 TOPS`,
     '',
     `| case | model | Ingot, tokens/s | ${peer ? `${peer.name} ${peer.version}` : 'peer'}, tokens/s | ratio | of the limit |`,
     '|---|---|---:|---:|---:|---:|',

@@ -72,6 +72,7 @@ export interface PeerOptions {
   readonly path: string;
   readonly contextLength: number;
   readonly threads: number;
+  readonly device: 'cpu' | 'webgpu';
   readonly log: (line: string) => void;
 }
 
@@ -90,7 +91,12 @@ export interface Peer extends Contestant {
 /** Opens node-llama-cpp on a model. `tune` must be called before `run`. */
 export async function openPeer(options: PeerOptions): Promise<Peer> {
   const peer = new PeerProcess(options.script, options.folder);
-  const opened = await peer.ask({ op: 'open', path: options.path, contextLength: options.contextLength });
+  const opened = await peer.ask({
+    op: 'open',
+    path: options.path,
+    contextLength: options.contextLength,
+    gpu: options.device === 'webgpu',
+  });
   const candidates = candidateSettings(options.threads, opened.defaultThreads);
   let settings: PeerSettings | undefined;
   return {

@@ -1,4 +1,4 @@
-// Runs node-llama-cpp on the CPU in a process of its own, driven by lines on stdin. It is installed into bench/peers on
+// Runs node-llama-cpp, on the CPU or on Vulkan, in a process of its own, driven by lines on stdin. It is installed into bench/peers on
 // demand and is no dependency of the package, so its types are written down here as far as they are used.
 
 import { readFileSync } from 'node:fs';
@@ -31,14 +31,14 @@ interface Model {
 }
 interface LlamaModule {
   getLlama(options: {
-    gpu: false;
+    gpu: false | 'vulkan';
     build: 'never';
     skipDownload: true;
     maxThreads: number;
     logLevel: string;
   }): Promise<{
     cpuMathCores: number;
-    loadModel(options: { modelPath: string; gpuLayers: 0 }): Promise<Model>;
+    loadModel(options: { modelPath: string; gpuLayers: 0 | 'max' }): Promise<Model>;
   }>;
 }
 
@@ -50,7 +50,7 @@ let context: Context | undefined;
 let sequence: Sequence | undefined;
 let contextSize = 1024;
 
-async function open(path: string, contextLength: number): Promise<PeerReply> {
+async function open(path: string, contextLength: number, gpu: boolean): Promise<PeerReply> {
   const { version } = JSON.parse(readFileSync(join(packageFolder, 'package.json'), 'utf8')) as {
     version: string;
   };
@@ -59,13 +59,13 @@ async function open(path: string, contextLength: number): Promise<PeerReply> {
   )) as LlamaModule;
   // maxThreads 0: a context gets exactly the threads it asks for.
   const llama = await getLlama({
-    gpu: false,
+    gpu: gpu ? 'vulkan' : false,
     build: 'never',
     skipDownload: true,
     maxThreads: 0,
     logLevel: 'error',
   });
-  model = await llama.loadModel({ modelPath: path, gpuLayers: 0 });
+  model = await llama.loadModel({ modelPath: path, gpuLayers: gpu ? 'max' : 0 });
   contextSize = contextLength;
   return { ok: 'open', version, defaultThreads: Math.max(4, llama.cpuMathCores) };
 }
@@ -81,7 +81,7 @@ async function configure(settings: PeerSettings): Promise<PeerReply> {
 async function handle(request: PeerRequest): Promise<PeerReply> {
   switch (request.op) {
     case 'open':
-      return await open(request.path, request.contextLength);
+      return await open(request.path, request.contextLength, request.gpu);
     case 'configure':
       return await configure(request.settings);
     case 'run': {

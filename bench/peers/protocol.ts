@@ -9,7 +9,7 @@ export interface PeerSettings {
 }
 
 export type PeerRequest =
-  | { readonly op: 'open'; readonly path: string; readonly contextLength: number }
+  | { readonly op: 'open'; readonly path: string; readonly contextLength: number; readonly gpu: boolean }
   | { readonly op: 'configure'; readonly settings: PeerSettings }
   | { readonly op: 'run'; readonly prompt: readonly number[]; readonly decode: number }
   | { readonly op: 'close' };

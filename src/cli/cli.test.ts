@@ -135,6 +135,7 @@ async function cli(args: readonly string[], { stdin = '', tty = false, engine = 
       cpuReport: async () => {
         throw new IngotError('device_failed', 'no addon');
       },
+      listGpus: async () => ({ gpus: [], problem: 'none' }),
       ...engine,
     },
   };
@@ -332,13 +333,38 @@ describe('the other commands', () => {
   });
 });
 
+describe('doctor --gpu', () => {
+  test('shows each GPU with its number and speeds, and what is missing', async () => {
+    const list = {
+      gpus: [
+        {
+          description: 'google swiftshader',
+          features: ['subgroups'],
+          limits: { maxBufferSize: 1024 },
+          copyGBs: 5.4,
+          dispatchUs: 12.345,
+          roundTripMs: 0.5,
+          matrixTflops: undefined,
+          software: true,
+        },
+      ],
+      problem: 'no GPU',
+    };
+    const { out } = await cli(['doctor', '--gpu'], { engine: { listGpus: async () => list } });
+    expect(out).toMatch(/webgpu:0 +google swiftshader \(software/);
+    expect(out).toMatch(/dispatch +12\.35 us\n/);
+    expect(out).toMatch(/maxBufferSize +1024/);
+    expect(out).toMatch(/missing +no GPU/);
+  });
+});
+
 describe('wrong use and failures', () => {
   test.each([
     [['run'], /missing required argument 'model'/],
     [['run', 'm', 'x', '--temprature', '1'], /unknown option '--temprature'[\s\S]*--help shows the options/],
     [['run', 'm', 'x', '--top-k', 'many'], /It must be a whole number/],
     [['run', 'm', 'x', '--memory-limit', 'lots'], /such as 4GB/],
-    [['run', 'm', 'x', '--device', 'gpu9'], /Allowed choices are auto, cpu, js/],
+    [['run', 'm', 'x', '--device', 'gpu9'], /Allowed choices are auto, cpu, webgpu, webgpu:N, js/],
     [['eval', 'm'], /required option '--text <file>'/],
     [['fly'], /unknown command 'fly'/],
   ])('%j', async (args, message) => {

@@ -8,4 +8,5 @@ export const realEngine: Engine = {
   inspect: async (name) => (await import('../engine/inspect.ts')).inspectModel(name),
   pack: async (name, options) => (await import('../engine/pack.ts')).packModel(name, options),
   cpuReport: async () => (await import('../device/cpu/doctor.ts')).cpuReport(),
+  listGpus: async () => (await import('../device/webgpu/report.ts')).listGpus(),
 };

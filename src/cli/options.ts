@@ -42,6 +42,13 @@ export function number(text: string): number {
   return value;
 }
 
+export function device(text: string): DeviceChoice {
+  if (!/^(auto|cpu|js|webgpu(:\d+)?)$/.test(text)) {
+    throw new InvalidArgumentError('Allowed choices are auto, cpu, webgpu, webgpu:N, js.');
+  }
+  return text as DeviceChoice;
+}
+
 const factors: Readonly<Record<string, number>> = {
   '': 1,
   k: 1e3,
@@ -71,7 +78,9 @@ const stopText = (text: string, before: readonly string[] = []): readonly string
 
 export const addModelOptions = (command: Command): Command =>
   command
-    .addOption(new Option('--device <name>', 'where to compute').choices(['auto', 'cpu', 'js']))
+    .addOption(
+      new Option('--device <name>', 'where to compute: auto, cpu, webgpu, webgpu:N, js').argParser(device),
+    )
     .addOption(
       new Option('--precision <name>', 'fast: 8-bit activations; exact: f32 activations').choices([
         'fast',

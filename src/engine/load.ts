@@ -5,8 +5,6 @@ import { Weight } from '../array/weight.ts';
 import { env } from '../base/env.ts';
 import { IngotError } from '../base/errors.ts';
 import { StandardCache, standardCacheBytes } from '../cache/standard.ts';
-import { CpuDevice } from '../device/cpu/device.ts';
-import { packNative } from '../device/cpu/pack.ts';
 import type { Device } from '../device/device.ts';
 import { openDevice } from '../device/open.ts';
 import { CHUNK, Runner } from '../generate/runner.ts';
@@ -19,6 +17,7 @@ import { CheckpointLoader, checkpointBytes } from '../weights/load.ts';
 import { describeCheckpoint } from './info.ts';
 import { availableMemory, planMemory } from './memory.ts';
 import { LoadedModel } from './model.ts';
+import { packerFor } from './packer.ts';
 import type { LoadOptions, Model } from './types.ts';
 
 /**
@@ -34,6 +33,7 @@ export async function load(name: string, options: LoadOptions = {}): Promise<Mod
   const device = await openDevice(options.device ?? 'auto', {
     threads: options.threads ?? env.threads,
     level: env.level,
+    memoryLimit: options.memoryLimit,
   });
   const checkpoint = await openCheckpoint(path);
   try {
@@ -66,8 +66,13 @@ async function place(
     kvBytes: (tokens) => standardCacheBytes(config.kv.layers, kvOptions(tokens)),
     modelContext: config.contextLength,
     contextLength: options.contextLength,
-    limit: Math.min(memoryLimit ?? Number.POSITIVE_INFINITY, availableMemory()),
+    // A GPU's memory is not the machine's, and WebGPU does not tell its size: the driver refuses what does not fit.
+    limit: Math.min(
+      memoryLimit ?? Number.POSITIVE_INFINITY,
+      device.memory === 'separate' ? Number.POSITIVE_INFINITY : availableMemory(),
+    ),
   });
+  const packInto = packerFor(device);
   const loader = new CheckpointLoader(
     checkpoint,
     device,
@@ -77,7 +82,7 @@ async function place(
       vector: ({ length, buffer }) => fromBuffer(device, buffer, [length], 'f32'),
     },
     {
-      ...(device instanceof CpuDevice ? { packInto: (request) => packNative(device, request) } : {}),
+      ...(packInto ? { packInto } : {}),
       ...(signal ? { signal } : {}),
       ...(onProgress
         ? {

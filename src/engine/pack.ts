@@ -2,14 +2,11 @@
 
 import { stat } from 'node:fs/promises';
 import { basename } from 'node:path';
-import { env } from '../base/env.ts';
 import { IngotError } from '../base/errors.ts';
-import { CpuDevice } from '../device/cpu/device.ts';
-import { packNative } from '../device/cpu/pack.ts';
-import { openDevice } from '../device/open.ts';
 import { resolveModel } from '../hub/resolve.ts';
 import { openCheckpoint } from '../weights/checkpoint.ts';
-import { packThrough, writePackedFile } from '../weights/packed/writer.ts';
+import { writePackedFile } from '../weights/packed/writer.ts';
+import { filePacker } from './packer.ts';
 import type { LoadProgress } from './types.ts';
 
 export interface PackOptions {
@@ -35,19 +32,16 @@ export async function packModel(nameOrPath: string, options: PackOptions = {}): 
       details: { path },
     });
   }
-  const device = await openDevice('auto', { threads: env.threads, level: env.level });
   const checkpoint = await openCheckpoint(source);
+  const pack = filePacker();
   try {
     await writePackedFile(path, checkpoint, {
-      ...(device instanceof CpuDevice
-        ? { pack: packThrough(device, (request) => packNative(device, request)) }
-        : {}),
+      ...(pack ? { pack } : {}),
       ...(signal ? { signal } : {}),
       onProgress: (progress) => onProgress?.({ phase: 'load', ...progress }),
     });
   } finally {
     await checkpoint.close();
-    device.dispose();
   }
   return { path, bytes: (await stat(path)).size };
 }

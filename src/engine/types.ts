@@ -1,13 +1,13 @@
 // The engine's public face as types: what the library exports and all that the CLI knows of a loaded model.
 
 import type { Message, Tool } from '../chat/messages.ts';
+import type { DeviceName } from '../device/open.ts';
 import type { GeneratedToken, GenerateOptions, StopReason } from '../generate/session.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 
+export type { DeviceName as DeviceChoice } from '../device/open.ts';
 export type { SamplingOptions } from '../generate/sampling.ts';
 export type { GeneratedToken, GenerateOptions, StopReason } from '../generate/session.ts';
-
-export type DeviceChoice = 'auto' | 'cpu' | 'js';
 
 /** `fast` quantises activations to 8 bit per group; `exact` keeps them in f32. */
 export type Precision = 'fast' | 'exact';
@@ -19,7 +19,7 @@ export interface LoadProgress {
 }
 
 export interface LoadOptions {
-  readonly device?: DeviceChoice | undefined;
+  readonly device?: DeviceName | undefined;
   readonly precision?: Precision | undefined;
   /** Tokens the KV cache has room for. Default: the model's own context. */
   readonly contextLength?: number | undefined;

@@ -5,7 +5,7 @@ import type { Model, Precision } from '../../src/models/contract.ts';
 import { parseModel } from '../../src/models/registry.ts';
 import { memoryLoader } from '../../src/testing/tiny-models.ts';
 import { argmax, difference, exactBound, fastRms, lead, rms } from './compare.ts';
-import { cpuDevice, jsDevice, whyNoCpu } from './devices.ts';
+import { cpuDevice, gpuDevice, jsDevice, whyNoCpu } from './devices.ts';
 import { goldenNames, type ModelGolden, readGolden } from './goldens.ts';
 import { ModelRunner } from './runner.ts';
 
@@ -64,7 +64,7 @@ async function run<T>(
   }
 }
 
-const exactDevices: readonly Device[] = cpuDevice === undefined ? [jsDevice] : [jsDevice, cpuDevice];
+const exactDevices = [jsDevice, cpuDevice, gpuDevice].filter((d): d is Device => d !== undefined);
 
 describe.each(exactDevices)('exact logits on $name against transformers', (device) => {
   const expectLogits = (golden: ModelGolden, config: DecoderConfig, got: Float32Array): void => {

@@ -3,6 +3,7 @@
 import type { Command } from 'commander';
 import { formatBytes } from '../../base/text.ts';
 import type { CpuReport } from '../../device/cpu/doctor.ts';
+import type { GpuList } from '../../device/webgpu/report.ts';
 import { type Context, printJson } from '../context.ts';
 import { formatFacts, formatTable } from '../table.ts';
 
@@ -22,8 +23,15 @@ export function register(program: Command, context: Context): void {
   program
     .command('doctor')
     .description('show what this machine has, which kernels are in use, and measured speeds')
+    .option('--gpu', 'look at the GPUs instead: features, limits, measured speeds, what is missing')
     .option('--json', 'print one JSON document')
-    .action(async (flags: { json?: boolean }) => {
+    .action(async (flags: { gpu?: boolean; json?: boolean }) => {
+      if (flags.gpu === true) {
+        const list = await context.engine.listGpus();
+        if (flags.json === true) printJson(context.stdout, list);
+        else context.stdout.write(formatGpus(list));
+        return;
+      }
       const report = await examine(context);
       if (flags.json === true) printJson(context.stdout, report);
       else context.stdout.write(formatReport(report));
@@ -91,3 +99,22 @@ function formatReport(report: Report): string {
 
 const peak = (value: number, unit: string): string =>
   value > 0 ? `${value.toPrecision(3)} ${unit}` : 'no instruction on this CPU';
+
+function formatGpus({ gpus, problem }: GpuList): string {
+  const parts = gpus.map((gpu, i) =>
+    formatFacts([
+      [`webgpu:${i}`, `${gpu.description}${gpu.software ? ' (software: only used when asked for)' : ''}`],
+      ['features', gpu.features.join(', ')],
+      ['copy bandwidth', gpu.copyGBs === undefined ? 'no timestamps' : `${gpu.copyGBs.toPrecision(3)} GB/s`],
+      ['dispatch', gpu.dispatchUs === undefined ? undefined : `${gpu.dispatchUs.toFixed(2)} us`],
+      ['round trip', `${gpu.roundTripMs.toFixed(3)} ms`],
+      [
+        'matrix peak',
+        gpu.matrixTflops === undefined ? 'no f16 subgroup matrices' : `${gpu.matrixTflops.toFixed(0)} TFLOPS`,
+      ],
+      ...Object.entries(gpu.limits).map(([name, value]): [string, string] => [name, String(value)]),
+    ]),
+  );
+  if (problem !== undefined) parts.push(formatFacts([['missing', problem]]));
+  return parts.join('\n');
+}

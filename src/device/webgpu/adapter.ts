@@ -1,6 +1,7 @@
 // From an adapter to a device: everything it offers is asked for, and what kernels may use is written down once.
 
 import { IngotError } from '../../base/errors.ts';
+import { type AdapterIdentity, ChoiceBook } from '../../kernel/tune/choices.ts';
 import type { GpuCapabilities, SubgroupMatrixShape } from '../../kernel/wgsl/contract.ts';
 import { WebGpuDevice, type WebGpuDeviceParts } from './device.ts';
 
@@ -34,11 +35,16 @@ interface AdapterInfo extends GPUAdapterInfo {
     readonly N: number;
     readonly K: number;
     readonly componentType: SubgroupMatrixShape['component'];
-    readonly resultType: SubgroupMatrixShape['result'];
+    readonly resultComponentType: SubgroupMatrixShape['result'];
   }[];
 }
 
-export type AdapterOptions = Omit<WebGpuDeviceParts, 'gpu' | 'caps' | 'description'> & {
+export type AdapterOptions = Omit<
+  WebGpuDeviceParts,
+  'gpu' | 'caps' | 'description' | 'identity' | 'choices'
+> & {
+  /** Tuned choices of an adapter; default: the kernels' own. */
+  readonly choices?: ((adapter: AdapterIdentity) => ChoiceBook) | undefined;
   /** Features not to use: to test the variants without them. */
   readonly without?: readonly string[];
   /** Overrides of what kernels are told, to test small limits. */
@@ -62,7 +68,7 @@ export async function openAdapter(
   languageFeatures: ReadonlySet<string>,
   options: AdapterOptions = {},
 ): Promise<WebGpuDevice> {
-  const { without = [], limits = {}, ...parts } = options;
+  const { without = [], limits = {}, choices, ...parts } = options;
   for (const [name, least] of Object.entries(needed)) {
     const has = adapter.limits[name as keyof typeof needed];
     if (has < least) {
@@ -88,7 +94,17 @@ export async function openAdapter(
     });
   }
   const caps = { ...capabilities(adapter, gpu, languageFeatures, without), ...limits };
-  return new WebGpuDevice({ ...parts, gpu, caps, description: describe(adapter, caps) });
+  const { vendor, architecture } = adapter.info;
+  const identity = { name: nameOf(adapter), kind: `${vendor} ${architecture}`.trim().toLowerCase() };
+  const book = choices?.(identity) ?? new ChoiceBook();
+  return new WebGpuDevice({
+    ...parts,
+    gpu,
+    caps,
+    identity,
+    choices: book,
+    description: describe(adapter, caps),
+  });
 }
 
 function capabilities(
@@ -114,7 +130,7 @@ function capabilities(
           n: c.N,
           k: c.K,
           component: c.componentType,
-          result: c.resultType,
+          result: c.resultComponentType,
         }))
       : [],
     maxWorkgroupBytes: limits.maxComputeWorkgroupStorageSize,

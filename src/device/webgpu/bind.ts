@@ -24,12 +24,12 @@ export type Step =
       readonly pipeline: GPUComputePipeline;
       readonly group: GPUBindGroup;
       readonly groups: Groups | ((params: readonly number[]) => Groups);
-      readonly label: string;
     }
   | { readonly kind: 'move'; readonly move: PreparedMove };
 
 /** One dispatch of the program: its ways to run. */
 export interface BoundDispatch {
+  readonly label: string;
   readonly params: readonly Param[];
   readonly dynamic: boolean;
   readonly variants: readonly {
@@ -142,6 +142,7 @@ class Binder {
   async bind({ dispatch, plan }: Planned): Promise<BoundDispatch> {
     const aligned = new AlignedPlaces(this.#context, dispatch, (slice) => this.#place(slice));
     return {
+      label: dispatch.label,
       params: dispatch.params,
       dynamic: dispatch.params.some((p) => typeof p !== 'number'),
       variants: await Promise.all(
@@ -162,8 +163,7 @@ class Binder {
     }));
     const uniform = { binding: entries.length, resource: { buffer: this.#memory.uniform } };
     const group = this.#context.device.createBindGroup({ layout, entries: [...entries, uniform] });
-    const label = `${dispatch.label} · ${pass.name}`;
-    return { kind: 'pass', pipeline: await pipeline, group, groups: pass.groups, label };
+    return { kind: 'pass', pipeline: await pipeline, group, groups: pass.groups };
   }
 
   #resource(dispatch: Dispatch, binding: GpuBinding, aligned: AlignedPlaces): GPUBufferBinding {

@@ -1,6 +1,7 @@
 // The GPU through WebGPU, in Node and in a browser: buffers with a byte budget, programs, and one order of all work.
 
 import { IngotError } from '../../base/errors.ts';
+import type { AdapterIdentity, ChoiceBook } from '../../kernel/tune/choices.ts';
 import type { GpuCapabilities } from '../../kernel/wgsl/contract.ts';
 import type { CompiledProgram, Device, DeviceBuffer, DeviceProgram, DeviceStatistics } from '../device.ts';
 import type { BindContext } from './bind.ts';
@@ -20,8 +21,8 @@ export interface WebGpuDeviceParts {
   readonly readFile?:
     | ((path: string, offset: number, byteLength: number) => Iterable<Uint8Array<ArrayBuffer>>)
     | undefined;
-  /** The tuned choice among a kernel's candidates. */
-  readonly choose?: ((key: string, candidates: readonly string[]) => string) | undefined;
+  readonly identity: AdapterIdentity;
+  readonly choices: ChoiceBook;
   /** Called once when the device is disposed. */
   readonly onDispose?: (() => void) | undefined;
 }
@@ -36,6 +37,8 @@ export class WebGpuDevice implements Device, BufferOwner {
   readonly description: string;
   readonly gpu: GPUDevice;
   readonly caps: GpuCapabilities;
+  readonly identity: AdapterIdentity;
+  readonly choices: ChoiceBook;
   readonly mover: ByteMover;
   readonly readback: ReadbackRing;
   readonly #parts: WebGpuDeviceParts;
@@ -53,6 +56,8 @@ export class WebGpuDevice implements Device, BufferOwner {
     this.#parts = parts;
     this.gpu = parts.gpu;
     this.caps = parts.caps;
+    this.identity = parts.identity;
+    this.choices = parts.choices;
     this.description = parts.description;
     this.mover = new ByteMover(parts.gpu, parts.caps.offsetAlignment);
     this.readback = new ReadbackRing(parts.gpu);
@@ -176,7 +181,8 @@ export class WebGpuDevice implements Device, BufferOwner {
 
   bindContext(create: BindContext['create']): BindContext {
     const { gpu, caps, mover } = this;
-    const choose = this.#parts.choose ?? ((_: string, candidates: readonly string[]) => candidates[0] ?? '');
+    const choose = (key: string, candidates: readonly string[]): string =>
+      this.choices.choose(key, candidates);
     return { device: gpu, owner: this, caps, pipelines: this.#pipelines, mover, choose, create };
   }
 

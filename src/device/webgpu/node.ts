@@ -80,7 +80,8 @@ export async function openNodeGpu(options: NodeGpuOptions = {}): Promise<WebGpuD
   return openAdapter(adapter, gpu.wgslLanguageFeatures, { readFile, ...rest });
 }
 
-const noAdapterReason = (): string =>
+/** What a machine without a GPU lacks. */
+export const noAdapterReason = (): string =>
   process.platform === 'linux'
     ? 'a Vulkan driver and the Vulkan loader are needed, libvulkan1 on Debian'
     : 'no adapter was offered';

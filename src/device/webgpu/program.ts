@@ -7,7 +7,7 @@ import type { CompiledProgram, DeviceProgram, Param, ScalarSpec, Transfers } fro
 import { type BoundDispatch, type BoundProgram, bindProgram, type Step } from './bind.ts';
 import type { WebGpuDevice } from './device.ts';
 import { recordStep } from './record.ts';
-import { StepTimer } from './timer.ts';
+import { DispatchTimer, type TimedDispatch } from './timer.ts';
 import { type CheckedTransfers, checkTransfers, recordMoves } from './transfers.ts';
 
 export class WebGpuProgram implements CompiledProgram {
@@ -15,7 +15,7 @@ export class WebGpuProgram implements CompiledProgram {
   readonly #bound: BoundProgram;
   readonly #scalars: readonly ScalarSpec[];
   readonly #memory: { readonly buffer: GPUBuffer; readonly bytes: number }[] = [];
-  readonly #timer: StepTimer | undefined;
+  readonly #timer: DispatchTimer | undefined;
   #dispatches: readonly BoundDispatch[] | undefined;
   /** Resolves when pipelines are there. */
   readonly #ready: Promise<void>;
@@ -24,7 +24,7 @@ export class WebGpuProgram implements CompiledProgram {
   constructor(device: WebGpuDevice, program: DeviceProgram, profile: boolean) {
     this.#device = device;
     this.#scalars = program.scalars;
-    this.#timer = profile && device.canTime ? new StepTimer(device.gpu) : undefined;
+    this.#timer = profile && device.canTime ? new DispatchTimer(device.gpu) : undefined;
     try {
       this.#bound = bindProgram(
         device.bindContext((bytes, label) => this.#create(bytes, label)),
@@ -93,7 +93,7 @@ export class WebGpuProgram implements CompiledProgram {
     const dispatches = this.#dispatches ?? [];
     if (dispatches.length === 0) return;
     if (this.#timer !== undefined) {
-      this.#timer.record(encoder, stepsOf(dispatches, scalars));
+      this.#timer.record(encoder, timedDispatches(dispatches, scalars));
       return;
     }
     const pass = encoder.beginComputePass();
@@ -101,6 +101,7 @@ export class WebGpuProgram implements CompiledProgram {
     pass.end();
   }
 
+  /** One entry per dispatch, however many passes it took. */
   profile(): readonly { readonly label: string; readonly ns: number }[] {
     return this.#timer?.times ?? [];
   }
@@ -154,10 +155,13 @@ function recordDispatch(
   for (const step of pickSteps(d, params)) recordStep(pass, step, params);
 }
 
-function stepsOf(dispatches: readonly BoundDispatch[], scalars: Readonly<Record<string, number>>) {
-  return dispatches.flatMap((d) => {
+function timedDispatches(
+  dispatches: readonly BoundDispatch[],
+  scalars: Readonly<Record<string, number>>,
+): readonly TimedDispatch[] {
+  return dispatches.map((d) => {
     const params = paramsOf(d, scalars);
-    return pickSteps(d, params).map((step) => ({ step, params }));
+    return { label: d.label, params, steps: pickSteps(d, params) };
   });
 }
 

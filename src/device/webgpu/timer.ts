@@ -1,53 +1,56 @@
-// Time of each step of a run, from timestamps of the GPU: every step gets a compute pass of its own.
+// Time of each dispatch of a run, from timestamps of the GPU: every dispatch gets a compute pass of its own.
 
 import type { Step } from './bind.ts';
 import { recordStep } from './record.ts';
 
-export interface StepTime {
+export interface DispatchTime {
   readonly label: string;
   readonly ns: number;
 }
 
-/** Most steps that are timed: a query set holds 4,096 timestamps. */
-const maxSteps = 2048;
+export interface TimedDispatch {
+  readonly label: string;
+  readonly steps: readonly Step[];
+  readonly params: readonly number[];
+}
 
-export class StepTimer {
+/** Most dispatches that are timed: a query set holds 4,096 timestamps. */
+const maxDispatches = 2048;
+
+export class DispatchTimer {
   readonly #queries: GPUQuerySet;
   readonly #resolved: GPUBuffer;
   readonly #readback: GPUBuffer;
   #labels: readonly string[] = [];
-  #times: readonly StepTime[] = [];
+  #times: readonly DispatchTime[] = [];
   #pending = false;
 
   constructor(device: GPUDevice) {
-    this.#queries = device.createQuerySet({ type: 'timestamp', count: 2 * maxSteps });
-    this.#resolved = device.createBuffer({ size: 16 * maxSteps, usage: 0x204 }); // QUERY_RESOLVE | COPY_SRC
-    this.#readback = device.createBuffer({ size: 16 * maxSteps, usage: 0x9 }); // MAP_READ | COPY_DST
+    this.#queries = device.createQuerySet({ type: 'timestamp', count: 2 * maxDispatches });
+    this.#resolved = device.createBuffer({ size: 16 * maxDispatches, usage: 0x204 }); // QUERY_RESOLVE | COPY_SRC
+    this.#readback = device.createBuffer({ size: 16 * maxDispatches, usage: 0x9 }); // MAP_READ | COPY_DST
   }
 
-  get times(): readonly StepTime[] {
+  get times(): readonly DispatchTime[] {
     return this.#times;
   }
 
-  /** Records the steps; the ones beyond the limit, and those of a run whose times are still being read, are not timed. */
-  record(
-    encoder: GPUCommandEncoder,
-    steps: readonly { readonly step: Step; readonly params: readonly number[] }[],
-  ): void {
-    const timed = this.#pending ? 0 : Math.min(steps.length, maxSteps);
-    steps.forEach(({ step, params }, i) => {
+  /** Records dispatches; the ones beyond the limit, and those of a run while times are still being read, are not timed. */
+  record(encoder: GPUCommandEncoder, dispatches: readonly TimedDispatch[]): void {
+    const timed = this.#pending ? 0 : Math.min(dispatches.length, maxDispatches);
+    dispatches.forEach(({ steps, params }, i) => {
       const timestampWrites = {
         querySet: this.#queries,
         beginningOfPassWriteIndex: 2 * i,
         endOfPassWriteIndex: 2 * i + 1,
       };
       const pass = encoder.beginComputePass(i < timed ? { timestampWrites } : {});
-      recordStep(pass, step, params);
+      for (const step of steps) recordStep(pass, step, params);
       pass.end();
     });
     if (timed === 0) return;
     this.#pending = true;
-    this.#labels = steps.slice(0, timed).map(({ step }) => (step.kind === 'pass' ? step.label : 'move'));
+    this.#labels = dispatches.slice(0, timed).map(({ label }) => label);
     encoder.resolveQuerySet(this.#queries, 0, 2 * timed, this.#resolved, 0);
     encoder.copyBufferToBuffer(this.#resolved, 0, this.#readback, 0, 16 * timed);
   }

@@ -1,0 +1,148 @@
+// The tuner: runs a whole program with each candidate of its kernels and keeps what the GPU's timestamps say is fastest.
+// One family of keys (the first word of a key) varies at a time, so that a dispatch's time tells about one choice. A
+// whole program is run, not single kernels, so that weights come from memory as they do in use.
+
+import { IngotError } from '../../base/errors.ts';
+import type { Choices } from '../../kernel/tune/choices.ts';
+import type { DeviceProgram } from '../device.ts';
+import type { WebGpuDevice } from './device.ts';
+
+export interface TuneResult {
+  readonly key: string;
+  readonly candidate: string;
+  /** Time of the kept candidate over that of the one used before. */
+  readonly ratio: number;
+  /** Nanoseconds by candidate, of all dispatches with this key, summed over the scalar sets. */
+  readonly ns: Readonly<Record<string, number>>;
+}
+
+export interface TuneOptions {
+  /** Plan scalars of typical runs, such as one row and a full chunk. */
+  readonly scalars: readonly Readonly<Record<string, number>>[];
+  /** Runs of each candidate; the fastest counts. Default 3. */
+  readonly runs?: number;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((done: number, total: number, key: string) => void) | undefined;
+}
+
+const familyOf = (key: string): string => key.split(' ')[0] ?? key;
+
+/**
+ * Tunes the kernels of a program on the device; its states are overwritten. The choices go into the device's book.
+ * @throws IngotError `unsupported` without timestamps.
+ */
+export async function tuneProgram(
+  device: WebGpuDevice,
+  program: DeviceProgram,
+  options: TuneOptions,
+): Promise<{ readonly results: readonly TuneResult[]; readonly choices: Choices }> {
+  if (!device.canTime) {
+    throw new IngotError(
+      'unsupported',
+      `${device.description} has no timestamps, so kernels cannot be timed`,
+    );
+  }
+  const book = device.choices;
+  const keysOf = program.dispatches.map((_, i) => keysOfDispatch(device, program, i));
+  const keys = [...new Set(keysOf.flat())];
+  const families = [...new Set(keys.map(familyOf))];
+  const results: TuneResult[] = [];
+  let done = 0;
+  for (const family of families) {
+    const members = keys.filter((key) => familyOf(key) === family);
+    options.onProgress?.(done, keys.length, family);
+    results.push(...(await tuneFamily(device, program, members, keysOf, options)));
+    done += members.length;
+  }
+  options.onProgress?.(done, keys.length, '');
+  return { results, choices: book.measured() };
+}
+
+/** The keys that one dispatch asks for. */
+function keysOfDispatch(device: WebGpuDevice, program: DeviceProgram, index: number): readonly string[] {
+  device.choices.asked.clear();
+  const dispatch = program.dispatches[index];
+  if (dispatch === undefined) return [];
+  device.compile({ ...program, dispatches: [dispatch] }).dispose();
+  return [...device.choices.asked].filter(([, candidates]) => candidates.length > 1).map(([key]) => key);
+}
+
+async function tuneFamily(
+  device: WebGpuDevice,
+  program: DeviceProgram,
+  keys: readonly string[],
+  keysOf: readonly (readonly string[])[],
+  options: TuneOptions,
+): Promise<readonly TuneResult[]> {
+  const book = device.choices;
+  const candidates = new Map(keys.map((key) => [key, candidatesOf(device, program, keysOf, key)]));
+  const before = new Map(keys.map((key) => [key, book.choose(key, candidates.get(key) ?? [])]));
+  const times = new Map<string, Map<string, number>>(keys.map((key) => [key, new Map()]));
+  const rounds = Math.max(...[...candidates.values()].map((list) => list.length));
+  for (let c = 0; c < rounds; c++) {
+    options.signal?.throwIfAborted();
+    for (const key of keys) {
+      const list = candidates.get(key) ?? [];
+      book.force(key, list[c] ?? before.get(key) ?? '');
+    }
+    const ns = await timeDispatches(device, program, options).finally(() => book.release());
+    for (const key of keys) {
+      const candidate = candidates.get(key)?.[c];
+      if (candidate === undefined || ns === undefined) continue;
+      const total = ns.reduce((sum, t, i) => sum + (keysOf[i]?.includes(key) === true ? t : 0), 0);
+      times.get(key)?.set(candidate, total);
+    }
+  }
+  return keys.flatMap((key) => {
+    const measured = [...(times.get(key) ?? [])].sort(([, a], [, b]) => a - b);
+    const [best] = measured;
+    if (best === undefined) return [];
+    book.keep(key, best[0]);
+    const was = times.get(key)?.get(before.get(key) ?? '') ?? best[1];
+    return [{ key, candidate: best[0], ratio: best[1] / was, ns: Object.fromEntries(measured) }];
+  });
+}
+
+function candidatesOf(
+  device: WebGpuDevice,
+  program: DeviceProgram,
+  keysOf: readonly (readonly string[])[],
+  key: string,
+): readonly string[] {
+  keysOfDispatch(
+    device,
+    program,
+    keysOf.findIndex((list) => list.includes(key)),
+  );
+  return device.choices.asked.get(key) ?? [];
+}
+
+/** Nanoseconds of each dispatch, summed over the scalar sets; undefined when a candidate does not run on this GPU. */
+async function timeDispatches(
+  device: WebGpuDevice,
+  program: DeviceProgram,
+  { scalars, runs = 3 }: TuneOptions,
+): Promise<readonly number[] | undefined> {
+  const total = program.dispatches.map(() => 0);
+  const compiled = device.compile(program, { profile: true });
+  try {
+    for (const values of scalars) {
+      const best = program.dispatches.map(() => Number.POSITIVE_INFINITY);
+      for (let run = 0; run < runs; run++) {
+        await compiled.run(values);
+        compiled.profile().forEach(({ ns }, i) => {
+          best[i] = Math.min(best[i] ?? Number.POSITIVE_INFINITY, ns);
+        });
+      }
+      best.forEach((ns, i) => {
+        total[i] = (total[i] ?? 0) + ns;
+      });
+    }
+    return total;
+  } catch (error) {
+    if (error instanceof IngotError && error.code === 'device_failed') return undefined;
+    throw error;
+  } finally {
+    compiled.dispose();
+  }
+}

@@ -1,0 +1,42 @@
+// How weights are packed for a device: by the native kernels where there are any, into memory of the processor first when
+// the device has its own.
+
+import { env } from '../base/env.ts';
+import { IngotError } from '../base/errors.ts';
+import { CpuDevice, openCpuDevice } from '../device/cpu/device.ts';
+import { packNative } from '../device/cpu/pack.ts';
+import type { Device } from '../device/device.ts';
+import type { PackInto } from '../weights/load-jobs.ts';
+import { packThrough } from '../weights/packed/writer.ts';
+
+/** The native packer for buffers of `device`; undefined where plain TypeScript has to pack. */
+export function packerFor(device: Device): PackInto | undefined {
+  if (device instanceof CpuDevice) return (request) => packNative(device, request);
+  if (device.kernels !== 'native') return undefined;
+  const cpu = openPacker();
+  if (cpu === undefined) return undefined;
+  return async (request) => {
+    const staging = cpu.allocate(request.byteLength, 'packed rows');
+    try {
+      await packNative(cpu, { ...request, target: staging, offset: 0 });
+      device.write(request.target, request.offset, await cpu.read(staging, 0, request.byteLength));
+    } finally {
+      staging.dispose();
+    }
+  };
+}
+
+/** The native packer for packed files; undefined where plain TypeScript has to pack. */
+export function filePacker(): ReturnType<typeof packThrough> | undefined {
+  const cpu = openPacker();
+  return cpu && packThrough(cpu, (request) => packNative(cpu, request));
+}
+
+function openPacker(): CpuDevice | undefined {
+  try {
+    return openCpuDevice({ threads: env.threads, level: env.level });
+  } catch (error) {
+    if (error instanceof IngotError && error.code === 'unsupported') return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,51 @@
+// Which of a kernel's candidates an adapter runs: what was measured there, else what ships, else the kernel's first.
+
+/** Candidate by key; a key names a kernel and its shape class. */
+export type Choices = Readonly<Record<string, string>>;
+
+/** What tuned choices belong to. */
+export interface AdapterIdentity {
+  readonly name: string;
+  /** Vendor and architecture, lower case. */
+  readonly kind: string;
+}
+
+export class ChoiceBook {
+  readonly #measured: Map<string, string>;
+  readonly #shipped: Choices;
+  readonly #forced = new Map<string, string>();
+  /** Every key that was asked for, with its candidates. */
+  readonly asked = new Map<string, readonly string[]>();
+
+  constructor(measured: Choices = {}, shipped: Choices = {}) {
+    this.#measured = new Map(Object.entries(measured));
+    this.#shipped = shipped;
+  }
+
+  choose(key: string, candidates: readonly string[]): string {
+    this.asked.set(key, candidates);
+    for (const wanted of [this.#forced.get(key), this.#measured.get(key), this.#shipped[key]]) {
+      if (wanted !== undefined && candidates.includes(wanted)) return wanted;
+    }
+    return candidates[0] ?? '';
+  }
+
+  /** Puts a candidate in front of everything else until `release`. */
+  force(key: string, candidate: string): void {
+    this.#forced.set(key, candidate);
+  }
+
+  release(): void {
+    this.#forced.clear();
+  }
+
+  /** Keeps a measured choice. */
+  keep(key: string, candidate: string): void {
+    this.#measured.set(key, candidate);
+  }
+
+  /** What was measured, sorted by key. */
+  measured(): Choices {
+    return Object.fromEntries([...this.#measured].sort(([a], [b]) => (a < b ? -1 : 1)));
+  }
+}
