@@ -1,10 +1,8 @@
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
-import { swiftshaderEnv } from './tools/swiftshader.mjs';
+import { useSwiftshader } from './tools/swiftshader.mjs';
 
-// Dawn finds its driver through the environment of the process: test workers inherit this one. A machine's own GPU is
-// tested with INGOT_TEST_GPU=hardware.
-if (process.env['INGOT_TEST_GPU'] !== 'hardware') Object.assign(process.env, swiftshaderEnv());
+useSwiftshader();
 
 const source = (path: string): string => fileURLToPath(new URL(`src/${path}`, import.meta.url));
 

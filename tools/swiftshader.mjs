@@ -63,6 +63,14 @@ export function swiftshaderEnv() {
   };
 }
 
+/**
+ * Puts the variables into this process's environment, which test workers inherit. With INGOT_TEST_GPU=hardware the
+ * machine's own GPU is tested instead.
+ */
+export function useSwiftshader() {
+  if (process.env.INGOT_TEST_GPU !== 'hardware') Object.assign(process.env, swiftshaderEnv());
+}
+
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   for (const [name, value] of Object.entries(swiftshaderEnv() ?? {})) console.log(`export ${name}=${value}`);
 }
