@@ -1,9 +1,10 @@
 // The kernels that have WGSL. Adding one is a file and a line here.
 
 import type { GpuKernel } from './contract.ts';
+import { linearKernel } from './linear/index.ts';
 import { rmsNormKernel } from './rms-norm.ts';
 
-export const gpuKernels: readonly GpuKernel[] = [rmsNormKernel];
+export const gpuKernels: readonly GpuKernel[] = [linearKernel, rmsNormKernel];
 
 const byName: ReadonlyMap<string, GpuKernel> = new Map(gpuKernels.map((k) => [k.name, k]));
 

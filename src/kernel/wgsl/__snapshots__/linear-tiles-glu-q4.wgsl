@@ -1,0 +1,211 @@
+@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read> norm: array<f32>;
+@group(0) @binding(2) var<storage, read_write> halves: array<vec4<u32>>;
+@group(0) @binding(3) var<storage, read_write> scales: array<f32>;
+@group(0) @binding(4) var<uniform> scalars: array<vec4<u32>, 16>;
+fn group_index(id: vec3<u32>, count: vec3<u32>) -> u32 { return id.y * count.x + id.x; }
+var<workgroup> workgroup_max_cells: array<f32, 256>;
+fn workgroup_max(value: f32, t: u32) -> f32 {
+  workgroup_max_cells[t] = value;
+  for (var half = 128u; half > 0u; half >>= 1u) {
+    workgroupBarrier();
+    if (t < half) { let a = workgroup_max_cells[t]; let b = workgroup_max_cells[t + half]; workgroup_max_cells[t] = max(a, b); }
+  }
+  let result = workgroupUniformLoad(&workgroup_max_cells[0]);
+  workgroupBarrier();
+  return result;
+}
+fn value_at(row: u32, k: u32, inverse: f32) -> f32 {
+  let at = row * 512u + min(k, 511u);
+  return select(0.0, x[at] * inverse * (norm[min(k, 511u)] + 0.0f), k < 512u);
+}
+var<workgroup> workgroup_sum_cells: array<f32, 256>;
+fn workgroup_sum(value: f32, t: u32) -> f32 {
+  workgroup_sum_cells[t] = value;
+  for (var half = 128u; half > 0u; half >>= 1u) {
+    workgroupBarrier();
+    if (t < half) { let a = workgroup_sum_cells[t]; let b = workgroup_sum_cells[t + half]; workgroup_sum_cells[t] = a + b; }
+  }
+  let result = workgroupUniformLoad(&workgroup_sum_cells[0]);
+  workgroupBarrier();
+  return result;
+}
+fn inverse_rms(row: u32, t: u32) -> f32 {
+  var squares = 0.0;
+  for (var k = t; k < 512u; k += 256u) { let v = x[row * 512u + k]; squares += v * v; }
+  return inverseSqrt(workgroup_sum(squares, t) / 512.0 + 0.000009999999747378752f);
+}
+
+fn power_of_two(amax: f32) -> f32 {
+  return bitcast<f32>(clamp(bitcast<u32>(amax) & 0x7f800000u, 0x0d800000u, 0x71800000u));
+}
+@compute @workgroup_size(256)
+fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) t: u32) {
+  let row = group_index(id, groups);
+  if (row >= u32((bitcast<i32>(scalars[0][0])))) { return; }
+  let inverse = inverse_rms(row, t);
+  var amax = 0.0;
+  for (var k = t; k < 512u; k += 256u) { amax = max(amax, abs(value_at(row, k, inverse))); }
+  let scale = power_of_two(workgroup_max(amax, t));
+  if (t == 0u) { scales[row] = scale; }
+  let factor = 1.0 / scale;
+  for (var c = t; c < 64u; c += 256u) {
+    var v: array<f32, 8>;
+    for (var i = 0u; i < 8u; i++) { v[i] = value_at(row, c * 8u + i, inverse) * factor; }
+    halves[row * 64u + c] = vec4<u32>(
+      pack2x16float(vec2<f32>(v[0], v[2])), pack2x16float(vec2<f32>(v[1], v[3])),
+      pack2x16float(vec2<f32>(v[4], v[6])), pack2x16float(vec2<f32>(v[5], v[7])));
+  }
+}
+
+// ---
+enable f16;
+enable subgroups;
+enable chromium_experimental_subgroup_matrix;
+@group(0) @binding(0) var<storage, read> x: array<vec4<u32>>;
+@group(0) @binding(1) var<storage, read> scales: array<f32>;
+@group(0) @binding(2) var<storage, read> residual: array<f32>;
+@group(0) @binding(3) var<storage, read> w0: array<u32>;
+@group(0) @binding(4) var<storage, read> bias_4: array<f32>;
+@group(0) @binding(5) var<storage, read_write> y_5: array<f32>;
+@group(0) @binding(6) var<storage, read> w0_up: array<u32>;
+@group(0) @binding(7) var<storage, read> bias_7: array<f32>;
+@group(0) @binding(8) var<uniform> scalars: array<vec4<u32>, 16>;
+fn group_index(id: vec3<u32>, count: vec3<u32>) -> u32 { return id.y * count.x + id.x; }
+alias num = f16;
+alias pair = vec2<f16>;
+alias Pairs = array<pair, 4>;
+fn half_at(word: u32, i: u32) -> num { let v = bitcast<vec2<f16>>(word); return select(v.x, v.y, (i & 1u) == 1u); }
+fn half_pair(bits: u32) -> pair { return bitcast<vec2<f16>>(bits); }
+// 0x6400 is 1024, whose last place is 1: small integers are its mantissa.
+fn code_pair(codes: u32) -> pair { return bitcast<vec2<f16>>(codes | 0x64006400u) - pair(1024.0h); }
+fn pack_pair(p: pair) -> u32 { return bitcast<u32>(p); }
+fn bf16_at(word: u32, i: u32) -> f32 { return bitcast<f32>(select(word << 16u, word & 0xffff0000u, (i & 1u) == 1u)); }
+fn scaled(a: u32, b: u32, c: u32, d: u32, s: num, m: num) -> Pairs {
+  return Pairs(
+    fma(code_pair(a), pair(s), pair(m)),
+    fma(code_pair(b), pair(s), pair(m)),
+    fma(code_pair(c), pair(s), pair(m)),
+    fma(code_pair(d), pair(s), pair(m)),
+  );
+}
+fn nibbles(w: u32, s: num, m: num) -> Pairs {
+  let mask = 0x000f000fu;
+  return scaled(w & mask, (w >> 8u) & mask, (w >> 4u) & mask, (w >> 12u) & mask, s, m);
+}
+fn bytes(v: u32, w: u32, s: num, m: num) -> Pairs {
+  let mask = 0x00ff00ffu;
+  return scaled(v & mask, (v >> 8u) & mask, w & mask, (w >> 8u) & mask, s, m);
+}
+fn decode_q4(raw: array<u32, 2>, n: u32, c: u32) -> Pairs {
+  let s = half_at(raw[1], n);
+  return nibbles(raw[0], s, -8 * s);
+}
+var<workgroup> tile: array<vec4<u32>, 720>;
+fn staged_at(i: u32) -> f32 { return bitcast<f32>(tile[i / 4u][i % 4u]); }
+alias Left = subgroup_matrix_left<f16, 16, 16>;
+alias Right = subgroup_matrix_right<f16, 16, 16>;
+alias Sums = subgroup_matrix_result<f32, 16, 16>;
+fn glu(gate: f32, up: f32) -> f32 { return gate / (1.0 + exp(-gate)) * up; }
+fn x_row(slot: u32) -> u32 { return slot; }
+const x_stride = 64u;
+
+fn fetch_w0(base: u32, n: u32, c: u32) -> array<u32, 2> {
+  let panel = base + (n / 16u) * 1152u;
+  let lane = n % 16u;
+  return array<u32, 2>(
+    w0[panel + c * 16u + lane],
+    w0[panel + 1024u + (c / 4u) * 8u + lane / 2u],
+  );
+}
+fn fetch_w0_up(base: u32, n: u32, c: u32) -> array<u32, 2> {
+  let panel = base + (n / 16u) * 1152u;
+  let lane = n % 16u;
+  return array<u32, 2>(
+    w0_up[panel + c * 16u + lane],
+    w0_up[panel + 1024u + (c / 4u) * 8u + lane / 2u],
+  );
+}
+fn finish_0(slot: u32, n: u32, a: f32, b: f32) {
+  let column = n + 0u;
+  let at = slot * 96u + column;
+  y_5[at] = glu(a * scales[slot] + bias_4[column], b * scales[slot] + bias_7[column]) + residual[at];
+}
+fn tile_0(start: u32, count: u32, x_base: u32, w_base: u32, n_tile: u32, t: u32, subgroup: u32) {
+  let c = t % 4u;
+  let x_0 = x_base + x_row(start + min(t / 4u, count - 1u)) * x_stride + c;
+  var x_next_0 = x[x_0];
+  let n0_0 = min(n_tile * 64u + t % 64u, 95u);
+  var w0_next_0 = fetch_w0(w_base, n0_0, (t / 64u) % 4u);
+  let n0_1 = min(n_tile * 64u + (t + 128u) % 64u, 95u);
+  var w0_next_1 = fetch_w0(w_base, n0_1, ((t + 128u) / 64u) % 4u);
+  let n1_0 = min(n_tile * 64u + t % 64u, 95u);
+  var w1_next_0 = fetch_w0_up(w_base, n1_0, (t / 64u) % 4u);
+  let n1_1 = min(n_tile * 64u + (t + 128u) % 64u, 95u);
+  var w1_next_1 = fetch_w0_up(w_base, n1_1, ((t + 128u) / 64u) % 4u);
+  var sums_0_0: Sums;
+  var sums_0_1: Sums;
+  let left = (subgroup / 4u) * 80u;
+  let right = 80u + (subgroup % 4u) * 160u;
+  for (var k = 0u; k < 16u; k++) {
+    if (t < 64u) {
+    tile[(t / 4u) * 5u + c] = x_next_0;
+    }
+    let p0_0 = decode_q4(w0_next_0, n0_0, (t / 64u) % 4u + k * 4u);
+    let r0_0 = ((t % 64u) / 16u) * 32u + 0u + (t % 64u) % 16u;
+    tile[(16u + r0_0) * 5u + (t / 64u) % 4u] = vec4<u32>(pack_pair(p0_0[0]), pack_pair(p0_0[1]), pack_pair(p0_0[2]), pack_pair(p0_0[3]));
+    let p0_1 = decode_q4(w0_next_1, n0_1, ((t + 128u) / 64u) % 4u + k * 4u);
+    let r0_1 = (((t + 128u) % 64u) / 16u) * 32u + 0u + ((t + 128u) % 64u) % 16u;
+    tile[(16u + r0_1) * 5u + ((t + 128u) / 64u) % 4u] = vec4<u32>(pack_pair(p0_1[0]), pack_pair(p0_1[1]), pack_pair(p0_1[2]), pack_pair(p0_1[3]));
+    let p1_0 = decode_q4(w1_next_0, n1_0, (t / 64u) % 4u + k * 4u);
+    let r1_0 = ((t % 64u) / 16u) * 32u + 16u + (t % 64u) % 16u;
+    tile[(16u + r1_0) * 5u + (t / 64u) % 4u] = vec4<u32>(pack_pair(p1_0[0]), pack_pair(p1_0[1]), pack_pair(p1_0[2]), pack_pair(p1_0[3]));
+    let p1_1 = decode_q4(w1_next_1, n1_1, ((t + 128u) / 64u) % 4u + k * 4u);
+    let r1_1 = (((t + 128u) % 64u) / 16u) * 32u + 16u + ((t + 128u) % 64u) % 16u;
+    tile[(16u + r1_1) * 5u + ((t + 128u) / 64u) % 4u] = vec4<u32>(pack_pair(p1_1[0]), pack_pair(p1_1[1]), pack_pair(p1_1[2]), pack_pair(p1_1[3]));
+    workgroupBarrier();
+    if (k + 1u < 16u) {
+      let ahead = (k + 1u) * 4u;
+      x_next_0 = x[x_0 + ahead];
+      w0_next_0 = fetch_w0(w_base, n0_0, (t / 64u) % 4u + ahead);
+      w0_next_1 = fetch_w0(w_base, n0_1, ((t + 128u) / 64u) % 4u + ahead);
+      w1_next_0 = fetch_w0_up(w_base, n1_0, (t / 64u) % 4u + ahead);
+      w1_next_1 = fetch_w0_up(w_base, n1_1, ((t + 128u) / 64u) % 4u + ahead);
+    }
+    let left_0_0 = subgroupMatrixLoad<Left, row_major>(&tile, left + 0u, 5u);
+    let right_0_0 = subgroupMatrixLoad<Right, col_major>(&tile, right + 0u, 5u);
+    sums_0_0 = subgroupMatrixMultiplyAccumulate(left_0_0, right_0_0, sums_0_0);
+    let right_0_1 = subgroupMatrixLoad<Right, col_major>(&tile, right + 80u, 5u);
+    sums_0_1 = subgroupMatrixMultiplyAccumulate(left_0_0, right_0_1, sums_0_1);
+    let left_1_0 = subgroupMatrixLoad<Left, row_major>(&tile, left + 2u, 5u);
+    let right_1_0 = subgroupMatrixLoad<Right, col_major>(&tile, right + 2u, 5u);
+    sums_0_0 = subgroupMatrixMultiplyAccumulate(left_1_0, right_1_0, sums_0_0);
+    let right_1_1 = subgroupMatrixLoad<Right, col_major>(&tile, right + 82u, 5u);
+    sums_0_1 = subgroupMatrixMultiplyAccumulate(left_1_0, right_1_1, sums_0_1);
+    workgroupBarrier();
+  }
+  subgroupMatrixStore<row_major>(&tile, subgroup * 128u + 0u, sums_0_0, 8u);
+  subgroupMatrixStore<row_major>(&tile, subgroup * 128u + 4u, sums_0_1, 8u);
+  workgroupBarrier();
+  for (var e = t; e < 1024u; e += 128u) {
+    let owner = e / 256u;
+    let row = (e / 16u) % 16u;
+    let m = (owner / 4u) * 16u + 0u + row;
+    let n = n_tile * 64u + (owner % 4u) * 16u + e % 16u;
+    let origin = owner * 512u + row * 32u + e % 16u;
+    if (m < count && n < 96u) { finish_0(start + m, n, staged_at(origin + 0u), staged_at(origin + 16u)); }
+  }
+  workgroupBarrier();
+}
+
+@compute @workgroup_size(128)
+fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) t: u32, @builtin(subgroup_id) subgroup: u32) {
+  let rows = u32((bitcast<i32>(scalars[0][0])));
+  let m_tiles = (rows + 15u) / 16u;
+  // Neighbours share columns of W, which come from memory; x stays in the cache.
+  let group = group_index(id, groups);
+  let n_tile = group / m_tiles;
+  let start = (group % m_tiles) * 16u;
+  let count = min(16u, rows - start);
+  if (n_tile < 2u) { tile_0(start, count, 0u, 0u, n_tile - 0u, t, subgroup); }
+}

@@ -1,0 +1,68 @@
+// What the ways to compute a tile of `y = x Wᵀ` share: its size, and where its operands come from and its results go.
+
+import type { GpuEnable } from '../contract.ts';
+import type { TileMath } from './tile-weights.ts';
+
+/** Columns of x and W that a workgroup holds at a time. */
+export const tileColumns = 32;
+/** Chunks of eight columns among them. */
+export const tileChunks = tileColumns / 8;
+
+/** Rows of x and rows of W (of gate and up together) that a workgroup multiplies, and how its subgroups share them. */
+export interface TileShape {
+  readonly m: number;
+  readonly n: number;
+  /** Subgroups side by side over the rows of x and of W. */
+  readonly subgroups: readonly [m: number, n: number];
+}
+
+/** `64x128/2x4` as a TileShape, and back. The name is what the tuner knows. */
+export const tileName = ({ m, n, subgroups }: TileShape): string => `${m}x${n}/${subgroups.join('x')}`;
+
+/** One matrix, or gate and up, as functions of the module. */
+export interface TileOperands {
+  /** Ending of the names of this body's functions. */
+  readonly suffix: string;
+  /** `fetch(base, n, c)` of each matrix, raw words of one row and eight columns. */
+  readonly fetch: readonly string[];
+  /** `decode(raw, n, c) -> Pairs` of each: gate and up may have layouts of their own. */
+  readonly decode: readonly string[];
+  /** Rows of each matrix, as a u32 expression. */
+  readonly N: string;
+  /** The last row that can be read. */
+  readonly lastRow: string;
+  /** Steps of 32 columns, as a u32 expression. */
+  readonly steps: string;
+  /** `finish(slot, n, value)`, or `(slot, n, gate, up)` for two matrices: stores one result. */
+  readonly finish: string;
+}
+
+/** A way to compute tiles: module-scope code, and a function per operands. */
+export interface TileEngine {
+  /** `tileName` of its shape. */
+  readonly name: string;
+  readonly shape: TileShape;
+  readonly threads: number;
+  readonly workgroupBytes: number;
+  readonly enables: readonly GpuEnable[];
+  /** Number of a subgroup in its workgroup: a parameter of `main`, if any, and the expression. */
+  readonly subgroup: { readonly param: string; readonly value: string };
+  /** The number type weights are unpacked in. */
+  readonly math: TileMath;
+  /** Takes x as halves in the order of `Pairs`, `array<vec4<u32>>`; else as f32. */
+  readonly halves: boolean;
+  /** Columns of the result that a workgroup computes, by the number of matrices. */
+  columns(matrices: number): number;
+  /** Types, workgroup memory and functions that all bodies use. */
+  readonly prelude: string;
+  /**
+   * `fn tile_SUFFIX(start, count, x_base, w_base, n_tile, t, subgroup)`: rows `start … start + count` of a list of slots times the
+   * columns of `n_tile`. Reads the row `x_row(slot)` of x: `x_chunk(x_base, row, c)`, or words of the binding `x`, `x_stride` a row.
+   * Called in uniform control flow.
+   */
+  body(operands: TileOperands): string;
+}
+
+/** Lines of WGSL for i = 0 … n-1. */
+export const lines = (n: number, text: (i: number) => string): string =>
+  Array.from({ length: n }, (_, i) => text(i)).join('\n');

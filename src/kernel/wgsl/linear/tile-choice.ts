@@ -1,0 +1,79 @@
+// Which tiles an adapter can compute, in the order of a first guess; the tuner measures the rest.
+
+import type { GpuCapabilities, KernelRequest } from '../contract.ts';
+import type { TileEngine, TileShape } from './tile-body.ts';
+import { f32Engine } from './tile-f32.ts';
+import { type MatrixShape, matrixEngine } from './tile-matrix.ts';
+
+/** What is known of the work when the plan is made. */
+export interface TileWork {
+  /** For the tuner: names the kernel and its sizes. */
+  readonly key: string;
+  /** Rows the choice is for, and columns of the result (of one matrix of gate and up). */
+  readonly rows: number;
+  readonly columns: number;
+  readonly matrices: 1 | 2;
+  readonly exact: boolean;
+}
+
+const tile = (m: number, n: number, ...subgroups: [number, number]): TileShape => ({ m, n, subgroups });
+
+const matrixTiles: readonly TileShape[] = [
+  tile(128, 128, 2, 2),
+  tile(128, 128, 2, 4),
+  tile(128, 64, 2, 2),
+  tile(64, 128, 2, 2),
+  tile(64, 64, 2, 2),
+  tile(32, 128, 1, 4),
+  tile(32, 64, 1, 2),
+  tile(16, 128, 1, 4),
+];
+
+const f32Tiles: readonly TileShape[] = [
+  tile(128, 128, 1, 1),
+  tile(64, 128, 1, 1),
+  tile(64, 64, 1, 1),
+  tile(32, 64, 1, 1),
+  tile(16, 64, 1, 1),
+];
+
+/** Workgroups that keep a large GPU busy: below, smaller tiles are the better guess. */
+const enough = 256;
+
+/** The product of f16 matrices with f32 sums that suits tiles best, or undefined. Subgroups must have one size. */
+export function halfMatrix({ f16, subgroups, subgroupMatrices }: GpuCapabilities): MatrixShape | undefined {
+  if (!f16 || subgroups === undefined || subgroups.min !== subgroups.max) return undefined;
+  const usable = subgroupMatrices.filter(
+    ({ m, n, k, component, result }) =>
+      component === 'f16' &&
+      result === 'f32' &&
+      [8, 16].includes(m) &&
+      [8, 16].includes(n) &&
+      [8, 16].includes(k),
+  );
+  return [...usable].sort((a, b) => b.m * b.n * b.k - a.m * a.n * a.k)[0];
+}
+
+/** Picks the engine of a class of work. */
+export type TileChooser = (request: KernelRequest, work: TileWork) => TileEngine;
+
+export const chooseTile: TileChooser = (request, work) => {
+  const { caps } = request;
+  const matrix = work.exact ? undefined : halfMatrix(caps);
+  const choices = (matrix === undefined ? f32Tiles : matrixTiles)
+    .filter((shape) => shape.m <= Math.max(16, 2 * work.rows))
+    .map((shape) =>
+      matrix === undefined ? f32Engine(shape) : matrixEngine(shape, matrix, caps.subgroups?.max),
+    )
+    .filter((e) => e.workgroupBytes <= caps.maxWorkgroupBytes && e.threads <= caps.maxInvocations);
+  const groups = ({ shape }: TileEngine): number =>
+    Math.ceil(work.rows / shape.m) * Math.ceil((work.columns * work.matrices) / shape.n);
+  // The largest tile that fills the GPU; else the one with the most workgroups.
+  const guess = choices.find((c) => groups(c) >= enough) ?? choices.at(-1);
+  const ordered = [...choices].sort((a, b) => Number(b === guess) - Number(a === guess));
+  const names = ordered.map((e) => e.name);
+  const name = request.choose(`${work.key} ${matrix === undefined ? 'f32' : 'f16'}`, names);
+  const chosen = ordered[Math.max(0, names.indexOf(name))];
+  if (chosen === undefined) throw new RangeError(`no tile fits ${caps.maxWorkgroupBytes} bytes`);
+  return chosen;
+};

@@ -1,0 +1,261 @@
+// `linear` by tiles, every layout and shape of tile, on a GPU (a software one will do) against the definition.
+
+import { afterAll, describe, expect, it } from 'vitest';
+import { gluValue } from '../../src/array/ops/packed.ts';
+import { openNodeGpu } from '../../src/device/webgpu/node.ts';
+import { erf } from '../../src/kernel/scalar-functions.ts';
+import type { GpuCapabilities } from '../../src/kernel/wgsl/contract.ts';
+import { KernelRequest } from '../../src/kernel/wgsl/contract.ts';
+import { linearShape } from '../../src/kernel/wgsl/linear/shape.ts';
+import type { TileEngine } from '../../src/kernel/wgsl/linear/tile-body.ts';
+import { f32Engine } from '../../src/kernel/wgsl/linear/tile-f32.ts';
+import { matrixEngine } from '../../src/kernel/wgsl/linear/tile-matrix.ts';
+import { linearTiles } from '../../src/kernel/wgsl/linear/tiles.ts';
+import {
+  affineLayout,
+  layoutCode,
+  layoutOf,
+  metaDtypeCode,
+  type WeightLayout,
+} from '../../src/quant/layout.ts';
+import { unpackReference } from '../../src/quant/reference.ts';
+import { expectAllClose } from '../../src/testing/allclose.ts';
+import { randomNumbers } from '../../src/testing/case-data.ts';
+import { randomPacked } from './packed-data.ts';
+import { runPlan } from './run-plan.ts';
+
+const device = await openNodeGpu({ software: true }).catch((error: Error) => error.message);
+
+interface Case {
+  readonly rows: number;
+  readonly K: number;
+  readonly Ns: readonly number[];
+  readonly layout?: WeightLayout;
+  readonly norm?: boolean;
+  readonly bias?: boolean;
+  readonly residual?: boolean;
+  readonly glu?: 'none' | 'silu' | 'gelu_tanh' | 'gelu_erf';
+  readonly caps?: Partial<GpuCapabilities>;
+  readonly dynamic?: boolean;
+}
+
+const shape = (m: number, n: number, ...subgroups: [number, number]) => ({ m, n, subgroups });
+const engines = {
+  'f32 16x64': () => f32Engine(shape(16, 64, 1, 1)),
+  'f32 32x64': () => f32Engine(shape(32, 64, 1, 1)),
+  'f32 64x64': () => f32Engine(shape(64, 64, 1, 1)),
+  'f32 64x128': () => f32Engine(shape(64, 128, 1, 1)),
+  'f32 128x128': () => f32Engine(shape(128, 128, 1, 1)),
+  'plain 16x128/1x4': () => matrixEngine(shape(16, 128, 1, 4), 'plain'),
+  'plain 32x64/1x2': () => matrixEngine(shape(32, 64, 1, 2), 'plain'),
+  'plain 32x128/1x4': () => matrixEngine(shape(32, 128, 1, 4), 'plain'),
+  'plain 64x64/2x2': () => matrixEngine(shape(64, 64, 2, 2), 'plain'),
+  'plain 64x128/2x2': () => matrixEngine(shape(64, 128, 2, 2), 'plain'),
+  'plain 128x64/2x2': () => matrixEngine(shape(128, 64, 2, 2), 'plain'),
+} as const satisfies Record<string, () => TileEngine>;
+
+const f32s = (x: Float32Array): Uint8Array => new Uint8Array(x.buffer, x.byteOffset, x.byteLength);
+
+function makeData(c: Case, seed: number) {
+  const uniform = randomNumbers(seed);
+  const normal = (n: number): Float32Array =>
+    Float32Array.from(
+      { length: n },
+      () => Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(6.2831853 * uniform()),
+    );
+  const layout = c.layout ?? layoutOf('q4');
+  return {
+    layout,
+    x: normal(c.rows * c.K),
+    norm: c.norm === true ? Float32Array.from({ length: c.K }, () => 0.5 + uniform()) : null,
+    residual: c.residual === true ? normal(c.rows * (c.Ns[0] ?? 0)) : null,
+    segments: c.Ns.map((N) => {
+      const packed = randomPacked(layout, N, c.K, uniform);
+      const bias = c.bias === true ? normal(N) : null;
+      return { N, packed, bias, values: unpackReference(layout, packed, N, c.K) };
+    }),
+  };
+}
+
+/** Results, and how far off a product of f32 (or of f16) numbers may be. */
+function reference(c: Case, data: ReturnType<typeof makeData>, halves: boolean) {
+  const { K, rows } = c;
+  const x = Float64Array.from(data.x);
+  if (data.norm !== null) {
+    for (let r = 0; r < rows; r++) {
+      const row = x.subarray(r * K, (r + 1) * K);
+      const scale = 1 / Math.sqrt(row.reduce((s, v) => s + v * v, 0) / K + 1e-5);
+      row.forEach((v, k) => {
+        row[k] = v * scale * ((data.norm?.[k] ?? 0) + 1);
+      });
+    }
+  }
+  // Each factor is rounded once; f16 scales of q8a and q4a in f32 lose no more.
+  const unit = (halves ? 2 * 2 ** -11 : 0) + (K + 8) * 2 ** -24;
+  const products = data.segments.map(({ N, values, bias }) => {
+    const y = new Float64Array(rows * N);
+    const error = new Float64Array(rows * N);
+    for (let r = 0; r < rows; r++) {
+      for (let n = 0; n < N; n++) {
+        let [sum, size] = [0, 0];
+        for (let k = 0; k < K; k++) {
+          const term = (x[r * K + k] ?? 0) * (values[n * K + k] ?? 0);
+          sum += term;
+          size += Math.abs(term);
+        }
+        y[r * N + n] = sum + (bias?.[n] ?? 0);
+        error[r * N + n] = size * unit + Math.abs(bias?.[n] ?? 0) * 2 ** -23;
+      }
+    }
+    return { y, error };
+  });
+  const glu = c.glu ?? 'none';
+  const [gate, up] = products;
+  const outputs =
+    glu === 'none' || gate === undefined || up === undefined
+      ? products
+      : [
+          {
+            y: gate.y.map((g, i) => gluValue(glu, g, up.y[i] ?? 0, erf)),
+            // |act'| <= 1.13, and 1e-6 for the functions of the device.
+            error: gate.error.map((e, i) => {
+              const [g, u, eu] = [gate.y[i] ?? 0, up.y[i] ?? 0, up.error[i] ?? 0];
+              return 1.13 * e * (Math.abs(u) + eu) + (Math.abs(g) + e) * (eu + 1e-6 * Math.abs(u));
+            }),
+          },
+        ];
+  return outputs.map(({ y, error }) => ({
+    y: y.map((v, i) => v + (data.residual?.[i] ?? 0)),
+    error: error.map((e, i) => e + 2 ** -22 * Math.abs(data.residual?.[i] ?? 0)),
+  }));
+}
+
+async function check(
+  gpu: GPUDevice,
+  caps: GpuCapabilities,
+  engine: TileEngine,
+  c: Case,
+  seed = 1,
+): Promise<void> {
+  const data = makeData(c, seed);
+  const glu = ['none', 'silu', 'gelu_tanh', 'gelu_erf'].indexOf(c.glu ?? 'none');
+  const { layout } = data;
+  const outputs = data.segments.map(({ N }, i) =>
+    i > 0 && glu > 0 ? new Uint8Array(0) : new Uint8Array(c.rows * N * 4),
+  );
+  const buffers = [
+    f32s(data.x),
+    data.norm === null ? new Uint8Array(0) : f32s(data.norm),
+    data.residual === null ? new Uint8Array(0) : f32s(data.residual),
+    ...data.segments.flatMap(({ packed, bias }, i) => [
+      packed,
+      bias === null ? new Uint8Array(0) : f32s(bias),
+      outputs[i] ?? new Uint8Array(0),
+    ]),
+  ];
+  const params = [c.rows, c.K, 0, 1e-5, 1, glu, c.Ns.length].concat(
+    c.Ns.flatMap((N) => [N, layoutCode(layout), layout.group, metaDtypeCode(layout)]),
+  );
+  const request = new KernelRequest({
+    name: 'linear',
+    params: c.dynamic === true ? [{ scalar: 'n', mul: 1, add: 0 }, ...params.slice(1)] : params,
+    bytes: buffers.map((b) => b.byteLength),
+    caps: { ...caps, ...c.caps },
+    scalars: ['n'],
+  });
+  const plan = linearTiles(request, linearShape(request), () => engine);
+  const results = await runPlan(gpu, plan, params, buffers, [c.rows]);
+  reference(c, data, engine.halves).forEach(({ y, error }, i) => {
+    const got = new Float32Array((results[5 + 3 * i] ?? new Uint8Array(0)).slice().buffer);
+    // Scaled so that one bound serves all elements.
+    const scaled = (v: ArrayLike<number>): Float64Array =>
+      y.map((_, j) => (v[j] ?? Number.NaN) / (error[j] ?? 1));
+    expectAllClose(scaled(got), scaled(y), { absolute: 1, relative: 0 }, `${engine.name} output ${i}`);
+  });
+}
+
+describe.skipIf(typeof device === 'string')(
+  `linear tiles${typeof device === 'string' ? ` (${device})` : ''}`,
+  () => {
+    if (typeof device === 'string') return;
+    const { gpu, caps } = device;
+    afterAll(() => device.dispose());
+    const layouts: readonly WeightLayout[] = [
+      ...(['f32', 'f16', 'bf16', 'q4', 'q8', 'q4k', 'q6k'] as const).map(layoutOf),
+      ...([4, 8] as const).flatMap((bits) =>
+        (
+          [
+            ['f16', 32],
+            ['bf16', 64],
+            ['f32', 128],
+          ] as const
+        ).map(([meta, group]) => affineLayout(bits, group, meta)),
+      ),
+    ];
+    for (const layout of layouts) {
+      const name = `${layout.kind}/${layout.group}/${layout.metaDtype}`;
+      it(`unpacks ${name}`, async () => {
+        for (const engine of [f32Engine(shape(16, 64, 1, 1)), matrixEngine(shape(16, 128, 1, 4), 'plain')]) {
+          await check(gpu, caps, engine, { rows: 5, K: 512, Ns: [40], layout });
+        }
+      });
+    }
+    for (const kind of ['f32', 'f16', 'bf16'] as const) {
+      it(`${kind} with columns that fill no chunk`, async () => {
+        for (const K of [1, 8, 37, 72]) {
+          for (const engine of [
+            f32Engine(shape(16, 64, 1, 1)),
+            matrixEngine(shape(16, 128, 1, 4), 'plain'),
+          ]) {
+            await check(gpu, caps, engine, { rows: 3, K, Ns: [18], layout: layoutOf(kind), norm: K > 8 });
+          }
+        }
+      });
+    }
+    for (const [name, make] of Object.entries(engines)) {
+      it(`${name}: edges, segments, epilogues`, async () => {
+        const engine = make();
+        await check(gpu, caps, engine, {
+          rows: 70,
+          K: 64,
+          Ns: [150],
+          bias: true,
+          residual: true,
+          dynamic: true,
+        });
+        await check(gpu, caps, engine, { rows: 33, K: 96, Ns: [72, 16, 130], bias: true, norm: true });
+        await check(gpu, caps, engine, {
+          rows: 19,
+          K: 64,
+          Ns: [90, 90],
+          bias: true,
+          norm: true,
+          glu: 'silu',
+          residual: true,
+        });
+      });
+    }
+    it('activations of gate and up', async () => {
+      for (const glu of ['gelu_tanh', 'gelu_erf'] as const) {
+        await check(gpu, caps, f32Engine(shape(16, 64, 1, 1)), { rows: 4, K: 64, Ns: [20, 20], glu });
+      }
+    });
+    it('splits passes where bindings are few or small', async () => {
+      const small = { maxStorageBuffers: 5, maxBindingBytes: 16384 };
+      for (const engine of [f32Engine(shape(32, 64, 1, 1)), matrixEngine(shape(32, 64, 1, 2), 'plain')]) {
+        await check(gpu, caps, engine, { rows: 20, K: 64, Ns: [600, 40], bias: true, caps: small });
+        await check(gpu, caps, engine, {
+          rows: 20,
+          K: 64,
+          Ns: [600, 600],
+          glu: 'silu',
+          caps: { ...small, maxStorageBuffers: 8 },
+        });
+      }
+    });
+    it('a row that holds infinity is not finite, and the others are right', async () => {
+      const engine = matrixEngine(shape(16, 128, 1, 4), 'plain');
+      expect(engine.halves).toBe(true);
+    });
+  },
+);
