@@ -2,8 +2,9 @@
 
 import type { GpuKernel } from './contract.ts';
 import { rmsNormKernel } from './rms-norm.ts';
+import { kvWriteKernel, ropeKernel, ropeKvKernel } from './rope.ts';
 
-export const gpuKernels: readonly GpuKernel[] = [rmsNormKernel];
+export const gpuKernels: readonly GpuKernel[] = [rmsNormKernel, ropeKernel, ropeKvKernel, kvWriteKernel];
 
 const byName: ReadonlyMap<string, GpuKernel> = new Map(gpuKernels.map((k) => [k.name, k]));
 
