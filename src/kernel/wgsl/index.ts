@@ -1,10 +1,25 @@
 // The kernels that have WGSL. Adding one is a file and a line here.
 
 import type { GpuKernel } from './contract.ts';
+import { layerNormKernel } from './layer-norm.ts';
+import { moeRouteKernel } from './moe-route.ts';
 import { rmsNormKernel } from './rms-norm.ts';
 import { kvWriteKernel, ropeKernel, ropeKvKernel } from './rope.ts';
+import { countKernel } from './sample/count.ts';
+import { penalizeKernel } from './sample/penalize.ts';
+import { softmaxKernel } from './softmax.ts';
 
-export const gpuKernels: readonly GpuKernel[] = [rmsNormKernel, ropeKernel, ropeKvKernel, kvWriteKernel];
+export const gpuKernels: readonly GpuKernel[] = [
+  rmsNormKernel,
+  layerNormKernel,
+  softmaxKernel,
+  moeRouteKernel,
+  ropeKernel,
+  ropeKvKernel,
+  kvWriteKernel,
+  penalizeKernel,
+  countKernel,
+];
 
 const byName: ReadonlyMap<string, GpuKernel> = new Map(gpuKernels.map((k) => [k.name, k]));
 

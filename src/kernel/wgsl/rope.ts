@@ -66,7 +66,10 @@ function bindingsOf(parts: readonly Part[], { rotation, slots, f16 }: Heads): re
 }
 
 /** The elements that a lane holds: a pair that is rotated, or two that pass. */
-const elementsOf = ({ headDim, rotation: { rot, interleaved } }: Heads): string => `fn elements_of(lane: u32) -> vec2<u32> {
+const elementsOf = ({
+  headDim,
+  rotation: { rot, interleaved },
+}: Heads): string => `fn elements_of(lane: u32) -> vec2<u32> {
   ${interleaved || rot === 0 ? '' : `if (lane < ${rot / 2}u) { return vec2(lane, lane + ${rot / 2}u); }\n  `}return vec2(2u * lane, 2u * lane + 1u);
 }
 fn element_exists(e: u32) -> bool { return e < ${headDim}u; }
@@ -94,7 +97,10 @@ function headsPass(request: KernelRequest, name: string, parts: readonly Part[],
   const starts = parts.map((_, i) => parts.slice(0, i).reduce((n, p) => n + p.heads, 0));
   const each = (body: (part: Part, first: number) => string): string =>
     parts
-      .map((p, i) => `  if (item >= ${starts[i]}u && item < ${(starts[i] ?? 0) + p.heads}u) {\n${body(p, starts[i] ?? 0)}\n  }`)
+      .map(
+        (p, i) =>
+          `  if (item >= ${starts[i]}u && item < ${(starts[i] ?? 0) + p.heads}u) {\n${body(p, starts[i] ?? 0)}\n  }`,
+      )
       .join('\n');
   const load = each((p, first) => {
     const base = `(row * ${p.heads}u + item - ${first}u) * ${headDim}u`;
@@ -103,11 +109,14 @@ function headsPass(request: KernelRequest, name: string, parts: readonly Part[],
   });
   const norm = each((p) => {
     if (p.norm === undefined) return '';
-    const weight = (e: string): string => (typeof p.norm === 'number' ? ` * ${p.name}_norm[min(${e}, ${headDim - 1}u)]` : '');
+    const weight = (e: string): string =>
+      typeof p.norm === 'number' ? ` * ${p.name}_norm[min(${e}, ${headDim - 1}u)]` : '';
     return `    a *= scale${weight('e.x')};\n    b *= scale${weight('e.y')};`;
   });
   const rotated = parts.filter((p) => p.rotates).length > 0 && rotation.rot > 0;
-  const turns = parts.map((p, i) => (p.rotates ? `(item >= ${starts[i]}u && item < ${(starts[i] ?? 0) + p.heads}u)` : '')).filter((s) => s !== '');
+  const turns = parts
+    .map((p, i) => (p.rotates ? `(item >= ${starts[i]}u && item < ${(starts[i] ?? 0) + p.heads}u)` : ''))
+    .filter((s) => s !== '');
   const code = `${groupIndex}${rotated ? sinCos : ''}${heads.f16 ? f16Rounding : ''}${heads.slots?.code ?? ''}${elementsOf(heads)}
 /** Heads of the workgroup, in order. */
 var<workgroup> staged: array<f32, ${perGroup * lanes * 2}>;
@@ -179,7 +188,15 @@ export const ropeKernel: GpuKernel = {
   name: 'rope',
   plan(request) {
     const norm = request.has(4) ? 4 : request.constant(7) === 1 ? 'plain' : undefined;
-    const part: Part = { name: 'x', heads: request.constant(1), from: 0, to: 3, norm, rotates: true, cached: false };
+    const part: Part = {
+      name: 'x',
+      heads: request.constant(1),
+      from: 0,
+      to: 3,
+      norm,
+      rotates: true,
+      cached: false,
+    };
     return plan(request, [part], {
       headDim: request.constant(2),
       rotation: {
