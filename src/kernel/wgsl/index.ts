@@ -1,5 +1,6 @@
 // The kernels that have WGSL. Adding one is a file and a line here.
 
+import { attentionKernel } from './attention/index.ts';
 import type { GpuKernel } from './contract.ts';
 import { layerNormKernel } from './layer-norm.ts';
 import { moeRouteKernel } from './moe-route.ts';
@@ -17,6 +18,7 @@ export const gpuKernels: readonly GpuKernel[] = [
   ropeKernel,
   ropeKvKernel,
   kvWriteKernel,
+  attentionKernel,
   penalizeKernel,
   countKernel,
 ];
