@@ -7,6 +7,7 @@ import { moeRouteKernel } from './moe-route.ts';
 import { rmsNormKernel } from './rms-norm.ts';
 import { kvWriteKernel, ropeKernel, ropeKvKernel } from './rope.ts';
 import { countKernel } from './sample/count.ts';
+import { sampleKernel } from './sample/index.ts';
 import { penalizeKernel } from './sample/penalize.ts';
 import { softmaxKernel } from './softmax.ts';
 
@@ -20,6 +21,7 @@ export const gpuKernels: readonly GpuKernel[] = [
   kvWriteKernel,
   attentionKernel,
   penalizeKernel,
+  sampleKernel,
   countKernel,
 ];
 

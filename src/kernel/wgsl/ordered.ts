@@ -8,3 +8,7 @@ export const orderedKey = `fn ordered_key(x: f32) -> u32 {
   return select(bits | 0x80000000u, ~bits, (bits >> 31u) == 1u);
 }
 `;
+
+/** `key_value(key)`: the number that has a key. */
+export const keyValue = `fn key_value(key: u32) -> f32 { return bitcast<f32>(select(~key, key ^ 0x80000000u, key >= 0x80000000u)); }
+`;

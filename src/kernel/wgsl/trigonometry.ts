@@ -1,6 +1,8 @@
 // Sine and cosine of any f32 angle. The built-in ones lose the angle's fraction from some hundred radians on, and whether `fma`
 // rounds once is up to the device; so the angle is reduced in integers: angle / 2π in units of 2^-32 turns.
 
+import { multiplyHigh } from './integers.ts';
+
 /** Words of floor(2^96 / 2π), lowest first. */
 const turnWords = [0x7f09d5f4, 0x9391054a, 0x28be60db] as const;
 
@@ -8,13 +10,7 @@ const turnWords = [0x7f09d5f4, 0x9391054a, 0x28be60db] as const;
  * `sin_cos(angle)` as `vec2(sin, cos)`, to about 2^-23, for |angle| < 2^31. Polynomials on a quarter turn from Cephes
  * (sinf.c, Moshier).
  */
-export const sinCos = `fn multiply_high(a: u32, b: u32) -> u32 {
-  let low = (a & 0xffffu) * (b & 0xffffu);
-  let middle = (a >> 16u) * (b & 0xffffu) + (low >> 16u);
-  let other = (a & 0xffffu) * (b >> 16u) + (middle & 0xffffu);
-  return (a >> 16u) * (b >> 16u) + (middle >> 16u) + (other >> 16u);
-}
-/** The fraction of a turn, in units of 2^-32, of an angle of at least 0.5 without its sign. */
+export const sinCos = `${multiplyHigh}/** The fraction of a turn, in units of 2^-32, of an angle of at least 0.5 without its sign. */
 fn turn_fraction(bits: u32) -> u32 {
   let mantissa = (bits & 0x7fffffu) | 0x800000u;
   let shift = 182u - (bits >> 23u);
