@@ -1,10 +1,31 @@
 // The kernels that have WGSL. Adding one is a file and a line here.
 
 import type { GpuKernel } from './contract.ts';
+import { attentionKernel } from './attention/index.ts';
+import { layerNormKernel } from './layer-norm.ts';
 import { linearKernel } from './linear/index.ts';
+import { moeRouteKernel } from './moe-route.ts';
 import { rmsNormKernel } from './rms-norm.ts';
+import { kvWriteKernel, ropeKernel, ropeKvKernel } from './rope.ts';
+import { countKernel } from './sample/count.ts';
+import { sampleKernel } from './sample/index.ts';
+import { penalizeKernel } from './sample/penalize.ts';
+import { softmaxKernel } from './softmax.ts';
 
-export const gpuKernels: readonly GpuKernel[] = [linearKernel, rmsNormKernel];
+export const gpuKernels: readonly GpuKernel[] = [
+  attentionKernel,
+  layerNormKernel,
+  linearKernel,
+  moeRouteKernel,
+  rmsNormKernel,
+  kvWriteKernel,
+  ropeKernel,
+  ropeKvKernel,
+  countKernel,
+  sampleKernel,
+  penalizeKernel,
+  softmaxKernel,
+];
 
 const byName: ReadonlyMap<string, GpuKernel> = new Map(gpuKernels.map((k) => [k.name, k]));
 

@@ -1,0 +1,156 @@
+// What the passes of attention share: the sizes of a dispatch, its bindings, and how cache elements are read.
+
+import type { GpuBinding, KernelRequest } from '../contract.ts';
+import { type KvSlots, kvSlots, pageSize } from '../kv-slots.ts';
+import { fail, statusBinding } from '../status.ts';
+
+/** Rows that a pass takes: all, those that are the only row of their sequence, or the others. */
+export type RowFilter = 'all' | 'sole' | 'grouped';
+
+export interface AttentionShape {
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly headDim: number;
+  readonly cap: number;
+  readonly f16: boolean;
+  readonly window: number;
+  readonly softcap: number;
+  readonly hasSinks: boolean;
+  readonly slots: KvSlots;
+  /** Positions are below this. */
+  readonly keyLimit: number;
+  /** Sequences that share a paged cache. */
+  readonly sequences: number;
+  /** Rows of this run, as a u32 expression, and at most. */
+  readonly rows: string;
+  readonly maxRows: number;
+  /** Scale of the scores, as an f32 expression. */
+  readonly scale: string;
+}
+
+/**
+ * Buffers q, kCache, vCache, positions, sinks?, y, sequences?, pageTable?; params rows, H, Hkv, Dh, cap, kvDtype, scale, window,
+ * softcap, ring, S, maxPages.
+ */
+export function attentionShape(request: KernelRequest): AttentionShape {
+  const [heads, headDim] = [request.constant(1), request.constant(3)];
+  const slots = kvSlots(request, { sequences: 6, cap: 4, ring: 9 });
+  const ring = request.constant(9);
+  return {
+    heads,
+    kvHeads: request.constant(2),
+    headDim,
+    cap: request.constant(4),
+    f16: request.constant(5) === 1,
+    window: request.constant(7),
+    softcap: request.constant(8),
+    hasSinks: request.has(4),
+    slots,
+    keyLimit: slots.paged ? request.constant(11) * pageSize : ring > 0 ? 2 ** 30 : request.constant(4),
+    sequences: slots.paged ? request.constant(10) : 0,
+    rows: `u32(${request.int(0)})`,
+    maxRows: Math.max(1, Math.floor((request.bytes[0] ?? 0) / (4 * heads * headDim))),
+    scale: request.float(6),
+  };
+}
+
+/**
+ * The widest unit of a cache that a thread loads at once, and what it becomes: pieces, which are f32 vectors. A head has
+ * `units` units of `pieces` pieces of `lanes` numbers.
+ */
+export interface CacheUnit {
+  readonly type: string;
+  readonly units: number;
+  readonly pieces: number;
+  readonly lanes: number;
+  readonly piece: string;
+  /** Piece i of a unit expression. */
+  decode(unit: string, i: number): string;
+  dot(a: string, b: string): string;
+}
+
+export function cacheUnit({ headDim, f16 }: AttentionShape): CacheUnit {
+  const dot = (a: string, b: string): string => `dot(${a}, ${b})`;
+  if (f16) {
+    const words = headDim % 8 === 0 ? 4 : headDim % 4 === 0 ? 2 : 1;
+    const lanes = words === 1 ? 2 : 4;
+    const decode = (unit: string, i: number): string => {
+      if (words === 1) return `unpack2x16float(${unit})`;
+      const [low, high] = i === 0 ? ['x', 'y'] : ['z', 'w'];
+      return `vec4(unpack2x16float(${unit}.${low}), unpack2x16float(${unit}.${high}))`;
+    };
+    const type = words === 1 ? 'u32' : `vec${words}<u32>`;
+    return {
+      type,
+      units: headDim / (2 * words),
+      pieces: Math.max(1, words / 2),
+      lanes,
+      piece: `vec${lanes}<f32>`,
+      decode,
+      dot,
+    };
+  }
+  const lanes = headDim % 4 === 0 ? 4 : headDim % 2 === 0 ? 2 : 1;
+  const type = lanes === 1 ? 'f32' : `vec${lanes}<f32>`;
+  return {
+    type,
+    units: headDim / lanes,
+    pieces: 1,
+    lanes,
+    piece: type,
+    decode: (unit) => unit,
+    dot: lanes === 1 ? (a, b) => `${a} * ${b}` : dot,
+  };
+}
+
+/** Bindings of a pass that reads the caches. */
+export function cacheBindings(shape: AttentionShape, unit: string): readonly GpuBinding[] {
+  return [
+    { buffer: 1, name: 'k_cache', type: `array<${unit}>`, access: 'read' },
+    { buffer: 2, name: 'v_cache', type: `array<${unit}>`, access: 'read' },
+    positions,
+    ...shape.slots.bindings,
+    statusBinding,
+  ];
+}
+
+export const positions: GpuBinding = { buffer: 3, name: 'positions', type: 'array<i32>', access: 'read' };
+
+/** `row_taken(row)`: whether a pass with this filter works on the row. Uniform for a uniform row. */
+export function rowFilter({ slots, rows }: AttentionShape, filter: RowFilter): string {
+  if (filter === 'all' || !slots.paged) return 'fn row_taken(row: u32) -> bool { return true; }\n';
+  return `fn row_taken(row: u32) -> bool {
+  let own = sequences[row];
+  let before = row > 0u && sequences[max(row, 1u) - 1u] == own;
+  let after = row + 1u < ${rows} && sequences[min(row + 1u, ${rows} - 1u)] == own;
+  return ${filter === 'sole' ? '!' : ''}(before || after);
+}
+`;
+}
+
+/** `first_key(position)`, and `last_key(row)`: the row's position, within what its cache can hold. */
+export function rowFunctions({ window, keyLimit }: AttentionShape): string {
+  return `fn first_key(position: i32) -> i32 { return ${window > 0 ? `max(0, position - ${window - 1})` : '0'}; }
+fn last_key(row: u32) -> i32 { return clamp(positions[row], 0, ${keyLimit - 1}); }
+`;
+}
+
+/** `score(dot)` and `key_slot(row, key)`, which reports a slot that is not there and gives slot 0; `check_position(row)`. */
+export function keyFunctions(shape: AttentionShape): string {
+  const { softcap, scale, slots } = shape;
+  const capped = `let x = 2.0 * s / ${softcap.toFixed(6)}f;
+  return ${softcap.toFixed(6)}f * (1.0 - 2.0 / (exp(x) + 1.0));`;
+  return `${slots.code}${rowFunctions(shape)}fn check_position(row: u32) {
+  if (positions[row] != last_key(row)) { ${fail('attention_position', 'positions[row]')} }
+}
+fn score(dot: f32) -> f32 {
+  let s = dot * ${scale};
+  ${softcap > 0 ? capped : 'return s;'}
+}
+fn key_slot(row: u32, key: i32) -> u32 {
+  let slot = kv_slot(row, key);
+  if (slot < 0) { ${fail('attention_position', 'key')} }
+  return u32(max(slot, 0));
+}
+`;
+}

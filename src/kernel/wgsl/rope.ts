@@ -1,0 +1,268 @@
+// rope, rope_kv and kv_write: heads on their way from a projection to attention and into the cache. All are made of parts, each
+// of which takes the heads of one operand, rotates them or not, and stores them in an array or in a cache.
+
+import { f16Rounding, groupIndex } from './common.ts';
+import { type GpuBinding, type GpuKernel, type GpuPass, grid, type KernelRequest } from './contract.ts';
+import { type KvSlots, kvSlots } from './kv-slots.ts';
+import { fail, statusBinding } from './status.ts';
+import { sinCos } from './trigonometry.ts';
+
+/** Heads of one operand. Names are those of bindings. */
+interface Part {
+  readonly name: string;
+  readonly heads: number;
+  /** Numbers of the dispatch's buffers. */
+  readonly from: number;
+  readonly to: number;
+  /** Buffer of the norm's weight, `'plain'` for a norm without one; undefined: no norm. */
+  readonly norm?: number | 'plain' | undefined;
+  readonly rotates: boolean;
+  readonly cached: boolean;
+}
+
+interface Rotation {
+  readonly positions: number;
+  readonly invFreq: number;
+  readonly rot: number;
+  readonly interleaved: boolean;
+  /** WGSL expressions. */
+  readonly scale: string;
+  readonly eps: string;
+}
+
+interface Heads {
+  readonly headDim: number;
+  readonly rotation: Rotation;
+  readonly cap: number;
+  readonly f16: boolean;
+  readonly slots: KvSlots | undefined;
+}
+
+const read = (buffer: number, name: string, type: string): GpuBinding => ({
+  buffer,
+  name,
+  type,
+  access: 'read',
+});
+
+/** Threads of a head: one per two elements, a power of two so that a head's sum is a tree. */
+const lanesOf = (headDim: number): number => 2 ** Math.ceil(Math.log2(Math.max(1, Math.ceil(headDim / 2))));
+
+function bindingsOf(parts: readonly Part[], { rotation, slots, f16 }: Heads): readonly GpuBinding[] {
+  const used = new Map<string, GpuBinding>();
+  const add = (b: GpuBinding): Map<string, GpuBinding> => used.set(b.name, b);
+  add(read(rotation.positions, 'positions', 'array<i32>'));
+  for (const part of parts) {
+    add(read(part.from, part.name, 'array<f32>'));
+    if (part.rotates) add(read(rotation.invFreq, 'inv_freq', 'array<f32>'));
+    if (typeof part.norm === 'number') add(read(part.norm, `${part.name}_norm`, 'array<f32>'));
+    const type = part.cached && f16 ? 'array<u32>' : 'array<f32>';
+    add({ buffer: part.to, name: `${part.name}_out`, type, access: 'read_write' });
+    if (!part.cached) continue;
+    for (const b of slots?.bindings ?? []) add(b);
+    add(statusBinding);
+  }
+  return [...used.values()];
+}
+
+/** The elements that a lane holds: a pair that is rotated, or two that pass. */
+const elementsOf = ({
+  headDim,
+  rotation: { rot, interleaved },
+}: Heads): string => `fn elements_of(lane: u32) -> vec2<u32> {
+  ${interleaved || rot === 0 ? '' : `if (lane < ${rot / 2}u) { return vec2(lane, lane + ${rot / 2}u); }\n  `}return vec2(2u * lane, 2u * lane + 1u);
+}
+fn element_exists(e: u32) -> bool { return e < ${headDim}u; }
+`;
+
+const storeOf = (part: Part, { headDim, cap, f16 }: Heads): string => {
+  const pair = (base: string): string => `    let at = ${base} * ${headDim}u + 2u * lane;
+    ${part.name}_out[at] = staged[first];
+    if (element_exists(2u * lane + 1u)) { ${part.name}_out[at + 1u] = staged[first + 1u]; }`;
+  if (!part.cached) return pair(`(row * ${part.heads}u + head)`);
+  const place = `(head * ${cap}u + u32(slot))`;
+  const word = `    ${part.name}_out[${place} * ${headDim / 2}u + lane] = f16_pair(staged[first], staged[first + 1u]);`;
+  return `    let slot = kv_slot(row, position);
+    if (slot < 0) { ${fail('kv_position', 'position')} return; }
+${f16 ? word : pair(place)}`;
+};
+
+/** One pass over the heads of the parts, a workgroup for a few heads of a row. */
+function headsPass(request: KernelRequest, name: string, parts: readonly Part[], heads: Heads): GpuPass {
+  const { headDim, rotation } = heads;
+  const lanes = lanesOf(headDim);
+  const perGroup = Math.max(1, 64 / lanes);
+  const total = parts.reduce((n, p) => n + p.heads, 0);
+  const normed = parts.some((p) => p.norm !== undefined);
+  const starts = parts.map((_, i) => parts.slice(0, i).reduce((n, p) => n + p.heads, 0));
+  const each = (body: (part: Part, first: number) => string): string =>
+    parts
+      .map(
+        (p, i) =>
+          `  if (item >= ${starts[i]}u && item < ${(starts[i] ?? 0) + p.heads}u) {\n${body(p, starts[i] ?? 0)}\n  }`,
+      )
+      .join('\n');
+  const load = each((p, first) => {
+    const base = `(row * ${p.heads}u + item - ${first}u) * ${headDim}u`;
+    return `    if (element_exists(e.x)) { a = ${p.name}[${base} + e.x]; }
+    if (element_exists(e.y)) { b = ${p.name}[${base} + e.y]; }`;
+  });
+  const norm = each((p) => {
+    if (p.norm === undefined) return '';
+    const weight = (e: string): string =>
+      typeof p.norm === 'number' ? ` * ${p.name}_norm[min(${e}, ${headDim - 1}u)]` : '';
+    return `    a *= scale${weight('e.x')};\n    b *= scale${weight('e.y')};`;
+  });
+  const rotated = parts.filter((p) => p.rotates).length > 0 && rotation.rot > 0;
+  const turns = parts
+    .map((p, i) => (p.rotates ? `(item >= ${starts[i]}u && item < ${(starts[i] ?? 0) + p.heads}u)` : ''))
+    .filter((s) => s !== '');
+  const code = `${groupIndex}${rotated ? sinCos : ''}${heads.f16 ? f16Rounding : ''}${heads.slots?.code ?? ''}${elementsOf(heads)}
+/** Heads of the workgroup, in order. */
+var<workgroup> staged: array<f32, ${perGroup * lanes * 2}>;
+${normed ? `var<workgroup> squares: array<f32, ${perGroup * lanes}>;\n` : ''}
+@compute @workgroup_size(${perGroup * lanes})
+fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) count: vec3<u32>, @builtin(local_invocation_index) t: u32) {
+  let at_head = group_index(id, count) * ${perGroup}u + t / ${lanes}u;
+  let lane = t % ${lanes}u;
+  let exists = at_head < u32(${request.int(0)}) * ${total}u;
+  let row = select(0u, at_head / ${total}u, exists);
+  let item = select(${total}u, at_head % ${total}u, exists);
+  let e = elements_of(lane);
+  var a = 0.0;
+  var b = 0.0;
+${load}
+${
+  normed
+    ? `  squares[t] = a * a + b * b;
+  for (var half = ${lanes / 2}u; half > 0u; half >>= 1u) {
+    workgroupBarrier();
+    if (lane < half) { squares[t] += squares[t + half]; }
+  }
+  workgroupBarrier();
+  let scale = inverseSqrt(squares[t - lane] / ${headDim}.0 + ${rotation.eps});
+${norm}`
+    : ''
+}
+  let position = positions[row];
+${
+  rotated
+    ? `  if (lane < ${rotation.rot / 2}u && (${turns.join(' || ')})) {
+    let turn = sin_cos(f32(position) * inv_freq[lane]) * ${rotation.scale};
+    let rotated = vec2(a * turn.y - b * turn.x, b * turn.y + a * turn.x);
+    a = rotated.x;
+    b = rotated.y;
+  }`
+    : ''
+}
+  let base = (t - lane) * 2u;
+  staged[base + e.x] = a;
+  staged[base + e.y] = b;
+  workgroupBarrier();
+  let first = base + 2u * lane;
+  if (!element_exists(2u * lane)) { return; }
+${each((p, start) => `    let head = item - ${start}u;\n${storeOf(p, heads)}`)}
+}
+`;
+  return {
+    name,
+    bindings: bindingsOf(parts, heads),
+    code,
+    groups: ([rows = 0]) => grid(Math.ceil((rows * total) / perGroup)),
+  };
+}
+
+/** All parts in one pass where the bindings allow it, else a pass for each. */
+function passesOf(request: KernelRequest, parts: readonly Part[], heads: Heads): readonly GpuPass[] {
+  const together = bindingsOf(parts, heads).length <= request.caps.maxStorageBuffers;
+  if (together) return [headsPass(request, request.name, parts, heads)];
+  return parts.map((p) => headsPass(request, `${request.name} ${p.name}`, [p], heads));
+}
+
+const plan = (request: KernelRequest, parts: readonly Part[], heads: Heads) => ({
+  variants: [{ passes: passesOf(request, parts, heads) }],
+});
+
+/** Buffers x, positions, invFreq, y, normWeight?; params rows, H, Dh, rot, interleaved, attentionScale, normEps, hasNorm. */
+export const ropeKernel: GpuKernel = {
+  name: 'rope',
+  plan(request) {
+    const norm = request.has(4) ? 4 : request.constant(7) === 1 ? 'plain' : undefined;
+    const part: Part = {
+      name: 'x',
+      heads: request.constant(1),
+      from: 0,
+      to: 3,
+      norm,
+      rotates: true,
+      cached: false,
+    };
+    return plan(request, [part], {
+      headDim: request.constant(2),
+      rotation: {
+        positions: 1,
+        invFreq: 2,
+        rot: request.constant(3),
+        interleaved: request.constant(4) === 1,
+        scale: request.float(5),
+        eps: request.float(6),
+      },
+      cap: 0,
+      f16: false,
+      slots: undefined,
+    });
+  },
+};
+
+/**
+ * Buffers q, k, v, positions, invFreq, qNorm?, kNorm?, kCache, vCache, y, sequences?, pageTable?; params rows, H, Hkv, Dh, rot,
+ * interleaved, attentionScale, normEps, cap, kvDtype, ring, S, maxPages.
+ */
+export const ropeKvKernel: GpuKernel = {
+  name: 'rope_kv',
+  plan(request) {
+    const kvHeads = request.constant(2);
+    const norm = (buffer: number): number | 'plain' | undefined =>
+      request.has(buffer) ? buffer : request.constant(7) > 0 ? 'plain' : undefined;
+    const parts: readonly Part[] = [
+      { name: 'q', heads: request.constant(1), from: 0, to: 9, norm: norm(5), rotates: true, cached: false },
+      { name: 'k', heads: kvHeads, from: 1, to: 7, norm: norm(6), rotates: true, cached: true },
+      { name: 'v', heads: kvHeads, from: 2, to: 8, rotates: false, cached: true },
+    ];
+    return plan(request, parts, {
+      headDim: request.constant(3),
+      rotation: {
+        positions: 3,
+        invFreq: 4,
+        rot: request.constant(4),
+        interleaved: request.constant(5) === 1,
+        scale: request.float(6),
+        eps: request.float(7),
+      },
+      cap: request.constant(8),
+      f16: request.constant(9) === 1,
+      slots: kvSlots(request, { sequences: 10, cap: 8, ring: 10 }),
+    });
+  },
+};
+
+/**
+ * Buffers k, v, positions, kCache, vCache, sequences?, pageTable?; params rows, Hkv, Dh, cap, kvDtype, ring, S, maxPages.
+ */
+export const kvWriteKernel: GpuKernel = {
+  name: 'kv_write',
+  plan(request) {
+    const heads = request.constant(1);
+    const parts: readonly Part[] = [
+      { name: 'k', heads, from: 0, to: 3, rotates: false, cached: true },
+      { name: 'v', heads, from: 1, to: 4, rotates: false, cached: true },
+    ];
+    return plan(request, parts, {
+      headDim: request.constant(2),
+      rotation: { positions: 2, invFreq: -1, rot: 0, interleaved: false, scale: '1.0', eps: '0.0' },
+      cap: request.constant(3),
+      f16: request.constant(4) === 1,
+      slots: kvSlots(request, { sequences: 5, cap: 3, ring: 5 }),
+    });
+  },
+};
