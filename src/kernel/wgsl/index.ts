@@ -2,8 +2,9 @@
 
 import type { GpuKernel } from './contract.ts';
 import { rmsNormKernel } from './rms-norm.ts';
+import { tileKernel } from './tile.ts';
 
-export const gpuKernels: readonly GpuKernel[] = [rmsNormKernel];
+export const gpuKernels: readonly GpuKernel[] = [rmsNormKernel, tileKernel];
 
 const byName: ReadonlyMap<string, GpuKernel> = new Map(gpuKernels.map((k) => [k.name, k]));
 
