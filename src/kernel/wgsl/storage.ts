@@ -3,6 +3,7 @@
 
 import type { DType } from '../../base/dtype.ts';
 import { bf16Rounding, f16Rounding, halfFunctions } from './common.ts';
+import type { GpuBinding, KernelRequest } from './contract.ts';
 
 /** Elements in a word. */
 export const perWord = (dtype: DType): 1 | 2 | 4 => {
@@ -85,3 +86,21 @@ export function storageFunctions(dtypes: readonly DType[]): string {
   const half = dtypes.some((d) => perWord(d) === 2) ? halfFunctions : '';
   return half + [...new Set(dtypes)].map((d) => functions[d] ?? '').join('');
 }
+
+/** The type of an element of 4, 8 or 16 bytes that is only moved. */
+export const wideType = (bytes: number): string => (bytes === 4 ? 'u32' : `vec${bytes / 4}<u32>`);
+
+/** A buffer of the dispatch as an array of elements of 4, 8 or 16 bytes, the last one whole. */
+export const wideBinding = (
+  { bytes }: KernelRequest,
+  buffer: number,
+  name: string,
+  width: number,
+  access: GpuBinding['access'],
+): GpuBinding => ({
+  buffer,
+  name,
+  type: `array<${wideType(width)}>`,
+  access,
+  window: { offset: 0, byteLength: Math.ceil((bytes[buffer] ?? 0) / width) * width },
+});
