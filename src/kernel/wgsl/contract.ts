@@ -114,6 +114,12 @@ export class KernelRequest {
     this.#choose = parts.choose ?? ((_, candidates) => candidates[0] ?? '');
   }
 
+  /** The same dispatch with other params, to write expressions of them. */
+  withParams(params: readonly GpuParam[]): KernelRequest {
+    const { name, bytes, caps } = this;
+    return new KernelRequest({ name, params, bytes, caps, scalars: this.#scalars, choose: this.#choose });
+  }
+
   has(buffer: number): boolean {
     return (this.bytes[buffer] ?? 0) > 0;
   }

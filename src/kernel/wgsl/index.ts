@@ -2,21 +2,29 @@
 
 import type { GpuKernel } from './contract.ts';
 import { attentionKernel } from './attention/index.ts';
+import { copyKernel } from './copy.ts';
+import { gatherKernel } from './gather.ts';
 import { layerNormKernel } from './layer-norm.ts';
 import { linearKernel } from './linear/index.ts';
 import { moeRouteKernel } from './moe-route.ts';
+import { reduceKernel } from './reduce.ts';
 import { rmsNormKernel } from './rms-norm.ts';
 import { kvWriteKernel, ropeKernel, ropeKvKernel } from './rope.ts';
 import { countKernel } from './sample/count.ts';
 import { sampleKernel } from './sample/index.ts';
 import { penalizeKernel } from './sample/penalize.ts';
+import { scatterAddKernel } from './scatter-add.ts';
 import { softmaxKernel } from './softmax.ts';
+import { tileKernel } from './tile.ts';
 
 export const gpuKernels: readonly GpuKernel[] = [
   attentionKernel,
+  copyKernel,
+  gatherKernel,
   layerNormKernel,
   linearKernel,
   moeRouteKernel,
+  reduceKernel,
   rmsNormKernel,
   kvWriteKernel,
   ropeKernel,
@@ -24,7 +32,9 @@ export const gpuKernels: readonly GpuKernel[] = [
   countKernel,
   sampleKernel,
   penalizeKernel,
+  scatterAddKernel,
   softmaxKernel,
+  tileKernel,
 ];
 
 const byName: ReadonlyMap<string, GpuKernel> = new Map(gpuKernels.map((k) => [k.name, k]));

@@ -1,0 +1,90 @@
+// scatter_add: rows of updates added into a table, in the order of their places, whatever runs first. The places that share
+// a target are linked, first to last; then the first of each list walks it, a thread per column. Linking compares n²/2 places
+// at most; the rest is the time of the bytes of updates and table.
+
+import { dtypeOf } from '../tile-decode.ts';
+import { groupIndex } from './common.ts';
+import { type GpuKernel, type GpuPass, grid, type KernelRequest } from './contract.ts';
+import { fail, statusBinding } from './status.ts';
+
+const threads = 256;
+
+const entry = `@compute @workgroup_size(${threads})
+fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) t: u32) {
+  let item = group_index(id, groups) * ${threads}u + t;
+`;
+
+/** Buffers updates [n, inner], indices i32 [n], y [D, inner]; params n, inner, D, dtype (f32, i32 or u32). */
+export const scatterAddKernel: GpuKernel = {
+  name: 'scatter_add',
+  plan(request) {
+    return {
+      variants: [{ passes: [zeroPass(request), linkPass(request), addPass(request)] }],
+      scratch: [2 * Math.max(request.bytes[1] ?? 0, 4)],
+    };
+  },
+};
+
+const zeroPass = (request: KernelRequest): GpuPass => ({
+  name: 'scatter_add zero',
+  bindings: [{ buffer: 2, name: 'y', type: 'array<u32>', access: 'read_write' }],
+  code: `${groupIndex}${entry}  if (item < u32(${request.int(2)}) * u32(${request.int(1)})) { y[item] = 0u; }
+}
+`,
+  groups: ([, inner = 0, D = 0]) => grid(Math.ceil((inner * D) / threads)),
+});
+
+/** links[2i] is the next place with the index of place i, or -1; links[2i + 1] is 1 when there is none before it. */
+const linkPass = (request: KernelRequest): GpuPass => ({
+  name: 'scatter_add links',
+  bindings: [
+    { buffer: 1, name: 'indices', type: 'array<i32>', access: 'read' },
+    { buffer: { scratch: 0 }, name: 'links', type: 'array<i32>', access: 'read_write' },
+    statusBinding,
+  ],
+  code: `${groupIndex}${entry}  let n = u32(${request.int(0)});
+  if (item >= n) { return; }
+  let index = indices[item];
+  if (index < 0 || index >= ${request.int(2)}) {
+    ${fail('scatter_index', 'index')}
+    links[2u * item + 1u] = 0;
+    return;
+  }
+  var next = item + 1u;
+  while (next < n && indices[next] != index) { next++; }
+  var before = item;
+  while (before > 0u && indices[before - 1u] != index) { before--; }
+  links[2u * item] = select(-1, i32(next), next < n);
+  links[2u * item + 1u] = select(0, 1, before == 0u);
+}
+`,
+  groups: ([n = 0]) => grid(Math.ceil(n / threads)),
+});
+
+const addPass = (request: KernelRequest): GpuPass => {
+  const type = dtypeOf(request.constant(3));
+  return {
+    name: 'scatter_add',
+    bindings: [
+      { buffer: 0, name: 'updates', type: `array<${type}>`, access: 'read' },
+      { buffer: 1, name: 'indices', type: 'array<i32>', access: 'read' },
+      { buffer: { scratch: 0 }, name: 'links', type: 'array<i32>', access: 'read' },
+      { buffer: 2, name: 'y', type: `array<${type}>`, access: 'read_write' },
+    ],
+    code: `${groupIndex}${entry}  let inner = u32(${request.int(1)});
+  if (item >= u32(${request.int(0)}) * inner) { return; }
+  let column = item % inner;
+  var place = i32(item / inner);
+  if (links[2 * place + 1] == 0) { return; }
+  let to = u32(indices[place]) * inner + column;
+  var sum = ${type}(0);
+  while (place >= 0) {
+    sum += updates[u32(place) * inner + column];
+    place = links[2 * place];
+  }
+  y[to] = sum;
+}
+`,
+    groups: ([n = 0, inner = 0]) => grid(Math.ceil((n * inner) / threads)),
+  };
+};

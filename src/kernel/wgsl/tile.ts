@@ -1,0 +1,211 @@
+// tile: elementwise programs. A thread computes four neighbouring elements, so that loads and stores are whole vectors; the
+// time is that of the bytes of inputs and outputs over the memory's bandwidth.
+
+import { bytesPerElement, type DType } from '../../base/dtype.ts';
+import { registerKind } from '../expr.ts';
+import { decodeTileProgram } from '../tile-decode.ts';
+import type { RegisterKind } from '../tile-opcodes.ts';
+import type { TileLayout } from '../tile-program.ts';
+import { groupIndex } from './common.ts';
+import {
+  type GpuBinding,
+  type GpuKernel,
+  type GpuKernelPlan,
+  type GpuPass,
+  grid,
+  type KernelRequest,
+} from './contract.ts';
+import { emitFunction, withFunctions } from './emit.ts';
+import { isMultiple } from './params.ts';
+import { packQuad, perWord, quadArray, storageFunctions } from './storage.ts';
+import {
+  accessOf,
+  inputBinding,
+  inputFunctions,
+  loadInput,
+  pieceWindow,
+  type TileInput,
+} from './tile-inputs.ts';
+
+const threads = 256;
+
+/** Windows of bindings start at multiples of this many elements: 256 bytes of the shortest. */
+const pieceUnit = 256;
+
+/** Buffers inputs…, outputs…; params as docs/cpu-kernels.md has them. */
+export const tileKernel: GpuKernel = {
+  name: 'tile',
+  plan(request) {
+    const tile = new Tile(request);
+    return tile.plan();
+  },
+};
+
+class Tile {
+  readonly #request: KernelRequest;
+  readonly #layout: TileLayout;
+  readonly #constants: readonly number[];
+  readonly #program;
+  /** Elements at capacity. */
+  readonly #capacity: number;
+
+  constructor(request: KernelRequest) {
+    const { program, layout, constantParams } = decodeTileProgram(request.params);
+    this.#request = request;
+    this.#program = program;
+    this.#layout = layout;
+    this.#constants = constantParams;
+    const [dtype = 'f32'] = layout.outputs;
+    this.#capacity = (request.bytes[layout.inputs.length] ?? 0) / bytesPerElement(dtype);
+  }
+
+  plan(): GpuKernelPlan {
+    const inputs = this.#layout.inputs.map(
+      ({ dtype, strides }, buffer): TileInput => ({
+        dtype,
+        strides,
+        access: accessOf(this.#layout.sizes, strides),
+        from: { buffer },
+      }),
+    );
+    // More buffers than a pass binds: inputs are first laid side by side in scratch memory.
+    const room = this.#request.caps.maxStorageBuffers - this.#layout.outputs.length;
+    if (inputs.length <= room) return { variants: [{ passes: this.#pieces(inputs) }] };
+    const staged = Math.min(inputs.length - room + 1, this.#request.caps.maxStorageBuffers - 1);
+    const rest = inputs.map(
+      (input, i): TileInput => (i < staged ? { ...input, from: { staged: i } } : input),
+    );
+    return {
+      variants: [{ passes: [this.#stage(inputs.slice(0, staged)), ...this.#pieces(rest, staged)] }],
+      scratch: [staged * 16 * Math.ceil(this.#capacity / 4)],
+    };
+  }
+
+  /** The program over pieces of the arrays that fit a binding: one, unless they are huge. */
+  #pieces(inputs: readonly TileInput[], staged = 0): readonly GpuPass[] {
+    const widest = Math.max(
+      ...this.#layout.outputs.map(bytesPerElement),
+      ...inputs.map((i) => bytesPerElement(i.dtype)),
+    );
+    const most = Math.floor(this.#request.caps.maxBindingBytes / widest / pieceUnit) * pieceUnit;
+    const length = staged > 0 ? this.#capacity : Math.min(most, this.#capacity);
+    const passes: GpuPass[] = [];
+    for (let start = 0; start < this.#capacity; start += length) {
+      passes.push(this.#pass(inputs, start, Math.min(length, this.#capacity - start), staged));
+    }
+    return passes;
+  }
+
+  #pass(inputs: readonly TileInput[], start: number, length: number, staged: number): GpuPass {
+    const { outputs, count } = this.#layout;
+    const units = this.#units();
+    const program = emitFunction(this.#program, {
+      scalar: (c, i) => this.#constant(c.kind, this.#constants[i] ?? 0),
+    });
+    const values = inputs.map((input, i) => loadInput(input, i, staged)).join(', ');
+    const stores = outputs.map((dtype, o) => {
+      const value = outputs.length === 1 ? 'y' : `y.r${o}`;
+      return { whole: `y${o}[q] = ${packQuad(dtype, value)};`, part: storePart(dtype, o, value) };
+    });
+    const whole = stores.map((s) => s.whole).join(' ');
+    const store = isMultiple(count, 4)
+      ? whole
+      : `if (e + 4u <= count) { ${whole} } else { ${stores.map((s) => s.part).join(' ')} }`;
+    const body = `${program}${inputFunctions(this.#request, this.#layout.sizes, inputs)}
+fn run(q: u32, start: u32, count: u32) {
+  let e = q * 4u;
+  let y = program(${values});
+  ${store}
+}
+@compute @workgroup_size(${threads})
+fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) t: u32) {
+  let total = u32(${this.#request.int(0)});
+  let start = min(${start}u, total);
+  let count = min(total - start, ${length}u);
+  let first = group_index(id, groups) * ${threads * units}u + t;
+  for (var u = 0u; u < ${units}u; u++) {
+    let q = first + u * ${threads}u;
+    if (q * 4u < count) { run(q, start, count); }
+  }
+}
+`;
+    const dtypes = [...inputs.map((i) => i.dtype), ...outputs];
+    return {
+      name: `tile of ${this.#program.instructions.length}`,
+      bindings: [
+        ...inputs.flatMap((input, i) => inputBinding(input, i, start, length)),
+        ...(staged > 0 ? [stagedBinding('read')] : []),
+        ...outputs.map((dtype, o): GpuBinding => {
+          const window = pieceWindow(dtype, start, length);
+          return {
+            buffer: inputs.length + o,
+            name: `y${o}`,
+            type: quadArray(dtype),
+            access: 'read_write',
+            window,
+          };
+        }),
+      ],
+      code: `${groupIndex}${storageFunctions(dtypes)}${withFunctions(body, 4)}`,
+      groups: ([n = 0]) => grid(Math.ceil(Math.min(Math.max(n - start, 0), length) / (4 * threads * units))),
+    };
+  }
+
+  /** Copies registers of inputs to scratch, four elements of each one after the other. */
+  #stage(inputs: readonly TileInput[]): GpuPass {
+    const stores = inputs.map((input, i) => {
+      const value = loadInput(input, i, 0);
+      const bits =
+        registerKind(input.dtype) === 'bool' ? `select(U(0u), U(1u), ${value})` : `bitcast<U>(${value})`;
+      return `  staged[q * ${inputs.length}u + ${i}u] = ${bits};\n`;
+    });
+    const body = `${inputFunctions(this.#request, this.#layout.sizes, inputs)}
+@compute @workgroup_size(${threads})
+fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) t: u32) {
+  let start = 0u;
+  let count = u32(${this.#request.int(0)});
+  let q = group_index(id, groups) * ${threads}u + t;
+  let e = q * 4u;
+  if (e >= count) { return; }
+${stores.join('')}}
+`;
+    const bindings = inputs.flatMap((input, i) => inputBinding(input, i, 0, this.#capacity));
+    return {
+      name: 'tile inputs',
+      bindings: [...bindings, stagedBinding('read_write')],
+      code: `${groupIndex}${storageFunctions(inputs.map((i) => i.dtype))}${withFunctions(body, 4)}`,
+      groups: ([n = 0]) => grid(Math.ceil(n / (4 * threads))),
+    };
+  }
+
+  #constant(kind: RegisterKind, param: number): string {
+    if (kind === 'f32') return this.#request.float(param);
+    if (kind === 'i32') return this.#request.int(param);
+    const bits = this.#request.uint(param);
+    return kind === 'bool' ? `${bits} != 0u` : bits;
+  }
+
+  /** Fours per thread. */
+  #units(): number {
+    if (this.#capacity < 1 << 20) return 1;
+    const streams = [...this.#layout.inputs.map((i) => i.dtype), ...this.#layout.outputs].join(' ');
+    return Number(this.#request.choose(`tile ${streams}`, ['1', '2', '4']));
+  }
+}
+
+/** The elements before `count`; the rest of a word stays as it is. */
+function storePart(dtype: DType, o: number, value: string): string {
+  const per = perWord(dtype);
+  if (per === 1) return `for (var j = 0u; j < count - e; j++) { y${o}[q][j] = ${value}[j]; }`;
+  const bits = `(count - e) * ${32 / per}u`;
+  const packed = packQuad(dtype, value);
+  if (per === 4) return `y${o}[q] = insertBits(y${o}[q], ${packed}, 0u, ${bits});`;
+  return `let w${o} = ${packed}; y${o}[q].x = insertBits(y${o}[q].x, w${o}.x, 0u, min(${bits}, 32u)); y${o}[q].y = insertBits(y${o}[q].y, w${o}.y, 0u, max(${bits}, 32u) - 32u);`;
+}
+
+const stagedBinding = (access: GpuBinding['access']): GpuBinding => ({
+  buffer: { scratch: 0 },
+  name: 'staged',
+  type: 'array<vec4<u32>>',
+  access,
+});
