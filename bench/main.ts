@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { type BenchCase, cases, type Limits, randomPrompt } from './cases.ts';
+import { checkGpu } from './check.ts';
 import type { Contestant } from './contestant.ts';
 import { type Hardware, openHardware } from './hardware.ts';
 import { kernelTable } from './kernels.ts';
@@ -28,6 +29,8 @@ interface Options {
   readonly device: 'cpu' | 'webgpu';
   /** Single kernels against the copy bandwidth instead of models. */
   readonly kernels: boolean;
+  /** The conformance suite on the GPU instead. */
+  readonly check: boolean;
   readonly save: boolean;
   readonly json: boolean;
 }
@@ -37,6 +40,7 @@ const usage = `usage: npm run bench -- [decode|prefill] [smol|l1b|moe8b] [option
   --runs N             runs per case, default 5; the median counts
   --precision P        fast (default) or exact
   --device D           cpu (default) or webgpu; the peer then runs on Vulkan
+  --check              with --device webgpu: no benchmark but every op's test cases on this GPU
   --kernels            with --device webgpu: single kernels, as a share of the copy bandwidth
   --json               no table, only JSON lines
   --save               append the lines to bench/results/
@@ -54,6 +58,7 @@ function parseOptions(args: readonly string[]): Options | undefined {
       precision: { type: 'string', default: 'fast' },
       device: { type: 'string', default: 'cpu' },
       kernels: { type: 'boolean', default: false },
+      check: { type: 'boolean', default: false },
       save: { type: 'boolean', default: false },
       json: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
@@ -81,6 +86,7 @@ function parseOptions(args: readonly string[]): Options | undefined {
     precision,
     device,
     kernels: values.kernels,
+    check: values.check,
     save: values.save,
     json: values.json,
   };
@@ -199,6 +205,10 @@ async function main(): Promise<void> {
   const warning = loadWarning();
   if (warning) log(`warning: ${warning}`);
   if (options.peer) installPeer(join(root, 'bench/peers'), log);
+  if (options.check) {
+    if (!(await checkGpu(log))) process.exitCode = 1;
+    return;
+  }
   if (options.kernels) return void process.stdout.write(await kernelTable());
   const results: BenchResult[] = [];
   const hardware = await openHardware(options.device);
