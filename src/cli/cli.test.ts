@@ -59,6 +59,10 @@ class FakeModel implements Model {
     options?.onProgress?.({ tokensDone: 4, tokensTotal: 4 });
     return { perplexity: text.length, tokens: 4, ms: 2 };
   };
+  tune: Model['tune'] = async () => ({
+    results: [{ key: 'linear_row q4', candidate: 'dot', ratio: 0.5, ns: { dot: 10 } }],
+    path: '/cache/gpu.json',
+  });
   profile() {
     return [];
   }
@@ -355,6 +359,14 @@ describe('doctor --gpu', () => {
     expect(out).toMatch(/dispatch +12\.35 us\n/);
     expect(out).toMatch(/maxBufferSize +1024/);
     expect(out).toMatch(/missing +no GPU/);
+  });
+});
+
+describe('tune', () => {
+  test('shows what was kept, and where', async () => {
+    const { out } = await cli(['tune', 'm']);
+    expect(out).toMatch(/linear_row q4 +dot +50 %\nkept in \/cache\/gpu\.json/);
+    expect(loads.at(-1)).toMatchObject({ options: { device: 'webgpu' } });
   });
 });
 

@@ -11,9 +11,10 @@ import * as pull from './commands/pull.ts';
 import * as rm from './commands/rm.ts';
 import * as run from './commands/run.ts';
 import * as show from './commands/show.ts';
+import * as tune from './commands/tune.ts';
 import type { Context } from './context.ts';
 
-const commands = [run, chat, pull, list, show, rm, pack, evaluate, bench, doctor];
+const commands = [run, chat, pull, list, show, rm, pack, evaluate, bench, doctor, tune];
 
 /** The command line. Parsing errors are thrown as CommanderError after their message was written. */
 export function buildProgram(context: Context): Command {

@@ -108,6 +108,7 @@ async function place(
       tokenizer,
       session,
       runner,
+      device,
       vocabSize,
       contextLength,
       owned: owned.reverse(),

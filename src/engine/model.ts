@@ -3,6 +3,7 @@
 import { IngotError } from '../base/errors.ts';
 import { type Message, withSystem } from '../chat/messages.ts';
 import { type ChatTemplate, templateOf } from '../chat/template.ts';
+import type { Device } from '../device/device.ts';
 import type { Runner } from '../generate/runner.ts';
 import {
   checkTokens,
@@ -24,6 +25,8 @@ import type {
   TextOptions,
   TextStream,
   TokenStream,
+  TuneOptions,
+  TuneReport,
 } from './types.ts';
 
 export interface LoadedParts {
@@ -31,6 +34,7 @@ export interface LoadedParts {
   readonly tokenizer: Tokenizer | undefined;
   readonly session: Session;
   readonly runner: Runner;
+  readonly device: Device;
   readonly vocabSize: number;
   readonly contextLength: number;
   /** Freed in this order once nothing runs any more. */
@@ -123,6 +127,12 @@ export class LoadedModel implements Model {
         ...options,
       }),
     );
+  }
+
+  async tune(options: TuneOptions = {}): Promise<TuneReport> {
+    const { session, runner, device } = this.#parts;
+    const { tuneRunner } = await import('./tune.ts');
+    return session.exclusively(options.signal, () => tuneRunner(device, runner, options));
   }
 
   profile(): readonly { readonly label: string; readonly ns: number }[] {

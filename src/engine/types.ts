@@ -2,6 +2,7 @@
 
 import type { Message, Tool } from '../chat/messages.ts';
 import type { DeviceName } from '../device/open.ts';
+import type { TuneResult } from '../device/webgpu/tune.ts';
 import type { GeneratedToken, GenerateOptions, StopReason } from '../generate/session.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 
@@ -86,6 +87,18 @@ export interface PerplexityResult {
   readonly ms: number;
 }
 
+export interface TuneOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** Kernel choices measured so far, out of all, and the family being measured. */
+  readonly onProgress?: ((done: number, total: number, family: string) => void) | undefined;
+}
+
+/** What the tuner measured, and the file that the choices are kept in. */
+export interface TuneReport {
+  readonly results: readonly TuneResult[];
+  readonly path: string;
+}
+
 export interface ModelInfo {
   readonly name: string;
   /** For example `llama` or `qwen3-moe`. */
@@ -112,6 +125,8 @@ export interface Model extends Disposable {
     tokens: readonly number[],
   ): Promise<{ readonly data: Float32Array; readonly shape: readonly [number, number] }>;
   perplexity(text: string, options?: PerplexityOptions): Promise<PerplexityResult>;
+  /** Measures which variants of the kernels are fastest on this GPU; the next load uses them. Throws unsupported elsewhere. */
+  tune(options?: TuneOptions): Promise<TuneReport>;
   /** Time per dispatch of the last step, when loaded with `profile`; else empty. */
   profile(): readonly { readonly label: string; readonly ns: number }[];
   dispose(): void;

@@ -12,10 +12,11 @@ import type { PlanOutput } from '../array/plan-output.ts';
 import { State } from '../array/weight.ts';
 import { invariant } from '../base/errors.ts';
 import { dynDim } from '../base/shape.ts';
-import type { Device } from '../device/device.ts';
+import type { Device, DeviceProgram } from '../device/device.ts';
+import type { TypicalRun } from '../device/webgpu/tune.ts';
 import type { Model } from '../models/contract.ts';
 import type { KVCache } from '../nn/contracts.ts';
-import { type SamplingScalars, samplingScalars } from './sampling.ts';
+import { resolveSampling, type SamplingScalars, samplingScalars } from './sampling.ts';
 
 /** Rows of one prefill chunk: enough for the matrix product to be arithmetic, small enough to cancel between chunks. */
 export const CHUNK = 512;
@@ -102,6 +103,27 @@ export class Runner {
   /** Time per dispatch of the last step, when recorded. */
   profile(): ReturnType<Plan['profile']> {
     return this.#step.profile();
+  }
+
+  /** The step's program, and typical runs of it for the tuner: one row half way into the context, and a full chunk. */
+  tunable(): { readonly program: DeviceProgram; readonly loads: readonly TypicalRun[] } {
+    const settings = resolveSampling({ seed: 0 });
+    const middle = this.#options.contextLength >> 1;
+    const loads = [
+      { rows: 1, first: middle },
+      { rows: this.#chunk, first: 0 },
+    ].map(({ rows, first }) => ({
+      scalars: { ...settings, rows },
+      prepare: () => {
+        this.#step.write('ids', new Int32Array(rows));
+        this.#step.write(
+          'positions',
+          Int32Array.from({ length: rows }, (_, i) => first + i),
+        );
+        this.#step.write('last', [rows - 1]);
+      },
+    }));
+    return { program: this.#step.program, loads };
   }
 
   /** Tells penalties what the cache already holds. */

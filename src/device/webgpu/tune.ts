@@ -12,13 +12,19 @@ export interface TuneResult {
   readonly candidate: string;
   /** Time of the kept candidate over that of the one used before. */
   readonly ratio: number;
-  /** Nanoseconds by candidate, of all dispatches with this key, summed over the scalar sets. */
+  /** Nanoseconds by candidate, of all dispatches with this key, summed over the typical runs. */
   readonly ns: Readonly<Record<string, number>>;
 }
 
+/** Plan scalars of a run; `prepare` writes the inputs it reads. */
+export interface TypicalRun {
+  readonly scalars: Readonly<Record<string, number>>;
+  prepare(): void;
+}
+
 export interface TuneOptions {
-  /** Plan scalars of typical runs, such as one row and a full chunk. */
-  readonly scalars: readonly Readonly<Record<string, number>>[];
+  /** Typical runs, such as one row and a full chunk. */
+  readonly loads: readonly TypicalRun[];
   /** Runs of each candidate; the fastest counts. Default 3. */
   readonly runs?: number;
   readonly signal?: AbortSignal | undefined;
@@ -117,19 +123,20 @@ function candidatesOf(
   return device.choices.asked.get(key) ?? [];
 }
 
-/** Nanoseconds of each dispatch, summed over the scalar sets; undefined when a candidate does not run on this GPU. */
+/** Nanoseconds of each dispatch, summed over the typical runs; undefined when a candidate does not run on this GPU. */
 async function timeDispatches(
   device: WebGpuDevice,
   program: DeviceProgram,
-  { scalars, runs = 3 }: TuneOptions,
+  { loads, runs = 3 }: TuneOptions,
 ): Promise<readonly number[] | undefined> {
   const total = program.dispatches.map(() => 0);
   const compiled = device.compile(program, { profile: true });
   try {
-    for (const values of scalars) {
+    for (const { scalars, prepare } of loads) {
+      prepare();
       const best = program.dispatches.map(() => Number.POSITIVE_INFINITY);
       for (let run = 0; run < runs; run++) {
-        await compiled.run(values);
+        await compiled.run(scalars);
         compiled.profile().forEach(({ ns }, i) => {
           best[i] = Math.min(best[i] ?? Number.POSITIVE_INFINITY, ns);
         });
