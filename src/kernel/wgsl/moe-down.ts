@@ -9,6 +9,7 @@ import { type Precision, precisionOf } from './linear/shape.ts';
 import { layoutFromParams, octetsOf, weightReader } from './linear/unpack.ts';
 import { type PanelWindow, panelsOf, panelWindows } from './linear/windows.ts';
 import { rowReader, rowType } from './linear/x-input.ts';
+import { moeDownTiles, rowsThenTiles } from './moe/tiles.ts';
 import { fail, statusBinding } from './status.ts';
 
 export interface MoeDownShape {
@@ -40,7 +41,8 @@ export const moeDownKernel: GpuKernel = {
     const shape = moeDownShape(request);
     const { layout, K, N, experts } = shape;
     const windows = panelWindows({ layout, K, count: experts, unit: panelsOf(N) }, request.caps);
-    return { variants: [{ passes: windows.map((w, i) => downPass(request, shape, w, i === 0)) }] };
+    const few = () => windows.map((w, i) => downPass(request, shape, w, i === 0));
+    return rowsThenTiles(shape, few, moeDownTiles(request));
   },
 };
 

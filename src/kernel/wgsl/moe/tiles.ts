@@ -51,7 +51,7 @@ interface Experts {
   store(scale: string): string;
 }
 
-/** Buffers x, ids, gate, up, h; params rows, K, precision, glu, topk, E, N, layout, group, metaDtype. Empty variants: not served. */
+/** Buffers x, ids, gate, up, h; params rows, K, precision, glu, topk, E, N, layout, group, metaDtype. No variants: few rows, or too many experts. */
 export function moeGluTiles(request: KernelRequest, choose: TileChooser = chooseTile): GpuKernelPlan {
   const [K, topk, experts, N] = [1, 4, 5, 6].map((i) => request.constant(i)) as [
     number,
@@ -114,6 +114,20 @@ export function moeDownTiles(request: KernelRequest, choose: TileChooser = choos
   return expertsPlan(request, choose, down, (chunk) => sumPass(request, down, chunk));
 }
 
+/** Rows up to which single rows are the better way: until experts have about a slot each. */
+export const fewRows = (topk: number, experts: number): number => Math.max(8, Math.floor(experts / topk));
+
+/** Single rows by the passes of `few`, more by the variants of `many`; without those, `few` serves any number. */
+export function rowsThenTiles(
+  { topk, experts }: { readonly topk: number; readonly experts: number },
+  few: () => readonly GpuPass[],
+  many: GpuKernelPlan,
+): GpuKernelPlan {
+  if (many.variants.length === 0) return { variants: [{ passes: few() }] };
+  const when = ([rows = 0]: readonly number[]): boolean => rows <= fewRows(topk, experts);
+  return { ...many, variants: [{ when, passes: few() }, ...many.variants] };
+}
+
 /** Rows `first … first + rows` of a dispatch: as many as one sort and `parts` hold. */
 interface Chunk {
   readonly first: number;
@@ -127,7 +141,7 @@ function expertsPlan(
   after?: (chunk: Chunk) => GpuPass,
 ): GpuKernelPlan {
   const { caps } = request;
-  if (!canSort(e.experts, caps)) return { variants: [] };
+  if (!canSort(e.experts, caps) || e.mostRows <= fewRows(e.topk, e.experts)) return { variants: [] };
   const typical = Math.min(512, e.mostRows);
   const engine = choose(request, {
     key: `${e.name}_tiles ${layoutName(e.layout)} K${e.K} N${e.N} E${e.experts} top${e.topk}`,
