@@ -3,9 +3,12 @@
 import { attentionKernel } from './attention/index.ts';
 import type { GpuKernel } from './contract.ts';
 import { copyKernel } from './copy.ts';
+import { embedKernel } from './embed.ts';
 import { gatherKernel } from './gather.ts';
 import { layerNormKernel } from './layer-norm.ts';
 import { linearKernel } from './linear/index.ts';
+import { moeDownKernel } from './moe-down.ts';
+import { moeGluKernel } from './moe-glu.ts';
 import { moeRouteKernel } from './moe-route.ts';
 import { reduceKernel } from './reduce.ts';
 import { rmsNormKernel } from './rms-norm.ts';
@@ -35,6 +38,9 @@ export const gpuKernels: readonly GpuKernel[] = [
   scatterAddKernel,
   softmaxKernel,
   tileKernel,
+  embedKernel,
+  moeDownKernel,
+  moeGluKernel,
 ];
 
 const byName: ReadonlyMap<string, GpuKernel> = new Map(gpuKernels.map((k) => [k.name, k]));

@@ -1,7 +1,7 @@
 // Activations as tiles want them, made by a pass before: normalised, and as f16 for subgroup matrices.
 
 import { groupIndex } from '../common.ts';
-import { type GpuBinding, type GpuParam, type GpuPass, grid } from '../contract.ts';
+import { type GpuBinding, type GpuPass, grid } from '../contract.ts';
 import { workgroupMax, workgroupSum } from '../workgroup.ts';
 
 const threads = 256;
@@ -112,9 +112,3 @@ ${inverse}
 
 /** Rows at most, from the bytes of x. */
 export const maxRows = (bytes: number, K: number): number => Math.floor(bytes / (4 * K));
-
-/** Param i of a run. */
-export const countOf =
-  (_: GpuParam | undefined, i: number) =>
-  (params: readonly number[]): number =>
-    params[i] ?? 0;

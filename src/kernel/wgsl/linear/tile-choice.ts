@@ -61,7 +61,7 @@ export const chooseTile: TileChooser = (request, work) => {
   const { caps } = request;
   const matrix = work.exact ? undefined : halfMatrix(caps);
   const choices = (matrix === undefined ? f32Tiles : matrixTiles)
-    .filter((shape) => shape.m <= Math.max(16, 2 * work.rows))
+    .filter(({ m }) => m <= Math.max(16, 2 * work.rows) && m >= Math.min(32, work.rows / 2))
     .map((shape) =>
       matrix === undefined ? f32Engine(shape) : matrixEngine(shape, matrix, caps.subgroups?.max),
     )
@@ -69,7 +69,8 @@ export const chooseTile: TileChooser = (request, work) => {
   const groups = ({ shape }: TileEngine): number =>
     Math.ceil(work.rows / shape.m) * Math.ceil((work.columns * work.matrices) / shape.n);
   // The largest tile that fills the GPU; else the one with the most workgroups.
-  const guess = choices.find((c) => groups(c) >= enough) ?? choices.at(-1);
+  const whole = choices.filter((c) => c.shape.m <= Math.max(16, work.rows));
+  const guess = whole.find((c) => groups(c) >= enough) ?? whole.at(-1);
   const ordered = [...choices].sort((a, b) => Number(b === guess) - Number(a === guess));
   const names = ordered.map((e) => e.name);
   const name = request.choose(`${work.key} ${matrix === undefined ? 'f32' : 'f16'}`, names);
