@@ -3,9 +3,12 @@
 import { attentionKernel } from './attention/index.ts';
 import type { GpuKernel } from './contract.ts';
 import { copyKernel } from './copy.ts';
+import { embedKernel } from './embed.ts';
 import { gatherKernel } from './gather.ts';
 import { layerNormKernel } from './layer-norm.ts';
 import { linearKernel } from './linear/index.ts';
+import { moeDownKernel } from './moe-down.ts';
+import { moeGluKernel } from './moe-glu.ts';
 import { moeRouteKernel } from './moe-route.ts';
 import { reduceKernel } from './reduce.ts';
 import { rmsNormKernel } from './rms-norm.ts';
@@ -20,9 +23,12 @@ import { tileKernel } from './tile.ts';
 export const gpuKernels: readonly GpuKernel[] = [
   attentionKernel,
   copyKernel,
+  embedKernel,
   gatherKernel,
   layerNormKernel,
   linearKernel,
+  moeDownKernel,
+  moeGluKernel,
   moeRouteKernel,
   reduceKernel,
   rmsNormKernel,

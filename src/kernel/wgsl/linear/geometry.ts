@@ -55,7 +55,7 @@ export function geometries(work: RowWork, caps: GpuCapabilities): readonly Geome
   const all = modesFor(work, caps).flatMap((mode) =>
     layouts.flatMap(([threads, teams, rounds]) =>
       [...new Set(mode === 'f32' ? [1] : [1, run])].map(
-        (octets): Geometry => ({ mode, threads, teams, rounds, unroll: octets === 1 ? 4 : 2, run: octets }),
+        (octets): Geometry => ({ mode, threads, teams, rounds, unroll: unrollOf(work, octets), run: octets }),
       ),
     ),
   );
@@ -63,6 +63,10 @@ export function geometries(work: RowWork, caps: GpuCapabilities): readonly Geome
   const preferred = able.filter((g) => suits(g, work));
   return [...preferred, ...able.filter((g) => !preferred.includes(g))];
 }
+
+/** Enough loads in flight with one row; more rows have more to do per load, and code grows with both. */
+const unrollOf = ({ rows, streams }: RowWork, run: number): number =>
+  Math.max(1, Math.floor((run === 1 ? 4 : 2) / (rows * streams)));
 
 /** int8 keeps up with the memory on processors where f32 does not; f32 follows as something to compare with. */
 function modesFor({ precision, quantized }: RowWork, caps: GpuCapabilities): readonly XMode[] {

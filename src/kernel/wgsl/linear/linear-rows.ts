@@ -6,8 +6,9 @@ import { gluFunction } from './epilogue.ts';
 import { geometries, geometryName, type RowWork } from './geometry.ts';
 import { type RowOutput, rowCode } from './rows.ts';
 import type { LinearSegment, LinearShape } from './shape.ts';
-import { octetColumns, type WeightReader, weightReader } from './unpack.ts';
+import { type WeightReader, weightReader } from './unpack.ts';
 import { type PanelWindow, panelsOf, panelWindows } from './windows.ts';
+import { rowReader, rowType } from './x-input.ts';
 
 /** Rows that share a load of a weight; a run takes the first of these that covers its rows. */
 const rowBlocks = [1, 2, 4, 8] as const;
@@ -117,10 +118,8 @@ function keyOf({ K, glu }: LinearShape, parts: readonly Part[]): string {
 
 export const rowCountOf = (request: KernelRequest): string => `u32(${request.int(0)})`;
 
-const vectors = ({ K }: LinearShape): boolean => K % octetColumns === 0;
-
 function inputBindings(shape: LinearShape): readonly GpuBinding[] {
-  const type = vectors(shape) ? 'array<vec4<f32>>' : 'array<f32>';
+  const type = rowType(shape.K);
   const list: GpuBinding[] = [{ buffer: 0, name: 'x', type, access: 'read' }];
   if (shape.norm !== undefined) list.push({ buffer: 1, name: 'norm_weight', type, access: 'read' });
   if (shape.residual) list.push({ buffer: 2, name: 'residual', type: 'array<f32>', access: 'read' });
@@ -128,37 +127,18 @@ function inputBindings(shape: LinearShape): readonly GpuBinding[] {
 }
 
 /** `x_octet` and `norm_octet`. */
-function inputFunctions(request: KernelRequest, shape: LinearShape, block: number): string {
-  const { K, norm } = shape;
-  const eight = (name: string, row: string): string => {
-    if (vectors(shape)) {
-      const at = row === '' ? 'octet * 2u' : `${row} * ${K / 4}u + octet * 2u`;
-      return `  let at = ${at};\n  return Eight(${name}[at], ${name}[at + 1u]);`;
-    }
-    const one = (j: number): string => `${name}_at(${row === '' ? '0u' : row}, octet * 8u + ${j}u)`;
-    const four = (j: number): string => `vec4<f32>(${[0, 1, 2, 3].map((i) => one(j + i)).join(', ')})`;
-    return `  return Eight(${four(0)}, ${four(4)});`;
-  };
-  const single = (name: string): string =>
-    vectors(shape)
-      ? ''
-      : `fn ${name}_at(row: u32, k: u32) -> f32 { return select(0.0, ${name}[row * ${K}u + min(k, ${K - 1}u)], k < ${K}u); }\n`;
+function inputFunctions(request: KernelRequest, { K, norm }: LinearShape, block: number): string {
   const guard = block === 1 ? '' : `  if (row >= ${rowCountOf(request)}) { return Eight(); }\n`;
-  const normCode =
-    norm === undefined
-      ? ''
-      : `${single('norm_weight')}fn norm_weights(octet: u32) -> Eight {
-${eight('norm_weight', '')}
+  const x = `${rowReader('x', K)}fn x_octet(row: u32, octet: u32) -> Eight {
+${guard}  return x_eight(row, octet);
 }
-fn norm_octet(octet: u32) -> Eight {
-  let w = norm_weights(octet);
+`;
+  if (norm === undefined) return x;
+  return `${x}${rowReader('norm_weight', K)}fn norm_octet(octet: u32) -> Eight {
+  let w = norm_weight_eight(0u, octet);
   return Eight(w.a + ${norm.offset}, w.b + ${norm.offset});
 }
 `;
-  return `${single('x')}fn x_octet(row: u32, octet: u32) -> Eight {
-${guard}${eight('x', 'row')}
-}
-${normCode}`;
 }
 
 /** Adds the bindings of a part. */

@@ -1,0 +1,129 @@
+// moe_down: the weighted sum of the chosen experts' down projections, plus a residual. The experts of a row are one product
+// over topk · K columns, so that nothing is summed up through memory.
+
+import type { WeightLayout } from '../../quant/layout.ts';
+import { type GpuKernel, type GpuPass, grid, type KernelRequest } from './contract.ts';
+import { chosenGeometry } from './linear/linear-rows.ts';
+import { rowCode } from './linear/rows.ts';
+import { type Precision, precisionOf } from './linear/shape.ts';
+import { layoutFromParams, octetsOf, weightReader } from './linear/unpack.ts';
+import { type PanelWindow, panelsOf, panelWindows } from './linear/windows.ts';
+import { rowReader, rowType } from './linear/x-input.ts';
+import { fail, statusBinding } from './status.ts';
+
+export interface MoeDownShape {
+  readonly K: number;
+  readonly precision: Precision;
+  readonly topk: number;
+  readonly experts: number;
+  readonly N: number;
+  readonly layout: WeightLayout;
+  readonly residual: boolean;
+}
+
+export function moeDownShape(request: KernelRequest): MoeDownShape {
+  return {
+    K: request.constant(1),
+    precision: precisionOf(request.constant(2)),
+    topk: request.constant(3),
+    experts: request.constant(4),
+    N: request.constant(5),
+    layout: layoutFromParams(request.constant(6), request.constant(7), request.constant(8)),
+    residual: request.has(4),
+  };
+}
+
+/** Buffers h, ids, weights, down, residual?, y; params rows, K, precision, topk, E, N, layout, group, metaDtype. */
+export const moeDownKernel: GpuKernel = {
+  name: 'moe_down',
+  plan(request) {
+    const shape = moeDownShape(request);
+    const { layout, K, N, experts } = shape;
+    const windows = panelWindows({ layout, K, count: experts, unit: panelsOf(N) }, request.caps);
+    return { variants: [{ passes: windows.map((w, i) => downPass(request, shape, w, i === 0)) }] };
+  },
+};
+
+/** Adds what the experts of a window give; the first one starts with the residual. */
+function downPass(request: KernelRequest, shape: MoeDownShape, window: PanelWindow, first: boolean): GpuPass {
+  const { K, N, layout, topk } = shape;
+  const panels = panelsOf(N);
+  const octets = octetsOf(K);
+  const reader = weightReader('down', layout, K, window.base);
+  const work = {
+    precision: shape.precision,
+    rows: 1,
+    octets: octets * topk,
+    panels,
+    streams: 1,
+    norm: false,
+    quantized: reader.quantized,
+    groupOctets: reader.groupOctets,
+  };
+  const geometry = chosenGeometry(request, `moe_down ${layout.kind} K${K} N${N} k${topk}`, work);
+  const residual = shape.residual && first;
+  const { code, enables, groups } = rowCode({
+    geometry,
+    work,
+    caps: request.caps,
+    outputs: [{ streams: [{ name: 'down', reader }], panels, store: storeStatement(N, residual, first) }],
+    input: inputFunctions(shape),
+    norm: undefined,
+    rowCount: `u32(${request.int(0)})`,
+    prologue: slotStatements(shape, window, first),
+    locate: (p, o) => ({
+      panel: `slot_panels[(${o}) / ${octets}u] + ${p}`,
+      octet: `(${o}) % ${octets}u`,
+    }),
+  });
+  return {
+    name: `moe_down ${layout.kind} rows`,
+    enables,
+    bindings: [
+      { buffer: 0, name: 'h', type: rowType(K), access: 'read' },
+      { buffer: 1, name: 'ids', type: 'array<i32>', access: 'read' },
+      { buffer: 2, name: 'weights', type: 'array<f32>', access: 'read' },
+      { buffer: 3, name: 'down', type: 'array<vec4<u32>>', access: 'read', window: window.window },
+      ...(residual ? [{ buffer: 4, name: 'residual', type: 'array<f32>', access: 'read' } as const] : []),
+      { buffer: 5, name: 'y', type: 'array<f32>', access: 'read_write' },
+      ...(first ? [statusBinding] : []),
+    ],
+    code,
+    groups: ([rows = 0]) => grid(rows * groups),
+  };
+}
+
+/** `x_octet`: the row's h, one slot after the other, times the weight of the slot. */
+function inputFunctions({ K, topk }: MoeDownShape): string {
+  const octets = octetsOf(K);
+  return `${rowReader('h', K)}var<workgroup> slot_panels: array<u32, ${topk}>;
+var<workgroup> slot_weights: array<f32, ${topk}>;
+fn x_octet(row: u32, octet: u32) -> Eight {
+  let slot = octet / ${octets}u;
+  let v = h_eight(row * ${topk}u + slot, octet % ${octets}u);
+  return Eight(v.a * slot_weights[slot], v.b * slot_weights[slot]);
+}
+`;
+}
+
+/** Where the slots' experts are. An expert outside the window gets the weight 0. */
+function slotStatements({ N, topk, experts }: MoeDownShape, window: PanelWindow, first: boolean): string {
+  const panels = panelsOf(N);
+  const from = window.first / panels;
+  const to = from + window.panels / panels;
+  return `  if (t < ${topk}u) {
+    let expert = ids[first_row * ${topk}u + t];
+${first ? `    if (expert < 0 || expert >= ${experts}) { ${fail('expert_id', 'expert')} }\n` : ''}    let here = expert >= ${from} && expert < ${to};
+    slot_panels[t] = u32(select(0, expert - ${from}, here)) * ${panels}u;
+    slot_weights[t] = select(0.0, weights[first_row * ${topk}u + t], here);
+  }
+  workgroupBarrier();
+`;
+}
+
+function storeStatement(N: number, residual: boolean, first: boolean): string {
+  const at = `row * ${N}u + n`;
+  const value = residual ? `v0 + residual[${at}]` : first ? 'v0' : `v0 + y[${at}]`;
+  const store = `y[${at}] = ${value};`;
+  return N % 16 === 0 ? store : `if (n < ${N}u) { ${store} }`;
+}

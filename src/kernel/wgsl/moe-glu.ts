@@ -1,0 +1,105 @@
+// moe_glu: act(gate) · up of the chosen experts of each row, in one pass over their weights.
+
+import type { WeightLayout } from '../../quant/layout.ts';
+import { type GpuKernel, type GpuPass, grid, type KernelRequest } from './contract.ts';
+import { gluFunction } from './linear/epilogue.ts';
+import { chosenGeometry } from './linear/linear-rows.ts';
+import { rowCode } from './linear/rows.ts';
+import { type Glu, gluOf, type Precision, precisionOf } from './linear/shape.ts';
+import { layoutFromParams, octetsOf, weightReader } from './linear/unpack.ts';
+import { type PanelWindow, panelsOf, panelWindows } from './linear/windows.ts';
+import { rowReader, rowType } from './linear/x-input.ts';
+import { fail, statusBinding } from './status.ts';
+
+export interface MoeGluShape {
+  readonly K: number;
+  readonly precision: Precision;
+  readonly glu: Glu;
+  readonly topk: number;
+  readonly experts: number;
+  readonly N: number;
+  readonly layout: WeightLayout;
+}
+
+export function moeGluShape(request: KernelRequest): MoeGluShape {
+  return {
+    K: request.constant(1),
+    precision: precisionOf(request.constant(2)),
+    glu: gluOf(request.constant(3)),
+    topk: request.constant(4),
+    experts: request.constant(5),
+    N: request.constant(6),
+    layout: layoutFromParams(request.constant(7), request.constant(8), request.constant(9)),
+  };
+}
+
+/** Buffers x, ids, gate, up, h; params rows, K, precision, glu, topk, E, N, layout, group, metaDtype. */
+export const moeGluKernel: GpuKernel = {
+  name: 'moe_glu',
+  plan(request) {
+    const shape = moeGluShape(request);
+    const { layout, K, N, experts } = shape;
+    const windows = panelWindows({ layout, K, count: experts, unit: panelsOf(N) }, request.caps);
+    return { variants: [{ passes: windows.map((w, i) => gluPass(request, shape, w, i === 0)) }] };
+  },
+};
+
+/** The experts of a window. Rows of the product are (row, slot) pairs: each has weights of its own. */
+function gluPass(request: KernelRequest, shape: MoeGluShape, window: PanelWindow, first: boolean): GpuPass {
+  const { K, N, layout, topk, experts, glu } = shape;
+  const panels = panelsOf(N);
+  const streams = ['gate', 'up'].map((name) => ({
+    name,
+    reader: weightReader(name, layout, K, window.base),
+  }));
+  const work = {
+    precision: shape.precision,
+    rows: 1,
+    octets: octetsOf(K),
+    panels,
+    streams: 2,
+    norm: false,
+    quantized: streams.every((s) => s.reader.quantized),
+    groupOctets: Math.min(...streams.map((s) => s.reader.groupOctets)),
+  };
+  const geometry = chosenGeometry(request, `moe_glu ${layout.kind} K${K} N${N} k${topk}`, work);
+  const { code, enables, groups } = rowCode({
+    geometry,
+    work,
+    caps: request.caps,
+    outputs: [{ streams, panels, store: storeStatement(N) }],
+    input: `${gluFunction(glu)}${rowReader('x', K)}var<private> first_panel: u32;
+fn x_octet(row: u32, octet: u32) -> Eight { return x_eight(row / ${topk}u, octet); }
+`,
+    norm: undefined,
+    rowCount: `(u32(${request.int(0)}) * ${topk}u)`,
+    prologue: `  let expert = ids[first_row];
+  if (expert < 0 || expert >= ${experts}) {
+    ${first ? fail('expert_id', 'expert') : ''}
+    return;
+  }
+  if (expert < ${window.first / panels} || expert >= ${(window.first + window.panels) / panels}) { return; }
+  first_panel = u32(expert - ${window.first / panels}) * ${panels}u;
+`,
+    locate: (p, o) => ({ panel: `first_panel + ${p}`, octet: o }),
+  });
+  return {
+    name: `moe_glu ${layout.kind} rows`,
+    enables,
+    bindings: [
+      { buffer: 0, name: 'x', type: rowType(K), access: 'read' },
+      { buffer: 1, name: 'ids', type: 'array<i32>', access: 'read' },
+      { buffer: 2, name: 'gate', type: 'array<vec4<u32>>', access: 'read', window: window.window },
+      { buffer: 3, name: 'up', type: 'array<vec4<u32>>', access: 'read', window: window.window },
+      { buffer: 4, name: 'h', type: 'array<f32>', access: 'read_write' },
+      ...(first ? [statusBinding] : []),
+    ],
+    code,
+    groups: ([rows = 0]) => grid(rows * topk * groups),
+  };
+}
+
+function storeStatement(N: number): string {
+  const store = `h[row * ${N}u + n] = glu(v0, v1);`;
+  return N % 16 === 0 ? store : `if (n < ${N}u) { ${store} }`;
+}
