@@ -5,9 +5,12 @@ import { IngotError } from '../../base/errors.ts';
 import { type AdapterOptions, isSoftware, nameOf, openAdapter } from './adapter.ts';
 import type { WebGpuDevice } from './device.ts';
 
-/** Dawn's switches: experimental features, f16 on NVIDIA; and timestamps finer than 65 us. */
+/**
+ * Dawn's switches: experimental features, f16 on NVIDIA, no zeros in workgroup memory (kernels write before they read, and
+ * SwiftShader takes seconds to compile them); and timestamps finer than 65 us.
+ */
 const toggles = [
-  'enable-dawn-features=allow_unsafe_apis,vulkan_enable_f16_on_nvidia',
+  'enable-dawn-features=allow_unsafe_apis,vulkan_enable_f16_on_nvidia,disable_workgroup_init',
   'disable-dawn-features=timestamp_quantization',
 ];
 

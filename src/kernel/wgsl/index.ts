@@ -1,7 +1,7 @@
 // The kernels that have WGSL. Adding one is a file and a line here.
 
-import { attentionKernel } from './attention/index.ts';
 import type { GpuKernel } from './contract.ts';
+import { attentionKernel } from './attention/index.ts';
 import { copyKernel } from './copy.ts';
 import { embedKernel } from './embed.ts';
 import { gatherKernel } from './gather.ts';
@@ -23,9 +23,12 @@ import { tileKernel } from './tile.ts';
 export const gpuKernels: readonly GpuKernel[] = [
   attentionKernel,
   copyKernel,
+  embedKernel,
   gatherKernel,
   layerNormKernel,
   linearKernel,
+  moeDownKernel,
+  moeGluKernel,
   moeRouteKernel,
   reduceKernel,
   rmsNormKernel,
@@ -38,9 +41,6 @@ export const gpuKernels: readonly GpuKernel[] = [
   scatterAddKernel,
   softmaxKernel,
   tileKernel,
-  embedKernel,
-  moeDownKernel,
-  moeGluKernel,
 ];
 
 const byName: ReadonlyMap<string, GpuKernel> = new Map(gpuKernels.map((k) => [k.name, k]));
