@@ -77,13 +77,17 @@ const totalOf = `fn total_of(own: vec3<u32>, t: u32) -> vec3<u32> {
 
 /**
  * `find(row, goal, scale, thread)`: the token at which the descending order reaches a goal, the sums up to it, and the end of its
- * bucket. Within a bucket the search goes by an ascending value: first the complement of the logit's key, then, among equal
- * logits, the token's number; each time by the next 8 bits in which the values that are left differ.
+ * bucket. The search goes by bucket, then by an ascending value within it: first the complement of the logit's key, then,
+ * among equal logits, the token's number; each time by the next 8 bits in which the values that are left differ.
  */
 const find = `struct Found { token: u32, sums: vec3<u32>, bucket_end: u32 }
+const by_bucket = 0u;
+const by_logit = 1u;
+const by_token = 2u;
 var<workgroup> digit_sums: array<atomic<u32>, 3u * threads>;
+var<workgroup> bounds: array<vec2<u32>, threads>;
 fn bucket_sum(row: u32, b: u32) -> vec3<u32> {
-  let sums = row * 4u * buckets + b;
+  let sums = row * row_sums + b;
   return vec3(bucket_sums[sums], bucket_sums[sums + buckets], bucket_sums[sums + 2u * buckets]);
 }
 fn four_buckets(row: u32, t: u32) -> vec3<u32> {
@@ -91,33 +95,41 @@ fn four_buckets(row: u32, t: u32) -> vec3<u32> {
   for (var b = 4u * t; b < 4u * t + 4u; b++) { own = add_sums(own, bucket_sum(row, b)); }
   return own;
 }
-fn find(row: u32, goal: Goal, s: Scale, t: u32) -> Found {
-  var place = locate(four_buckets(row, t), vec3(0u), goal, t);
-  var before = place.before;
-  var bucket = 4u * place.run;
-  for (; bucket < 4u * place.run + 3u; bucket++) {
-    let next = add_sums(before, bucket_sum(row, bucket));
-    if (reached(next, goal)) { break; }
-    before = next;
+/** The smallest and the largest value of all threads. */
+fn bounds_of(lowest: u32, highest: u32, t: u32) -> vec2<u32> {
+  bounds[t] = vec2(lowest, highest);
+  for (var half = threads / 2u; half > 0u; half >>= 1u) {
+    workgroupBarrier();
+    if (t < half) { bounds[t] = vec2(min(bounds[t].x, bounds[t + half].x), max(bounds[t].y, bounds[t + half].y)); }
   }
-  let first = before.x;
-  let end = first + bucket_sum(row, bucket).x;
-  var logit_value = 0u;
+  let result = workgroupUniformLoad(&bounds[0]);
+  workgroupBarrier();
+  return result;
+}
+fn find(row: u32, goal: Goal, s: Scale, t: u32) -> Found {
+  var before = vec3(0u);
+  var first = 0u;
+  var end = 0u;
   var low = 0u;
-  for (var phase = 0u; phase < 2u; phase++) {
+  var logit_value = 0u;
+  for (var phase = by_bucket; phase <= by_token; phase++) {
     logit_value = low;
-    var lowest = 0xffffffffu;
-    var highest = 0u;
-    for (var i = first + t; i < end; i += threads) {
-      let token = order[row * V + i];
-      let by_logit = ~ordered_key(logits[row * V + token]);
-      if (phase == 1u && by_logit != logit_value) { continue; }
-      let value = select(by_logit, token, phase == 1u);
-      lowest = min(lowest, value);
-      highest = max(highest, value);
+    var bits = 8u;
+    if (phase != by_bucket) {
+      var lowest = 0xffffffffu;
+      var highest = 0u;
+      for (var i = first + t; i < end; i += threads) {
+        let token = order[row * V + i];
+        let logit = ~ordered_key(logits[row * V + token]);
+        if (phase == by_token && logit != logit_value) { continue; }
+        let value = select(logit, token, phase == by_token);
+        lowest = min(lowest, value);
+        highest = max(highest, value);
+      }
+      let range = bounds_of(lowest, highest, t);
+      low = range.x;
+      bits = 32u - countLeadingZeros(range.y - range.x);
     }
-    low = ~best_of(~lowest, 0u, t).x;
-    var bits = 32u - countLeadingZeros(best_of(highest, 0u, t).x - low);
     while (bits > 0u) {
       let shift = max(bits, 8u) - 8u;
       for (var i = 0u; i < 3u; i++) { atomicStore(&digit_sums[i * threads + t], 0u); }
@@ -125,9 +137,9 @@ fn find(row: u32, goal: Goal, s: Scale, t: u32) -> Found {
       for (var i = first + t; i < end; i += threads) {
         let token = order[row * V + i];
         let x = logits[row * V + token];
-        let by_logit = ~ordered_key(x);
-        let value = select(by_logit, token, phase == 1u);
-        if ((phase == 1u && by_logit != logit_value) || value < low) { continue; }
+        let logit = ~ordered_key(x);
+        let value = select(logit, token, phase == by_token);
+        if ((phase == by_token && logit != logit_value) || value < low) { continue; }
         let digit = (value - low) >> shift;
         if (digit >= threads) { continue; }
         let w = weight_of(x, s);
@@ -136,65 +148,72 @@ fn find(row: u32, goal: Goal, s: Scale, t: u32) -> Found {
         atomicAdd(&digit_sums[2u * threads + digit], w.y + select(0u, 1u, sum + w.x < sum));
       }
       workgroupBarrier();
-      let own = vec3(atomicLoad(&digit_sums[t]), atomicLoad(&digit_sums[threads + t]), atomicLoad(&digit_sums[2u * threads + t]));
-      place = locate(own, before, goal, t);
+      var own = vec3(atomicLoad(&digit_sums[t]), atomicLoad(&digit_sums[threads + t]), atomicLoad(&digit_sums[2u * threads + t]));
+      if (phase == by_bucket) { own = four_buckets(row, t); }
+      let place = locate(own, before, goal, t);
       before = place.before;
-      low += place.run << shift;
       bits = shift;
+      if (phase == by_bucket) {
+        var bucket = 4u * place.run;
+        for (; bucket < 4u * place.run + 3u; bucket++) {
+          let next = add_sums(before, bucket_sum(row, bucket));
+          if (reached(next, goal)) { break; }
+          before = next;
+        }
+        first = before.x;
+        end = first + bucket_sum(row, bucket).x;
+      } else {
+        low += place.run << shift;
+      }
     }
   }
   return Found(low, add_sums(before, vec3(1u, weight_of(logits[row * V + low], s))), end);
 }
 `;
 
-/** `min_p_sums(row, scale, thread)`: the tokens whose weight is at least min-p, and their weight. */
-const minP = `fn min_p_sums(row: u32, s: Scale, t: u32) -> vec3<u32> {
-  let least = fixed40(row_min_p(row));
-  let limit = bucket_of(s.largest + log(row_min_p(row)) / s.inverse_temperature, s);
-  // The logarithm is not exact: tokens of the buckets on both sides are looked at one by one.
-  let from_bucket = max(limit, 1u) - 1u;
-  var own = vec3(0u);
-  for (var b = 4u * t; b < min(4u * t + 4u, from_bucket); b++) { own = add_sums(own, bucket_sum(row, b)); }
-  let above = total_of(own, t);
-  var end = above.x;
-  for (var b = from_bucket; b < min(limit + 2u, buckets); b++) { end += bucket_sum(row, b).x; }
-  own = vec3(0u);
-  for (var i = above.x + t; i < end; i += threads) {
-    let w = weight_of(logits[row * V + order[row * V + i]], s);
-    if (at_least64(w, least)) { own = add_sums(own, vec3(1u, w)); }
-  }
-  return add_sums(above, total_of(own, t));
-}
-`;
-
-/** The token drawn from a row. */
-const draw = `fn draw(row: u32, s: Scale, t: u32) -> u32 {
+/**
+ * `search(row, scale, thread)`: the token drawn from a row, and the end of the buckets with its alternatives. The cuts follow each
+ * other in one loop, so that the search is in the code once.
+ */
+const search = (n: number): string => `struct Drawn { token: u32, alternatives: u32, alternatives_end: u32 }
+fn search(row: u32, best: u32, s: Scale, t: u32) -> Drawn {
+  let top = min(u32(max(row_top(row), 0)), ${n}u);
+  let draws = row_temperature(row) > 0.0;
+  var drawn = Drawn(best, top, 0u);
   var kept = total_of(four_buckets(row, t), t);
-  let top_k = row_top_k(row);
-  if (top_k > 0 && u32(top_k) < V) { kept = find(row, Goal(u32(top_k), vec2(0u)), s, t).sums; }
-  let top_p = row_top_p(row);
-  if (top_p < 1.0) {
-    let goal = scale64(kept.yz, u32(max(top_p, 0.0) * 4294967296.0));
-    kept = find(row, Goal(0u, max(goal, vec2(select(1u, 0u, goal.y > 0u), 0u))), s, t).sums;
+  for (var step = 0u; step < 4u; step++) {
+    var goal = Goal(0u, vec2(0u));
+    if (step == 0u && draws && row_top_k(row) > 0 && row_top_k(row) < i32(V)) {
+      goal.tokens = u32(row_top_k(row));
+    }
+    if (step == 1u && draws && row_top_p(row) < 1.0) {
+      goal.weight = scale64(kept.yz, u32(max(row_top_p(row), 0.0) * 4294967296.0));
+      if (goal.weight.y == 0u) { goal.weight.x = max(goal.weight.x, 1u); }
+    }
+    if (step == 2u && draws) {
+      let likely = vec3(bucket_sums[row * row_sums + min_p_sums], bucket_sums[row * row_sums + min_p_sums + 1u], bucket_sums[row * row_sums + min_p_sums + 2u]);
+      if (row_min_p(row) > 0.0 && likely.x < kept.x) { kept = likely; }
+      goal.weight = add64(scale64(kept.yz, philox(row_seed(row), row_step(row))), vec2(1u, 0u));
+    }
+    if (step == 3u) { goal.tokens = top; }
+    if (goal.tokens == 0u && (goal.weight.x | goal.weight.y) == 0u) { continue; }
+    let found = find(row, goal, s, t);
+    kept = found.sums;
+    if (step == 2u) { drawn.token = found.token; }
+    if (step == 3u) { drawn.alternatives_end = found.bucket_end; }
   }
-  if (row_min_p(row) > 0.0) {
-    let likely = min_p_sums(row, s, t);
-    if (likely.x < kept.x) { kept = likely; }
-  }
-  let goal = add64(scale64(kept.yz, philox(row_seed(row), row_step(row))), vec2(1u, 0u));
-  return find(row, Goal(0u, goal), s, t).token;
+  return drawn;
 }
 `;
 
 /** The best tokens of a row with their logprobs, one after the other; zeros behind them. */
-const alternatives = (n: number): string => `fn alternatives(row: u32, log_sum: f32, s: Scale, t: u32) {
-  let top = min(u32(max(row_top(row), 0)), ${n}u);
+const alternatives = (
+  n: number,
+): string => `fn alternatives(row: u32, top: u32, end: u32, log_sum: f32, s: Scale, t: u32) {
   for (var j = top + t; j < ${n}u; j += threads) {
     top_ids[row * ${n}u + j] = 0;
     top_logprobs[row * ${n}u + j] = 0.0;
   }
-  if (top == 0u) { return; }
-  let end = find(row, Goal(top, vec2(0u)), s, t).bucket_end;
   var last = vec2(0xffffffffu, 0u);
   for (var j = 0u; j < top; j++) {
     var key = 0u;
@@ -235,7 +254,7 @@ export function finishPass(shape: SampleShape): GpuPass {
     access: 'read_write',
   });
   const [id, logprob, topIds, topLogprobs] = shape.outputs;
-  const code = `${prelude(shape)}${bestOf}${workgroupMax(threads)}${workgroupSum(threads)}${rowExtremes}${weights}${philox}${locate}${totalOf}${find}${minP}${draw}${alternatives(shape.n)}
+  const code = `${prelude(shape)}${bestOf}${workgroupMax(threads)}${workgroupSum(threads)}${rowExtremes}${weights}${philox}${locate}${totalOf}${find}${search(shape.n)}${alternatives(shape.n)}
 @compute @workgroup_size(threads)
 fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) count: vec3<u32>, @builtin(local_invocation_index) t: u32) {
   let row = group_index(id, count);
@@ -252,9 +271,10 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) count: ve
   }
   let log_sum = log(workgroup_sum(part_sum, t));
   let scale = scale_of(extremes, row_temperature(row));
-  var token = extremes.token;
-  if (row_temperature(row) > 0.0) { token = draw(row, scale, t); }
-  alternatives(row, log_sum, scale, t);
+  var drawn = Drawn(extremes.token, 0u, 0u);
+  if (row_temperature(row) > 0.0 || row_top(row) > 0) { drawn = search(row, extremes.token, scale, t); }
+  let token = drawn.token;
+  alternatives(row, drawn.alternatives, drawn.alternatives_end, log_sum, scale, t);
   if (t == 0u) {
     ids[row] = token;
     id_logprobs[row] = bitcast<u32>(logits[row * V + token] - extremes.largest - log_sum);

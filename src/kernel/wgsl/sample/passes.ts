@@ -36,7 +36,7 @@ const groupsOf =
 
 /** Best token, smallest finite logit and sum of exponentials of each slice. Clears the buckets of the passes to come. */
 export function scanPass(shape: SampleShape): GpuPass {
-  const body = `  for (var b = part * threads + t; b < 4u * buckets; b += slices * threads) { bucket_sums[row * 4u * buckets + b] = 0u; }
+  const body = `  for (var b = part * threads + t; b < row_sums; b += slices * threads) { bucket_sums[row * row_sums + b] = 0u; }
   var key = 0u;
   var token = 0xffffffffu;
   var depth = -3.4028234e38f;
@@ -79,6 +79,8 @@ const searched = `  if (row_temperature(row) <= 0.0 && row_top(row) <= 0) { retu
 /** Tokens and weights of each bucket. */
 export function bucketPass(shape: SampleShape): GpuPass {
   const body = `${searched}  for (var b = t; b < 3u * buckets; b += threads) { atomicStore(&own_sums[b], 0u); }
+  let sums = row * row_sums;
+  let least = fixed40(row_min_p(row));
   workgroupBarrier();
   for (var i = first + t; i < last; i += threads) {
     let x = logits[row * V + i];
@@ -88,9 +90,13 @@ export function bucketPass(shape: SampleShape): GpuPass {
     let before = atomicAdd(&own_sums[buckets + b], w.x);
     let carry = select(0u, 1u, before + w.x < before);
     if (w.y + carry > 0u) { atomicAdd(&own_sums[2u * buckets + b], w.y + carry); }
+    if (row_min_p(row) > 0.0 && at_least64(w, least)) {
+      atomicAdd(&bucket_sums[sums + min_p_sums], 1u);
+      let likely = atomicAdd(&bucket_sums[sums + min_p_sums + 1u], w.x);
+      atomicAdd(&bucket_sums[sums + min_p_sums + 2u], w.y + select(0u, 1u, likely + w.x < likely));
+    }
   }
   workgroupBarrier();
-  let sums = row * 4u * buckets;
   for (var b = t; b < buckets; b += threads) {
     let tokens = atomicLoad(&own_sums[b]);
     if (tokens == 0u) { continue; }
@@ -130,7 +136,7 @@ export function orderPass(shape: SampleShape): GpuPass {
     bucket[j] = bucket_of(logits[row * V + i], scale);
     place[j] = atomicAdd(&places[bucket[j]], 1u);
   }
-  let sums = row * 4u * buckets;
+  let sums = row * row_sums;
   var own = 0u;
   for (var b = 4u * t; b < 4u * t + 4u; b++) { own += atomicLoad(&bucket_sums[sums + b]); }
   starts[t] = own;

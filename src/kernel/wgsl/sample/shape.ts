@@ -61,7 +61,7 @@ export const slicesBinding = (access: GpuBinding['access']): GpuBinding => ({
   access,
 });
 
-/** Per row and bucket: tokens, low and high word of their weights, tokens that have their place. */
+/** Per row: for each bucket tokens, low words, high words of their weights, tokens that have their place; then those that min-p keeps. */
 export const bucketsBinding = (type: 'u32' | 'atomic<u32>', access: GpuBinding['access']): GpuBinding => ({
   buffer: { scratch: 1 },
   name: 'bucket_sums',
@@ -79,7 +79,7 @@ export const orderBinding = (access: GpuBinding['access']): GpuBinding => ({
 
 export const scratchOf = ({ maxRows, slices, V }: SampleShape): readonly number[] => [
   maxRows * slices * 16,
-  maxRows * buckets * 16,
+  maxRows * (buckets + 1) * 16,
   maxRows * V * 4,
 ];
 
@@ -89,6 +89,8 @@ const slices = ${shape.slices}u;
 const slice_width = ${slice}u;
 const buckets = ${buckets}u;
 const threads = ${threads}u;
+const min_p_sums = 4u * buckets;
+const row_sums = 4u * buckets + 4u;
 const infinity_key = 0xff800000u;
 const minus_infinity_key = 0x007fffffu;
 ${groupIndex}${multiplyHigh}${integers64}${orderedKey}${keyValue}${shape.settings.code}`;
