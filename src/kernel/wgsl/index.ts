@@ -18,6 +18,7 @@ import { sampleKernel } from './sample/index.ts';
 import { penalizeKernel } from './sample/penalize.ts';
 import { scatterAddKernel } from './scatter-add.ts';
 import { softmaxKernel } from './softmax.ts';
+import { sortRowsKernel, topkRowsKernel } from './sort.ts';
 import { tileKernel } from './tile.ts';
 
 export const gpuKernels: readonly GpuKernel[] = [
@@ -40,6 +41,8 @@ export const gpuKernels: readonly GpuKernel[] = [
   penalizeKernel,
   scatterAddKernel,
   softmaxKernel,
+  sortRowsKernel,
+  topkRowsKernel,
   tileKernel,
 ];
 
