@@ -24,7 +24,7 @@ interface KernelCase {
 
 const layout = (kind: 'q4' | 'q8' | 'f16'): WeightLayout => ({
   kind,
-  group: 32,
+  group: kind === 'f16' ? 1 : 32,
   metaDtype: 'f16',
 });
 
@@ -59,7 +59,7 @@ const matrix = (kind: 'q4' | 'q8' | 'f16', N: number, K: number, rows = 1): Kern
         device.write(buffer, at, chunk.subarray(0, Math.min(chunk.length, bytes - at)));
       }
       using w = new Weight({ device, buffer, layout: layout(kind), shape: [N, K] });
-      return time(device, { x: [rows, K] }, ({ x }) => linear(x as NDArray, w, { precision: 'fast' }));
+      return await time(device, { x: [rows, K] }, ({ x }) => linear(x as NDArray, w, { precision: 'fast' }));
     },
   };
 };
