@@ -14,24 +14,20 @@ import { findGpuKernel } from '../../kernel/wgsl/index.ts';
 import { statusBytes } from '../../kernel/wgsl/status.ts';
 import type { BufferSlice, DeviceProgram, Dispatch, Param } from '../device.ts';
 import { type BufferOwner, checkedRange, roundUp } from './buffer.ts';
-import type { ByteMover, Place, PreparedMove } from './moves.ts';
+import type { ByteMover, Place } from './moves.ts';
 import type { PipelineCache } from './pipelines.ts';
 
-/** A compute dispatch, or a move of bytes. */
-export type Step =
-  | {
-      readonly kind: 'pass';
-      readonly pipeline: GPUComputePipeline;
-      readonly group: GPUBindGroup;
-      readonly groups: Groups | ((params: readonly number[]) => Groups);
-    }
-  | { readonly kind: 'move'; readonly move: PreparedMove };
+/** A compute dispatch: a pass of a kernel, or a move of bytes. */
+export interface Step {
+  readonly pipeline: GPUComputePipeline;
+  readonly group: GPUBindGroup;
+  readonly groups: Groups | ((params: readonly number[]) => Groups);
+}
 
 /** One dispatch of the program: its ways to run. */
 export interface BoundDispatch {
   readonly label: string;
   readonly params: readonly Param[];
-  readonly dynamic: boolean;
   readonly variants: readonly {
     readonly when: ((params: readonly number[]) => boolean) | undefined;
     readonly steps: readonly Step[];
@@ -144,7 +140,6 @@ class Binder {
     return {
       label: dispatch.label,
       params: dispatch.params,
-      dynamic: dispatch.params.some((p) => typeof p !== 'number'),
       variants: await Promise.all(
         plan.variants.map(async ({ when, passes }) => {
           const { before, after } = aligned.movesFor(passes);
@@ -163,7 +158,7 @@ class Binder {
     }));
     const uniform = { binding: entries.length, resource: { buffer: this.#memory.uniform } };
     const group = this.#context.device.createBindGroup({ layout, entries: [...entries, uniform] });
-    return { kind: 'pass', pipeline: await pipeline, group, groups: pass.groups };
+    return { pipeline: await pipeline, group, groups: pass.groups };
   }
 
   #resource(dispatch: Dispatch, binding: GpuBinding, aligned: AlignedPlaces): GPUBufferBinding {
@@ -240,10 +235,8 @@ class AlignedPlaces {
     }
     const moved = [...used].map(([index, written]) => ({ ...this.get(index), written }));
     const apart = moved.filter(({ place, from }) => place !== from);
-    const move = (from: Place, to: Place, length: number): Step => ({
-      kind: 'move',
-      move: this.#context.mover.prepare(from, to, length),
-    });
+    const move = (from: Place, to: Place, length: number): Step =>
+      this.#context.mover.prepare(from, to, length);
     return {
       before: apart.map(({ place, from, byteLength }) => move(from, place, byteLength)),
       after: apart

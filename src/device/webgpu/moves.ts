@@ -1,7 +1,9 @@
 // Byte moves that the queue cannot do: it copies whole words between different buffers. A small kernel copies any bytes,
 // one thread per word of the destination.
 
+import { grid } from '../../kernel/wgsl/contract.ts';
 import { roundUp } from './buffer.ts';
+import type { Command } from './record.ts';
 
 const threads = 64;
 
@@ -32,13 +34,6 @@ export interface Place {
   readonly offset: number;
 }
 
-/** A move that is ready to be recorded. */
-export interface PreparedMove {
-  readonly pipeline: GPUComputePipeline;
-  readonly group: GPUBindGroup;
-  readonly groups: readonly [number, number];
-}
-
 export class ByteMover {
   readonly #device: GPUDevice;
   readonly #alignment: number;
@@ -50,7 +45,7 @@ export class ByteMover {
   }
 
   /** Both sides have `length` bytes and do not overlap. */
-  prepare(from: Place, to: Place, length: number): PreparedMove {
+  prepare(from: Place, to: Place, length: number): Command {
     const same = from.gpu === to.gpu;
     const pipeline = this.#pipeline(same);
     const target = same ? this.#window(to, length, from) : this.#window(to, length);
@@ -64,8 +59,7 @@ export class ByteMover {
       layout: pipeline.getBindGroupLayout(0),
       entries: [...bindings, { buffer: move }].map((resource, binding) => ({ binding, resource })),
     });
-    const groups = Math.ceil((length + 3) / 4 / threads);
-    return { pipeline, group, groups: groups <= 65535 ? [groups, 1] : [32768, Math.ceil(groups / 32768)] };
+    return { pipeline, group, groups: grid(Math.ceil((length + 3) / 4 / threads)) };
   }
 
   #pipeline(same: boolean): GPUComputePipeline {
@@ -88,10 +82,4 @@ export class ByteMover {
     const offset = Math.floor(first / this.#alignment) * this.#alignment;
     return { buffer: place.gpu, offset, size: roundUp(last - offset, 4) };
   }
-}
-
-export function recordMove(pass: GPUComputePassEncoder, move: PreparedMove): void {
-  pass.setPipeline(move.pipeline);
-  pass.setBindGroup(0, move.group);
-  pass.dispatchWorkgroups(...move.groups);
 }

@@ -3,11 +3,11 @@
 
 import { IngotError } from '../../base/errors.ts';
 import { failureMessage, statusBytes } from '../../kernel/wgsl/status.ts';
-import type { CompiledProgram, DeviceProgram, Param, ScalarSpec, Transfers } from '../device.ts';
-import { type BoundDispatch, type BoundProgram, bindProgram, type Step } from './bind.ts';
+import type { CompiledProgram, DeviceProgram, ScalarSpec, Transfers } from '../device.ts';
+import { type BoundProgram, bindProgram } from './bind.ts';
 import type { WebGpuDevice } from './device.ts';
-import { recordStep } from './record.ts';
-import { DispatchTimer, type TimedDispatch } from './timer.ts';
+import { DispatchRecorder, recordCommand } from './record.ts';
+import { DispatchTimer } from './timer.ts';
 import { type CheckedTransfers, checkTransfers, recordMoves } from './transfers.ts';
 
 export class WebGpuProgram implements CompiledProgram {
@@ -16,7 +16,7 @@ export class WebGpuProgram implements CompiledProgram {
   readonly #scalars: readonly ScalarSpec[];
   readonly #memory: { readonly buffer: GPUBuffer; readonly bytes: number }[] = [];
   readonly #timer: DispatchTimer | undefined;
-  #dispatches: readonly BoundDispatch[] | undefined;
+  #dispatches: readonly DispatchRecorder[] | undefined;
   /** Resolves when pipelines are there. */
   readonly #ready: Promise<void>;
   #disposed = false;
@@ -35,7 +35,7 @@ export class WebGpuProgram implements CompiledProgram {
       throw error;
     }
     this.#ready = this.#bound.dispatches.then((dispatches) => {
-      this.#dispatches = dispatches;
+      this.#dispatches = dispatches.map((d) => new DispatchRecorder(d));
     });
     this.#ready.catch(() => undefined); // told by the first run
   }
@@ -63,21 +63,22 @@ export class WebGpuProgram implements CompiledProgram {
     const encoder = gpu.createCommandEncoder();
     const staging = recordMoves(gpu, mover, encoder, transfers);
     if (status !== undefined) encoder.clearBuffer(status);
-    this.#recordDispatches(encoder, scalars);
+    const collect = this.#recordDispatches(encoder, scalars);
     const reads = [...transfers.reads];
     if (status !== undefined) reads.push({ gpu: status, offset: 0, length: statusBytes });
     const result = readback.record(encoder, reads);
     gpu.queue.submit([encoder.finish()]);
     for (const buffer of staging) buffer.destroy();
-    return this.#finish(result, transfers.reads.length);
+    return this.#finish(result, transfers.reads.length, collect);
   }
 
   async #finish(
     result: (() => Promise<readonly Uint8Array[]>) | undefined,
     reads: number,
+    collect: (() => Promise<void>) | undefined,
   ): Promise<readonly Uint8Array[]> {
     const bytes = await this.#device.settle(result?.() ?? this.#idle());
-    await this.#timer?.collect();
+    await collect?.();
     const words = bytes[reads];
     const message = words && failureMessage(new Uint32Array(words.slice().buffer));
     if (message !== undefined) throw new IngotError('device_failed', message);
@@ -89,16 +90,21 @@ export class WebGpuProgram implements CompiledProgram {
     return [];
   }
 
-  #recordDispatches(encoder: GPUCommandEncoder, scalars: Readonly<Record<string, number>>): void {
+  /** Returns what reads the times of the dispatches when the run has ended, if they are recorded. */
+  #recordDispatches(
+    encoder: GPUCommandEncoder,
+    scalars: Readonly<Record<string, number>>,
+  ): (() => Promise<void>) | undefined {
     const dispatches = this.#dispatches ?? [];
-    if (dispatches.length === 0) return;
+    if (dispatches.length === 0) return undefined;
     if (this.#timer !== undefined) {
-      this.#timer.record(encoder, timedDispatches(dispatches, scalars));
-      return;
+      const timed = dispatches.map((d) => ({ label: d.label, commands: d.commands(scalars) }));
+      return this.#timer.record(encoder, timed);
     }
     const pass = encoder.beginComputePass();
-    for (const dispatch of dispatches) recordDispatch(pass, dispatch, scalars);
+    for (const d of dispatches) for (const command of d.commands(scalars)) recordCommand(pass, command);
     pass.end();
+    return undefined;
   }
 
   /** One entry per dispatch, however many passes it took. */
@@ -132,37 +138,6 @@ export class WebGpuProgram implements CompiledProgram {
   #check(): void {
     if (this.#disposed) throw new IngotError('disposed', 'the program is disposed');
   }
-}
-
-const paramValue = (p: Param, scalars: Readonly<Record<string, number>>): number =>
-  typeof p === 'number' ? p : (scalars[p.scalar] ?? 0) * p.mul + p.add;
-
-/** Params of the run; those of a dispatch without plan scalars are its own. */
-const paramsOf = (d: BoundDispatch, scalars: Readonly<Record<string, number>>): readonly number[] =>
-  d.dynamic ? d.params.map((p) => paramValue(p, scalars)) : (d.params as readonly number[]);
-
-function pickSteps(d: BoundDispatch, params: readonly number[]): readonly Step[] {
-  for (const variant of d.variants) if (variant.when?.(params) !== false) return variant.steps;
-  throw new IngotError('internal', `internal: no variant of a kernel takes params ${params.join(', ')}`);
-}
-
-function recordDispatch(
-  pass: GPUComputePassEncoder,
-  d: BoundDispatch,
-  scalars: Readonly<Record<string, number>>,
-): void {
-  const params = paramsOf(d, scalars);
-  for (const step of pickSteps(d, params)) recordStep(pass, step, params);
-}
-
-function timedDispatches(
-  dispatches: readonly BoundDispatch[],
-  scalars: Readonly<Record<string, number>>,
-): readonly TimedDispatch[] {
-  return dispatches.map((d) => {
-    const params = paramsOf(d, scalars);
-    return { label: d.label, params, steps: pickSteps(d, params) };
-  });
 }
 
 /** The uniform block. Throws invalid_argument for a scalar that is missing or does not fit its type. */

@@ -1,17 +1,61 @@
-// One step of a run, recorded into a compute pass.
+// What a dispatch records into a compute pass. Resolving variants and grids costs more than recording, and between the steps
+// of a generation little changes: a dispatch is resolved again only when a scalar that it reads has another value.
 
-import type { Step } from './bind.ts';
-import { recordMove } from './moves.ts';
+import { IngotError } from '../../base/errors.ts';
+import type { Groups } from '../../kernel/wgsl/contract.ts';
+import type { BoundDispatch } from './bind.ts';
 
-/** Params are those of the run; a pass without workgroups is left out. */
-export function recordStep(pass: GPUComputePassEncoder, step: Step, params: readonly number[]): void {
-  if (step.kind === 'move') {
-    recordMove(pass, step.move);
-    return;
+export interface Command {
+  readonly pipeline: GPUComputePipeline;
+  readonly group: GPUBindGroup;
+  readonly groups: Groups;
+}
+
+type Scalars = Readonly<Record<string, number>>;
+
+export class DispatchRecorder {
+  readonly label: string;
+  readonly #dispatch: BoundDispatch;
+  /** Scalars that the params read, and their values when `#commands` was made. */
+  readonly #names: readonly string[];
+  readonly #values: (number | undefined)[];
+  #commands: readonly Command[] | undefined;
+
+  constructor(dispatch: BoundDispatch) {
+    this.label = dispatch.label;
+    this.#dispatch = dispatch;
+    const read = dispatch.params.flatMap((p) => (typeof p === 'number' ? [] : [p.scalar]));
+    this.#names = [...new Set(read)];
+    this.#values = this.#names.map(() => undefined);
   }
-  const [x, y, z] = typeof step.groups === 'function' ? step.groups(params) : step.groups;
-  if (x * y * z === 0) return;
-  pass.setPipeline(step.pipeline);
-  pass.setBindGroup(0, step.group);
-  pass.dispatchWorkgroups(x, y, z);
+
+  commands(scalars: Scalars): readonly Command[] {
+    let same = this.#commands !== undefined;
+    for (let i = 0; i < this.#names.length; i++) {
+      const value = scalars[this.#names[i] as string];
+      same &&= value === this.#values[i];
+      this.#values[i] = value;
+    }
+    if (!same || this.#commands === undefined) this.#commands = resolve(this.#dispatch, scalars);
+    return this.#commands;
+  }
+}
+
+/** Passes without workgroups are left out. */
+function resolve(d: BoundDispatch, scalars: Scalars): readonly Command[] {
+  const params = d.params.map((p) => (typeof p === 'number' ? p : (scalars[p.scalar] ?? 0) * p.mul + p.add));
+  const variant = d.variants.find((v) => v.when?.(params) !== false);
+  if (variant === undefined) {
+    throw new IngotError('internal', `internal: ${d.label}: no variant takes params ${params.join(', ')}`);
+  }
+  return variant.steps.flatMap(({ pipeline, group, groups: of }) => {
+    const groups = typeof of === 'function' ? of(params) : of;
+    return groups.every((n) => n > 0) ? [{ pipeline, group, groups }] : [];
+  });
+}
+
+export function recordCommand(pass: GPUComputePassEncoder, { pipeline, group, groups }: Command): void {
+  pass.setPipeline(pipeline);
+  pass.setBindGroup(0, group);
+  pass.dispatchWorkgroups(groups[0], groups[1], groups[2]);
 }

@@ -1,7 +1,6 @@
 // Time of each dispatch of a run, from timestamps of the GPU: every dispatch gets a compute pass of its own.
 
-import type { Step } from './bind.ts';
-import { recordStep } from './record.ts';
+import { type Command, recordCommand } from './record.ts';
 
 export interface DispatchTime {
   readonly label: string;
@@ -10,8 +9,7 @@ export interface DispatchTime {
 
 export interface TimedDispatch {
   readonly label: string;
-  readonly steps: readonly Step[];
-  readonly params: readonly number[];
+  readonly commands: readonly Command[];
 }
 
 /** Most dispatches that are timed: a query set holds 4,096 timestamps. */
@@ -21,7 +19,6 @@ export class DispatchTimer {
   readonly #queries: GPUQuerySet;
   readonly #resolved: GPUBuffer;
   readonly #readback: GPUBuffer;
-  #labels: readonly string[] = [];
   #times: readonly DispatchTime[] = [];
   #pending = false;
 
@@ -35,35 +32,40 @@ export class DispatchTimer {
     return this.#times;
   }
 
-  /** Records dispatches; the ones beyond the limit, and those of a run while times are still being read, are not timed. */
-  record(encoder: GPUCommandEncoder, dispatches: readonly TimedDispatch[]): void {
+  /**
+   * Records dispatches; the ones beyond the limit, and those of a run while times are still being read, are not timed.
+   * Returns what reads the times when the run has ended, if it was timed.
+   */
+  record(
+    encoder: GPUCommandEncoder,
+    dispatches: readonly TimedDispatch[],
+  ): (() => Promise<void>) | undefined {
     const timed = this.#pending ? 0 : Math.min(dispatches.length, maxDispatches);
-    dispatches.forEach(({ steps, params }, i) => {
+    dispatches.forEach(({ commands }, i) => {
       const timestampWrites = {
         querySet: this.#queries,
         beginningOfPassWriteIndex: 2 * i,
         endOfPassWriteIndex: 2 * i + 1,
       };
       const pass = encoder.beginComputePass(i < timed ? { timestampWrites } : {});
-      for (const step of steps) recordStep(pass, step, params);
+      for (const command of commands) recordCommand(pass, command);
       pass.end();
     });
-    if (timed === 0) return;
+    if (timed === 0) return undefined;
     this.#pending = true;
-    this.#labels = dispatches.slice(0, timed).map(({ label }) => label);
+    const labels = dispatches.slice(0, timed).map(({ label }) => label);
     encoder.resolveQuerySet(this.#queries, 0, 2 * timed, this.#resolved, 0);
     encoder.copyBufferToBuffer(this.#resolved, 0, this.#readback, 0, 16 * timed);
+    return () => this.#collect(labels);
   }
 
-  /** Reads the times of the run that ended. */
-  async collect(): Promise<void> {
-    if (!this.#pending) return;
-    const bytes = 16 * this.#labels.length;
+  async #collect(labels: readonly string[]): Promise<void> {
+    const bytes = 16 * labels.length;
     await this.#readback.mapAsync(1, 0, bytes);
     const ticks = new BigUint64Array(this.#readback.getMappedRange(0, bytes).slice(0));
     this.#readback.unmap();
     this.#pending = false;
-    this.#times = this.#labels.map((label, i) => ({
+    this.#times = labels.map((label, i) => ({
       label,
       ns: Number((ticks[2 * i + 1] ?? 0n) - (ticks[2 * i] ?? 0n)),
     }));

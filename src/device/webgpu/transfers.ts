@@ -4,7 +4,8 @@
 import { IngotError } from '../../base/errors.ts';
 import type { BufferRange, Transfers } from '../device.ts';
 import { type BufferOwner, checkedRange, roundUp } from './buffer.ts';
-import { type ByteMover, type Place, type PreparedMove, recordMove } from './moves.ts';
+import type { ByteMover, Place } from './moves.ts';
+import { recordCommand } from './record.ts';
 
 interface Copy {
   readonly from: Place;
@@ -79,9 +80,9 @@ function recordCopy(mover: ByteMover, encoder: GPUCommandEncoder, { from, to, le
     encoder.copyBufferToBuffer(from.gpu, from.offset, to.gpu, to.offset, length);
     return;
   }
-  const move: PreparedMove = mover.prepare(from, to, length);
+  const move = mover.prepare(from, to, length);
   const pass = encoder.beginComputePass();
-  recordMove(pass, move);
+  recordCommand(pass, move);
   pass.end();
 }
 
