@@ -58,7 +58,6 @@ function downPass(request: KernelRequest, shape: MoeDownShape, window: PanelWind
     octets: octets * topk,
     panels,
     streams: 1,
-    norm: false,
     quantized: reader.quantized,
     groupOctets: reader.groupOctets,
   };

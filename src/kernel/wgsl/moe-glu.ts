@@ -60,7 +60,6 @@ function gluPass(request: KernelRequest, shape: MoeGluShape, window: PanelWindow
     octets: octetsOf(K),
     panels,
     streams: 2,
-    norm: false,
     quantized: streams.every((s) => s.reader.quantized),
     groupOctets: Math.min(...streams.map((s) => s.reader.groupOctets)),
   };

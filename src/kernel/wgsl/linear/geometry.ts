@@ -30,7 +30,6 @@ export interface RowWork {
   readonly panels: number;
   /** Matrices multiplied at once: 2 for gate and up. */
   readonly streams: number;
-  readonly norm: boolean;
   /** All weights are quantised. */
   readonly quantized: boolean;
   /** Fewest octets that share a scale. */
@@ -97,14 +96,14 @@ export function reductionOf(g: Geometry, work: RowWork, caps: GpuCapabilities) {
   return reductionBytes(fast) <= 16384 ? fast : { ...base, subgroups: undefined };
 }
 
+/** What staging may use: subgroups that a workgroup has whole. */
+export const stagingSubgroups = ({ threads }: Geometry, { subgroups }: GpuCapabilities) =>
+  subgroups !== undefined && subgroups.max <= threads ? subgroups : undefined;
+
 /** Octets of x to stage at a time, or undefined where workgroup memory is too small. */
 export function segmentOctets(g: Geometry, work: RowWork, caps: GpuCapabilities): number | undefined {
   const { rows, octets } = work;
-  const norm = work.norm ? { K: 0, eps: '' } : undefined;
-  const fixed =
-    stagingBytes({ mode: g.mode, threads: g.threads, rows, norm }) +
-    reductionBytes(reductionOf(g, work, caps)) +
-    256;
+  const fixed = stagingBytes(g.threads, rows) + reductionBytes(reductionOf(g, work, caps)) + 256;
   const most = Math.floor((caps.maxWorkgroupBytes - fixed) / (rows * octetBytes(g.mode)));
   const whole = Math.ceil(octets / 4) * 4;
   if (whole <= most) return whole;

@@ -4,7 +4,8 @@ import type { GpuBinding, GpuCapabilities, GpuPass, GpuVariant, KernelRequest } 
 import { grid } from '../contract.ts';
 import { gluFunction } from './epilogue.ts';
 import { geometries, geometryName, type RowWork } from './geometry.ts';
-import { type RowOutput, rowCode } from './rows.ts';
+import type { RowOutput } from './row-plan.ts';
+import { rowCode } from './rows.ts';
 import type { LinearSegment, LinearShape } from './shape.ts';
 import { type WeightReader, weightReader } from './unpack.ts';
 import { type PanelWindow, panelsOf, panelWindows } from './windows.ts';
@@ -79,7 +80,6 @@ function rowPass(request: KernelRequest, shape: LinearShape, block: number, part
     octets: shape.octets,
     panels: outputs.reduce((n, o) => n + o.panels, 0),
     streams: Math.max(...outputs.map((o) => o.streams.length)),
-    norm: shape.norm !== undefined,
     quantized: readers.every((r) => r.quantized),
     groupOctets: Math.min(...readers.map((r) => r.groupOctets)),
   };
