@@ -130,14 +130,14 @@ function reference(c: Case, data: ReturnType<typeof makeData>, halves: boolean) 
   }));
 }
 
-async function check(
+/** The outputs of a run. */
+async function products(
   gpu: GPUDevice,
   caps: GpuCapabilities,
   engine: TileEngine,
   c: Case,
-  seed = 1,
-): Promise<void> {
-  const data = makeData(c, seed);
+  data: ReturnType<typeof makeData>,
+): Promise<readonly Float32Array[]> {
   const glu = ['none', 'silu', 'gelu_tanh', 'gelu_erf'].indexOf(c.glu ?? 'none');
   const { layout } = data;
   const outputs = data.segments.map(({ N }, i) =>
@@ -165,12 +165,28 @@ async function check(
   });
   const plan = linearTiles(request, linearShape(request), () => engine);
   const results = await runPlan(gpu, plan, params, buffers, [c.rows]);
+  return c.Ns.map((_, i) => new Float32Array((results[5 + 3 * i] ?? new Uint8Array(0)).slice().buffer));
+}
+
+async function check(
+  gpu: GPUDevice,
+  caps: GpuCapabilities,
+  engine: TileEngine,
+  c: Case,
+  seed = 1,
+): Promise<void> {
+  const data = makeData(c, seed);
+  const got = await products(gpu, caps, engine, c, data);
   reference(c, data, engine.halves).forEach(({ y, error }, i) => {
-    const got = new Float32Array((results[5 + 3 * i] ?? new Uint8Array(0)).slice().buffer);
     // Scaled so that one bound serves all elements.
     const scaled = (v: ArrayLike<number>): Float64Array =>
       y.map((_, j) => (v[j] ?? Number.NaN) / (error[j] ?? 1));
-    expectAllClose(scaled(got), scaled(y), { absolute: 1, relative: 0 }, `${engine.name} output ${i}`);
+    expectAllClose(
+      scaled(got[i] ?? []),
+      scaled(y),
+      { absolute: 1, relative: 0 },
+      `${engine.name} output ${i}`,
+    );
   });
 }
 
@@ -253,9 +269,20 @@ describe.skipIf(typeof device === 'string')(
         });
       }
     });
-    it('a row that holds infinity is not finite, and the others are right', async () => {
-      const engine = matrixEngine(shape(16, 128, 1, 4), 'plain');
-      expect(engine.halves).toBe(true);
+    it('a row that holds infinity or NaN is not finite, and its neighbours are right', async () => {
+      const c: Case = { rows: 4, K: 64, Ns: [24] };
+      for (const engine of [f32Engine(shape(16, 64, 1, 1)), matrixEngine(shape(16, 128, 1, 4), 'plain')]) {
+        const data = makeData(c, 3);
+        data.x[64 + 5] = Number.POSITIVE_INFINITY;
+        data.x[2 * 64 + 7] = Number.NaN;
+        const [got] = await products(gpu, caps, engine, c, data);
+        const [want] = reference(c, data, engine.halves);
+        got?.forEach((v, i) => {
+          const finite = i < 24 || i >= 72;
+          expect(Number.isFinite(v)).toBe(finite);
+          if (finite) expect(Math.abs(v - (want?.y[i] ?? 0))).toBeLessThanOrEqual(want?.error[i] ?? 0);
+        });
+      }
     });
   },
 );

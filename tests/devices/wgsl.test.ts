@@ -1,8 +1,13 @@
 // The WGSL of variants that the software GPU cannot run: Dawn's null backend has every feature, compiles shaders and runs none.
 
-import { create } from 'webgpu';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { type GpuCapabilities, type GpuParam, KernelRequest, wgslSource } from '../../src/kernel/wgsl/contract.ts';
+import { create } from 'webgpu';
+import {
+  type GpuCapabilities,
+  type GpuParam,
+  KernelRequest,
+  wgslSource,
+} from '../../src/kernel/wgsl/contract.ts';
 import { findGpuKernel } from '../../src/kernel/wgsl/index.ts';
 
 /** What an H100 offers through Dawn. */

@@ -7,6 +7,7 @@ import { embedKernel } from './embed.ts';
 import { gatherKernel } from './gather.ts';
 import { layerNormKernel } from './layer-norm.ts';
 import { linearKernel } from './linear/index.ts';
+import { matmulKernel } from './matmul.ts';
 import { moeDownKernel } from './moe-down.ts';
 import { moeGluKernel } from './moe-glu.ts';
 import { moeRouteKernel } from './moe-route.ts';
@@ -28,6 +29,7 @@ export const gpuKernels: readonly GpuKernel[] = [
   gatherKernel,
   layerNormKernel,
   linearKernel,
+  matmulKernel,
   moeDownKernel,
   moeGluKernel,
   moeRouteKernel,

@@ -52,6 +52,8 @@ fn tiles_of(count: u32) -> u32 { return (count + ${p.tileRows - 1}u) / ${p.tileR
 @compute @workgroup_size(${threads})
 fn main(@builtin(local_invocation_index) t: u32) {
   let end = min(${p.slots}, ${p.first + p.most}u);
+  for (var e = t; e < ${p.experts}u; e += ${threads}u) { atomicStore(&places[e], 0u); }
+  workgroupBarrier();
   for (var slot = ${p.first}u + t; slot < end; slot += ${threads}u) {
     let expert = u32(ids[slot]);
     if (expert < ${p.experts}u) { atomicAdd(&places[expert], 1u); } else { ${fail('expert_id', 'ids[slot]')} }
