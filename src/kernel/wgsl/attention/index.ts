@@ -1,13 +1,15 @@
 // attention: which passes serve a dispatch.
 
 import { IngotError } from '../../../base/errors.ts';
-import type { GpuKernel, GpuVariant, KernelRequest } from '../contract.ts';
+import type { GpuKernel, GpuPass, KernelRequest } from '../contract.ts';
 import { type DecodeLayout, decodeBytes, decodePass } from './decode.ts';
-import { type AttentionShape, attentionShape, cacheUnit } from './shape.ts';
+import { isUsable } from './matrices.ts';
+import { type AttentionShape, attentionShape, cacheUnit, type RowFilter } from './shape.ts';
 import { combinePass, partialBytes } from './splits.ts';
+import { type TileLayout, tileBytes, tilePass, tilesServe } from './tiles.ts';
 
 /** Up to so many rows of a cache without pages are split over workgroups. */
-const splitRows = 8;
+const fewRows = 8;
 
 /** Largest divisor of n that is at most `most`. */
 function divisorUpTo(n: number, most: number): number {
@@ -51,10 +53,12 @@ const layouts = [
   '128x64x32x2',
 ];
 
-function chosenLayout(request: KernelRequest, shape: AttentionShape, rows: string): DecodeLayout {
-  const key = `attention ${rows} Dh${shape.headDim} H${shape.heads}/${shape.kvHeads} cap${shape.cap} ${shape.f16 ? 'f16' : 'f32'}`;
+const shapeClass = ({ headDim, heads, kvHeads, cap, f16 }: AttentionShape): string =>
+  `Dh${headDim} H${heads}/${kvHeads} cap${cap} ${f16 ? 'f16' : 'f32'}`;
+
+function rowLayout(request: KernelRequest, shape: AttentionShape): DecodeLayout {
   const [threads = 128, chunk = 64, splits = 32, unroll = 4] = request
-    .choose(key, layouts)
+    .choose(`attention rows ${shapeClass(shape)}`, layouts)
     .split('x')
     .map(Number);
   // A short cache has not that many keys to load at once; its code stays small.
@@ -63,14 +67,28 @@ function chosenLayout(request: KernelRequest, shape: AttentionShape, rows: strin
   return { ...fitted, splits: Math.min(splits, Math.ceil(shape.keyLimit / fitted.chunk)) };
 }
 
-function splitPasses(
-  request: KernelRequest,
-  shape: AttentionShape,
-  layout: DecodeLayout,
-  filter: 'all' | 'sole',
-) {
-  const pass = decodePass(request, shape, layout, filter);
-  return layout.splits > 1 ? [pass, combinePass(shape, layout, filter)] : [pass];
+/** Subgroups and keys of tiles; the first that fits is the default. */
+const tiles = ['4x32', '2x32', '2x64', '1x64', '1x32'];
+
+/** The tiles for many rows, or undefined where single rows are the way. */
+function tileLayout(request: KernelRequest, shape: AttentionShape): TileLayout | undefined {
+  const { f16, subgroups, subgroupMatrices, maxWorkgroupBytes, maxStorageBuffers } = request.caps;
+  const matrices = f16 && subgroups?.min === 32 && subgroups.max === 32 && subgroupMatrices.some(isUsable);
+  if (!matrices || maxStorageBuffers < 9 || shape.maxRows === 1) return undefined;
+  const parse = (name: string): TileLayout => {
+    const [count = 4, keys = 32] = name.split('x').map(Number);
+    return { subgroups: count, keys, plain: false };
+  };
+  const fitting = tiles.filter((name) => {
+    const layout = parse(name);
+    return tilesServe(shape, layout) && tileBytes(shape, layout) <= maxWorkgroupBytes;
+  });
+  if (fitting.length === 0) return undefined;
+  const name = request.choose(`attention tiles ${shapeClass(shape)} rows${shape.maxRows}`, [
+    ...fitting,
+    'rows',
+  ]);
+  return name === 'rows' ? undefined : parse(name);
 }
 
 export const attentionKernel: GpuKernel = {
@@ -83,22 +101,32 @@ export const attentionKernel: GpuKernel = {
         `attention: an f16 cache needs an even head size, got ${shape.headDim}: use an f32 cache`,
       );
     }
-    const layout = chosenLayout(request, shape, 'rows');
-    const whole = { ...layout, splits: 1 };
-    const { paged } = shape.slots;
-    const parts = paged ? shape.sequences : Math.min(shape.maxRows, splitRows);
-    const few: GpuVariant = {
-      when: ([rows = 0]) => rows <= (paged ? 1 : splitRows),
-      passes: splitPasses(request, shape, layout, paged ? 'sole' : 'all'),
+    const layout = rowLayout(request, shape);
+    const tile = tileLayout(request, shape);
+    const manyRows = (filter: RowFilter): GpuPass =>
+      tile === undefined
+        ? decodePass(request, shape, { ...layout, splits: 1 }, filter)
+        : tilePass(shape, tile, filter);
+    const splitRows = (filter: RowFilter): readonly GpuPass[] => {
+      const pass = decodePass(request, shape, layout, filter);
+      return layout.splits > 1 ? [pass, combinePass(shape, layout, filter)] : [pass];
     };
-    const many: GpuVariant = {
-      passes: paged
-        ? [...few.passes, decodePass(request, shape, whole, 'grouped')]
-        : [decodePass(request, shape, whole, 'all')],
-    };
+    if (shape.slots.paged) {
+      const sole = splitRows('sole');
+      return {
+        variants: [
+          { when: ([rows = 0]) => rows <= 1, passes: sole },
+          { passes: [...sole, manyRows('grouped')] },
+        ],
+        scratch: [partialBytes(shape, layout.splits, shape.sequences)],
+      };
+    }
     return {
-      variants: [few, many],
-      scratch: layout.splits > 1 ? [partialBytes(shape, layout.splits, parts)] : [],
+      variants: [
+        { when: ([rows = 0]) => rows <= fewRows, passes: splitRows('all') },
+        { passes: [manyRows('all')] },
+      ],
+      scratch: [partialBytes(shape, layout.splits, Math.min(shape.maxRows, fewRows))],
     };
   },
 };
