@@ -44,6 +44,8 @@ export interface BindContext {
   readonly choose: (key: string, candidates: readonly string[]) => string;
   /** Memory of the program. */
   readonly create: (bytes: number, label: string) => GPUBuffer;
+  /** Takes over a small buffer that lives as long as the program. */
+  readonly keep: (buffer: GPUBuffer) => void;
 }
 
 /** A program that is being compiled: `dispatches` resolves when every pipeline is there. */
@@ -236,7 +238,7 @@ class AlignedPlaces {
     const moved = [...used].map(([index, written]) => ({ ...this.get(index), written }));
     const apart = moved.filter(({ place, from }) => place !== from);
     const move = (from: Place, to: Place, length: number): Step =>
-      this.#context.mover.prepare(from, to, length);
+      this.#context.mover.prepare(from, to, length, this.#context.keep);
     return {
       before: apart.map(({ place, from, byteLength }) => move(from, place, byteLength)),
       after: apart

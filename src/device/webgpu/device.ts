@@ -179,11 +179,11 @@ export class WebGpuDevice implements Device, BufferOwner {
     this.releaseBytes(buffer.byteLength);
   }
 
-  bindContext(create: BindContext['create']): BindContext {
+  bindContext(memory: Pick<BindContext, 'create' | 'keep'>): BindContext {
     const { gpu, caps, mover } = this;
     const choose = (key: string, candidates: readonly string[]): string =>
       this.choices.choose(key, candidates);
-    return { device: gpu, owner: this, caps, pipelines: this.#pipelines, mover, choose, create };
+    return { device: gpu, owner: this, caps, pipelines: this.#pipelines, mover, choose, ...memory };
   }
 
   /** Runs `work` after everything that came before, and after `ready`; at once when there is nothing to wait for. */

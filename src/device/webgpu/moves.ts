@@ -44,20 +44,21 @@ export class ByteMover {
     this.#alignment = alignment;
   }
 
-  /** Both sides have `length` bytes and do not overlap. */
-  prepare(from: Place, to: Place, length: number): Command {
+  /** Both sides have `length` bytes and do not overlap. `keep` gets a buffer that lives as long as the command. */
+  prepare(from: Place, to: Place, length: number, keep: (buffer: GPUBuffer) => void): Command {
     const same = from.gpu === to.gpu;
     const pipeline = this.#pipeline(same);
     const target = same ? this.#window(to, length, from) : this.#window(to, length);
     const source = same ? target : this.#window(from, length);
-    const move = this.#device.createBuffer({ size: 16, usage: 0x40, mappedAtCreation: true }); // UNIFORM
+    const span = this.#device.createBuffer({ label: 'move', size: 16, usage: 0x40, mappedAtCreation: true }); // UNIFORM
     const values = [from.offset - source.offset, to.offset - target.offset, length];
-    new Uint32Array(move.getMappedRange()).set(values);
-    move.unmap();
+    new Uint32Array(span.getMappedRange()).set(values);
+    span.unmap();
+    keep(span);
     const bindings = same ? [target] : [target, source];
     const group = this.#device.createBindGroup({
       layout: pipeline.getBindGroupLayout(0),
-      entries: [...bindings, { buffer: move }].map((resource, binding) => ({ binding, resource })),
+      entries: [...bindings, { buffer: span }].map((resource, binding) => ({ binding, resource })),
     });
     return { pipeline, group, groups: grid(Math.ceil((length + 3) / 4 / threads)) };
   }

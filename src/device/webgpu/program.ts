@@ -27,7 +27,10 @@ export class WebGpuProgram implements CompiledProgram {
     this.#timer = profile && device.canTime ? new DispatchTimer(device.gpu) : undefined;
     try {
       this.#bound = bindProgram(
-        device.bindContext((bytes, label) => this.#create(bytes, label)),
+        device.bindContext({
+          create: (bytes, label) => this.#create(bytes, label),
+          keep: (buffer) => this.#memory.push({ buffer, bytes: 0 }),
+        }),
         program,
       );
     } catch (error) {

@@ -70,17 +70,22 @@ export function recordMoves(
     staging.push(stage);
     list.push({ from: { gpu: stage, offset: 0 }, to, length: data.byteLength });
   }
-  for (const copy of [...list, ...copies]) recordCopy(mover, encoder, copy);
+  for (const copy of [...list, ...copies]) recordCopy(mover, encoder, copy, staging);
   return staging;
 }
 
-function recordCopy(mover: ByteMover, encoder: GPUCommandEncoder, { from, to, length }: Copy): void {
+function recordCopy(
+  mover: ByteMover,
+  encoder: GPUCommandEncoder,
+  { from, to, length }: Copy,
+  staging: GPUBuffer[],
+): void {
   if (length === 0) return;
   if (from.gpu !== to.gpu && whole(from.offset, to.offset, length)) {
     encoder.copyBufferToBuffer(from.gpu, from.offset, to.gpu, to.offset, length);
     return;
   }
-  const move = mover.prepare(from, to, length);
+  const move = mover.prepare(from, to, length, (buffer) => staging.push(buffer));
   const pass = encoder.beginComputePass();
   recordCommand(pass, move);
   pass.end();

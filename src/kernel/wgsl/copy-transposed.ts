@@ -3,7 +3,7 @@
 
 import { groupIndex } from './common.ts';
 import { type GpuPass, grid, type KernelRequest } from './contract.ts';
-import { type CopyPlan, copyBindings, planParams } from './copy.ts';
+import { type CopyPlan, copyBindings, planParams } from './copy-plan.ts';
 import { wideType } from './storage.ts';
 
 const side = 32;

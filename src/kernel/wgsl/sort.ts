@@ -1,6 +1,6 @@
 // sort_rows and topk_rows. A row's elements become keys: the number as an ordered integer with the place below it, so that
-// all differ and every order is stable. Blocks of a row are sorted in workgroup memory (bitonic); then either the best k of
-// each go on to the next round, or sorted runs are merged, twice as long each time, every element finding its place by search.
+// all differ and every order is stable. Sorted runs are merged two by two, every key finding its place by search: in workgroup
+// memory up to blocks; then in memory, or only the best k of each block go on.
 
 import { groupIndex } from './common.ts';
 import {
@@ -12,8 +12,8 @@ import {
   type KernelRequest,
 } from './contract.ts';
 
-/** Keys a workgroup sorts: 16 KiB of workgroup memory. */
-const block = 2048;
+/** Keys a workgroup sorts at most: 16 KiB of workgroup memory, or less for more of them at a time. */
+const blocks = ['2048', '1024', '512'] as const;
 const threads = 256;
 
 /** Buffers x f32 [rows, D], values f32 [rows, k], indices i32 [rows, k]; params rows, D, k, descending. */
@@ -21,7 +21,8 @@ const plan = (request: KernelRequest): GpuKernelPlan => {
   const D = request.constant(1);
   const k = request.constant(2);
   const rows = (request.bytes[0] ?? 0) / 4 / Math.max(D, 1);
-  const sort = new SortPasses(request);
+  const block = D <= 512 ? 512 : Number(request.choose(`${request.name} D${D} k${k}`, blocks));
+  const sort = new SortPasses(request, block);
   if (D <= block)
     return { variants: [{ passes: [sort.blocks({ from: 'x', length: D, keep: k, to: 'result' })] }] };
   const passes = 4 * k <= block ? sort.select() : sort.merges();
@@ -53,13 +54,15 @@ class SortPasses {
   readonly #request: KernelRequest;
   readonly #D: number;
   readonly #k: number;
+  readonly #block: number;
   /** Keys of a row in scratch memory at most. */
   longest = 0;
   /** Scratch buffers in use. */
   buffers = 0;
 
-  constructor(request: KernelRequest) {
+  constructor(request: KernelRequest, block: number) {
     this.#request = request;
+    this.#block = block;
     this.#D = request.constant(1);
     this.#k = request.constant(2);
   }
@@ -69,7 +72,7 @@ class SortPasses {
     const passes: GpuPass[] = [];
     let from: Place = 'x';
     let length = this.#D;
-    while (length > block) {
+    while (length > this.#block) {
       const to: 0 | 1 = from === 0 ? 1 : 0;
       passes.push(this.blocks({ from, length, keep: this.#k, to }));
       length = this.#keptBy(length, this.#k);
@@ -81,9 +84,9 @@ class SortPasses {
 
   /** Sorted blocks, then merges of runs. */
   merges(): readonly GpuPass[] {
-    const passes: GpuPass[] = [this.blocks({ from: 'x', length: this.#D, keep: block, to: 0 })];
+    const passes: GpuPass[] = [this.blocks({ from: 'x', length: this.#D, keep: this.#block, to: 0 })];
     let from: 0 | 1 = 0;
-    for (let run = block; run < this.#D; run *= 2) {
+    for (let run = this.#block; run < this.#D; run *= 2) {
       const to: 0 | 1 = from === 0 ? 1 : 0;
       const last = 2 * run >= this.#D;
       passes.push(this.#merge(from, run, last ? 'result' : to));
@@ -94,16 +97,17 @@ class SortPasses {
 
   /** Keys that are left of `length` when each block keeps `keep`. */
   #keptBy(length: number, keep: number): number {
-    const whole = Math.floor(length / block);
-    return whole * keep + Math.min(keep, length % block);
+    const whole = Math.floor(length / this.#block);
+    return whole * keep + Math.min(keep, length % this.#block);
   }
 
   /** Sorts blocks of a row of `length` keys and writes the first `keep` of each, side by side. */
   blocks(pass: { from: Place; length: number; keep: number; to: Place }): GpuPass {
     const { from, length, keep, to } = pass;
-    const size = 2 ** Math.ceil(Math.log2(Math.max(2, Math.min(length, block))));
+    const size = 2 ** Math.ceil(Math.log2(Math.max(2, Math.min(length, this.#block))));
     const width = Math.min(threads, size / 2);
-    const perRow = Math.ceil(length / block);
+    const each = size / width;
+    const perRow = Math.ceil(length / this.#block);
     const kept = this.#keptBy(length, keep);
     if (typeof to === 'number') this.#uses(to, kept);
     const read =
@@ -123,31 +127,39 @@ class SortPasses {
       ],
       code: `${groupIndex}${before}${from === 'x' ? this.#keyOf() : ''}${to === 'result' ? this.#put() : ''}
 var<workgroup> keys: array<vec2<u32>, ${size}>;
+// where a key goes when its run and the neighbouring one become one: its own place, and those of the other before it
+fn merged_place(i: u32, run: u32, key: vec2<u32>) -> u32 {
+  let pair = i & ~(2u * run - 1u);
+  let other = pair + select(0u, run, (i & run) == 0u);
+  var low = 0u;
+  var high = run;
+  while (low < high) {
+    let middle = (low + high) >> 1u;
+    if (before(keys[other + middle], key)) { low = middle + 1u; } else { high = middle; }
+  }
+  return pair + (i & (run - 1u)) + low;
+}
 ${entry(width)}  let group = group_index(id, groups);
   let row = group / ${perRow}u;
-  let start = (group % ${perRow}u) * ${block}u;
+  let start = (group % ${perRow}u) * ${this.#block}u;
   let start_kept = (group % ${perRow}u) * ${keep}u;
   let length = select(0u, min(${length}u - start, ${size}u), row < u32(${this.#request.int(0)}));
+  var own: array<vec2<u32>, ${each}>;
+  var place: array<u32, ${each}>;
   for (var i = t; i < ${size}u; i += ${width}u) {
-    var key = vec2<u32>(0xffffffffu);
+    var key = vec2<u32>(0xffffffffu, 0x80000000u | i); // behind all others
     if (i < length) { key = ${read}; }
     keys[i] = key;
   }
-  for (var run = 2u; run <= ${size}u; run <<= 1u) {
-    for (var step = run >> 1u; step > 0u; step >>= 1u) {
-      workgroupBarrier();
-      for (var p = t; p < ${size / 2}u; p += ${width}u) {
-        // pairs of the first stage of a run lie mirrored, so that all runs ascend
-        let low = (p & (step - 1u)) | ((p & ~(step - 1u)) << 1u);
-        let high = select(low + step, low ^ (run - 1u), step == run >> 1u);
-        let a = keys[low];
-        let b = keys[high];
-        if (before(b, a)) {
-          keys[low] = b;
-          keys[high] = a;
-        }
-      }
+  for (var run = 1u; run < ${size}u; run <<= 1u) {
+    workgroupBarrier();
+    for (var j = 0u; j < ${each}u; j++) {
+      let i = t + j * ${width}u;
+      own[j] = keys[i];
+      place[j] = merged_place(i, run, own[j]);
     }
+    workgroupBarrier();
+    for (var j = 0u; j < ${each}u; j++) { keys[place[j]] = own[j]; }
   }
   workgroupBarrier();
   for (var i = t; i < min(length, ${keep}u); i += ${width}u) {
