@@ -20,7 +20,7 @@ import {
 } from './contract.ts';
 import { LayerStates, layerBytes, type SlotRun } from './layer-states.ts';
 import { PagePool } from './page-pool.ts';
-import { type PrefixStatistics, PrefixTree } from './prefix-tree.ts';
+import { PrefixTree } from './prefix-tree.ts';
 
 export interface PagedCacheOptions {
   /** Pages of 32 positions that all sequences share. */
@@ -83,9 +83,9 @@ export class PagedCache implements CacheStore {
     return pages.size * this.pageBytes;
   }
 
-  /** What is known of earlier prompts; `pages` count also while a sequence uses them. */
-  get prefixes(): PrefixStatistics {
-    return this.#prefixes.statistics;
+  /** Pages of known prefixes, also of those that a sequence uses. */
+  get prefixPages(): number {
+    return this.#prefixes.pages;
   }
 
   /** Pages that a sequence can have at once: those that are free and those that only prefixes keep. */

@@ -18,29 +18,21 @@ export interface PrefixTreeOptions {
   readonly window: number | undefined;
 }
 
-export interface PrefixStatistics {
-  /** Prompts that began with a known prefix, and how many tokens of them were not computed again. */
-  readonly hits: number;
-  readonly hitTokens: number;
-  readonly pages: number;
-}
-
 export class PrefixTree {
   readonly #pool: PagePool;
   readonly #options: PrefixTreeOptions;
   readonly #root: Node = { page: -1, key: '', parent: undefined, children: new Map() };
   /** Nodes with a page, the one used longest ago first. A node is used after those below it. */
   readonly #used = new Set<Node>();
-  #hits = 0;
-  #hitTokens = 0;
 
   constructor(pool: PagePool, options: PrefixTreeOptions) {
     this.#pool = pool;
     this.#options = options;
   }
 
-  get statistics(): PrefixStatistics {
-    return { hits: this.#hits, hitTokens: this.#hitTokens, pages: this.#used.size };
+  /** Pages it keeps. */
+  get pages(): number {
+    return this.#used.size;
   }
 
   /** How many of its pages nobody else holds. */
@@ -66,10 +58,6 @@ export class PrefixTree {
     const first = this.#firstSeen(path.length);
     for (const at of path.slice(first)) this.#pool.hold(at.page);
     this.#touch(path);
-    if (path.length > 0) {
-      this.#hits++;
-      this.#hitTokens += path.length * PAGE_SLOTS;
-    }
     return path.map(({ page }, i) => (i < first ? -1 : page));
   }
 
