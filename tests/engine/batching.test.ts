@@ -24,7 +24,7 @@ describe.each(devices.flatMap((device) => models.map((name) => [device, name] as
     const { vocab } = readGolden(name);
     let model: Model;
     beforeAll(async () => {
-      model = await load(folderOf(name), { device, precision: 'exact', contextLength: 120, prefixBytes: 0 });
+      model = await load(folderOf(name), { device, precision: 'exact', contextLength: 96, prefixBytes: 0 });
     });
     afterAll(() => model.dispose());
 
@@ -64,11 +64,11 @@ describe.each(devices.flatMap((device) => models.map((name) => [device, name] as
       const alone: number[][] = [];
       for (const request of requests) alone.push(await run(request));
       const { kvBytes } = model.status();
-      const page = kvBytes / (64 * 4);
+      const page = kvBytes / (64 * 3);
       using small = await load(folderOf(name), {
         device,
         precision: 'exact',
-        contextLength: 120,
+        contextLength: 96,
         kvBytes: page * 6,
       });
       const again = (): Promise<number[][]> =>
@@ -87,10 +87,18 @@ describe.each(devices.flatMap((device) => models.map((name) => [device, name] as
         );
         return { controller, done };
       });
-      for (const { controller, done } of runs) {
+      const outcomes = runs.map(({ done }) =>
+        done.then(
+          () => 'ended',
+          (error: Error) => error.message,
+        ),
+      );
+      for (const [i, { controller }] of runs.entries()) {
         controller.abort(new Error('enough'));
-        await expect(done.catch((error: Error) => error.message)).resolves.toMatch(/enough|/);
+        if (i % 10 === 0) await new Promise((resume) => setTimeout(resume, 1));
       }
+      const said = await Promise.all(outcomes);
+      expect(said.filter((outcome) => outcome === 'enough').length).toBeGreaterThan(50);
       expect(model.status()).toMatchObject({ running: 0, queued: 0, kvBytesUsed: 0 });
       const [first] = requests;
       if (first) expect(await run(first)).toHaveLength(6);
