@@ -1,18 +1,22 @@
-// Causal attention over an f32 or f16 cache with online softmax. Few rows: the keys are split over the workers and the
-// partial results merged in a fixed order. Many rows: blocks of queries against tiles of keys, in f32 registers.
+// Causal attention over an f32 or f16 cache with online softmax. Few rows, or the only row of a sequence: the keys are
+// split over the workers and the partial results merged in a fixed order. Many rows: blocks of queries against tiles of
+// keys, in f32 registers. One dispatch may hold rows of both kinds.
 #include <algorithm>
 
 #include "matmul_f32.h"
+#include "pages.h"
 #include "vec_math.h"
 
 namespace ingot::INGOT_NS {
 namespace {
 
 constexpr int64_t kMaxHeadDim = 1024;
+constexpr int64_t kMaxRows = 16384;      // what the plan of a dispatch has room for in scratch
 constexpr int64_t kFewRows = 4;          // up to here the split-key path is used
 constexpr int64_t kSplitItems = 64;      // wanted number of (kv head, key range) items; fixed, so results do not depend on threads
 constexpr int64_t kMinSplit = 64;        // keys
 constexpr int64_t kScoreKeys = 256;      // keys whose scores are held at once in the split-key path
+constexpr int64_t kScoreStride = kScoreKeys + kW;  // dot_keys writes up to a vector beyond the last key
 constexpr int64_t kBlockQueries = 96;    // queries (row, head) of one block; a multiple of kTileVecs * kW at every level
 constexpr int64_t kBlockKeys = 128;
 constexpr float kNoScore = -1e30f;       // below every score; finite, so that differences stay defined
@@ -23,14 +27,17 @@ struct Attention {
   const int32_t* positions;
   const float* sinks;  // may be null
   float* y;
-  int64_t rows, H, Hkv, Dh, cap, window, ring, G;
+  const int32_t *sequences, *page_table;  // null: one sequence, slot = position or ring
+  const int32_t* pages;                   // of the sequence that is looked at
+  int64_t rows, H, Hkv, Dh, cap, window, ring, G, S, max_pages;
   bool half;
   float scale, softcap;
 
   explicit Attention(const Args& a)
       : q(a.bufs[0].as<float>()), k(a.bufs[1].data), v(a.bufs[2].data), positions(a.bufs[3].as<int32_t>()),
         sinks(a.bufs[4].bytes ? a.bufs[4].as<float>() : nullptr), y(a.bufs[5].as<float>()),
-        rows(a.i(0)), H(a.i(1)), Hkv(a.i(2)), Dh(a.i(3)), cap(a.i(4)), window(a.i(7)), ring(a.i(9)), G(H / Hkv),
+        sequences(a.bufs[6].bytes ? a.bufs[6].as<int32_t>() : nullptr), page_table(a.bufs[7].as<int32_t>()), pages(nullptr),
+        rows(a.i(0)), H(a.i(1)), Hkv(a.i(2)), Dh(a.i(3)), cap(a.i(4)), window(a.i(7)), ring(a.i(9)), G(H / Hkv), S(a.i(10)), max_pages(a.i(11)),
         half(a.i(5) == 1), scale(a.f(6)), softcap(a.f(8)) {}
 
   int64_t element() const { return half ? 2 : 4; }
@@ -41,14 +48,49 @@ struct Attention {
     if (ring > 0) lo = max64(lo, positions[row] - ring + 1);
     return lo;
   }
+  // The same, looking at the keys of this row's sequence.
+  Attention at_row(int64_t row) const {
+    Attention a = *this;
+    if (sequences) a.pages = page_table + sequences[row] * max_pages;
+    return a;
+  }
   // Address of the slot of key j of a kv head, and how many keys from j on (at most n) follow it in memory.
   const uint8_t* at(const uint8_t* cache, int64_t head, int64_t j) const {
-    const int64_t slot = ring > 0 ? j % ring : j;
+    const int64_t slot = pages ? pages[j / kPage] * kPage + j % kPage : ring > 0 ? j % ring : j;
     return cache + (head * cap + slot) * Dh * element();
   }
-  int64_t run(int64_t j, int64_t n) const { return ring > 0 ? min64(n, ring - j % ring) : n; }
+  int64_t run(int64_t j, int64_t n) const {
+    if (!pages) return ring > 0 ? min64(n, ring - j % ring) : n;
+    int64_t count = kPage - j % kPage;
+    for (int64_t page = j / kPage; count < n && pages[page + 1] == pages[page] + 1; page++) count += kPage;
+    return min64(n, count);
+  }
+  bool paged_row_ok(Ctx& ctx, int64_t r) const {
+    if (sequences[r] < 0 || sequences[r] >= S) {
+      if (ctx.tid == 0) ctx.fail("attention: sequence %d of row %lld is outside 0 ... %lld", sequences[r], (long long)r, (long long)(S - 1));
+      return false;
+    }
+    if (positions[r] < 0 || positions[r] >= max_pages * kPage) {
+      if (ctx.tid == 0) ctx.fail("attention: position %d of row %lld is outside %lld pages", positions[r], (long long)r, (long long)max_pages);
+      return false;
+    }
+    const int32_t* table = page_table + sequences[r] * max_pages;
+    for (int64_t page = first_key(r) / kPage; page <= positions[r] / kPage; page++) {
+      if (table[page] >= 0 && table[page] < cap / kPage) continue;
+      if (ctx.tid == 0) ctx.fail("attention: page %lld of sequence %d, which row %lld sees, is %d of %lld", (long long)page, sequences[r], (long long)r, table[page], (long long)(cap / kPage));
+      return false;
+    }
+    return true;
+  }
   bool positions_ok(Ctx& ctx) const {
     for (int64_t r = 0; r < rows; r++) {
+      if (sequences) {
+        // The pages that a run of rows sees are those of its first and last row.
+        const bool inside = r > 0 && r + 1 < rows && sequences[r] == sequences[r - 1] && sequences[r] == sequences[r + 1] &&
+                            positions[r - 1] < positions[r] && positions[r] < positions[r + 1];
+        if (!inside && !paged_row_ok(ctx, r)) return false;
+        continue;
+      }
       if (positions[r] >= 0 && (ring > 0 || positions[r] < cap)) continue;
       if (ctx.tid == 0) ctx.fail("attention: position %d of row %lld is outside the cache of %lld slots", positions[r], (long long)r, (long long)cap);
       return false;
@@ -75,7 +117,7 @@ constexpr int kValueVecs = 2;
 constexpr int kValueVecs = 4;
 #endif
 
-// scores[g * kScoreKeys + j] = q[g] . k[j] for n keys that follow each other in memory. q is padded with zeros to ldq.
+// scores[g * kScoreStride + j] = q[g] . k[j] for n keys that follow each other in memory. q is padded with zeros to ldq.
 template <bool Half, int GQ>
 void dot_keys(const float* q, int64_t ldq, const uint8_t* k, int64_t Dh, int64_t n, float* scores) {
   constexpr int kKeys = kW / lanes_for(GQ);
@@ -103,11 +145,11 @@ void dot_keys(const float* q, int64_t ldq, const uint8_t* k, int64_t Dh, int64_t
     float sums[kW];
     store(sums, sum_each(acc));
     for (int g = 0; g < GQ; g++)
-      for (int i = 0; i < kKeys; i++) scores[g * kScoreKeys + j + i] = sums[g * kKeys + i];
+      for (int i = 0; i < kKeys; i++) scores[g * kScoreStride + j + i] = sums[g * kKeys + i];
   }
 }
 
-// out[g * ldo + d] += sum over j of p[g * kScoreKeys + j] * v[j][d].
+// out[g * ldo + d] += sum over j of p[g * kScoreStride + j] * v[j][d].
 template <bool Half, int GQ>
 void add_values(const float* p, const uint8_t* v, int64_t Dh, int64_t n, float* out, int64_t ldo) {
   const int64_t row = Dh * (Half ? 2 : 4);
@@ -120,7 +162,7 @@ void add_values(const float* p, const uint8_t* v, int64_t Dh, int64_t n, float* 
       vf x[kValueVecs];
       for (int i = 0; i < kValueVecs; i++) x[i] = load_kv<Half>(v + j * row, d + i * kW);
       for (int g = 0; g < GQ; g++) {
-        const vf w = set1(p[g * kScoreKeys + j]);
+        const vf w = set1(p[g * kScoreStride + j]);
         for (int i = 0; i < kValueVecs; i++) acc[g][i] += w * x[i];
       }
     }
@@ -133,7 +175,7 @@ void add_values(const float* p, const uint8_t* v, int64_t Dh, int64_t n, float* 
     for (int g = 0; g < GQ; g++) acc[g] = load(out + g * ldo + d);
     for (int64_t j = 0; j < n; j++) {
       const vf x = lanes == kW ? load_kv<Half>(v + j * row, d) : load_kv_n<Half>(v + j * row, d, lanes);
-      for (int g = 0; g < GQ; g++) acc[g] += set1(p[g * kScoreKeys + j]) * x;
+      for (int g = 0; g < GQ; g++) acc[g] += set1(p[g * kScoreStride + j]) * x;
     }
     for (int g = 0; g < GQ; g++) store(out + g * ldo + d, acc[g]);
   }
@@ -169,16 +211,15 @@ float softmax_step(float* s, int64_t n, float softcap, float& m, float& l) {
 template <bool Half, int GQ>
 void attend_range(const Attention& a, const float* q, int64_t ldq, int64_t head, int64_t lo, int64_t hi, float* scores,
                   float* m, float* l, float* out, int64_t ldo) {
-  for (int64_t j = lo; j < hi;) {
-    const int64_t n = a.run(j, min64(kScoreKeys, hi - j));
-    dot_keys<Half, GQ>(q, ldq, a.at(a.k, head, j), a.Dh, n, scores);
+  for (int64_t j = lo; j < hi; j += kScoreKeys) {
+    const int64_t n = min64(kScoreKeys, hi - j);
+    for (int64_t i = 0, c; i < n; i += c) dot_keys<Half, GQ>(q, ldq, a.at(a.k, head, j + i), a.Dh, c = a.run(j + i, n - i), scores + i);
     for (int g = 0; g < GQ; g++) {
-      const float factor = softmax_step(scores + g * kScoreKeys, n, a.softcap, m[g], l[g]);
+      const float factor = softmax_step(scores + g * kScoreStride, n, a.softcap, m[g], l[g]);
       if (factor != 1.f)
         for (int64_t d = 0; d < ldo; d += kW) store(out + g * ldo + d, load(out + g * ldo + d) * factor);
     }
-    add_values<Half, GQ>(scores, a.at(a.v, head, j), a.Dh, n, out, ldo);
-    j += n;
+    for (int64_t i = 0, c; i < n; i += c) add_values<Half, GQ>(scores + i, a.at(a.v, head, j + i), a.Dh, c = a.run(j + i, n - i), out, ldo);
   }
 }
 
@@ -196,87 +237,90 @@ void attend_group(const Attention& a, int group, const float* q, int64_t ldq, in
 int64_t padded(int64_t n) { return ceil_div(n, kW) * kW; }
 int64_t max_splits(int64_t Hkv) { return max64(1, ceil_div(kSplitItems, Hkv)); }
 
-// A partial result is {m, l} and a padded vector, per (kv head, split, row, group member).
-struct Partials {
-  float* base;
-  int64_t ld, splits, rows, G;
-  float* stats(int64_t head, int64_t split, int64_t row, int64_t g) const {
-    return base + (((head * splits + split) * rows + row) * G + g) * (ld + kW);
+// A group of rows that are attended to by splits of their keys: rows of one sequence that few, or one row of a paged one.
+// Its partial results, {m, l} and a padded vector per (kv head, split, row, group member), start at `partials`.
+struct Group {
+  int64_t row, rows, lo, hi, length, splits, items, partials;
+
+  Group(const Attention& a, int64_t row, int64_t rows, int64_t partials) : row(row), rows(rows), lo(INT64_MAX), hi(0), partials(partials) {
+    for (int64_t r = row; r < row + rows; r++) {
+      lo = min64(lo, a.first_key(r));
+      hi = max64(hi, a.last_key(r));
+    }
+    length = max64(kMinSplit, ceil_div(ceil_div(hi - lo, max_splits(a.Hkv)), 16) * 16);
+    splits = ceil_div(hi - lo, length);
+    items = a.Hkv * splits;
   }
-  float* values(int64_t head, int64_t split, int64_t row, int64_t g) const { return stats(head, split, row, g) + kW; }
+  int64_t results(const Attention& a) const { return items * rows * a.G; }
+  int64_t result(const Attention& a, int64_t head, int64_t split, int64_t r, int64_t g) const {
+    return partials + ((head * splits + split) * rows + r) * a.G + g;
+  }
 };
 
-void merge(const Attention& a, const Partials& parts, int64_t row, int64_t h) {
+struct Partials {
+  float* base;
+  int64_t ld;
+  float* stats(int64_t result) const { return base + result * (ld + kW); }
+  float* values(int64_t result) const { return stats(result) + kW; }
+};
+
+void merge(const Attention& a, const Partials& parts, const Group& group, int64_t r, int64_t h) {
   const int64_t head = h / a.G, g = h % a.G;
+  const auto result = [&](int64_t s) { return group.result(a, head, s, r, g); };
   float top = a.sinks ? a.sinks[h] : kNoScore;
-  for (int64_t s = 0; s < parts.splits; s++) top = std::max(top, parts.stats(head, s, row, g)[0]);
+  for (int64_t s = 0; s < group.splits; s++) top = std::max(top, parts.stats(result(s))[0]);
   float total = a.sinks ? std::exp(a.sinks[h] - top) : 0.f;
   float weight[kSplitItems];
-  for (int64_t s = 0; s < parts.splits; s++) {
-    const float* st = parts.stats(head, s, row, g);
+  for (int64_t s = 0; s < group.splits; s++) {
+    const float* st = parts.stats(result(s));
     weight[s] = st[1] > 0 ? std::exp(st[0] - top) : 0.f;
     total += weight[s] * st[1];
   }
   const float inverse = total > 0 ? 1.f / total : 0.f;
-  float* y = a.y + (row * a.H + h) * a.Dh;
+  float* y = a.y + ((group.row + r) * a.H + h) * a.Dh;
   for (int64_t d = 0; d < a.Dh; d += kW) {
     vf sum{};
-    for (int64_t s = 0; s < parts.splits; s++) sum += load(parts.values(head, s, row, g) + d) * weight[s];
+    for (int64_t s = 0; s < group.splits; s++) sum += load(parts.values(result(s)) + d) * weight[s];
     const int lanes = int(min64(kW, a.Dh - d));
     store_some(y + d, sum * inverse, lanes);
   }
 }
 
 // Asks for an item's keys or values: items are too short for the hardware to find their streams in time.
-void fetch_item(const Attention& a, const uint8_t* cache, int64_t item, int64_t splits, int64_t lo, int64_t hi, int64_t length) {
-  const int64_t head = item / splits, first = lo + item % splits * length;
-  if (head >= a.Hkv || first >= hi) return;
-  const int64_t n = a.run(first, min64(length, hi - first)) * a.Dh * (a.half ? 2 : 4);
+void fetch_item(const Attention& a, const uint8_t* cache, const Group& group, int64_t item) {
+  const int64_t head = item / group.splits, first = group.lo + item % group.splits * group.length;
+  if (head >= a.Hkv || first >= group.hi) return;
+  const int64_t n = a.run(first, min64(group.length, group.hi - first)) * a.Dh * a.element();
   const uint8_t* p = a.at(cache, head, first);
   for (int64_t i = 0; i < min64(n, 16384); i += 64) __builtin_prefetch(p + i, 0, 2);
 }
 
-void run_few_rows(const Attention& a, Ctx& ctx) {
-  int64_t lo = INT64_MAX, hi = 0;
-  for (int64_t r = 0; r < a.rows; r++) {
-    lo = min64(lo, a.first_key(r));
-    hi = max64(hi, a.last_key(r));
-  }
-  const int64_t wanted = max_splits(a.Hkv);
-  const int64_t length = max64(kMinSplit, ceil_div(ceil_div(hi - lo, wanted), 16) * 16);
-  const Partials parts{reinterpret_cast<float*>(ctx.team->shared), padded(a.Dh), ceil_div(hi - lo, length), a.rows, a.G};
-  const int64_t ld = parts.ld;
-  float* scores = reinterpret_cast<float*>(ctx.scratch);
-  float* q = scores + 4 * kScoreKeys;
+// One split of one kv head, for all rows of the group.
+void run_split(const Attention& a, const Group& group, int64_t item, const Partials& parts, uint8_t* scratch) {
+  const int64_t head = item / group.splits, split = item % group.splits, ld = parts.ld;
+  float* scores = reinterpret_cast<float*>(scratch);
+  float* q = scores + 4 * kScoreStride;
   float* out = q + 4 * ld;
-  for (int64_t item; (item = ctx.next(a.Hkv * parts.splits)) >= 0;) {
-    const int64_t head = item / parts.splits, split = item % parts.splits;
-    fetch_item(a, a.v, item, parts.splits, lo, hi, length);
-    fetch_item(a, a.k, item + ctx.nthreads, parts.splits, lo, hi, length);
-    for (int64_t row = 0; row < a.rows; row++) {
-      const int64_t first = max64(lo + split * length, a.first_key(row));
-      const int64_t last = min64(min64(lo + (split + 1) * length, hi), a.last_key(row));
-      for (int64_t g0 = 0; g0 < a.G; g0 += 4) {
-        const int group = int(min64(4, a.G - g0));
-        float m[4] = {kNoScore, kNoScore, kNoScore, kNoScore}, l[4] = {};
-        std::memset(q, 0, size_t(8 * ld) * 4);
-        for (int g = 0; g < group; g++)
-          for (int64_t d = 0; d < a.Dh; d++) q[g * ld + d] = a.q[(row * a.H + head * a.G + g0 + g) * a.Dh + d] * a.scale;
-        if (a.half) attend_group<true>(a, group, q, ld, head, first, last, scores, m, l, out, ld);
-        else attend_group<false>(a, group, q, ld, head, first, last, scores, m, l, out, ld);
-        for (int g = 0; g < group; g++) {
-          float* st = parts.stats(head, split, row, g0 + g);
-          st[0] = m[g];
-          st[1] = l[g];
-          std::memcpy(st + kW, out + g * ld, size_t(ld) * 4);
-        }
+  for (int64_t r = 0; r < group.rows; r++) {
+    const int64_t row = group.row + r;
+    const int64_t first = max64(group.lo + split * group.length, a.first_key(row));
+    const int64_t last = min64(min64(group.lo + (split + 1) * group.length, group.hi), a.last_key(row));
+    for (int64_t g0 = 0; g0 < a.G; g0 += 4) {
+      const int members = int(min64(4, a.G - g0));
+      float m[4] = {kNoScore, kNoScore, kNoScore, kNoScore}, l[4] = {};
+      std::memset(q, 0, size_t(8 * ld) * 4);
+      for (int g = 0; g < members; g++)
+        for (int64_t d = 0; d < a.Dh; d++) q[g * ld + d] = a.q[(row * a.H + head * a.G + g0 + g) * a.Dh + d] * a.scale;
+      if (a.half) attend_group<true>(a, members, q, ld, head, first, last, scores, m, l, out, ld);
+      else attend_group<false>(a, members, q, ld, head, first, last, scores, m, l, out, ld);
+      for (int g = 0; g < members; g++) {
+        float* st = parts.stats(group.result(a, head, split, r, g0 + g));
+        st[0] = m[g];
+        st[1] = l[g];
+        std::memcpy(st + kW, out + g * ld, size_t(ld) * 4);
       }
     }
   }
-  ctx.barrier();
-  int64_t begin, end;
-  ctx.range(a.rows * a.H, begin, end);
-  for (int64_t i = begin; i < end; i++) merge(a, parts, i / a.H, i % a.H);
 }
 
 // ---- many rows ------------------------------------------------------------------------------------------------
@@ -416,47 +460,122 @@ void run_block(const Attention& a, int64_t head, int64_t q0, int64_t n, Block& b
   store_outputs(a, head, q0, n, b);
 }
 
-void run_many_rows(const Attention& a, Ctx& ctx) {
-  Block& b = *reinterpret_cast<Block*>(ctx.scratch);
-  float* p = reinterpret_cast<float*>(ctx.scratch + (sizeof(Block) + 63) / 64 * 64);
+Block& block_in(const Attention& a, uint8_t* scratch) {
+  Block& b = *reinterpret_cast<Block*>(scratch);
+  float* p = reinterpret_cast<float*>(scratch + (sizeof(Block) + 63) / 64 * 64);
   const int64_t dim = padded(a.Dh);
   b.qt = p;
   b.ot = b.qt + dim * kBlockQueries;
   b.scores = b.ot + dim * kBlockQueries;
   b.keys = b.scores + kBlockKeys * kBlockQueries;
   b.values = b.keys + kBlockKeys * dim;
-  const int64_t queries = a.rows * a.G;
-  // Small problems get smaller blocks, so that there is work for every core.
-  int64_t size = kBlockQueries;
-  while (size > 16 && ceil_div(queries, size) * a.Hkv < 8) size -= 16;
-  const int64_t blocks = ceil_div(queries, size);
-  for (int64_t item; (item = ctx.next(blocks * a.Hkv)) >= 0;) {
-    const int64_t block = blocks - 1 - item / a.Hkv, head = item % a.Hkv;  // longest first
-    run_block(a, head, block * size, min64(size, queries - block * size), b);
+  return b;
+}
+
+// ---- the rows of a dispatch -------------------------------------------------------------------------------------
+
+// Rows [row, row + rows) of one sequence, and where the work items of what follows them begin.
+struct Span {
+  int64_t row, rows, items;
+};
+
+// How the rows are shared out. Every worker makes the same plan in its own memory.
+struct Plan {
+  Span* many;        // spans done in blocks of `block` queries
+  Group* groups;     // the others, whose first items are in `starts`
+  int64_t* starts;
+  int64_t many_count = 0, group_count = 0, many_items = 0, group_items = 0, block = kBlockQueries;
+
+  static size_t bytes(int64_t rows) { return size_t(rows + 1) * (sizeof(Span) + sizeof(Group) + 8); }
+  Plan(const Attention& a, uint8_t* memory)
+      : many(reinterpret_cast<Span*>(memory)), groups(reinterpret_cast<Group*>(many + a.rows + 1)),
+        starts(reinterpret_cast<int64_t*>(groups + a.rows + 1)) {
+    int64_t queries = 0, partials = 0;
+    for (int64_t r = 0, n; r < a.rows; r += n) {
+      n = a.sequences ? 1 : a.rows;
+      while (a.sequences && r + n < a.rows && a.sequences[r + n] == a.sequences[r]) n++;
+      if (n <= (a.sequences ? 1 : kFewRows)) {
+        const Group group(a, r, n, partials);
+        partials += group.results(a);
+        starts[group_count] = group_items;
+        group_items += group.items;
+        groups[group_count++] = group;
+      } else {
+        many[many_count++] = {r, n, 0};
+        queries += n * a.G;
+      }
+    }
+    // Small problems get smaller blocks, so that there is work for every core.
+    while (block > 16 && ceil_div(queries, block) * a.Hkv < 8) block -= 16;
+    for (int64_t i = 0; i < many_count; i++) many[i].items = many_items += ceil_div(many[i].rows * a.G, block) * a.Hkv;
   }
+  int64_t group_of(int64_t item) const { return std::upper_bound(starts, starts + group_count, item, Less{}) - starts - 1; }
+  struct Less {  // of this level's namespace
+    bool operator()(int64_t a, int64_t b) const { return a < b; }
+  };
+};
+
+void run_block_item(const Attention& all, const Plan& plan, int64_t item, uint8_t* scratch) {
+  int64_t s = 0;
+  while (item >= plan.many[s].items) s++;
+  const Span& span = plan.many[s];
+  const Attention a = all.at_row(span.row);
+  const int64_t left = span.items - 1 - item;  // of its span, longest first
+  const int64_t head = left % a.Hkv, q0 = left / a.Hkv * plan.block;
+  run_block(a, head, span.row * a.G + q0, min64(plan.block, span.rows * a.G - q0), block_in(a, scratch));
+}
+
+void run_rows(const Attention& all, Ctx& ctx) {
+  const Plan plan(all, ctx.scratch);
+  if (all.sequences && plan.group_count > all.S) {
+    if (ctx.tid == 0) ctx.fail("attention: rows of one sequence do not follow each other");
+    return;
+  }
+  uint8_t* scratch = ctx.scratch + (Plan::bytes(all.rows) + 63) / 64 * 64;
+  const Partials parts{reinterpret_cast<float*>(ctx.team->shared), padded(all.Dh)};
+  for (int64_t item; (item = ctx.next(plan.many_items + plan.group_items)) >= 0;) {
+    if (item < plan.many_items) {
+      run_block_item(all, plan, item, scratch);
+      continue;
+    }
+    item -= plan.many_items;
+    const int64_t g = plan.group_of(item), within = item - plan.starts[g];
+    const Group& group = plan.groups[g];
+    const Attention a = all.at_row(group.row);
+    fetch_item(a, a.v, group, within);
+    fetch_item(a, a.k, group, within + ctx.nthreads);
+    run_split(a, group, within, parts, scratch);
+  }
+  if (plan.group_count == 0) return;
+  ctx.barrier();
+  const int64_t rows = plan.groups[0].rows;  // groups of several rows are alone
+  int64_t begin, end;
+  ctx.range(plan.group_count * rows * all.H, begin, end);
+  for (int64_t i = begin; i < end; i++) merge(all, parts, plan.groups[i / all.H / rows], i / all.H % rows, i % all.H);
 }
 
 void run(const Args& args, Ctx& ctx) {
   const Attention a(args);
-  if (a.rows == 0 || !a.positions_ok(ctx)) return;
-  if (a.rows <= kFewRows) run_few_rows(a, ctx);
-  else run_many_rows(a, ctx);
+  if (a.rows > 0 && a.positions_ok(ctx)) run_rows(a, ctx);
 }
 
+// Positions are not known yet: room for the splits of as many single rows as there can be.
 size_t shared_bytes(const Args& args, int) {
   const Attention a(args);
-  if (a.rows == 0 || a.rows > kFewRows) return 0;
-  return size_t(a.Hkv * max_splits(a.Hkv) * a.rows * a.G * (padded(a.Dh) + kW)) * 4;
+  const int64_t rows = a.sequences ? min64(a.rows, a.S) : a.rows <= kFewRows ? a.rows : 0;
+  return size_t(a.Hkv * max_splits(a.Hkv) * rows * a.G * (padded(a.Dh) + kW)) * 4;
 }
 
 const char* check(const Args& args) {
-  if (args.nbufs != 6 || args.nparams != 10) return "attention: expected 6 buffers and 10 parameters";
+  if (args.nbufs != 8 || args.nparams != 12) return "attention: expected 8 buffers and 12 parameters";
   const int64_t rows = args.i(0), H = args.i(1), Hkv = args.i(2), Dh = args.i(3), cap = args.i(4), ring = args.i(9);
   if (rows < 0 || H <= 0 || Hkv <= 0 || Dh <= 0 || cap <= 0) return "attention: a dimension is not positive";
   if (H % Hkv != 0) return "attention: the number of heads is not a multiple of the number of kv heads";
   if (Dh > kMaxHeadDim) return "attention: head dimension above 1024";
   if (args.i(5) != 0 && args.i(5) != 1) return "attention: cache type is neither f32 (0) nor f16 (1)";
   if (ring < 0 || ring > cap) return "attention: ring is longer than the cache";
+  if (const char* problem = check_pages(args.bufs[6], args.bufs[7], rows, cap, ring, args.i(10), args.i(11))) return problem;
+  if (rows > kMaxRows) return "attention: more than 16,384 rows";
   const int64_t cache = Hkv * cap * Dh * (args.i(5) == 1 ? 2 : 4);
   if (args.bufs[1].bytes < cache || args.bufs[2].bytes < cache) return "attention: cache buffer smaller than [Hkv, cap, Dh]";
   if (args.bufs[0].bytes < rows * H * Dh * 4 || args.bufs[5].bytes < rows * H * Dh * 4) return "attention: q or y smaller than [rows, H, Dh]";

@@ -57,61 +57,66 @@ __attribute__((noinline)) void panel_dot(const Weights& w, const uint8_t* panel,
     for (int part = 0; part < kParts; part++) store(out + r * 16 + part * kW, acc[r][part]);
 }
 
-// f32 activations times dequantised weights, one panel, R rows -> out [R][16].
-template <int L, int R>
+// f32 activations times dequantised weights, one panel, R rows -> out [R][16]. `Steady` sums every row in the order of the
+// columns, as the kernel for many rows does, so that a row is the same in any company; else few rows sum in several chains.
+template <int L, int R, bool Steady>
 __attribute__((noinline)) void panel_dot_f32(const Weights& w, const uint8_t* panel, const float* const* rows, float* out) {
-  constexpr int chains = R == 1 ? 4 : R == 2 ? 2 : 1;  // independent sums, to hide the latency of fma
+  constexpr int chains = Steady || R > 2 ? 1 : R == 1 ? 4 : 2;   // independent sums, to hide the latency of fma
+  constexpr int together = Steady && R <= 2 ? kParts : 1;        // parts of the panel side by side, for the same reason
   const float* x[R];
   for (int r = 0; r < R; r++) x[r] = rows[r];
-  for (int part = 0; part < kParts; part++) {
-    vf acc[R][chains] = {};
-    const auto use = [&](int64_t k, int chain, vf v) __attribute__((always_inline)) {
+  for (int part0 = 0; part0 < kParts; part0 += together) {
+    vf acc[R][together][chains] = {};
+    const auto use = [&](int64_t k, int chain, int p, vf v) __attribute__((always_inline)) {
 #pragma GCC unroll 8
-      for (int r = 0; r < R; r++) acc[r][chain] = fma(v, set1(x[r][k]), acc[r][chain]);
+      for (int r = 0; r < R; r++) acc[r][p][chain] = fma(v, set1(x[r][k]), acc[r][p][chain]);
     };
-    if constexpr (L == kF32) {
-      const float* p = reinterpret_cast<const float*>(panel) + part * kW;
+    if constexpr (L == kF32 || L == kF16) {
+      constexpr int bytes = L == kF32 ? 4 : 2;
+      const auto use_column = [&](int64_t k, int chain) __attribute__((always_inline)) {
+        for (int p = 0; p < together; p++) {
+          const uint8_t* at = panel + (k * 16 + (part0 + p) * kW) * bytes;
+          if constexpr (L == kF32) use(k, chain, p, load(reinterpret_cast<const float*>(at)));
+          else use(k, chain, p, load_f16(reinterpret_cast<const uint16_t*>(at)));
+        }
+      };
       int64_t k = 0;
       for (; k + 4 <= w.K; k += 4) {
-        prefetch_block(panel + k * 64, 256);
-        for (int i = 0; i < 4; i++) use(k + i, i % chains, load(p + (k + i) * 16));
+        prefetch_block(panel + k * 16 * bytes, 64 * bytes);
+        for (int i = 0; i < 4; i++) use_column(k + i, i % chains);
       }
-      for (; k < w.K; k++) use(k, 0, load(p + k * 16));
-    } else if constexpr (L == kF16) {
-      const uint16_t* p = reinterpret_cast<const uint16_t*>(panel) + part * kW;
-      int64_t k = 0;
-      for (; k + 4 <= w.K; k += 4) {
-        prefetch_block(panel + k * 32, 128);
-        for (int i = 0; i < 4; i++) use(k + i, i % chains, load_f16(p + (k + i) * 16));
-      }
-      for (; k < w.K; k++) use(k, 0, load_f16(p + k * 16));
+      for (; k < w.K; k++) use_column(k, 0);
     } else if constexpr (L == kBF16) {
       vf even, odd;
       int64_t k = 0;
       for (; k + 4 <= w.K; k += 4) {
         prefetch_block(panel + k * 32, 128);
-        for (int i = 0; i < 4; i += 2) {
-          bf16_pair(panel, k + i, part, even, odd);
-          use(k + i, i % chains, even);
-          use(k + i + 1, (i + 1) % chains, odd);
+        for (int i = 0; i < 4; i += 2)
+          for (int p = 0; p < together; p++) {
+            bf16_pair(panel, k + i, part0 + p, even, odd);
+            use(k + i, i % chains, p, even);
+            use(k + i + 1, (i + 1) % chains, p, odd);
+          }
+      }
+      for (; k < w.K; k += 2)
+        for (int p = 0; p < together; p++) {
+          bf16_pair(panel, k, part0 + p, even, odd);
+          use(k, 0, p, even);
+          if (k + 1 < w.K) use(k + 1, 0, p, odd);
         }
-      }
-      for (; k < w.K; k += 2) {
-        bf16_pair(panel, k, part, even, odd);
-        use(k, 0, even);
-        if (k + 1 < w.K) use(k + 1, 0, odd);
-      }
     } else {
       for (int64_t b = 0; b < w.K / kBlock; b++) {
         prefetch_block(panel + b * (64 * code_bits(L)), 64 * code_bits(L));
-        block_floats<L>(w, panel, b, part, [&](int k, vf v) __attribute__((always_inline)) { use(b * kBlock + k, k % chains, v); });
+        for (int p = 0; p < together; p++)
+          block_floats<L>(w, panel, b, part0 + p, [&](int k, vf v) __attribute__((always_inline)) { use(b * kBlock + k, k % chains, p, v); });
       }
     }
-    for (int r = 0; r < R; r++) {
-      vf sum = acc[r][0];
-      for (int i = 1; i < chains; i++) sum += acc[r][i];
-      store(out + r * 16 + part * kW, sum);
-    }
+    for (int r = 0; r < R; r++)
+      for (int p = 0; p < together; p++) {
+        vf sum = acc[r][p][0];
+        for (int i = 1; i < chains; i++) sum += acc[r][p][i];
+        store(out + r * 16 + (part0 + p) * kW, sum);
+      }
   }
 }
 
@@ -149,10 +154,14 @@ inline void few_rows(const Weights& w, int64_t p, const Acts& acts, const int32_
       }
       const float* rows[8];
       rows_of(i, n, rows, acts.x, acts.x_stride);
-      if (n == 1) panel_dot_f32<L, 1>(w, panel, rows, o);
-      else if (n == 2) panel_dot_f32<L, 2>(w, panel, rows, o);
-      else if (n == 4) { if constexpr (kFewRows >= 4) panel_dot_f32<L, 4>(w, panel, rows, o); }
-      else if constexpr (kFewRows >= 8) panel_dot_f32<L, 8>(w, panel, rows, o);
+      const auto dot = [&]<int R>() {
+        if (exact) panel_dot_f32<L, R, true>(w, panel, rows, o);
+        else panel_dot_f32<L, R, false>(w, panel, rows, o);
+      };
+      if (n == 1) dot.template operator()<1>();
+      else if (n == 2) dot.template operator()<2>();
+      else if (n == 4) { if constexpr (kFewRows >= 4) dot.template operator()<4>(); }
+      else if constexpr (kFewRows >= 8) dot.template operator()<8>();
       i += n;
     }
   });

@@ -1,6 +1,7 @@
 // Rotary embedding and the write into the key-value cache: rope, kv_write, and both in one dispatch (rope_kv).
 // The angle is float(position) * invFreq in f32, as the reference implementations compute it.
 #include "norm.h"
+#include "pages.h"
 #include "vec_math.h"
 
 namespace ingot::INGOT_NS {
@@ -63,9 +64,27 @@ struct Cache {
   uint8_t *k, *v;
   int64_t Hkv, Dh, cap, ring;
   bool half;
+  const int32_t *positions, *sequences, *page_table;  // sequences and page_table may be null
+  int64_t S, max_pages;
 
-  int64_t slot(int32_t position) const { return ring > 0 ? position % ring : position; }
-  bool holds(int32_t position) const { return position >= 0 && (ring > 0 || position < cap); }
+  // Slot of a row; -1, after failing the run, when it has none.
+  int64_t slot(int64_t row, Ctx& ctx, const char* kernel) const {
+    const int32_t position = positions[row];
+    if (!sequences) {
+      if (position >= 0 && (ring > 0 || position < cap)) return ring > 0 ? position % ring : position;
+      ctx.fail("%s: position %d is outside the cache of %lld slots", kernel, position, (long long)cap);
+      return -1;
+    }
+    const int32_t sequence = sequences[row];
+    if (sequence < 0 || sequence >= S || position < 0 || position >= max_pages * kPage) {
+      ctx.fail("%s: position %d of sequence %d is outside %lld sequences of %lld pages", kernel, position, sequence, (long long)S, (long long)max_pages);
+      return -1;
+    }
+    const int32_t page = page_table[sequence * max_pages + position / kPage];
+    if (page >= 0 && page < cap / kPage) return page * kPage + position % kPage;
+    ctx.fail("%s: page %d of sequence %d is %d of %lld", kernel, int(position / kPage), sequence, page, (long long)(cap / kPage));
+    return -1;
+  }
   void put(uint8_t* cache, int64_t head, int64_t slot, const float* x) const {
     const int64_t at = (head * cap + slot) * Dh;
     if (!half) {
@@ -124,10 +143,10 @@ const char* check_rope(const Args& a) {
   return nullptr;
 }
 
-bool position_ok(const Cache& cache, int32_t position, Ctx& ctx, const char* kernel) {
-  if (cache.holds(position)) return true;
-  ctx.fail("%s: position %d is outside the cache of %lld slots", kernel, position, (long long)cache.cap);
-  return false;
+// The cache in buffers k, k + 1 of the arguments, positions in `positions`, page table in buffers `pages`, pages + 1.
+Cache cache_of(const Args& a, int k, int positions, int pages, int64_t Hkv, int64_t Dh, int params) {
+  return {a.bufs[k].data, a.bufs[k + 1].data, Hkv, Dh, a.i(params), a.i(params + 2), a.i(params + 1) == 1, a.bufs[positions].as<int32_t>(),
+          a.bufs[pages].bytes ? a.bufs[pages].as<int32_t>() : nullptr, a.bufs[pages + 1].as<int32_t>(), a.i(params + 3), a.i(params + 4)};
 }
 const char* check_cache(const Buf& k, const Buf& v, int64_t Hkv, int64_t Dh, int64_t cap, int64_t dtype, int64_t ring) {
   if (Hkv <= 0 || cap <= 0) return "kv cache: a dimension is not positive";
@@ -140,22 +159,23 @@ const char* check_cache(const Buf& k, const Buf& v, int64_t Hkv, int64_t Dh, int
 
 void run_kv_write(const Args& a, Ctx& ctx) {
   const int64_t rows = a.i(0), Hkv = a.i(1), Dh = a.i(2);
-  const Cache cache{a.bufs[3].data, a.bufs[4].data, Hkv, Dh, a.i(3), a.i(5), a.i(4) == 1};
+  const Cache cache = cache_of(a, 3, 2, 5, Hkv, Dh, 3);
   const Share share(ctx, rows, Hkv, cache.ring);
   for (int64_t r = share.row; r < share.rows; r++) {
-    const int32_t position = a.bufs[2].as<int32_t>()[r];
-    if (!position_ok(cache, position, ctx, "kv_write")) return;
+    const int64_t slot = cache.slot(r, ctx, "kv_write");
+    if (slot < 0) return;
     for (int64_t h = share.head; h < share.heads; h++) {
-      cache.put(cache.k, h, cache.slot(position), a.bufs[0].as<float>() + (r * Hkv + h) * Dh);
-      cache.put(cache.v, h, cache.slot(position), a.bufs[1].as<float>() + (r * Hkv + h) * Dh);
+      cache.put(cache.k, h, slot, a.bufs[0].as<float>() + (r * Hkv + h) * Dh);
+      cache.put(cache.v, h, slot, a.bufs[1].as<float>() + (r * Hkv + h) * Dh);
     }
   }
 }
 const char* check_kv_write(const Args& a) {
-  if (a.nbufs != 5 || a.nparams != 6) return "kv_write: expected 5 buffers and 6 parameters";
+  if (a.nbufs != 7 || a.nparams != 8) return "kv_write: expected 7 buffers and 8 parameters";
   const int64_t rows = a.i(0), Hkv = a.i(1), Dh = a.i(2);
   if (rows < 0 || Dh <= 0) return "kv_write: a dimension is not positive";
   if (const char* problem = check_cache(a.bufs[3], a.bufs[4], Hkv, Dh, a.i(3), a.i(4), a.i(5))) return problem;
+  if (const char* problem = check_pages(a.bufs[5], a.bufs[6], rows, a.i(3), a.i(5), a.i(6), a.i(7))) return problem;
   if (a.bufs[0].bytes < rows * Hkv * Dh * 4 || a.bufs[1].bytes < rows * Hkv * Dh * 4) return "kv_write: k or v smaller than [rows, Hkv, Dh]";
   if (a.bufs[2].bytes < rows * 4) return "kv_write: fewer positions than rows";
   return nullptr;
@@ -165,7 +185,7 @@ const char* check_kv_write(const Args& a) {
 void run_rope_kv(const Args& a, Ctx& ctx) {
   const int64_t rows = a.i(0), H = a.i(1), Hkv = a.i(2), Dh = a.i(3);
   const Rotation rotation{Dh, a.i(4), a.i(5) != 0, false, a.f(6), a.f(7), a.bufs[4].as<float>()};
-  const Cache cache{a.bufs[7].data, a.bufs[8].data, Hkv, Dh, a.i(8), a.i(10), a.i(9) == 1};
+  const Cache cache = cache_of(a, 7, 3, 10, Hkv, Dh, 8);
   Rotation rq = rotation, rk = rotation;
   rq.norm = a.bufs[5].bytes != 0;
   rk.norm = a.bufs[6].bytes != 0;
@@ -173,9 +193,9 @@ void run_rope_kv(const Args& a, Ctx& ctx) {
   float* key = t.tmp + kMaxHeadDim;
   const Share share(ctx, rows, H + Hkv, cache.ring);
   for (int64_t r = share.row; r < share.rows; r++) {
-    const int32_t position = a.bufs[3].as<int32_t>()[r];
-    if (!position_ok(cache, position, ctx, "rope_kv")) return;
-    if (share.head < share.heads) rotation.angles(position, t.c, t.s);
+    const int64_t slot = cache.slot(r, ctx, "rope_kv");
+    if (slot < 0) return;
+    if (share.head < share.heads) rotation.angles(cache.positions[r], t.c, t.s);
     for (int64_t i = share.head; i < share.heads; i++) {
       if (i < H) {
         const int64_t at = (r * H + i) * Dh;
@@ -184,16 +204,17 @@ void run_rope_kv(const Args& a, Ctx& ctx) {
       }
       const int64_t h = i - H, at = (r * Hkv + h) * Dh;
       rk.head(a.bufs[1].as<float>() + at, a.bufs[6].as<float>(), t.c, t.s, key, t.tmp);
-      cache.put(cache.k, h, cache.slot(position), key);
-      cache.put(cache.v, h, cache.slot(position), a.bufs[2].as<float>() + at);
+      cache.put(cache.k, h, slot, key);
+      cache.put(cache.v, h, slot, a.bufs[2].as<float>() + at);
     }
   }
 }
 const char* check_rope_kv(const Args& a) {
-  if (a.nbufs != 10 || a.nparams != 11) return "rope_kv: expected 10 buffers and 11 parameters";
+  if (a.nbufs != 12 || a.nparams != 13) return "rope_kv: expected 12 buffers and 13 parameters";
   const int64_t rows = a.i(0), H = a.i(1), Hkv = a.i(2), Dh = a.i(3), rot = a.i(4);
   if (const char* problem = check_rotation(rows, H, Dh, rot)) return problem;
   if (const char* problem = check_cache(a.bufs[7], a.bufs[8], Hkv, Dh, a.i(8), a.i(9), a.i(10))) return problem;
+  if (const char* problem = check_pages(a.bufs[10], a.bufs[11], rows, a.i(8), a.i(10), a.i(11), a.i(12))) return problem;
   if (a.bufs[0].bytes < rows * H * Dh * 4 || a.bufs[9].bytes < rows * H * Dh * 4) return "rope_kv: q or y smaller than [rows, H, Dh]";
   if (a.bufs[1].bytes < rows * Hkv * Dh * 4 || a.bufs[2].bytes < rows * Hkv * Dh * 4) return "rope_kv: k or v smaller than [rows, Hkv, Dh]";
   if (a.bufs[3].bytes < rows * 4) return "rope_kv: fewer positions than rows";

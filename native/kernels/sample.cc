@@ -1,5 +1,5 @@
-// sample, penalize, count: from logits to a token, all workers reading the vocabulary together.
-// The semantics (order of filters, random numbers, ties) are in docs/cpu-kernels.md.
+// sample: from rows of logits to a token each. One row is read by all workers together; of many rows each has one worker.
+// The semantics (settings, order of filters, random numbers, ties) are in docs/cpu-kernels.md.
 #include "sample.h"
 
 namespace ingot::INGOT_NS {
@@ -7,6 +7,7 @@ namespace {
 
 constexpr int64_t kBlock = 2048;  // logits summed in f32 before they are added in double; fixed, for determinism
 constexpr int64_t kMaxVocab = int64_t(kScratchBytes / 8);
+constexpr int64_t kHeapKeys = 1024;  // a larger top-k sorts the whole vocabulary
 
 struct Extremes {
   float max, min;      // of the finite values
@@ -14,39 +15,67 @@ struct Extremes {
   char pad[40];         // one cache line per worker
 };
 
-// Fixed views of the shared memory of one dispatch.
+// The memory that the workers of one row share.
 struct Shared {
   Extremes* extremes;   // per worker
   double* block_sums;   // of e^(x - max) at temperature 1
-  uint64_t* histogram;  // per worker, when no top-k is set
-  uint64_t* top;        // per worker: the k best keys
+  uint64_t* histogram;  // per worker
+  uint64_t* top;        // per worker: the best keys
   int64_t* top_counts;  // per worker
 
-  static size_t bytes(int64_t V, int64_t k, int nthreads, bool histogram) {
-    return size_t(nthreads) * sizeof(Extremes) + size_t(ceil_div(V, kBlock)) * 8 +
-           (histogram ? size_t(nthreads) * Weights::kBuckets * 8 : 0) + size_t(nthreads) * size_t(k + 1) * 8;
+  static int64_t room(int64_t V, int64_t n) { return max64(n, min64(V, kHeapKeys)); }
+  static size_t bytes(int64_t V, int64_t n, int nthreads) {
+    const size_t size = size_t(nthreads) * (sizeof(Extremes) + Weights::kBuckets * 8 + size_t(room(V, n) + 1) * 8) + size_t(ceil_div(V, kBlock)) * 8;
+    return (size + 63) / 64 * 64;
   }
-  Shared(uint8_t* base, int64_t V, int64_t k, int nthreads, bool uses_histogram) {
+  Shared(uint8_t* base, int64_t V, int64_t n, int nthreads) {
     extremes = reinterpret_cast<Extremes*>(base);
     block_sums = reinterpret_cast<double*>(extremes + nthreads);
     histogram = reinterpret_cast<uint64_t*>(block_sums + ceil_div(V, kBlock));
-    top = histogram + (uses_histogram ? int64_t(nthreads) * Weights::kBuckets : 0);
-    top_counts = reinterpret_cast<int64_t*>(top + nthreads * k);
+    top = histogram + int64_t(nthreads) * Weights::kBuckets;
+    top_counts = reinterpret_cast<int64_t*>(top + nthreads * room(V, n));
   }
 };
 
+// The workers of one row: all of the pool, or one alone.
+struct Crew {
+  Ctx& ctx;
+  bool alone;
+  int tid() const { return alone ? 0 : ctx.tid; }
+  int size() const { return alone ? 1 : ctx.nthreads; }
+  void barrier() const {
+    if (!alone) ctx.barrier();
+  }
+};
+
+// One row: its logits, settings and places for results.
 struct Request {
-  int64_t V, top_k, n, kept;  // kept: how many of the best each worker remembers
+  const float* x;
+  uint32_t* id;
+  float* logprob;
+  int32_t* top_ids;
+  float* top_logprobs;
+  int64_t V, n, top_k, top, kept;  // kept: how many of the best each worker remembers
   float temperature, top_p, min_p;
   uint32_t seed, step;
   bool greedy, histogram;
 
-  explicit Request(const Args& a)
-      : V(a.i(0)), top_k(a.i(2)), n(a.i(7)), temperature(a.f(1)), top_p(a.f(3)), min_p(a.f(4)),
-        seed(uint32_t(int64_t(a.params[5]))), step(uint32_t(int64_t(a.params[6]))) {
+  Request(const Args& a, int64_t row) : V(a.i(1)), n(a.i(2)) {
+    const RowSettings& s = a.bufs[1].as<RowSettings>()[row];
+    x = a.bufs[0].as<float>() + row * V;
+    id = a.bufs[2].as<uint32_t>() + row;
+    logprob = a.bufs[3].as<float>() + row;
+    top_ids = a.bufs[4].as<int32_t>() + row * n;
+    top_logprobs = a.bufs[5].as<float>() + row * n;
+    temperature = s.temperature;
+    top_p = s.top_p;
+    min_p = s.min_p;
+    seed = s.seed;
+    step = s.step;
     greedy = !(temperature > 0);
-    if (top_k >= V || greedy) top_k = 0;
-    kept = max64(top_k, n);
+    top_k = s.top_k >= V || greedy ? 0 : s.top_k;
+    top = s.top;
+    kept = max64(top_k > kHeapKeys ? 0 : top_k, top);
     histogram = !greedy && top_k == 0;
   }
 };
@@ -162,8 +191,27 @@ int64_t draw_bucketed(const Weights& w, const float* x, const uint64_t* sums, co
   return key_place(keys[c.count - 1]);
 }
 
-void finish(const Args& a, const Request& r, const Shared& s, const Extremes& all, int nthreads, uint64_t* keys) {
-  const float* x = a.bufs[0].as<float>();
+// The k best keys of the whole vocabulary, for a k that workers do not remember.
+void sort_all(const Request& r, uint64_t* keys) {
+  for (int64_t i = 0; i < r.V; i++) keys[i] = sort_key(r.x[i], uint32_t(i));
+  std::partial_sort(keys, keys + r.top_k, keys + r.V, KeyGreater{});
+}
+
+// The token drawn. `keys` holds the kept tokens in descending order.
+int64_t draw(const Request& r, const Shared& s, const Extremes& all, int nthreads, uint64_t* keys) {
+  if (r.greedy) return all.argmax;
+  const Weights w(all.max, all.min, r.temperature);
+  if (r.top_k > 0) {
+    if (r.top_k > kHeapKeys) sort_all(r, keys);
+    return draw_sorted(w, r.x, keys, r.top_k, r);
+  }
+  uint64_t* sums = s.histogram;
+  for (int t = 1; t < nthreads; t++)
+    for (int b = 0; b < Weights::kBuckets; b++) sums[b] += s.histogram[t * Weights::kBuckets + b];
+  return draw_bucketed(w, r.x, sums, r, keys);
+}
+
+void finish(const Request& r, const Shared& s, const Extremes& all, int nthreads, uint64_t* keys) {
   double total = 0;
   for (int64_t b = 0; b < ceil_div(r.V, kBlock); b++) total += s.block_sums[b];
   const double log_total = double(all.max) + std::log(total);
@@ -171,134 +219,107 @@ void finish(const Args& a, const Request& r, const Shared& s, const Extremes& al
   for (int t = 0; t < nthreads; t++)
     for (int64_t i = 0; i < s.top_counts[t]; i++) keys[count++] = s.top[t * r.kept + i];
   sort_keys(keys, count);
-  for (int64_t i = 0; i < r.n; i++) {
+  for (int64_t i = 0; i < r.top; i++) {
     const int64_t id = key_place(keys[i]);
-    a.bufs[3].as<int32_t>()[i] = int32_t(id);
-    a.bufs[4].as<float>()[i] = float(x[id] - log_total);
+    r.top_ids[i] = int32_t(id);
+    r.top_logprobs[i] = float(r.x[id] - log_total);
   }
-  int64_t id = all.argmax;
-  if (!r.greedy) {
-    const Weights w(all.max, all.min, r.temperature);
-    if (r.top_k > 0) {
-      id = draw_sorted(w, x, keys, r.top_k, r);
-    } else {
-      uint64_t* sums = s.histogram;
-      for (int t = 1; t < nthreads; t++)
-        for (int b = 0; b < Weights::kBuckets; b++) sums[b] += s.histogram[t * Weights::kBuckets + b];
-      id = draw_bucketed(w, x, sums, r, keys);
-    }
-  }
-  *a.bufs[1].as<uint32_t>() = uint32_t(id);
-  if (a.bufs[2].bytes) *a.bufs[2].as<float>() = float(x[id] - log_total);
+  const int64_t id = draw(r, s, all, nthreads, keys);
+  *r.id = uint32_t(id);
+  *r.logprob = float(r.x[id] - log_total);
 }
 
-void run_sample(const Args& a, Ctx& ctx) {
-  const Request r(a);
-  const Shared s(ctx.team->shared, r.V, r.kept, ctx.nthreads, r.histogram);
-  const float* x = a.bufs[0].as<float>();
-  int64_t begin, end;
-  ctx.range(ceil_div(r.V, kBlock), begin, end);
+// What a row without a token to draw says instead of a logprob; 0 when there is one.
+float problem(const Request& r, const Extremes& all) {
+  if (all.bad >= 0) return r.x[all.bad];
+  return all.max == -__builtin_inff() ? all.max : 0;
+}
+
+void sample_row(const Request& r, const Shared& s, const Crew& crew) {
+  const int tid = crew.tid(), nthreads = crew.size();
+  const int64_t blocks = ceil_div(r.V, kBlock), begin = blocks * tid / nthreads, end = blocks * (tid + 1) / nthreads;
   const int64_t first = begin * kBlock, last = min64(end * kBlock, r.V);
-  s.extremes[ctx.tid] = scan(x, first, last);
-  s.top_counts[ctx.tid] = 0;
-  if (r.kept > 0 && s.extremes[ctx.tid].bad < 0) {
-    TopKeys top(s.top + ctx.tid * r.kept, r.kept);
-    top.add_range(x, first, last);
-    s.top_counts[ctx.tid] = top.size();
+  s.extremes[tid] = scan(r.x, first, last);
+  s.top_counts[tid] = 0;
+  if (r.kept > 0 && s.extremes[tid].bad < 0) {
+    TopKeys top(s.top + tid * r.kept, r.kept);
+    top.add_range(r.x, first, last);
+    s.top_counts[tid] = top.size();
   }
-  ctx.barrier();
+  crew.barrier();
   Extremes all = s.extremes[0];
-  for (int t = 1; t < ctx.nthreads; t++) {
+  for (int t = 1; t < nthreads; t++) {
     const Extremes& e = s.extremes[t];
     if (all.bad < 0) all.bad = e.bad;
     if (e.max > all.max) all.max = e.max, all.argmax = e.argmax;
     all.min = std::min(all.min, e.min);
   }
-  if (all.bad >= 0) {  // the same for all workers
-    if (ctx.tid == 0 && x[all.bad] != x[all.bad]) ctx.fail("logits contain NaN (first at token %lld of %lld)", (long long)all.bad, (long long)r.V);
-    else if (ctx.tid == 0) ctx.fail("logits contain +infinity (first at token %lld of %lld)", (long long)all.bad, (long long)r.V);
+  const float wrong = problem(r, all);
+  if (wrong == 0) {  // the same for all workers
+    for (int64_t b = begin; b < end; b++) s.block_sums[b] = exp_sum(r.x, b * kBlock, min64((b + 1) * kBlock, r.V), all.max);
+    if (r.histogram) {
+      uint64_t* sums = s.histogram + tid * Weights::kBuckets;
+      std::memset(sums, 0, Weights::kBuckets * 8);
+      Weights(all.max, all.min, r.temperature).histogram(r.x, first, last, sums);
+    }
+  }
+  crew.barrier();
+  if (tid == 0) {
+    *r.id = 0;
+    *r.logprob = wrong;
+    std::memset(r.top_ids, 0, size_t(r.n) * 4);
+    std::memset(r.top_logprobs, 0, size_t(r.n) * 4);
+    if (wrong == 0) finish(r, s, all, nthreads, reinterpret_cast<uint64_t*>(crew.ctx.scratch));
+  }
+  crew.barrier();
+}
+
+// Null when the settings of all rows are in range.
+const char* problem_of(const RowSettings& s, int64_t n) {
+  if (!(s.temperature >= 0)) return "the temperature is negative";
+  if (s.top_k < 0) return "topK is negative";
+  if (!(s.top_p >= 0)) return "topP is negative";
+  if (!(s.min_p >= 0 && s.min_p <= 1)) return "minP is not in 0 ... 1";
+  if (s.top < 0 || s.top > n) return "more alternatives are wanted than there is room for";
+  return nullptr;
+}
+
+void run_sample(const Args& a, Ctx& ctx) {
+  const int64_t rows = a.i(0), V = a.i(1), n = a.i(2);
+  for (int64_t r = 0; r < rows; r++) {
+    const char* wrong = problem_of(a.bufs[1].as<RowSettings>()[r], n);
+    if (!wrong) continue;
+    if (ctx.tid == 0) ctx.fail("sample: %s (row %lld)", wrong, (long long)r);
     return;
   }
-  if (all.max == -__builtin_inff()) {
-    if (ctx.tid == 0) ctx.fail("all %lld logits are -infinity: no token is allowed", (long long)r.V);
+  if (rows < ctx.nthreads) {
+    const Shared s(ctx.team->shared, V, n, ctx.nthreads);
+    for (int64_t r = 0; r < rows; r++) sample_row(Request(a, r), s, {ctx, false});
     return;
   }
-  for (int64_t b = begin; b < end; b++) s.block_sums[b] = exp_sum(x, b * kBlock, min64((b + 1) * kBlock, r.V), all.max);
-  if (r.histogram) {
-    uint64_t* sums = s.histogram + ctx.tid * Weights::kBuckets;
-    std::memset(sums, 0, Weights::kBuckets * 8);
-    Weights(all.max, all.min, r.temperature).histogram(x, first, last, sums);
-  }
-  ctx.barrier();
-  if (ctx.tid == 0) finish(a, r, s, all, ctx.nthreads, reinterpret_cast<uint64_t*>(ctx.scratch));
+  const Shared s(ctx.team->shared + size_t(ctx.tid) * Shared::bytes(V, n, 1), V, n, 1);
+  for (int64_t r; (r = ctx.next(rows)) >= 0;) sample_row(Request(a, r), s, {ctx, true});
 }
 size_t shared_sample(const Args& a, int nthreads) {
-  const Request r(a);
-  return Shared::bytes(r.V, r.kept, nthreads, r.histogram);
+  if (a.i(0) == 0) return 0;
+  return a.i(0) < nthreads ? Shared::bytes(a.i(1), a.i(2), nthreads) : Shared::bytes(a.i(1), a.i(2), 1) * size_t(nthreads);
 }
 const char* check_sample(const Args& a) {
-  if (a.nbufs != 5 || a.nparams != 8) return "sample: expected 5 buffers and 8 parameters";
-  const int64_t V = a.i(0), n = a.i(7);
+  if (a.nbufs != 6 || a.nparams != 3) return "sample: expected 6 buffers and 3 parameters";
+  const int64_t B = a.i(0), V = a.i(1), n = a.i(2);
+  if (B < 0) return "sample: the number of rows is negative";
   if (V <= 0 || V > kMaxVocab) return "sample: the vocabulary is not in 1 ... 1,048,576";
-  if (a.i(2) < 0) return "sample: topK is negative";
-  if (!(a.f(3) >= 0)) return "sample: topP is negative";
-  if (!(a.f(4) >= 0 && a.f(4) <= 1)) return "sample: minP is not in 0 ... 1";
-  if (!(a.f(1) >= 0)) return "sample: the temperature is negative";
   if (n < 0 || n > V) return "sample: n is not in 0 ... V";
-  if (a.bufs[0].bytes < V * 4) return "sample: logits smaller than [V]";
-  if (a.bufs[1].bytes < 4) return "sample: no room for the token";
-  if (a.bufs[2].bytes != 0 && a.bufs[2].bytes < 4) return "sample: no room for the logprob";
-  if (a.bufs[3].bytes < n * 4 || a.bufs[4].bytes < n * 4) return "sample: topIds or topLogprobs smaller than [n]";
+  if (a.bufs[0].bytes / 4 / V < B) return "sample: logits smaller than [B, V]";
+  if (a.bufs[1].bytes < B * int64_t(sizeof(RowSettings))) return "sample: settings smaller than [B, 12]";
+  if (a.bufs[2].bytes < B * 4 || a.bufs[3].bytes < B * 4) return "sample: no room for the tokens or their logprobs";
+  if (a.bufs[4].bytes < B * n * 4 || a.bufs[5].bytes < B * n * 4) return "sample: topIds or topLogprobs smaller than [B, n]";
   return nullptr;
 }
 
-void run_penalize(const Args& a, Ctx& ctx) {
-  const float repetition = a.f(1), presence = a.f(2), frequency = a.f(3);
-  float* x = a.bufs[0].as<float>();
-  const int32_t* counts = a.bufs[1].as<int32_t>();
-  int64_t begin, end;
-  ctx.range(a.i(0), begin, end);
-  for (int64_t i = begin; i < end; i++) {
-    if (counts[i] <= 0) continue;
-    const float scaled = x[i] > 0 ? x[i] / repetition : x[i] * repetition;
-    x[i] = scaled - presence - frequency * float(counts[i]);
-  }
-}
-const char* check_penalize(const Args& a) {
-  if (a.nbufs != 2 || a.nparams != 4) return "penalize: expected 2 buffers and 4 parameters";
-  if (a.i(0) < 0) return "penalize: negative vocabulary";
-  if (!(a.f(1) > 0)) return "penalize: the repetition penalty is not positive";
-  if (a.bufs[0].bytes < a.i(0) * 4 || a.bufs[1].bytes < a.i(0) * 4) return "penalize: logits or counts smaller than [V]";
-  return nullptr;
-}
-
-void run_count(const Args& a, Ctx& ctx) {
-  if (ctx.tid != 0) return;
-  const int64_t rows = a.i(0), V = a.i(1);
-  for (int64_t i = 0; i < rows; i++) {
-    const int32_t id = a.bufs[0].as<int32_t>()[i];
-    if (id < 0 || id >= V) {
-      ctx.fail("count: token %d at place %lld is outside the vocabulary of %lld", id, (long long)i, (long long)V);
-      return;
-    }
-    a.bufs[1].as<int32_t>()[id]++;
-  }
-}
-const char* check_count(const Args& a) {
-  if (a.nbufs != 2 || a.nparams != 2) return "count: expected 2 buffers and 2 parameters";
-  if (a.i(0) < 0 || a.i(1) < 0) return "count: negative size";
-  if (a.bufs[0].bytes < a.i(0) * 4) return "count: fewer ids than rows";
-  if (a.bufs[1].bytes < a.i(1) * 4) return "count: counts smaller than [V]";
-  return nullptr;
-}
-
-const KernelDef defs[] = {
-    {"sample", run_sample, shared_sample, check_sample},
-    {"penalize", run_penalize, nullptr, check_penalize},
-    {"count", run_count, nullptr, check_count},
-};
+const KernelDef defs[] = {{"sample", run_sample, shared_sample, check_sample}};
 
 }  // namespace
 extern const Table sample_table;
-const Table sample_table = {defs, 3};
+const Table sample_table = {defs, 1};
 }  // namespace ingot::INGOT_NS

@@ -1,10 +1,21 @@
-// The pieces of sampling: counter-based random numbers, fixed-point token weights, and the search for the place in the
+// The pieces of sampling: the settings of a row, counter-based random numbers, fixed-point token weights, and the search for the place in the
 // descending order where a cumulative weight is reached.
 #pragma once
 #include "sort_keys.h"
 #include "vec_math.h"
 
 namespace ingot::INGOT_NS {
+
+// Settings of a row of logits, as plans write them: docs/cpu-kernels.md.
+struct RowSettings {
+  float temperature;
+  int32_t top_k;
+  float top_p, min_p;
+  uint32_t seed, step;
+  float repetition, presence, frequency;
+  int32_t slot, mask, top;
+};
+static_assert(sizeof(RowSettings) == 48);
 
 // First word of Philox4x32-10 for counter (step, 0, 0, 0) and key (seed, 0).
 // Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011.

@@ -123,7 +123,7 @@ template <class T> napi_value make_handle(napi_env env, std::shared_ptr<T> p) {
 
 // What src/device/cpu/addon.ts must agree with: raised with every change to a function here or to a kernel's buffers or
 // params. An addon older than the code that calls it would compute nonsense.
-constexpr double kContract = 2;
+constexpr double kContract = 3;
 
 // A job with a promise. `references` keep typed arrays alive until it is settled.
 class AsyncJob : public Job, public std::enable_shared_from_this<AsyncJob> {

@@ -38,8 +38,8 @@ void attention(Level level, int threads, const Peaks& peaks, int64_t rows, int64
   std::vector<uint16_t> k(size_t(Hkv * ctx * Dh), 0x2c00), v(k.size(), 0x3000);
   std::vector<int32_t> positions;
   for (int64_t r = 0; r < rows; r++) positions.push_back(int32_t(ctx - rows + r));
-  const double s = Call(level, "attention").buf(q).buf(k).buf(v).buf(positions).none().buf(y)
-                       .params({double(rows), double(H), double(Hkv), double(Dh), double(ctx), 1, 0.125, 0, 0, 0})
+  const double s = Call(level, "attention").buf(q).buf(k).buf(v).buf(positions).none().buf(y).none().none()
+                       .params({double(rows), double(H), double(Hkv), double(Dh), double(ctx), 1, 0.125, 0, 0, 0, 0, 0})
                        .time(threads, rows == 1 ? 200 : 15);
   char name[80];
   snprintf(name, sizeof name, "attention rows %lld ctx %lld heads %lld/%lld", (long long)rows, (long long)ctx, (long long)H, (long long)Hkv);
@@ -79,8 +79,11 @@ void sample(Level level, int threads, const Peaks& peaks, const char* what, doub
   std::vector<uint32_t> id(1);
   std::vector<float> logprob(1), top(static_cast<size_t>(n));
   std::vector<int32_t> ids(static_cast<size_t>(n));
-  const double s = Call(level, "sample").buf(x).buf(id).buf(logprob).buf(ids).buf(top)
-                       .params({double(V), temperature, top_k, top_p, 0, 1, 1, n}).time(threads, 51);
+  Settings row;
+  row.temperature = float(temperature), row.top_k = int32_t(top_k), row.top_p = float(top_p), row.top = int32_t(n);
+  std::vector<int32_t> settings = words({row});
+  const double s = Call(level, "sample").buf(x).buf(settings).buf(id).buf(logprob).buf(ids).buf(top)
+                       .params({1, double(V), n}).time(threads, 51);
   line(what, s, double(V) * 4, "GB/s", peaks.gbs);
 }
 

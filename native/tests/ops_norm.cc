@@ -137,7 +137,7 @@ void kv_write(Report& report, Level level, bool half, int64_t ring) {
   call.buf(k).buf(v).buf(positions);
   if (half) call.buf(kh).buf(vh);
   else call.buf(kc).buf(vc);
-  call.params({double(rows), double(Hkv), double(Dh), double(cap), half ? 1. : 0., double(ring)});
+  call.none().none().params({double(rows), double(Hkv), double(Dh), double(cap), half ? 1. : 0., double(ring), 0, 0});
   report.expect(call.run(report.threads()).empty(), "kv_write failed");
   for (size_t i = 0; half && i < cells; i++) kc[i] = float_from_half(kh[i]);
   report.expect(kc == want, "kv_write: wrong cache contents");
@@ -165,7 +165,7 @@ void rope_kv(Report& report, Level level, int64_t rows, bool half, bool norm, bo
   fused.buf(q).buf(k).buf(v).buf(positions).buf(freq);
   optional(fused, qn);
   optional(fused, kn);
-  fused.buf(kc).buf(vc).buf(y).params({double(rows), double(H), double(Hkv), double(Dh), double(rot), order, 1.1, 1e-6, double(cap), type, 0});
+  fused.buf(kc).buf(vc).buf(y).none().none().params({double(rows), double(H), double(Hkv), double(Dh), double(rot), order, 1.1, 1e-6, double(cap), type, 0, 0, 0});
   report.expect(fused.run(report.threads()).empty(), "rope_kv failed");
   const auto rotate = [&](Floats& x, Floats& w, Floats& out, int64_t heads) {
     Call call(level, "rope");
@@ -176,10 +176,36 @@ void rope_kv(Report& report, Level level, int64_t rows, bool half, bool norm, bo
   };
   rotate(q, qn, y2, H);
   rotate(k, kn, kr, Hkv);
-  report.expect(Call(level, "kv_write").buf(kr).buf(v).buf(positions).buf(kc2).buf(vc2)
-                    .params({double(rows), double(Hkv), double(Dh), double(cap), type, 0}).run(1).empty(), "kv_write failed");
+  report.expect(Call(level, "kv_write").buf(kr).buf(v).buf(positions).buf(kc2).buf(vc2).none().none()
+                    .params({double(rows), double(Hkv), double(Dh), double(cap), type, 0, 0, 0}).run(1).empty(), "kv_write failed");
   report.expect(y == y2, "rope_kv: q differs from rope");
   report.expect(kc == kc2 && vc == vc2, "rope_kv: caches differ from rope and kv_write");
+}
+
+// Rows of two sequences whose pages lie apart, against the same rows in a cache with the slots they must land in.
+void paged_writes(Report& report, Level level, bool half) {
+  const int64_t H = 4, Hkv = 2, Dh = 24, cap = 128;
+  Ints positions{30, 31, 32, 33, 5}, sequences{1, 1, 1, 1, 0}, table{2, -1, 3, 1}, slots{126, 127, 32, 33, 69}, gone{2, -1, -1, 1};
+  const int64_t rows = int64_t(positions.size());
+  Random random(17);
+  Floats q = random.floats(rows * H * Dh), k = random.floats(rows * Hkv * Dh), v = random.floats(rows * Hkv * Dh), freq = frequencies(0), y(q.size()), y2(q.size());
+  const size_t bytes = size_t(Hkv * cap * Dh * (half ? 2 : 4));
+  std::vector<uint8_t> kc(bytes), vc(bytes), kc2(bytes), vc2(bytes), kc3(bytes), vc3(bytes);
+  const double type = half ? 1 : 0;
+  const auto write = [&](Ints& at, std::vector<uint8_t>& kTo, std::vector<uint8_t>& vTo, Ints* pages) {
+    Call call(level, "kv_write");
+    call.buf(k).buf(v).buf(at).buf(kTo).buf(vTo);
+    if (pages) call.buf(sequences).buf(*pages);
+    else call.none().none();
+    return call.params({double(rows), double(Hkv), double(Dh), double(cap), type, 0, 2, 2}).run(report.threads());
+  };
+  report.expect(write(slots, kc, vc, nullptr).empty() && write(positions, kc2, vc2, &table).empty(), "paged kv_write failed");
+  report.expect(kc == kc2 && vc == vc2, "paged kv_write: wrong slots");
+  report.expect(write(positions, kc2, vc2, &gone).find("page 0 of sequence 1") != std::string::npos, "kv_write to a page that is not there accepted");
+  const std::string message = Call(level, "rope_kv").buf(q).buf(k).buf(v).buf(positions).buf(freq).none().none().buf(kc3).buf(vc3).buf(y).buf(sequences).buf(table)
+      .params({double(rows), double(H), double(Hkv), double(Dh), 0, 0, 1, 1e-6, double(cap), type, 0, 2, 2}).run(report.threads());
+  report.expect(message.empty(), "paged rope_kv: " + message);
+  report.expect(kc == kc3 && vc == vc3 && y == q, "paged rope_kv: wrong slots");
 }
 
 void moe_route(Report& report, Level level, int64_t rows, int64_t E, int64_t k, bool normalise, int mode) {
@@ -233,8 +259,10 @@ void norm_tests(Report& report) {
         for (bool norm : {false, true})
           for (int64_t rows : {1, 7, 30}) rope_kv(report, level, rows, half, norm, interleaved);
     }
-    for (bool half : {false, true})
+    for (bool half : {false, true}) {
       for (int64_t ring : {0, 6}) kv_write(report, level, half, ring);
+      paged_writes(report, level, half);
+    }
   });
   report.each_level("moe_route", [&](Level level) {
     for (int mode : {0, 1})

@@ -64,6 +64,12 @@ Drawn reference(const Floats& x, const Params& p, uint32_t seed, uint32_t step) 
   return {order[kept - 1], 0};
 }
 
+Settings settings(const Params& p, int step) {
+  Settings s;
+  s.temperature = float(p.temperature), s.top_k = int32_t(p.top_k), s.top_p = float(p.top_p), s.min_p = float(p.min_p), s.step = uint32_t(step);
+  return s;
+}
+
 void sample_case(Report& report, Level level, const Floats& logits, const Params& p, int draws) {
   Floats x = logits;
   const double V = double(x.size());
@@ -77,8 +83,8 @@ void sample_case(Report& report, Level level, const Floats& logits, const Params
     Floats logprob(1), top_logprobs(5);
     Ints top_ids(5);
     const auto run = [&](std::vector<uint32_t>& out, int threads) {
-      return Call(level, "sample").buf(x).buf(out).buf(logprob).buf(top_ids).buf(top_logprobs)
-          .params({V, p.temperature, p.top_k, p.top_p, p.min_p, 1234, double(step), 5}).run(threads);
+      Ints row = words({settings(p, step)});
+      return Call(level, "sample").buf(x).buf(row).buf(out).buf(logprob).buf(top_ids).buf(top_logprobs).params({1, V, 5}).run(threads);
     };
     const std::string message = run(id, 1) + run(again, 3);
     report.expect(message.empty(), "sample: " + message);
@@ -111,32 +117,89 @@ Floats make_logits(Random& random, int64_t V, double spread) {
   return x;
 }
 
+// Many rows of different settings: each as it is alone.
+void batches(Report& report, Level level) {
+  const int64_t V = 5003, B = 7;
+  Random random(31);
+  Floats x;
+  std::vector<Settings> rows;
+  const Params kinds[] = {{0, 0, 1, 0}, {1, 0, 0.9, 0}, {0.7, 40, 1, 0}, {1, 0, 1, 0.01}, {2, 3000, 0.99, 0}, {1, 1024, 1, 0}, {1, 1025, 1, 0}};
+  for (int64_t r = 0; r < B; r++) {
+    const Floats row = make_logits(random, V, 3);
+    x.insert(x.end(), row.begin(), row.end());
+    rows.push_back(settings(kinds[r], int(r)));
+    rows.back().top = int32_t(r % 6);
+  }
+  const auto run = [&](int64_t first, int64_t count, int threads) {
+    Floats logits(x.begin() + first * V, x.begin() + (first + count) * V), logprob(size_t(count), 9.f), top_logprobs(size_t(count * 5), 9.f);
+    Ints some = words({rows.begin() + first, rows.begin() + first + count}), id(size_t(count), -1), top(size_t(count * 5), 9);
+    const std::string message = Call(level, "sample").buf(logits).buf(some).buf(id).buf(logprob).buf(top).buf(top_logprobs).params({double(count), double(V), 5}).run(threads);
+    report.expect(message.empty(), "sample of a batch: " + message);
+    std::vector<std::vector<double>> out;
+    for (size_t r = 0; r < size_t(count); r++) {
+      out.push_back({double(id[r]), logprob[r]});
+      for (size_t i = r * 5; i < r * 5 + 5; i++) out.back().push_back(top[i]), out.back().push_back(top_logprobs[i]);
+    }
+    return out;
+  };
+  const auto together = run(0, B, 3);
+  report.expect(together == run(0, B, 1) && together == run(0, B, 16), "sample of a batch depends on the number of threads");
+  for (int64_t r = 0; r < B; r++) report.expect(run(r, 1, 2)[0] == together[size_t(r)], "sample of a row depends on the batch");
+  report.expect(together[3][2 + 2 * 3] == 0 && together[3][2 + 2 * 2] != 0, "sample reports another number of alternatives than was wanted");
+}
+
 void failures(Report& report, Level level) {
   Floats x(5000, 0.5f), logprob(1), none;
-  std::vector<uint32_t> id(1);
-  Ints ids;
-  const auto attempt = [&](int threads) {
-    return Call(level, "sample").buf(x).buf(id).buf(logprob).buf(ids).buf(none).params({5000, 1, 0, 1, 0, 1, 1, 0}).run(threads);
+  Ints id(1), ids, row = words({settings({1, 0, 1, 0}, 1)});
+  row[11] = 0;
+  const auto attempt = [&] {
+    return Call(level, "sample").buf(x).buf(row).buf(id).buf(logprob).buf(ids).buf(none).params({1, 5000, 0}).run(2);
   };
-  report.expect(attempt(2).empty(), "equal logits refused");
+  const auto says = [&](float want) { return attempt().empty() && id[0] == 0 && (logprob[0] == want || (want != want && logprob[0] != logprob[0])); };
+  report.expect(attempt().empty(), "equal logits refused");
   x[4321] = NAN;
-  report.expect(attempt(2).find("NaN (first at token 4321") != std::string::npos, "NaN accepted: " + attempt(2));
+  report.expect(says(NAN), "NaN not told");
   x[4321] = HUGE_VALF;
-  report.expect(attempt(2).find("+infinity") != std::string::npos, "+infinity accepted");
+  report.expect(says(HUGE_VALF), "+infinity not told");
   std::fill(x.begin(), x.end(), -HUGE_VALF);
-  report.expect(attempt(2).find("no token is allowed") != std::string::npos, "all -infinity accepted");
+  report.expect(says(-HUGE_VALF), "all -infinity not told");
   x[77] = -3;
-  report.expect(attempt(2).empty() && id[0] == 77, "the only allowed token was not drawn");
+  report.expect(attempt().empty() && id[0] == 77 && logprob[0] == 0, "the only allowed token was not drawn");
+  row[1] = -1;
+  report.expect(attempt().find("topK is negative (row 0)") != std::string::npos, "a negative topK accepted");
+  row[1] = 0;
+  row[11] = 1;
+  report.expect(attempt().find("alternatives") != std::string::npos, "alternatives without room accepted");
 }
 
 void penalties(Report& report, Level level) {
-  Floats x{1, -1, 2, 0.5f};
-  Ints counts{0, 2, 3, 0}, ids{1, 3, 3};
-  report.expect(Call(level, "penalize").buf(x).buf(counts).params({4, 2, 0.25, 0.5}).run(2).empty(), "penalize failed");
-  report.expect(x == Floats{1, -2 - 0.25f - 1, 1 - 0.25f - 1.5f, 0.5f}, "penalize differs");
-  report.expect(Call(level, "count").buf(ids).buf(counts).params({3, 4}).run(2).empty() && counts == Ints{0, 3, 3, 2}, "count differs");
+  const float inf = HUGE_VALF;
+  std::vector<Settings> rows(3);
+  rows[0].slot = 1, rows[0].repetition = 2, rows[0].presence = 0.25f, rows[0].frequency = 0.5f;
+  rows[1].mask = 1;
+  rows[2].slot = 0, rows[2].frequency = 1, rows[2].mask = 0;
+  Floats x{1, -1, 2, 0.5f, 1, -1, 2, 0.5f, 1, -1, 2, 0.5f}, values{10, -7};
+  Ints some = words(rows), counts{1, 0, 0, 2, 0, 2, 3, 0}, masks{0b0111, 0b1010}, bias_rows{0, 2}, bias_ids{3, 2};
+  const auto run = [&](double B, double M) {
+    return Call(level, "penalize").buf(x).buf(some).buf(counts).buf(masks).buf(bias_rows).buf(bias_ids).buf(values).params({B, 4, 2, M, 2}).run(2);
+  };
+  const std::string message = run(3, 2);
+  report.expect(message.empty(), "penalize: " + message);
+  report.expect(x == Floats{1, -2 - 0.25f - 1, 1 - 0.25f - 1.5f, 10.5f, -inf, -1, -inf, 0.5f, 0, -1, -5, -inf}, "penalize differs");
+  report.expect(run(3, 1).find("mask 1 of row 1") != std::string::npos, "a mask that is not there accepted");
+  report.expect(run(2, 2).find("bias 1, for token 2 of row 2") != std::string::npos, "a bias of a row that is not there accepted");
+  Floats wide(70, 1.f), expected(70, -inf);
+  Ints plain = words({Settings{}}), wide_masks{0, 1 << 31, 1 << 5};
+  plain[10] = 0;
+  expected[63] = expected[69] = 1;
+  report.expect(Call(level, "penalize").buf(wide).buf(plain).none().buf(wide_masks).none().none().none().params({1, 70, 0, 1, 0}).run(3).empty() && wide == expected,
+                "a mask of several words differs");
+  Ints ids{1, 3, 3, 0}, slots{0, 1, 1, -1}, fresh{0, 1};
+  const auto count = [&] { return Call(level, "count").buf(ids).buf(counts).buf(slots).buf(fresh).params({4, 4, 2}).run(2); };
+  report.expect(count().empty() && counts == Ints{1, 1, 0, 2, 0, 0, 0, 2}, "count differs");
+  report.expect(Call(level, "count").buf(ids).buf(counts).none().none().params({3, 4, 2}).run(2).empty() && counts == Ints{1, 2, 0, 4, 0, 0, 0, 2}, "count without slots differs");
   ids[1] = 4;
-  report.expect(Call(level, "count").buf(ids).buf(counts).params({3, 4}).run(2).find("token 4 at place 1") != std::string::npos, "count outside the vocabulary accepted");
+  report.expect(count().find("token 4 of slot 1 at place 1") != std::string::npos, "count outside the vocabulary accepted");
 }
 
 }  // namespace
@@ -164,6 +227,7 @@ void sample_tests(Report& report) {
     sample_case(report, level, masked, {1, 0, 0.9, 0}, 8);
     sample_case(report, level, masked, {1.5, 0, 1, 0.01}, 8);
     sample_case(report, level, outlier, {1, 0, 0.9, 0}, 8);
+    batches(report, level);
     failures(report, level);
     penalties(report, level);
   });

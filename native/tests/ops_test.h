@@ -86,6 +86,21 @@ class Report {
   int failures_ = 0;
 };
 
+/** The settings of a row of logits, as docs/cpu-kernels.md lists them, and their words. */
+struct Settings {
+  float temperature = 0;
+  int32_t top_k = 0;
+  float top_p = 1, min_p = 0;
+  uint32_t seed = 1234, step = 0;
+  float repetition = 1, presence = 0, frequency = 0;
+  int32_t slot = -1, mask = -1, top = 5;
+};
+inline std::vector<int32_t> words(const std::vector<Settings>& rows) {
+  std::vector<int32_t> out(rows.size() * 12);
+  std::memcpy(out.data(), rows.data(), out.size() * 4);
+  return out;
+}
+
 constexpr double kEps = 0x1p-24;  // unit roundoff of f32
 
 void attention_tests(Report&);

@@ -7,6 +7,7 @@ import { tidy } from './lifetime.ts';
 import { attention } from './ops/attention.ts';
 import { count } from './ops/count.ts';
 import { kvWrite } from './ops/kv-write.ts';
+import { settingsWords } from './ops/row-settings.ts';
 import { sample } from './ops/sample.ts';
 import { State } from './weight.ts';
 
@@ -48,7 +49,7 @@ describe('compile', () => {
 
   it('updates states in place, in order', async () => {
     const device = openJsDevice();
-    const counts = new State({ device, shape: [5], dtype: 'i32', label: 'counts' });
+    const counts = new State({ device, shape: [1, 5], dtype: 'i32', label: 'counts' });
     const plan = compile(
       ({ ids }) => {
         const before = count(counts, ids);
@@ -66,7 +67,7 @@ describe('compile', () => {
 
   it('refuses two updates of one version of a state', () => {
     const device = openJsDevice();
-    const counts = new State({ device, shape: [5], dtype: 'i32', label: 'counts' });
+    const counts = new State({ device, shape: [1, 5], dtype: 'i32', label: 'counts' });
     expect(() =>
       compile(
         ({ ids }) => {
@@ -99,15 +100,13 @@ describe('compile', () => {
     expect(b).toBeCloseTo(Math.E / (2 + Math.E), 5);
   });
 
-  it('takes sampling parameters as scalars', async () => {
+  it('takes sampling settings as an input', async () => {
     const device = openJsDevice();
-    const plan = compile(
-      ({ logits }) => ({
-        ...sample(logits, { temperature: scalar('temperature', 'f32'), seed: scalar('seed', 'u32'), n: 2 }),
-      }),
-      { device, inputs: { logits: { shape: [4], dtype: 'f32' } } },
-    );
-    await plan.run({ inputs: { logits: [0, 3, 1, 2] }, scalars: { temperature: 0, seed: 1 } });
+    const plan = compile(({ logits, settings }) => ({ ...sample(logits, settings, 2) }), {
+      device,
+      inputs: { logits: { shape: [1, 4], dtype: 'f32' }, settings: { shape: [1, 12], dtype: 'i32' } },
+    });
+    await plan.run({ inputs: { logits: [0, 3, 1, 2], settings: settingsWords([{ top: 2 }]) } });
     expect([...(await plan.output('id').data())]).toEqual([1]);
     expect([...(await plan.output('topIds').data())]).toEqual([1, 3]);
   });

@@ -5,7 +5,6 @@ import { compile } from './compile.ts';
 import { arange, fromBuffer, fromData, full, ones, scalar, zeros } from './creation.ts';
 import { linear } from './ops/linear.ts';
 import { moeGlu } from './ops/moe-glu.ts';
-import { sample } from './ops/sample.ts';
 import { State, Weight } from './weight.ts';
 
 const device = openJsDevice();
@@ -84,15 +83,7 @@ describe('states', () => {
   });
 });
 
-describe('scalars as attributes', () => {
-  it('must be plan scalars of the right type', () => {
-    const logits = zeros([4]);
-    expect(() => sample(logits, { temperature: scalar('t', 'i32') })).toThrow(
-      /scalar t is i32; f32 is needed/,
-    );
-    expect(() => sample(logits, { temperature: zeros([]) })).toThrow(/made by scalar/);
-  });
-
+describe('runs', () => {
   it('queue runs of a plan in order', async () => {
     const plan = compile(({ x }) => x.mul(scalar('k', 'f32')), {
       device,

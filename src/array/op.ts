@@ -52,6 +52,8 @@ export interface CaseOperand {
   /** Distribution: normal (default), positive (0.1 to 3), unit (-0.99 to 0.99), index (0 to `below` - 1), zeros, bool. */
   readonly fill?: 'normal' | 'positive' | 'unit' | 'index' | 'zeros' | 'bool' | 'range';
   readonly below?: number;
+  /** These elements instead of random ones. */
+  readonly values?: ArrayLike<number>;
   /** Packs the values as a weight of this GGUF/MLX-like layout kind instead of a dense array. */
   readonly weight?: 'f32' | 'f16' | 'bf16' | 'q4' | 'q4a' | 'q8' | 'q4k' | 'q6k';
   /** Makes the operand a State that starts with these values. */

@@ -87,6 +87,11 @@ export class Plan {
     return this.#disposed;
   }
 
+  /** Scalars of the run submitted last. */
+  get submitted(): Scalars {
+    return this.#submitted ?? {};
+  }
+
   /** The output of this name. Throws invalid_argument when there is none. */
   output(name: string): PlanOutput {
     return named(this.outputs, name, 'output');

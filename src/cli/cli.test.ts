@@ -15,6 +15,7 @@ const stats: GenerateStats = {
   promptTokens: 5,
   cachedTokens: 0,
   generatedTokens: 3,
+  queueMs: 0,
   prefillMs: 10,
   decodeMs: 20,
   stopReason: 'eos',
@@ -53,6 +54,12 @@ class FakeModel implements Model {
     throw new Error('not used');
   }
   logits(): never {
+    throw new Error('not used');
+  }
+  embed(): never {
+    throw new Error('not used');
+  }
+  status(): never {
     throw new Error('not used');
   }
   perplexity: Model['perplexity'] = async (text, options) => {

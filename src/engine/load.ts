@@ -1,14 +1,15 @@
-// From a name to a loaded model: resolve, open, plan memory, place weights, make tokenizer, cache and session.
+// From a name to a loaded model: resolve, open, plan memory, place weights, make tokenizer, cache and scheduler.
 
 import { fromBuffer } from '../array/creation.ts';
 import { Weight } from '../array/weight.ts';
 import { env } from '../base/env.ts';
 import { IngotError } from '../base/errors.ts';
-import { StandardCache, standardCacheBytes } from '../cache/standard.ts';
+import { PagedCache, pageBytes } from '../cache/paged.ts';
 import type { Device } from '../device/device.ts';
 import { openDevice } from '../device/open.ts';
-import { CHUNK, Runner } from '../generate/runner.ts';
-import { Session } from '../generate/session.ts';
+import { Passes } from '../generate/passes.ts';
+import { Runner } from '../generate/runner.ts';
+import { Scheduler } from '../generate/scheduler.ts';
 import { resolveModel } from '../hub/resolve.ts';
 import { parseModel } from '../models/registry.ts';
 import { openTokenizer } from '../tokenizer/open.ts';
@@ -54,18 +55,17 @@ async function place(
     throw new IngotError('invalid_argument', `precision must be 'fast' or 'exact', got ${String(precision)}`);
   }
   const { config, build } = parseModel(checkpoint.config, checkpoint.path);
-  const kvOptions = (capacity: number) => ({
-    capacity,
-    dtype: precision === 'exact' ? ('f32' as const) : ('f16' as const),
-    maxRows: Math.min(CHUNK, capacity),
-  });
-  const weightBytes = checkpointBytes(checkpoint);
-  const contextLength = planMemory({
+  const dtype = precision === 'exact' ? ('f32' as const) : ('f16' as const);
+  const bytesOfPage = pageBytes(config.kv.layers, dtype);
+  const { contextLength, maxSequences, pages } = planMemory({
     model: name,
-    weightBytes,
-    kvBytes: (tokens) => standardCacheBytes(config.kv.layers, kvOptions(tokens)),
+    weightBytes: checkpointBytes(checkpoint),
+    pageBytes: bytesOfPage,
+    vocabSize: config.vocabSize,
     modelContext: config.contextLength,
     contextLength: options.contextLength,
+    maxSequences: options.maxSequences,
+    kvBytes: options.kvBytes,
     // A GPU's memory is not the machine's, and WebGPU does not tell its size: the driver refuses what does not fit.
     limit: Math.min(
       memoryLimit ?? Number.POSITIVE_INFINITY,
@@ -96,18 +96,30 @@ async function place(
     const model = build(loader, { device, precision, contextLength });
     owned.push(model);
     const [tokenizer] = await Promise.all([openTokenizer(checkpoint), loader.run()]);
-    const cache = new StandardCache(device, config.kv.layers, kvOptions(contextLength));
+    const cache = new PagedCache(device, config.kv.layers, {
+      pages,
+      contextLength,
+      maxSequences,
+      dtype,
+      prefixPages: Math.floor((options.prefixBytes ?? pages * bytesOfPage) / bytesOfPage),
+    });
     owned.push(cache);
-    const runner = new Runner({ model, device, cache, contextLength, profile: options.profile ?? false });
+    const shared = { model, device, cache, contextLength };
+    const runner = new Runner({ ...shared, maxSequences, profile: options.profile ?? false });
     owned.push(runner);
     const eosTokenIds = new Set([...config.eosTokenIds, ...(tokenizer?.eosIds ?? [])]);
     const { vocabSize } = config;
-    const session = new Session({ runner, cache, contextLength, vocabSize, eosTokenIds });
+    const exact = precision === 'exact';
+    const limits = { contextLength, vocabSize, maxSequences };
+    const scheduler = new Scheduler({ runner, cache, eosTokenIds, exact, ...limits });
+    const passes = new Passes({ ...shared, scheduler });
+    owned.push(passes);
     return new LoadedModel({
       info: describeCheckpoint(name, checkpoint, config, { contextLength, weightBytes: loader.bytes }),
       tokenizer,
-      session,
+      scheduler,
       runner,
+      passes,
       device,
       vocabSize,
       contextLength,

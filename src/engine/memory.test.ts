@@ -4,26 +4,46 @@ import { availableMemory, type MemoryRequest, planMemory, WORKING_BYTES } from '
 const request = (over: Partial<MemoryRequest>): MemoryRequest => ({
   model: 'tiny',
   weightBytes: 1000,
-  kvBytes: (n) => n * 1000,
+  pageBytes: 32 * 1000,
+  vocabSize: 100,
   modelContext: 8192,
   contextLength: undefined,
+  maxSequences: undefined,
+  kvBytes: undefined,
   limit: WORKING_BYTES + 100_000_000,
   ...over,
 });
 
 describe('planMemory', () => {
-  it('gives the whole context when it fits a quarter of the budget', () => {
-    expect(planMemory(request({}))).toBe(8192);
+  it('gives the whole context when it fits a quarter of the budget, and pages for what is left of that', () => {
+    const quarter = Math.floor((WORKING_BYTES + 100_000_000) / 4 / 32_000);
+    expect(planMemory(request({}))).toEqual({ contextLength: 8192, maxSequences: 64, pages: quarter });
+    const small = planMemory(request({ contextLength: 33, maxSequences: 5 }));
+    expect(small).toEqual({ contextLength: 33, maxSequences: 5, pages: 10 });
   });
 
   it('halves the default context until it fits', () => {
-    expect(planMemory(request({ modelContext: 131072, limit: WORKING_BYTES + 1000 + 5_000_000 }))).toBe(4096);
+    const plan = planMemory(request({ modelContext: 131072, limit: WORKING_BYTES + 100_000 + 5_000_000 }));
+    expect(plan.contextLength).toBe(4096);
+    expect(planMemory(request({ modelContext: 131072, kvBytes: 20_000_000 }))).toMatchObject({
+      contextLength: 16384,
+      pages: 625,
+    });
+  });
+
+  it('takes fewer sequences when their logits and counts do not fit', () => {
+    const limit = WORKING_BYTES + 1000 + 2_048_000 + 16 * 100_000 * 8;
+    expect(planMemory(request({ vocabSize: 100_000, limit })).maxSequences).toBe(16);
+    expect(() => planMemory(request({ maxSequences: 0 }))).toThrow(/from 1 to 1024, got 0/);
   });
 
   it('takes an explicit context or says what is missing', () => {
-    expect(planMemory(request({ contextLength: 100 }))).toBe(100);
+    expect(planMemory(request({ contextLength: 100 })).contextLength).toBe(100);
     expect(() => planMemory(request({ contextLength: 8000, limit: WORKING_BYTES + 7_000_000 }))).toThrow(
       /tiny needs 0\.19 GiB .*KV cache for 8000 tokens .*lower contextLength/,
+    );
+    expect(() => planMemory(request({ contextLength: 8000, kvBytes: 7_000_000 }))).toThrow(
+      /8000 tokens of tiny needs .* but kvBytes is 0\.01 GiB/,
     );
   });
 

@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { freemem } from 'node:os';
 import { IngotError } from '../base/errors.ts';
+import { pagesFor } from '../cache/paged.ts';
 
 /** Bytes this process may still take: the machine's available memory, or what its control group leaves, if less. */
 export function availableMemory(): number {
@@ -28,52 +29,113 @@ export const WORKING_BYTES = 192 * 2 ** 20;
 
 const gib = (bytes: number): string => `${(bytes / 2 ** 30).toFixed(2)} GiB`;
 
+/** Generations that run at a time by default. */
+export const MAX_SEQUENCES = 64;
+
+/** KV bytes, beside one whole context, where the size of the memory is not known. */
+const BLIND_KV_BYTES = 2 * 2 ** 30;
+
+/** A context that is shortened to fit memory stays at least this long. */
+const SHORT_CONTEXT = 2048;
+
 export interface MemoryRequest {
   readonly model: string;
   readonly weightBytes: number;
-  /** KV bytes for a context of n tokens. */
-  readonly kvBytes: (tokens: number) => number;
+  /** KV bytes of a page of positions. */
+  readonly pageBytes: number;
+  readonly vocabSize: number;
   /** The most tokens the model was trained for. */
   readonly modelContext: number;
   /** What the caller asked for; undefined lets the budget decide. */
   readonly contextLength: number | undefined;
+  readonly maxSequences: number | undefined;
+  readonly kvBytes: number | undefined;
   readonly limit: number;
 }
 
-/**
- * The context length that fits: the caller's, or the model's own cut to what the budget leaves (a quarter of it at most,
- * so that a 128k-token model does not take the machine by default).
- * @throws IngotError `out_of_memory` naming what was needed, `invalid_argument` for an impossible context length.
- */
-export function planMemory(request: MemoryRequest): number {
-  const { model, weightBytes, kvBytes, modelContext, contextLength, limit } = request;
-  if (contextLength !== undefined) {
-    if (!Number.isInteger(contextLength) || contextLength < 1 || contextLength > modelContext) {
-      throw new IngotError(
-        'invalid_argument',
-        `contextLength must be an integer from 1 to ${modelContext} (what ${model} was trained for), got ${contextLength}`,
-      );
-    }
-  }
-  const fixed = weightBytes + WORKING_BYTES;
-  const fits = (tokens: number): boolean => fixed + kvBytes(tokens) <= limit;
-  if (contextLength !== undefined) {
-    if (fits(contextLength)) return contextLength;
-    throw outOfMemory(request, contextLength);
-  }
-  let tokens = modelContext;
-  const share = Math.max(limit / 4, 0);
-  while (tokens > 2048 && (kvBytes(tokens) > share || !fits(tokens))) tokens = Math.ceil(tokens / 2);
-  if (!fits(tokens)) throw outOfMemory(request, tokens);
-  return tokens;
+export interface MemoryPlan {
+  /** Tokens a sequence can have. */
+  readonly contextLength: number;
+  readonly maxSequences: number;
+  /** Pages of the KV cache: at least those of one whole context. */
+  readonly pages: number;
 }
 
-function outOfMemory({ model, weightBytes, kvBytes, limit }: MemoryRequest, tokens: number): IngotError {
-  const need = weightBytes + kvBytes(tokens) + WORKING_BYTES;
+/**
+ * What fits: the caller's context length, or the model's own cut to what the budget leaves (a quarter of it at most, so
+ * that a 128k-token model does not take the machine by default); and pages for as many sequences of that length as there may
+ * be, again at most a quarter unless the caller says how much.
+ * @throws IngotError `out_of_memory` naming what was needed, `invalid_argument` for impossible numbers.
+ */
+export function planMemory(request: MemoryRequest): MemoryPlan {
+  checkContext(request);
+  const maxSequences = sequencesThatFit(request);
+  const fixed = fixedBytes(request, maxSequences);
+  const kvLimit = Math.min(request.kvBytes ?? Number.POSITIVE_INFINITY, request.limit - fixed);
+  const fits = (tokens: number): boolean => kvOf(request, tokens) <= kvLimit;
+  let tokens = request.contextLength ?? request.modelContext;
+  const share = request.kvBytes ?? request.limit / 4;
+  if (request.contextLength === undefined) {
+    while (tokens > SHORT_CONTEXT && (kvOf(request, tokens) > share || !fits(tokens)))
+      tokens = Math.ceil(tokens / 2);
+  }
+  if (!fits(tokens)) throw outOfMemory(request, tokens, fixed);
+  const one = pagesFor(tokens);
+  const budget = Math.min(share, kvLimit);
+  const affordable = Math.floor((Number.isFinite(budget) ? budget : BLIND_KV_BYTES) / request.pageBytes);
+  return {
+    contextLength: tokens,
+    maxSequences,
+    pages: Math.max(one, Math.min(maxSequences * one, affordable)),
+  };
+}
+
+const kvOf = ({ pageBytes }: MemoryRequest, tokens: number): number => pagesFor(tokens) * pageBytes;
+
+/** Weights, working memory, and logits and token counts of every sequence. */
+const fixedBytes = ({ weightBytes, vocabSize }: MemoryRequest, maxSequences: number): number =>
+  weightBytes + WORKING_BYTES + maxSequences * vocabSize * 8;
+
+function checkContext({ model, modelContext, contextLength }: MemoryRequest): void {
+  if (contextLength === undefined) return;
+  if (Number.isInteger(contextLength) && contextLength >= 1 && contextLength <= modelContext) return;
+  throw new IngotError(
+    'invalid_argument',
+    `contextLength must be an integer from 1 to ${modelContext} (what ${model} was trained for), got ${contextLength}`,
+  );
+}
+
+/** The caller's number, or the default cut to what memory allows beside a short context. */
+function sequencesThatFit(request: MemoryRequest): number {
+  const { maxSequences, modelContext, contextLength, limit } = request;
+  if (maxSequences !== undefined) {
+    if (Number.isInteger(maxSequences) && maxSequences >= 1 && maxSequences <= 1024) return maxSequences;
+    throw new IngotError(
+      'invalid_argument',
+      `maxSequences must be an integer from 1 to 1024, got ${maxSequences}`,
+    );
+  }
+  const kv = kvOf(request, contextLength ?? Math.min(modelContext, SHORT_CONTEXT));
+  let count = MAX_SEQUENCES;
+  while (count > 1 && fixedBytes(request, count) + kv > limit) count /= 2;
+  return count;
+}
+
+function outOfMemory(request: MemoryRequest, tokens: number, fixed: number): IngotError {
+  const { model, weightBytes, limit, kvBytes } = request;
+  const kv = kvOf(request, tokens);
+  if (kvBytes !== undefined && kv > kvBytes) {
+    return new IngotError(
+      'out_of_memory',
+      `one context of ${tokens} tokens of ${model} needs ${gib(kv)} of KV cache but kvBytes is ${gib(kvBytes)}: lower contextLength or raise kvBytes`,
+      { details: { needBytes: kv, kvBytes, contextLength: tokens } },
+    );
+  }
+  const need = fixed + kv;
   return new IngotError(
     'out_of_memory',
-    `${model} needs ${gib(need)} (weights ${gib(weightBytes)}, KV cache for ${tokens} tokens ${gib(kvBytes(tokens))}, ` +
-      `working memory ${gib(WORKING_BYTES)}) but ${gib(limit)} may be used: lower contextLength, take a smaller ` +
+    `${model} needs ${gib(need)} (weights ${gib(weightBytes)}, KV cache for ${tokens} tokens ${gib(kv)}, ` +
+      `working memory ${gib(fixed - weightBytes)}) but ${gib(limit)} may be used: lower contextLength, take a smaller ` +
       'quantisation, or raise memoryLimit',
     { details: { needBytes: need, limitBytes: limit, weightBytes, contextLength: tokens } },
   );

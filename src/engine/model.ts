@@ -1,21 +1,19 @@
-// A loaded model: text and token streams over one session.
+// A loaded model: text and token streams over one scheduler.
 
 import { IngotError } from '../base/errors.ts';
 import { type Message, withSystem } from '../chat/messages.ts';
 import { type ChatTemplate, templateOf } from '../chat/template.ts';
+import { checkTokens, type GenerateProgress } from '../generate/job.ts';
 import type { Device } from '../device/device.ts';
-import type { Runner } from '../generate/runner.ts';
-import {
-  checkTokens,
-  type GeneratedToken,
-  type GenerateProgress,
-  type Session,
-} from '../generate/session.ts';
+import type { Passes } from '../generate/passes.ts';
+import type { GeneratedToken, Runner } from '../generate/runner.ts';
+import type { Scheduler, SchedulerStatus } from '../generate/scheduler.ts';
 import { StopMatcher } from '../generate/stop.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import { perplexity } from './perplexity.ts';
 import type {
   ChatOptions,
+  EmbedOptions,
   GenerateOptions,
   GenerateStats,
   Model,
@@ -32,9 +30,10 @@ import type {
 export interface LoadedParts {
   readonly info: ModelInfo;
   readonly tokenizer: Tokenizer | undefined;
-  readonly session: Session;
+  readonly scheduler: Scheduler;
   readonly runner: Runner;
   readonly device: Device;
+  readonly passes: Passes;
   readonly vocabSize: number;
   readonly contextLength: number;
   /** Freed in this order once nothing runs any more. */
@@ -63,6 +62,7 @@ const newStats = (): MutableStats => ({
   promptTokens: 0,
   cachedTokens: 0,
   generatedTokens: 0,
+  queueMs: 0,
   prefillMs: 0,
   decodeMs: 0,
   stopReason: undefined,
@@ -110,29 +110,39 @@ export class LoadedModel implements Model {
     checkTokens(tokens, vocabSize);
     this.#checkLength(tokens.length);
     const data = new Float32Array(tokens.length * vocabSize);
-    await this.#parts.session.exclusively(undefined, () =>
-      this.#parts.runner.logits(tokens, (rows, first) => data.set(rows, first * vocabSize)),
-    );
+    await this.#parts.passes.logits(tokens, (rows, first) => data.set(rows, first * vocabSize));
     return { data, shape: [tokens.length, vocabSize] };
   }
 
+  async embed(tokens: readonly number[], options: EmbedOptions = {}): Promise<Float32Array> {
+    const { pooling = 'mean', signal } = options;
+    if (pooling !== 'mean' && pooling !== 'last') {
+      throw new IngotError('invalid_argument', `pooling must be 'mean' or 'last', got ${String(pooling)}`);
+    }
+    checkTokens(tokens, this.#parts.vocabSize);
+    this.#checkLength(tokens.length);
+    return this.#parts.passes.embed(tokens, pooling, signal);
+  }
+
   async perplexity(text: string, options: PerplexityOptions = {}): Promise<PerplexityResult> {
-    const { vocabSize, contextLength, session, runner } = this.#parts;
+    const { vocabSize, contextLength, passes } = this.#parts;
     const tokens = this.#needTokenizer('perplexity').encode(text);
     checkTokens(tokens, vocabSize);
-    return session.exclusively(options.signal, () =>
-      perplexity(tokens, (window, onRows) => runner.logits(window, onRows, options.signal), {
-        vocabSize,
-        contextLength,
-        ...options,
-      }),
-    );
+    return perplexity(tokens, (window, onRows) => passes.logits(window, onRows, options.signal), {
+      vocabSize,
+      contextLength,
+      ...options,
+    });
+  }
+
+  status(): SchedulerStatus {
+    return this.#parts.scheduler.status();
   }
 
   async tune(options: TuneOptions = {}): Promise<TuneReport> {
-    const { session, runner, device } = this.#parts;
-    const { tuneRunner } = await import('./tune.ts');
-    return session.exclusively(options.signal, () => tuneRunner(device, runner, options));
+    const { tuneModel } = await import('./tune.ts');
+    const { device, runner, vocabSize, contextLength } = this.#parts;
+    return tuneModel({ device, runner, vocabSize, contextLength, model: this }, options);
   }
 
   profile(): readonly { readonly label: string; readonly ns: number }[] {
@@ -143,7 +153,7 @@ export class LoadedModel implements Model {
   dispose(): void {
     if (this.#disposed) return;
     this.#disposed = true;
-    void this.#parts.session.close().then(() => {
+    void this.#parts.scheduler.close().then(() => {
       for (const x of this.#parts.owned) x.dispose();
     });
   }
@@ -174,7 +184,7 @@ export class LoadedModel implements Model {
     options: GenerateOptions,
     stats: MutableStats,
   ): AsyncGenerator<number, void, void> {
-    for await (const token of this.#parts.session.generate(prompt, options, stats)) {
+    for await (const token of this.#parts.scheduler.generate(prompt, options, stats)) {
       if (options.logprobs) stats.logprobs.push(token);
       yield token.id;
     }

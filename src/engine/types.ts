@@ -3,12 +3,19 @@
 import type { Message, Tool } from '../chat/messages.ts';
 import type { DeviceName } from '../device/open.ts';
 import type { TuneResult } from '../device/webgpu/tune.ts';
-import type { GeneratedToken, GenerateOptions, StopReason } from '../generate/session.ts';
+import type { GenerateOptions, StopReason } from '../generate/job.ts';
+import type { Pooling } from '../generate/passes.ts';
+import type { GeneratedToken } from '../generate/runner.ts';
+import type { SchedulerStatus } from '../generate/scheduler.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 
 export type { DeviceName as DeviceChoice } from '../device/open.ts';
+export type { TokenConstraint } from '../generate/constraint.ts';
+export type { GenerateOptions, StopReason } from '../generate/job.ts';
+export type { Pooling } from '../generate/passes.ts';
+export type { GeneratedToken } from '../generate/runner.ts';
 export type { SamplingOptions } from '../generate/sampling.ts';
-export type { GeneratedToken, GenerateOptions, StopReason } from '../generate/session.ts';
+export type { SchedulerStatus } from '../generate/scheduler.ts';
 
 /** `fast` quantises activations to 8 bit per group; `exact` keeps them in f32. */
 export type Precision = 'fast' | 'exact';
@@ -22,8 +29,14 @@ export interface LoadProgress {
 export interface LoadOptions {
   readonly device?: DeviceName | undefined;
   readonly precision?: Precision | undefined;
-  /** Tokens the KV cache has room for. Default: the model's own context. */
+  /** Tokens a sequence can have. Default: the model's own context, or what memory allows. */
   readonly contextLength?: number | undefined;
+  /** Generations that run at a time; more wait their turn. Default 64. */
+  readonly maxSequences?: number | undefined;
+  /** Bytes of the KV cache, which all generations share. Default: a quarter of the memory there is, at most. */
+  readonly kvBytes?: number | undefined;
+  /** Bytes of it that prefixes of earlier prompts may keep until they are needed. Default: all; 0 keeps none. */
+  readonly prefixBytes?: number | undefined;
   /** Bytes that weights, KV cache and scratch together may take. */
   readonly memoryLimit?: number | undefined;
   readonly threads?: number | undefined;
@@ -51,9 +64,11 @@ export interface ChatOptions extends TextOptions {
 /** Numbers of one generation; complete when the stream has ended. Times in milliseconds. */
 export interface GenerateStats {
   readonly promptTokens: number;
-  /** Prompt tokens that an earlier generation had left in the cache. */
+  /** Prompt tokens whose keys and values an earlier generation had left. */
   readonly cachedTokens: number;
   readonly generatedTokens: number;
+  /** From the call to the first step. */
+  readonly queueMs: number;
   readonly prefillMs: number;
   readonly decodeMs: number;
   readonly stopReason: StopReason | undefined;
@@ -111,7 +126,13 @@ export interface ModelInfo {
   readonly format: string;
 }
 
-/** A loaded model. Generations of one model run one after the other. */
+export interface EmbedOptions {
+  /** Mean of all rows of the final hidden state (default), or the last one. */
+  readonly pooling?: Pooling | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** A loaded model. Its generations run together, as many as `maxSequences` and memory allow; the others wait their turn. */
 export interface Model extends Disposable {
   readonly info: ModelInfo;
   readonly tokenizer: Tokenizer | undefined;
@@ -124,7 +145,11 @@ export interface Model extends Disposable {
   logits(
     tokens: readonly number[],
   ): Promise<{ readonly data: Float32Array; readonly shape: readonly [number, number] }>;
+  /** One vector of length 1 for a whole sequence: `[hidden size]`. */
+  embed(tokens: readonly number[], options?: EmbedOptions): Promise<Float32Array>;
   perplexity(text: string, options?: PerplexityOptions): Promise<PerplexityResult>;
+  /** What runs and waits, and how full the KV cache is. */
+  status(): SchedulerStatus;
   /** Measures which variants of the kernels are fastest on this GPU; the next load uses them. Throws unsupported elsewhere. */
   tune(options?: TuneOptions): Promise<TuneReport>;
   /** Time per dispatch of the last step, when loaded with `profile`; else empty. */

@@ -1,33 +1,32 @@
-// One sequence on one device: a plan that takes the next tokens, updates the KV cache, and samples the token after them.
-// The same plan serves a decode step (one row) and a prefill chunk (up to CHUNK rows).
+// The plan of a step: rows of many sequences go through the model together, and of some of them a token is sampled. Decode
+// rows and pieces of prompts differ only in how many rows a sequence has.
 
 import { compile } from '../array/compile.ts';
-import { scalar } from '../array/creation.ts';
 import { count } from '../array/ops/count.ts';
 import { penalize } from '../array/ops/penalize.ts';
+import { type RowSettings, SETTINGS_WORDS, settingsWords } from '../array/ops/row-settings.ts';
 import { sample } from '../array/ops/sample.ts';
 import { take } from '../array/ops/take.ts';
+import { where } from '../array/ops/where.ts';
 import type { Plan } from '../array/plan.ts';
 import type { PlanOutput } from '../array/plan-output.ts';
 import { State } from '../array/weight.ts';
-import { invariant } from '../base/errors.ts';
 import { dynDim } from '../base/shape.ts';
+import type { CacheStore, SequenceRows } from '../cache/contract.ts';
+import type { Scalars } from '../array/plan-output.ts';
 import type { Device, DeviceProgram } from '../device/device.ts';
-import type { TypicalRun } from '../device/webgpu/tune.ts';
 import type { Model } from '../models/contract.ts';
-import type { KVCache } from '../nn/contracts.ts';
-import { resolveSampling, type SamplingScalars, samplingScalars } from './sampling.ts';
+import { MAX_BIASES } from './sampling.ts';
 
-/** Rows of one prefill chunk: enough for the matrix product to be arithmetic, small enough to cancel between chunks. */
+/** Rows of prompts in one step: enough for the matrix product to be arithmetic, small enough to cancel between steps. */
 export const CHUNK = 512;
-/** Rows of one chunk when the logits of every row are wanted: bounds their memory, vocabulary x 4 bytes a row. */
-const LOGITS_CHUNK = 64;
+
 /** Alternatives reported beside the sampled token (OpenAI's limit). */
 export const TOP_LOGPROBS = 20;
 
 export interface TokenLogprob {
   readonly id: number;
-  /** Natural logarithm of the probability, after penalties, before temperature and cuts. */
+  /** Natural logarithm of the probability, after penalties, bias and constraint, before temperature and cuts. */
   readonly logprob: number;
 }
 
@@ -36,172 +35,220 @@ export interface GeneratedToken extends TokenLogprob {
   readonly top: readonly TokenLogprob[];
 }
 
-/** How to sample a token, and how many alternatives to report. */
-export interface StepSettings {
-  readonly scalars: SamplingScalars;
-  readonly top: number;
+/** The sample after the last row of a part. */
+export interface SampleRequest {
+  /** Penalties look at the counts of the part's slot. */
+  readonly settings: RowSettings;
+  readonly biases: readonly { readonly id: number; readonly value: number }[];
+  /** Bit `id & 31` of word `id >> 5` is set for tokens that are allowed. */
+  readonly mask: Int32Array | undefined;
+}
+
+/** Rows of one sequence. */
+export interface StepPart extends SequenceRows {
+  /** Token ids of the rows; place `from` of the samples of the step submitted before, for one row whose token they are. */
+  readonly ids: readonly number[] | { readonly from: number };
+  /** Row of counts for penalties that these tokens are added to. */
+  readonly slot: number | undefined;
+  /** Tokens before these rows, when the row of counts starts with them: at most one context length over all parts. */
+  readonly context: readonly number[] | undefined;
+  readonly sample: SampleRequest | undefined;
 }
 
 export interface RunnerOptions {
   readonly model: Model;
   readonly device: Device;
-  readonly cache: KVCache;
+  readonly cache: CacheStore;
   readonly contextLength: number;
+  /** Sequences of one step, and rows of counts. */
+  readonly maxSequences: number;
   /** Record the time of each dispatch. */
   readonly profile?: boolean;
 }
 
-const setting = (name: keyof SamplingScalars) => scalar(name, samplingScalars[name]);
-
 export class Runner {
-  readonly #options: RunnerOptions;
-  /** How often each token is in the context: what penalties look at. */
+  /** Rows of prompts that a step has room for, beside one row for each sequence. */
+  readonly chunk: number;
+  readonly #maxSequences: number;
+  readonly #vocabSize: number;
+  readonly #cache: CacheStore;
+  /** How often each token is in the context of each slot: what penalties look at. */
   readonly #counts: State;
-  readonly #chunk: number;
-  readonly #step: Plan;
-  #logits: Plan | undefined;
+  readonly #plan: Plan;
 
   constructor(options: RunnerOptions) {
-    const { model, device, cache, contextLength, profile = false } = options;
+    const { device, cache, model, contextLength, maxSequences } = options;
+    this.#cache = cache;
+    this.#maxSequences = maxSequences;
+    this.#vocabSize = model.config.vocabSize;
+    this.chunk = Math.min(CHUNK, contextLength);
+    const shape = [maxSequences, this.#vocabSize];
+    this.#counts = new State({ device, shape, dtype: 'i32', label: 'token counts' });
+    this.#plan = this.#compile(options);
+  }
+
+  /** Time per dispatch of the last step, when recorded. */
+  profile(): ReturnType<Plan['profile']> {
+    return this.#plan.profile();
+  }
+
+  /** The step's program, and the scalars of the step submitted last: what the tuner runs again. */
+  get tunable(): { readonly program: DeviceProgram; readonly scalars: Scalars } {
+    return { program: this.#plan.program, scalars: this.#plan.submitted };
+  }
+
+  /**
+   * Runs the parts as one step and resolves to the token of each part with a sample, in their order. What is given is
+   * captured by the call, and steps end in the order of the calls.
+   */
+  async submit(parts: readonly StepPart[]): Promise<readonly GeneratedToken[]> {
+    const sampled = parts.flatMap(({ sample: request }) => (request === undefined ? [] : [request]));
+    const feeds = parts.some(({ ids }) => 'from' in ids);
+    const outputs = await this.#plan.run({
+      inputs: {
+        ...rowInputs(parts),
+        ...sampleInputs(parts, sampled),
+        ...this.#contextInputs(parts),
+        ...this.#cache.bind(parts),
+        ...(feeds ? {} : { previous: [0] }),
+      },
+      feed: feeds ? { previous: 'id' } : {},
+    });
+    return readTokens(outputs, sampled);
+  }
+
+  dispose(): void {
+    this.#plan.dispose();
+    this.#counts.dispose();
+  }
+
+  #compile({ model, device, cache, contextLength, maxSequences, profile = false }: RunnerOptions): Plan {
     const { vocabSize } = model.config;
-    this.#options = options;
-    this.#counts = new State({ device, shape: [vocabSize], dtype: 'i32', label: 'token counts' });
-    this.#chunk = Math.min(CHUNK, contextLength);
-    const rows = dynDim('rows', this.#chunk);
-    this.#step = compile(
-      ({ ids, positions, last }) => {
-        const hidden = model.hidden(ids, positions, cache);
-        const logits = model.logits(take(hidden, last, 0)).reshape([vocabSize]);
-        const penalised = penalize(logits, count(this.#counts, ids), {
-          repetition: setting('repetitionPenalty'),
-          presence: setting('presencePenalty'),
-          frequency: setting('frequencyPenalty'),
+    const rows = dynDim('rows', this.chunk + maxSequences);
+    const samples = dynDim('samples', maxSequences);
+    const before = dynDim('before', maxSequences);
+    const context = dynDim('context', contextLength);
+    const masks = dynDim('masks', maxSequences);
+    const biases = dynDim('biases', MAX_BIASES * maxSequences);
+    const i32 = 'i32' as const;
+    return compile(
+      (x) => {
+        const fed = take(x.previous, x.sources.maximum(0));
+        const ids = where(x.sources.ge(0), fed, x.ids);
+        const hidden = model.hidden(ids, x.positions, cache.view(x));
+        const logits = model.logits(take(hidden, x.last, 0));
+        count(this.#counts, x.contextIds, { slots: x.contextSlots, fresh: x.fresh });
+        const penalised = penalize(logits, x.settings, {
+          counts: count(this.#counts, ids, { slots: x.slots }),
+          masks: x.masks,
+          biases: { rows: x.biasRows, ids: x.biasIds, values: x.biasValues },
         });
-        const { id, logprob, topIds, topLogprobs } = sample(penalised, {
-          temperature: setting('temperature'),
-          topK: setting('topK'),
-          topP: setting('topP'),
-          minP: setting('minP'),
-          seed: setting('seed'),
-          step: setting('step'),
-          n: Math.min(TOP_LOGPROBS, vocabSize),
-        });
-        return { id, logprob, topIds, topLogprobs };
+        return { ...sample(penalised, x.settings, Math.min(TOP_LOGPROBS, vocabSize)) };
       },
       {
         device,
         profile,
         inputs: {
-          ids: { shape: [rows], dtype: 'i32' },
-          positions: { shape: [rows], dtype: 'i32' },
-          last: { shape: [1], dtype: 'i32' },
+          ids: { shape: [rows], dtype: i32 },
+          /** Place of a row's token in `previous`, -1 when `ids` has it. */
+          sources: { shape: [rows], dtype: i32 },
+          previous: { shape: [before], dtype: i32 },
+          positions: { shape: [rows], dtype: i32 },
+          slots: { shape: [rows], dtype: i32 },
+          last: { shape: [samples], dtype: i32 },
+          settings: { shape: [samples, SETTINGS_WORDS], dtype: i32 },
+          contextIds: { shape: [context], dtype: i32 },
+          contextSlots: { shape: [context], dtype: i32 },
+          fresh: { shape: [maxSequences], dtype: i32 },
+          masks: { shape: [masks, Math.ceil(vocabSize / 32)], dtype: i32 },
+          biasRows: { shape: [biases], dtype: i32 },
+          biasIds: { shape: [biases], dtype: i32 },
+          biasValues: { shape: [biases], dtype: 'f32' },
+          ...cache.inputs(rows),
         },
       },
     );
   }
 
-  /** Time per dispatch of the last step, when recorded. */
-  profile(): ReturnType<Plan['profile']> {
-    return this.#step.profile();
-  }
-
-  /** The step's program, and typical runs of it for the tuner: one row half way into the context, and a full chunk. */
-  tunable(): { readonly program: DeviceProgram; readonly loads: readonly TypicalRun[] } {
-    const settings = resolveSampling({ seed: 0 });
-    const middle = this.#options.contextLength >> 1;
-    const loads = [
-      { rows: 1, first: middle },
-      { rows: this.#chunk, first: 0 },
-    ].map(({ rows, first }) => ({
-      scalars: { ...settings, rows },
-      prepare: () => {
-        this.#step.write('ids', new Int32Array(rows));
-        this.#step.write(
-          'positions',
-          Int32Array.from({ length: rows }, (_, i) => first + i),
-        );
-        this.#step.write('last', [rows - 1]);
-      },
-    }));
-    return { program: this.#step.program, loads };
-  }
-
-  /** Tells penalties what the cache already holds. */
-  setContext(tokens: readonly number[]): void {
-    const counts = new Int32Array(this.#options.model.config.vocabSize);
-    for (const id of tokens) counts[id] = (counts[id] ?? 0) + 1;
-    this.#counts.write(counts);
-  }
-
-  /**
-   * Runs `tokens` at positions from `start` on and samples the token after the last one. `onRows` is told the number of
-   * tokens done after each chunk. Rejects with the signal's reason between chunks; tokens run so far stay in the cache.
-   */
-  async extend(
-    tokens: readonly number[],
-    start: number,
-    { scalars, top }: StepSettings,
-    options: { readonly signal?: AbortSignal | undefined; readonly onRows?: (done: number) => void } = {},
-  ): Promise<GeneratedToken> {
-    invariant(tokens.length > 0, 'a step needs at least one token');
-    let outputs: readonly PlanOutput[] = [];
-    for (let at = 0; at < tokens.length; at += this.#chunk) {
-      options.signal?.throwIfAborted();
-      const ids = Int32Array.from(tokens.slice(at, at + this.#chunk));
-      const positions = ids.map((_, i) => start + at + i);
-      outputs = await this.#step.run({ inputs: { ids, positions, last: [ids.length - 1] }, scalars });
-      options.onRows?.(at + ids.length);
+  #contextInputs(parts: readonly StepPart[]) {
+    const fresh = new Int32Array(this.#maxSequences);
+    const ids: number[] = [];
+    const slots: number[] = [];
+    for (const { slot, context } of parts) {
+      if (slot === undefined || context === undefined) continue;
+      fresh[slot] = 1;
+      for (const id of context) {
+        ids.push(id);
+        slots.push(slot);
+      }
     }
-    return readToken(outputs, top);
-  }
-
-  /**
-   * Runs the token that the step submitted before this one samples, which may still be running, at `position`, and
-   * samples the token after it.
-   */
-  async follow(position: number, { scalars, top }: StepSettings): Promise<GeneratedToken> {
-    const inputs = { positions: [position], last: [0] };
-    return readToken(await this.#step.run({ inputs, feed: { ids: 'id' }, scalars }), top);
-  }
-
-  /** Logits of every row: calls `onRows` with `[rows, vocabulary]` values for consecutive runs of rows. */
-  async logits(
-    tokens: readonly number[],
-    onRows: (logits: Float32Array, firstRow: number) => void,
-    signal?: AbortSignal,
-  ): Promise<void> {
-    this.#logits ??= this.#compileLogits();
-    for (let at = 0; at < tokens.length; at += LOGITS_CHUNK) {
-      signal?.throwIfAborted();
-      const ids = Int32Array.from(tokens.slice(at, at + LOGITS_CHUNK));
-      await this.#logits.run({ inputs: { ids, positions: ids.map((_, i) => at + i) } });
-      onRows((await this.#logits.output('logits').data()) as Float32Array, at);
-    }
-  }
-
-  #compileLogits(): Plan {
-    const { model, device, cache, contextLength } = this.#options;
-    const rows = dynDim('rows', Math.min(LOGITS_CHUNK, contextLength));
-    return compile(({ ids, positions }) => ({ logits: model.logits(model.hidden(ids, positions, cache)) }), {
-      device,
-      inputs: { ids: { shape: [rows], dtype: 'i32' }, positions: { shape: [rows], dtype: 'i32' } },
-    });
-  }
-
-  dispose(): void {
-    this.#step.dispose();
-    this.#logits?.dispose();
-    this.#counts.dispose();
+    return { fresh, contextIds: ids, contextSlots: slots };
   }
 }
 
-/** The sampled token among the outputs of a step, which are id, logprob, topIds, topLogprobs. */
-async function readToken(outputs: readonly PlanOutput[], top: number): Promise<GeneratedToken> {
-  const wanted = top > 0 ? outputs : outputs.slice(0, 2);
-  const [id, logprob, topIds, topLogprobs] = await Promise.all(wanted.map((o) => o.data()));
+/** Per row: token or where it comes from, position, slot. */
+function rowInputs(parts: readonly StepPart[]) {
+  const total = parts.reduce((sum, { rows }) => sum + rows, 0);
+  const make = (fill: number): Int32Array => new Int32Array(total).fill(fill);
+  const [ids, sources, positions, slots] = [make(0), make(-1), make(0), make(-1)];
+  let at = 0;
+  for (const part of parts) {
+    const start = part.sequence.length - part.rows;
+    if ('from' in part.ids) sources[at] = part.ids.from;
+    else ids.set(part.ids, at);
+    for (let i = 0; i < part.rows; i++) positions[at + i] = start + i;
+    if (part.slot !== undefined) slots.fill(part.slot, at, at + part.rows);
+    at += part.rows;
+  }
+  return { ids, sources, positions, slots };
+}
+
+/** Per sample: its row, settings, mask and biases. */
+function sampleInputs(parts: readonly StepPart[], sampled: readonly SampleRequest[]) {
+  const last: number[] = [];
+  const settings: RowSettings[] = [];
+  const masks: Int32Array[] = [];
+  let row = -1;
+  for (const part of parts) {
+    row += part.rows;
+    if (part.sample === undefined) continue;
+    last.push(row);
+    const { mask } = part.sample;
+    settings.push({
+      ...part.sample.settings,
+      slot: part.slot ?? -1,
+      mask: mask === undefined ? -1 : masks.push(mask) - 1,
+    });
+  }
+  const biases = sampled.flatMap((request, at) => request.biases.map((bias) => ({ at, ...bias })));
+  const words = masks[0]?.length ?? 0;
+  const allMasks = new Int32Array(masks.length * words);
+  masks.forEach((mask, i) => {
+    allMasks.set(mask, i * words);
+  });
   return {
-    id: id?.[0] ?? 0,
-    logprob: logprob?.[0] ?? 0,
-    top: Array.from(topIds?.subarray(0, top) ?? [], (n, i) => ({ id: n, logprob: topLogprobs?.[i] ?? 0 })),
+    last,
+    settings: settingsWords(settings),
+    masks: allMasks,
+    biasRows: biases.map((b) => b.at),
+    biasIds: biases.map((b) => b.id),
+    biasValues: biases.map((b) => b.value),
   };
+}
+
+/** The outputs of a step are id, logprob, topIds, topLogprobs, each with a row per sample. */
+async function readTokens(
+  outputs: readonly PlanOutput[],
+  sampled: readonly SampleRequest[],
+): Promise<readonly GeneratedToken[]> {
+  const [ids, logprobs, topIds, topLogprobs] = await Promise.all(outputs.map((o) => o.data()));
+  const width = sampled.length === 0 ? 0 : (topIds?.length ?? 0) / sampled.length;
+  return sampled.map(({ settings }, row) => ({
+    id: ids?.[row] ?? 0,
+    logprob: logprobs?.[row] ?? 0,
+    top: Array.from({ length: settings.top ?? 0 }, (_, i) => ({
+      id: topIds?.[row * width + i] ?? 0,
+      logprob: topLogprobs?.[row * width + i] ?? 0,
+    })).filter(({ logprob }) => Number.isFinite(logprob)),
+  }));
 }

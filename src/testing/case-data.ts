@@ -27,10 +27,11 @@ const normal = (uniform: () => number): number =>
 const integers: readonly DType[] = ['i32', 'u32', 'i8', 'u8'];
 
 function element(
-  { fill = 'normal', below = 10, dtype = 'f32' }: CaseOperand,
+  { fill = 'normal', below = 10, dtype = 'f32', values }: CaseOperand,
   i: number,
   uniform: () => number,
 ): number {
+  if (values !== undefined) return values[i] ?? 0;
   switch (fill) {
     case 'normal': {
       const x = normal(uniform);

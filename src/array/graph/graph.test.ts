@@ -6,6 +6,7 @@ import { arange, evaluate, fromData, full, scalar } from '../creation.ts';
 import { addOp } from '../ops/add.ts';
 import { count } from '../ops/count.ts';
 import { penalize } from '../ops/penalize.ts';
+import { settingsWords } from '../ops/row-settings.ts';
 import type { Plan } from '../plan.ts';
 import { State } from '../weight.ts';
 import { inputNode, opNode } from './node.ts';
@@ -59,25 +60,27 @@ describe('views', () => {
 
 describe('ops that may overwrite', () => {
   it('take the memory of an input that nothing else reads, and only then', async () => {
-    const counts = fromData(new Int32Array([1, 0]), [2], { device });
+    const counts = fromData(new Int32Array([1, 0]), [1, 2], { device });
+    const settings = fromData(settingsWords([{ presence: 1, slot: 0 }]), [1, 12], { device });
     const inputs = { x: { shape: [1, 2], dtype: 'f32' as const } };
-    const options = { presence: 1 };
     const slices = (plan: Plan, op: string) =>
       plan.program.dispatches.find((d) => d.kernel.name === op)?.buffers;
-    const alone = compile(({ x }) => penalize(x.exp().reshape([2]), counts, options).sum(), {
+    const alone = compile(({ x }) => penalize(x.exp().reshape([1, 2]), settings, { counts }).sum(), {
       device,
       inputs,
     });
-    const [source, , target] = slices(alone, 'penalize')!;
+    const ends = (plan: Plan) => [slices(plan, 'penalize')!.at(0), slices(plan, 'penalize')!.at(-1)];
+    const [source, target] = ends(alone);
     expect(target).toEqual(source);
     const shared = compile(
       ({ x }) => {
-        const y = x.exp().reshape([2]);
-        return [penalize(y, counts, options).sum(), y.max()];
+        const y = x.exp().reshape([1, 2]);
+        return [penalize(y, settings, { counts }).sum(), y.max()];
       },
       { device, inputs },
     );
-    expect(slices(shared, 'penalize')![2]).not.toEqual(slices(shared, 'penalize')![0]);
+    const [kept, changed] = ends(shared);
+    expect(changed).not.toEqual(kept);
     for (const plan of [alone, shared]) {
       await plan.run({ inputs: { x: [0, 0] } });
       expect([...(await plan.outputs[0]!.data())]).toEqual([1]);
@@ -111,7 +114,7 @@ describe('scalars in arithmetic', () => {
 
 describe('states outside of compile', () => {
   it('are updated once per op, in order, and stale versions are refused', async () => {
-    const counts = new State({ device, shape: [3], dtype: 'i32', label: 'counts' });
+    const counts = new State({ device, shape: [1, 3], dtype: 'i32', label: 'counts' });
     const ids = fromData(new Int32Array([0, 2]), [2], { device });
     const first = count(counts, ids);
     const old = first.sum();
@@ -124,7 +127,7 @@ describe('states outside of compile', () => {
   });
 
   it('refuses a reading of a version that has to be overwritten first', () => {
-    const counts = new State({ device, shape: [3], dtype: 'i32', label: 'counts' });
+    const counts = new State({ device, shape: [1, 3], dtype: 'i32', label: 'counts' });
     const inputs = { ids: { shape: [2], dtype: 'i32' as const } };
     expect(() =>
       compile(

@@ -21,6 +21,7 @@ import {
   writeFloats,
 } from './operands.ts';
 import { maxAbs } from './packed.ts';
+import { checkPages, type PageTable, pageParams, slotFinder } from './paged.ts';
 
 export interface AttentionAttrs {
   readonly scale: number;
@@ -32,12 +33,12 @@ export interface AttentionAttrs {
   readonly ring: number;
 }
 
-/** Operands: q `[n, H, Dh]`, k cache, v cache, positions, sinks `[H]` or null. */
+/** Operands: q `[n, H, Dh]`, k cache, v cache, positions, sinks `[H]` or null, sequences and page table or null. */
 export const attentionOp = defineOp<AttentionAttrs>({
   name: 'attention',
-  infer: (inputs) => {
+  infer: (inputs, { ring }) => {
     const q = operand(inputs, 0);
-    const { kvHeads, headDim } = cacheShape(operand(inputs, 1), operand(inputs, 2), 'attention');
+    const { kvHeads, capacity, headDim } = cacheShape(operand(inputs, 1), operand(inputs, 2), 'attention');
     expectFloat(q, 'attention');
     if (q.shape.length !== 3 || q.shape[2] !== headDim || fixed(q.shape[1], 'attention') % kvHeads !== 0) {
       shapeError(
@@ -49,6 +50,7 @@ export const attentionOp = defineOp<AttentionAttrs>({
     expectShape(operand(inputs, 3), q.shape.slice(0, 1), 'attention: positions');
     const sinks = optional(inputs, 4);
     if (sinks !== null) expectShape(sinks, q.shape.slice(1, 2), 'attention: sinks');
+    checkPages(inputs, 5, q.shape.slice(0, 1), { capacity, ring }, 'attention');
     return [{ shape: q.shape, dtype: q.dtype }];
   },
   reference: (inputs, outputs, attrs) => {
@@ -56,18 +58,16 @@ export const attentionOp = defineOp<AttentionAttrs>({
     const positions = operand(inputs, 3).data;
     const [, heads = 0, headDim = 0] = q.shape;
     const x = floats(q);
+    const capacity = operand(inputs, 1).shape[1] as number;
+    const slotOf = slotFinder(inputs, 5, { capacity, ring: attrs.ring }, 'attention');
     writeFloats(output(outputs), (out) => {
       for (let row = 0; row < positions.length; row++) {
+        const position = positions[row] as number;
+        const first = attrs.window > 0 ? Math.max(0, position - attrs.window + 1) : 0;
+        const slots = Array.from({ length: position - first + 1 }, (_, i) => slotOf(row, first + i));
         for (let h = 0; h < heads; h++) {
           const at = (row * heads + h) * headDim;
-          attendHead(
-            inputs,
-            attrs,
-            h,
-            positions[row] as number,
-            x.subarray(at, at + headDim),
-            out.subarray(at, at + headDim),
-          );
+          attendHead(inputs, attrs, h, slots, x.subarray(at, at + headDim), out.subarray(at, at + headDim));
         }
       }
     });
@@ -85,7 +85,16 @@ export const attentionOp = defineOp<AttentionAttrs>({
       const { kvHeads, capacity, headDim } = cacheShape(k.type, v.type, 'attention');
       context.emit(
         'attention',
-        [q, k, v, positions, optional(inputs, 4), operand(context.outputs, 0)],
+        [
+          q,
+          k,
+          v,
+          positions,
+          optional(inputs, 4),
+          operand(context.outputs, 0),
+          optional(inputs, 5),
+          optional(inputs, 6),
+        ],
         [
           countParam(elementCount(positions.type.shape)),
           fixed(q.type.shape[1], 'attention'),
@@ -97,6 +106,7 @@ export const attentionOp = defineOp<AttentionAttrs>({
           attrs.window,
           attrs.softcap,
           attrs.ring,
+          ...pageParams(optional(inputs, 6), 'attention'),
         ],
       );
     },
@@ -114,12 +124,12 @@ export const attentionOp = defineOp<AttentionAttrs>({
   cases: attentionCases(),
 });
 
-/** One head of one row. */
+/** One head of one row, whose keys are in these slots. */
 function attendHead(
   inputs: Operands<Tensor>,
-  { scale, window, softcap, ring }: AttentionAttrs,
+  { scale, softcap }: AttentionAttrs,
   head: number,
-  position: number,
+  slots: readonly number[],
   q: Float32Array,
   out: Float32Array,
 ): void {
@@ -129,10 +139,6 @@ function attendHead(
   const heads = operand(inputs, 0).shape[1] as number;
   const base = Math.floor(head / (heads / kvHeads)) * capacity;
   const [keyAt, valueAt] = [reader(k), reader(v)];
-  const first = window > 0 ? Math.max(0, position - window + 1) : 0;
-  const slots = Array.from({ length: position - first + 1 }, (_, i) =>
-    ring > 0 ? (first + i) % ring : first + i,
-  );
   const scores = slots.map((slot) => {
     let dot = 0;
     for (let d = 0; d < headDim; d++) dot += (q[d] as number) * keyAt((base + slot) * headDim + d);
@@ -158,6 +164,15 @@ function attentionCases(): readonly OpCase<AttentionAttrs>[] {
     { shape: [rows], dtype: 'i32' as const, fill: 'index' as const, below: 24 },
     null,
   ];
+  const paged = (rows: number) => [
+    { shape: [rows, 4, 64] },
+    { shape: [2, 128, 64], state: true },
+    { shape: [2, 128, 64], state: true },
+    { shape: [rows], dtype: 'i32' as const, fill: 'index' as const, below: 32 },
+    null,
+    { shape: [rows], dtype: 'i32' as const, fill: 'range' as const },
+    { shape: [rows, 1], dtype: 'i32' as const, fill: 'index' as const, below: 4 },
+  ];
   const sinks = (list: ReturnType<typeof inputs>, heads: number) => [...list.slice(0, 4), { shape: [heads] }];
   return [
     { name: 'one row', inputs: inputs(1, 4, 'f32'), attrs },
@@ -167,6 +182,8 @@ function attentionCases(): readonly OpCase<AttentionAttrs>[] {
     { name: 'sinks', inputs: sinks(inputs(3, 4, 'f32'), 4), attrs },
     { name: 'ring', inputs: inputs(4, 4, 'f32'), attrs: { ...attrs, window: 8, ring: 10 } },
     { name: 'head of 128', inputs: inputs(2, 4, 'f16', 128), attrs },
+    { name: 'pages', inputs: paged(6), attrs },
+    { name: 'pages and window', inputs: paged(3), attrs: { ...attrs, window: 5 } },
   ];
 }
 
@@ -176,11 +193,12 @@ export interface AttentionOptions {
   readonly softcap?: number | undefined;
   readonly sinks?: NDArray | undefined;
   readonly ring?: number | undefined;
+  readonly paged?: PageTable | undefined;
 }
 
 /**
  * Row i of `q [n, H, Dh]` attends to keys 0 … positions[i] of the caches `[Hkv, cap, Dh]` (the versions that kvWrite
- * returned): `[n, H, Dh]`.
+ * returned), of its own sequence when they are paged: `[n, H, Dh]`.
  */
 export const attention = (
   q: NDArray,
@@ -189,9 +207,21 @@ export const attention = (
   positions: NDArray,
   options: AttentionOptions,
 ): NDArray =>
-  q.apply(attentionOp, [q, kState, vState, positions, options.sinks ?? null], {
-    scale: options.scale,
-    window: options.window ?? 0,
-    softcap: options.softcap ?? 0,
-    ring: options.ring ?? 0,
-  });
+  q.apply(
+    attentionOp,
+    [
+      q,
+      kState,
+      vState,
+      positions,
+      options.sinks ?? null,
+      options.paged?.sequences ?? null,
+      options.paged?.pages ?? null,
+    ],
+    {
+      scale: options.scale,
+      window: options.window ?? 0,
+      softcap: options.softcap ?? 0,
+      ring: options.ring ?? 0,
+    },
+  );

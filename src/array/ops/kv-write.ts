@@ -1,7 +1,6 @@
 // kvWrite: stores keys and values of new rows into a cache of one layer, in place.
 
 import { isFloat } from '../../base/dtype.ts';
-import { IngotError } from '../../base/errors.ts';
 import { elementCount, formatShape, sameShape } from '../../base/shape.ts';
 import { dtypeCode } from '../../device/device.ts';
 import type { NDArray, Operand } from '../array.ts';
@@ -13,11 +12,13 @@ import {
   expectShape,
   fixed,
   operand,
+  optional,
   output,
   reader,
   shapeError,
   writer,
 } from './operands.ts';
+import { checkPages, type PageTable, pageParams, slotFinder } from './paged.ts';
 
 export interface KvWriteAttrs {
   /** 0: row at position p goes to slot p; n > 0: to slot p mod n. */
@@ -42,19 +43,12 @@ export function cacheShape(k: ValueType | Tensor, v: ValueType | Tensor, what: s
   return { kvHeads, capacity, headDim };
 }
 
-/** Writes rows `[rows, Hkv, Dh]` of one of k and v. */
-export function writeRows(cache: Tensor, rows: Tensor, positions: Tensor, ring: number): void {
+/** Writes rows `[rows, Hkv, Dh]` of one of k and v to their slots. */
+function writeRows(cache: Tensor, rows: Tensor, slots: readonly number[]): void {
   const [kvHeads = 0, capacity = 0, headDim = 0] = cache.shape;
   const read = reader(rows);
   const write = writer(cache);
-  positions.data.forEach((position, row) => {
-    const slot = ring > 0 ? position % ring : position;
-    if (slot < 0 || slot >= capacity) {
-      throw new IngotError(
-        'invalid_argument',
-        `kvWrite: position ${position} is outside a cache of ${capacity}`,
-      );
-    }
+  slots.forEach((slot, row) => {
     for (let h = 0; h < kvHeads; h++) {
       for (let d = 0; d < headDim; d++) {
         write((h * capacity + slot) * headDim + d, read((row * kvHeads + h) * headDim + d));
@@ -66,7 +60,7 @@ export function writeRows(cache: Tensor, rows: Tensor, positions: Tensor, ring: 
 /** A new version of a state, as an output type. */
 export const nextVersion = (t: ValueType): ValueType => ({ shape: t.shape, dtype: t.dtype, state: true });
 
-/** Operands: k cache, v cache, k, v, positions. Outputs: the caches' next versions. */
+/** Operands: k cache, v cache, k, v, positions, sequences and page table or null. Outputs: the caches' next versions. */
 export const kvWriteOp = defineOp<KvWriteAttrs>({
   name: 'kvWrite',
   inPlace: [0, 1],
@@ -81,12 +75,15 @@ export const kvWriteOp = defineOp<KvWriteAttrs>({
     expectShape(v, rows, 'kvWrite: v');
     if (ring < 0 || ring > capacity)
       shapeError('kvWrite', `ring ${ring} is longer than the capacity ${capacity}`);
+    checkPages(inputs, 5, positions.shape, { capacity, ring }, 'kvWrite');
     return [nextVersion(kCache), nextVersion(vCache)];
   },
   reference: (inputs, outputs, { ring }) => {
-    const positions = operand(inputs, 4);
-    writeRows(output(outputs, 0), operand(inputs, 2), positions, ring);
-    writeRows(output(outputs, 1), operand(inputs, 3), positions, ring);
+    const [, capacity = 0] = output(outputs, 0).shape;
+    const slotOf = slotFinder(inputs, 5, { capacity, ring }, 'kvWrite');
+    const slots = Array.from(operand(inputs, 4).data, (position, row) => slotOf(row, position));
+    writeRows(output(outputs, 0), operand(inputs, 2), slots);
+    writeRows(output(outputs, 1), operand(inputs, 3), slots);
   },
   vjp: 'none', // updates memory
   native: {
@@ -100,7 +97,7 @@ export const kvWriteOp = defineOp<KvWriteAttrs>({
       const { kvHeads, capacity, headDim } = cacheShape(kCache.type, vCache.type, 'kvWrite');
       context.emit(
         'kv_write',
-        [k, v, positions, kCache, vCache],
+        [k, v, positions, kCache, vCache, optional(context.inputs, 5), optional(context.inputs, 6)],
         [
           countParam(elementCount(positions.type.shape)),
           kvHeads,
@@ -108,13 +105,14 @@ export const kvWriteOp = defineOp<KvWriteAttrs>({
           capacity,
           dtypeCode[kCache.type.dtype],
           context.attrs.ring,
+          ...pageParams(optional(context.inputs, 6), 'kvWrite'),
         ],
       );
     },
   },
   tolerance: () => ({ absolute: 0, relative: 0 }),
-  cases: (['f32', 'f16'] as const).flatMap((dtype) =>
-    [0, 6].map((ring) => ({
+  cases: (['f32', 'f16'] as const).flatMap((dtype) => [
+    ...[0, 6].map((ring) => ({
       name: `${dtype} ring ${ring}`,
       inputs: [
         { shape: [2, 8, 16], dtype, state: true },
@@ -125,12 +123,25 @@ export const kvWriteOp = defineOp<KvWriteAttrs>({
       ],
       attrs: { ring },
     })),
-  ),
+    {
+      name: `${dtype} pages`,
+      inputs: [
+        { shape: [2, 96, 16], dtype, state: true },
+        { shape: [2, 96, 16], dtype, state: true },
+        { shape: [3, 2, 16] },
+        { shape: [3, 2, 16] },
+        { shape: [3], dtype: 'i32' as const, fill: 'range' as const },
+        { shape: [3], dtype: 'i32' as const, fill: 'range' as const },
+        { shape: [3, 1], dtype: 'i32' as const, fill: 'range' as const },
+      ],
+      attrs: { ring: 0 },
+    },
+  ]),
 });
 
 /**
  * Writes `k`, `v` `[n, Hkv, Dh]` at `positions` (i32 `[n]`) into the caches `[Hkv, cap, Dh]` (States or versions of them,
- * f32 or f16) and returns their next versions.
+ * f32 or f16) and returns their next versions. Slots are positions, positions mod `ring`, or those of a page table.
  */
 export function kvWrite(
   kState: Operand,
@@ -138,10 +149,10 @@ export function kvWrite(
   k: NDArray,
   v: NDArray,
   positions: NDArray,
-  options: { readonly ring?: number | undefined } = {},
+  options: { readonly ring?: number | undefined; readonly paged?: PageTable | undefined } = {},
 ): readonly [k: NDArray, v: NDArray] {
-  const [nextK, nextV] = k.applyMany(kvWriteOp, [kState, vState, k, v, positions], {
-    ring: options.ring ?? 0,
-  });
+  const { ring = 0, paged } = options;
+  const pages = [paged?.sequences ?? null, paged?.pages ?? null];
+  const [nextK, nextV] = k.applyMany(kvWriteOp, [kState, vState, k, v, positions, ...pages], { ring });
   return [nextK as NDArray, nextV as NDArray];
 }

@@ -6,13 +6,17 @@ import { defineOp, type OpCase } from '../op.ts';
 import type { Tensor } from '../types.ts';
 import { cacheShape, kvWrite, kvWriteOp, nextVersion } from './kv-write.ts';
 import { countParam, fixed, numel, operand, optional, output } from './operands.ts';
+import { pageParams } from './paged.ts';
 import { type RopeAttrs, ropeOp } from './rope.ts';
 
 export interface RopeKvAttrs extends RopeAttrs {
   readonly ring: number;
 }
 
-/** Operands: k cache, v cache, q, k, v, positions, invFreq, q norm or null, k norm or null. Outputs: caches, rotated q. */
+/**
+ * Operands: k cache, v cache, q, k, v, positions, invFreq, q norm or null, k norm or null, sequences and page table or
+ * null. Outputs: caches, rotated q.
+ */
 export const ropeKvOp = defineOp<RopeKvAttrs>({
   name: 'ropeKv',
   inPlace: [0, 1],
@@ -24,7 +28,7 @@ export const ropeKvOp = defineOp<RopeKvAttrs>({
       operand(inputs, 3),
     ];
     const [v, positions, invFreq] = [operand(inputs, 4), operand(inputs, 5), operand(inputs, 6)];
-    kvWriteOp.infer([kCache, vCache, k, v, positions], attrs);
+    kvWriteOp.infer([kCache, vCache, k, v, positions, ...inputs.slice(9)], attrs);
     ropeOp.infer([k, positions, invFreq, optional(inputs, 8)], attrs);
     const [y] = ropeOp.infer([q, positions, invFreq, optional(inputs, 7)], attrs);
     return [nextVersion(kCache), nextVersion(vCache), operand([y ?? null], 0)];
@@ -35,7 +39,7 @@ export const ropeKvOp = defineOp<RopeKvAttrs>({
     const rotated: Tensor = { shape: k.shape, dtype: 'f32', data: new Float32Array(numel(k.shape)) };
     ropeOp.reference([q, positions, invFreq, optional(inputs, 7)], [output(outputs, 2)], attrs);
     ropeOp.reference([k, positions, invFreq, optional(inputs, 8)], [rotated], attrs);
-    kvWriteOp.reference([null, null, rotated, v, positions], outputs.slice(0, 2), attrs);
+    kvWriteOp.reference([null, null, rotated, v, positions, ...inputs.slice(9)], outputs.slice(0, 2), attrs);
   },
   composite: (inputs, attrs) => {
     const [q, k, v] = [operand(inputs, 2), operand(inputs, 3), operand(inputs, 4)];
@@ -43,7 +47,9 @@ export const ropeKvOp = defineOp<RopeKvAttrs>({
     const { ring, ...rope } = attrs;
     const y = q.apply(ropeOp, [q, positions, invFreq, optional(inputs, 7)], rope);
     const rotated = k.apply(ropeOp, [k, positions, invFreq, optional(inputs, 8)], rope);
-    return [...kvWrite(operand(inputs, 0), operand(inputs, 1), rotated, v, positions, { ring }), y];
+    const [sequences, pages] = [optional(inputs, 9), optional(inputs, 10)];
+    const paged = sequences === null || pages === null ? undefined : { sequences, pages };
+    return [...kvWrite(operand(inputs, 0), operand(inputs, 1), rotated, v, positions, { ring, paged }), y];
   },
   vjp: 'none', // updates memory
   native: {
@@ -60,7 +66,10 @@ export const ropeKvOp = defineOp<RopeKvAttrs>({
       const norms = [optional(inputs, 7), optional(inputs, 8)];
       context.emit(
         'rope_kv',
-        [q, k, v, positions, operand(inputs, 6), ...norms, kCache, vCache, y],
+        [
+          ...[q, k, v, positions, operand(inputs, 6), ...norms, kCache, vCache, y],
+          ...[optional(inputs, 9), optional(inputs, 10)],
+        ],
         [
           countParam(elementCount(positions.type.shape)),
           fixed(q.type.shape[1], 'ropeKv'),
@@ -73,6 +82,7 @@ export const ropeKvOp = defineOp<RopeKvAttrs>({
           capacity,
           dtypeCode[kCache.type.dtype],
           attrs.ring,
+          ...pageParams(optional(inputs, 10), 'ropeKv'),
         ],
       );
     },
@@ -102,6 +112,19 @@ function ropeKvCases(): readonly OpCase<RopeKvAttrs>[] {
       name: 'f16 interleaved ring',
       inputs: [...inputs('f16', 5), null, null],
       attrs: { ...attrs, interleaved: true, ring: 8 },
+    },
+    {
+      name: 'pages',
+      inputs: [
+        { shape: [2, 64, 64], state: true },
+        { shape: [2, 64, 64], state: true },
+        ...inputs('f32', 2).slice(2),
+        null,
+        null,
+        { shape: [2], dtype: 'i32', fill: 'range' },
+        { shape: [2, 1], dtype: 'i32', fill: 'range' },
+      ],
+      attrs,
     },
     { name: 'norms', inputs: [...inputs('f32', 1), norm, norm], attrs: { ...attrs, norm: { eps: 1e-6 } } },
   ];

@@ -1,116 +1,109 @@
-// sample: draws a token from logits: temperature, top-k, top-p, min-p, then a Philox random number.
+// sample: draws a token from each row of logits: temperature, top-k, top-p, min-p, then a Philox random number.
 
 import { IngotError } from '../../base/errors.ts';
-import { elementCount } from '../../base/shape.ts';
+import { elementCount, formatShape } from '../../base/shape.ts';
 import type { NDArray } from '../array.ts';
-import { defineOp } from '../op.ts';
-import type { Scalar } from '../types.ts';
+import { defineOp, type OpCase } from '../op.ts';
 import {
   countParam,
   expectDtype,
   expectShape,
+  fixed,
   floats,
   operand,
   output,
-  scalarParam,
-  scalarValue,
+  shapeError,
 } from './operands.ts';
 import { philox } from './philox.ts';
-import { type ScalarInput, scalarOf } from './scalar.ts';
+import { type RowSettings, readSettings, SETTINGS_WORDS, settingsWords } from './row-settings.ts';
 import { sortedOrder } from './sort-rows.ts';
 
 export interface SampleAttrs {
-  /** 0 is greedy. */
-  readonly temperature: Scalar;
-  /** 0 is off. */
-  readonly topK: Scalar;
-  /** 1 is off. */
-  readonly topP: Scalar;
-  /** 0 is off. */
-  readonly minP: Scalar;
-  readonly seed: Scalar;
-  readonly step: Scalar;
-  /** How many of the most likely tokens to report; at least 1. */
+  /** Room for the most likely tokens of a row; the row's settings say how many of them are reported. At least 1. */
   readonly n: number;
 }
 
+/** Operands: logits f32 `[B, V]`, settings i32 `[B, 12]`. Outputs: ids `[B]`, logprobs `[B]`, topIds and topLogprobs `[B, n]`. */
 export const sampleOp = defineOp<SampleAttrs>({
   name: 'sample',
   infer: (inputs, { n }) => {
-    const logits = operand(inputs, 0);
+    const [logits, settings] = [operand(inputs, 0), operand(inputs, 1)];
     expectDtype(logits, ['f32'], 'sample');
-    expectShape(logits, logits.shape.slice(-1), 'sample: logits');
-    const V = elementCount(logits.shape);
-    if (!Number.isInteger(n) || n < 1 || V.dyn !== undefined || n > V.mul) {
-      throw new IngotError('invalid_argument', `sample: n = ${n} must be from 1 to the ${V.mul} logits`);
+    if (logits.shape.length !== 2) {
+      shapeError('sample', `logits must be [B, V], got ${formatShape(logits.shape)}`);
+    }
+    const [B = 0] = logits.shape;
+    const V = fixed(logits.shape[1], 'sample');
+    expectDtype(settings, ['i32'], 'sample: settings');
+    expectShape(settings, [B, SETTINGS_WORDS], 'sample: settings');
+    if (!Number.isInteger(n) || n < 1 || n > V) {
+      throw new IngotError('invalid_argument', `sample: n = ${n} must be from 1 to the ${V} logits`);
     }
     return [
-      { shape: [1], dtype: 'u32' },
-      { shape: [1], dtype: 'f32' },
-      { shape: [n], dtype: 'i32' },
-      { shape: [n], dtype: 'f32' },
+      { shape: [B], dtype: 'u32' },
+      { shape: [B], dtype: 'f32' },
+      { shape: [B, n], dtype: 'i32' },
+      { shape: [B, n], dtype: 'f32' },
     ];
   },
-  reference: (inputs, outputs, attrs) => {
-    const logits = floats(operand(inputs, 0));
-    const order = sortedOrder(logits.length, (i) => logits[i] as number, true);
-    const max = logits[order[0] as number] as number;
-    const total = logits.reduce((sum, x) => sum + Math.exp(x - max), 0);
-    const logprob = (i: number): number => (logits[i] as number) - max - Math.log(total);
-    const chosen = draw(logits, order, attrs);
-    output(outputs, 0).data[0] = chosen;
-    output(outputs, 1).data[0] = logprob(chosen);
-    for (let j = 0; j < attrs.n; j++) {
-      output(outputs, 2).data[j] = order[j] as number;
-      output(outputs, 3).data[j] = logprob(order[j] as number);
+  reference: (inputs, outputs, { n }) => {
+    const logits = operand(inputs, 0);
+    const words = operand(inputs, 1).data as Int32Array;
+    const [B = 0, V = 0] = logits.shape;
+    const all = floats(logits);
+    for (let row = 0; row < B; row++) {
+      const sampled = sampleRow(all.subarray(row * V, (row + 1) * V), readSettings(words, row));
+      output(outputs, 0).data[row] = sampled.id;
+      output(outputs, 1).data[row] = sampled.logprob;
+      for (let j = 0; j < n; j++) {
+        output(outputs, 2).data[row * n + j] = sampled.top[j]?.id ?? 0;
+        output(outputs, 3).data[row * n + j] = sampled.top[j]?.logprob ?? 0;
+      }
     }
   },
   vjp: 'none', // a choice has no gradient
   native: {
     emit: (context) => {
-      const { attrs, outputs } = context;
-      const logits = operand(context.inputs, 0);
-      const drawn = [attrs.temperature, attrs.topK, attrs.topP, attrs.minP, attrs.seed, attrs.step].map(
-        scalarParam,
-      );
+      const [logits, settings] = [operand(context.inputs, 0), operand(context.inputs, 1)];
+      const { shape } = logits.type;
       context.emit(
         'sample',
-        [logits, ...outputs],
-        [countParam(elementCount(logits.type.shape)), ...drawn, attrs.n],
+        [logits, settings, ...context.outputs],
+        [countParam(elementCount(shape.slice(0, 1))), fixed(shape[1], 'sample'), context.attrs.n],
       );
     },
   },
-  tolerance: () => ({ absolute: 64 * 2 ** -24, relative: 16 * 2 ** -24 }),
-  cases: [
-    { name: 'greedy', inputs: [{ shape: [301] }], attrs: sampling({ temperature: 0, n: 5 }) },
-    {
-      name: 'temperature',
-      inputs: [{ shape: [301] }],
-      attrs: sampling({ temperature: 0.8, seed: 7, step: 3 }),
-    },
-    {
-      name: 'top-k',
-      inputs: [{ shape: [99] }],
-      attrs: sampling({ temperature: 1, topK: 12, seed: 11, step: 1 }),
-    },
-    {
-      name: 'top-p and min-p',
-      inputs: [{ shape: [99] }],
-      attrs: sampling({ temperature: 1.2, topP: 0.9, minP: 0.02, seed: 5, n: 3 }),
-    },
-  ],
+  tolerance: (inputs) => {
+    const largest = floats(operand(inputs, 0)).reduce((m, x) => Math.max(m, Math.abs(x)), 0);
+    return { absolute: 32 * 2 ** -24 * (4 + largest), relative: 0 };
+  },
+  cases: sampleCases(),
 });
 
-function sampling(given: Partial<SampleAttrs>): SampleAttrs {
-  return { temperature: 1, topK: 0, topP: 1, minP: 0, seed: 0, step: 0, n: 1, ...given };
+interface Drawn {
+  readonly id: number;
+  readonly logprob: number;
+  readonly top: readonly { readonly id: number; readonly logprob: number }[];
+}
+
+function sampleRow(logits: Float32Array, settings: Required<RowSettings>): Drawn {
+  const wrong = logits.find((x) => !(x < Number.POSITIVE_INFINITY));
+  if (wrong !== undefined) return { id: 0, logprob: wrong, top: [] };
+  const order = sortedOrder(logits.length, (i) => logits[i] as number, true);
+  const max = logits[order[0] as number] as number;
+  if (max === Number.NEGATIVE_INFINITY) return { id: 0, logprob: max, top: [] };
+  const total = logits.reduce((sum, x) => sum + Math.exp(x - max), 0);
+  const logprob = (i: number): number => (logits[i] as number) - max - Math.log(total);
+  const id = draw(logits, order, settings);
+  const top = order.slice(0, settings.top).map((i) => ({ id: i, logprob: logprob(i) }));
+  return { id, logprob: logprob(id), top };
 }
 
 /** The token drawn; `order` is descending. A token is kept by top-p while the probability before it is below p. */
-function draw(logits: Float32Array, order: readonly number[], attrs: SampleAttrs): number {
-  const temperature = scalarValue(attrs.temperature);
+function draw(logits: Float32Array, order: readonly number[], settings: Required<RowSettings>): number {
+  const { temperature, topK, topP, minP, seed, step } = settings;
   const best = order[0] as number;
   if (temperature === 0) return best;
-  const topK = scalarValue(attrs.topK);
   const weight = (i: number): number =>
     Math.exp(((logits[i] as number) - (logits[best] as number)) / temperature);
   const kept = topK > 0 ? order.slice(0, topK) : order;
@@ -118,14 +111,13 @@ function draw(logits: Float32Array, order: readonly number[], attrs: SampleAttrs
   const nucleus: number[] = [];
   let before = 0;
   for (const i of kept) {
-    if (nucleus.length > 0 && before >= scalarValue(attrs.topP)) break;
-    if (nucleus.length > 0 && weight(i) < scalarValue(attrs.minP)) break; // the best token has weight 1
+    if (nucleus.length > 0 && before >= topP) break;
+    if (nucleus.length > 0 && weight(i) < minP) break; // the best token has weight 1
     nucleus.push(i);
     before += weight(i) / sum;
   }
   const mass = nucleus.reduce((s, i) => s + weight(i), 0);
-  const u = philox(scalarValue(attrs.seed), scalarValue(attrs.step)) / 2 ** 32;
-  let left = u * mass;
+  let left = (philox(seed, step) / 2 ** 32) * mass;
   for (const i of nucleus) {
     left -= weight(i);
     if (left < 0) return i;
@@ -133,41 +125,50 @@ function draw(logits: Float32Array, order: readonly number[], attrs: SampleAttrs
   return nucleus[nucleus.length - 1] as number;
 }
 
-export interface SampleOptions {
-  readonly temperature?: ScalarInput | undefined;
-  readonly topK?: ScalarInput | undefined;
-  readonly topP?: ScalarInput | undefined;
-  readonly minP?: ScalarInput | undefined;
-  readonly seed?: ScalarInput | undefined;
-  readonly step?: ScalarInput | undefined;
-  /** Tokens reported in topIds and topLogprobs; default 1. */
-  readonly n?: number | undefined;
+function sampleCases(): readonly OpCase<SampleAttrs>[] {
+  const drawn = (name: string, V: number, n: number, rows: readonly RowSettings[]): OpCase<SampleAttrs> => ({
+    name,
+    inputs: [
+      { shape: [rows.length, V] },
+      { shape: [rows.length, SETTINGS_WORDS], dtype: 'i32', values: settingsWords(rows) },
+    ],
+    attrs: { n },
+  });
+  return [
+    drawn('greedy', 99, 5, [{ top: 5 }]),
+    drawn('temperature', 99, 1, [{ temperature: 0.8, seed: 7, step: 3, top: 1 }]),
+    drawn('top-k', 99, 1, [{ temperature: 1, topK: 12, seed: 11, step: 1 }]),
+    drawn('top-p and min-p', 99, 3, [{ temperature: 1.2, topP: 0.9, minP: 0.02, seed: 5, top: 3 }]),
+    drawn('rows', 300, 4, [
+      { top: 4 },
+      { temperature: 1, seed: 2 ** 32 - 1, step: 9, top: 2 },
+      { temperature: 0.7, topK: 5, seed: 3, top: 1 },
+    ]),
+  ];
 }
 
 export interface Sampled {
-  /** u32 `[1]` */
+  /** u32 `[B]` */
   readonly id: NDArray;
-  /** f32 `[1]` */
+  /** f32 `[B]` */
   readonly logprob: NDArray;
-  /** i32 `[n]` */
+  /** i32 `[B, n]` */
   readonly topIds: NDArray;
-  /** f32 `[n]` */
+  /** f32 `[B, n]` */
   readonly topLogprobs: NDArray;
 }
 
 /**
- * Draws a token from `logits [V]`. Options are numbers or plan scalars (temperature, topP, minP: f32; topK: i32; seed,
- * step: u32). Log-probabilities are of the distribution before temperature and truncation.
+ * Draws a token from each row of `logits [B, V]` as its row of `settings` (i32 `[B, 12]`, see `settingsWords`) says.
+ * Log-probabilities are of the distribution before temperature and truncation. Where there is no token to draw the id is 0
+ * and the logprob is not finite: NaN or +infinity when a logit is, -infinity when all are.
  */
-export function sample(logits: NDArray, options: SampleOptions = {}): Sampled {
-  const [id, logprob, topIds, topLogprobs] = logits.applyMany(sampleOp, [logits], {
-    temperature: scalarOf(options.temperature ?? 0, 'f32'),
-    topK: scalarOf(options.topK ?? 0, 'i32'),
-    topP: scalarOf(options.topP ?? 1, 'f32'),
-    minP: scalarOf(options.minP ?? 0, 'f32'),
-    seed: scalarOf(options.seed ?? 0, 'u32'),
-    step: scalarOf(options.step ?? 0, 'u32'),
-    n: options.n ?? 1,
-  }) as [NDArray, NDArray, NDArray, NDArray];
+export function sample(logits: NDArray, settings: NDArray, n = 1): Sampled {
+  const [id, logprob, topIds, topLogprobs] = logits.applyMany(sampleOp, [logits, settings], { n }) as [
+    NDArray,
+    NDArray,
+    NDArray,
+    NDArray,
+  ];
   return { id, logprob, topIds, topLogprobs };
 }

@@ -21,7 +21,7 @@ export interface NativeInfo {
 }
 
 /** kContract of native/runtime/napi.cc: which functions and kernel parameters this code expects. */
-export const addonContract = 2;
+export const addonContract = 3;
 
 export interface Addon {
   readonly contract: number;

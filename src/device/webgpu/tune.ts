@@ -16,11 +16,8 @@ export interface TuneResult {
   readonly ns: Readonly<Record<string, number>>;
 }
 
-/** Plan scalars of a run; `prepare` writes the inputs it reads. */
-export interface TypicalRun {
-  readonly scalars: Readonly<Record<string, number>>;
-  prepare(): void;
-}
+/** Runs the program as it is used, which leaves its inputs where candidates find them; resolves to the scalars of that run. */
+export type TypicalRun = () => Promise<Readonly<Record<string, number>>>;
 
 export interface TuneOptions {
   /** Typical runs, such as one row and a full chunk. */
@@ -132,8 +129,8 @@ async function timeDispatches(
   const total = program.dispatches.map(() => 0);
   const compiled = device.compile(program, { profile: true });
   try {
-    for (const { scalars, prepare } of loads) {
-      prepare();
+    for (const typical of loads) {
+      const scalars = await typical();
       const best = program.dispatches.map(() => Number.POSITIVE_INFINITY);
       for (let run = 0; run < runs; run++) {
         await compiled.run(scalars);

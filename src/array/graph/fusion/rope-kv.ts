@@ -27,6 +27,8 @@ export const ropeKv: Pattern = {
       rewritten(k, 2, context),
       rewritten(q, 3, context),
       rewritten(k, 3, context),
+      rewritten(node, 5, context),
+      rewritten(node, 6, context),
     ];
     const fused = opNode(ropeKvOp, inputs, { ...k.attrs, ring: node.attrs.ring });
     const [kNext, vNext, y] = [0, 1, 2].map((index): Value => ({ node: fused, index })) as [

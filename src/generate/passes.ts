@@ -1,0 +1,124 @@
+// What is computed of whole sequences without sampling: logits of every row, and their pooled hidden states.
+
+import { compile } from '../array/compile.ts';
+import { take } from '../array/ops/take.ts';
+import type { Plan } from '../array/plan.ts';
+import { type DynDim, dynDim } from '../base/shape.ts';
+import { CHUNK, type RunnerOptions } from './runner.ts';
+import type { Scheduler } from './scheduler.ts';
+
+/** Rows of one step when the logits of every row are wanted: bounds their memory, vocabulary x 4 bytes a row. */
+const LOGITS_ROWS = 64;
+
+export type Pooling = 'mean' | 'last';
+
+export type PassesOptions = Pick<RunnerOptions, 'model' | 'device' | 'cache' | 'contextLength'> & {
+  readonly scheduler: Scheduler;
+};
+
+/** Values of a plan's inputs. */
+type Inputs = Readonly<Record<string, readonly number[] | Int32Array>>;
+
+export class Passes {
+  readonly #options: PassesOptions;
+  #logits: Plan | undefined;
+  #hidden: Plan | undefined;
+  /** Outputs are read before the plan runs again: one step at a time. */
+  #tail: Promise<unknown> = Promise.resolve();
+
+  constructor(options: PassesOptions) {
+    this.#options = options;
+  }
+
+  /** Logits of every row: calls `onRows` with `[rows, vocabulary]` values for consecutive runs of rows. */
+  async logits(
+    tokens: readonly number[],
+    onRows: (logits: Float32Array, firstRow: number) => void,
+    signal?: AbortSignal,
+  ): Promise<void> {
+    this.#logits ??= this.#compileLogits();
+    const plan = this.#logits;
+    await this.#pieces(tokens, LOGITS_ROWS, signal, async (inputs, at) => {
+      const [logits] = await plan.run({ inputs });
+      onRows((await logits?.data()) as Float32Array, at);
+    });
+  }
+
+  /** Mean or last of the rows of the final hidden state, scaled to length 1: `[D]`. */
+  async embed(tokens: readonly number[], pooling: Pooling, signal?: AbortSignal): Promise<Float32Array> {
+    this.#hidden ??= this.#compileHidden();
+    const plan = this.#hidden;
+    const pooled = new Float64Array(this.#options.model.config.hiddenSize);
+    await this.#pieces(tokens, CHUNK, signal, async (inputs, at) => {
+      const last = Math.min(tokens.length - at, this.#most(CHUNK)) - 1;
+      const [sum, end] = await plan.run({ inputs: { ...inputs, last: [last] } });
+      const row = await (pooling === 'mean' ? sum : end)?.data();
+      row?.forEach((x, i) => {
+        pooled[i] = pooling === 'mean' ? (pooled[i] ?? 0) + x : x;
+      });
+    });
+    const norm = Math.hypot(...pooled);
+    return Float32Array.from(pooled, (x) => (norm > 0 ? x / norm : x));
+  }
+
+  dispose(): void {
+    this.#logits?.dispose();
+    this.#hidden?.dispose();
+  }
+
+  #most(rows: number): number {
+    return Math.min(rows, this.#options.contextLength);
+  }
+
+  /** Calls `step` with the inputs of consecutive pieces of `tokens`, all in one sequence, and where each begins. */
+  async #pieces(
+    tokens: readonly number[],
+    most: number,
+    signal: AbortSignal | undefined,
+    step: (inputs: Inputs, at: number) => Promise<void>,
+  ): Promise<void> {
+    const { scheduler, cache } = this.#options;
+    const size = this.#most(most);
+    await scheduler.withSequence(tokens.length, signal, async (sequence) => {
+      for (let at = 0; at < tokens.length; at += size) {
+        signal?.throwIfAborted();
+        const ids = tokens.slice(at, at + size);
+        const rows = cache.bind([{ sequence, rows: ids.length }]);
+        await this.#alone(() => step({ ids, positions: ids.map((_, i) => at + i), ...rows }, at));
+      }
+    });
+  }
+
+  async #alone(work: () => Promise<void>): Promise<void> {
+    const before = this.#tail;
+    const done = before.then(work);
+    this.#tail = done.catch(() => undefined);
+    await done;
+  }
+
+  #compileLogits(): Plan {
+    const { model, device, cache } = this.#options;
+    const rows = dynDim('rows', this.#most(LOGITS_ROWS));
+    return compile((x) => ({ logits: model.logits(model.hidden(x.ids, x.positions, cache.view(x))) }), {
+      device,
+      inputs: { ...this.#inputs(rows) },
+    });
+  }
+
+  #compileHidden(): Plan {
+    const { model, device, cache } = this.#options;
+    const rows = dynDim('rows', this.#most(CHUNK));
+    return compile(
+      (x) => {
+        const hidden = model.hidden(x.ids, x.positions, cache.view(x));
+        return { sum: hidden.sum(0), last: take(hidden, x.last, 0) };
+      },
+      { device, inputs: { ...this.#inputs(rows), last: { shape: [1], dtype: 'i32' as const } } },
+    );
+  }
+
+  #inputs(rows: DynDim) {
+    const vector = { shape: [rows], dtype: 'i32' as const };
+    return { ids: vector, positions: vector, ...this.#options.cache.inputs(rows) };
+  }
+}

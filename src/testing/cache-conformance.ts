@@ -1,0 +1,244 @@
+// What every KV strategy must do, as tests: attention over what was appended, in any cut, after trim, fork and restore.
+
+import { describe, expect, it } from 'vitest';
+import { compile } from '../array/compile.ts';
+import type { Plan } from '../array/plan.ts';
+import { dynDim } from '../base/shape.ts';
+import type { CacheSequence, CacheStore } from '../cache/contract.ts';
+import type { Device } from '../device/device.ts';
+import type { KvLayerSpec } from '../nn/contracts.ts';
+
+export interface CacheStrategy {
+  readonly name: string;
+  readonly openDevice: () => Device;
+  /** A store with room for `capacity` positions of one sequence, in steps of up to `maxRows`. */
+  readonly open: (
+    device: Device,
+    layers: readonly KvLayerSpec[],
+    options: { readonly capacity: number; readonly maxRows: number; readonly dtype: 'f16' | 'f32' },
+  ) => CacheStore;
+}
+
+const [kvHeads, headDim, maxRows, capacity] = [2, 4, 5, 96] as const;
+const layerSets: Readonly<Record<string, readonly KvLayerSpec[]>> = {
+  'layers that see everything': [{ numKvHeads: kvHeads, headDim }],
+  'layers with a window': [{ numKvHeads: kvHeads, headDim, window: 7 }],
+  'layers of both kinds': [
+    { numKvHeads: kvHeads, headDim },
+    { numKvHeads: kvHeads, headDim, window: 3 },
+  ],
+};
+
+/** Query, key or value of a token: a function of the token, its layer and what is asked for. */
+const feature = (token: number, layer: number, frequency: number): number[] =>
+  Array.from({ length: kvHeads * headDim }, (_, d) => Math.sin(frequency * (token + 1) * (d + 1) + layer));
+const features = { q: 0.7, k: 0.3, v: 1.1 } as const;
+
+/** Attention of the last token over all of them, written out. */
+function attended(tokens: readonly number[], layer: number, window: number | undefined): number[] {
+  const [q, first] = [
+    feature(tokens.at(-1) ?? 0, layer, features.q),
+    window === undefined ? 0 : Math.max(0, tokens.length - window),
+  ];
+  const seen = tokens.slice(first);
+  return Array.from({ length: kvHeads }, (_, h) => {
+    const head = (x: number[]): number[] => x.slice(h * headDim, (h + 1) * headDim);
+    const weights = seen.map((t) =>
+      Math.exp(head(feature(t, layer, features.k)).reduce((sum, k, d) => sum + k * (head(q)[d] ?? 0), 0) / 2),
+    );
+    const total = weights.reduce((a, b) => a + b, 0);
+    return Array.from({ length: headDim }, (_, d) =>
+      seen.reduce(
+        (sum, t, i) => sum + ((weights[i] ?? 0) / total) * (head(feature(t, layer, features.v))[d] ?? 0),
+        0,
+      ),
+    );
+  }).flat();
+}
+
+/** Sequences of tokens over a store, each step compared with attention written out. */
+class Harness {
+  readonly #layers: readonly KvLayerSpec[];
+  readonly #device: Device;
+  readonly #plans = new Map<CacheStore, Plan>();
+
+  constructor(device: Device, layers: readonly KvLayerSpec[]) {
+    this.#device = device;
+    this.#layers = layers;
+  }
+
+  /** Appends `tokens` to each of the sequences, whose tokens so far are `before`, in one step per store. */
+  async append(
+    parts: readonly { sequence: CacheSequence; before: readonly number[]; tokens: readonly number[] }[],
+  ) {
+    const store = parts[0]?.sequence.store as CacheStore;
+    for (const { sequence, tokens } of parts) expect(sequence.extend(tokens.length)).toBe(true);
+    const all = parts.flatMap(({ tokens }) => tokens);
+    const rows = parts.map(({ sequence, tokens }) => ({ sequence, rows: tokens.length }));
+    const positions = parts.flatMap(({ before, tokens }) => tokens.map((_, i) => before.length + i));
+    const inputs: Record<string, readonly number[] | Int32Array> = { positions, ...store.bind(rows) };
+    this.#layers.forEach((_, layer) => {
+      for (const [what, frequency] of Object.entries(features)) {
+        inputs[`${what}${layer}`] = all.flatMap((token) => feature(token, layer, frequency));
+      }
+    });
+    const outputs = await this.#plan(store).run({ inputs });
+    for (const [layer, { window }] of this.#layers.entries()) {
+      const want = parts.flatMap(({ before, tokens }) =>
+        tokens.flatMap((_, i) => attended([...before, ...tokens.slice(0, i + 1)], layer, window)),
+      );
+      const got = await outputs[layer]?.data();
+      // f32: scores and sums over at most `capacity` keys of magnitude 1, a few roundings each
+      const worst = want.reduce((max, x, i) => Math.max(max, Math.abs((got?.[i] ?? Number.NaN) - x)), 0);
+      expect(worst).toBeLessThan(capacity * 2 ** -22);
+    }
+  }
+
+  /** Appends tokens in steps of these sizes. */
+  async fill(
+    sequence: CacheSequence,
+    before: readonly number[],
+    tokens: readonly number[],
+    step: number = maxRows,
+  ) {
+    for (let at = 0; at < tokens.length; at += step) {
+      const seen = [...before, ...tokens.slice(0, at)];
+      await this.append([{ sequence, before: seen, tokens: tokens.slice(at, at + step) }]);
+    }
+  }
+
+  #plan(store: CacheStore): Plan {
+    const known = this.#plans.get(store);
+    if (known !== undefined) return known;
+    const rows = dynDim('rows', 2 * maxRows);
+    const vectors = this.#layers.flatMap((_, layer) =>
+      Object.keys(features).map((what) => [
+        `${what}${layer}`,
+        { shape: [rows, kvHeads, headDim], dtype: 'f32' as const },
+      ]),
+    );
+    const plan = compile(
+      (given) => {
+        const { positions, ...rest } = given as Readonly<
+          Record<string, NonNullable<(typeof given)['positions']>>
+        >;
+        const cache = store.view(rest);
+        return this.#layers.map(({ window }, layer) => {
+          const [q, k, v] = [rest[`q${layer}`], rest[`k${layer}`], rest[`v${layer}`]];
+          if (!positions || !q || !k || !v) throw new Error('an input is missing');
+          return cache.attend(layer, q, k, v, positions, { scale: 0.5, ...(window ? { window } : {}) });
+        });
+      },
+      {
+        device: this.#device,
+        inputs: {
+          positions: { shape: [rows], dtype: 'i32' as const },
+          ...Object.fromEntries(vectors),
+          ...store.inputs(rows),
+        },
+      },
+    );
+    this.#plans.set(store, plan);
+    return plan;
+  }
+
+  dispose(): void {
+    for (const plan of this.#plans.values()) plan.dispose();
+  }
+}
+
+const range = (from: number, to: number): number[] => Array.from({ length: to - from }, (_, i) => from + i);
+
+/** Registers the tests of one strategy. */
+export function testCacheStrategy(strategy: CacheStrategy): void {
+  describe.each(Object.keys(layerSets))(`${strategy.name}, %s`, (name) => {
+    const layers = layerSets[name] ?? [];
+    /** Runs `body` over a fresh store, and sees that nothing is left of it. */
+    const withStore = async (body: (store: CacheStore, harness: Harness) => Promise<void>): Promise<void> => {
+      const device = strategy.openDevice();
+      const { liveBuffers } = device.statistics();
+      const store = strategy.open(device, layers, { capacity, maxRows, dtype: 'f32' });
+      const harness = new Harness(device, layers);
+      await body(store, harness);
+      expect(store.bytesUsed).toBe(0);
+      harness.dispose();
+      store.dispose();
+      expect(device.statistics().liveBuffers).toBe(liveBuffers);
+    };
+
+    it.each([1, 3, 5])('attends to what was appended, %d rows at a time', async (step) => {
+      await withStore(async (store, harness) => {
+        const sequence = store.create();
+        await harness.fill(sequence, [], range(0, 83), step);
+        expect(sequence.length).toBe(83);
+        expect(store.bytesUsed).toBeGreaterThan(0);
+        expect(store.bytesUsed).toBeLessThanOrEqual(store.bytes);
+        sequence.dispose();
+      });
+    });
+
+    it('goes on differently from where it was cut', async () => {
+      await withStore(async (store, harness) => {
+        const sequence = store.create();
+        let tokens = range(0, 70);
+        await harness.fill(sequence, [], tokens);
+        for (const wanted of [69, 66, 1, 0]) {
+          const cut = wanted === 0 ? 0 : Math.max(wanted, sequence.earliestTrim);
+          sequence.trim(cut);
+          expect(sequence.length).toBe(cut);
+          const more = range(0, 11).map((i) => 500 + cut + 3 * i);
+          tokens = tokens.slice(0, cut);
+          await harness.fill(sequence, tokens, more, 4);
+          tokens = [...tokens, ...more];
+        }
+        expect(() => sequence.trim(tokens.length + 1)).toThrow(/can be cut to 0 or to/);
+        await harness.fill(sequence, tokens, range(0, 80));
+        if (sequence.earliestTrim > 1) {
+          expect(() => sequence.trim(sequence.earliestTrim - 1)).toThrow(/can be cut to 0 or to/);
+        }
+        sequence.dispose();
+      });
+    });
+
+    it('forks into sequences that do not see each other', async () => {
+      await withStore(async (store, harness) => {
+        const [first, before] = [store.create(), range(0, 45)];
+        await harness.fill(first, [], before);
+        const second = await first.fork();
+        await harness.append([{ sequence: second, before, tokens: [900, 901] }]);
+        await harness.append([{ sequence: first, before, tokens: [700] }]);
+        await harness.append([{ sequence: second, before: [...before, 900, 901], tokens: [902] }]);
+        first.dispose();
+        await harness.fill(second, [...before, 900, 901, 902], range(800, 830));
+        second.dispose();
+      });
+    });
+
+    it('goes back to a snapshot', async () => {
+      await withStore(async (store, harness) => {
+        const [sequence, before] = [store.create(), range(0, 38)];
+        await harness.fill(sequence, [], before);
+        const snapshot = await sequence.snapshot();
+        await harness.fill(sequence, before, range(600, 630));
+        sequence.dispose();
+        const restored = await store.restore(snapshot);
+        expect(restored.length).toBe(38);
+        await harness.fill(restored, before, range(100, 140));
+        restored.dispose();
+        const wrong = { ...snapshot, dtype: 'f16' as const };
+        await expect(store.restore(wrong)).rejects.toThrow(/38 positions .* as f16 does not fit/);
+      });
+    });
+
+    it('says when it is full, and changes nothing', async () => {
+      await withStore(async (store, harness) => {
+        const sequence = store.create();
+        await harness.fill(sequence, [], range(0, capacity - 2));
+        expect(sequence.extend(3)).toBe(false);
+        expect(sequence.length).toBe(capacity - 2);
+        await harness.append([{ sequence, before: range(0, capacity - 2), tokens: [1, 2] }]);
+        sequence.dispose();
+      });
+    });
+  });
+}
