@@ -1,7 +1,7 @@
 // Every way that attention can be computed on a GPU (a software one will do) against its definition: layouts of single rows,
 // tiles with loops in place of subgroup matrices, pages, rings, windows, sinks, soft caps.
 
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, describe, it } from 'vitest';
 import { openNodeGpu } from '../../src/device/webgpu/node.ts';
 import { attentionKernel } from '../../src/kernel/wgsl/attention/index.ts';
 import { attentionShape } from '../../src/kernel/wgsl/attention/shape.ts';
@@ -149,7 +149,7 @@ async function run(
   c: Case,
   plan: Planner,
   layout?: string,
-): Promise<Uint8Array> {
+): Promise<void> {
   const d = makeData(c);
   const buffers = buffersOf(c, d);
   const params = paramsOf(c, d);
@@ -162,9 +162,7 @@ async function run(
     choose: (_, candidates) => (layout && candidates.includes(layout) ? layout : (candidates[0] ?? '')),
   });
   const results = await runPlan(gpu, plan(request), params, buffers);
-  const y = results[5] as Uint8Array;
-  check(c, d, y);
-  return y;
+  check(c, d, results[5] as Uint8Array);
 }
 
 const kernelPlan: Planner = (request) => attentionKernel.plan(request);
@@ -257,8 +255,7 @@ describe.skipIf(typeof device === 'string')(
           scratch: attentionKernel.plan(request).scratch ?? [],
         };
       };
-      const together = await run(gpu, caps, c, whole);
-      expect(together.byteLength).toBe(8 * 4 * 16 * 4);
+      await run(gpu, caps, c, whole);
     });
   },
 );

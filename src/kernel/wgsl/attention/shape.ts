@@ -19,7 +19,7 @@ export interface AttentionShape {
   readonly slots: KvSlots;
   /** Positions are below this. */
   readonly keyLimit: number;
-  /** Sequences that share a paged cache. */
+  /** Sequences that share a paged cache, at most. */
   readonly sequences: number;
   /** Rows of this run, as a u32 expression, and at most. */
   readonly rows: string;
@@ -47,7 +47,7 @@ export function attentionShape(request: KernelRequest): AttentionShape {
     hasSinks: request.has(4),
     slots,
     keyLimit: slots.paged ? request.constant(11) * pageSize : ring > 0 ? 2 ** 30 : request.constant(4),
-    sequences: slots.paged ? request.constant(10) : 0,
+    sequences: slots.paged ? Math.floor((request.bytes[7] ?? 0) / (4 * request.constant(11))) : 0,
     rows: `u32(${request.int(0)})`,
     maxRows: Math.max(1, Math.floor((request.bytes[0] ?? 0) / (4 * heads * headDim))),
     scale: request.float(6),
