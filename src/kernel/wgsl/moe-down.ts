@@ -60,6 +60,7 @@ function downPass(request: KernelRequest, shape: MoeDownShape, window: PanelWind
     streams: 1,
     quantized: reader.quantized,
     groupOctets: reader.groupOctets,
+    octetLoads: reader.octetLoads,
   };
   const geometry = chosenGeometry(request, `moe_down ${layout.kind} K${K} N${N} k${topk}`, work);
   const residual = shape.residual && first;

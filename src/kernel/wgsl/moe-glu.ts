@@ -58,10 +58,11 @@ function gluPass(request: KernelRequest, shape: MoeGluShape, window: PanelWindow
     precision: shape.precision,
     rows: 1,
     octets: octetsOf(K),
-    panels,
+    panels: panels * topk,
     streams: 2,
     quantized: streams.every((s) => s.reader.quantized),
     groupOctets: Math.min(...streams.map((s) => s.reader.groupOctets)),
+    octetLoads: Math.max(...streams.map((s) => s.reader.octetLoads)),
   };
   const geometry = chosenGeometry(request, `moe_glu ${layout.kind} K${K} N${N} k${topk}`, work);
   const { code, enables, groups } = rowCode({

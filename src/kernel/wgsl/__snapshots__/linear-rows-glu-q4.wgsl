@@ -73,6 +73,8 @@ fn w0_up_values(panel: u32, quad: u32, octet: u32) -> Octet {
   return Octet(s * (q[0] + -8.0), s * (q[1] + -8.0), s * (q[2] + -8.0), s * (q[3] + -8.0), s * (q[4] + -8.0), s * (q[5] + -8.0), s * (q[6] + -8.0), s * (q[7] + -8.0));
 }
 struct Eight { a: vec4<f32>, b: vec4<f32> }
+fn squares_of(v: Eight) -> f32 { return dot(v.a, v.a) + dot(v.b, v.b); }
+fn scaled(v: Eight, norm: f32, w: Eight) -> Eight { return Eight(v.a * norm * w.a, v.b * norm * w.b); }
 fn x_eight(row: u32, octet: u32) -> Eight {
   let at = row * 512u + octet * 2u;
   return Eight(x[at], x[at + 1u]);
@@ -91,57 +93,34 @@ fn norm_octet(octet: u32) -> Eight {
 fn glu(gate: f32, up: f32) -> f32 { return gate / (1.0 + exp(-gate)) * up; }
 var<workgroup> x_codes: array<vec2<u32>, 256>;
 var<workgroup> x_scales: array<f32, 64>;
-var<workgroup> x_peaks: array<u32, 256>;
-var<workgroup> workgroup_sum_cells: array<f32, 256>;
-fn workgroup_sum(value: f32, t: u32) -> f32 {
-  workgroup_sum_cells[t] = value;
-  for (var half = 128u; half > 0u; half >>= 1u) {
-    workgroupBarrier();
-    if (t < half) { let a = workgroup_sum_cells[t]; let b = workgroup_sum_cells[t + half]; workgroup_sum_cells[t] = a + b; }
-  }
-  let result = workgroupUniformLoad(&workgroup_sum_cells[0]);
+var<workgroup> row_cells: array<f32, 8>;
+fn row_sum(value: f32, t: u32, size: u32) -> f32 {
+  let own = subgroupAdd(value);
+  if (t % size == 0u) { row_cells[t / size] = own; }
   workgroupBarrier();
-  return result;
+  var sum = 0.0;
+  for (var i = 0u; i < 256u / size; i++) { sum += row_cells[i]; }
+  return sum;
 }
-var<workgroup> x_norms: array<f32, 1>;
-fn measure_rows(first_row: u32, t: u32) {
-  for (var r = 0u; r < 1u; r++) {
-    var squares = 0.0;
-    for (var o = t; o < 256u; o += 256u) {
-      let v = x_octet(first_row + r, o);
-      squares += dot(v.a, v.a) + dot(v.b, v.b);
-    }
-    let sum = workgroup_sum(squares, t);
-    if (t == 0u) { x_norms[r] = inverseSqrt(sum / 2048.0 + 0.000009999999747378752f); }
+fn store_octet(i: u32, v: Eight, t: u32) {
+  let most = max(bitcast<vec4<u32>>(abs(v.a)), bitcast<vec4<u32>>(abs(v.b)));
+  let own = max(max(most.x, most.y), max(most.z, most.w));
+  let pair = max(own, subgroupShuffleXor(own, 1u));
+  let bits = max(pair, subgroupShuffleXor(pair, 2u));
+  let peak = bitcast<f32>(bits);
+  let inverse = select(0.0, 127.0 / peak, bits > 0x04000000u);
+  if (i < 256u) {
+    let a = v.a * inverse;
+    let b = v.b * inverse;
+    x_codes[i] = vec2<u32>(pack4xI8(vec4<i32>(round(a))), pack4xI8(vec4<i32>(round(b))));
+    if ((i & 3u) == 0u) { x_scales[i >> 2u] = peak * 0.007874015748031496; }
   }
-  workgroupBarrier();
 }
-fn stage(first_row: u32, first_octet: u32, t: u32) {
-  for (var step = 0u; step < 1u; step++) {
-    let i = step * 256u + t;
-    let r = 0u;
-    let o = min(first_octet + (i), 255u);
-    var v = x_octet(first_row + r, o);
-    let w = norm_octet(o);
-    let norm = x_norms[r];
-    v.a = v.a * norm * w.a;
-    v.b = v.b * norm * w.b;
-    if (!(i < 256u && first_octet + (i) < 256u)) { v = Eight(); }
-    let bits = max(bitcast<vec4<u32>>(abs(v.a)), bitcast<vec4<u32>>(abs(v.b)));
-    x_peaks[t] = max(max(bits.x, bits.y), max(bits.z, bits.w));
-    workgroupBarrier();
-    let block = t & ~3u;
-    let peak_bits = max(max(x_peaks[block], x_peaks[block + 1u]), max(x_peaks[block + 2u], x_peaks[block + 3u]));
-    let peak = bitcast<f32>(peak_bits);
-    let inverse = select(0.0, 127.0 / peak, peak_bits > 0x04000000u);
-    if (i < 256u) {
-      let a = v.a * inverse;
-      let b = v.b * inverse;
-      x_codes[i] = vec2<u32>(pack4xI8(vec4<i32>(round(a))), pack4xI8(vec4<i32>(round(b))));
-      if ((i & 3u) == 0u) { x_scales[i >> 2u] = peak * 0.007874015748031496; }
-    }
-    workgroupBarrier();
-  }
+fn stage(first_row: u32, first_octet: u32, t: u32, size: u32) {
+  var v0 = x_octet(first_row, t);
+  let w0 = norm_octet(t);
+  let norm = inverseSqrt(row_sum(squares_of(v0), t, size) / 2048.0 + 0.000009999999747378752f);
+  store_octet(t, scaled(v0, norm, w0), t);
   workgroupBarrier();
 }
 var<workgroup> sums: array<vec4<f32>, 64>;
@@ -165,7 +144,39 @@ fn output_0(group: u32, first_row: u32, t: u32, size: u32) {
     var acc_0_0 = vec4<f32>();
     var acc_1_0 = vec4<f32>();
     let first_octet = 0u;
-    for (var step = 0u; step < 4u; step += 2u) {
+    let step = 0u;
+    let u0 = ((step + 0u) * 64u + (lane >> 2u));
+    let p0 = p;
+    let o0 = (first_octet + u0);
+    let u1 = ((step + 1u) * 64u + (lane >> 2u));
+    let p1 = p;
+    let o1 = (first_octet + u1);
+    let s0_0 = w0_scale(p0, quad, o0);
+    let c0_0_0 = w0_codes(p0, quad, o0);
+    let s1_0 = w0_up_scale(p0, quad, o0);
+    let c1_0_0 = w0_up_codes(p0, quad, o0);
+    let s0_1 = w0_scale(p1, quad, o1);
+    let c0_1_0 = w0_codes(p1, quad, o1);
+    let s1_1 = w0_up_scale(p1, quad, o1);
+    let c1_1_0 = w0_up_codes(p1, quad, o1);
+    stage(first_row, 0u, t, size);
+    {
+      let x_at = u0;
+      let x0 = x_codes[x_at + 0u];
+      let x_scale = x_scales[x_at >> 2u];
+      let x_sum = code_sum(x0);
+      acc_0_0 += s0_0 * x_scale * vec4<f32>(dots(c0_0_0.a, x0.x) + dots(c0_0_0.b, x0.y) + vec4<i32>(-8 * x_sum));
+      acc_1_0 += s1_0 * x_scale * vec4<f32>(dots(c1_0_0.a, x0.x) + dots(c1_0_0.b, x0.y) + vec4<i32>(-8 * x_sum));
+    }
+    {
+      let x_at = u1;
+      let x0 = x_codes[x_at + 0u];
+      let x_scale = x_scales[x_at >> 2u];
+      let x_sum = code_sum(x0);
+      acc_0_0 += s0_1 * x_scale * vec4<f32>(dots(c0_1_0.a, x0.x) + dots(c0_1_0.b, x0.y) + vec4<i32>(-8 * x_sum));
+      acc_1_0 += s1_1 * x_scale * vec4<f32>(dots(c1_1_0.a, x0.x) + dots(c1_1_0.b, x0.y) + vec4<i32>(-8 * x_sum));
+    }
+    for (var step = 2u; step < 4u; step += 2u) {
     let u0 = ((step + 0u) * 64u + (lane >> 2u));
     let p0 = p;
     let o0 = (first_octet + u0);
@@ -220,12 +231,11 @@ fn output_0(group: u32, first_row: u32, t: u32, size: u32) {
   }
 }
 @compute @workgroup_size(256)
-fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) count: vec3<u32>, @builtin(local_invocation_index) t: u32, @builtin(subgroup_size) size: u32) {
+fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) count: vec3<u32>, @builtin(local_invocation_index) t: u32) {
   let index = group_index(id, count);
   let first_row = index / 128u * 1u;
   let group = index % 128u;
   if (first_row >= u32(1i)) { return; }
-  measure_rows(first_row, t);
-  stage(first_row, 0u, t);
+  let size = 32u;
   { output_0(group - 0u, first_row, t, size); }
 }

@@ -27,6 +27,7 @@ export interface RowWork {
   /** Rows of x. */
   readonly rows: number;
   readonly octets: number;
+  /** Panels that may run at once. */
   readonly panels: number;
   /** Matrices multiplied at once: 2 for gate and up. */
   readonly streams: number;
@@ -34,13 +35,16 @@ export interface RowWork {
   readonly quantized: boolean;
   /** Fewest octets that share a scale. */
   readonly groupOctets: number;
+  /** Loads of 16 bytes that an octet takes, of the layout with the most. */
+  readonly octetLoads: number;
 }
 
-/** Threads, teams and rounds; the first that suits the shape is the default. */
+/** Threads, teams and rounds. */
 const layouts: readonly (readonly [threads: number, teams: number, rounds: number])[] = [
-  [256, 1, 1],
   [128, 1, 1],
+  [256, 1, 1],
   [512, 1, 1],
+  [1024, 1, 1],
   [256, 2, 1],
   [256, 4, 1],
   [256, 8, 1],
@@ -48,24 +52,37 @@ const layouts: readonly (readonly [threads: number, teams: number, rounds: numbe
   [256, 4, 4],
 ];
 
-/** Everything that can run, the best guess first. */
+/** Candidates of the mode that is expected to win, and of the other one. */
+const most = { first: 12, other: 2 } as const;
+
+/** What is worth a try, the best guess first. Never empty where 16 KiB of workgroup memory are. */
 export function geometries(work: RowWork, caps: GpuCapabilities): readonly Geometry[] {
-  const run = Math.min(4, work.groupOctets);
-  const all = modesFor(work, caps).flatMap((mode) =>
-    layouts.flatMap(([threads, teams, rounds]) =>
-      [...new Set(mode === 'f32' ? [1] : [1, run])].map(
-        (octets): Geometry => ({ mode, threads, teams, rounds, unroll: unrollOf(work, octets), run: octets }),
-      ),
-    ),
+  return modesFor(work, caps).flatMap((mode, i) =>
+    layouts
+      .flatMap((layout) => shapesOf(mode, layout, work))
+      .filter((g) => fits(g, work, caps))
+      .map((g) => ({ g, cost: guessedCost(g, work) }))
+      .sort((a, b) => a.cost - b.cost)
+      .slice(0, i === 0 ? most.first : most.other)
+      .map(({ g }) => g),
   );
-  const able = all.filter((g) => fits(g, work, caps));
-  const preferred = able.filter((g) => suits(g, work));
-  return [...preferred, ...able.filter((g) => !preferred.includes(g))];
 }
 
-/** Enough loads in flight with one row; more rows have more to do per load, and code grows with both. */
-const unrollOf = ({ rows, streams }: RowWork, run: number): number =>
-  Math.max(1, Math.floor((run === 1 ? 4 : 2) / (rows * streams)));
+/** Ways to go over the columns: octet by octet or by groups that share a scale, with fewer or more loads in flight. */
+function shapesOf(
+  mode: XMode,
+  [threads, teams, rounds]: (typeof layouts)[number],
+  work: RowWork,
+): readonly Geometry[] {
+  const runs = mode === 'f32' || work.groupOctets === 1 ? [1] : [1, Math.min(4, work.groupOctets)];
+  return runs.flatMap((run) => {
+    const unroll = Math.max(1, Math.floor(4 / (work.rows * work.streams * work.octetLoads * run)));
+    const steps = Math.ceil((work.octets * 4 * teams) / (run * threads));
+    const deeper = work.rows === 1 && work.octetLoads <= 2 ? [unroll, 2 * unroll] : [unroll];
+    const depths = [...new Set(deeper.map((u) => Math.min(u, steps)))];
+    return depths.map((u): Geometry => ({ mode, threads, teams, rounds, unroll: u, run }));
+  });
+}
 
 /** int8 keeps up with the memory on processors where f32 does not; f32 follows as something to compare with. */
 function modesFor({ precision, quantized }: RowWork, caps: GpuCapabilities): readonly XMode[] {
@@ -73,18 +90,23 @@ function modesFor({ precision, quantized }: RowWork, caps: GpuCapabilities): rea
   return [precision === 'fast' ? 'int8' : 'int8x2', 'f32'];
 }
 
+/**
+ * How far a geometry is from what large GPUs like: a few workgroups for each of some hundred processors, and a few loads for
+ * each thread. Only orders the candidates.
+ */
+function guessedCost({ threads, teams, rounds, unroll, run }: Geometry, work: RowWork): number {
+  const groups = Math.ceil(work.panels / (teams * rounds));
+  const loads = (work.octets * 4 * work.octetLoads) / (threads / teams);
+  const idle = work.octets * 4 < (run * threads) / teams ? 2 : 0;
+  const plain = run === 1 ? 0 : 0.05;
+  return Math.abs(Math.log2(groups / 528)) + Math.abs(Math.log2(loads / 4)) / 2 + idle + plain + unroll / 100;
+}
+
 function fits(g: Geometry, work: RowWork, caps: GpuCapabilities): boolean {
   if (g.threads > caps.maxInvocations) return false;
   const segment = segmentOctets(g, work, caps);
   if (segment === undefined) return false;
   return g.rounds === 1 || segment >= work.octets;
-}
-
-/** Whether the panels fill a large GPU, and the threads have a few loads each. */
-function suits({ threads, teams, rounds, run }: Geometry, { panels, octets }: RowWork): boolean {
-  const groups = Math.ceil(panels / (teams * rounds));
-  const units = (octets * 4) / run / (threads / teams);
-  return groups >= Math.min(panels, 264) && units >= 1;
 }
 
 /** How the values of a thread are summed over its team. */
@@ -104,10 +126,10 @@ export const stagingSubgroups = ({ threads }: Geometry, { subgroups }: GpuCapabi
 export function segmentOctets(g: Geometry, work: RowWork, caps: GpuCapabilities): number | undefined {
   const { rows, octets } = work;
   const fixed = stagingBytes(g.threads, rows) + reductionBytes(reductionOf(g, work, caps)) + 256;
-  const most = Math.floor((caps.maxWorkgroupBytes - fixed) / (rows * octetBytes(g.mode)));
+  const room = Math.floor((caps.maxWorkgroupBytes - fixed) / (rows * octetBytes(g.mode)));
   const whole = Math.ceil(octets / 4) * 4;
-  if (whole <= most) return whole;
-  const pieces = Math.ceil(whole / Math.floor(most / 4) / 4);
+  if (whole <= room) return whole;
+  const pieces = Math.ceil(whole / Math.floor(room / 4) / 4);
   const segment = Math.ceil(whole / pieces / 4) * 4;
-  return most >= 32 ? Math.min(segment, Math.floor(most / 4) * 4) : undefined;
+  return room >= 32 ? Math.min(segment, Math.floor(room / 4) * 4) : undefined;
 }

@@ -82,6 +82,7 @@ function rowPass(request: KernelRequest, shape: LinearShape, block: number, part
     streams: Math.max(...outputs.map((o) => o.streams.length)),
     quantized: readers.every((r) => r.quantized),
     groupOctets: Math.min(...readers.map((r) => r.groupOctets)),
+    octetLoads: Math.max(...readers.map((r) => r.octetLoads)),
   };
   const geometry = chosenGeometry(request, `linear_row ${keyOf(shape, parts)}`, work);
   const { code, enables, groups } = rowCode({

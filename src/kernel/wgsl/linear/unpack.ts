@@ -57,13 +57,22 @@ export interface WeightReader {
   readonly zero: number | undefined;
   /** Octets that share a scale. */
   readonly groupOctets: number;
+  /** Loads of 16 bytes that an octet takes. */
+  readonly octetLoads: number;
 }
 
 /** @param base Where the first panel starts in the binding, in units of 16 bytes. */
 export function weightReader(name: string, layout: WeightLayout, K: number, base = 0): WeightReader {
   const panel = `panel * ${panelBytes(layout, K) / 16}u${base === 0 ? '' : ` + ${base}u`}`;
+  const octetLoads = octetLoadsOf(layout);
   if (isFloatLayout(layout)) {
-    return { code: floatReader(name, layout, K, panel), quantized: false, zero: undefined, groupOctets: 1 };
+    return {
+      code: floatReader(name, layout, K, panel),
+      quantized: false,
+      zero: undefined,
+      groupOctets: 1,
+      octetLoads,
+    };
   }
   const { offset, zero } = offsetOf(layout);
   const code = `fn ${name}_codes(panel: u32, quad: u32, octet: u32) -> Codes {
@@ -84,7 +93,12 @@ fn ${name}_offset(panel: u32, quad: u32, octet: u32) -> vec4<f32> {
 }
 ${valuesFunction(name, layout)}
 `;
-  return { code, quantized: true, zero, groupOctets: layout.group / octetColumns };
+  return { code, quantized: true, zero, groupOctets: layout.group / octetColumns, octetLoads };
+}
+
+function octetLoadsOf({ kind }: WeightLayout): number {
+  if (kind === 'f32' || kind === 'f16') return 8;
+  return { bf16: 4, q8: 2, q8a: 2, q6k: 2, q4: 1, q4a: 1, q4k: 1 }[kind];
 }
 
 /** Octets of a row of K columns. */
