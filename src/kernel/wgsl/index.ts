@@ -1,7 +1,7 @@
 // The kernels that have WGSL. Adding one is a file and a line here.
 
-import type { GpuKernel } from './contract.ts';
 import { attentionKernel } from './attention/index.ts';
+import type { GpuKernel } from './contract.ts';
 import { copyKernel } from './copy.ts';
 import { embedKernel } from './embed.ts';
 import { gatherKernel } from './gather.ts';
