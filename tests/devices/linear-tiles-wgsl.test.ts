@@ -61,7 +61,7 @@ describe('linear by subgroup matrices', () => {
     const gpu = await openNullGpu();
     const tried = new Set<string>();
     for (const layout of layouts) {
-      for (let i = 0; i < 8; i++) {
+      for (let i = 0; i < 12; i++) {
         const pick = (names: readonly string[]): string => names[i % names.length] ?? '';
         for (const [Ns, glu] of [
           [[96, 32, 40], 0],

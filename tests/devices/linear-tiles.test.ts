@@ -39,20 +39,21 @@ interface Case {
   readonly dynamic?: boolean;
 }
 
-const shape = (m: number, n: number, ...subgroups: [number, number]) => ({ m, n, subgroups });
-const engines = {
-  'f32 16x64': () => f32Engine(shape(16, 64, 1, 1)),
-  'f32 32x64': () => f32Engine(shape(32, 64, 1, 1)),
-  'f32 64x64': () => f32Engine(shape(64, 64, 1, 1)),
-  'f32 64x128': () => f32Engine(shape(64, 128, 1, 1)),
-  'f32 128x128': () => f32Engine(shape(128, 128, 1, 1)),
-  'plain 16x128/1x4': () => matrixEngine(shape(16, 128, 1, 4), 'plain'),
-  'plain 32x64/1x2': () => matrixEngine(shape(32, 64, 1, 2), 'plain'),
-  'plain 32x128/1x4': () => matrixEngine(shape(32, 128, 1, 4), 'plain'),
-  'plain 64x64/2x2': () => matrixEngine(shape(64, 64, 2, 2), 'plain'),
-  'plain 64x128/2x2': () => matrixEngine(shape(64, 128, 2, 2), 'plain'),
-  'plain 128x64/2x2': () => matrixEngine(shape(128, 64, 2, 2), 'plain'),
-} as const satisfies Record<string, () => TileEngine>;
+const shape = (m: number, n: number, k: number, ...subgroups: [number, number]) => ({ m, n, k, subgroups });
+const f32 = (m: number, n: number): TileEngine => f32Engine(shape(m, n, 32, 1, 1));
+/** Subgroup matrices as plain loops: what a software GPU runs of them. */
+const plain = (...size: Parameters<typeof shape>): TileEngine => matrixEngine(shape(...size), 'plain');
+const small = [f32(16, 64), plain(16, 128, 32, 1, 4)];
+const large = [
+  f32(32, 64),
+  f32(64, 64),
+  f32(64, 128),
+  f32(128, 128),
+  plain(16, 128, 64, 1, 4),
+  plain(32, 64, 64, 1, 2),
+  plain(64, 64, 32, 2, 2),
+  plain(128, 64, 64, 2, 2),
+];
 
 const f32s = (x: Float32Array): Uint8Array => new Uint8Array(x.buffer, x.byteOffset, x.byteLength);
 
@@ -211,7 +212,7 @@ describe.skipIf(typeof device === 'string')(
     for (const layout of layouts) {
       const name = `${layout.kind}/${layout.group}/${layout.metaDtype}`;
       it(`unpacks ${name}`, async () => {
-        for (const engine of [f32Engine(shape(16, 64, 1, 1)), matrixEngine(shape(16, 128, 1, 4), 'plain')]) {
+        for (const engine of small) {
           await check(gpu, caps, engine, { rows: 5, K: 512, Ns: [40], layout });
         }
       });
@@ -219,59 +220,46 @@ describe.skipIf(typeof device === 'string')(
     for (const kind of ['f32', 'f16', 'bf16'] as const) {
       it(`${kind} with columns that fill no chunk`, async () => {
         for (const K of [1, 8, 37, 72]) {
-          for (const engine of [
-            f32Engine(shape(16, 64, 1, 1)),
-            matrixEngine(shape(16, 128, 1, 4), 'plain'),
-          ]) {
+          for (const engine of small) {
             await check(gpu, caps, engine, { rows: 3, K, Ns: [18], layout: layoutOf(kind), norm: K > 8 });
           }
         }
       });
     }
-    for (const [name, make] of Object.entries(engines)) {
-      it(`${name}: edges, segments, epilogues`, async () => {
-        const engine = make();
-        await check(gpu, caps, engine, {
-          rows: 70,
-          K: 64,
-          Ns: [150],
-          bias: true,
-          residual: true,
-          dynamic: true,
-        });
+    const everything = { bias: true, norm: true, residual: true, glu: 'silu' } as const;
+    for (const engine of small) {
+      it(`${engine.name}: edges, segments, epilogues`, async () => {
+        const edges = { rows: 70, K: 64, Ns: [150], bias: true, residual: true, dynamic: true };
+        await check(gpu, caps, engine, edges);
         await check(gpu, caps, engine, { rows: 33, K: 96, Ns: [72, 16, 130], bias: true, norm: true });
-        await check(gpu, caps, engine, {
-          rows: 19,
-          K: 64,
-          Ns: [90, 90],
-          bias: true,
-          norm: true,
-          glu: 'silu',
-          residual: true,
-        });
+        await check(gpu, caps, engine, { rows: 19, K: 64, Ns: [90, 90], ...everything });
+      });
+    }
+    for (const engine of large) {
+      it(`${engine.name}: everything at once`, async () => {
+        await check(gpu, caps, engine, { rows: 150, K: 128, Ns: [90, 90], ...everything });
       });
     }
     it('activations of gate and up', async () => {
       for (const glu of ['gelu_tanh', 'gelu_erf'] as const) {
-        await check(gpu, caps, f32Engine(shape(16, 64, 1, 1)), { rows: 4, K: 64, Ns: [20, 20], glu });
+        await check(gpu, caps, f32(16, 64), { rows: 4, K: 64, Ns: [20, 20], glu });
       }
     });
     it('splits passes where bindings are few or small', async () => {
-      const small = { maxStorageBuffers: 5, maxBindingBytes: 16384 };
-      for (const engine of [f32Engine(shape(32, 64, 1, 1)), matrixEngine(shape(32, 64, 1, 2), 'plain')]) {
-        await check(gpu, caps, engine, { rows: 20, K: 64, Ns: [600, 40], bias: true, caps: small });
-        await check(gpu, caps, engine, {
-          rows: 20,
-          K: 64,
-          Ns: [600, 600],
-          glu: 'silu',
-          caps: { ...small, maxStorageBuffers: 8 },
-        });
-      }
+      const tight = { maxStorageBuffers: 5, maxBindingBytes: 16384 };
+      await check(gpu, caps, f32(16, 64), { rows: 20, K: 64, Ns: [600, 40], bias: true, caps: tight });
+      const c: Case = {
+        rows: 20,
+        K: 64,
+        Ns: [600, 600],
+        glu: 'silu',
+        caps: { ...tight, maxStorageBuffers: 8 },
+      };
+      await check(gpu, caps, f32(16, 64), c);
     });
     it('a row that holds infinity or NaN is not finite, and its neighbours are right', async () => {
       const c: Case = { rows: 4, K: 64, Ns: [24] };
-      for (const engine of [f32Engine(shape(16, 64, 1, 1)), matrixEngine(shape(16, 128, 1, 4), 'plain')]) {
+      for (const engine of small) {
         const data = makeData(c, 3);
         data.x[64 + 5] = Number.POSITIVE_INFINITY;
         data.x[2 * 64 + 7] = Number.NaN;

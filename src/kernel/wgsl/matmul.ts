@@ -3,7 +3,7 @@
 
 import { groupIndex } from './common.ts';
 import { type GpuKernel, grid, type KernelRequest } from './contract.ts';
-import { type TileEngine, tileColumns } from './linear/tile-body.ts';
+import type { TileEngine } from './linear/tile-body.ts';
 import { chooseTile, type TileChooser } from './linear/tile-choice.ts';
 import { tilePrelude } from './linear/tile-weights.ts';
 
@@ -18,6 +18,7 @@ export function matmulPlan(request: KernelRequest, choose: TileChooser = chooseT
     key: `matmul M${M} K${size(2, 0)} N${N} batch${batch}`,
     rows: M,
     columns: N * batch,
+    K: size(2, 0),
     matrices: 1,
     exact: true,
   });
@@ -38,9 +39,9 @@ export function matmulPlan(request: KernelRequest, choose: TileChooser = chooseT
 function matmulCode(request: KernelRequest, engine: TileEngine): string {
   const size = (i: number): string => `u32(${request.int(i)})`;
   const [M, K, N] = [size(1), size(2), size(3)];
-  const { m, n } = engine.shape;
+  const { m, n, k } = engine.shape;
   return `${groupIndex}${tilePrelude(engine.math)}${engine.prelude}${operandFunctions(request)}
-${engine.body({ suffix: '0', fetch: ['fetch_b'], decode: ['decode_b'], N, lastRow: `${N} - 1u`, steps: `(${K} + ${tileColumns - 1}u) / ${tileColumns}u`, finish: 'finish' })}
+${engine.body({ suffix: '0', fetch: ['fetch_b'], decode: ['decode_b'], N, lastRow: `${N} - 1u`, steps: `(${K} + ${k - 1}u) / ${k}u`, finish: 'finish' })}
 @compute @workgroup_size(${engine.threads})
 fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) t: u32) {
   let m_tiles = (${M} + ${m - 1}u) / ${m}u;

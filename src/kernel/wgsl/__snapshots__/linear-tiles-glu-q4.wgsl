@@ -101,7 +101,7 @@ fn decode_q4(raw: array<u32, 2>, n: u32, c: u32) -> Pairs {
   let s = half_at(raw[1], n);
   return nibbles(raw[0], s, -8 * s);
 }
-var<workgroup> tile: array<vec4<u32>, 720>;
+var<workgroup> tile: array<vec4<u32>, 864>;
 fn staged_at(i: u32) -> f32 { return bitcast<f32>(tile[i / 4u][i % 4u]); }
 alias Left = subgroup_matrix_left<f16, 16, 16>;
 alias Right = subgroup_matrix_right<f16, 16, 16>;
@@ -132,80 +132,150 @@ fn finish_0(slot: u32, n: u32, a: f32, b: f32) {
   y_5[at] = glu(a * scales[slot] + bias_4[column], b * scales[slot] + bias_7[column]) + residual[at];
 }
 fn tile_0(start: u32, count: u32, x_base: u32, w_base: u32, n_tile: u32, t: u32, subgroup: u32) {
-  let c = t % 4u;
-  let x_0 = x_base + x_row(start + min(t / 4u, count - 1u)) * x_stride + c;
+  let c = t % 8u;
+  let x_0 = x_base + x_row(start + min(t / 8u, count - 1u)) * x_stride + c;
   var x_next_0 = x[x_0];
-  let n0_0 = min(n_tile * 64u + t % 64u, 95u);
-  var w0_next_0 = fetch_w0(w_base, n0_0, (t / 64u) % 4u);
-  let n0_1 = min(n_tile * 64u + (t + 128u) % 64u, 95u);
-  var w0_next_1 = fetch_w0(w_base, n0_1, ((t + 128u) / 64u) % 4u);
-  let n1_0 = min(n_tile * 64u + t % 64u, 95u);
-  var w1_next_0 = fetch_w0_up(w_base, n1_0, (t / 64u) % 4u);
-  let n1_1 = min(n_tile * 64u + (t + 128u) % 64u, 95u);
-  var w1_next_1 = fetch_w0_up(w_base, n1_1, ((t + 128u) / 64u) % 4u);
+  let x_1 = x_base + x_row(start + min((t + 64u) / 8u, count - 1u)) * x_stride + c;
+  var x_next_1 = x[x_1];
+  let x_2 = x_base + x_row(start + min((t + 128u) / 8u, count - 1u)) * x_stride + c;
+  var x_next_2 = x[x_2];
+  let x_3 = x_base + x_row(start + min((t + 192u) / 8u, count - 1u)) * x_stride + c;
+  var x_next_3 = x[x_3];
+  let n0_0 = min(n_tile * 32u + t % 32u, 95u);
+  var w0_next_0 = fetch_w0(w_base, n0_0, (t / 32u) % 8u);
+  let n0_1 = min(n_tile * 32u + (t + 64u) % 32u, 95u);
+  var w0_next_1 = fetch_w0(w_base, n0_1, ((t + 64u) / 32u) % 8u);
+  let n0_2 = min(n_tile * 32u + (t + 128u) % 32u, 95u);
+  var w0_next_2 = fetch_w0(w_base, n0_2, ((t + 128u) / 32u) % 8u);
+  let n0_3 = min(n_tile * 32u + (t + 192u) % 32u, 95u);
+  var w0_next_3 = fetch_w0(w_base, n0_3, ((t + 192u) / 32u) % 8u);
+  let n1_0 = min(n_tile * 32u + t % 32u, 95u);
+  var w1_next_0 = fetch_w0_up(w_base, n1_0, (t / 32u) % 8u);
+  let n1_1 = min(n_tile * 32u + (t + 64u) % 32u, 95u);
+  var w1_next_1 = fetch_w0_up(w_base, n1_1, ((t + 64u) / 32u) % 8u);
+  let n1_2 = min(n_tile * 32u + (t + 128u) % 32u, 95u);
+  var w1_next_2 = fetch_w0_up(w_base, n1_2, ((t + 128u) / 32u) % 8u);
+  let n1_3 = min(n_tile * 32u + (t + 192u) % 32u, 95u);
+  var w1_next_3 = fetch_w0_up(w_base, n1_3, ((t + 192u) / 32u) % 8u);
   var sums_0_0: Sums;
   var sums_0_1: Sums;
-  let left = (subgroup / 4u) * 80u;
-  let right = 80u + (subgroup % 4u) * 160u;
-  for (var k = 0u; k < 16u; k++) {
-    if (t < 64u) {
-    tile[(t / 4u) * 5u + c] = x_next_0;
-    }
-    let p0_0 = decode_q4(w0_next_0, n0_0, (t / 64u) % 4u + k * 4u);
-    let r0_0 = ((t % 64u) / 16u) * 32u + 0u + (t % 64u) % 16u;
-    tile[(16u + r0_0) * 5u + (t / 64u) % 4u] = vec4<u32>(pack_pair(p0_0[0]), pack_pair(p0_0[1]), pack_pair(p0_0[2]), pack_pair(p0_0[3]));
-    let p0_1 = decode_q4(w0_next_1, n0_1, ((t + 128u) / 64u) % 4u + k * 4u);
-    let r0_1 = (((t + 128u) % 64u) / 16u) * 32u + 0u + ((t + 128u) % 64u) % 16u;
-    tile[(16u + r0_1) * 5u + ((t + 128u) / 64u) % 4u] = vec4<u32>(pack_pair(p0_1[0]), pack_pair(p0_1[1]), pack_pair(p0_1[2]), pack_pair(p0_1[3]));
-    let p1_0 = decode_q4(w1_next_0, n1_0, (t / 64u) % 4u + k * 4u);
-    let r1_0 = ((t % 64u) / 16u) * 32u + 16u + (t % 64u) % 16u;
-    tile[(16u + r1_0) * 5u + (t / 64u) % 4u] = vec4<u32>(pack_pair(p1_0[0]), pack_pair(p1_0[1]), pack_pair(p1_0[2]), pack_pair(p1_0[3]));
-    let p1_1 = decode_q4(w1_next_1, n1_1, ((t + 128u) / 64u) % 4u + k * 4u);
-    let r1_1 = (((t + 128u) % 64u) / 16u) * 32u + 16u + ((t + 128u) % 64u) % 16u;
-    tile[(16u + r1_1) * 5u + ((t + 128u) / 64u) % 4u] = vec4<u32>(pack_pair(p1_1[0]), pack_pair(p1_1[1]), pack_pair(p1_1[2]), pack_pair(p1_1[3]));
+  var sums_1_0: Sums;
+  var sums_1_1: Sums;
+  let left = (subgroup / 2u) * 288u;
+  let right = 288u + (subgroup % 2u) * 288u;
+  for (var k = 0u; k < 8u; k++) {
+    tile[(t / 8u) * 9u + c] = x_next_0;
+    tile[((t + 64u) / 8u) * 9u + c] = x_next_1;
+    tile[((t + 128u) / 8u) * 9u + c] = x_next_2;
+    tile[((t + 192u) / 8u) * 9u + c] = x_next_3;
+    let p0_0 = decode_q4(w0_next_0, n0_0, (t / 32u) % 8u + k * 8u);
+    let r0_0 = ((t % 32u) / 16u) * 32u + 0u + (t % 32u) % 16u;
+    tile[(32u + r0_0) * 9u + (t / 32u) % 8u] = vec4<u32>(pack_pair(p0_0[0]), pack_pair(p0_0[1]), pack_pair(p0_0[2]), pack_pair(p0_0[3]));
+    let p0_1 = decode_q4(w0_next_1, n0_1, ((t + 64u) / 32u) % 8u + k * 8u);
+    let r0_1 = (((t + 64u) % 32u) / 16u) * 32u + 0u + ((t + 64u) % 32u) % 16u;
+    tile[(32u + r0_1) * 9u + ((t + 64u) / 32u) % 8u] = vec4<u32>(pack_pair(p0_1[0]), pack_pair(p0_1[1]), pack_pair(p0_1[2]), pack_pair(p0_1[3]));
+    let p0_2 = decode_q4(w0_next_2, n0_2, ((t + 128u) / 32u) % 8u + k * 8u);
+    let r0_2 = (((t + 128u) % 32u) / 16u) * 32u + 0u + ((t + 128u) % 32u) % 16u;
+    tile[(32u + r0_2) * 9u + ((t + 128u) / 32u) % 8u] = vec4<u32>(pack_pair(p0_2[0]), pack_pair(p0_2[1]), pack_pair(p0_2[2]), pack_pair(p0_2[3]));
+    let p0_3 = decode_q4(w0_next_3, n0_3, ((t + 192u) / 32u) % 8u + k * 8u);
+    let r0_3 = (((t + 192u) % 32u) / 16u) * 32u + 0u + ((t + 192u) % 32u) % 16u;
+    tile[(32u + r0_3) * 9u + ((t + 192u) / 32u) % 8u] = vec4<u32>(pack_pair(p0_3[0]), pack_pair(p0_3[1]), pack_pair(p0_3[2]), pack_pair(p0_3[3]));
+    let p1_0 = decode_q4(w1_next_0, n1_0, (t / 32u) % 8u + k * 8u);
+    let r1_0 = ((t % 32u) / 16u) * 32u + 16u + (t % 32u) % 16u;
+    tile[(32u + r1_0) * 9u + (t / 32u) % 8u] = vec4<u32>(pack_pair(p1_0[0]), pack_pair(p1_0[1]), pack_pair(p1_0[2]), pack_pair(p1_0[3]));
+    let p1_1 = decode_q4(w1_next_1, n1_1, ((t + 64u) / 32u) % 8u + k * 8u);
+    let r1_1 = (((t + 64u) % 32u) / 16u) * 32u + 16u + ((t + 64u) % 32u) % 16u;
+    tile[(32u + r1_1) * 9u + ((t + 64u) / 32u) % 8u] = vec4<u32>(pack_pair(p1_1[0]), pack_pair(p1_1[1]), pack_pair(p1_1[2]), pack_pair(p1_1[3]));
+    let p1_2 = decode_q4(w1_next_2, n1_2, ((t + 128u) / 32u) % 8u + k * 8u);
+    let r1_2 = (((t + 128u) % 32u) / 16u) * 32u + 16u + ((t + 128u) % 32u) % 16u;
+    tile[(32u + r1_2) * 9u + ((t + 128u) / 32u) % 8u] = vec4<u32>(pack_pair(p1_2[0]), pack_pair(p1_2[1]), pack_pair(p1_2[2]), pack_pair(p1_2[3]));
+    let p1_3 = decode_q4(w1_next_3, n1_3, ((t + 192u) / 32u) % 8u + k * 8u);
+    let r1_3 = (((t + 192u) % 32u) / 16u) * 32u + 16u + ((t + 192u) % 32u) % 16u;
+    tile[(32u + r1_3) * 9u + ((t + 192u) / 32u) % 8u] = vec4<u32>(pack_pair(p1_3[0]), pack_pair(p1_3[1]), pack_pair(p1_3[2]), pack_pair(p1_3[3]));
     workgroupBarrier();
-    if (k + 1u < 16u) {
-      let ahead = (k + 1u) * 4u;
+    if (k + 1u < 8u) {
+      let ahead = (k + 1u) * 8u;
       x_next_0 = x[x_0 + ahead];
-      w0_next_0 = fetch_w0(w_base, n0_0, (t / 64u) % 4u + ahead);
-      w0_next_1 = fetch_w0(w_base, n0_1, ((t + 128u) / 64u) % 4u + ahead);
-      w1_next_0 = fetch_w0_up(w_base, n1_0, (t / 64u) % 4u + ahead);
-      w1_next_1 = fetch_w0_up(w_base, n1_1, ((t + 128u) / 64u) % 4u + ahead);
+      x_next_1 = x[x_1 + ahead];
+      x_next_2 = x[x_2 + ahead];
+      x_next_3 = x[x_3 + ahead];
+      w0_next_0 = fetch_w0(w_base, n0_0, (t / 32u) % 8u + ahead);
+      w0_next_1 = fetch_w0(w_base, n0_1, ((t + 64u) / 32u) % 8u + ahead);
+      w0_next_2 = fetch_w0(w_base, n0_2, ((t + 128u) / 32u) % 8u + ahead);
+      w0_next_3 = fetch_w0(w_base, n0_3, ((t + 192u) / 32u) % 8u + ahead);
+      w1_next_0 = fetch_w0_up(w_base, n1_0, (t / 32u) % 8u + ahead);
+      w1_next_1 = fetch_w0_up(w_base, n1_1, ((t + 64u) / 32u) % 8u + ahead);
+      w1_next_2 = fetch_w0_up(w_base, n1_2, ((t + 128u) / 32u) % 8u + ahead);
+      w1_next_3 = fetch_w0_up(w_base, n1_3, ((t + 192u) / 32u) % 8u + ahead);
     }
-    let left_0_0 = subgroupMatrixLoad<Left, row_major>(&tile, left + 0u, 5u);
-    let right_0_0 = subgroupMatrixLoad<Right, col_major>(&tile, right + 0u, 5u);
+    let left_0_0 = subgroupMatrixLoad<Left, row_major>(&tile, left + 0u, 9u);
+    let left_0_1 = subgroupMatrixLoad<Left, row_major>(&tile, left + 144u, 9u);
+    let right_0_0 = subgroupMatrixLoad<Right, col_major>(&tile, right + 0u, 9u);
     sums_0_0 = subgroupMatrixMultiplyAccumulate(left_0_0, right_0_0, sums_0_0);
-    let right_0_1 = subgroupMatrixLoad<Right, col_major>(&tile, right + 80u, 5u);
+    sums_1_0 = subgroupMatrixMultiplyAccumulate(left_0_1, right_0_0, sums_1_0);
+    let right_0_1 = subgroupMatrixLoad<Right, col_major>(&tile, right + 144u, 9u);
     sums_0_1 = subgroupMatrixMultiplyAccumulate(left_0_0, right_0_1, sums_0_1);
-    let left_1_0 = subgroupMatrixLoad<Left, row_major>(&tile, left + 2u, 5u);
-    let right_1_0 = subgroupMatrixLoad<Right, col_major>(&tile, right + 2u, 5u);
+    sums_1_1 = subgroupMatrixMultiplyAccumulate(left_0_1, right_0_1, sums_1_1);
+    let left_1_0 = subgroupMatrixLoad<Left, row_major>(&tile, left + 2u, 9u);
+    let left_1_1 = subgroupMatrixLoad<Left, row_major>(&tile, left + 146u, 9u);
+    let right_1_0 = subgroupMatrixLoad<Right, col_major>(&tile, right + 2u, 9u);
     sums_0_0 = subgroupMatrixMultiplyAccumulate(left_1_0, right_1_0, sums_0_0);
-    let right_1_1 = subgroupMatrixLoad<Right, col_major>(&tile, right + 82u, 5u);
+    sums_1_0 = subgroupMatrixMultiplyAccumulate(left_1_1, right_1_0, sums_1_0);
+    let right_1_1 = subgroupMatrixLoad<Right, col_major>(&tile, right + 146u, 9u);
     sums_0_1 = subgroupMatrixMultiplyAccumulate(left_1_0, right_1_1, sums_0_1);
+    sums_1_1 = subgroupMatrixMultiplyAccumulate(left_1_1, right_1_1, sums_1_1);
+    let left_2_0 = subgroupMatrixLoad<Left, row_major>(&tile, left + 4u, 9u);
+    let left_2_1 = subgroupMatrixLoad<Left, row_major>(&tile, left + 148u, 9u);
+    let right_2_0 = subgroupMatrixLoad<Right, col_major>(&tile, right + 4u, 9u);
+    sums_0_0 = subgroupMatrixMultiplyAccumulate(left_2_0, right_2_0, sums_0_0);
+    sums_1_0 = subgroupMatrixMultiplyAccumulate(left_2_1, right_2_0, sums_1_0);
+    let right_2_1 = subgroupMatrixLoad<Right, col_major>(&tile, right + 148u, 9u);
+    sums_0_1 = subgroupMatrixMultiplyAccumulate(left_2_0, right_2_1, sums_0_1);
+    sums_1_1 = subgroupMatrixMultiplyAccumulate(left_2_1, right_2_1, sums_1_1);
+    let left_3_0 = subgroupMatrixLoad<Left, row_major>(&tile, left + 6u, 9u);
+    let left_3_1 = subgroupMatrixLoad<Left, row_major>(&tile, left + 150u, 9u);
+    let right_3_0 = subgroupMatrixLoad<Right, col_major>(&tile, right + 6u, 9u);
+    sums_0_0 = subgroupMatrixMultiplyAccumulate(left_3_0, right_3_0, sums_0_0);
+    sums_1_0 = subgroupMatrixMultiplyAccumulate(left_3_1, right_3_0, sums_1_0);
+    let right_3_1 = subgroupMatrixLoad<Right, col_major>(&tile, right + 150u, 9u);
+    sums_0_1 = subgroupMatrixMultiplyAccumulate(left_3_0, right_3_1, sums_0_1);
+    sums_1_1 = subgroupMatrixMultiplyAccumulate(left_3_1, right_3_1, sums_1_1);
     workgroupBarrier();
   }
   subgroupMatrixStore<row_major>(&tile, subgroup * 128u + 0u, sums_0_0, 8u);
   subgroupMatrixStore<row_major>(&tile, subgroup * 128u + 4u, sums_0_1, 8u);
   workgroupBarrier();
-  for (var e = t; e < 1024u; e += 128u) {
+  for (var e = t; e < 512u; e += 64u) {
     let owner = e / 256u;
     let row = (e / 16u) % 16u;
-    let m = (owner / 4u) * 16u + 0u + row;
-    let n = n_tile * 64u + (owner % 4u) * 16u + e % 16u;
+    let m = (owner / 2u) * 32u + 0u + row;
+    let n = n_tile * 32u + (owner % 2u) * 16u + e % 16u;
+    let origin = owner * 512u + row * 32u + e % 16u;
+    if (m < count && n < 96u) { finish_0(start + m, n, staged_at(origin + 0u), staged_at(origin + 16u)); }
+  }
+  workgroupBarrier();
+  subgroupMatrixStore<row_major>(&tile, subgroup * 128u + 0u, sums_1_0, 8u);
+  subgroupMatrixStore<row_major>(&tile, subgroup * 128u + 4u, sums_1_1, 8u);
+  workgroupBarrier();
+  for (var e = t; e < 512u; e += 64u) {
+    let owner = e / 256u;
+    let row = (e / 16u) % 16u;
+    let m = (owner / 2u) * 32u + 16u + row;
+    let n = n_tile * 32u + (owner % 2u) * 16u + e % 16u;
     let origin = owner * 512u + row * 32u + e % 16u;
     if (m < count && n < 96u) { finish_0(start + m, n, staged_at(origin + 0u), staged_at(origin + 16u)); }
   }
   workgroupBarrier();
 }
 
-@compute @workgroup_size(128)
+@compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) t: u32, @builtin(subgroup_id) subgroup: u32) {
   let rows = u32((bitcast<i32>(scalars[0][0])));
-  let m_tiles = (rows + 15u) / 16u;
+  let m_tiles = (rows + 31u) / 32u;
   // Neighbours share columns of W, which come from memory; x stays in the cache.
   let group = group_index(id, groups);
   let n_tile = group / m_tiles;
-  let start = (group % m_tiles) * 16u;
-  let count = min(16u, rows - start);
-  if (n_tile < 2u) { tile_0(start, count, 0u, 0u, n_tile - 0u, t, subgroup); }
+  let start = (group % m_tiles) * 32u;
+  let count = min(32u, rows - start);
+  if (n_tile < 3u) { tile_0(start, count, 0u, 0u, n_tile - 0u, t, subgroup); }
 }

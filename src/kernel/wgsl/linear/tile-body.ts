@@ -3,21 +3,19 @@
 import type { GpuEnable } from '../contract.ts';
 import type { TileMath } from './tile-weights.ts';
 
-/** Columns of x and W that a workgroup holds at a time. */
-export const tileColumns = 32;
-/** Chunks of eight columns among them. */
-export const tileChunks = tileColumns / 8;
-
 /** Rows of x and rows of W (of gate and up together) that a workgroup multiplies, and how its subgroups share them. */
 export interface TileShape {
   readonly m: number;
   readonly n: number;
+  /** Columns of x and W that are in workgroup memory at a time: a multiple of 32. */
+  readonly k: number;
   /** Subgroups side by side over the rows of x and of W. */
   readonly subgroups: readonly [m: number, n: number];
 }
 
-/** `64x128/2x4` as a TileShape, and back. The name is what the tuner knows. */
-export const tileName = ({ m, n, subgroups }: TileShape): string => `${m}x${n}/${subgroups.join('x')}`;
+/** The name the tuner knows, such as `64x128x32/2x4`. */
+export const tileName = ({ m, n, k, subgroups }: TileShape): string =>
+  `${m}x${n}x${k}/${subgroups.join('x')}`;
 
 /** One matrix, or gate and up, as functions of the module. */
 export interface TileOperands {
@@ -31,7 +29,7 @@ export interface TileOperands {
   readonly N: string;
   /** The last row that can be read. */
   readonly lastRow: string;
-  /** Steps of 32 columns, as a u32 expression. */
+  /** Steps of `k` columns, as a u32 expression. */
   readonly steps: string;
   /** `finish(slot, n, value)`, or `(slot, n, gate, up)` for two matrices: stores one result. */
   readonly finish: string;
@@ -39,7 +37,7 @@ export interface TileOperands {
 
 /** A way to compute tiles: module-scope code, and a function per operands. */
 export interface TileEngine {
-  /** `tileName` of its shape. */
+  /** The number type and `tileName` of its shape. */
   readonly name: string;
   readonly shape: TileShape;
   readonly threads: number;

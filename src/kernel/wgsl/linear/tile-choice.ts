@@ -1,5 +1,6 @@
 // Which tiles an adapter can compute, in the order of a first guess; the tuner measures the rest.
 
+import { invariant } from '../../../base/errors.ts';
 import type { GpuCapabilities, KernelRequest } from '../contract.ts';
 import type { TileEngine, TileShape } from './tile-body.ts';
 import { f32Engine } from './tile-f32.ts';
@@ -12,29 +13,40 @@ export interface TileWork {
   /** Rows the choice is for, and columns of the result (of one matrix of gate and up). */
   readonly rows: number;
   readonly columns: number;
+  /** Columns of x. */
+  readonly K: number;
   readonly matrices: 1 | 2;
   readonly exact: boolean;
 }
 
-const tile = (m: number, n: number, ...subgroups: [number, number]): TileShape => ({ m, n, subgroups });
+const tile = (m: number, n: number, k: number, ...subgroups: [number, number]): TileShape => ({
+  m,
+  n,
+  k,
+  subgroups,
+});
 
 const matrixTiles: readonly TileShape[] = [
-  tile(128, 128, 2, 2),
-  tile(128, 128, 2, 4),
-  tile(128, 64, 2, 2),
-  tile(64, 128, 2, 2),
-  tile(64, 64, 2, 2),
-  tile(32, 128, 1, 4),
-  tile(32, 64, 1, 2),
-  tile(16, 128, 1, 4),
+  tile(128, 128, 32, 2, 2),
+  tile(128, 128, 32, 2, 4),
+  tile(128, 128, 64, 2, 4),
+  tile(128, 64, 32, 2, 2),
+  tile(128, 64, 64, 2, 2),
+  tile(64, 128, 64, 2, 2),
+  tile(64, 64, 32, 2, 2),
+  tile(64, 64, 64, 2, 2),
+  tile(32, 128, 64, 1, 4),
+  tile(32, 64, 64, 1, 2),
+  tile(16, 128, 64, 1, 4),
+  tile(16, 128, 32, 1, 4),
 ];
 
 const f32Tiles: readonly TileShape[] = [
-  tile(128, 128, 1, 1),
-  tile(64, 128, 1, 1),
-  tile(64, 64, 1, 1),
-  tile(32, 64, 1, 1),
-  tile(16, 64, 1, 1),
+  tile(128, 128, 32, 1, 1),
+  tile(64, 128, 32, 1, 1),
+  tile(64, 64, 32, 1, 1),
+  tile(32, 64, 32, 1, 1),
+  tile(16, 64, 32, 1, 1),
 ];
 
 /** Workgroups that keep a large GPU busy: below, smaller tiles are the better guess. */
@@ -60,21 +72,32 @@ export type TileChooser = (request: KernelRequest, work: TileWork) => TileEngine
 export const chooseTile: TileChooser = (request, work) => {
   const { caps } = request;
   const matrix = work.exact ? undefined : halfMatrix(caps);
-  const choices = (matrix === undefined ? f32Tiles : matrixTiles)
-    .filter(({ m }) => m <= Math.max(16, 2 * work.rows) && m >= Math.min(32, work.rows / 2))
-    .map((shape) =>
-      matrix === undefined ? f32Engine(shape) : matrixEngine(shape, matrix, caps.subgroups?.max),
-    )
-    .filter((e) => e.workgroupBytes <= caps.maxWorkgroupBytes && e.threads <= caps.maxInvocations);
+  // Whole steps of columns only; and neither rows that stay empty nor weights unpacked for a few rows each.
+  const suits = ({ m, k }: TileShape): boolean =>
+    (k === 32 || work.K % k === 0) && m <= Math.max(16, 2 * work.rows) && m >= Math.min(32, work.rows / 2);
+  const able = (e: TileEngine): boolean =>
+    e.workgroupBytes <= caps.maxWorkgroupBytes && e.threads <= caps.maxInvocations;
+  const half =
+    matrix === undefined
+      ? []
+      : matrixTiles.filter(suits).map((s) => matrixEngine(s, matrix, caps.subgroups?.max));
+  const plain = f32Tiles.filter(suits).map(f32Engine).filter(able);
+  const fast = half.filter(able);
+  const guess = firstGuess(fast.length > 0 ? fast : plain, work);
+  const choices = [guess, ...[...fast, ...plain].filter((e) => e !== guess)];
+  const name = request.choose(
+    `${work.key} ${work.exact ? 'exact' : 'fast'}`,
+    choices.map((e) => e.name),
+  );
+  return choices.find((e) => e.name === name) ?? guess;
+};
+
+/** The largest tile that fills the GPU; else the one with the most workgroups. */
+function firstGuess(choices: readonly TileEngine[], work: TileWork): TileEngine {
   const groups = ({ shape }: TileEngine): number =>
     Math.ceil(work.rows / shape.m) * Math.ceil((work.columns * work.matrices) / shape.n);
-  // The largest tile that fills the GPU; else the one with the most workgroups.
   const whole = choices.filter((c) => c.shape.m <= Math.max(16, work.rows));
-  const guess = whole.find((c) => groups(c) >= enough) ?? whole.at(-1);
-  const ordered = [...choices].sort((a, b) => Number(b === guess) - Number(a === guess));
-  const names = ordered.map((e) => e.name);
-  const name = request.choose(`${work.key} ${matrix === undefined ? 'f32' : 'f16'}`, names);
-  const chosen = ordered[Math.max(0, names.indexOf(name))];
-  if (chosen === undefined) throw new RangeError(`no tile fits ${caps.maxWorkgroupBytes} bytes`);
-  return chosen;
-};
+  const guess = whole.find((c) => groups(c) >= enough) ?? whole.at(-1) ?? choices.at(-1);
+  invariant(guess !== undefined, `${work.key}: no tile fits this GPU`);
+  return guess;
+}

@@ -1,27 +1,21 @@
 // Tiles in f32, for every adapter and for exact results: 256 threads, each with a block of sums in registers.
 
 import { invariant } from '../../../base/errors.ts';
-import {
-  lines,
-  type TileEngine,
-  type TileOperands,
-  type TileShape,
-  tileChunks,
-  tileColumns,
-  tileName,
-} from './tile-body.ts';
+import { lines, type TileEngine, type TileOperands, type TileShape, tileName } from './tile-body.ts';
 
 /** Threads over the rows of x and of W; a thread has rows `y + 16 i` and columns `x + 16 j`. */
 const side = 16;
 const threads = side * side;
-const words = tileColumns / 4;
+const columns = 32;
+const chunks = columns / 8;
+const words = columns / 4;
 
-/** Shapes have `subgroups` [1, 1]: there is nothing to share. 64x64 needs 16 KiB of workgroup memory. */
+/** Shapes have k 32 and `subgroups` [1, 1]: there is nothing to share. 64x64 needs 16 KiB of workgroup memory. */
 export function f32Engine(shape: TileShape): TileEngine {
   const [tm, tn] = [shape.m / side, shape.n / side];
-  invariant(Number.isInteger(tm) && Number.isInteger(tn), tileName(shape));
+  invariant(Number.isInteger(tm) && Number.isInteger(tn) && shape.k === columns, tileName(shape));
   return {
-    name: tileName(shape),
+    name: `f32 ${tileName(shape)}`,
     shape,
     threads,
     enables: [],
@@ -53,16 +47,16 @@ function body(o: TileOperands, shape: TileShape, tm: number, tn: number): string
   const each = (text: (i: number, j: number) => string): string =>
     lines(tm, (i) => lines(tn, (j) => text(i, j)));
   return `fn tile_${o.suffix}(start: u32, count: u32, x_base: u32, w_base: u32, n_tile: u32, t: u32, subgroup: u32) {
-${lines(x.each, (i) => `  let x_${i} = x_row(start + min(${x.task(i)} / ${tileChunks}u, count - 1u));`)}
+${lines(x.each, (i) => `  let x_${i} = x_row(start + min(${x.task(i)} / ${chunks}u, count - 1u));`)}
 ${lines(
   w.each,
   (i) => `  let n_${i} = min(n_tile * ${perMatrix}u + ${w.task(i)} % ${perMatrix}u, ${o.lastRow});
-  let c_${i} = (${w.task(i)} / ${perMatrix}u) % ${tileChunks}u;`,
+  let c_${i} = (${w.task(i)} / ${perMatrix}u) % ${chunks}u;`,
 )}
 ${each((i, j) => `  var sum_${i}_${j} = 0.0;`)}
   for (var k = 0u; k < ${o.steps}; k++) {
-    let first = k * ${tileChunks}u;
-${lines(x.each, (i) => x.guarded(`put_x(${x.task(i)} / ${tileChunks}u, t % ${tileChunks}u, x_chunk(x_base, x_${i}, first + t % ${tileChunks}u));`))}
+    let first = k * ${chunks}u;
+${lines(x.each, (i) => x.guarded(`put_x(${x.task(i)} / ${chunks}u, t % ${chunks}u, x_chunk(x_base, x_${i}, first + t % ${chunks}u));`))}
 ${o.fetch.map((fetch, h) => lines(w.each, (i) => w.guarded(`put_w(${h * perMatrix}u + ${w.task(i)} % ${perMatrix}u, c_${i}, ${o.decode[h]}(${fetch}(w_base, n_${i}, first + c_${i}), n_${i}, first + c_${i}));`))).join('\n')}
     workgroupBarrier();
     for (var word = 0u; word < ${words}u; word++) {
@@ -81,7 +75,7 @@ ${lines(tm, (i) => finishRow(i, o, perMatrix, tn))}
 }
 
 function tasks(n: number) {
-  const total = n * tileChunks;
+  const total = n * chunks;
   const partial = total % threads !== 0;
   invariant(!partial || total < threads, `${total} chunks for ${threads} threads`);
   return {
@@ -93,11 +87,11 @@ function tasks(n: number) {
 
 /** Columns of gate and up are `tn / 2` apart in a thread's sums. */
 function finishRow(i: number, o: TileOperands, perMatrix: number, tn: number): string {
-  const columns = tn / o.fetch.length;
-  const values = (j: number): string => o.fetch.map((_, h) => `sum_${i}_${j + h * columns}`).join(', ');
+  const pairs = tn / o.fetch.length;
+  const values = (j: number): string => o.fetch.map((_, h) => `sum_${i}_${j + h * pairs}`).join(', ');
   return `  if (t / ${side}u + ${side * i}u < count) {
     let slot = start + t / ${side}u + ${side * i}u;
     let n = n_tile * ${perMatrix}u + t % ${side}u;
-${lines(columns, (j) => `    if (n + ${side * j}u < ${o.N}) { ${o.finish}(slot, n + ${side * j}u, ${values(j)}); }`)}
+${lines(pairs, (j) => `    if (n + ${side * j}u < ${o.N}) { ${o.finish}(slot, n + ${side * j}u, ${values(j)}); }`)}
   }`;
 }

@@ -2,15 +2,7 @@
 // plain loops in their place computes the same, slowly: it is how tests check every index.
 
 import { invariant } from '../../../base/errors.ts';
-import {
-  lines,
-  type TileEngine,
-  type TileOperands,
-  type TileShape,
-  tileChunks,
-  tileColumns,
-  tileName,
-} from './tile-body.ts';
+import { lines, type TileEngine, type TileOperands, type TileShape, tileName } from './tile-body.ts';
 
 /** Sizes of one subgroup matrix product. */
 export interface MatrixShape {
@@ -18,9 +10,6 @@ export interface MatrixShape {
   readonly n: number;
   readonly k: number;
 }
-
-/** 16-byte words from one row to the next: odd, so that eight rows lie in different banks. */
-const stride = tileChunks + 1;
 
 /** @param matrix The adapter's product, or 'plain' for loops over a product of 16 x 16 x 16. */
 export function matrixEngine(shape: TileShape, matrix: MatrixShape | 'plain', subgroup = 32): TileEngine {
@@ -30,13 +19,16 @@ export function matrixEngine(shape: TileShape, matrix: MatrixShape | 'plain', su
   // Rows and columns of the tile that one subgroup computes.
   const [rows, columns] = [shape.m / sm, shape.n / sn];
   const [fm, fn] = [rows / size.m, columns / size.n];
-  invariant(Number.isInteger(fm) && Number.isInteger(fn) && tileColumns % size.k === 0, tileName(shape));
+  invariant(Number.isInteger(fm) && Number.isInteger(fn) && shape.k % size.k === 0, tileName(shape));
+  const chunks = shape.k / 8;
+  // 16-byte words from one row to the next: odd, so that eight rows lie in different banks.
+  const stride = chunks + 1;
   const staged = size.m * columns;
   const words = Math.max((shape.m + shape.n) * stride, (sm * sn * staged) / 4);
-  const ops = matrix === 'plain' ? plainOps(size, subgroup) : matrixOps(size);
-  const geometry = { shape, size, threads, subgroup, rows, columns, fm, fn, staged };
+  const ops = matrix === 'plain' ? plainOps(size, stride, subgroup) : matrixOps(size, stride);
+  const geometry = { shape, size, threads, subgroup, rows, columns, fm, fn, chunks, stride, staged };
   return {
-    name: tileName(shape),
+    name: `f16 ${tileName(shape)}`,
     shape,
     threads,
     workgroupBytes: words * 16,
@@ -64,6 +56,8 @@ interface Geometry {
   readonly columns: number;
   readonly fm: number;
   readonly fn: number;
+  readonly chunks: number;
+  readonly stride: number;
   readonly staged: number;
 }
 
@@ -75,7 +69,7 @@ interface MatrixOps {
   store(acc: string, offset: string, stride: number): string;
 }
 
-const matrixOps = ({ m, n, k }: MatrixShape): MatrixOps => ({
+const matrixOps = ({ m, n, k }: MatrixShape, stride: number): MatrixOps => ({
   prelude: `alias Left = subgroup_matrix_left<f16, ${k}, ${m}>;
 alias Right = subgroup_matrix_right<f16, ${n}, ${k}>;
 alias Sums = subgroup_matrix_result<f32, ${n}, ${m}>;
@@ -89,7 +83,7 @@ alias Sums = subgroup_matrix_result<f32, ${n}, ${m}>;
 });
 
 /** A lane holds elements `lane + 32 i` of the result, row by row; a loaded matrix is its place. */
-function plainOps({ m, n, k }: MatrixShape, subgroup: number): MatrixOps {
+function plainOps({ m, n, k }: MatrixShape, stride: number, subgroup: number): MatrixOps {
   const each = (m * n) / subgroup;
   return {
     prelude: `alias Sums = array<f32, ${each}>;
@@ -121,10 +115,11 @@ fn store(sums: Sums, offset: u32, stride: u32, lane: u32) {
 }
 
 function body(o: TileOperands, g: Geometry, ops: MatrixOps): string {
+  const { chunks, stride } = g;
   const matrices = o.fetch.length;
   const perMatrix = g.shape.n / matrices;
-  const x = tasks('x', g.shape.m, g.threads);
-  const w = o.fetch.map((fetch, h) => ({ fetch, ...tasks(`w${h}`, perMatrix, g.threads) }));
+  const x = tasks(g.shape.m, g);
+  const w = o.fetch.map((fetch) => ({ fetch, ...tasks(perMatrix, g) }));
   // A subgroup's columns are half of gate and half of up, so that both values of a result meet in one place.
   const half = g.columns / matrices;
   const tileRow = (h: number, n: string): string =>
@@ -132,7 +127,7 @@ function body(o: TileOperands, g: Geometry, ops: MatrixOps): string {
   const each = (text: (i: number, j: number) => string): string =>
     lines(g.fm, (i) => lines(g.fn, (j) => text(i, j)));
   return `fn tile_${o.suffix}(start: u32, count: u32, x_base: u32, w_base: u32, n_tile: u32, t: u32, subgroup: u32) {
-  let c = t % ${tileChunks}u;
+  let c = t % ${chunks}u;
 ${lines(
   x.each,
   (i) => `  let x_${i} = x_base + x_row(start + min(${x.row(i)}, count - 1u)) * x_stride + c;
@@ -157,7 +152,7 @@ ${w
     lines(m.each, (i) =>
       m.guarded(
         i,
-        `let p${h}_${i} = ${o.decode[h]}(w${h}_next_${i}, n${h}_${i}, ${m.chunk(i)} + k * ${tileChunks}u);
+        `let p${h}_${i} = ${o.decode[h]}(w${h}_next_${i}, n${h}_${i}, ${m.chunk(i)} + k * ${chunks}u);
     let r${h}_${i} = ${tileRow(h, `(${m.column(i)})`)};
     tile[(${g.shape.m}u + r${h}_${i}) * ${stride}u + ${m.chunk(i)}] = vec4<u32>(pack_pair(p${h}_${i}[0]), pack_pair(p${h}_${i}[1]), pack_pair(p${h}_${i}[2]), pack_pair(p${h}_${i}[3]));`,
       ),
@@ -166,11 +161,11 @@ ${w
   .join('\n')}
     workgroupBarrier();
     if (k + 1u < ${o.steps}) {
-      let ahead = (k + 1u) * ${tileChunks}u;
+      let ahead = (k + 1u) * ${chunks}u;
 ${lines(x.each, (i) => `      x_next_${i} = x[x_${i} + ahead];`)}
 ${w.map((m, h) => lines(m.each, (i) => `      w${h}_next_${i} = ${m.fetch}(w_base, n${h}_${i}, ${m.chunk(i)} + ahead);`)).join('\n')}
     }
-${lines(tileColumns / g.size.k, (s) => products(s, g, ops))}
+${lines(g.shape.k / g.size.k, (s) => products(s, g, ops))}
     workgroupBarrier();
   }
 ${lines(g.fm, (i) => storeRows(i, o, g, ops))}
@@ -179,19 +174,19 @@ ${lines(g.fm, (i) => storeRows(i, o, g, ops))}
 }
 
 /** How threads share the chunks of `n` rows of a tile. */
-function tasks(name: string, n: number, threads: number) {
-  const total = n * tileChunks;
+function tasks(n: number, { threads, chunks }: Geometry) {
+  const total = n * chunks;
   const each = Math.ceil(total / threads);
   const partial = total % threads !== 0;
-  invariant(!partial || each === 1, `${name}: ${total} chunks for ${threads} threads`);
+  invariant(!partial || each === 1, `${total} chunks for ${threads} threads`);
   const task = (i: number): string => (i === 0 ? 't' : `(t + ${i * threads}u)`);
   return {
     each,
     /** Chunks of one row side by side: for x, whose rows are contiguous. */
-    row: (i: number): string => `${task(i)} / ${tileChunks}u`,
+    row: (i: number): string => `${task(i)} / ${chunks}u`,
     /** Rows side by side: for W, whose panels are. */
     column: (i: number): string => `${task(i)} % ${n}u`,
-    chunk: (i: number): string => `(${task(i)} / ${n}u) % ${tileChunks}u`,
+    chunk: (i: number): string => `(${task(i)} / ${n}u) % ${chunks}u`,
     guarded: (_: number, text: string): string =>
       partial ? `    if (t < ${total}u) {\n    ${text}\n    }` : `    ${text}`,
   };
@@ -199,6 +194,7 @@ function tasks(name: string, n: number, threads: number) {
 
 /** Products of one step over `k` columns. */
 function products(s: number, g: Geometry, ops: MatrixOps): string {
+  const { stride } = g;
   const at = (s * g.size.k) / 8;
   return `${lines(g.fm, (i) => `    let left_${s}_${i} = ${ops.load('left', `left + ${i * g.size.m * stride + at}u`)};`)}
 ${lines(

@@ -7,7 +7,7 @@ import { type GpuBinding, type GpuKernelPlan, type GpuPass, grid, type KernelReq
 import { gluFunction } from './epilogue.ts';
 import type { LinearSegment, LinearShape } from './shape.ts';
 import { halfActivations, halfRowWords, maxRows, normedActivations } from './tile-activations.ts';
-import { type TileEngine, tileColumns } from './tile-body.ts';
+import type { TileEngine } from './tile-body.ts';
 import { chooseTile, type TileChooser } from './tile-choice.ts';
 import { decodeFunction, decodeHelpers, fetchFunction, layoutName, tilePrelude } from './tile-weights.ts';
 
@@ -55,6 +55,7 @@ function classPlan(
     key: `linear_tiles ${layouts} K${K} N${columns}${glu === 'none' ? '' : ' glu'} rows${rows.typical}`,
     rows: Math.min(rows.typical, rows.most),
     columns,
+    K,
     matrices: glu === 'none' ? 1 : 2,
     exact: shape.precision === 'exact',
   });
@@ -185,7 +186,7 @@ export function activationFunctions(engine: TileEngine, K: number, row = 'slot')
   if (engine.halves) return `${xRow}const x_stride = ${halfRowWords(K)}u;\n`;
   const vectors = `let at = base + row * ${K / 4}u + 2u * c;`;
   const read =
-    K % tileColumns === 0
+    K % engine.shape.k === 0
       ? `  ${vectors}
   return array<vec4<f32>, 2>(x[at], x[at + 1u]);`
       : K % 8 === 0
@@ -227,7 +228,7 @@ function pieceCode(shape: LinearShape, engine: TileEngine, piece: Piece, p: numb
     decode: piece.segments.map((s) => `decode_${layoutName(s.layout)}`),
     N: `${piece.rows}u`,
     lastRow: `${Math.ceil(piece.rows / panelRows) * panelRows - 1}u`,
-    steps: `${Math.ceil(K / tileColumns)}u`,
+    steps: `${Math.ceil(K / engine.shape.k)}u`,
     finish: `finish_${p}`,
   });
   return `${fetch}${finish}${body}`;

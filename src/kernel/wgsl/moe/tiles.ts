@@ -6,7 +6,7 @@ import { type GpuBinding, type GpuKernelPlan, type GpuPass, grid, type KernelReq
 import { gluFunction } from '../linear/epilogue.ts';
 import { gluOf } from '../linear/shape.ts';
 import { halfActivations, halfRowWords, maxRows } from '../linear/tile-activations.ts';
-import { type TileEngine, tileColumns } from '../linear/tile-body.ts';
+import type { TileEngine } from '../linear/tile-body.ts';
 import { chooseTile, type TileChooser } from '../linear/tile-choice.ts';
 import {
   decodeFunction,
@@ -147,6 +147,7 @@ function expertsPlan(
     key: `${e.name}_tiles ${layoutName(e.layout)} K${e.K} N${e.N} E${e.experts} top${e.topk}`,
     rows: Math.ceil((typical * e.topk) / e.experts),
     columns: e.N * Math.min(e.experts, typical * e.topk),
+    K: e.K,
     matrices: e.weights.length === 1 ? 1 : 2,
     exact: e.exact,
   });
@@ -286,7 +287,7 @@ function productCode(e: Experts, engine: TileEngine): string {
     decode: e.weights.map(() => `decode_${layoutName(e.layout)}`),
     N: `${e.N}u`,
     lastRow: `${panelsOf(e.N) * panelRows - 1}u`,
-    steps: `${Math.ceil(e.K / tileColumns)}u`,
+    steps: `${Math.ceil(e.K / engine.shape.k)}u`,
     finish: 'finish',
   });
   return `${e.weights.map((_, h) => fetchFunction(`w${h}`, e.layout, e.K)).join('')}fn finish(place: u32, n: u32, ${e.weights.length === 1 ? 'a: f32' : 'a: f32, b: f32'}) {
