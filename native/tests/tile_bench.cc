@@ -111,7 +111,7 @@ void bench_shape(const Shape& s, int threads, double peak, double (&total)[kDesi
   for (int d = 0; d < kDesignCount; d++) {
     const double t = median(seconds[d]), ops = 2 * kRows * weights_of(s);
     total[d] += t * s.layers;
-    printf("  %-28s %7.3f ms  %6.2f TFLOPS  %3.0f %% of the tile peak\n", kDesigns[d].name, t * 1e3, ops / t / 1e12, 100 * ops / t / peak);
+    printf("  %-32s %7.3f ms  %6.2f TFLOPS  %3.0f %% of the tile peak\n", kDesigns[d].name, t * 1e3, ops / t / 1e12, 100 * ops / t / peak);
   }
 }
 
@@ -121,7 +121,7 @@ void bench_threads(int threads) {
   double total[kDesignCount] = {};
   for (const Shape& s : kShapes) bench_shape(s, threads, peak, total);
   printf("all products of a forward pass of %d rows, 16 layers, %d threads\n", int(kRows), threads);
-  for (int d = 0; d < kDesignCount; d++) printf("  %-28s %7.1f ms\n", kDesigns[d].name, total[d] * 1e3);
+  for (int d = 0; d < kDesignCount; d++) printf("  %-32s %7.1f ms\n", kDesigns[d].name, total[d] * 1e3);
 }
 
 }  // namespace

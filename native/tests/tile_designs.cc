@@ -14,10 +14,10 @@ const KernelDef* tile_design(int i) {
 #if INGOT_AMX_EMULATE
   using namespace ingot::amx_designs;
   if (!features().avx2) return nullptr;
-  constexpr int64_t block = 32768;
+  constexpr int64_t block = 32768, columns = 512;  // small, so that tests have several of both
   static constexpr KernelDef designs[] = {{"in use", run, shared_bytes, check},
-                                          {"resident", run_design<block, false>, design_shared_bytes, check},
-                                          {"shadow", run_design<block, true>, design_shared_bytes, check}};
+                                          {"resident", run_design<block, columns, false>, design_shared_bytes, check},
+                                          {"shadow", run_design<block, columns, true>, design_shared_bytes, check}};
   if (i < int(sizeof designs / sizeof *designs)) return &designs[i];
 #endif
   return nullptr;

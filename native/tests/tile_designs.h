@@ -14,6 +14,12 @@ namespace {
 
 constexpr int64_t kDesignPairs = 8;  // of one claim: they share the rows' block
 
+struct Design {
+  int64_t block_bytes;  // activations of a block of rows, the columns of one pass
+  int64_t columns;      // of a pass: the K block
+  bool spread;          // vector work goes into the shadow of the multiplies; else between passes
+};
+
 // Vector work cut into small units that are spread evenly over the steps of a pass.
 class Shadow {
  public:
@@ -108,29 +114,29 @@ __attribute__((noinline)) void shadowed_block(const uint16_t* a0, const uint16_t
 
 // Pairs [first, first + count) for rows [r0, r0 + rows) of the chunk that starts at row `base`. A pass is one pair and one
 // K block; K blocks are outermost, so that the rows' columns of a block are read from the shared cache once.
-void resident_pairs(const Problem& p, const TileActs& tiles, int64_t first, int64_t count, int64_t base, int64_t r0, int64_t rows, bool spread, uint8_t* scratch) {
-  constexpr int64_t pair_elements = kTileColumns / 32 * 2 * kTileElements;
+void resident_pairs(const Problem& p, const TileActs& tiles, int64_t first, int64_t count, int64_t base, int64_t r0, int64_t rows, const Design& design, uint8_t* scratch) {
+  const int64_t columns = design.columns, pair_elements = columns / 32 * 2 * kTileElements;
   Arena arena{scratch};
   uint16_t* B[2];
   for (auto& b : B) b = arena.take<uint16_t>(pair_elements * 2);
-  const int64_t groups = div_up(rows, 16), sums = groups * 16 * 32, passes = count * div_up(p.K, kTileColumns);
+  const int64_t groups = div_up(rows, 16), sums = groups * 16 * 32, passes = count * div_up(p.K, columns);
   float* C = arena.take<float>(count * sums * 4);
   const int64_t group_elements = tiles.depth * kTileElements;
-  Shadow shadow(p, spread);
-  const auto columns_of = [&](int64_t pass) { return pass / count * kTileColumns; };
+  Shadow shadow(p, design.spread);
+  const auto columns_of = [&](int64_t pass) { return pass / count * columns; };
   const auto unpack = [&](int64_t pass) {
     const int64_t k0 = columns_of(pass);
-    shadow.unpack(pair_at(p, first + pass % count).pair, k0, min64(kTileColumns, p.K - k0), B[pass % 2]);
+    shadow.unpack(pair_at(p, first + pass % count).pair, k0, min64(columns, p.K - k0), B[pass % 2]);
   };
   const auto finish = [&](int64_t pass) {
-    if (columns_of(pass) + kTileColumns >= p.K) shadow.finish(pair_at(p, first + pass % count), base + r0, rows, C + pass % count * sums);
+    if (columns_of(pass) + columns >= p.K) shadow.finish(pair_at(p, first + pass % count), base + r0, rows, C + pass % count * sums);
   };
   unpack(0);
   shadow.drain();
   for (int64_t pass = 0; pass < passes; pass++) {
     if (pass > 0) finish(pass - 1);
     if (pass + 1 < passes) unpack(pass + 1);
-    const int64_t k0 = columns_of(pass), depth = div_up(min64(kTileColumns, p.K - k0), 32);
+    const int64_t k0 = columns_of(pass), depth = div_up(min64(columns, p.K - k0), 32);
     shadow.begin(div_up(groups, 2) * depth);
     const uint16_t* a = tiles.data + r0 / 16 * group_elements + k0 / 32 * kTileElements;
     asm volatile("" : : : "memory");  // tile loads do not say that they read memory
@@ -146,11 +152,6 @@ void resident_pairs(const Problem& p, const TileActs& tiles, int64_t first, int6
   shadow.drain();
 }
 
-struct Design {
-  int64_t block_bytes;  // activations of a block of rows, K columns of one pass
-  bool spread;
-};
-
 void run_resident(const Problem& p, Ctx& c, const Design& design) {
   const int64_t pairs = total_pairs(p);
   for (int64_t base = 0; base < p.rows; base += kChunkRows) {
@@ -158,7 +159,7 @@ void run_resident(const Problem& p, Ctx& c, const Design& design) {
     if (base) c.barrier();
     Arena shared{c.team->shared};
     const TileActs tiles = prepare_tiles(p.x + base * p.K, nullptr, rows, p.K, p.norm, p.need, c, shared);
-    const int64_t most = max64(32, design.block_bytes / (min64(p.K, kTileColumns) * 2) / 32 * 32);
+    const int64_t most = max64(32, design.block_bytes / (min64(p.K, design.columns) * 2) / 32 * 32);
     const int64_t step = round_up(div_up(rows, div_up(rows, most)), 32), blocks = div_up(rows, step);
     struct alignas(64) Claims { std::atomic<int64_t> next; };
     Claims* claims = shared.take<Claims>(blocks * int64_t(sizeof(Claims)));
@@ -171,18 +172,18 @@ void run_resident(const Problem& p, Ctx& c, const Design& design) {
     for (int64_t b = 0; b < blocks; b++) {
       const int64_t block = (own + b) % blocks, r0 = block * step;
       for (int64_t i; (i = claims[block].next.fetch_add(1, std::memory_order_relaxed)) < items;)
-        resident_pairs(p, tiles, i * count, min64(count, pairs - i * count), base, r0, min64(step, rows - r0), design.spread, c.scratch);
+        resident_pairs(p, tiles, i * count, min64(count, pairs - i * count), base, r0, min64(step, rows - r0), design, c.scratch);
     }
   }
 }
 
-template <int64_t BlockBytes, bool Spread>
+template <int64_t BlockBytes, int64_t Columns, bool Spread>
 void run_design(const Args& a, Ctx& c) {
   Problem p;
   read_problem(a, p);
   if (p.rows == 0) return;
   if (!p.many() || !p.need.tiles || p.need.int8 || p.need.f32) return run(a, c);
-  run_resident(p, c, {BlockBytes, Spread});
+  run_resident(p, c, {BlockBytes, Columns, Spread});
 }
 
 size_t design_shared_bytes(const Args& a, int threads) { return shared_bytes(a, threads) + kChunkRows / 32 * 64 + 64; }
@@ -190,9 +191,11 @@ size_t design_shared_bytes(const Args& a, int threads) { return shared_bytes(a, 
 constexpr int64_t kMiB = int64_t(1) << 20;
 constexpr KernelDef kDesigns[] = {
     {"in use: activations stream", run, shared_bytes, check},
-    {"rows of 1 MiB resident", run_design<kMiB, false>, design_shared_bytes, check},
-    {"rows of 1 MiB, shadow", run_design<kMiB, true>, design_shared_bytes, check},
-    {"rows of 512 KiB, shadow", run_design<kMiB / 2, true>, design_shared_bytes, check},
+    {"1 MiB of rows, K 2048", run_design<kMiB, 2048, false>, design_shared_bytes, check},
+    {"1 MiB of rows, K 2048, shadow", run_design<kMiB, 2048, true>, design_shared_bytes, check},
+    {"1 MiB of rows, K 1024, shadow", run_design<kMiB, 1024, true>, design_shared_bytes, check},
+    {"512 KiB of rows, K 2048, shadow", run_design<kMiB / 2, 2048, true>, design_shared_bytes, check},
+    {"512 KiB of rows, K 1024, shadow", run_design<kMiB / 2, 1024, true>, design_shared_bytes, check},
 };
 
 }  // namespace
