@@ -1,6 +1,6 @@
 // The cases: what is run, which time counts, and the physical limit it is held against.
 
-import type { RunTimes } from './contestant.ts';
+import type { RunTimes } from '../src/generate/timing.ts';
 import { activeWeights, type BenchShape, bytesPerToken } from './shapes.ts';
 
 /** What the machine can do, measured in the same run. */

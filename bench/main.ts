@@ -5,6 +5,7 @@ import { appendFileSync, mkdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { significant, summarize } from '../src/base/statistics.ts';
 import { type BenchCase, cases, type Limits, randomPrompt } from './cases.ts';
 import { checkGpu } from './check.ts';
 import type { Contestant } from './contestant.ts';
@@ -16,7 +17,6 @@ import { openOurs } from './ours.ts';
 import { installPeer, openPeer, type Peer } from './peers/client.ts';
 import { type BenchResult, table } from './report.ts';
 import { type BenchShape, shapes } from './shapes.ts';
-import { significant, summarize } from './statistics.ts';
 
 const log = (line: string): void => void process.stderr.write(`${line}\n`);
 

@@ -1,7 +1,8 @@
 // Ingot as a contestant: through the same public `load` and `generate` that a user calls.
 
 import { load } from '../src/engine/load.ts';
-import { type Contestant, timeTokens } from './contestant.ts';
+import { timeTokens } from '../src/generate/timing.ts';
+import type { Contestant } from './contestant.ts';
 import { processCpuSeconds } from './machine.ts';
 
 export interface OursOptions {

@@ -1,6 +1,6 @@
 // The result of one case as a JSON line, and as rows of a table for people.
 
-import { significant } from './statistics.ts';
+import { significant } from '../src/base/statistics.ts';
 
 /** One line of bench/results/*.jsonl. Rates are tokens per second, medians over the runs. */
 export interface BenchResult {

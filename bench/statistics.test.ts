@@ -1,10 +1,10 @@
 // Summaries, the timing of token streams, and the report.
 
 import { describe, expect, it } from 'vitest';
-import { timeTokens } from './contestant.ts';
+import { significant, summarize } from '../src/base/statistics.ts';
+import { timeTokens } from '../src/generate/timing.ts';
 import { busySeconds } from './machine.ts';
 import { type BenchResult, table } from './report.ts';
-import { significant, summarize } from './statistics.ts';
 
 describe('summarize', () => {
   it('gives the middle value, or the mean of the middle two', () => {

@@ -5,7 +5,8 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
-import type { Contestant, RunTimes } from '../contestant.ts';
+import type { RunTimes } from '../../src/generate/timing.ts';
+import type { Contestant } from '../contestant.ts';
 import { processCpuSeconds } from '../machine.ts';
 import type { PeerReply, PeerRequest, PeerSettings } from './protocol.ts';
 

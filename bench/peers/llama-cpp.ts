@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { pathToFileURL } from 'node:url';
-import { timeTokens } from '../contestant.ts';
+import { timeTokens } from '../../src/generate/timing.ts';
 import type { PeerReply, PeerRequest, PeerSettings } from './protocol.ts';
 
 interface Sequence {

@@ -1,6 +1,6 @@
 // Messages between the benchmark and a peer's process: one JSON object per line on stdin and stdout.
 
-import type { RunTimes } from '../contestant.ts';
+import type { RunTimes } from '../../src/generate/timing.ts';
 
 export interface PeerSettings {
   /** Worker threads. */

@@ -37,13 +37,32 @@ constexpr int64_t kTileElements = 512;
 
 inline int64_t tile_bytes(int64_t rows, int64_t K) { return round_up(rows, 16) * round_up(K, 32) * 2; }
 
-INGOT_INLINE __m512i to_bf16(vf low, vf high) { return (__m512i)_mm512_cvtne2ps_pbh(high, low); }
+#if defined(__AVX512BF16__)
+
+INGOT_INLINE void store_bf16(uint16_t* out, vf low, vf high) { _mm512_storeu_si512(out, (__m512i)_mm512_cvtne2ps_pbh(high, low)); }
 
 // Two columns of 16 rows -> one row of a B tile: pairs side by side in every lane.
 INGOT_INLINE void store_pair(uint16_t* out, vf even, vf odd) {
   const __m512i interleave = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
-  _mm512_storeu_si512(out, _mm512_permutexvar_epi16(interleave, to_bf16(even, odd)));
+  _mm512_storeu_si512(out, _mm512_permutexvar_epi16(interleave, (__m512i)_mm512_cvtne2ps_pbh(odd, even)));
 }
+
+#else  // emulated on a CPU that has none of it
+
+INGOT_INLINE uint16_t bf16_of(float x) {
+  uint32_t u;
+  memcpy(&u, &x, 4);
+  if (x != x) return uint16_t(u >> 16 | 64);
+  return uint16_t((u + 0x7FFF + (u >> 16 & 1)) >> 16);
+}
+INGOT_INLINE void store_bf16(uint16_t* out, vf low, vf high) {
+  for (int i = 0; i < 16; i++) out[i] = bf16_of(low[i]), out[16 + i] = bf16_of(high[i]);
+}
+INGOT_INLINE void store_pair(uint16_t* out, vf even, vf odd) {
+  for (int i = 0; i < 16; i++) out[2 * i] = bf16_of(even[i]), out[2 * i + 1] = bf16_of(odd[i]);
+}
+
+#endif
 
 // Rows of x (order[i], -1 for a row of zeros, or i when order is null; `rows` of them) as A tiles in team memory,
 // shared out over the workers by tile group.
@@ -67,7 +86,7 @@ inline TileActs prepare_tiles(const float* x, const int32_t* order, int64_t rows
       from = row;
     }
     for (int64_t t = 0; t < tiles.depth; t++)
-      _mm512_storeu_si512(out + t * kTileElements, to_bf16(load(from + t * 32), load(from + t * 32 + 16)));
+      store_bf16(out + t * kTileElements, load(from + t * 32), load(from + t * 32 + 16));
   }
   return tiles;
 }

@@ -3,8 +3,11 @@
 #pragma once
 #include "weights_layout.h"
 
-#if INGOT_AMX_EMULATE || defined(__AVX512VNNI__)
+#if defined(__AVX512VNNI__)
 #include "weights_simd_avx512.h"
+#elif INGOT_AMX_EMULATE  // tiles want a panel in one vector
+#define INGOT_SCALAR_LANES 16
+#include "weights_simd_scalar.h"
 #elif defined(__AVX2__)
 #include "weights_simd_avx2.h"
 #elif defined(__ARM_FEATURE_DOTPROD)

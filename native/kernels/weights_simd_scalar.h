@@ -1,30 +1,35 @@
-// No SIMD assumed: 4 lanes of compiler vectors, which any compiler turns into what the target has.
+// No SIMD assumed: compiler vectors, which any compiler turns into what the target has. 4 lanes, or as many as
+// INGOT_SCALAR_LANES says.
 #pragma once
+
+#ifndef INGOT_SCALAR_LANES
+#define INGOT_SCALAR_LANES 4
+#endif
 
 namespace ingot::INGOT_NS {
 
-constexpr int kW = 4;
+constexpr int kW = INGOT_SCALAR_LANES;
 constexpr bool kSignedCodes = false;
 constexpr int kFewRows = 2;
 constexpr int kTileRows = 2, kTileParts = 1;
 constexpr int kFloatRows = 4;
 
-typedef float vf __attribute__((vector_size(16)));
-typedef int vi __attribute__((vector_size(16)));
-typedef uint8_t vb __attribute__((vector_size(16)));
-typedef int8_t vs __attribute__((vector_size(16)));
+typedef float vf __attribute__((vector_size(4 * INGOT_SCALAR_LANES)));
+typedef int vi __attribute__((vector_size(4 * INGOT_SCALAR_LANES)));
+typedef uint8_t vb __attribute__((vector_size(4 * INGOT_SCALAR_LANES)));
+typedef int8_t vs __attribute__((vector_size(4 * INGOT_SCALAR_LANES)));
 
 inline float half_to_float(uint16_t h);
 
 #define INGOT_V inline __attribute__((always_inline))
-INGOT_V vf load(const float* p) { vf x; memcpy(&x, p, 16); return x; }
-INGOT_V void store(float* p, vf x) { memcpy(p, &x, 16); }
+INGOT_V vf load(const float* p) { vf x; memcpy(&x, p, sizeof x); return x; }
+INGOT_V void store(float* p, vf x) { memcpy(p, &x, sizeof x); }
 INGOT_V vf to_float(vi x) { return __builtin_convertvector(x, vf); }
 // The compiler may not look through this: `v` is rounded to f32 here and what follows starts from it.
 INGOT_V void keep_rounded(vf& v) {
-#if defined(__x86_64__)
+#if defined(__x86_64__) && INGOT_SCALAR_LANES == 4
   asm volatile("" : "+x"(v));
-#elif defined(__aarch64__)
+#elif defined(__aarch64__) && INGOT_SCALAR_LANES == 4
   asm volatile("" : "+w"(v));
 #else
   asm volatile("" : "+m"(v));
@@ -38,24 +43,39 @@ INGOT_V vi to_int_nearest(vf x) {  // |x| < 2^22: adding 1.5 * 2^23 rounds to th
   return __builtin_convertvector(y - magic, vi);
 }
 INGOT_V vf vabs(vf x) { return x < 0 ? -x : x; }
-INGOT_V vf load_f16(const uint16_t* p) { return vf{half_to_float(p[0]), half_to_float(p[1]), half_to_float(p[2]), half_to_float(p[3])}; }
-INGOT_V vf load_bf16(const uint16_t* p) {
-  return (vf)(vi{int(uint32_t(p[0]) << 16), int(uint32_t(p[1]) << 16), int(uint32_t(p[2]) << 16), int(uint32_t(p[3]) << 16)});
+// Lane i is f(i).
+template <class V, class F>
+INGOT_V V each_lane(F&& f) {
+  V x;
+  for (int i = 0; i < kW; i++) x[i] = f(i);
+  return x;
 }
-INGOT_V vf load_u8(const uint8_t* p) { return vf{float(p[0]), float(p[1]), float(p[2]), float(p[3])}; }
-INGOT_V vf load_i8(const uint8_t* p) { return vf{float(int8_t(p[0])), float(int8_t(p[1])), float(int8_t(p[2])), float(int8_t(p[3]))}; }
-INGOT_V vi load_i(const void* p) { vi x; memcpy(&x, p, 16); return x; }
-INGOT_V void store_i8(int8_t* p, vi x) { for (int i = 0; i < 4; i++) p[i] = int8_t(x[i]); }
-INGOT_V float sum_lanes(vf x) { return (x[0] + x[1]) + (x[2] + x[3]); }
+INGOT_V vf load_f16(const uint16_t* p) { return each_lane<vf>([p](int i) { return half_to_float(p[i]); }); }
+INGOT_V vf load_bf16(const uint16_t* p) {
+  return (vf)each_lane<vi>([p](int i) { return int(uint32_t(p[i]) << 16); });
+}
+INGOT_V vf load_u8(const uint8_t* p) { return each_lane<vf>([p](int i) { return float(p[i]); }); }
+INGOT_V vf load_i8(const uint8_t* p) { return each_lane<vf>([p](int i) { return float(int8_t(p[i])); }); }
+INGOT_V vi load_i(const void* p) { vi x; memcpy(&x, p, sizeof x); return x; }
+INGOT_V void store_i8(int8_t* p, vi x) { for (int i = 0; i < kW; i++) p[i] = int8_t(x[i]); }
+INGOT_V float sum_lanes(vf x) {
+  float s = 0;
+  for (int i = 0; i < kW; i += 4) s += (x[i] + x[i + 1]) + (x[i + 2] + x[i + 3]);
+  return s;
+}
 INGOT_V float max_lanes(vf x) {
   float m = x[0];
-  for (int i = 1; i < 4; i++) m = x[i] > m ? x[i] : m;
+  for (int i = 1; i < kW; i++) m = x[i] > m ? x[i] : m;
   return m;
 }
-INGOT_V int sum_lanes_i(vi x) { return x[0] + x[1] + x[2] + x[3]; }
+INGOT_V int sum_lanes_i(vi x) {
+  int s = 0;
+  for (int i = 0; i < kW; i++) s += x[i];
+  return s;
+}
 
-INGOT_V vb load_codes(const uint8_t* p) { vb x; memcpy(&x, p, 16); return x; }
-INGOT_V void store_codes(uint8_t* p, vb x) { memcpy(p, &x, 16); }
+INGOT_V vb load_codes(const uint8_t* p) { vb x; memcpy(&x, p, sizeof x); return x; }
+INGOT_V void store_codes(uint8_t* p, vb x) { memcpy(p, &x, sizeof x); }
 INGOT_V vb low_nibbles(vb x) { return x & 15; }
 INGOT_V vb high_nibbles(vb x) { return x >> 4; }
 INGOT_V vb bias_codes(vb x) { return x; }

@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <cstddef>
 
+#include "wait.h"
+
 namespace ingot {
 
 struct Buf {
@@ -23,27 +25,25 @@ struct Args {
   float f(int k) const { return static_cast<float>(params[k]); }
 };
 
-class Barrier {  // sense-reversing spin barrier; workers never sleep inside a dispatch
+class Barrier {
  public:
-  void init(int n) { n_ = n; count_.store(0); phase_.store(0); }
-  void wait() { wait([] {}); }
-  // The last worker to arrive runs `completion` before anyone is released.
-  template <class F> void wait(F&& completion) {
-    const uint32_t phase = phase_.load(std::memory_order_relaxed);
+  void init(int n) { n_ = n; }
+  // The last worker to arrive runs `completion` before anyone is released. `patience` is the caller's own.
+  template <class F> void wait(Patience& patience, F&& completion) {
+    const uint32_t phase = phase_.value();
     if (count_.fetch_add(1, std::memory_order_acq_rel) == n_ - 1) {
       completion();
       count_.store(0, std::memory_order_relaxed);
-      phase_.store(phase + 1, std::memory_order_release);
+      phase_.raise();
     } else {
-      spin_while(phase);
+      patience.wait(phase_, phase);
     }
   }
 
  private:
-  void spin_while(uint32_t phase) const;
   int n_ = 1;
   alignas(64) std::atomic<int> count_{0};
-  alignas(64) std::atomic<uint32_t> phase_{0};
+  Signal phase_;
 };
 
 // Shared by all workers during one dispatch. One per pool.
@@ -63,8 +63,10 @@ struct Ctx {
   int nthreads;
   Team* team;
   uint8_t* scratch;  // kScratchBytes private to this worker, 64-byte aligned, kept between dispatches, huge pages
+  Patience patience{};
   bool ok() const { return !team->failed.load(std::memory_order_relaxed); }
-  void barrier() { team->barrier.wait(); }
+  void barrier() { barrier([] {}); }
+  template <class F> void barrier(F&& completion) { team->barrier.wait(patience, completion); }
   // Next work item of [0, n) taken in order, or -1. Start again with reset_next().
   int64_t next(int64_t n) {
     int64_t v = team->next.fetch_add(1, std::memory_order_relaxed);
@@ -72,7 +74,7 @@ struct Ctx {
   }
   // Call from all workers: a barrier after which next() starts at 0 again.
   void reset_next() {
-    team->barrier.wait([this] { team->next.store(0, std::memory_order_relaxed); });
+    barrier([this] { team->next.store(0, std::memory_order_relaxed); });
   }
   // Contiguous share [begin, end) of n items for this worker.
   void range(int64_t n, int64_t& begin, int64_t& end) const {

@@ -1,6 +1,5 @@
 #include "pool.h"
 
-#include <chrono>
 #include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
@@ -16,14 +15,6 @@ namespace ingot {
 
 namespace {
 
-inline void relax() {
-#if defined(__x86_64__)
-  _mm_pause();
-#elif defined(__aarch64__)
-  __asm__ volatile("yield");
-#endif
-}
-
 // Numbers below 1e-38 carry nothing here and cost a hundred cycles each: workers treat them as zero.
 inline void flush_denormals() {
 #if defined(__x86_64__)
@@ -36,36 +27,7 @@ inline void flush_denormals() {
 #endif
 }
 
-// Between jobs the caller's thread needs a core to pick up the result and start the next step: after a short pause loop
-// give the core away on every turn, and sleep after about this long.
-constexpr auto kSpin = std::chrono::microseconds(100);
-
-// Spins until value != seen; true when it changed in time.
-bool spin_until_changed(const std::atomic<uint32_t>& value, uint32_t seen) {
-  for (int i = 0; i < 400; i++) {
-    if (value.load(std::memory_order_acquire) != seen) return true;
-    relax();
-  }
-  const auto start = std::chrono::steady_clock::now();
-  do {
-    for (int i = 0; i < 16; i++) {
-      if (value.load(std::memory_order_acquire) != seen) return true;
-      relax();
-    }
-    std::this_thread::yield();
-  } while (std::chrono::steady_clock::now() - start < kSpin);
-  return value.load(std::memory_order_acquire) != seen;
-}
-
 }  // namespace
-
-void Barrier::spin_while(uint32_t phase) const {
-  // Another thread may hold a sibling's core (the event loop, say): yield once the wait is clearly not a short one.
-  for (int spins = 0; phase_.load(std::memory_order_acquire) == phase; spins++) {
-    if (spins < 2000) relax();
-    else std::this_thread::yield();
-  }
-}
 
 void Ctx::fail(const char* format, ...) {
   bool expected = false;
@@ -103,8 +65,7 @@ Pool::Pool(int nthreads) {
 
 Pool::~Pool() {
   stopping_.store(true);
-  queued_.fetch_add(1);
-  queued_.notify_all();
+  queued_.raise();
   for (auto& w : workers_) w.join();
   std::free(team_.shared);
 }
@@ -114,13 +75,12 @@ void Pool::submit(std::shared_ptr<Job> job) {
     std::lock_guard lock(mutex_);
     queue_.push_back(std::move(job));
   }
-  queued_.fetch_add(1, std::memory_order_release);
-  queued_.notify_all();
+  queued_.raise();
 }
 
-std::shared_ptr<Job> Pool::wait_for_job() {
+std::shared_ptr<Job> Pool::wait_for_job(Patience& patience) {
   for (;;) {
-    const uint32_t seen = queued_.load(std::memory_order_acquire);
+    const uint32_t seen = queued_.value();
     {
       std::lock_guard lock(mutex_);
       if (!queue_.empty()) {
@@ -130,21 +90,18 @@ std::shared_ptr<Job> Pool::wait_for_job() {
       }
     }
     if (stopping_.load()) return nullptr;
-    if (!spin_until_changed(queued_, seen)) queued_.wait(seen);
+    patience.wait(queued_, seen);
   }
-}
-
-void Pool::wait_for_epoch(uint32_t seen) {
-  if (!spin_until_changed(epoch_, seen)) epoch_.wait(seen);
 }
 
 void Pool::run(int tid) {
   flush_denormals();
   Ctx ctx{tid, int(scratch_.size()), &team_, scratch_[size_t(tid)]->data()};
+  Patience between_jobs;  // its own: jobs come at other distances than barriers
   uint32_t seen = 0;
   for (;;) {
     if (tid == 0) {
-      auto job = wait_for_job();
+      auto job = wait_for_job(between_jobs);
       current_ = job;
       if (job) {
         team_.failed.store(false);
@@ -153,15 +110,14 @@ void Pool::run(int tid) {
         team_.next.store(0);
         job->prepare(team_, ctx.nthreads);
       }
-      epoch_.fetch_add(1, std::memory_order_release);
-      epoch_.notify_all();
+      epoch_.raise();
     } else {
-      wait_for_epoch(seen);
-      seen = epoch_.load(std::memory_order_acquire);
+      between_jobs.wait(epoch_, seen);
+      seen = epoch_.value();
     }
     if (!current_) return;
     current_->work(ctx);
-    team_.barrier.wait();
+    ctx.barrier();
     if (tid == 0) {
       auto job = std::move(current_);
       job->finish(team_);

@@ -1,7 +1,6 @@
 // The worker pool: jobs run SPMD on all workers, off the event loop, one job at a time in the order given.
-// Workers spin briefly between jobs, then sleep.
+// How workers wait for each other and for jobs: wait.h.
 #pragma once
-#include <condition_variable>
 #include <deque>
 #include <functional>
 #include <memory>
@@ -35,17 +34,15 @@ class Pool {
 
  private:
   void run(int tid);
-  std::shared_ptr<Job> wait_for_job();
-  void wait_for_epoch(uint32_t seen);
+  std::shared_ptr<Job> wait_for_job(Patience& patience);
 
   Team team_;
   std::vector<std::shared_ptr<Memory>> scratch_;
   std::vector<std::thread> workers_;
   std::mutex mutex_;
   std::deque<std::shared_ptr<Job>> queue_;
-  std::atomic<uint32_t> queued_{0};  // bumped by submit: what the leader spins and sleeps on
-  std::atomic<uint32_t> epoch_{0};   // bumped by the leader: what the others spin and sleep on
-  std::atomic<int> sleepers_{0};
+  Signal queued_;  // bumped by submit: what the leader spins and sleeps on
+  Signal epoch_;   // bumped by the leader: what the others spin and sleep on
   std::shared_ptr<Job> current_;
   std::atomic<bool> stopping_{false};
 };

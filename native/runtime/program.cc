@@ -89,7 +89,7 @@ void Program::execute(Ctx& ctx, bool profile) {
     // While the others finish, the memory would be idle.
     if (i + 1 < ops_.size() && ops_[i + 1].def->fetch) ops_[i + 1].def->fetch(args(ops_[i + 1]), ctx);
     Team& team = *ctx.team;
-    team.barrier.wait([&team] {
+    ctx.barrier([&team] {
       team.next.store(0, std::memory_order_relaxed);
       team.stop = team.failed.load(std::memory_order_relaxed);
     });

@@ -1,6 +1,7 @@
-// Compiles a kernel file's AMX level with emulated tile instructions. Without AVX-512 and its bf16, nothing.
+// Compiles a kernel file's AMX level with emulated tile instructions: with AVX-512 and its bf16 the vector code is the real
+// one, on other x86-64 CPUs compiler vectors of 16 lanes take its place.
 #pragma once
-#if defined(__AVX512BF16__) && !defined(__AMX_BF16__)
+#if defined(__x86_64__) && !defined(__AMX_BF16__)
 #define INGOT_AMX_EMULATE 1
 #define INGOT_NS amx_emulated
 #define INGOT_LEVEL kAmx
@@ -10,4 +11,6 @@
 namespace ingot::tests {
 const KernelDef* emulated_linear(const char* name);
 const KernelDef* emulated_moe(const char* name);
+/** The kernel in use and the others of tile_designs.h under test, in blocks small enough that tests have several; null past the last. */
+const KernelDef* tile_design(int i);
 }  // namespace ingot::tests

@@ -1,4 +1,5 @@
 // Runs the matrix-kernel suites on every level of this CPU.
+#include <algorithm>
 #include <cstring>
 
 #include "linear_amx.h"
@@ -14,6 +15,23 @@ const KernelDef* find_at(const char* name) { return find_kernel(L, name); }
 const KernelDef* emulated_tiles(const char* name) {
   const KernelDef* def = emulated_linear(name);
   return def ? def : emulated_moe(name);
+}
+
+template <int I>
+const KernelDef* design(const char*) { return tile_design(I); }
+
+// The AMX product and its candidates over emulated tiles, without AVX-512.
+int run_designs(const Options& options) {
+  const Suite suites[] = {{"amx in use", design<0>, true}, {"amx resident", design<1>, true}, {"amx shadow", design<2>, true}};
+  int failures = 0;
+  for (int i = 0; tile_design(i); i++) {
+    Suite suite = suites[i];
+    suite.every = std::max(5, options.every);
+    run_linear_suite(suite);
+    printf("linear %-12s %d cases, %d failures, emulated\n", suite.name, suite.cases, suite.failures);
+    failures += suite.failures;
+  }
+  return failures;
 }
 
 int run_suite(Suite suite, int every) {
@@ -43,6 +61,7 @@ int run_linear_tests(const Options& options) {
   if (emulated_tiles("linear") && strstr("amx", options.filter)) {
     failures += run_suite({"amx emulated", emulated_tiles, true, false}, options.every);
   }
+  if (strstr("amx", options.filter)) failures += run_designs(options);
   return failures;
 }
 

@@ -136,6 +136,7 @@ bool linear_cases(const Suite& suite) {
     ok &= run_case(suite, {.rows = 40, .K = 1056, .N = {230, 170}, .layout = layout, .threads = 1});
     ok &= run_case(suite, {.rows = 40, .K = 544, .N = {200, 200}, .layout = layout, .glu = 1, .threads = 1});
   }
+  ok &= run_case(suite, {.rows = 40, .K = 4224, .N = {70}, .layout = kQ4});   // several K blocks on tiles too
   ok &= run_case(suite, {.rows = 1100, .K = 64, .N = {20}, .layout = kQ4});   // several chunks of rows
   ok &= run_case(suite, {.rows = 1, .K = 64, .N = {20}, .layout = kQ4, .threads = 5});  // more workers than panels
   ok &= run_case(suite, {.rows = 300, .K = 64, .N = {20}, .layout = kQ8, .threads = 5});

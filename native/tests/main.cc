@@ -19,7 +19,8 @@ int main(int argc, char** argv) {
     const bool can = ingot::level_supported(level);
     printf("level %-10s %s\n", ingot::level_name(level), can ? "runs here" : "NOT RUN: this CPU lacks it");
   }
-  int failures = ingot::tests::run_linear_tests(options) + ingot::tests::run_ops_tests(options);
+  int failures = options.bench ? 0 : ingot::tests::run_pool_tests();
+  failures += ingot::tests::run_linear_tests(options) + ingot::tests::run_ops_tests(options);
   printf(failures ? "%d FAILED\n" : "all passed\n", failures);
   return failures ? 1 : 0;
 }

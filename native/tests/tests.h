@@ -17,6 +17,7 @@ struct Options {
 /** Each returns the number of failures. */
 int run_linear_tests(const Options&);
 int run_ops_tests(const Options&);
+int run_pool_tests();
 
 /** Levels of this build, scalar first. */
 std::vector<Level> built_levels();

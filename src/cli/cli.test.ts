@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { readEnv } from '../base/env.ts';
 import { IngotError } from '../base/errors.ts';
 import type { Message } from '../chat/messages.ts';
+import type { BenchOptions, BenchReport } from '../engine/bench.ts';
 import type { ModelDetails } from '../engine/inspect.ts';
 import type { ChatOptions, GenerateStats, LoadOptions, Model, TextStream } from '../engine/types.ts';
 import type { Context, Engine } from './context.ts';
@@ -93,8 +94,30 @@ const details: ModelDetails = {
   vocabSize: 49152,
   contextLength: 8192,
   weightBytes: 98_000_000,
+  perToken: { weights: 106_000_000, bytes: 98_000_000 },
   formats: [{ name: 'Q4_1', tensors: 211, bytes: 98_000_000 }],
   tokenizer: undefined,
+};
+
+const benchReport: BenchReport = {
+  model: new FakeModel().info,
+  device: 'cpu',
+  cpu: {
+    cpu: 'a CPU',
+    threads: 2,
+    levels: [{ name: 'avx2', status: 'in use' }],
+    bandwidthGBs: 20,
+    int8Tops: 1,
+    bf16Tflops: 0,
+    f32Tflops: 0.1,
+    memory: { totalBytes: 8e9, freeBytes: 4e9 },
+  },
+  perToken: { weights: 100e6, bytes: 80e6 },
+  promptTokens: 16,
+  decodeTokens: 4,
+  runs: 3,
+  prefill: { median: 1000, min: 900, max: 1100, limit: 5000 },
+  decode: { median: 100, min: 90, max: 110, limit: 250 },
 };
 
 let folder: string;
@@ -142,6 +165,7 @@ async function cli(args: readonly string[], { stdin = '', tty = false, engine = 
       },
       resolve: async (name) => `/cache/${name}`,
       inspect: async () => details,
+      bench: async () => benchReport,
       pack: async (_, { output: path }) => ({ path: path ?? 'x.ingot', bytes: 1_500_000 }),
       cpuReport: async () => {
         throw new IngotError('device_failed', 'no addon');
@@ -294,6 +318,27 @@ describe('the other commands', () => {
       /parameters +135 M\n[\s\S]*98 MB: Q4_1 \(211 tensors, 98 MB\)[\s\S]*token ids only/,
     );
     expect(JSON.parse((await cli(['show', 'x', '--json'])).out).parameters).toBe(134_515_008);
+  });
+
+  test('bench measures with the options given and prints speeds beside their limits', async () => {
+    const asked: BenchOptions[] = [];
+    const bench = async (_: string, options: BenchOptions) => {
+      asked.push(options);
+      options.onTokens?.(1, 2);
+      return benchReport;
+    };
+    const args = ['bench', 'm', '--prompt', '16', '--tokens', '4', '--runs', '3', '--threads', '2'];
+    const { code, out } = await cli(args, { engine: { bench } });
+    expect(code).toBe(0);
+    expect(asked[0]).toMatchObject({ promptTokens: 16, decodeTokens: 4, runs: 3, threads: 2 });
+    expect(out).toMatch(/decode of 4 after 16 +100 +90-110 +250 +40 %/);
+    const json = JSON.parse((await cli([...args, '--json'])).out);
+    expect(json).toMatchObject({
+      model: 'fake',
+      prefill: { tokensPerSecond: 1000, spread: { min: 900, max: 1100 }, limit: 5000, shareOfLimit: 0.2 },
+      bandwidthGBs: 20,
+      level: 'avx2',
+    });
   });
 
   test('eval reads the text and prints the perplexity', async () => {

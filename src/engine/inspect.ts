@@ -5,6 +5,7 @@ import { findLocal } from '../hub/resolve.ts';
 import { parseModel } from '../models/registry.ts';
 import { openTokenizer } from '../tokenizer/open.ts';
 import { type Checkpoint, openCheckpoint } from '../weights/checkpoint.ts';
+import { type TokenCost, tokenCost } from './token-cost.ts';
 
 export interface ModelDetails {
   readonly name: string;
@@ -20,6 +21,8 @@ export interface ModelDetails {
   readonly vocabSize: number | undefined;
   readonly contextLength: number | undefined;
   readonly weightBytes: number;
+  /** What a token costs; undefined where the model cannot run. */
+  readonly perToken: TokenCost | undefined;
   /** Bytes of the weights by storage format, most first. */
   readonly formats: readonly { readonly name: string; readonly tensors: number; readonly bytes: number }[];
   readonly tokenizer: { readonly vocabSize: number; readonly chatTemplate: boolean } | undefined;
@@ -87,10 +90,18 @@ function family(checkpoint: Checkpoint) {
       hiddenSize: config.hiddenSize,
       vocabSize: config.vocabSize,
       contextLength: config.contextLength,
+      perToken: tokenCost(checkpoint, config),
     };
   } catch (error) {
     if (!(error instanceof IngotError)) throw error;
-    const none = { layers: undefined, hiddenSize: undefined, vocabSize: undefined, contextLength: undefined };
-    return { family: undefined, unsupported: error.message, ...none };
+    return {
+      family: undefined,
+      unsupported: error.message,
+      layers: undefined,
+      hiddenSize: undefined,
+      vocabSize: undefined,
+      contextLength: undefined,
+      perToken: undefined,
+    };
   }
 }

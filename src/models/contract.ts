@@ -17,6 +17,8 @@ export interface ModelConfig {
   readonly bosTokenId?: number;
   /** Tokens that end an answer; may be empty. */
   readonly eosTokenIds: readonly number[];
+  /** Experts that one token uses in a layer that has experts; absent where no layer has. */
+  readonly expertsPerToken?: number;
   readonly kv: { readonly layers: readonly KvLayerSpec[] };
 }
 

@@ -10,7 +10,6 @@ import {
   expectDtype,
   expectFloat,
   expectShape,
-  fixed,
   floats,
   operand,
   optional,
@@ -20,7 +19,7 @@ import {
 } from './operands.ts';
 import {
   expertBytes,
-  layoutParams,
+  expertParams,
   magnitude,
   maxAbs,
   multiplyPacked,
@@ -96,7 +95,7 @@ export const moeDownOp: OpDef<MoeDownAttrs> = defineOp<MoeDownAttrs>({
         operand(inputs, 2),
         operand(inputs, 3),
       ];
-      const { layout, experts, rows, columns } = packedShape(down.type, 3, 'moeDown');
+      const { columns } = packedShape(down.type, 3, 'moeDown');
       context.emit(
         'moe_down',
         [h, ids, weights, down, optional(inputs, 4), operand(context.outputs, 0)],
@@ -104,10 +103,7 @@ export const moeDownOp: OpDef<MoeDownAttrs> = defineOp<MoeDownAttrs>({
           countParam(elementCount(h.type.shape.slice(0, 1))),
           columns,
           precisionCode(attrs.precision),
-          fixed(ids.type.shape[1], 'moeDown'),
-          experts,
-          rows,
-          ...layoutParams(layout),
+          ...expertParams(ids.type, down.type, 'moeDown'),
         ],
       );
     },

@@ -11,7 +11,6 @@ import {
   expectDtype,
   expectFloat,
   expectShape,
-  fixed,
   floats,
   operand,
   output,
@@ -20,10 +19,10 @@ import {
 } from './operands.ts';
 import {
   expertBytes,
+  expertParams,
   type Glu,
   gluCode,
   gluValue,
-  layoutParams,
   magnitude,
   maxAbs,
   multiplyPacked,
@@ -99,7 +98,7 @@ export const moeGluOp = defineOp<MoeGluAttrs>({
         operand(inputs, 2),
         operand(inputs, 3),
       ];
-      const { layout, experts, rows, columns } = packedShape(gate.type, 3, 'moeGlu');
+      const { columns } = packedShape(gate.type, 3, 'moeGlu');
       context.emit(
         'moe_glu',
         [x, ids, gate, up, operand(context.outputs, 0)],
@@ -108,10 +107,7 @@ export const moeGluOp = defineOp<MoeGluAttrs>({
           columns,
           precisionCode(attrs.precision),
           gluCode(attrs.glu),
-          fixed(ids.type.shape[1], 'moeGlu'),
-          experts,
-          rows,
-          ...layoutParams(layout),
+          ...expertParams(ids.type, gate.type, 'moeGlu'),
         ],
       );
     },

@@ -49,6 +49,12 @@ export const layoutParams = (layout: WeightLayout): readonly Param[] => [
   metaDtypeCode(layout),
 ];
 
+/** The params that both expert kernels end with: top-k of ids `[n, k]`, then E, N and layout of weights `[E, N, K]`. */
+export function expertParams(ids: ValueType, w: ValueType, what: string): readonly Param[] {
+  const { layout, experts, rows } = packedShape(w, 3, what);
+  return [fixed(ids.shape[1], what), experts, rows, ...layoutParams(layout)];
+}
+
 const bytesOf = (t: Tensor): Uint8Array =>
   new Uint8Array(t.data.buffer, t.data.byteOffset, t.data.byteLength);
 

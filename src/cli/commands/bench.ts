@@ -1,38 +1,114 @@
-// ingot bench: runs the benchmark of the checkout with the given arguments.
+// ingot bench MODEL: speed of a model on this machine, beside the machine's limits.
 
-import { spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
-import { IngotError } from '../../base/errors.ts';
-import type { Context } from '../context.ts';
+import { significant } from '../../base/statistics.ts';
+import { formatBytes } from '../../base/text.ts';
+import type { BenchReport, Speed } from '../../engine/bench.ts';
+import { type Context, printJson } from '../context.ts';
+import { addModelOptions, loadOptions, type ModelFlags, positive } from '../options.ts';
+import { createProgress, progressCallbacks } from '../progress.ts';
+import { formatFacts, formatTable } from '../table.ts';
 
-export function register(program: Command, context: Context): void {
-  program
-    .command('bench')
-    .description("measure speed against the machine's limits (in a checkout)")
-    .argument('[args...]', "for example: decode smol; --help shows the benchmark's own help")
-    .allowUnknownOption()
-    .helpOption(false)
-    .action((args: string[]) => bench(context, args));
+interface BenchFlags extends ModelFlags {
+  readonly prompt?: number;
+  readonly tokens?: number;
+  readonly runs?: number;
+  readonly json?: boolean;
 }
 
-async function bench(context: Context, args: readonly string[]): Promise<void> {
-  // The bundle of this command is in dist/ or dist/cli/.
-  const candidates = ['./bench/main.js', '../bench/main.js'].map((path) =>
-    fileURLToPath(new URL(path, import.meta.url)),
-  );
-  const script = candidates.find((path) => existsSync(path));
-  if (script === undefined) {
-    throw new IngotError(
-      'unsupported',
-      'the benchmark is not part of the published package; run "npm run bench" in a checkout',
-    );
-  }
-  const child = spawn(process.execPath, [script, ...args], { stdio: 'inherit', signal: context.signal });
-  const code = await new Promise<number>((resolve, reject) => {
-    child.on('error', reject);
-    child.on('exit', (status) => resolve(status ?? 1));
+export function register(program: Command, context: Context): void {
+  const command = program
+    .command('bench')
+    .description("measure a model's speed against the machine's limits")
+    .argument('<model>', 'short name, user/repo of the hub, or path')
+    .option('--prompt <tokens>', 'length of the prompt, default 512', positive)
+    .option('--tokens <n>', 'tokens to decode after the first, default 64', positive)
+    .option('--runs <n>', 'runs of which the median counts, default 5', positive)
+    .option('--json', 'print one JSON document');
+  addModelOptions(command).action((name: string, flags: BenchFlags) => bench(context, name, flags));
+}
+
+async function bench(context: Context, name: string, flags: BenchFlags): Promise<void> {
+  const progress = createProgress(context.stderr);
+  const counter = createProgress(context.stderr, { unit: 'tokens' });
+  const report = await context.engine
+    .bench(name, {
+      ...loadOptions(flags, context.signal),
+      ...progressCallbacks(progress),
+      promptTokens: flags.prompt,
+      decodeTokens: flags.tokens,
+      runs: flags.runs,
+      onTokens: (done, total) => {
+        progress.finish();
+        counter.update('Measuring', done, total);
+      },
+    })
+    .finally(() => {
+      progress.finish();
+      counter.finish();
+    });
+  if (flags.json === true) printJson(context.stdout, asJson(context, report));
+  else context.stdout.write(formatReport(report));
+}
+
+const asJson = (context: Context, report: BenchReport) => {
+  const speed = ({ median, min, max, limit }: Speed) => ({
+    tokensPerSecond: significant(median),
+    spread: { min: significant(min), max: significant(max) },
+    ...(limit === undefined
+      ? {}
+      : { limit: significant(limit), shareOfLimit: significant(median / limit, 3) }),
   });
-  if (code !== 0) process.exitCode = code;
+  const { cpu } = report;
+  return {
+    model: report.model.name,
+    device: report.device,
+    promptTokens: report.promptTokens,
+    decodeTokens: report.decodeTokens,
+    runs: report.runs,
+    prefill: speed(report.prefill),
+    decode: speed(report.decode),
+    ...(report.perToken ? { perToken: report.perToken } : {}),
+    ...(cpu
+      ? {
+          bandwidthGBs: significant(cpu.bandwidthGBs, 3),
+          int8Tops: significant(cpu.int8Tops, 3),
+          cpu: cpu.cpu,
+          threads: cpu.threads,
+          level: levelOf(cpu),
+        }
+      : {}),
+    version: context.version,
+    node: process.version,
+  };
+};
+
+const levelOf = (cpu: NonNullable<BenchReport['cpu']>): string =>
+  cpu.levels.find(({ status }) => status === 'in use')?.name ?? '';
+
+function formatReport(report: BenchReport): string {
+  const { model, cpu, perToken, promptTokens, decodeTokens } = report;
+  const facts = formatFacts([
+    ['model', `${model.name}: ${model.family}, ${model.format}, ${formatBytes(model.weightBytes)}`],
+    ['device', cpu ? `${cpu.cpu}, ${cpu.threads} threads, ${levelOf(cpu)}` : report.device],
+    ['limits', cpu && `${cpu.bandwidthGBs.toFixed(1)} GB/s, ${cpu.int8Tops.toPrecision(3)} int8 TOPS`],
+    [
+      'per token',
+      perToken && `${formatBytes(perToken.bytes)}, ${(perToken.weights / 1e6).toFixed(0)} M weights`,
+    ],
+  ]);
+  const row = (label: string, { median, min, max, limit }: Speed): string[] => [
+    label,
+    String(significant(median, 3)),
+    `${significant(min, 3)}-${significant(max, 3)}`,
+    ...(limit === undefined
+      ? []
+      : [String(significant(limit, 3)), `${((100 * median) / limit).toFixed(0)} %`]),
+  ];
+  const header = ['', 'TOKENS/S', 'SPREAD', ...(cpu ? ['LIMIT', 'OF LIMIT'] : [])];
+  const rows = [
+    row(`prefill of ${promptTokens}`, report.prefill),
+    row(`decode of ${decodeTokens} after ${promptTokens}`, report.decode),
+  ];
+  return `${facts}\n${formatTable([header, ...rows], [1, 2, 3, 4])}`;
 }

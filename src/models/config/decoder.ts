@@ -75,6 +75,7 @@ export function readDecoder(reader: ConfigReader, traits: DecoderTraits): Decode
     contextLength: reader.int('max_position_embeddings', limits.contextLength, traits.defaults.contextLength),
   });
   const vocabSize = reader.int('vocab_size', limits.vocabSize);
+  const moe = traits.layers.find(({ feedForward }) => feedForward.kind === 'moe')?.feedForward;
   const bos = readBos(reader);
   return {
     family: traits.family,
@@ -91,6 +92,7 @@ export function readDecoder(reader: ConfigReader, traits: DecoderTraits): Decode
         ...(window === undefined ? {} : { window }),
       })),
     },
+    ...(moe?.kind === 'moe' ? { expertsPerToken: moe.topK } : {}),
     normEps: reader.number('rms_norm_eps', limits.eps, traits.defaults.normEps ?? 1e-6),
     attention: { ...heads, ...traits.attention, rope },
     layers: traits.layers,
