@@ -52,14 +52,14 @@ export class Decoder {
   }
 
   stream(options: StreamOptions = {}): StreamDecoder {
-    const { skipSpecial = true, continuation = false } = options;
+    const { skipSpecial = true, keep, continuation = false } = options;
     const strip = this.#table.rule.stripLeadingSpace && !continuation;
     const utf8Decoder = new TextDecoder('utf-8', { ignoreBOM: true });
     let atStart = true;
     return {
       push: (id) => {
-        if (skipSpecial && this.#table.specialIds.has(id)) return '';
-        let bytes = this.#bytesOf(id);
+        if (skipSpecial && this.#table.specialIds.has(id) && keep?.has(id) !== true) return '';
+        let bytes = this.bytesOf(id);
         if (bytes.length === 0) return '';
         if (atStart && strip && bytes[0] === space) bytes = bytes.subarray(1);
         atStart = false;
@@ -72,7 +72,8 @@ export class Decoder {
     };
   }
 
-  #bytesOf(id: number): Uint8Array {
+  /** What an id adds to a text. Throws invalid_argument for an id that is no non-negative integer. */
+  bytesOf(id: number): Uint8Array {
     const known = this.#bytes.get(id);
     if (known) return known;
     if (!Number.isInteger(id) || id < 0) {
