@@ -3,6 +3,7 @@
 
 import { Template } from '@huggingface/jinja';
 import { IngotError } from '../base/errors.ts';
+import type { TemplateMessage } from './format.ts';
 import type { Message, Tool } from './messages.ts';
 
 export interface RenderOptions {
@@ -35,7 +36,7 @@ export class ChatTemplate {
   }
 
   /** Throws invalid_argument when the template refuses the messages, for example because roles do not alternate. */
-  render(messages: readonly Message[], options: RenderOptions = {}): string {
+  render(messages: readonly (Message | TemplateMessage)[], options: RenderOptions = {}): string {
     const { addGenerationPrompt = true, tools, bosToken, eosToken, extra } = options;
     try {
       return this.#template.render({

@@ -1,6 +1,7 @@
 // JSON Schema as a grammar: the texts of values that validate. Properties come in the order in which the schema names them,
 // and an object that names properties has no others unless `additionalProperties` says so.
 
+import { IngotError } from '../../base/errors.ts';
 import {
   anyArray,
   anyBoolean,
@@ -57,6 +58,17 @@ import {
 
 /** Throws unsupported or invalid_argument with the keyword and its path. */
 export const schemaText = (root: JsonSchema): Term => new SchemaReader(root).text(root, '#');
+
+/** Why a schema cannot be followed; undefined when it can. */
+export function schemaProblem(root: JsonSchema): IngotError | undefined {
+  try {
+    schemaText(root);
+    return undefined;
+  } catch (error) {
+    if (error instanceof IngotError) return error;
+    throw error;
+  }
+}
 
 /** Schemas that contain each other deeper than this are a loop of references. */
 const maxDepth = 200;
