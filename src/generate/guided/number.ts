@@ -28,8 +28,8 @@ interface Limits {
   readonly scale: bigint;
 }
 
-/** Throws invalid_argument for bounds that are no finite numbers. */
-export function numberMachine(bounds: NumberBounds): Machine {
+/** Undefined when no number is within the bounds. Throws invalid_argument for bounds that are no finite numbers. */
+export function numberMachine(bounds: NumberBounds): Machine | undefined {
   const given = [
     bounds.minimum,
     bounds.maximum,
@@ -59,7 +59,8 @@ export function numberMachine(bounds: NumberBounds): Machine {
     step: steps.reduce(leastCommonMultiple, 1n),
     scale,
   };
-  return new NumberMachine(limits, '');
+  const start = new NumberMachine(limits, '');
+  return start.canEnd() ? start : undefined;
 }
 
 const minus = (x: number | undefined): number | undefined => (x === undefined ? undefined : -x);
@@ -119,7 +120,7 @@ class NumberMachine implements Machine {
     if (fraction !== undefined && fraction.length + (fraction === '' ? 1 : 0) > this.#limits.places)
       return undefined;
     const next = new NumberMachine(this.#limits, text);
-    return next.#canEnd() ? next : undefined;
+    return next.canEnd() ? next : undefined;
   }
 
   /** What the text says so far, without its sign. */
@@ -134,10 +135,13 @@ class NumberMachine implements Machine {
   }
 
   /** Whether some number that begins with the text is allowed. */
-  #canEnd(): boolean {
+  canEnd(): boolean {
     const value = this.#value();
     const digits = this.#text.replace('-', '');
-    if (digits === '') return this.#someIn(0n, 10n ** BigInt(wholeDigits) * this.#limits.scale - 1n);
+    if (digits === '') {
+      const largest = 10n ** BigInt(wholeDigits) * this.#limits.scale - 1n;
+      return this.#someIn(0n, largest) || (this.#text === '' && this.#someIn(0n, largest, true));
+    }
     const more = digits === '0' || digits.includes('.') ? 0 : wholeDigits - digits.length;
     for (let n = 0; n <= more; n++) {
       const factor = 10n ** BigInt(n);
@@ -147,10 +151,10 @@ class NumberMachine implements Machine {
   }
 
   /** Whether a number is allowed whose size without sign is from `from` to `to`. */
-  #someIn(from: bigint, to: bigint): boolean {
+  #someIn(from: bigint, to: bigint, negative = this.#text.startsWith('-')): boolean {
     const { low, high, step } = this.#limits;
     // Zero has no sign.
-    const [a, b] = this.#text.startsWith('-') ? [-to, from === 0n ? -1n : -from] : [from, to];
+    const [a, b] = negative ? [-to, from === 0n ? -1n : -from] : [from, to];
     const start = low !== undefined && low > a ? low : a;
     const end = high !== undefined && high < b ? high : b;
     return start <= end && floorDivide(end, step) * step >= start;

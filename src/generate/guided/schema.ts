@@ -246,5 +246,6 @@ function numberText(integer: boolean, schema: Schema, path: Path): Term {
   const bounds = keywords.number.map((keyword) => [keyword, numberAt(schema, keyword)] as const);
   const given = { ...format, ...Object.fromEntries(bounds.filter(([, bound]) => bound !== undefined)) };
   if (Object.keys(given).length === 0) return integer ? anyInteger : anyNumber;
-  return machine(numberMachine({ integer, ...given }));
+  const start = numberMachine({ integer, ...given });
+  return start ? machine(start) : never;
 }
