@@ -13,16 +13,18 @@ export interface NumberBounds {
   readonly multipleOf?: number | undefined;
 }
 
-/** Digits before and after the point, at most. */
+/** Digits before the point, and after it, at most: with few enough a double keeps apart what the digits do. */
 const wholeDigits = 17;
 const places = 17;
+const placesNextToBound = 6;
+const largestExact = BigInt(Number.MAX_SAFE_INTEGER);
 
 interface Limits {
   readonly key: string;
   /** Decimal places a number may have. */
   readonly places: number;
-  readonly low: bigint | undefined;
-  readonly high: bigint | undefined;
+  readonly low: bigint;
+  readonly high: bigint;
   readonly step: bigint;
   /** Units of the last place in one. */
   readonly scale: bigint;
@@ -43,24 +45,29 @@ export function numberMachine(bounds: NumberBounds): Machine | undefined {
     }
   }
   const needed = Math.max(...given.map((x) => decimals(x ?? 0)));
-  const digits = bounds.integer
-    ? needed
-    : Math.max(needed, bounds.multipleOf === undefined ? places : needed);
+  const digits = bounds.integer || bounds.multipleOf !== undefined ? needed : decimalsFor(bounds, needed);
   const scale = 10n ** BigInt(digits);
   const steps = [
     ...(bounds.integer ? [scale] : []),
     ...(bounds.multipleOf === undefined ? [] : [scaled(bounds.multipleOf, digits)]),
   ];
+  // Multiples must be exact in all their digits, other numbers in those before the point.
+  const exact = bounds.multipleOf === undefined ? largestExact * scale : largestExact;
   const limits: Limits = {
     key: JSON.stringify(bounds),
     places: bounds.integer ? 0 : digits,
-    low: largest(bounds.minimum, bounds.exclusiveMinimum, digits),
-    high: negated(largest(minus(bounds.maximum), minus(bounds.exclusiveMaximum), digits)),
+    low: largest(bounds.minimum, bounds.exclusiveMinimum, digits) ?? -exact,
+    high: negated(largest(minus(bounds.maximum), minus(bounds.exclusiveMaximum), digits)) ?? exact,
     step: steps.reduce(leastCommonMultiple, 1n),
     scale,
   };
   const start = new NumberMachine(limits, '');
   return start.canEnd() ? start : undefined;
+}
+
+function decimalsFor(bounds: NumberBounds, needed: number): number {
+  const isOpen = bounds.exclusiveMinimum !== undefined || bounds.exclusiveMaximum !== undefined;
+  return isOpen ? needed + placesNextToBound : Math.max(needed, places);
 }
 
 const minus = (x: number | undefined): number | undefined => (x === undefined ? undefined : -x);
@@ -155,8 +162,8 @@ class NumberMachine implements Machine {
     const { low, high, step } = this.#limits;
     // Zero has no sign.
     const [a, b] = negative ? [-to, from === 0n ? -1n : -from] : [from, to];
-    const start = low !== undefined && low > a ? low : a;
-    const end = high !== undefined && high < b ? high : b;
+    const start = low > a ? low : a;
+    const end = high < b ? high : b;
     return start <= end && floorDivide(end, step) * step >= start;
   }
 }
