@@ -6,7 +6,6 @@ import type { AnswerFormat, CallFormat } from './format.ts';
 import { hermes } from './formats/hermes.ts';
 import { callFormats } from './formats/index.ts';
 import type { Tool, ToolChoice } from './messages.ts';
-import { normaliseMessages } from './normalise.ts';
 import { answerParser, type ReasoningTags } from './parser.ts';
 import { withToolPrompt } from './tool-prompt.ts';
 
@@ -25,8 +24,7 @@ export function answerFormatOf(template: string): AnswerFormat {
   return {
     name: calls.name,
     markers: [...allMarkers(template, calls), ...reasoning.flatMap(({ open, close }) => [open, close])],
-    messages: (messages, tools) =>
-      normaliseMessages(knowsTools ? messages : withToolPrompt(messages, tools), template),
+    messages: (messages, tools) => (knowsTools ? messages : withToolPrompt(messages, tools)),
     tools: (tools) => (knowsTools ? tools : []),
     parser: (options) =>
       answerParser(calls, reasoning.length > 0 ? reasoning : reasoningTags.slice(0, 1), {

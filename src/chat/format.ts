@@ -33,30 +33,13 @@ export interface AnswerFormat {
   readonly name: string;
   /** Texts of special tokens that the parser must see: the detokeniser keeps those. */
   readonly markers: readonly string[];
-  /** Messages as the model's template takes them. */
-  messages(messages: readonly Message[], tools: readonly Tool[]): readonly TemplateMessage[];
-  /** Tools that the template is given: none where it does not know any, and `messages` tells of them instead. */
+  /** Messages for the model's template: with tools, calls and results as texts where it knows none. */
+  messages(messages: readonly Message[], tools: readonly Tool[]): readonly Message[];
+  /** Tools that the template is given. */
   tools(tools: readonly Tool[]): readonly Tool[];
   parser(options?: ParserOptions): AnswerParser;
   /** The grammar of an answer under `choice`; undefined when nothing is forced: auto or none, and no strict tool. */
   grammar(tools: readonly Tool[], choice: ToolChoice, parallel: boolean): ConstraintSpec | undefined;
   /** The grammar of an answer of which `rest` comes after the reasoning, if any. */
   afterReasoning(rest: ConstraintSpec, prompt: string): ConstraintSpec;
-}
-
-/** A message in the words of templates. */
-export interface TemplateMessage {
-  readonly role: string;
-  readonly content: string;
-  readonly reasoning_content?: string | undefined;
-  readonly thinking?: string | undefined;
-  readonly tool_calls?: readonly TemplateCall[] | undefined;
-  readonly tool_call_id?: string | undefined;
-  readonly name?: string | undefined;
-}
-
-export interface TemplateCall {
-  readonly id: string;
-  readonly type: 'function';
-  readonly function: { readonly name: string; readonly arguments: unknown };
 }

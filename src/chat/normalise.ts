@@ -1,7 +1,23 @@
 // Messages as templates take them: one text per message, arguments as the template writes them, roles it knows.
 
-import type { TemplateCall, TemplateMessage } from './format.ts';
 import type { Message, ToolCall } from './messages.ts';
+
+/** A message in the words of templates. */
+export interface TemplateMessage {
+  readonly role: string;
+  readonly content: string;
+  readonly reasoning_content?: string | undefined;
+  readonly thinking?: string | undefined;
+  readonly tool_calls?: readonly TemplateCall[] | undefined;
+  readonly tool_call_id?: string | undefined;
+  readonly name?: string | undefined;
+}
+
+export interface TemplateCall {
+  readonly id: string;
+  readonly type: 'function';
+  readonly function: { readonly name: string; readonly arguments: unknown };
+}
 
 /** The text of a message. */
 export const textOf = (content: Message['content']): string =>

@@ -3,8 +3,8 @@
 
 import { Template } from '@huggingface/jinja';
 import { IngotError } from '../base/errors.ts';
-import type { TemplateMessage } from './format.ts';
 import type { Message, Tool } from './messages.ts';
+import { normaliseMessages } from './normalise.ts';
 
 export interface RenderOptions {
   /** End with the opening of an assistant's turn. Default true. */
@@ -36,12 +36,12 @@ export class ChatTemplate {
   }
 
   /** Throws invalid_argument when the template refuses the messages, for example because roles do not alternate. */
-  render(messages: readonly (Message | TemplateMessage)[], options: RenderOptions = {}): string {
+  render(messages: readonly Message[], options: RenderOptions = {}): string {
     const { addGenerationPrompt = true, tools, bosToken, eosToken, extra } = options;
     try {
       return this.#template.render({
         ...extra,
-        messages: withoutUndefined(messages),
+        messages: withoutUndefined(normaliseMessages(messages, this.source)),
         tools: tools && tools.length > 0 ? withoutUndefined(tools) : null,
         documents: null,
         add_generation_prompt: addGenerationPrompt,

@@ -33,16 +33,19 @@ function parameterSpecs(tool: Tool): readonly ConstraintSpec[] {
   const {
     properties = {},
     required = [],
-    ...rest
+    $defs,
+    definitions,
   } = (tool.function.parameters ?? {}) as {
     properties?: Record<string, Record<string, unknown>>;
     required?: readonly string[];
+    $defs?: object;
+    definitions?: object;
   };
   return Object.entries(properties).map(([key, schema]) => {
     const isText = schema.type === 'string' && schema.enum === undefined && schema.const === undefined;
     const value: ConstraintSpec = isText
       ? { kind: 'text', without: ['</parameter>', '</function>'] }
-      : valueSpec(schema, rest);
+      : valueSpec(schema, { ...($defs && { $defs }), ...(definitions && { definitions }) });
     const part: ConstraintSpec = {
       kind: 'sequence',
       parts: [
@@ -56,10 +59,10 @@ function parameterSpecs(tool: Tool): readonly ConstraintSpec[] {
 }
 
 /** A value that is not free text. Texts among given values stand without quotes. */
-function valueSpec(schema: Readonly<Record<string, unknown>>, rest: object): ConstraintSpec {
+function valueSpec(schema: Readonly<Record<string, unknown>>, definitions: object): ConstraintSpec {
   const given = 'const' in schema ? [schema.const] : (schema.enum as readonly unknown[] | undefined);
   if (given) {
     return { kind: 'choice', choices: given.map((x) => (typeof x === 'string' ? x : JSON.stringify(x))) };
   }
-  return { kind: 'json_schema', schema: { ...rest, ...schema, required: schema.required } };
+  return { kind: 'json_schema', schema: { ...definitions, ...schema } };
 }

@@ -103,7 +103,8 @@ function furtherMembers(reader: SchemaReader, schema: Schema, path: Path): Term 
   };
   const member = (key: Term, value: JsonSchema, at: Path): Term =>
     value === false ? never : seq(quoted(key), colon, reader.text(value, at));
-  const isClosed = named.length + patterns.length > 0 || schema.unevaluatedProperties === false;
+  const isClosed =
+    schema.properties !== undefined || patterns.length > 0 || schema.unevaluatedProperties === false;
   const rest = (schema.additionalProperties ?? !isClosed) as JsonSchema;
   return alt(
     // A key that two patterns match would have to satisfy both schemas: it is left out.
