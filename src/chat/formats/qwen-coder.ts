@@ -44,7 +44,7 @@ function parameterSpecs(tool: Tool): readonly ConstraintSpec[] {
   return Object.entries(properties).map(([key, schema]) => {
     const isText = schema.type === 'string' && schema.enum === undefined && schema.const === undefined;
     const value: ConstraintSpec = isText
-      ? { kind: 'text', without: ['</parameter>', '</function>'] }
+      ? textSpec(schema)
       : valueSpec(schema, { ...($defs && { $defs }), ...(definitions && { definitions }) });
     const part: ConstraintSpec = {
       kind: 'sequence',
@@ -56,6 +56,16 @@ function parameterSpecs(tool: Tool): readonly ConstraintSpec[] {
     };
     return required.includes(key) ? part : { kind: 'repeat', part, max: 1 };
   });
+}
+
+/** A text, free or by its schema. */
+function textSpec(schema: Readonly<Record<string, unknown>>): ConstraintSpec {
+  const bound = ['pattern', 'format', 'minLength', 'maxLength'].some(
+    (keyword) => schema[keyword] !== undefined,
+  );
+  return bound
+    ? { kind: 'string_schema', schema }
+    : { kind: 'text', without: ['</parameter>', '</function>'] };
 }
 
 /** A value that is not free text. Texts among given values stand without quotes. */

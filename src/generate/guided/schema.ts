@@ -2,6 +2,7 @@
 // and an object that names properties has no others unless `additionalProperties` says so.
 
 import { IngotError } from '../../base/errors.ts';
+import { anyCodePoint, character } from './code-points.ts';
 import {
   anyArray,
   anyBoolean,
@@ -10,7 +11,6 @@ import {
   anyObject,
   anyString,
   anyValue,
-  canonicalCharacter,
   comma,
   commaSeparated,
   enclosedArray,
@@ -20,7 +20,7 @@ import {
   valueText,
 } from './json-text.ts';
 import { numberMachine } from './number.ts';
-import { anywhere, wholeMatch } from './regex.ts';
+import { anywhere, type Spelling, wholeMatch } from './regex.ts';
 import { checkDisjoint } from './schema-disjoint.ts';
 import { numberFormats, stringFormats } from './schema-formats.ts';
 import {
@@ -59,6 +59,14 @@ import {
 /** Throws unsupported or invalid_argument with the keyword and its path. */
 export const schemaText = (root: JsonSchema): Term => new SchemaReader(root).text(root, '#');
 
+/** Texts of the strings that a schema allows, without quotes and escapes. */
+export function plainStringText(root: JsonSchema): Term {
+  const reader = new SchemaReader(root);
+  const schema = reader.flat(root, '#');
+  if (typeof schema === 'boolean') return schema ? repeat(character(anyCodePoint)) : never;
+  return reader.stringContent(schema, '#', character);
+}
+
 /** Why a schema cannot be followed; undefined when it can. */
 export function schemaProblem(root: JsonSchema): IngotError | undefined {
   try {
@@ -96,18 +104,18 @@ export class SchemaReader {
   }
 
   /** Text between the quotes of the strings that a flat `schema` allows. */
-  stringContent(schema: Schema, path: Path): Term {
-    const parts = [schema.pattern ?? []].flat().map((pattern) => anywhere(String(pattern), stringCharacter));
+  stringContent(schema: Schema, path: Path, spell: Spelling = stringCharacter): Term {
+    const parts = [schema.pattern ?? []].flat().map((pattern) => anywhere(String(pattern), spell));
     if (schema.format !== undefined) {
       const format = stringFormats[String(schema.format)];
       if (!format)
         throw unsupported(path, 'format', `is ${JSON.stringify(schema.format)}, which cannot be followed`);
-      parts.push(wholeMatch(format, stringCharacter));
+      parts.push(wholeMatch(format, spell));
     }
     const min = numberAt(schema, 'minLength') ?? 0;
     const max = numberAt(schema, 'maxLength') ?? Number.POSITIVE_INFINITY;
     if (min > 0 || max < Number.POSITIVE_INFINITY || parts.length === 0) {
-      parts.push(max < min ? never : repeat(canonicalCharacter, min, max));
+      parts.push(max < min ? never : repeat(spell(anyCodePoint), min, max));
     }
     return parts.reduce((all, part) => both(all, part));
   }

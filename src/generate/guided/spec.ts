@@ -8,6 +8,8 @@ export type ConstraintSpec =
   | { readonly kind: 'json_object' }
   /** JSON that validates. Properties come in the order of the schema, whitespace as in `JSON.stringify`. */
   | { readonly kind: 'json_schema'; readonly schema: JsonSchema }
+  /** The text itself is a string that validates, without the quotes and escapes of JSON. */
+  | { readonly kind: 'string_schema'; readonly schema: JsonSchema }
   /** The whole text matches, as if the pattern stood between ^ and $. */
   | { readonly kind: 'regex'; readonly pattern: string }
   /** Rules `name ::= …`; `root` (default "root") is where a text starts. */

@@ -5,7 +5,7 @@ import { anyCodePoint, character } from './code-points.ts';
 import { grammarText } from './ebnf.ts';
 import { anyObject } from './json-text.ts';
 import { wholeMatch } from './regex.ts';
-import { schemaText } from './schema.ts';
+import { plainStringText, schemaText } from './schema.ts';
 import type { ConstraintSpec } from './spec.ts';
 import { alt, both, literal, not, repeat, seq, type Term } from './term.ts';
 
@@ -18,6 +18,8 @@ export function termOf(spec: ConstraintSpec): Term {
       return anyObject;
     case 'json_schema':
       return schemaText(spec.schema);
+    case 'string_schema':
+      return plainStringText(spec.schema);
     case 'regex':
       return wholeMatch(spec.pattern, character);
     case 'ebnf':

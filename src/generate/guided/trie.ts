@@ -26,17 +26,23 @@ export async function buildTrie(
 ): Promise<Trie> {
   const { vocabSize, specialIds } = vocabulary;
   const tree = new Tree(vocabSize);
-  let started = performance.now();
+  const pause = pauses();
   for (let id = 0; id < vocabSize; id++) {
-    if (specialIds.has(id) && !keep.has(id)) continue;
-    tree.add(id, vocabulary.bytesOf(id));
-    if (id % 256 === 0 && performance.now() - started > slice) {
-      await nextTurn();
-      started = performance.now();
-    }
+    if (!specialIds.has(id) || keep.has(id)) tree.add(id, vocabulary.bytesOf(id));
+    if (id % 256 === 0) await pause();
   }
-  await nextTurn();
-  return tree.flatten();
+  return tree.flatten(pause);
+}
+
+/** Lets the event loop turn when a slice of work is over. */
+function pauses(): () => Promise<void> | undefined {
+  let started = performance.now();
+  return () => {
+    if (performance.now() - started < slice) return undefined;
+    return nextTurn().then(() => {
+      started = performance.now();
+    });
+  };
 }
 
 /** Children as linked lists: grows by one node at a time, without objects. */
@@ -97,7 +103,7 @@ class Tree {
     this.#token = larger(this.#token, new Int32Array(size).fill(-1));
   }
 
-  flatten(): Trie {
+  async flatten(pause: () => Promise<void> | undefined): Promise<Trie> {
     const count = this.#size - 1;
     const trie = {
       bytes: new Uint8Array(count),
@@ -122,6 +128,7 @@ class Tree {
       trie.tokens[at] = this.#token[node] ?? -1;
       maxDepth = Math.max(maxDepth, depth);
       at++;
+      if (at % 1024 === 0) await pause();
       todo.push(-at);
       depths.push(depth);
       for (let child = this.#child[node] ?? 0; child !== 0; child = this.#sibling[child] ?? 0) {
