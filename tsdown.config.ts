@@ -6,6 +6,7 @@ const entries = {
   index: 'src/index.ts',
   'array/index': 'src/array/index.ts',
   'nn/index': 'src/nn/index.ts',
+  'ai-sdk/index': 'src/ai-sdk/index.ts',
   'testing/index': 'src/testing/index.ts',
   'cli/main': 'src/cli/main.ts',
   'bench/main': 'bench/main.ts',

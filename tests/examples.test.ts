@@ -63,6 +63,10 @@ it('chat.ts streams an answer and its statistics', async () => {
   expect(await run('chat.ts', model, 'Hello')).toMatch(/\n\[\d+ tokens, \d+\/s, (length|eos)\]\n$/);
 });
 
+it('ai-sdk.ts streams an answer and counts its tokens', async () => {
+  expect(await run('ai-sdk.ts', model, 'Hello')).toMatch(/\n\[\d+ tokens in, \d+ out, (length|stop)\]\n$/);
+});
+
 it('tokens.ts: greedy tokens are the most likely ones and agree with the logits', async () => {
   const text = await run('tokens.ts', model);
   const chosen = [...text.matchAll(/^ {2}(\d+) at -?[\d.]+, most likely (\d+)/gm)];
@@ -81,5 +85,5 @@ it('arrays.ts computes what it says', async () => {
 });
 
 it('has a test for every example', () => {
-  expect(readdirSync('examples').sort()).toEqual(['arrays.ts', 'chat.ts', 'tokens.ts']);
+  expect(readdirSync('examples').sort()).toEqual(['ai-sdk.ts', 'arrays.ts', 'chat.ts', 'tokens.ts']);
 });

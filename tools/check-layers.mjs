@@ -27,6 +27,7 @@ export const layers = [
   'train',
   'chat',
   'engine',
+  'ai-sdk',
   'server',
   'cli',
 ];

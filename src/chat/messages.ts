@@ -1,4 +1,4 @@
-// A conversation as chat templates see it.
+// A conversation as callers write it.
 
 export type Role = 'system' | 'developer' | 'user' | 'assistant' | 'tool';
 
@@ -7,13 +7,23 @@ export interface ToolCall {
   readonly type?: 'function';
   readonly function: {
     readonly name: string;
+    /** An object, or its JSON. */
     readonly arguments: Readonly<Record<string, unknown>> | string;
   };
 }
 
+/** A piece of a message's content; pieces are joined without anything between them. */
+export interface TextPart {
+  readonly type: 'text';
+  readonly text: string;
+}
+
 export interface Message {
   readonly role: Role;
-  readonly content: string | null;
+  readonly content: string | null | readonly TextPart[];
+  /** What an assistant thought before this message; `reasoning` is another name for it. */
+  readonly reasoning_content?: string | null | undefined;
+  readonly reasoning?: string | null | undefined;
   /** Calls an assistant message makes. */
   readonly tool_calls?: readonly ToolCall[] | undefined;
   /** The call a tool message answers. */
@@ -28,8 +38,13 @@ export interface Tool {
     readonly name: string;
     readonly description?: string | undefined;
     readonly parameters?: Readonly<Record<string, unknown>> | undefined;
+    /** Arguments must validate: a call of this tool is held to the schema while it is generated. */
+    readonly strict?: boolean | undefined;
   };
 }
+
+/** Whether and what an answer must call. */
+export type ToolChoice = 'auto' | 'none' | 'required' | { readonly name: string };
 
 /** `messages` with a system message first, unless they have one already or there is none to add. */
 export const withSystem = (messages: readonly Message[], system: string | undefined): readonly Message[] =>

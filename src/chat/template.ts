@@ -4,6 +4,7 @@
 import { Template } from '@huggingface/jinja';
 import { IngotError } from '../base/errors.ts';
 import type { Message, Tool } from './messages.ts';
+import { normaliseMessages } from './normalise.ts';
 
 export interface RenderOptions {
   /** End with the opening of an assistant's turn. Default true. */
@@ -40,7 +41,7 @@ export class ChatTemplate {
     try {
       return this.#template.render({
         ...extra,
-        messages: withoutUndefined(messages),
+        messages: withoutUndefined(normaliseMessages(messages, this.source)),
         tools: tools && tools.length > 0 ? withoutUndefined(tools) : null,
         documents: null,
         add_generation_prompt: addGenerationPrompt,

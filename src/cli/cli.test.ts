@@ -46,7 +46,7 @@ class FakeModel implements Model {
   readonly tokenizer = undefined;
   chat(messages: readonly Message[], options?: ChatOptions): TextStream {
     this.asked.push({ messages: [...messages], options });
-    return textStream(['You said ', messages.at(-1)?.content ?? '', '\u001b[31m!']);
+    return textStream(['You said ', String(messages.at(-1)?.content ?? ''), '\u001b[31m!']);
   }
   complete(text: string): TextStream {
     return textStream([text, ' and so on']);

@@ -89,6 +89,10 @@ class LibraryTokenizer implements Tokenizer {
     return this.#tokens[id];
   }
 
+  bytesOf(id: number): Uint8Array {
+    return this.#decoder.bytesOf(id);
+  }
+
   stream(options: StreamOptions = {}): StreamDecoder {
     return this.#decoder.stream(options);
   }

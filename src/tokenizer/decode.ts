@@ -52,14 +52,14 @@ export class Decoder {
   }
 
   stream(options: StreamOptions = {}): StreamDecoder {
-    const { skipSpecial = true, continuation = false } = options;
+    const { skipSpecial = true, keep, continuation = false } = options;
     const strip = this.#table.rule.stripLeadingSpace && !continuation;
     const utf8Decoder = new TextDecoder('utf-8', { ignoreBOM: true });
     let atStart = true;
     return {
       push: (id) => {
-        if (skipSpecial && this.#table.specialIds.has(id)) return '';
-        let bytes = this.#bytesOf(id);
+        if (skipSpecial && this.#table.specialIds.has(id) && keep?.has(id) !== true) return '';
+        let bytes = this.#known(id);
         if (bytes.length === 0) return '';
         if (atStart && strip && bytes[0] === space) bytes = bytes.subarray(1);
         atStart = false;
@@ -72,18 +72,25 @@ export class Decoder {
     };
   }
 
-  #bytesOf(id: number): Uint8Array {
-    const known = this.#bytes.get(id);
-    if (known) return known;
+  /** What an id adds to a text. Throws invalid_argument for an id that is no non-negative integer. */
+  bytesOf(id: number): Uint8Array {
     if (!Number.isInteger(id) || id < 0) {
       throw new IngotError('invalid_argument', `token id ${id} is not a non-negative integer`, {
         details: { id },
       });
     }
     const token = this.#table.tokenOf(id);
-    const bytes =
-      token === undefined ? nothing : bytesOfToken(token, this.#table.addedIds.has(id), this.#table.rule);
-    this.#bytes.set(id, bytes);
+    return token === undefined
+      ? nothing
+      : bytesOfToken(token, this.#table.addedIds.has(id), this.#table.rule);
+  }
+
+  #known(id: number): Uint8Array {
+    let bytes = this.#bytes.get(id);
+    if (!bytes) {
+      bytes = this.bytesOf(id);
+      this.#bytes.set(id, bytes);
+    }
     return bytes;
   }
 }

@@ -8,6 +8,8 @@ export interface EncodeOptions {
 export interface DecodeOptions {
   /** Leave out special tokens such as `<|im_end|>`. Default true. */
   readonly skipSpecial?: boolean;
+  /** Special tokens that are not left out, such as those that mark a tool call. */
+  readonly keep?: ReadonlySet<number> | undefined;
 }
 
 export interface StreamOptions extends DecodeOptions {
@@ -34,6 +36,8 @@ export interface Tokenizer {
   idOf(token: string): number | undefined;
   /** The token of an id as the vocabulary spells it. */
   tokenOf(id: number): string | undefined;
+  /** What `id` adds to a text, in UTF-8; a character may go on in the next token. Empty beyond the vocabulary. */
+  bytesOf(id: number): Uint8Array;
   stream(options?: StreamOptions): StreamDecoder;
 }
 

@@ -1,0 +1,45 @@
+// Entry `ingot/ai-sdk`: models of Ingot for the Vercel AI SDK, in this process and without a server.
+
+import type { LanguageModelV3 } from '@ai-sdk/provider';
+import { load } from '../engine/load.ts';
+import type { LoadOptions, Model } from '../engine/types.ts';
+import { languageModel } from './model.ts';
+
+export interface IngotProvider {
+  /** The model of a name that `load` knows, or one that is loaded already. Names are loaded at their first use, once. */
+  (model: string | Model): LanguageModelV3;
+  languageModel(model: string | Model): LanguageModelV3;
+  /** Frees the models that were loaded by name. */
+  dispose(): Promise<void>;
+}
+
+/** A provider whose models are loaded with these options. */
+export function createIngot(options: LoadOptions = {}): IngotProvider {
+  const loaded = new Map<string, Promise<Model>>();
+  const byName = (name: string): Promise<Model> => {
+    const known = loaded.get(name);
+    if (known) return known;
+    const loading = load(name, options);
+    loaded.set(name, loading);
+    // A load that failed is tried again when the model is next used.
+    loading.catch(() => loaded.delete(name));
+    return loading;
+  };
+  const provide = (model: string | Model): LanguageModelV3 =>
+    typeof model === 'string'
+      ? languageModel(model, () => byName(model))
+      : languageModel(model.info.name, async () => model);
+  return Object.assign(provide, {
+    languageModel: provide,
+    async dispose() {
+      const models = [...loaded.values()];
+      loaded.clear();
+      for (const result of await Promise.allSettled(models)) {
+        if (result.status === 'fulfilled') result.value.dispose();
+      }
+    },
+  });
+}
+
+/** Models with the default options: `streamText({ model: ingot('smollm2:135m'), … })`. */
+export const ingot: IngotProvider = createIngot();

@@ -1,0 +1,45 @@
+// What tells one model's answers from another's: how it writes tool calls, and what grammar holds it to them.
+
+import type { ConstraintSpec } from '../generate/guided/spec.ts';
+import type { AnswerParser } from './answer.ts';
+import type { Message, Tool, ToolChoice } from './messages.ts';
+import type { CallSyntax } from './parser.ts';
+
+export interface ParserOptions {
+  /** Tools of the request; without any, nothing in the text is a call. */
+  readonly tools?: readonly Tool[] | undefined;
+  /** The rendered prompt: a template may have opened the reasoning at its end. */
+  readonly prompt?: string | undefined;
+  /** Ids for calls; default random. */
+  readonly newId?: (() => string) | undefined;
+}
+
+/** A way to write tool calls, one file in `formats/` each. */
+export interface CallFormat extends CallSyntax {
+  readonly name: string;
+  /** Whether a template writes calls in this way. */
+  matches(template: string): boolean;
+  /** A call of a tool whose arguments follow `args`, and what stands before, between and after several. */
+  call(name: string, args: ConstraintSpec, tool: Tool): ConstraintSpec;
+  readonly before: string;
+  readonly between: string;
+  readonly after: string;
+  /** Ids of calls, where the model's template asks for a form of its own. */
+  newId?(): string;
+}
+
+/** How a model answers. */
+export interface AnswerFormat {
+  readonly name: string;
+  /** Texts of special tokens that the parser must see: the detokeniser keeps those. */
+  readonly markers: readonly string[];
+  /** Messages for the model's template: with tools, calls and results as texts where it knows none. */
+  messages(messages: readonly Message[], tools: readonly Tool[]): readonly Message[];
+  /** Tools that the template is given. */
+  tools(tools: readonly Tool[]): readonly Tool[];
+  parser(options?: ParserOptions): AnswerParser;
+  /** The grammar of an answer under `choice`; undefined when nothing is forced: auto or none, and no strict tool. */
+  grammar(tools: readonly Tool[], choice: ToolChoice, parallel: boolean): ConstraintSpec | undefined;
+  /** The grammar of an answer of which `rest` comes after the reasoning, if any. */
+  afterReasoning(rest: ConstraintSpec, prompt: string): ConstraintSpec;
+}

@@ -1,0 +1,317 @@
+// Answers of every format as events: what models write, in any pieces, whole or damaged.
+
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import type { AnswerEvent, AnswerParser } from './answer.ts';
+import { answerFormatOf } from './answer-format.ts';
+import { callFormats } from './formats/index.ts';
+import type { Tool } from './messages.ts';
+
+const tool = (name: string, properties: Record<string, unknown> = {}): Tool => ({
+  type: 'function',
+  function: { name, parameters: { type: 'object', properties } },
+});
+const tools = [
+  tool('weather', { city: { type: 'string' }, days: { type: 'integer' }, tags: { type: 'array' } }),
+  tool('now'),
+];
+
+/** A template's text with just what tells its format. */
+const templates: Record<string, string> = {
+  hermes: 'tools <tool_call> <think> </think>',
+  'qwen-coder': 'tools <tool_call> <function=x> <parameter=y>',
+  llama3: "tools <|start_header_id|> 'parameters'",
+  mistral: 'tools [TOOL_CALLS] [THINK] [/THINK]',
+  deepseek: 'tools <｜tool▁call▁begin｜> <think></think>',
+};
+
+function parserOf(format: string, prompt = ''): AnswerParser {
+  let ids = 0;
+  return answerFormatOf(templates[format] ?? '').parser({ tools, prompt, newId: () => `id${ids++}` });
+}
+
+/** Events with neighbours of one kind joined. */
+function merged(events: readonly AnswerEvent[]): AnswerEvent[] {
+  const result: AnswerEvent[] = [];
+  for (const event of events) {
+    const last = result.at(-1);
+    if (last?.kind === 'toolArguments' && event.kind === 'toolArguments' && last.index === event.index) {
+      result[result.length - 1] = { ...last, json: last.json + event.json };
+    } else if ((last?.kind === 'text' || last?.kind === 'reasoning') && last.kind === event.kind) {
+      result[result.length - 1] = { ...last, text: last.text + event.text };
+    } else result.push(event);
+  }
+  return result;
+}
+
+const parse = (format: string, pieces: readonly string[], prompt = ''): AnswerEvent[] => {
+  const parser = parserOf(format, prompt);
+  return merged([...pieces.flatMap((piece) => [...parser.push(piece)]), ...parser.end()]);
+};
+
+/** Calls as [name, arguments], texts as strings, reasoning in braces. */
+const brief = (events: readonly AnswerEvent[]): unknown[] =>
+  events.flatMap((event): unknown[] => {
+    if (event.kind === 'text') return [event.text];
+    if (event.kind === 'reasoning') return [`{${event.text}}`];
+    if (event.kind === 'toolArguments') return [JSON.parse(event.json)];
+    return [`${event.name}()`];
+  });
+
+const call = '{"name": "weather", "arguments": {"city": "Pa\\"ris"}}';
+const v3 =
+  '<｜tool▁call▁begin｜>function<｜tool▁sep｜>weather\n```json\n{"city": "Paris"}\n```<｜tool▁call▁end｜>';
+const v31 = '<｜tool▁call▁begin｜>now<｜tool▁sep｜>{}<｜tool▁call▁end｜>';
+const dsml =
+  '<｜DSML｜function_calls>\n<｜DSML｜invoke name="weather">\n<｜DSML｜parameter name="city" string="true">Paris</｜DSML｜parameter>\n<｜DSML｜parameter name="days" string="false">3</｜DSML｜parameter>\n</｜DSML｜invoke>\n</｜DSML｜function_calls>';
+
+const answers: [format: string, text: string, expected: unknown[]][] = [
+  ['hermes', 'Hello there.\n', ['Hello there.\n']],
+  [
+    'hermes',
+    `Let me see.\n<tool_call>\n${call}\n</tool_call>`,
+    ['Let me see.', 'weather()', { city: 'Pa"ris' }],
+  ],
+  [
+    'hermes',
+    `<tool_call>\n${call}\n</tool_call>\n<tool_call>{"name": "now"}</tool_call>`,
+    ['weather()', { city: 'Pa"ris' }, 'now()', {}],
+  ],
+  [
+    'hermes',
+    `<tool_call>[${call}, {"name":"now","arguments":{}}]</tool_call>!`,
+    ['weather()', { city: 'Pa"ris' }, 'now()', {}, '!'],
+  ],
+  [
+    'hermes',
+    '<tool_call>{"arguments": {"a": [1, -2.5e3, null, true]}, "name": "now"}</tool_call>',
+    ['now()', { a: [1, -2500, null, true] }],
+  ],
+  ['hermes', '<tool_call>{"name": "now", "arguments": "{\\"a\\": 1}"}</tool_call>', ['now()', { a: 1 }]],
+  [
+    'hermes',
+    '<tool_call>{"name": "now", "arguments": {"a": "two\nlines \\d"}}</tool_call>',
+    ['now()', { a: 'two\nlines \\d' }],
+  ],
+  [
+    'hermes',
+    '<tool_call>{"id": "x", "type": "function", "function": {"name": "now", "arguments": {}}}</tool_call>',
+    ['now()', {}],
+  ],
+  [
+    'hermes',
+    'a <tool_call> is how it is written, 1 < 2 <tool',
+    ['a <tool_call> is how it is written, 1 < 2 <tool'],
+  ],
+  [
+    'hermes',
+    `<tool_call>nonsense<tool_call>${call}`,
+    ['<tool_call>nonsense', 'weather()', { city: 'Pa"ris' }],
+  ],
+  ['hermes', '<think>\nHm, 2 < 3.\n</think>\n\nYes.', ['{Hm, 2 < 3.}', 'Yes.']],
+  ['hermes', '<think>\n\n</think>\n\nYes.', ['Yes.']],
+  [
+    'hermes',
+    `<think>a</think>\n<tool_call>\n${call}\n</tool_call>\n`,
+    ['{a}', 'weather()', { city: 'Pa"ris' }],
+  ],
+  [
+    'qwen-coder',
+    '<tool_call>\n<function=weather>\n<parameter=city>\nPa"ris\n</parameter>\n<parameter=days>\n3\n</parameter>\n<parameter=tags>\n["x"]\n</parameter>\n</function>\n</tool_call>',
+    ['weather()', { city: 'Pa"ris', days: 3, tags: ['x'] }],
+  ],
+  [
+    'qwen-coder',
+    '<function=weather><parameter=city>a\n<b>\n\n</parameter></function>',
+    ['weather()', { city: 'a\n<b>\n' }],
+  ],
+  ['qwen-coder', '<function=now>\n</function> done', ['now()', {}, ' done']],
+  ['qwen-coder', '<function=weather>\n<parameter=city>\nParis</function>', ['weather()', { city: 'Paris' }]],
+  ['llama3', '{"name": "weather", "parameters": {"city": "Paris"}}', ['weather()', { city: 'Paris' }]],
+  [
+    'llama3',
+    '<|python_tag|>{"name": "now", "parameters": {}}; {"name": "now", "parameters": {}}',
+    ['now()', {}, 'now()', {}],
+  ],
+  [
+    'llama3',
+    '{"name": "Ada", "parameters": "none of a tool"}',
+    ['{"name": "Ada", "parameters": "none of a tool"}'],
+  ],
+  ['llama3', '<function=now>{"a": 1}</function>', ['now()', { a: 1 }]],
+  [
+    'mistral',
+    `[TOOL_CALLS] [${call}, {"name": "now", "arguments": {}, "id": "abcdefghi"}]`,
+    ['weather()', { city: 'Pa"ris' }, 'now()', {}],
+  ],
+  [
+    'mistral',
+    'Sure. [TOOL_CALLS]weather[ARGS]{"city": "Paris"}[TOOL_CALLS]now[CALL_ID]x1[ARGS]{}',
+    ['Sure.', 'weather()', { city: 'Paris' }, 'now()', {}],
+  ],
+  ['mistral', '[THINK]well[/THINK]yes', ['{well}', 'yes']],
+  [
+    'deepseek',
+    `Hm.<｜tool▁calls▁begin｜>${v3}\n${v31}<｜tool▁calls▁end｜>`,
+    ['Hm.', 'weather()', { city: 'Paris' }, 'now()', {}],
+  ],
+  ['deepseek', dsml, ['weather()', { city: 'Paris', days: 3 }]],
+];
+
+describe('answers', () => {
+  test.each(answers)('%s: %s', (format, text, expected) => {
+    expect(brief(parse(format, [text]))).toEqual(expected);
+    expect(brief(parse(format, [...text]))).toEqual(expected);
+  });
+
+  test('every format is there', () => {
+    for (const { name } of callFormats) {
+      expect(answerFormatOf(templates[name] ?? '').name).toBe(name);
+      expect(answers.filter(([format]) => format === name).length).toBeGreaterThan(1);
+    }
+  });
+
+  test('reasoning that the template opened goes on', () => {
+    expect(
+      brief(parse('hermes', ['so be it</think>', '\n\nYes'], '<|im_start|>assistant\n<think>\n')),
+    ).toEqual(['{so be it}', 'Yes']);
+    expect(brief(parse('hermes', ['never closed '], '<think>'))).toEqual(['{never closed }']);
+  });
+
+  test('without tools, markup is text and reasoning is still reasoning', () => {
+    const parser = answerFormatOf(templates.hermes ?? '').parser({});
+    const text = `<tool_call>${call}</tool_call>`;
+    const events = merged([...parser.push(`<think>x</think>${text}`), ...parser.end()]);
+    expect(events).toEqual([
+      { kind: 'reasoning', text: 'x' },
+      { kind: 'text', text },
+    ]);
+  });
+
+  test('arguments come as they are written, not at the end', () => {
+    const parser = parserOf('hermes');
+    expect(parser.push('<tool_call>{"name": "weather", "arguments":')).toEqual([]);
+    expect(parser.push(' {"city": "Par')).toEqual([
+      { kind: 'toolCall', index: 0, id: 'id0', name: 'weather' },
+      { kind: 'toolArguments', index: 0, json: '{"city": "Par' },
+    ]);
+    expect(parser.push('is')).toEqual([{ kind: 'toolArguments', index: 0, json: 'is' }]);
+  });
+
+  test('text is not held back longer than it may be markup', () => {
+    const parser = parserOf('hermes');
+    expect(parser.push('a <tool')).toEqual([{ kind: 'text', text: 'a' }]);
+    expect(parser.push('box')).toEqual([{ kind: 'text', text: ' <toolbox' }]);
+  });
+
+  test('ids are random and of the length that templates ask for', () => {
+    const idOf = (format: string, text: string): unknown => {
+      const events = answerFormatOf(templates[format] ?? '')
+        .parser({ tools })
+        .push(text);
+      return events.find((event) => event.kind === 'toolCall')?.id;
+    };
+    expect(idOf('hermes', `<tool_call>${call}`)).toMatch(/^call_[A-Za-z0-9]{24}$/);
+    expect(idOf('mistral', `[TOOL_CALLS][${call}`)).toMatch(/^[A-Za-z0-9]{9}$/);
+  });
+});
+
+/** A text cut at random places. */
+const cut = (text: string): fc.Arbitrary<string[]> =>
+  fc.array(fc.nat(text.length), { maxLength: 12 }).map((places) => {
+    const at = [0, ...places.sort((a, b) => a - b), text.length];
+    return at.slice(1).map((end, i) => text.slice(at[i], end));
+  });
+
+test.each(answers)('%s: any pieces of %s give the same events', (format, text) => {
+  const whole = parse(format, [text]);
+  fc.assert(
+    fc.property(cut(text), (pieces) => {
+      expect(parse(format, pieces)).toEqual(whole);
+    }),
+    { numRuns: 60 },
+  );
+});
+
+/** Pieces of markup of all formats, and numbered words that must come out again wherever they stand. */
+const markup = [
+  ...[
+    '<tool_call>',
+    '</tool_call>',
+    '<function=',
+    '<parameter=',
+    '>',
+    '</parameter>',
+    '</function>',
+    '\n',
+    ' ',
+  ],
+  ...['{"name": "', '", "arguments": ', '{"city": "', '"}', '}', '{', '[', ']', ',', ':', '"', '\\', '; '],
+  ...['[TOOL_CALLS]', '[ARGS]', '[CALL_ID]', '<|python_tag|>', '<think>', '</think>', '[THINK]', '[/THINK]'],
+  ...[
+    '<｜tool▁calls▁begin｜>',
+    '<｜tool▁call▁begin｜>',
+    '<｜tool▁sep｜>',
+    '\n```json\n',
+    '\n```',
+    '<｜tool▁call▁end｜>',
+  ],
+  ...[
+    '<｜DSML｜function_calls>',
+    '<｜DSML｜invoke name="',
+    '">',
+    '<｜DSML｜parameter name="',
+    '" string="true">',
+  ],
+  ...['</｜DSML｜parameter>', '</｜DSML｜invoke>', '<', '</', '1', 'null', '\u{1f600}'],
+];
+
+const contentOf = (events: readonly AnswerEvent[]): string =>
+  events
+    .map((event) => {
+      if (event.kind === 'toolCall') return event.name;
+      return event.kind === 'toolArguments' ? event.json : event.text;
+    })
+    .join('\n');
+
+test('10,000 damaged answers never throw, lose no word, and give the same events in any pieces', () => {
+  const piece = fc.oneof(
+    { weight: 3, arbitrary: fc.constantFrom(...markup) },
+    { weight: 1, arbitrary: fc.constant('WORD') },
+  );
+  const damaged = fc
+    .tuple(fc.constantFrom(...answers), fc.array(fc.tuple(fc.nat(400), fc.nat(3), piece), { maxLength: 6 }))
+    .map(([[, text], edits]) => {
+      let result = text;
+      for (const [place, length, inserted] of edits) {
+        const at = place % (result.length + 1);
+        result = result.slice(0, at) + inserted + result.slice(at + length);
+      }
+      return result;
+    });
+  const random = fc.array(piece, { maxLength: 40 }).map((pieces) => pieces.join(''));
+  fc.assert(
+    fc.property(
+      fc.constantFrom(...Object.keys(templates)),
+      fc.oneof(damaged, random),
+      fc.nat(30),
+      (format, raw, every) => {
+        let count = 0;
+        const text = raw.replaceAll('WORD', () => `w${count++}w`);
+        const events = parse(format, [text]);
+        // Ids that a model gives its calls are markup.
+        const content = contentOf(events);
+        const kept = text.replace(/"(id|type|call_id)": *"[^"]*"|\[CALL_ID\]\w*/g, '');
+        for (const word of kept.match(/w\d+w/g) ?? []) {
+          if (!content.includes(word)) throw new Error(`${word} is lost in ${format}: ${text}`);
+        }
+        const size = every + 1;
+        const pieces = Array.from({ length: Math.ceil(text.length / size) }, (_, i) =>
+          text.slice(i * size, (i + 1) * size),
+        );
+        expect(parse(format, pieces)).toEqual(events);
+      },
+    ),
+    { numRuns: 10_000 },
+  );
+});

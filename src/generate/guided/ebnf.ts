@@ -1,0 +1,221 @@
+// Grammars in EBNF: `name ::= "text" [a-z]+ (other | "x"){2,3}`, one or more rules, `#` begins a comment.
+
+import { IngotError } from '../../base/errors.ts';
+import { anyCodePoint, character, union, without } from './code-points.ts';
+import {
+  alt,
+  call,
+  literal,
+  nullable,
+  type Ranges,
+  type Rule,
+  repeat,
+  rule,
+  seq,
+  type Term,
+} from './term.ts';
+
+/**
+ * The texts of rule `root`.
+ * @throws IngotError `invalid_argument`, with line and column, for what cannot be read, for a rule that does not exist, and
+ *   for one that begins with itself.
+ */
+export function grammarText(source: string, root = 'root'): Term {
+  const parser = new Parser(source);
+  const rules = parser.parse();
+  const start = rules.get(root);
+  if (!start) throw new IngotError('invalid_argument', `the grammar has no rule "${root}" to start from`);
+  for (const each of rules.values()) checkLeft(each, each.term, []);
+  return call(start);
+}
+
+/** A rule must read something before it comes back to itself. */
+function checkLeft(target: Rule, term: Term, path: readonly Rule[]): void {
+  switch (term.kind) {
+    case 'rule':
+      if (term.rule === target) {
+        throw new IngotError(
+          'invalid_argument',
+          `rule "${target.name}" begins with itself: write the repetition to its right`,
+          { details: { rule: target.name } },
+        );
+      }
+      if (!path.includes(term.rule)) checkLeft(target, term.rule.term, [...path, term.rule]);
+      return;
+    case 'seq':
+      checkLeft(target, term.first, path);
+      if (nullable(term.first)) checkLeft(target, term.second, path);
+      return;
+    case 'alt':
+      for (const option of term.options) checkLeft(target, option, path);
+      return;
+    case 'repeat':
+      checkLeft(target, term.part, path);
+      return;
+    default:
+      return;
+  }
+}
+
+const name = /[A-Za-z_][\w-]*/y;
+const blank = /(?:\s|#[^\n]*)*/y;
+const maxDepth = 200;
+
+class Parser {
+  readonly #source: string;
+  readonly #rules = new Map<string, Rule>();
+  readonly #defined = new Set<string>();
+  readonly #mentioned = new Map<string, number>();
+  #at = 0;
+  #depth = 0;
+
+  constructor(source: string) {
+    this.#source = source;
+  }
+
+  parse(): ReadonlyMap<string, Rule> {
+    this.#match(blank);
+    while (this.#at < this.#source.length) this.#rule();
+    for (const [mentioned, at] of this.#mentioned) {
+      if (!this.#defined.has(mentioned)) throw this.#wrong(`there is no rule "${mentioned}"`, at);
+    }
+    return this.#rules;
+  }
+
+  #rule(): void {
+    const title = this.#match(name);
+    if (title === undefined) throw this.#wrong('expected the name of a rule');
+    if (this.#defined.has(title)) throw this.#wrong(`rule "${title}" is there already`);
+    this.#match(blank);
+    if (!this.#take('::=')) throw this.#wrong(`expected "::=" after "${title}"`);
+    this.#match(blank);
+    this.#defined.add(title);
+    this.#ruleOf(title).term = this.#alternatives();
+  }
+
+  #ruleOf(title: string): Rule {
+    let known = this.#rules.get(title);
+    if (!known) {
+      known = rule(title);
+      this.#rules.set(title, known);
+    }
+    return known;
+  }
+
+  #alternatives(): Term {
+    if (++this.#depth > maxDepth) throw this.#wrong(`groups are nested deeper than ${maxDepth}`);
+    const options = [this.#sequence()];
+    while (this.#take('|')) {
+      this.#match(blank);
+      options.push(this.#sequence());
+    }
+    this.#depth--;
+    return alt(...options);
+  }
+
+  #sequence(): Term {
+    const parts: Term[] = [];
+    for (let part = this.#part(); part !== undefined; part = this.#part()) parts.push(this.#repeated(part));
+    return seq(...parts);
+  }
+
+  #part(): Term | undefined {
+    const start = this.#at;
+    const c = this.#source[this.#at];
+    if (c === '"' || c === "'") return this.#string(c);
+    if (c === '[') return this.#class();
+    if (this.#take('(')) {
+      this.#match(blank);
+      const inner = this.#alternatives();
+      if (!this.#take(')')) throw this.#wrong('a group is not closed');
+      return inner;
+    }
+    const title = this.#match(name);
+    if (title === undefined) return undefined;
+    const next = this.#at;
+    this.#match(blank);
+    if (this.#source.startsWith('::=', this.#at)) {
+      this.#at = start; // the next rule begins here
+      return undefined;
+    }
+    this.#at = next;
+    if (!this.#mentioned.has(title)) this.#mentioned.set(title, start);
+    return call(this.#ruleOf(title));
+  }
+
+  #repeated(part: Term): Term {
+    const bounds = this.#match(/[*+?]|\{\s*\d+\s*(?:,\s*\d*\s*)?\}/y);
+    this.#match(blank);
+    if (bounds === undefined) return part;
+    if (bounds === '*') return repeat(part);
+    if (bounds === '+') return repeat(part, 1);
+    if (bounds === '?') return repeat(part, 0, 1);
+    const [min = '', max] = bounds.slice(1, -1).split(',');
+    const from = Number(min);
+    const to = max === undefined ? from : max.trim() === '' ? Number.POSITIVE_INFINITY : Number(max);
+    if (to < from) throw this.#wrong(`${bounds} ends before it begins`);
+    return repeat(part, from, to);
+  }
+
+  #string(quote: string): Term {
+    this.#at++;
+    let text = '';
+    while (!this.#take(quote)) text += String.fromCodePoint(this.#character());
+    return literal(text);
+  }
+
+  #class(): Term {
+    this.#at++;
+    const negated = this.#take('^');
+    const ranges: (readonly [number, number])[] = [];
+    while (!this.#take(']')) {
+      const low = this.#character();
+      const isRange = this.#source[this.#at] === '-' && this.#source[this.#at + 1] !== ']';
+      if (isRange) this.#at++;
+      const high = isRange ? this.#character() : low;
+      if (high < low) throw this.#wrong('a range ends before it begins');
+      ranges.push([low, high]);
+    }
+    const set: Ranges = union(ranges);
+    return character(negated ? without(anyCodePoint, set) : set);
+  }
+
+  #character(): number {
+    const code = this.#source.codePointAt(this.#at);
+    if (code === undefined || code === 10) throw this.#wrong('a text or a class is not closed');
+    this.#at += code > 0xffff ? 2 : 1;
+    if (code !== 0x5c) return code;
+    const escaped = this.#match(/x[\da-fA-F]{2}|u[\da-fA-F]{4}|U[\da-fA-F]{8}|[\s\S]/uy) ?? '';
+    const simple: Readonly<Record<string, number>> = { n: 10, r: 13, t: 9, f: 12, b: 8, v: 11, '0': 0 };
+    if (escaped.length > 2) return Number.parseInt(escaped.slice(1), 16);
+    if (/^[A-Za-z0-9]$/.test(escaped) && simple[escaped] === undefined)
+      throw this.#wrong(`"\\${escaped}" is no escape`);
+    return simple[escaped] ?? escaped.codePointAt(0) ?? 0;
+  }
+
+  #match(pattern: RegExp): string | undefined {
+    pattern.lastIndex = this.#at;
+    const found = pattern.exec(this.#source)?.[0];
+    this.#at += found?.length ?? 0;
+    return found;
+  }
+
+  #take(text: string): boolean {
+    if (!this.#source.startsWith(text, this.#at)) return false;
+    this.#at += text.length;
+    return true;
+  }
+
+  #wrong(what: string, at = this.#at): IngotError {
+    const before = this.#source.slice(0, at).split('\n');
+    const line = before.length;
+    const column = (before.at(-1)?.length ?? 0) + 1;
+    return new IngotError(
+      'invalid_argument',
+      `the grammar is wrong in line ${line}, column ${column}: ${what}`,
+      {
+        details: { line, column },
+      },
+    );
+  }
+}

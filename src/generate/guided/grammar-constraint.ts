@@ -1,0 +1,61 @@
+// A grammar as a constraint of one generation.
+
+import { IngotError } from '../../base/errors.ts';
+import type { TokenConstraint } from '../constraint.ts';
+import type { Automaton, State } from './automaton.ts';
+import type { ConstraintVocabulary } from './compile.ts';
+import type { Masks } from './masks.ts';
+
+export class GrammarConstraint implements TokenConstraint {
+  readonly #automaton: Automaton;
+  readonly #masks: Masks;
+  readonly #vocabulary: ConstraintVocabulary;
+  /** Where the text is in the grammar; undefined once it has ended. */
+  #state: State | undefined;
+
+  constructor(automaton: Automaton, masks: Masks, vocabulary: ConstraintVocabulary) {
+    this.#automaton = automaton;
+    this.#masks = masks;
+    this.#vocabulary = vocabulary;
+    this.#state = automaton.start;
+  }
+
+  fill(mask: Int32Array): boolean {
+    const allowed = this.#state && this.#masks.of(this.#automaton, this.#state);
+    mask.fill(0);
+    if (allowed) mask.set(allowed.length > mask.length ? allowed.subarray(0, mask.length) : allowed);
+    if (!this.#state || this.#state.accepting) {
+      for (const id of this.#vocabulary.eosIds) {
+        if (id >> 5 < mask.length) mask[id >> 5] = (mask[id >> 5] ?? 0) | (1 << (id & 31));
+      }
+    }
+    if (mask.every((word) => word === 0)) {
+      throw new IngotError(
+        'unsupported',
+        'the grammar cannot be followed further: no token of the vocabulary continues it',
+      );
+    }
+    return true;
+  }
+
+  accept(id: number): void {
+    if (!this.#state || this.#vocabulary.eosIds.includes(id)) {
+      if (this.#state?.accepting === false) throw refused(id);
+      this.#state = undefined;
+      return;
+    }
+    let state: State | undefined = this.#state;
+    for (const byte of this.#vocabulary.bytesOf(id)) state = state && this.#automaton.step(state, byte);
+    if (state === undefined) throw refused(id);
+    this.#state = state;
+  }
+
+  dispose(): void {
+    this.#state = undefined;
+  }
+}
+
+const refused = (id: number): IngotError =>
+  new IngotError('internal', `internal: token ${id} was sampled, but the grammar does not allow it`, {
+    details: { id },
+  });

@@ -1,0 +1,141 @@
+// The tokens of a vocabulary as a tree of their bytes, laid out so that one loop walks it and steps over whole branches.
+
+import type { ConstraintVocabulary } from './compile.ts';
+
+export interface Trie {
+  /** Nodes in depth-first order: the byte of each, its depth (first byte: 0), and the node after its branch. */
+  readonly bytes: Uint8Array;
+  readonly depths: Uint16Array;
+  readonly ends: Int32Array;
+  /** Node -> token that ends there, or -1; a token of equal bytes follows in `same`. */
+  readonly tokens: Int32Array;
+  readonly same: Int32Array;
+  readonly maxDepth: number;
+  readonly vocabSize: number;
+}
+
+/** Work between two looks at the event loop, in milliseconds. */
+const slice = 4;
+
+const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+/** Builds the tree in slices, so that the event loop stays free. Tokens longer than 65,535 bytes are left out. */
+export async function buildTrie(
+  vocabulary: ConstraintVocabulary,
+  keep: ReadonlySet<number> = new Set(),
+): Promise<Trie> {
+  const { vocabSize, specialIds } = vocabulary;
+  const tree = new Tree(vocabSize);
+  const pause = pauses();
+  for (let id = 0; id < vocabSize; id++) {
+    if (!specialIds.has(id) || keep.has(id)) tree.add(id, vocabulary.bytesOf(id));
+    if (id % 256 === 0) await pause();
+  }
+  return tree.flatten(pause);
+}
+
+/** Lets the event loop turn when a slice of work is over. */
+function pauses(): () => Promise<void> | undefined {
+  let started = performance.now();
+  return () => {
+    if (performance.now() - started < slice) return undefined;
+    return nextTurn().then(() => {
+      started = performance.now();
+    });
+  };
+}
+
+/** Children as linked lists: grows by one node at a time, without objects. */
+class Tree {
+  readonly #vocabSize: number;
+  #size = 1;
+  #byte = new Uint8Array(1 << 16);
+  #child = new Int32Array(1 << 16);
+  #sibling = new Int32Array(1 << 16);
+  #token = new Int32Array(1 << 16).fill(-1);
+  readonly #same: Int32Array;
+  /** Children of the root by their byte: the widest node by far. */
+  readonly #first = new Int32Array(256);
+
+  constructor(vocabSize: number) {
+    this.#vocabSize = vocabSize;
+    this.#same = new Int32Array(vocabSize).fill(-1);
+  }
+
+  add(id: number, bytes: Uint8Array): void {
+    if (bytes.length === 0 || bytes.length > 0xffff) return;
+    let node = 0;
+    for (const byte of bytes) node = this.#childOf(node, byte);
+    this.#same[id] = this.#token[node] ?? -1;
+    this.#token[node] = id;
+  }
+
+  #childOf(node: number, byte: number): number {
+    const first = (node === 0 ? this.#first[byte] : this.#child[node]) ?? 0;
+    if (node === 0 && first !== 0) return first;
+    for (let child = node === 0 ? 0 : first; child !== 0; child = this.#sibling[child] ?? 0) {
+      if (this.#byte[child] === byte) return child;
+    }
+    const made = this.#newNode(byte);
+    if (node === 0) this.#first[byte] = made;
+    else {
+      this.#sibling[made] = first;
+      this.#child[node] = made;
+    }
+    return made;
+  }
+
+  #newNode(byte: number): number {
+    if (this.#size === this.#byte.length) this.#grow();
+    this.#byte[this.#size] = byte;
+    return this.#size++;
+  }
+
+  #grow(): void {
+    const size = this.#size * 2;
+    const larger = <T extends Uint8Array | Int32Array>(from: T, to: T): T => {
+      to.set(from);
+      return to;
+    };
+    this.#byte = larger(this.#byte, new Uint8Array(size));
+    this.#child = larger(this.#child, new Int32Array(size));
+    this.#sibling = larger(this.#sibling, new Int32Array(size));
+    this.#token = larger(this.#token, new Int32Array(size).fill(-1));
+  }
+
+  async flatten(pause: () => Promise<void> | undefined): Promise<Trie> {
+    const count = this.#size - 1;
+    const trie = {
+      bytes: new Uint8Array(count),
+      depths: new Uint16Array(count),
+      ends: new Int32Array(count),
+      tokens: new Int32Array(count).fill(-1),
+    };
+    let at = 0;
+    let maxDepth = 0;
+    // An entry is a node to write, or, as a negative number, a written node whose branch is complete.
+    const todo: number[] = [...this.#first].filter((node) => node !== 0).reverse();
+    const depths: number[] = todo.map(() => 0);
+    while (todo.length > 0) {
+      const node = todo.pop() ?? 0;
+      const depth = depths.pop() ?? 0;
+      if (node < 0) {
+        trie.ends[-node - 1] = at;
+        continue;
+      }
+      trie.bytes[at] = this.#byte[node] ?? 0;
+      trie.depths[at] = depth;
+      trie.tokens[at] = this.#token[node] ?? -1;
+      maxDepth = Math.max(maxDepth, depth);
+      at++;
+      if (at % 1024 === 0) await pause();
+      todo.push(-at);
+      depths.push(depth);
+      for (let child = this.#child[node] ?? 0; child !== 0; child = this.#sibling[child] ?? 0) {
+        todo.push(child);
+        depths.push(depth + 1);
+      }
+    }
+    return { ...trie, same: this.#same, maxDepth, vocabSize: this.#vocabSize };
+  }
+}

@@ -1,0 +1,16 @@
+// A Chromium that comes as an npm package, for tests of pages. Absent where the package has none for the platform.
+
+import chromium from '@sparticuz/chromium';
+import { type Browser, chromium as playwright } from 'playwright-core';
+
+/** Starts the browser; the reason when it cannot be had here. */
+export async function startBrowser(): Promise<Browser | string> {
+  if (process.platform !== 'linux' || process.arch !== 'x64')
+    return `no browser for ${process.platform}-${process.arch}`;
+  try {
+    const executablePath = await chromium.executablePath();
+    return await playwright.launch({ executablePath, args: ['--no-sandbox'], headless: true });
+  } catch (error) {
+    return `the browser does not start: ${(error as Error).message.split('\n')[0]}`;
+  }
+}
