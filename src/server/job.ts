@@ -105,6 +105,16 @@ export interface ChoicePart {
   readonly part: AnswerPart;
 }
 
+/** What a request brings along. */
+export interface Caller {
+  /** Aborted when the client is gone or the server stops. */
+  readonly signal: AbortSignal;
+  /** `performance.now()` when the request came. */
+  readonly start: number;
+  /** Milliseconds the model is to stay loaded afterwards. */
+  readonly keepMs?: number | undefined;
+}
+
 /** What a converter may know of an answer before it begins. */
 export interface AnswerHead {
   readonly id: string;

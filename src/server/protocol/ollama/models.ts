@@ -18,7 +18,7 @@ export interface OllamaDetails {
   readonly contextLength: number | undefined;
   readonly layers: number | undefined;
   readonly width: number | undefined;
-  readonly chatTemplate: string | undefined;
+  readonly chat: boolean;
 }
 
 const sizeOf = (parameters: number): string =>
@@ -71,7 +71,6 @@ export function ollamaShow(model: OllamaModel, capabilities: readonly string[]):
   return {
     modelfile: '',
     parameters: '',
-    template: details?.chatTemplate ?? '',
     details: detailsOf(details),
     model_info: {
       'general.architecture': family,

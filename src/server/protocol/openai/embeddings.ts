@@ -34,13 +34,16 @@ export function parseEmbedding(body: unknown): EmbeddingRequest {
   return { job: { model, inputs }, encoding: encoding_format ?? 'float', dimensions };
 }
 
-/** Throws RequestError when other dimensions were asked for than the model has: cutting vectors would spoil them. */
-export function embeddingResponse(
+/**
+ * The response as pieces of JSON text, one per vector: many vectors in one go would hold up all other answers.
+ * Throws RequestError when other dimensions were asked for than the model has: cutting vectors would spoil them.
+ */
+export function embeddingText(
   request: EmbeddingRequest,
   model: string,
   vectors: readonly Float32Array[],
   promptTokens: number,
-): object {
+): AsyncGenerator<string, void, void> {
   const size = vectors[0]?.length ?? 0;
   if (request.dimensions !== undefined && request.dimensions !== size) {
     throw new RequestError(
@@ -49,16 +52,22 @@ export function embeddingResponse(
       { param: 'dimensions' },
     );
   }
-  return {
-    object: 'list',
-    model,
-    data: vectors.map((vector, index) => ({
-      object: 'embedding',
-      index,
-      embedding: request.encoding === 'base64' ? base64(vector) : [...vector],
-    })),
-    usage: { prompt_tokens: promptTokens, total_tokens: promptTokens },
-  };
+  return pieces(request, model, vectors, promptTokens);
+}
+
+async function* pieces(
+  { encoding }: EmbeddingRequest,
+  model: string,
+  vectors: readonly Float32Array[],
+  promptTokens: number,
+): AsyncGenerator<string, void, void> {
+  const usage = { prompt_tokens: promptTokens, total_tokens: promptTokens };
+  yield `{"object":"list","model":${JSON.stringify(model)},"usage":${JSON.stringify(usage)},"data":[`;
+  for (const [index, vector] of vectors.entries()) {
+    const embedding = encoding === 'base64' ? base64(vector) : [...vector];
+    yield `${index === 0 ? '' : ','}${JSON.stringify({ object: 'embedding', index, embedding })}`;
+  }
+  yield ']}';
 }
 
 const base64 = (vector: Float32Array): string =>

@@ -17,5 +17,7 @@ const kinds: Readonly<Record<ProblemKind, readonly [type: string, code: string |
 
 export function openaiError({ kind, message, param }: Problem): object {
   const [type, code] = kinds[kind];
-  return { error: { message, type, param: param ?? null, code } };
+  // Only a missing model has a code of its own; a missing path has none.
+  const known = kind !== 'not_found' || param === 'model';
+  return { error: { message, type, param: param ?? null, code: known ? code : 'not_found' } };
 }
