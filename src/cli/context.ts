@@ -7,6 +7,7 @@ import type { ModelDetails } from '../engine/inspect.ts';
 import type { PackOptions, PackResult } from '../engine/pack.ts';
 import type { Load } from '../engine/types.ts';
 import type { ResolveOptions } from '../hub/resolve.ts';
+import type { RunningServer, ServerOptions } from '../server/server.ts';
 
 export interface Output {
   write(text: string): void;
@@ -22,6 +23,7 @@ export interface Engine {
   readonly pack: (nameOrPath: string, options: PackOptions) => Promise<PackResult>;
   readonly cpuReport: () => Promise<CpuReport>;
   readonly listGpus: () => Promise<GpuList>;
+  readonly serve: (options: ServerOptions) => Promise<RunningServer>;
 }
 
 export interface Context {

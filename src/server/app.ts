@@ -37,7 +37,7 @@ export function createApp(parts: AppParts): Hono<Env> {
     });
   };
   app.use(async (c, next) => {
-    const exchange = exchanges.begin(c.req.raw);
+    const exchange = exchanges.begin(c.req.raw, () => c.env.outgoing?.destroy());
     c.set('exchange', exchange);
     await next();
     const status = exchange.signal.aborted && c.res.status >= 400 ? CLIENT_GONE : c.res.status;

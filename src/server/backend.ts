@@ -38,12 +38,15 @@ const plainText: AnswerParser = {
 export const realBackend: Backend = {
   async chat(model, job, signal) {
     const tokenizer = tokenizerOf(model);
-    const text = templateOf(tokenizer).render(job.messages.map((message) => ({ ...message, content: message.content ?? '' })), {
-      tools: job.toolChoice === 'none' ? [] : job.tools,
-      bosToken: tokenizer.bosToken,
-      eosToken: tokenizer.eosToken,
-      extra: job.templateOptions,
-    });
+    const text = templateOf(tokenizer).render(
+      job.messages.map((message) => ({ ...message, content: message.content ?? '' })),
+      {
+        tools: job.toolChoice === 'none' ? [] : job.tools,
+        bosToken: tokenizer.bosToken,
+        eosToken: tokenizer.eosToken,
+        extra: job.templateOptions,
+      },
+    );
     const prompt = await encodeInSlices(tokenizer, text + (job.prefill ?? ''), { addSpecial: false, signal });
     return { prompt, keep: new Set(), parser: () => plainText };
   },

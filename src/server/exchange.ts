@@ -32,8 +32,8 @@ export class Exchanges {
     return this.#active.size;
   }
 
-  begin(request: Request): Exchange {
-    const exchange = new Exchange(request, (status) => this.#finish(exchange, status));
+  begin(request: Request, cut: () => void): Exchange {
+    const exchange = new Exchange(request, cut, (status) => this.#finish(exchange, status));
     this.#active.add(exchange);
     return exchange;
   }
@@ -85,13 +85,16 @@ export class Exchange {
   answering: Answering | undefined;
   /** What went wrong, for the log. */
   failure: string | undefined;
+  /** Cuts the client's connection. */
+  readonly cut: () => void;
   /** The answer goes on after the handler has returned; whoever writes it calls `finish`. */
   streaming = false;
   readonly #controller = new AbortController();
   readonly #onFinish: (status: number) => void;
   #finished = false;
 
-  constructor(request: Request, onFinish: (status: number) => void) {
+  constructor(request: Request, cut: () => void, onFinish: (status: number) => void) {
+    this.cut = cut;
     this.method = request.method;
     this.path = new URL(request.url).pathname;
     this.#onFinish = onFinish;

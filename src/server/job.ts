@@ -7,7 +7,7 @@ import type { SamplingOptions } from '../generate/sampling.ts';
 
 export interface SamplingJob extends SamplingOptions {
   /** Added to the logits of tokens, by id. */
-  readonly logitBias?: ReadonlyMap<number, number> | undefined;
+  readonly logitBias?: Readonly<Record<number, number>> | undefined;
 }
 
 /** What every generation may set. */

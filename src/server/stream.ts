@@ -7,6 +7,8 @@ export interface StreamOptions {
   readonly heartbeat?: string | undefined;
   readonly heartbeatMs: number;
   readonly stallMs: number;
+  /** Cuts the connection of a client that left the stream unread for `stallMs`. */
+  readonly cut: () => void;
   /** Called once, however the stream ends; `early` when the client did not get all of it. */
   readonly onEnd: (early: boolean) => void;
 }
@@ -57,7 +59,7 @@ class PieceStream {
       controller.enqueue(utf8.encode(result.value));
       this.#stall = setTimeout(() => {
         this.close(true);
-        controller.error(new Error('the client stopped reading'));
+        this.#options.cut();
       }, this.#options.stallMs);
       this.#stall.unref();
     } catch (error) {

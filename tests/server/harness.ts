@@ -143,9 +143,9 @@ const tagBackend: Backend = {
   }),
 };
 
-/** Waits until `ready` holds; fails after two seconds. */
+/** Waits until `ready` holds; fails after half a minute. */
 export async function until(ready: () => boolean | Promise<boolean>, what: string): Promise<void> {
-  for (const end = Date.now() + 5000; Date.now() < end; ) {
+  for (const end = Date.now() + 30_000; Date.now() < end; ) {
     if (await ready()) return;
     await new Promise((resolve) => setTimeout(resolve, 10));
   }

@@ -129,7 +129,7 @@ describe('chat', () => {
       seed: 7,
       presencePenalty: 0.5,
       frequencyPenalty: -0.5,
-      logitBias: new Map([[65, -100]]),
+      logitBias: { 65: -100 },
       maxTokens: 4,
     });
     expect(asked.map(({ seed }) => seed)).toEqual([7, 8]);

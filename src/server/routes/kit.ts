@@ -13,6 +13,8 @@ import type { Service } from '../service.ts';
 import { streamResponse } from '../stream.ts';
 
 export interface Env {
+  /** The Node adapter hands in what it writes to. */
+  Bindings: { readonly outgoing?: { destroy(): void } };
   Variables: { exchange: Exchange };
 }
 
@@ -84,6 +86,7 @@ export function streamPieces(
     heartbeat,
     heartbeatMs: limits.heartbeatMs,
     stallMs: limits.stallMs,
+    cut: () => exchange.cut(),
     onEnd: (early) => {
       if (early) exchange.abort(new DOMException('the client is gone', 'AbortError'));
       exchange.finish(early ? 499 : 200);

@@ -38,8 +38,7 @@ export const samplingOf = (request: Sampling): SamplingJob => ({
   frequencyPenalty: request.frequency_penalty,
   repetitionPenalty: request.repetition_penalty,
   seed: seedOf(request.seed),
-  logitBias:
-    request.logit_bias && new Map(Object.entries(request.logit_bias).map(([id, bias]) => [Number(id), bias])),
+  logitBias: request.logit_bias,
 });
 
 /** `response_format` of chat requests; the Responses API has the same under `text.format`, with the schema one level up. */
