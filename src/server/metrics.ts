@@ -1,5 +1,6 @@
 // Numbers for Prometheus. https://prometheus.io/docs/instrumenting/exposition_formats
 
+import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { Usage } from './job.ts';
 
@@ -27,6 +28,8 @@ const seconds = {
   token: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1],
   load: [0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120],
 };
+
+const DELAY_STEP_MS = 2;
 
 const modelGauges: readonly (readonly [
   name: string,
@@ -84,9 +87,22 @@ export class Metrics {
     }
   }
 
-  /** Adds the process's own numbers: memory, CPU, delay of the event loop. */
-  watchProcess(): void {
+  /** Adds the process's own numbers: memory, CPU, delay of the event loop. The function ends the watching. */
+  watchProcess(): () => void {
     collectDefaultMetrics({ register: this.#registry });
+    const delays = monitorEventLoopDelay({ resolution: DELAY_STEP_MS });
+    delays.enable();
+    new Gauge({
+      name: 'ingot_event_loop_delay_p99_seconds',
+      help: 'How late the event loop was, since this was last read',
+      registers: [this.#registry],
+      collect() {
+        // The delays are those of a timer, and contain its own time.
+        this.set(Math.max(0, delays.percentile(99) / 1e9 - DELAY_STEP_MS / 1000));
+        delays.reset();
+      },
+    });
+    return () => void delays.disable();
   }
 
   request(route: string, status: number, ms: number): void {

@@ -99,7 +99,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   });
   const server = await listen(app.fetch, host, port, limits);
   const address = server.address() as AddressInfo;
-  metrics.watchProcess();
+  const unwatch = metrics.watchProcess();
   return {
     host,
     port: address.port,
@@ -112,6 +112,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     close: async (graceMs = 10_000) => {
       draining = true;
       await drain(server, exchanges, graceMs);
+      unwatch();
       await pool.close();
     },
   };
