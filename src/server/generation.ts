@@ -1,9 +1,8 @@
 // One answer as parts: tokens become text, stop texts end it, the parser makes events of it.
 
 import type { AnswerEvent, AnswerParser } from '../chat/answer.ts';
-import type { GenerateOptions, Model } from '../engine/types.ts';
+import type { GeneratedToken, GenerateOptions, Model } from '../engine/types.ts';
 import type { TokenConstraint } from '../generate/constraint.ts';
-import type { GeneratedToken } from '../generate/session.ts';
 import { StopMatcher } from '../generate/stop.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import { tokenizerOf } from './backend.ts';

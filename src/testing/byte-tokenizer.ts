@@ -52,6 +52,10 @@ export class ByteTokenizer implements Tokenizer {
   tokenOf(id: number): string | undefined {
     return id < 256 ? `<0x${id.toString(16).toUpperCase().padStart(2, '0')}>` : markers[id - 256];
   }
+  /** What an id adds to a text, in UTF-8. */
+  bytesOf(id: number): Uint8Array {
+    return id < 256 ? Uint8Array.of(id) : utf8.encode(markers[id - 256] ?? '');
+  }
   stream(options: StreamOptions = {}): StreamDecoder {
     return this.#decoder.stream(options);
   }

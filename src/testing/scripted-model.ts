@@ -5,6 +5,8 @@ import { IngotError } from '../base/errors.ts';
 import type { Message } from '../chat/messages.ts';
 import type {
   ChatOptions,
+  GeneratedToken,
+  GenerateOptions,
   GenerateStats,
   Model,
   ModelInfo,
@@ -13,7 +15,6 @@ import type {
   TokenStream,
 } from '../engine/types.ts';
 import type { TokenConstraint } from '../generate/constraint.ts';
-import type { GeneratedToken, GenerateOptions } from '../generate/session.ts';
 import { ByteTokenizer } from './byte-tokenizer.ts';
 
 export interface ScriptedOptions {
@@ -59,12 +60,13 @@ export class ScriptedModel implements Model {
   }
 
   generate(tokens: readonly number[], options: Options = {}): TokenStream {
-    const stats: Stats = {
+    const stats = {
       promptTokens: tokens.length,
       cachedTokens: 0,
       generatedTokens: 0,
       prefillMs: 0,
       decodeMs: 0,
+      queueMs: 0,
       stopReason: undefined,
       logprobs: [],
     };

@@ -109,8 +109,8 @@ function promptOf(request: Prompt): Omit<ChatJob, 'sampling' | 'stop'> {
   const tools = toolsOf(request.tools ?? []);
   const messages = [...systemOf(request.system), ...request.messages.flatMap(messagesOf)];
   const last = messages.at(-1);
-  const prefill =
-    last?.role === 'assistant' && last.tool_calls === undefined ? (last.content ?? '') : undefined;
+  const open = last?.role === 'assistant' && last.tool_calls === undefined;
+  const prefill = open && typeof last.content === 'string' ? last.content : undefined;
   return {
     model: request.model,
     messages: prefill === undefined ? messages : messages.slice(0, -1),
