@@ -3,14 +3,13 @@
 import OpenAI from 'openai';
 import type { ChatCompletionTool } from 'openai/resources/chat/completions';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type Harness, startHarness } from './harness.ts';
+import { echo, type Harness, startHarness, withoutIds } from './harness.ts';
 
 let harness: Harness;
 let client: OpenAI;
 let answer: ((prompt: string) => string) | undefined;
 
 beforeAll(async () => {
-  const { echo } = await import('./harness.ts');
   harness = await startHarness({ script: { answer: (prompt) => (answer ?? echo)(prompt) } });
   client = new OpenAI({ baseURL: `${harness.url}/v1`, apiKey: 'any', maxRetries: 0 });
 });
@@ -59,9 +58,8 @@ describe('chat', () => {
       content: whole.choices[0]?.message.content || null,
       role: 'assistant',
     });
-    const callsOf = (calls: unknown) => JSON.parse(JSON.stringify(calls ?? []));
-    expect(callsOf(streamed.choices[0]?.message.tool_calls)).toMatchObject(
-      callsOf(whole.choices[0]?.message.tool_calls),
+    expect(withoutIds(streamed.choices[0]?.message.tool_calls)).toEqual(
+      withoutIds(whole.choices[0]?.message.tool_calls),
     );
     expect(streamed.choices[0]?.finish_reason).toBe(whole.choices[0]?.finish_reason);
     expect(streamed.usage).toEqual({ ...whole.usage, prompt_tokens_details: expect.anything() });
@@ -80,8 +78,12 @@ describe('chat', () => {
         content: 'Let me see.',
         reasoning_content: 'which?',
         tool_calls: [
-          { id: 'call_0', type: 'function', function: { name: 'weather', arguments: '{"city":"Oslo"}' } },
-          { id: 'call_1', function: { arguments: '{"city":"Rome"}' } },
+          {
+            id: expect.stringMatching(/^call_/),
+            type: 'function',
+            function: { name: 'weather', arguments: '{"city":"Oslo"}' },
+          },
+          { id: expect.stringMatching(/^call_/), function: { arguments: '{"city":"Rome"}' } },
         ],
       },
     });
@@ -171,7 +173,7 @@ describe('chat', () => {
       frobnicate: { deeply: true },
       user: 'me',
     });
-    expect(harness.model().prompts.at(-1)).toMatch(/Be kind\..*user\nab.*tool\nsunny/s);
+    expect(harness.model().prompts.at(-1)).toMatch(/Be kind\..*user\nab.*tool\w*>?\nsunny/s);
   });
 
   test.each([
@@ -297,19 +299,18 @@ describe('responses', () => {
       'function_call',
     ]);
     expect(whole.output[2]).toMatchObject({
-      call_id: 'call_0',
+      call_id: expect.stringMatching(/^call_/),
       name: 'weather',
       arguments: '{"city":"Oslo"}',
     });
     expect(whole.tools).toHaveLength(1);
-    expect(harness.model().prompts.at(-1)).toMatch(/Be brief\..*user\nx.*tool\nrain.*and now\?/s);
+    expect(harness.model().prompts.at(-1)).toMatch(/Be brief\..*user\nx.*tool\w*>?\nrain.*and now\?/s);
 
     const types: string[] = [];
     const stream = client.responses.stream(request).on('event', ({ type }) => types.push(type));
     const streamed = await stream.finalResponse();
-    expect(streamed.output.map((item) => ({ ...item, id: '' }))).toMatchObject(
-      JSON.parse(JSON.stringify(whole.output.map((item) => ({ ...item, id: '' })))),
-    );
+    const itemsOf = (output: readonly object[]) => withoutIds(output.map((item) => ({ ...item, id: '' })));
+    expect(itemsOf(streamed.output)).toMatchObject(itemsOf(whole.output) as object);
     expect(types.slice(0, 2)).toEqual(['response.created', 'response.in_progress']);
     expect(types.at(-1)).toBe('response.completed');
     expect(types.filter((type) => type === 'response.output_item.done')).toHaveLength(4);
