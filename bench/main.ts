@@ -16,11 +16,14 @@ import { modelFile } from './model-file.ts';
 import { openOurs } from './ours.ts';
 import { installPeer, openPeer, type Peer } from './peers/client.ts';
 import { type BenchResult, table } from './report.ts';
+import { benchServe } from './serve.ts';
 import { type BenchShape, shapes } from './shapes.ts';
 
 const log = (line: string): void => void process.stderr.write(`${line}\n`);
 
 interface Options {
+  /** A server with this model under load, instead of single runs. */
+  readonly serve: string | undefined;
   readonly cases: readonly BenchCase[];
   readonly shapes: readonly BenchShape[];
   readonly peer: boolean;
@@ -36,6 +39,7 @@ interface Options {
 }
 
 const usage = `usage: npm run bench -- [decode|prefill] [smol|l1b|moe8b] [options]
+       npm run bench -- serve [MODEL] [--runs N]: a server under load, default smollm2:135m
   --no-peer            measure Ingot alone
   --runs N             runs per case, default 5; the median counts
   --precision P        fast (default) or exact
@@ -65,7 +69,10 @@ function parseOptions(args: readonly string[]): Options | undefined {
     },
   });
   if (values.help) return undefined;
-  const unknown = positionals.filter((p) => ![...cases, ...shapes].some((known) => known.name === p));
+  const [first, served = 'smollm2:135m'] = positionals;
+  const serve = first === 'serve' ? served : undefined;
+  const named = serve === undefined ? positionals : positionals.slice(2);
+  const unknown = named.filter((p) => ![...cases, ...shapes].some((known) => known.name === p));
   const runs = Number(values.runs);
   const { precision, device } = values;
   if (unknown.length > 0) throw new Error(`unknown case or model: ${unknown.join(', ')}\n${usage}`);
@@ -75,10 +82,11 @@ function parseOptions(args: readonly string[]): Options | undefined {
     throw new Error(`--precision ${precision}: expected fast or exact`);
   if (device !== 'cpu' && device !== 'webgpu') throw new Error(`--device ${device}: expected cpu or webgpu`);
   const picked = <T extends { readonly name: string }>(all: readonly T[]): readonly T[] => {
-    const named = all.filter((one) => positionals.includes(one.name));
-    return named.length > 0 ? named : all;
+    const some = all.filter((one) => named.includes(one.name));
+    return some.length > 0 ? some : all;
   };
   return {
+    serve,
     cases: picked(cases),
     shapes: picked(shapes),
     peer: values.peer,
@@ -204,6 +212,11 @@ async function main(): Promise<void> {
   const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string };
   const warning = loadWarning();
   if (warning) log(`warning: ${warning}`);
+  if (options.serve !== undefined) {
+    const { runs } = options;
+    const result = await benchServe(root, options.serve, { runs, version, log });
+    return void process.stdout.write(`${JSON.stringify(result)}\n`);
+  }
   if (options.peer) installPeer(join(root, 'bench/peers'), log);
   if (options.check) {
     if (!(await checkGpu(log))) process.exitCode = 1;

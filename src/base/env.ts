@@ -27,6 +27,8 @@ export interface Env {
   readonly httpProxy: string | undefined;
   readonly httpsProxy: string | undefined;
   readonly noProxy: readonly string[];
+  /** INGOT_API_KEY: a key that `ingot serve` asks for. */
+  readonly apiKey: string | undefined;
   /** NO_COLOR is set to anything but the empty string: https://no-color.org */
   readonly noColor: boolean;
 }
@@ -87,6 +89,7 @@ export function readEnv(source: Source = process.env): Env {
     httpProxy: get('http_proxy') ?? get('HTTP_PROXY'),
     httpsProxy: get('https_proxy') ?? get('HTTPS_PROXY'),
     noProxy: Object.freeze(list(get('no_proxy') ?? get('NO_PROXY'), /[,\s]+/)),
+    apiKey: get('INGOT_API_KEY'),
     noColor: get('NO_COLOR') !== undefined,
   });
 }

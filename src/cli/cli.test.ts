@@ -167,6 +167,9 @@ async function cli(args: readonly string[], { stdin = '', tty = false, engine = 
       inspect: async () => details,
       bench: async () => benchReport,
       pack: async (_, { output: path }) => ({ path: path ?? 'x.ingot', bytes: 1_500_000 }),
+      serve: async () => {
+        throw new IngotError('device_failed', 'no server here');
+      },
       cpuReport: async () => {
         throw new IngotError('device_failed', 'no addon');
       },

@@ -8,6 +8,7 @@ import type { ModelDetails } from '../engine/inspect.ts';
 import type { PackOptions, PackResult } from '../engine/pack.ts';
 import type { Load } from '../engine/types.ts';
 import type { ResolveOptions } from '../hub/resolve.ts';
+import type { RunningServer, ServerOptions } from '../server/server.ts';
 
 export interface Output {
   write(text: string): void;
@@ -24,6 +25,7 @@ export interface Engine {
   readonly bench: (nameOrPath: string, options: BenchOptions) => Promise<BenchReport>;
   readonly cpuReport: () => Promise<CpuReport>;
   readonly listGpus: () => Promise<GpuList>;
+  readonly serve: (options: ServerOptions) => Promise<RunningServer>;
 }
 
 export interface Context {

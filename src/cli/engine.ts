@@ -8,6 +8,7 @@ export const realEngine: Engine = {
   inspect: async (name) => (await import('../engine/inspect.ts')).inspectModel(name),
   pack: async (name, options) => (await import('../engine/pack.ts')).packModel(name, options),
   bench: async (name, options) => (await import('../engine/bench.ts')).benchModel(name, options),
+  serve: async (options) => (await import('../server/server.ts')).startServer(options),
   cpuReport: async () => (await import('../device/cpu/doctor.ts')).cpuReport(),
   listGpus: async () => (await import('../device/webgpu/report.ts')).listGpus(),
 };

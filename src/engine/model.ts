@@ -3,8 +3,8 @@
 import { IngotError } from '../base/errors.ts';
 import { type Message, withSystem } from '../chat/messages.ts';
 import { type ChatTemplate, templateOf } from '../chat/template.ts';
-import { checkTokens, type GenerateProgress } from '../generate/job.ts';
 import type { Device } from '../device/device.ts';
+import { checkTokens, type GenerateProgress } from '../generate/job.ts';
 import type { Passes } from '../generate/passes.ts';
 import type { GeneratedToken, Runner } from '../generate/runner.ts';
 import type { Scheduler, SchedulerStatus } from '../generate/scheduler.ts';

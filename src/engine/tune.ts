@@ -21,7 +21,10 @@ export interface Tunable {
 export async function tuneModel(tunable: Tunable, options: TuneOptions): Promise<TuneReport> {
   const { device, runner } = tunable;
   if (!(device instanceof WebGpuDevice)) {
-    throw new IngotError('unsupported', `there is nothing to tune on device '${device.name}': load with 'webgpu'`);
+    throw new IngotError(
+      'unsupported',
+      `there is nothing to tune on device '${device.name}': load with 'webgpu'`,
+    );
   }
   const loads = [typicalRun(tunable, 2), typicalRun(tunable, 1)];
   const { results, choices } = await tuneProgram(device, runner.tunable.program, { ...options, loads });

@@ -31,3 +31,12 @@ export function entryOfFile(
     ),
   );
 }
+
+/** What a model of the cache is called: its short name, else `user/repo[:file]`. */
+export const nameOfCached = (model: {
+  readonly repo: string;
+  readonly commit: string;
+  readonly file: string | undefined;
+}): string =>
+  entryOfFile(model.repo, model.commit, model.file)?.name ??
+  `${model.repo}${model.file === undefined ? '' : `:${model.file}`}`;

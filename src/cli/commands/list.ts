@@ -41,14 +41,14 @@ async function list(context: Context, all: boolean, json: boolean): Promise<void
 }
 
 async function collect(context: Context, all: boolean): Promise<Row[]> {
-  const [{ listCached }, { catalog, entryOfFile }] = await Promise.all([
+  const [{ listCached }, { catalog, entryOfFile, nameOfCached }] = await Promise.all([
     import('../../hub/cache.ts'),
     import('../../hub/catalog.ts'),
   ]);
   const cached = await listCached(context.env.hfHubCache);
   const rows: Row[] = cached.map((model) => {
     const entry = entryOfFile(model.repo, model.commit, model.file);
-    const name = entry?.name ?? `${model.repo}${model.file === undefined ? '' : `:${model.file}`}`;
+    const name = nameOfCached(model);
     const path = model.file === undefined ? model.folder : `${model.folder}/${model.file}`;
     return { name, bytes: model.bytes, downloaded: true, description: entry?.description, path };
   });

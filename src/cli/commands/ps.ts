@@ -1,0 +1,54 @@
+// ingot ps: the servers on this machine and the models they hold in memory.
+
+import type { Command } from 'commander';
+import { formatBytes, formatDuration } from '../../base/text.ts';
+import { type Context, printJson } from '../context.ts';
+import { askServer, runningServers } from '../servers.ts';
+import { formatTable } from '../table.ts';
+
+interface Running {
+  readonly models: readonly {
+    readonly name: string;
+    readonly size: number;
+    readonly context_length: number;
+    readonly expires_at: string;
+  }[];
+}
+
+export function register(program: Command, context: Context): void {
+  program
+    .command('ps')
+    .description('list the servers of this machine and their loaded models')
+    .option('--json', 'print one JSON document')
+    .action((flags: { json?: boolean }) => ps(context, flags.json === true));
+}
+
+async function ps(context: Context, json: boolean): Promise<void> {
+  const servers = await Promise.all(
+    (await runningServers(context.env)).map(async (record) => {
+      const { models } = (await askServer(record, '/api/ps')) as Running;
+      return { url: record.url, pid: record.pid, models };
+    }),
+  );
+  if (json) return printJson(context.stdout, { servers });
+  if (servers.length === 0) return context.stdout.write('no server is running; "ingot serve" starts one\n');
+  const rows = servers.flatMap(({ url, pid, models }) =>
+    (models.length > 0 ? models : [undefined]).map((model) => [
+      url,
+      String(pid),
+      model?.name ?? 'no model is loaded',
+      model ? formatBytes(model.size) : '',
+      model ? String(model.context_length) : '',
+      model ? untilText(model.expires_at) : '',
+    ]),
+  );
+  context.stdout.write(
+    formatTable([['SERVER', 'PID', 'MODEL', 'SIZE', 'CONTEXT', 'LEAVES'], ...rows], [1, 3, 4]),
+  );
+}
+
+/** "in 4 min 10 s", or "stays" for a date so far away that it means never. */
+function untilText(date: string): string {
+  const seconds = (Date.parse(date) - Date.now()) / 1000;
+  return seconds > 1e9 ? 'stays' : `in ${formatDuration(seconds)}`;
+}

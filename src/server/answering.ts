@@ -1,0 +1,113 @@
+// The answers to one request while they are generated, and the one place where all that they hold is given back.
+
+import { type GenerationSetup, generateAnswer } from './generation.ts';
+import {
+  type AnswerEnd,
+  type AnswerPart,
+  type Caller,
+  type ChoicePart,
+  type GenerationJob,
+  totalUsage,
+  type Usage,
+} from './job.ts';
+import type { Metrics } from './metrics.ts';
+import type { Lease } from './pool.ts';
+
+export type Choice = GenerationSetup;
+
+interface AnsweringParts {
+  readonly job: GenerationJob;
+  readonly lease: Lease;
+  readonly choices: readonly Choice[];
+  readonly caller: Caller;
+  /** Gives the request's places back. */
+  readonly leave: () => void;
+  readonly metrics: Metrics;
+}
+
+export class Answering {
+  readonly #parts: AnsweringParts;
+  readonly #abort = new AbortController();
+  readonly #ends: AnswerEnd[] = [];
+  #started = false;
+  #over = false;
+  firstTokenMs: number | undefined;
+
+  constructor(parts: AnsweringParts) {
+    this.#parts = parts;
+  }
+
+  get model(): string {
+    return this.#parts.lease.name;
+  }
+  get promptTokens(): number {
+    return Math.max(...this.#parts.choices.map(({ prompt }) => prompt.length));
+  }
+  /** What has been counted; complete when all answers have ended. */
+  get usage(): Usage {
+    return totalUsage(this.#ends);
+  }
+
+  /** The parts of all answers as they come. To be read once. */
+  async *parts(): AsyncGenerator<ChoicePart, void, void> {
+    this.#started = true;
+    try {
+      for await (const each of merge(this.#parts.choices.map((choice) => this.#generate(choice)))) {
+        if (each.part.kind === 'end') this.#ends.push(each.part);
+        yield each;
+      }
+      this.#parts.metrics.answered(this.model, this.usage);
+    } finally {
+      this.end();
+    }
+  }
+
+  /** Stops what still runs and gives everything back. May be called at any time and more than once. */
+  end(): void {
+    if (this.#over) return;
+    this.#over = true;
+    const { lease, leave, choices } = this.#parts;
+    this.#abort.abort(new DOMException('the answer is no longer wanted', 'AbortError'));
+    if (!this.#started) for (const { constraint } of choices) constraint?.dispose();
+    lease.release();
+    leave();
+  }
+
+  #generate(choice: Choice): AsyncGenerator<AnswerPart, void, void> {
+    const { job, lease, caller, metrics } = this.#parts;
+    let last: number | undefined;
+    const onToken = (): void => {
+      const now = performance.now();
+      if (last !== undefined) metrics.token(lease.name, now - last);
+      else if (this.firstTokenMs === undefined) {
+        this.firstTokenMs = now - caller.start;
+        metrics.firstToken(lease.name, this.firstTokenMs);
+      }
+      last = now;
+    };
+    const signal = AbortSignal.any([caller.signal, this.#abort.signal]);
+    return generateAnswer(lease.model, job, choice, { signal, loadMs: lease.loadMs, onToken });
+  }
+}
+
+/** What `sources` yield, as it comes, with the number of the source. When one fails, all end. */
+async function* merge(
+  sources: readonly AsyncGenerator<AnswerPart>[],
+): AsyncGenerator<ChoicePart, void, void> {
+  const pull = async (choice: number) => ({ choice, result: await sources[choice]?.next() });
+  const pending = new Map(sources.map((_, choice) => [choice, pull(choice)]));
+  try {
+    while (pending.size > 0) {
+      const { choice, result } = await Promise.race(pending.values());
+      if (!result || result.done === true) {
+        pending.delete(choice);
+        continue;
+      }
+      yield { choice, part: result.value };
+      pending.set(choice, pull(choice));
+    }
+  } finally {
+    for (const next of pending.values()) next.catch(() => undefined);
+    for (const source of sources) void source.return(undefined).catch(() => undefined);
+  }
+}

@@ -1,0 +1,139 @@
+// What all protocols have in common: a job is what a request asks for, a part is a piece of what comes back. Converters turn
+// requests into jobs and parts into responses; nothing here knows a protocol or a model.
+
+import type { AnswerEvent } from '../chat/answer.ts';
+import type { Message, Tool } from '../chat/messages.ts';
+import type { SamplingOptions } from '../generate/sampling.ts';
+
+export interface SamplingJob extends SamplingOptions {
+  /** Added to the logits of tokens, by id. */
+  readonly logitBias?: Readonly<Record<number, number>> | undefined;
+}
+
+/** What every generation may set. */
+export interface GenerationJob {
+  /** Undefined takes the server's first model. */
+  readonly model: string | undefined;
+  readonly sampling: SamplingJob;
+  readonly maxTokens?: number | undefined;
+  readonly stop: readonly string[];
+  /** Alternatives per token; undefined gives no log probabilities at all. */
+  readonly logprobs?: number | undefined;
+  /** Answers to the same prompt. */
+  readonly n: number;
+  readonly responseFormat?: ResponseFormat | undefined;
+}
+
+/** What the text of an answer must look like. */
+export type ResponseFormat =
+  | { readonly kind: 'json_object' }
+  | { readonly kind: 'json_schema'; readonly schema: Readonly<Record<string, unknown>> | boolean };
+
+/** Whether and what an answer must call. */
+export type ToolChoice = 'auto' | 'none' | 'required' | { readonly name: string };
+
+export interface ChatJob extends GenerationJob {
+  readonly messages: readonly Message[];
+  readonly tools: readonly Tool[];
+  readonly toolChoice: ToolChoice;
+  readonly parallelToolCalls: boolean;
+  /** Whether the model should think first, where its template has such a switch. */
+  readonly thinking?: boolean | undefined;
+  readonly reasoningEffort?: string | undefined;
+  /** The answer begins with this text, which is part of the prompt. */
+  readonly prefill?: string | undefined;
+  /** Further variables for the chat template. */
+  readonly templateOptions?: Readonly<Record<string, unknown>> | undefined;
+}
+
+export interface CompletionJob extends GenerationJob {
+  readonly prompts: readonly (string | readonly number[])[];
+}
+
+export interface EmbeddingJob {
+  readonly model: string | undefined;
+  readonly inputs: readonly (string | readonly number[])[];
+}
+
+export interface TokenLogprob {
+  readonly token: string;
+  readonly bytes: readonly number[];
+  readonly logprob: number;
+  readonly top: readonly Omit<TokenLogprob, 'top'>[];
+}
+
+export interface Usage {
+  readonly promptTokens: number;
+  /** Those of the prompt that were in the cache already. */
+  readonly cachedTokens: number;
+  readonly generatedTokens: number;
+  readonly reasoningTokens: number;
+}
+
+export type EndReason =
+  /** The model ended its answer. */
+  'end' | 'stopText' | 'length' | 'toolCalls';
+
+export interface AnswerDelta {
+  readonly kind: 'delta';
+  readonly events: readonly AnswerEvent[];
+  /** Of the tokens behind the events, when asked for. */
+  readonly logprobs: readonly TokenLogprob[];
+}
+
+export interface AnswerEnd {
+  readonly kind: 'end';
+  readonly reason: EndReason;
+  /** The stop text that ended the answer. */
+  readonly stopText: string | undefined;
+  readonly usage: Usage;
+  readonly times: AnswerTimes;
+}
+
+/** Milliseconds. */
+export interface AnswerTimes {
+  readonly loadMs: number;
+  readonly prefillMs: number;
+  readonly decodeMs: number;
+}
+
+export type AnswerPart = AnswerDelta | AnswerEnd;
+
+/** A part of answer number `choice`. */
+export interface ChoicePart {
+  readonly choice: number;
+  readonly part: AnswerPart;
+}
+
+/** What a request brings along. */
+export interface Caller {
+  /** Aborted when the client is gone or the server stops. */
+  readonly signal: AbortSignal;
+  /** `performance.now()` when the request came. */
+  readonly start: number;
+  /** Milliseconds the model is to stay loaded afterwards. */
+  readonly keepMs?: number | undefined;
+}
+
+/** What a converter may know of an answer before it begins. */
+export interface AnswerHead {
+  readonly id: string;
+  /** The model's name as the client asked for it. */
+  readonly model: string;
+  /** Seconds since 1970. */
+  readonly created: number;
+  readonly promptTokens: number;
+}
+
+/** The sum of usages of several answers to one prompt: the prompt counts once. */
+export function totalUsage(ends: readonly AnswerEnd[]): Usage {
+  const sum = (pick: (usage: Usage) => number): number => ends.reduce((n, { usage }) => n + pick(usage), 0);
+  const largest = (pick: (usage: Usage) => number): number =>
+    ends.reduce((n, { usage }) => Math.max(n, pick(usage)), 0);
+  return {
+    promptTokens: largest((u) => u.promptTokens),
+    cachedTokens: largest((u) => u.cachedTokens),
+    generatedTokens: sum((u) => u.generatedTokens),
+    reasoningTokens: sum((u) => u.reasoningTokens),
+  };
+}

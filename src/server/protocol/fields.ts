@@ -1,0 +1,95 @@
+// Pieces of requests and answers that several protocols write alike.
+
+import { z } from 'zod';
+import type { Message, Tool } from '../../chat/messages.ts';
+import type { ToolChoice } from '../job.ts';
+import { RequestError } from '../problem.ts';
+import { object, optional } from './zod.ts';
+
+/** 0 asks for the most probable token only; sampling wants a share above 0. */
+export const nonZero = (share: number | undefined): number | undefined =>
+  share === undefined ? undefined : Math.max(share, 1e-6);
+
+/** Any integer as the 32 bits that sampling takes. */
+export const seedOf = (seed: number | undefined): number | undefined =>
+  seed === undefined ? undefined : Number(BigInt.asUintN(32, BigInt(seed)));
+
+export const stopOf = (stop: string | readonly string[] | undefined): readonly string[] =>
+  (stop === undefined ? [] : typeof stop === 'string' ? [stop] : stop).filter((text) => text !== '');
+
+/** What an assistant thought in an earlier turn; templates that know it show it where the model expects it. */
+export const reasoningOf = (text: string | undefined): { reasoning_content?: string } =>
+  text === undefined || text === '' ? {} : { reasoning_content: text };
+
+/** The message's calls, if any. */
+export const callsOf = (
+  calls: NonNullable<Message['tool_calls']> | undefined,
+): Pick<Message, 'tool_calls'> => (calls === undefined || calls.length === 0 ? {} : { tool_calls: calls });
+
+export const toolFields = optional(
+  z.array(
+    z.object({
+      type: z.string(),
+      function: optional(
+        z.object({
+          name: z.string().min(1),
+          description: optional(z.string()),
+          parameters: optional(object),
+          strict: optional(z.boolean()),
+        }),
+      ),
+    }),
+  ),
+);
+
+/** Function tools; those of other types belong to services that a local server does not have, and are left out. */
+export const toolsOf = (tools: z.output<typeof toolFields>): Tool[] =>
+  (tools ?? []).flatMap((tool) => (tool.type === 'function' && tool.function ? [toolOf(tool.function)] : []));
+
+interface ToolFields {
+  readonly name: string;
+  readonly description?: string | undefined;
+  readonly parameters?: Readonly<Record<string, unknown>> | undefined;
+  readonly strict?: boolean | undefined;
+}
+
+export const toolOf = ({ name, description, parameters, strict }: ToolFields): Tool => {
+  const fields: ToolFields = {
+    name,
+    ...(description === undefined ? {} : { description }),
+    ...(parameters === undefined ? {} : { parameters }),
+    ...(strict === undefined ? {} : { strict }),
+  };
+  return { type: 'function', function: fields };
+};
+
+/** `choice`, when the request has what it chooses. Throws RequestError otherwise. */
+export function checkChoice(choice: ToolChoice, tools: readonly Tool[]): ToolChoice {
+  const names = tools.map((tool) => tool.function.name);
+  const refuse = (message: string): never => {
+    throw new RequestError('invalid', `tool_choice: ${message}`, { param: 'tool_choice' });
+  };
+  if (choice === 'required' && names.length === 0) refuse('a call is required but the request has no tools');
+  if (typeof choice === 'object' && !names.includes(choice.name)) {
+    refuse(`"${choice.name}" is not among the tools (${names.join(', ') || 'none'})`);
+  }
+  return choice;
+}
+
+/** Refuses content that is not text. */
+export function refuseContent(type: string, param: string): never {
+  throw new RequestError(
+    'invalid',
+    `${param}: content of type "${type}" is not supported; this server takes text only`,
+    { param },
+  );
+}
+
+/** Arguments as the object some APIs want. A model that was not constrained may write something else; it is kept as text. */
+export function inputOf(json: string): object {
+  try {
+    const value: unknown = JSON.parse(json === '' ? '{}' : json);
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value;
+  } catch {}
+  return { _raw: json };
+}

@@ -1,0 +1,221 @@
+// Requests of the Ollama API as jobs. https://github.com/ollama/ollama/blob/main/docs/api.md
+
+import { z } from 'zod';
+import type { Message } from '../../../chat/messages.ts';
+import type { ChatJob, CompletionJob, EmbeddingJob, ResponseFormat, SamplingJob } from '../../job.ts';
+import { RequestError } from '../../problem.ts';
+import { callsOf, nonZero, reasoningOf, seedOf, stopOf, toolFields, toolsOf } from '../fields.ts';
+import { object, optional, parse } from '../zod.ts';
+
+/** Options that choose how a model is loaded, such as num_ctx, were decided when it was, and are let through unread. */
+const options = optional(
+  z.object({
+    temperature: optional(z.number().min(0)),
+    top_k: optional(z.int().min(0)),
+    top_p: optional(z.number().min(0).max(1)),
+    min_p: optional(z.number().min(0).max(1)),
+    repeat_penalty: optional(z.number().gt(0)),
+    presence_penalty: optional(z.number()),
+    frequency_penalty: optional(z.number()),
+    seed: optional(z.int()),
+    /** Below zero: as many as there is room for. */
+    num_predict: optional(z.int()),
+    stop: optional(z.union([z.string(), z.array(z.string())])),
+  }),
+);
+
+const common = {
+  model: z.string().min(1),
+  stream: optional(z.boolean()),
+  format: optional(z.union([z.literal(['json', '']), object])),
+  options,
+  think: optional(z.union([z.boolean(), z.string()])),
+  keep_alive: optional(z.union([z.number(), z.string()])),
+};
+
+const chatShape = z.object({
+  ...common,
+  messages: optional(
+    z.array(
+      z.object({
+        role: z.enum(['system', 'user', 'assistant', 'tool']),
+        content: optional(z.string()),
+        thinking: optional(z.string()),
+        images: optional(z.array(z.unknown())),
+        tool_name: optional(z.string()),
+        tool_call_id: optional(z.string()),
+        tool_calls: optional(
+          z.array(
+            z.object({
+              id: optional(z.string()),
+              function: z.object({ name: z.string(), arguments: optional(object) }),
+            }),
+          ),
+        ),
+      }),
+    ),
+  ),
+  tools: toolFields,
+});
+
+const generateShape = z.object({
+  ...common,
+  prompt: optional(z.string()),
+  system: optional(z.string()),
+  suffix: optional(z.string()),
+  template: optional(z.string()),
+  raw: optional(z.boolean()),
+  images: optional(z.array(z.unknown())),
+  context: optional(z.array(z.int())),
+});
+
+export interface OllamaRequest<Job> {
+  readonly model: string;
+  /** Undefined: only load the model, or let it go. */
+  readonly job: Job | undefined;
+  readonly stream: boolean;
+  /** Milliseconds the model stays loaded after this; 0 unloads it, Infinity keeps it. */
+  readonly keepAlive: number | undefined;
+}
+
+/** Throws RequestError naming the field that is wrong. */
+export function parseOllamaChat(body: unknown): OllamaRequest<ChatJob> {
+  const request = parse(chatShape, body);
+  const messages = request.messages ?? [];
+  const tools = toolsOf(request.tools);
+  messages.forEach((message, i) => {
+    refuseImages(message.images, `messages[${i}].images`);
+  });
+  return {
+    model: request.model,
+    stream: request.stream ?? true,
+    keepAlive: keepAliveOf(request.keep_alive),
+    job: messages.length === 0 ? undefined : { ...chatJob(request, messages.map(messageOf)), tools },
+  };
+}
+
+/** Throws RequestError naming the field that is wrong or not supported. */
+export function parseOllamaGenerate(body: unknown): OllamaRequest<ChatJob | CompletionJob> {
+  const request = parse(generateShape, body);
+  refuseImages(request.images, 'images');
+  for (const param of ['suffix', 'template'] as const) {
+    if (request[param]) throw new RequestError('invalid', `${param}: is not supported`, { param });
+  }
+  if (request.context !== undefined && request.context.length > 0) {
+    throw new RequestError('invalid', 'context: is not supported; send the conversation to /api/chat', {
+      param: 'context',
+    });
+  }
+  const prompt = request.prompt ?? '';
+  const system: Message[] = request.system ? [{ role: 'system', content: request.system }] : [];
+  const job =
+    request.raw === true
+      ? { ...generationJob(request), prompts: [prompt] }
+      : chatJob(request, [...system, { role: 'user', content: prompt }]);
+  return {
+    model: request.model,
+    stream: request.stream ?? true,
+    keepAlive: keepAliveOf(request.keep_alive),
+    job: prompt === '' ? undefined : job,
+  };
+}
+
+const embedShape = z.object({
+  model: z.string().min(1),
+  input: z.union([z.string(), z.array(z.string())]),
+});
+
+/** Throws RequestError naming the field that is wrong. */
+export function parseOllamaEmbed(body: unknown): EmbeddingJob {
+  const { model, input } = parse(embedShape, body);
+  return { model, inputs: typeof input === 'string' ? [input] : input };
+}
+
+/** The model a request is about. Older clients say `name`. */
+export function parseOllamaName(body: unknown): string {
+  const { model, name } = parse(z.object({ model: optional(z.string()), name: optional(z.string()) }), body);
+  const found = model ?? name;
+  if (found === undefined) throw new RequestError('invalid', 'model: is missing', { param: 'model' });
+  return found;
+}
+
+type Common = z.output<z.ZodObject<typeof common>>;
+
+const generationJob = (request: Common) => {
+  const { num_predict: limit, stop } = request.options ?? {};
+  return {
+    model: request.model,
+    sampling: samplingOf(request.options),
+    maxTokens: limit === undefined || limit <= 0 ? undefined : limit,
+    stop: stopOf(stop),
+    n: 1,
+    responseFormat: formatOf(request.format),
+  };
+};
+
+const chatJob = (request: Common, messages: readonly Message[]): ChatJob => ({
+  ...generationJob(request),
+  messages,
+  tools: [],
+  toolChoice: 'auto',
+  parallelToolCalls: true,
+  thinking: typeof request.think === 'string' ? true : request.think,
+  reasoningEffort: typeof request.think === 'string' ? request.think : undefined,
+});
+
+/** Defaults as that API documents them. */
+const samplingOf = (from: Common['options']): SamplingJob => ({
+  temperature: Math.min(from?.temperature ?? 0.8, 100),
+  topK: from?.top_k ?? 40,
+  topP: nonZero(from?.top_p ?? 0.9),
+  minP: from?.min_p,
+  repetitionPenalty: from?.repeat_penalty,
+  presencePenalty: from?.presence_penalty,
+  frequencyPenalty: from?.frequency_penalty,
+  seed: seedOf(from?.seed),
+});
+
+const formatOf = (format: Common['format']): ResponseFormat | undefined => {
+  if (format === undefined || format === '') return undefined;
+  return format === 'json' ? { kind: 'json_object' } : { kind: 'json_schema', schema: format };
+};
+
+type OllamaMessage = NonNullable<z.output<typeof chatShape>['messages']>[number];
+
+const messageOf = (message: OllamaMessage): Message => ({
+  role: message.role,
+  content: message.content ?? null,
+  ...(message.tool_name === undefined ? {} : { name: message.tool_name }),
+  ...(message.tool_call_id === undefined ? {} : { tool_call_id: message.tool_call_id }),
+  ...reasoningOf(message.thinking),
+  ...callsOf(
+    message.tool_calls?.map(({ id, function: { name, arguments: args = {} } }) => ({
+      ...(id === undefined ? {} : { id }),
+      type: 'function' as const,
+      function: { name, arguments: args },
+    })),
+  ),
+});
+
+function refuseImages(images: readonly unknown[] | undefined, param: string): void {
+  if (images === undefined || images.length === 0) return;
+  throw new RequestError('invalid', `${param}: images are not supported; this server takes text only`, {
+    param,
+  });
+}
+
+const unitMs: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+
+/** Seconds as a number, or a duration such as "5m"; below zero means for good. */
+function keepAliveOf(value: number | string | undefined): number | undefined {
+  if (value === undefined) return undefined;
+  const match = typeof value === 'number' ? undefined : /^(-?\d+(?:\.\d+)?)(ms|s|m|h)?$/.exec(value.trim());
+  if (match === null) {
+    throw new RequestError('invalid', `keep_alive: "${value}" is not a duration such as "5m"`, {
+      param: 'keep_alive',
+    });
+  }
+  const ms =
+    match === undefined ? Number(value) * 1000 : Number(match[1]) * (unitMs[match[2] ?? 's'] ?? 1000);
+  return ms < 0 ? Number.POSITIVE_INFINITY : ms;
+}

@@ -1,0 +1,62 @@
+// A tokenizer without training: a token per byte, and the markers of ChatML.
+
+import { Decoder } from '../tokenizer/decode.ts';
+import type {
+  DecodeOptions,
+  EncodeOptions,
+  StreamDecoder,
+  StreamOptions,
+  Tokenizer,
+} from '../tokenizer/tokenizer.ts';
+
+const markers: readonly string[] = ['<|im_start|>', '<|im_end|>'];
+const marker = /(<\|im_start\|>|<\|im_end\|>)/;
+const utf8 = new TextEncoder();
+
+export class ByteTokenizer implements Tokenizer {
+  readonly vocabSize = 256 + markers.length;
+  readonly bosId = undefined;
+  readonly bosToken = undefined;
+  readonly eosIds = [257];
+  readonly eosToken = '<|im_end|>';
+  readonly specialIds: ReadonlySet<number> = new Set([256, 257]);
+  readonly chatTemplate: string | undefined;
+  readonly #decoder: Decoder;
+
+  /** Without a template the ChatML one is used, as for other tokenizers with its markers. */
+  constructor(chatTemplate?: string) {
+    this.chatTemplate = chatTemplate;
+    this.#decoder = new Decoder({
+      tokenOf: (id) => this.tokenOf(id),
+      addedIds: this.specialIds,
+      specialIds: this.specialIds,
+      rule: { kind: 'sentencepiece', stripLeadingSpace: false },
+    });
+  }
+
+  encode(text: string, _options: EncodeOptions = {}): number[] {
+    return text.split(marker).flatMap((part) => {
+      const special = markers.indexOf(part);
+      return special >= 0 ? [256 + special] : [...utf8.encode(part)];
+    });
+  }
+  decode(ids: readonly number[], options: DecodeOptions = {}): string {
+    return this.#decoder.decode(ids, options);
+  }
+  idOf(token: string): number | undefined {
+    const byte = /^<0x([0-9A-F]{2})>$/.exec(token)?.[1];
+    if (byte !== undefined) return Number.parseInt(byte, 16);
+    const special = markers.indexOf(token);
+    return special >= 0 ? 256 + special : undefined;
+  }
+  tokenOf(id: number): string | undefined {
+    return id < 256 ? `<0x${id.toString(16).toUpperCase().padStart(2, '0')}>` : markers[id - 256];
+  }
+  /** What an id adds to a text, in UTF-8. */
+  bytesOf(id: number): Uint8Array {
+    return id < 256 ? Uint8Array.of(id) : utf8.encode(markers[id - 256] ?? '');
+  }
+  stream(options: StreamOptions = {}): StreamDecoder {
+    return this.#decoder.stream(options);
+  }
+}

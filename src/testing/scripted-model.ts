@@ -1,0 +1,176 @@
+// A model that says what it is told to: for tests of everything above the engine, fast and without weights.
+
+import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
+import { IngotError } from '../base/errors.ts';
+import type { Message } from '../chat/messages.ts';
+import type {
+  ChatOptions,
+  GeneratedToken,
+  GenerateOptions,
+  GenerateStats,
+  Model,
+  ModelInfo,
+  TextOptions,
+  TextStream,
+  TokenStream,
+} from '../engine/types.ts';
+import type { TokenConstraint } from '../generate/constraint.ts';
+import { ByteTokenizer } from './byte-tokenizer.ts';
+
+export interface ScriptedOptions {
+  readonly name?: string | undefined;
+  /** The answer to a prompt. */
+  readonly answer: (prompt: string) => string;
+  /** Milliseconds a token takes; default: one turn of the event loop. */
+  readonly tokenMs?: number | undefined;
+  readonly contextLength?: number | undefined;
+  readonly weightBytes?: number | undefined;
+}
+
+type Options = GenerateOptions & { readonly constraint?: TokenConstraint | undefined };
+type Stats = {
+  -readonly [K in keyof GenerateStats]: K extends 'logprobs' ? GeneratedToken[] : GenerateStats[K];
+};
+
+/** Counts what runs on it, and remembers prompts as a prefix cache would. */
+export class ScriptedModel implements Model {
+  readonly info: ModelInfo;
+  readonly tokenizer = new ByteTokenizer();
+  readonly prompts: string[] = [];
+  readonly asked: Options[] = [];
+  running = 0;
+  /** Generations that were ended by their signal. */
+  aborted = 0;
+  disposed = false;
+  readonly #options: ScriptedOptions;
+  readonly #seen: (readonly number[])[] = [];
+
+  constructor(options: ScriptedOptions) {
+    this.#options = options;
+    const { name = 'scripted', contextLength = 4096, weightBytes = 1000 } = options;
+    this.info = {
+      name,
+      family: 'llama',
+      parameters: 1,
+      layers: 1,
+      contextLength,
+      weightBytes,
+      format: 'script',
+    };
+  }
+
+  generate(tokens: readonly number[], options: Options = {}): TokenStream {
+    const stats = {
+      promptTokens: tokens.length,
+      cachedTokens: 0,
+      generatedTokens: 0,
+      prefillMs: 0,
+      decodeMs: 0,
+      queueMs: 0,
+      stopReason: undefined,
+      logprobs: [],
+    };
+    return { stats, [Symbol.asyncIterator]: () => this.#generate(tokens, options, stats) };
+  }
+
+  async *#generate(
+    tokens: readonly number[],
+    options: Options,
+    stats: Stats,
+  ): AsyncGenerator<number, void, void> {
+    if (this.disposed) throw new IngotError('disposed', 'the model was disposed');
+    const prompt = this.tokenizer.decode(tokens, { skipSpecial: false });
+    this.prompts.push(prompt);
+    this.asked.push(options);
+    stats.cachedTokens = Math.min(
+      tokens.length - 1,
+      Math.max(0, ...this.#seen.map((seen) => common(seen, tokens))),
+    );
+    this.#seen.push(tokens);
+    this.running++;
+    try {
+      const answer = this.tokenizer.encode(this.#options.answer(prompt));
+      const limit = Math.min(options.maxTokens ?? answer.length, this.info.contextLength - tokens.length + 1);
+      for (const wanted of [...answer, ...this.tokenizer.eosIds]) {
+        await (this.#options.tokenMs === undefined ? turn() : sleep(this.#options.tokenMs));
+        options.signal?.throwIfAborted();
+        const id = constrained(wanted, options.constraint, this.tokenizer.vocabSize);
+        if (this.tokenizer.eosIds.includes(id)) {
+          stats.stopReason = 'eos';
+          return;
+        }
+        if (stats.generatedTokens === limit) {
+          stats.stopReason = 'length';
+          return;
+        }
+        stats.generatedTokens++;
+        if (options.logprobs !== undefined) stats.logprobs.push(tokenOf(id, options.logprobs));
+        yield id;
+      }
+    } catch (error) {
+      if (options.signal?.aborted) this.aborted++;
+      throw error;
+    } finally {
+      this.running--;
+      options.constraint?.dispose();
+    }
+  }
+
+  /** A vector of eight numbers of length 1 that depends on the tokens. */
+  async embed(tokens: readonly number[]): Promise<Float32Array> {
+    const sums = Float32Array.from({ length: 8 }, (_, i) => 1 + tokens.filter((id) => id % 8 === i).length);
+    const norm = Math.hypot(...sums);
+    return sums.map((value) => value / norm);
+  }
+
+  status() {
+    const prefix = { hits: 0, hitTokens: 0, bytes: 0 };
+    return { running: this.running, queued: 0, kvBytes: 0, kvBytesUsed: 0, prefix };
+  }
+
+  chat(_messages: readonly Message[], _options?: ChatOptions): TextStream {
+    throw new IngotError('unsupported', 'a scripted model generates from tokens only');
+  }
+  complete(_text: string, _options?: TextOptions): TextStream {
+    throw new IngotError('unsupported', 'a scripted model generates from tokens only');
+  }
+  logits(): never {
+    throw new IngotError('unsupported', 'a scripted model has no logits');
+  }
+  perplexity(): never {
+    throw new IngotError('unsupported', 'a scripted model has no probabilities');
+  }
+  profile(): [] {
+    return [];
+  }
+  dispose(): void {
+    this.disposed = true;
+  }
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+}
+
+function common(a: readonly number[], b: readonly number[]): number {
+  let n = 0;
+  while (n < a.length && n < b.length && a[n] === b[n]) n++;
+  return n;
+}
+
+const tokenOf = (id: number, top: number): GeneratedToken => ({
+  id,
+  logprob: -0.5,
+  top: Array.from({ length: top }, (_, i) => ({ id: (id + i) % 256, logprob: -0.5 - i })),
+});
+
+/** What was wanted, or the first token that the constraint allows instead. */
+function constrained(wanted: number, constraint: TokenConstraint | undefined, vocabSize: number): number {
+  if (!constraint) return wanted;
+  const mask = new Int32Array(Math.ceil(vocabSize / 32));
+  const allowed = (id: number): boolean => ((mask[id >> 5] ?? 0) & (1 << (id & 31))) !== 0;
+  const free = !constraint.fill(mask);
+  const id = free || allowed(wanted) ? wanted : [...Array(vocabSize).keys()].find(allowed);
+  if (id === undefined) throw new IngotError('internal', 'internal: the constraint allows no token');
+  constraint.accept(id);
+  return id;
+}
