@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { processCpuSeconds, watchOthers } from './machine.ts';
 import { type StreamResult, streamChat } from './serve-client.ts';
-import { significant, summarize } from './statistics.ts';
+import { significant, summarize } from '../src/base/statistics.ts';
 
 interface ServeResult {
   readonly case: 'serve';

@@ -5,14 +5,14 @@ import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { load } from '../engine/load.ts';
 import { findLocal } from '../hub/resolve.ts';
-import { ScriptedEngine } from '../testing/scripted-engine.ts';
+import { scripted } from '../testing/scripted-model.ts';
 import { createIngot } from './index.ts';
 
 const provider = createIngot();
 
 describe('text', () => {
   it('is generated, with usage and settings handed on', async () => {
-    const engine = new ScriptedEngine(['Hello there.']);
+    const engine = scripted(['Hello there.']);
     const result = await generateText({
       model: provider(engine),
       system: 'Be kind.',
@@ -35,7 +35,7 @@ describe('text', () => {
   });
 
   it('is streamed in the pieces it comes in', async () => {
-    const engine = new ScriptedEngine(['<think>Hm.</think>\n\nBlue, mostly.']);
+    const engine = scripted(['<think>Hm.</think>\n\nBlue, mostly.']);
     const parts: string[] = [];
     const result = streamText({ model: provider(engine), prompt: 'Sky?' });
     for await (const part of result.fullStream) {
@@ -48,13 +48,13 @@ describe('text', () => {
 
   it('ends at a stop text and at the limit', async () => {
     const stopped = await generateText({
-      model: provider(new ScriptedEngine(['one STOP two'])),
+      model: provider(scripted(['one STOP two'])),
       prompt: 'x',
       stopSequences: ['STOP'],
     });
     expect([stopped.text, stopped.finishReason]).toEqual(['one ', 'stop']);
     const cut = await generateText({
-      model: provider(new ScriptedEngine(['one two three'])),
+      model: provider(scripted(['one two three'])),
       prompt: 'x',
       maxOutputTokens: 7,
     });
@@ -62,7 +62,7 @@ describe('text', () => {
   });
 
   it('is given up by a signal', async () => {
-    const engine = new ScriptedEngine(['word '.repeat(1000)]);
+    const engine = scripted(['word '.repeat(1000)]);
     const controller = new AbortController();
     const result = streamText({
       model: provider(engine),
@@ -85,7 +85,7 @@ describe('tools', () => {
   });
 
   it('are called, and their results answered', async () => {
-    const engine = new ScriptedEngine([
+    const engine = scripted([
       'Let me look.\n<tool_call>\n{"name": "weather", "arguments": {"city": "Paris"}}\n</tool_call>',
       'It is 21 degrees.',
     ]);
@@ -104,7 +104,7 @@ describe('tools', () => {
   });
 
   it('are streamed with their arguments', async () => {
-    const engine = new ScriptedEngine([
+    const engine = scripted([
       '<tool_call>\n{"name": "weather", "arguments": {"city": "Oslo"}}\n</tool_call>',
     ]);
     const deltas: string[] = [];
@@ -115,7 +115,7 @@ describe('tools', () => {
   });
 
   it('can be forced: a model that would rather chat has to call', async () => {
-    const engine = new ScriptedEngine(['I would rather talk about something else.']);
+    const engine = scripted(['I would rather talk about something else.']);
     const { inputSchema } = weather;
     const result = await generateText({
       model: provider(engine),
@@ -137,19 +137,19 @@ describe('objects', () => {
   });
 
   it('follow their schema, whatever the model would like to say', async () => {
-    const willing = new ScriptedEngine(['{"colour": "blue", "count": 3, "tags": ["a"]}']);
+    const willing = scripted(['{"colour": "blue", "count": 3, "tags": ["a"]}']);
     expect((await generateObject({ model: provider(willing), schema, prompt: 'x' })).object).toEqual({
       colour: 'blue',
       count: 3,
       tags: ['a'],
     });
-    const unwilling = new ScriptedEngine(['No. I refuse!']);
+    const unwilling = scripted(['No. I refuse!']);
     const { object } = await generateObject({ model: provider(unwilling), schema, prompt: 'x' });
     expect(schema.safeParse(object).success).toBe(true);
   });
 
   it('can be the output of a text', async () => {
-    const engine = new ScriptedEngine(['{"colour": "red", "count": 1, "tags": []}']);
+    const engine = scripted(['{"colour": "red", "count": 1, "tags": []}']);
     const result = await generateText({
       model: provider(engine),
       output: Output.object({ schema }),
@@ -159,7 +159,7 @@ describe('objects', () => {
   });
 
   it('say what of a schema cannot be followed', async () => {
-    const engine = new ScriptedEngine(['{}']);
+    const engine = scripted(['{}']);
     const impossible = z.object({ a: z.string().regex(/(?=x)/) });
     await expect(
       generateObject({ model: provider(engine), schema: impossible, prompt: 'x', maxRetries: 0 }),
@@ -173,7 +173,7 @@ it('refuses pictures', async () => {
     { role: 'user' as const, content: [{ type: 'image' as const, image, mediaType: 'image/png' }] },
   ];
   await expect(
-    generateText({ model: provider(new ScriptedEngine(['x'])), messages, maxRetries: 0 }),
+    generateText({ model: provider(scripted(['x'])), messages, maxRetries: 0 }),
   ).rejects.toThrow(/holds image\/png: only text/);
 });
 

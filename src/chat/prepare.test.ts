@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from 'vitest';
 import { byteVocabulary, randomText, sentenceVocabulary } from '../testing/guided.ts';
-import { ScriptedEngine } from '../testing/scripted-engine.ts';
+import { scripted } from '../testing/scripted-model.ts';
 import type { AnswerEvent } from './answer.ts';
 import { answerFormatOf } from './answer-format.ts';
 import { callFormats } from './formats/index.ts';
@@ -101,7 +101,7 @@ test('nothing is forced of answers without strict tools', () => {
 });
 
 describe('a chat for a model without tools in its template', () => {
-  const { tokenizer } = new ScriptedEngine([]);
+  const { tokenizer } = scripted([]);
 
   test('tells of them in the system message, with calls and results as texts', () => {
     const { text } = prepareChat(tokenizer, {

@@ -32,6 +32,12 @@ type Stats = {
   -readonly [K in keyof GenerateStats]: K extends 'logprobs' ? GeneratedToken[] : GenerateStats[K];
 };
 
+/** A model that gives these answers, one after the other. */
+export function scripted(answers: readonly string[]): ScriptedModel {
+  const left = [...answers];
+  return new ScriptedModel({ answer: () => left.shift() ?? '', contextLength: 65_536 });
+}
+
 /** Counts what runs on it, and remembers prompts as a prefix cache would. */
 export class ScriptedModel implements Model {
   readonly info: ModelInfo;
@@ -90,8 +96,11 @@ export class ScriptedModel implements Model {
     this.running++;
     try {
       const answer = this.tokenizer.encode(this.#options.answer(prompt));
-      const limit = Math.min(options.maxTokens ?? answer.length, this.info.contextLength - tokens.length + 1);
-      for (const wanted of [...answer, ...this.tokenizer.eosIds]) {
+      const room = this.info.contextLength - tokens.length + 1;
+      const limit = Math.min(options.maxTokens ?? room, room);
+      const [end = 0] = this.tokenizer.eosIds;
+      for (let at = 0; ; at++) {
+        const wanted = answer[at] ?? end;
         await (this.#options.tokenMs === undefined ? turn() : sleep(this.#options.tokenMs));
         options.signal?.throwIfAborted();
         const id = constrained(wanted, options.constraint, this.tokenizer.vocabSize);
@@ -140,6 +149,9 @@ export class ScriptedModel implements Model {
   perplexity(): never {
     throw new IngotError('unsupported', 'a scripted model has no probabilities');
   }
+  tune(): never {
+    throw new IngotError('unsupported', 'a scripted model has no kernels');
+  }
   profile(): [] {
     return [];
   }
@@ -163,13 +175,15 @@ const tokenOf = (id: number, top: number): GeneratedToken => ({
   top: Array.from({ length: top }, (_, i) => ({ id: (id + i) % 256, logprob: -0.5 - i })),
 });
 
-/** What was wanted, or the first token that the constraint allows instead. */
+/** What was wanted; else the first that is allowed of the end, what closes something, and all others from `!` on. */
 function constrained(wanted: number, constraint: TokenConstraint | undefined, vocabSize: number): number {
   if (!constraint) return wanted;
   const mask = new Int32Array(Math.ceil(vocabSize / 32));
   const allowed = (id: number): boolean => ((mask[id >> 5] ?? 0) & (1 << (id & 31))) !== 0;
   const free = !constraint.fill(mask);
-  const id = free || allowed(wanted) ? wanted : [...Array(vocabSize).keys()].find(allowed);
+  const all = [...Array(vocabSize).keys()];
+  const instead = [257, ...Buffer.from('"]}'), ...all.slice(33), ...all];
+  const id = free || allowed(wanted) ? wanted : instead.find(allowed);
   if (id === undefined) throw new IngotError('internal', 'internal: the constraint allows no token');
   constraint.accept(id);
   return id;
