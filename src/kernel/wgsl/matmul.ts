@@ -41,7 +41,7 @@ function matmulCode(request: KernelRequest, engine: TileEngine): string {
   const [M, K, N] = [size(1), size(2), size(3)];
   const { m, n, k } = engine.shape;
   return `${groupIndex}${tilePrelude(engine.math)}${engine.prelude}${operandFunctions(request)}
-${engine.body({ suffix: '0', fetch: ['fetch_b'], decode: ['decode_b'], N, lastRow: `${N} - 1u`, steps: `(${K} + ${k - 1}u) / ${k}u`, finish: 'finish' })}
+${engine.body({ suffix: '0', fetch: ['fetch_b'], decode: ['decode_b'], N, lastRow: `${N} - 1u`, steps: `(${K} + ${k - 1}u) / ${k}u`, finish: 'finish', width: 1 })}
 @compute @workgroup_size(${engine.threads})
 fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) t: u32) {
   let m_tiles = (${M} + ${m - 1}u) / ${m}u;

@@ -64,12 +64,12 @@ enable subgroups;
 enable chromium_experimental_subgroup_matrix;
 @group(0) @binding(0) var<storage, read> x: array<vec4<u32>>;
 @group(0) @binding(1) var<storage, read> scales: array<f32>;
-@group(0) @binding(2) var<storage, read> residual: array<f32>;
+@group(0) @binding(2) var<storage, read> residual: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> w0: array<u32>;
-@group(0) @binding(4) var<storage, read> bias_4: array<f32>;
-@group(0) @binding(5) var<storage, read_write> y_5: array<f32>;
+@group(0) @binding(4) var<storage, read> bias_4: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read_write> y_5: array<vec4<f32>>;
 @group(0) @binding(6) var<storage, read> w0_up: array<u32>;
-@group(0) @binding(7) var<storage, read> bias_7: array<f32>;
+@group(0) @binding(7) var<storage, read> bias_7: array<vec4<f32>>;
 @group(0) @binding(8) var<uniform> scalars: array<vec4<u32>, 16>;
 fn group_index(id: vec3<u32>, count: vec3<u32>) -> u32 { return id.y * count.x + id.x; }
 alias num = f16;
@@ -102,11 +102,16 @@ fn decode_q4(raw: array<u32, 2>, n: u32, c: u32) -> Pairs {
   return nibbles(raw[0], s, -8 * s);
 }
 var<workgroup> tile: array<vec4<u32>, 864>;
-fn staged_at(i: u32) -> f32 { return bitcast<f32>(tile[i / 4u][i % 4u]); }
+fn staged_1(i: u32) -> f32 { return bitcast<f32>(tile[i / 4u][i % 4u]); }
+fn staged_4(i: u32) -> vec4<f32> { return bitcast<vec4<f32>>(tile[i]); }
 alias Left = subgroup_matrix_left<f16, 16, 16>;
 alias Right = subgroup_matrix_right<f16, 16, 16>;
 alias Sums = subgroup_matrix_result<f32, 16, 16>;
 fn glu(gate: f32, up: f32) -> f32 { return gate / (1.0 + exp(-gate)) * up; }
+fn glu_1(gate: f32, up: f32) -> f32 { return glu(gate, up); }
+fn glu_4(gate: vec4<f32>, up: vec4<f32>) -> vec4<f32> {
+  return vec4<f32>(glu(gate.x, up.x), glu(gate.y, up.y), glu(gate.z, up.z), glu(gate.w, up.w));
+}
 fn x_row(slot: u32) -> u32 { return slot; }
 const x_stride = 64u;
 
@@ -126,10 +131,10 @@ fn fetch_w0_up(base: u32, n: u32, c: u32) -> array<u32, 2> {
     w0_up[panel + 1024u + (c / 4u) * 8u + lane / 2u],
   );
 }
-fn finish_0(slot: u32, n: u32, a: f32, b: f32) {
+fn finish_0(slot: u32, n: u32, a: vec4<f32>, b: vec4<f32>) {
   let column = n + 0u;
-  let at = slot * 96u + column;
-  y_5[at] = glu(a * scales[slot] + bias_4[column], b * scales[slot] + bias_7[column]) + residual[at];
+  let at = slot * 24u + column;
+  y_5[at] = glu_4(a * scales[slot] + bias_4[column], b * scales[slot] + bias_7[column]) + residual[at];
 }
 fn tile_0(start: u32, count: u32, x_base: u32, w_base: u32, n_tile: u32, t: u32, subgroup: u32) {
   let c = t % 8u;
@@ -161,7 +166,8 @@ fn tile_0(start: u32, count: u32, x_base: u32, w_base: u32, n_tile: u32, t: u32,
   var sums_0_1: Sums;
   var sums_1_0: Sums;
   var sums_1_1: Sums;
-  let left = (subgroup / 2u) * 288u;
+  // The remainders change nothing but bound the places, so that compilers drop the checks of every load.
+  let left = (subgroup / 2u) % 1u * 288u;
   let right = 288u + (subgroup % 2u) * 288u;
   for (var k = 0u; k < 8u; k++) {
     tile[(t / 8u) * 9u + c] = x_next_0;
@@ -245,25 +251,25 @@ fn tile_0(start: u32, count: u32, x_base: u32, w_base: u32, n_tile: u32, t: u32,
   subgroupMatrixStore<row_major>(&tile, subgroup * 128u + 0u, sums_0_0, 8u);
   subgroupMatrixStore<row_major>(&tile, subgroup * 128u + 4u, sums_0_1, 8u);
   workgroupBarrier();
-  for (var e = t; e < 512u; e += 64u) {
-    let owner = e / 256u;
-    let row = (e / 16u) % 16u;
+  for (var e = t; e < 128u; e += 64u) {
+    let owner = e / 64u;
+    let row = (e / 4u) % 16u;
     let m = (owner / 2u) * 32u + 0u + row;
-    let n = n_tile * 32u + (owner % 2u) * 16u + e % 16u;
-    let origin = owner * 512u + row * 32u + e % 16u;
-    if (m < count && n < 96u) { finish_0(start + m, n, staged_at(origin + 0u), staged_at(origin + 16u)); }
+    let n = n_tile * 8u + (owner % 2u) * 4u + e % 4u;
+    let origin = owner * 128u + row * 8u + e % 4u;
+    if (m < count && n < 96u / 4u) { finish_0(start + m, n, staged_4(origin + 0u), staged_4(origin + 4u)); }
   }
   workgroupBarrier();
   subgroupMatrixStore<row_major>(&tile, subgroup * 128u + 0u, sums_1_0, 8u);
   subgroupMatrixStore<row_major>(&tile, subgroup * 128u + 4u, sums_1_1, 8u);
   workgroupBarrier();
-  for (var e = t; e < 512u; e += 64u) {
-    let owner = e / 256u;
-    let row = (e / 16u) % 16u;
+  for (var e = t; e < 128u; e += 64u) {
+    let owner = e / 64u;
+    let row = (e / 4u) % 16u;
     let m = (owner / 2u) * 32u + 16u + row;
-    let n = n_tile * 32u + (owner % 2u) * 16u + e % 16u;
-    let origin = owner * 512u + row * 32u + e % 16u;
-    if (m < count && n < 96u) { finish_0(start + m, n, staged_at(origin + 0u), staged_at(origin + 16u)); }
+    let n = n_tile * 8u + (owner % 2u) * 4u + e % 4u;
+    let origin = owner * 128u + row * 8u + e % 4u;
+    if (m < count && n < 96u / 4u) { finish_0(start + m, n, staged_4(origin + 0u), staged_4(origin + 4u)); }
   }
   workgroupBarrier();
 }

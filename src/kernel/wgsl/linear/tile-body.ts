@@ -1,6 +1,8 @@
 // What the ways to compute a tile of `y = x Wᵀ` share: its size, and where its operands come from and its results go.
 
 import type { GpuEnable } from '../contract.ts';
+import { gluFunction } from './epilogue.ts';
+import type { Glu } from './shape.ts';
 import type { TileMath } from './tile-weights.ts';
 
 /** Rows of x and rows of W (of gate and up together) that a workgroup multiplies, and how its subgroups share them. */
@@ -17,6 +19,22 @@ export interface TileShape {
 export const tileName = ({ m, n, k, subgroups }: TileShape): string =>
   `${m}x${n}x${k}/${subgroups.join('x')}`;
 
+/** Results that are stored at a time. */
+export type ResultWidth = 1 | 4;
+
+/** The widest that an engine and N columns allow. */
+export const resultWidth = ({ halves }: TileEngine, N: number): ResultWidth =>
+  halves && N % 4 === 0 ? 4 : 1;
+
+export const resultType = (width: ResultWidth): string => (width === 4 ? 'vec4<f32>' : 'f32');
+
+/** Parameters of `finish`: the results of one matrix or two. */
+export const resultParams = (matrices: number, width: ResultWidth): string =>
+  ['a', 'b']
+    .slice(0, matrices)
+    .map((name) => `${name}: ${resultType(width)}`)
+    .join(', ');
+
 /** One matrix, or gate and up, as functions of the module. */
 export interface TileOperands {
   /** Ending of the names of this body's functions. */
@@ -31,8 +49,12 @@ export interface TileOperands {
   readonly lastRow: string;
   /** Steps of `k` columns, as a u32 expression. */
   readonly steps: string;
-  /** `finish(slot, n, value)`, or `(slot, n, gate, up)` for two matrices: stores one result. */
+  /**
+   * `finish(slot, n, value)`, or `(slot, n, gate, up)` for two matrices: stores a result, or four as a `vec4<f32>` from column
+   * 4n on.
+   */
   readonly finish: string;
+  readonly width: ResultWidth;
 }
 
 /** A way to compute tiles: module-scope code, and a function per operands. */
@@ -47,7 +69,7 @@ export interface TileEngine {
   readonly subgroup: { readonly param: string; readonly value: string };
   /** The number type weights are unpacked in. */
   readonly math: TileMath;
-  /** Takes x as halves in the order of `Pairs`, `array<vec4<u32>>`; else as f32. */
+  /** Takes x as halves in the order of `Pairs`, `array<vec4<u32>>`, and stores four results at a time; else x is f32. */
   readonly halves: boolean;
   /** Columns of the result that a workgroup computes, by the number of matrices. */
   columns(matrices: number): number;
@@ -60,6 +82,16 @@ export interface TileEngine {
    */
   body(operands: TileOperands): string;
 }
+
+/** `glu_1(gate, up)` and `glu_4`, for results of either width; nothing for 'none'. */
+export const gluFunctions = (glu: Glu): string =>
+  glu === 'none'
+    ? ''
+    : `${gluFunction(glu)}fn glu_1(gate: f32, up: f32) -> f32 { return glu(gate, up); }
+fn glu_4(gate: vec4<f32>, up: vec4<f32>) -> vec4<f32> {
+  return vec4<f32>(glu(gate.x, up.x), glu(gate.y, up.y), glu(gate.z, up.z), glu(gate.w, up.w));
+}
+`;
 
 /** Lines of WGSL for i = 0 … n-1. */
 export const lines = (n: number, text: (i: number) => string): string =>

@@ -41,7 +41,8 @@ export function matrixEngine(shape: TileShape, matrix: MatrixShape | 'plain', su
     halves: true,
     columns: (matrices) => shape.n / matrices,
     prelude: `var<workgroup> tile: array<vec4<u32>, ${words}>;
-fn staged_at(i: u32) -> f32 { return bitcast<f32>(tile[i / 4u][i % 4u]); }
+fn staged_1(i: u32) -> f32 { return bitcast<f32>(tile[i / 4u][i % 4u]); }
+fn staged_4(i: u32) -> vec4<f32> { return bitcast<vec4<f32>>(tile[i]); }
 ${ops.prelude}`,
     body: (operands) => body(operands, geometry, ops),
   };
@@ -143,7 +144,8 @@ ${w
   )
   .join('\n')}
 ${each((i, j) => `  var sums_${i}_${j}: Sums;`)}
-  let left = (subgroup / ${g.shape.subgroups[1]}u) * ${g.rows * stride}u;
+  // The remainders change nothing but bound the places, so that compilers drop the checks of every load.
+  let left = (subgroup / ${g.shape.subgroups[1]}u) % ${g.shape.subgroups[0]}u * ${g.rows * stride}u;
   let right = ${g.shape.m * stride}u + (subgroup % ${g.shape.subgroups[1]}u) * ${g.columns * stride}u;
   for (var k = 0u; k < ${o.steps}; k++) {
 ${lines(x.each, (i) => x.guarded(i, `tile[(${x.row(i)}) * ${stride}u + c] = x_next_${i};`))}
@@ -204,21 +206,22 @@ ${lines(g.fm, (i) => `    ${ops.multiply(`sums_${i}_${j}`, `left_${s}_${i}`, `ri
 )}`;
 }
 
-/** Row i of each subgroup's matrices: through workgroup memory, then finished column by column. */
+/** Row i of each subgroup's matrices: through workgroup memory, then finished column by column, or four of them. */
 function storeRows(i: number, o: TileOperands, g: Geometry, ops: MatrixOps): string {
   const matrices = o.fetch.length;
-  const columns = g.columns / matrices;
+  const { width } = o;
+  const columns = g.columns / matrices / width;
   const sn = g.shape.subgroups[1];
-  const values = Array.from({ length: matrices }, (_, h) => `staged_at(origin + ${h * columns}u)`).join(', ');
+  const values = o.fetch.map((_, h) => `staged_${width}(origin + ${h * columns}u)`).join(', ');
   return `${lines(g.fn, (j) => `  ${ops.store(`sums_${i}_${j}`, `subgroup * ${g.staged / 4}u + ${(j * g.size.n) / 4}u`, g.columns / 4)}`)}
   workgroupBarrier();
   for (var e = t; e < ${(g.threads / g.subgroup) * g.size.m * columns}u; e += ${g.threads}u) {
     let owner = e / ${g.size.m * columns}u;
     let row = (e / ${columns}u) % ${g.size.m}u;
     let m = (owner / ${sn}u) * ${g.rows}u + ${i * g.size.m}u + row;
-    let n = n_tile * ${g.shape.n / matrices}u + (owner % ${sn}u) * ${columns}u + e % ${columns}u;
-    let origin = owner * ${g.staged}u + row * ${g.columns}u + e % ${columns}u;
-    if (m < count && n < ${o.N}) { ${o.finish}(start + m, n, ${values}); }
+    let n = n_tile * ${g.shape.n / matrices / width}u + (owner % ${sn}u) * ${columns}u + e % ${columns}u;
+    let origin = owner * ${g.staged / width}u + row * ${g.columns / width}u + e % ${columns}u;
+    if (m < count && n < ${width === 1 ? o.N : `${o.N} / 4u`}) { ${o.finish}(start + m, n, ${values}); }
   }
   workgroupBarrier();`;
 }

@@ -4,10 +4,9 @@
 import { panelBytes, panelRows } from '../../../quant/layout.ts';
 import { groupIndex } from '../common.ts';
 import { type GpuBinding, type GpuKernelPlan, type GpuPass, grid, type KernelRequest } from '../contract.ts';
-import { gluFunction } from './epilogue.ts';
 import type { LinearSegment, LinearShape } from './shape.ts';
 import { halfActivations, halfRowWords, maxRows, normedActivations } from './tile-activations.ts';
-import type { TileEngine } from './tile-body.ts';
+import { gluFunctions, resultParams, resultType, resultWidth, type TileEngine } from './tile-body.ts';
 import { chooseTile, type TileChooser } from './tile-choice.ts';
 import { decodeFunction, decodeHelpers, fetchFunction, layoutName, tilePrelude } from './tile-weights.ts';
 
@@ -133,15 +132,20 @@ function bindingsOf(
         offset: (piece.first / panelRows) * panel,
         byteLength: Math.ceil(piece.rows / panelRows) * panel,
       };
-      const { w, bias, y } = segment;
+      const { w, bias, y, N } = segment;
+      const type = resultType(resultWidth(engine, N));
       return [
         { ...read(w, weightName(p, h), 'u32'), window },
-        ...(bias === undefined ? [] : [read(bias, `bias_${bias}`, 'f32')]),
-        ...(y === undefined ? [] : [{ ...read(y, `y_${y}`, 'f32'), access: 'read_write' as const }]),
+        ...(bias === undefined ? [] : [read(bias, `bias_${bias}`, type)]),
+        ...(y === undefined ? [] : [{ ...read(y, `y_${y}`, type), access: 'read_write' as const }]),
       ];
     }),
   );
-  const all = [...x, ...(residual ? [read(2, 'residual', 'f32')] : []), ...parts];
+  // A residual comes with one output.
+  const sum = residual
+    ? [read(2, 'residual', resultType(resultWidth(engine, pieces[0]?.segments[0]?.N ?? 0)))]
+    : [];
+  const all = [...x, ...sum, ...parts];
   return [...new Map(all.map((b) => [b.name, b])).values()];
 }
 
@@ -157,7 +161,7 @@ function productPass(
   const total = tiles.reduce((a, b) => a + b, 0);
   const starts = tiles.map((_, i) => tiles.slice(0, i).reduce((a, b) => a + b, 0));
   const layouts = new Map(pieces.flatMap((p) => p.segments.map((s) => [layoutName(s.layout), s.layout])));
-  const code = `${groupIndex}${tilePrelude(engine.math)}${decodeHelpers}${[...layouts.values()].map(decodeFunction).join('')}${engine.prelude}${gluFunction(glu)}${activationFunctions(engine, K)}
+  const code = `${groupIndex}${tilePrelude(engine.math)}${decodeHelpers}${[...layouts.values()].map(decodeFunction).join('')}${engine.prelude}${gluFunctions(glu)}${activationFunctions(engine, K)}
 ${pieces.map((piece, p) => pieceCode(shape, engine, piece, p)).join('')}
 @compute @workgroup_size(${engine.threads})
 fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) t: u32${engine.subgroup.param}) {
@@ -209,15 +213,16 @@ function pieceCode(shape: LinearShape, engine: TileEngine, piece: Piece, p: numb
   const { K, residual } = shape;
   const [segment] = piece.segments;
   const N = segment?.N ?? 0;
+  const width = resultWidth(engine, N);
   const scale = engine.halves ? ' * scales[slot]' : '';
   const values = piece.segments.map(({ bias }, h) => {
     const sum = `${h === 0 ? 'a' : 'b'}${scale}`;
     return bias === undefined ? sum : `${sum} + bias_${bias}[column]`;
   });
-  const value = values.length === 1 ? `${values[0]}` : `glu(${values.join(', ')})`;
-  const finish = `fn finish_${p}(slot: u32, n: u32, ${values.length === 1 ? 'a: f32' : 'a: f32, b: f32'}) {
-  let column = n + ${piece.first}u;
-  let at = slot * ${N}u + column;
+  const value = values.length === 1 ? `${values[0]}` : `glu_${width}(${values.join(', ')})`;
+  const finish = `fn finish_${p}(slot: u32, n: u32, ${resultParams(values.length, width)}) {
+  let column = n + ${piece.first / width}u;
+  let at = slot * ${N / width}u + column;
   y_${segment?.y}[at] = ${value}${residual ? ' + residual[at]' : ''};
 }
 `;
@@ -230,6 +235,7 @@ function pieceCode(shape: LinearShape, engine: TileEngine, piece: Piece, p: numb
     lastRow: `${Math.ceil(piece.rows / panelRows) * panelRows - 1}u`,
     steps: `${Math.ceil(K / engine.shape.k)}u`,
     finish: `finish_${p}`,
+    width,
   });
   return `${fetch}${finish}${body}`;
 }

@@ -3,10 +3,16 @@
 import { panelRows, type WeightLayout } from '../../../quant/layout.ts';
 import { groupIndex } from '../common.ts';
 import { type GpuBinding, type GpuKernelPlan, type GpuPass, grid, type KernelRequest } from '../contract.ts';
-import { gluFunction } from '../linear/epilogue.ts';
 import { gluOf } from '../linear/shape.ts';
 import { halfActivations, halfRowWords, maxRows } from '../linear/tile-activations.ts';
-import type { TileEngine } from '../linear/tile-body.ts';
+import {
+  gluFunctions,
+  type ResultWidth,
+  resultParams,
+  resultType,
+  resultWidth,
+  type TileEngine,
+} from '../linear/tile-body.ts';
 import { chooseTile, type TileChooser } from '../linear/tile-choice.ts';
 import {
   decodeFunction,
@@ -46,9 +52,9 @@ interface Experts {
   /** Rows of a dispatch at most. */
   readonly mostRows: number;
   /** Bindings and the statement that stores one result: of `slot`, `n` and the values `a` and `b`. */
-  readonly outputs: readonly GpuBinding[];
+  outputs(type: string): readonly GpuBinding[];
   readonly glu: string;
-  store(scale: string): string;
+  store(scale: string, width: ResultWidth): string;
 }
 
 /** Buffers x, ids, gate, up, h; params rows, K, precision, glu, topk, E, N, layout, group, metaDtype. No variants: few rows, or too many experts. */
@@ -73,9 +79,9 @@ export function moeGluTiles(request: KernelRequest, choose: TileChooser = choose
     slotsPerRow: topk,
     partBytes: 0,
     mostRows: maxRows(request.bytes[0] ?? 0, K),
-    outputs: [{ buffer: 4, name: 'h', type: 'array<f32>', access: 'read_write' }],
-    glu: gluFunction(gluOf(request.constant(3))),
-    store: (scale) => `h[slot * ${N}u + n] = glu(a${scale}, b${scale});`,
+    outputs: (type) => [{ buffer: 4, name: 'h', type: `array<${type}>`, access: 'read_write' }],
+    glu: gluFunctions(gluOf(request.constant(3))),
+    store: (scale, width) => `h[slot * ${N / width}u + n] = glu_${width}(a${scale}, b${scale});`,
   });
 }
 
@@ -87,12 +93,6 @@ export function moeDownTiles(request: KernelRequest, choose: TileChooser = choos
     number,
     number,
   ];
-  const parts: GpuBinding = {
-    buffer: { scratch: scratchOf.parts },
-    name: 'parts',
-    type: 'array<f32>',
-    access: 'read_write',
-  };
   const down: Experts = {
     name: 'moe_down',
     x: 0,
@@ -107,9 +107,12 @@ export function moeDownTiles(request: KernelRequest, choose: TileChooser = choos
     slotsPerRow: 1,
     partBytes: 4 * N,
     mostRows: maxRows(request.bytes[0] ?? 0, K * topk),
-    outputs: [{ buffer: 2, name: 'weights', type: 'array<f32>', access: 'read' }, parts],
+    outputs: (type) => [
+      { buffer: 2, name: 'weights', type: 'array<f32>', access: 'read' },
+      { buffer: { scratch: scratchOf.parts }, name: 'parts', type: `array<${type}>`, access: 'read_write' },
+    ],
     glu: '',
-    store: (scale) => `parts[(slot - tiles[0].y) * ${N}u + n] = a${scale} * weights[slot];`,
+    store: (scale, width) => `parts[(slot - tiles[0].y) * ${N / width}u + n] = a${scale} * weights[slot];`,
   };
   return expertsPlan(request, choose, down, (chunk) => sumPass(request, down, chunk));
 }
@@ -260,7 +263,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
           window: w.window,
         }),
       ),
-      ...e.outputs,
+      ...e.outputs(resultType(resultWidth(engine, e.N))),
     ],
     code,
     groups: ([n = 0]) => {
@@ -281,6 +284,7 @@ const xBindings = (e: Experts, engine: TileEngine): readonly GpuBinding[] =>
 /** Functions of the weights, of the results, and of a tile. */
 function productCode(e: Experts, engine: TileEngine): string {
   const scale = engine.halves ? ` * scales[slot${e.slotsPerRow === 1 ? '' : ` / ${e.slotsPerRow}u`}]` : '';
+  const width = resultWidth(engine, e.N);
   const body = engine.body({
     suffix: '0',
     fetch: e.weights.map((_, h) => `fetch_w${h}`),
@@ -289,10 +293,11 @@ function productCode(e: Experts, engine: TileEngine): string {
     lastRow: `${panelsOf(e.N) * panelRows - 1}u`,
     steps: `${Math.ceil(e.K / engine.shape.k)}u`,
     finish: 'finish',
+    width,
   });
-  return `${e.weights.map((_, h) => fetchFunction(`w${h}`, e.layout, e.K)).join('')}fn finish(place: u32, n: u32, ${e.weights.length === 1 ? 'a: f32' : 'a: f32, b: f32'}) {
+  return `${e.weights.map((_, h) => fetchFunction(`w${h}`, e.layout, e.K)).join('')}fn finish(place: u32, n: u32, ${resultParams(e.weights.length, width)}) {
   let slot = order[place];
-  ${e.store(scale)}
+  ${e.store(scale, width)}
 }
 ${body}`;
 }
