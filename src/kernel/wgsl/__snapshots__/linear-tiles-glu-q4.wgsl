@@ -1,24 +1,10 @@
-@group(0) @binding(0) var<storage, read> x: array<f32>;
-@group(0) @binding(1) var<storage, read> norm: array<f32>;
+@group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> norm: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read_write> halves: array<vec4<u32>>;
 @group(0) @binding(3) var<storage, read_write> scales: array<f32>;
 @group(0) @binding(4) var<uniform> scalars: array<vec4<u32>, 16>;
 fn group_index(id: vec3<u32>, count: vec3<u32>) -> u32 { return id.y * count.x + id.x; }
-var<workgroup> workgroup_max_cells: array<f32, 256>;
-fn workgroup_max(value: f32, t: u32) -> f32 {
-  workgroup_max_cells[t] = value;
-  for (var half = 128u; half > 0u; half >>= 1u) {
-    workgroupBarrier();
-    if (t < half) { let a = workgroup_max_cells[t]; let b = workgroup_max_cells[t + half]; workgroup_max_cells[t] = max(a, b); }
-  }
-  let result = workgroupUniformLoad(&workgroup_max_cells[0]);
-  workgroupBarrier();
-  return result;
-}
-fn value_at(row: u32, k: u32, inverse: f32) -> f32 {
-  let at = row * 512u + min(k, 511u);
-  return select(0.0, x[at] * inverse * (norm[min(k, 511u)] + 0.0f), k < 512u);
-}
+fn value_at(row: u32, i: u32, factor: f32) -> vec4<f32> { return x[row * 128u + i] * factor * (norm[i] + 0.0f); }
 var<workgroup> workgroup_sum_cells: array<f32, 256>;
 fn workgroup_sum(value: f32, t: u32) -> f32 {
   workgroup_sum_cells[t] = value;
@@ -32,29 +18,43 @@ fn workgroup_sum(value: f32, t: u32) -> f32 {
 }
 fn inverse_rms(row: u32, t: u32) -> f32 {
   var squares = 0.0;
-  for (var k = t; k < 512u; k += 256u) { let v = x[row * 512u + k]; squares += v * v; }
+  for (var i = t; i < 128u; i += 256u) { let v = x[row * 128u + i]; squares += dot(v, v); }
   return inverseSqrt(workgroup_sum(squares, t) / 512.0 + 0.000009999999747378752f);
 }
-
+var<workgroup> workgroup_max_cells: array<f32, 256>;
+fn workgroup_max(value: f32, t: u32) -> f32 {
+  workgroup_max_cells[t] = value;
+  for (var half = 128u; half > 0u; half >>= 1u) {
+    workgroupBarrier();
+    if (t < half) { let a = workgroup_max_cells[t]; let b = workgroup_max_cells[t + half]; workgroup_max_cells[t] = max(a, b); }
+  }
+  let result = workgroupUniformLoad(&workgroup_max_cells[0]);
+  workgroupBarrier();
+  return result;
+}
 fn power_of_two(amax: f32) -> f32 {
   return bitcast<f32>(clamp(bitcast<u32>(amax) & 0x7f800000u, 0x0d800000u, 0x71800000u));
 }
+fn largest(v: vec4<f32>) -> f32 { let a = max(abs(v.xy), abs(v.zw)); return max(a.x, a.y); }
+fn four_at(row: u32, i: u32, factor: f32) -> vec4<f32> {
+  if (i >= 128u) { return vec4<f32>(); }
+  return value_at(row, i, factor);
+}
+
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) t: u32) {
   let row = group_index(id, groups);
   if (row >= u32((bitcast<i32>(scalars[0][0])))) { return; }
   let inverse = inverse_rms(row, t);
   var amax = 0.0;
-  for (var k = t; k < 512u; k += 256u) { amax = max(amax, abs(value_at(row, k, inverse))); }
+  for (var i = t; i < 128u; i += 256u) { amax = max(amax, largest(value_at(row, i, inverse))); }
   let scale = power_of_two(workgroup_max(amax, t));
   if (t == 0u) { scales[row] = scale; }
-  let factor = 1.0 / scale;
+  let factor = inverse / scale;
   for (var c = t; c < 64u; c += 256u) {
-    var v: array<f32, 8>;
-    for (var i = 0u; i < 8u; i++) { v[i] = value_at(row, c * 8u + i, inverse) * factor; }
-    halves[row * 64u + c] = vec4<u32>(
-      pack2x16float(vec2<f32>(v[0], v[2])), pack2x16float(vec2<f32>(v[1], v[3])),
-      pack2x16float(vec2<f32>(v[4], v[6])), pack2x16float(vec2<f32>(v[5], v[7])));
+    let a = four_at(row, 2u * c, factor);
+    let b = four_at(row, 2u * c + 1u, factor);
+    halves[row * 64u + c] = vec4<u32>(pack2x16float(a.xz), pack2x16float(a.yw), pack2x16float(b.xz), pack2x16float(b.yw));
   }
 }
 
