@@ -8,8 +8,8 @@ import { type MatrixShape, matrixEngine } from './tile-matrix.ts';
 
 /** What is known of the work when the plan is made. */
 export interface TileWork {
-  /** For the tuner: names the kernel and its sizes. */
-  readonly key: string;
+  /** For the tuner: names the kernel and its sizes. Undefined: it runs no such work, and the first guess is taken. */
+  readonly key: string | undefined;
   /** Rows the choice is for, and columns of the result (of one matrix of gate and up). */
   readonly rows: number;
   readonly columns: number;
@@ -84,6 +84,7 @@ export const chooseTile: TileChooser = (request, work) => {
   const plain = f32Tiles.filter(suits).map(f32Engine).filter(able);
   const fast = half.filter(able);
   const guess = firstGuess(fast.length > 0 ? fast : plain, work);
+  if (work.key === undefined) return guess;
   const choices = [guess, ...[...fast, ...plain].filter((e) => e !== guess)];
   const name = request.choose(
     `${work.key} ${work.exact ? 'exact' : 'fast'}`,
@@ -98,6 +99,6 @@ function firstGuess(choices: readonly TileEngine[], work: TileWork): TileEngine 
     Math.ceil(work.rows / shape.m) * Math.ceil((work.columns * work.matrices) / shape.n);
   const whole = choices.filter((c) => c.shape.m <= Math.max(16, work.rows));
   const guess = whole.find((c) => groups(c) >= enough) ?? whole.at(-1) ?? choices.at(-1);
-  invariant(guess !== undefined, `${work.key}: no tile fits this GPU`);
+  invariant(guess !== undefined, `no tile for ${work.rows} rows fits this GPU`);
   return guess;
 }

@@ -12,9 +12,9 @@ import { decodeFunction, decodeHelpers, fetchFunction, layoutName, tilePrelude }
 
 /** Row classes with a choice of their own: a long prompt, a short one, a batch of conversations. */
 const classes = [
-  { least: 129, most: Number.POSITIVE_INFINITY, typical: 512 },
-  { least: 33, most: 128, typical: 128 },
-  { least: 0, most: 32, typical: 32 },
+  { least: 129, end: Number.POSITIVE_INFINITY, typical: 512 },
+  { least: 33, end: 128, typical: 128 },
+  { least: 0, end: 32, typical: 32 },
 ] as const;
 
 /** Rows `first … first + rows` of one matrix, or of gate and up. */
@@ -32,11 +32,9 @@ export function linearTiles(
 ): GpuKernelPlan {
   const most = shape.rows ?? maxRows(request.bytes[0] ?? 0, shape.K);
   const needed = classes.filter(
-    ({ least, most: end }) => least <= most && (shape.rows === undefined || shape.rows <= end),
+    ({ least, end }) => least <= most && (shape.rows === undefined || shape.rows <= end),
   );
-  const plans = needed.map(({ least, typical }) =>
-    classPlan(request, shape, choose, { least, typical, most }),
-  );
+  const plans = needed.map((rows) => classPlan(request, shape, choose, { ...rows, most }));
   const scratch = [0, 1].map((i) => Math.max(0, ...plans.map((p) => p.scratch[i] ?? 0)));
   return { variants: plans.map((p) => p.variant), scratch };
 }
@@ -45,13 +43,17 @@ function classPlan(
   request: KernelRequest,
   shape: LinearShape,
   choose: TileChooser,
-  rows: { readonly least: number; readonly typical: number; readonly most: number },
+  rows: { readonly least: number; readonly end: number; readonly typical: number; readonly most: number },
 ) {
   const { K, segments, norm, glu } = shape;
   const columns = glu === 'none' ? segments.reduce((sum, s) => sum + s.N, 0) : (segments[0]?.N ?? 0);
   const layouts = [...new Set(segments.map((s) => layoutName(s.layout)))].join('+');
   const engine = choose(request, {
-    key: `linear_tiles ${layouts} K${K} N${columns}${glu === 'none' ? '' : ' glu'} rows${rows.typical}`,
+    // Tuning runs as many rows as there can be, and one.
+    key:
+      rows.most > rows.end
+        ? undefined
+        : `linear_tiles ${layouts} K${K} N${columns}${glu === 'none' ? '' : ' glu'} rows${rows.typical}`,
     rows: Math.min(rows.typical, rows.most),
     columns,
     K,
