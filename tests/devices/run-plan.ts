@@ -1,16 +1,11 @@
 // Runs a variant of a kernel's plan on a GPU without a program around it: to test variants that a device would not pick.
 
-import {
-  type GpuKernelPlan,
-  type GpuPass,
-  type GpuVariant,
-  wgslSource,
-} from '../../src/kernel/wgsl/contract.ts';
+import { type GpuKernelPlan, type GpuPass, wgslSource } from '../../src/kernel/wgsl/contract.ts';
 
 const storage = 0x80 | 0x8 | 0x4; // STORAGE | COPY_DST | COPY_SRC
 
 /**
- * Contents of the buffers after the first variant that takes `params` (or `variant`).
+ * Contents of the buffers after the first variant that takes `params`.
  * @param buffers Bytes of each, multiples of 4; absent ones are empty.
  * @param scalars Words of the uniform block.
  */
@@ -101,9 +96,3 @@ async function recordPass(
   compute.dispatchWorkgroups(...groups);
   compute.end();
 }
-
-/** Of a plan with one variant only: to test it alone. */
-export const onlyVariant = (plan: GpuKernelPlan, i: number): GpuKernelPlan => {
-  const variant: GpuVariant | undefined = plan.variants[i];
-  return { ...plan, variants: variant === undefined ? [] : [{ passes: variant.passes }] };
-};

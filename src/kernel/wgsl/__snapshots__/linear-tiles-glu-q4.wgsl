@@ -76,7 +76,6 @@ alias num = f16;
 alias pair = vec2<f16>;
 alias Pairs = array<pair, 4>;
 fn half_at(word: u32, i: u32) -> num { let v = bitcast<vec2<f16>>(word); return select(v.x, v.y, (i & 1u) == 1u); }
-fn half_pair(bits: u32) -> pair { return bitcast<vec2<f16>>(bits); }
 // 0x6400 is 1024, whose last place is 1: small integers are its mantissa.
 fn code_pair(codes: u32) -> pair { return bitcast<vec2<f16>>(codes | 0x64006400u) - pair(1024.0h); }
 fn pack_pair(p: pair) -> u32 { return bitcast<u32>(p); }
