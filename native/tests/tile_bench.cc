@@ -130,7 +130,6 @@ void bench_threads(int threads) {
 
 int main(int argc, char** argv) {
   setvbuf(stdout, nullptr, _IOLBF, 0);
-  __builtin_cpu_init();
   constexpr long kRequestPermission = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM, of arch/x86/include/uapi/asm/prctl.h
   if (syscall(SYS_arch_prctl, kRequestPermission, kTileData) != 0) {
     fprintf(stderr, "this CPU or kernel has no AMX\n");
