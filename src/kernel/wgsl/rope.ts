@@ -94,6 +94,7 @@ function headsPass(request: KernelRequest, name: string, parts: readonly Part[],
   const perGroup = Math.max(1, 64 / lanes);
   const total = parts.reduce((n, p) => n + p.heads, 0);
   const normed = parts.some((p) => p.norm !== undefined);
+  const cached = parts.some((p) => p.cached);
   const starts = parts.map((_, i) => parts.slice(0, i).reduce((n, p) => n + p.heads, 0));
   const each = (body: (part: Part, first: number) => string): string =>
     parts
@@ -117,7 +118,7 @@ function headsPass(request: KernelRequest, name: string, parts: readonly Part[],
   const turns = parts
     .map((p, i) => (p.rotates ? `(item >= ${starts[i]}u && item < ${(starts[i] ?? 0) + p.heads}u)` : ''))
     .filter((s) => s !== '');
-  const code = `${groupIndex}${rotated ? `${valueTypes(1)}${mathFunctions('sin_f32 cos_f32', 1)}` : ''}${heads.f16 ? f16Rounding : ''}${heads.slots?.code ?? ''}${elementsOf(heads)}
+  const code = `${groupIndex}${rotated ? `${valueTypes(1)}${mathFunctions('sin_f32 cos_f32', 1)}` : ''}${cached && heads.f16 ? f16Rounding : ''}${cached ? (heads.slots?.code ?? '') : ''}${elementsOf(heads)}
 /** Heads of the workgroup, in order. */
 var<workgroup> staged: array<f32, ${perGroup * lanes * 2}>;
 ${normed ? `var<workgroup> squares: array<f32, ${perGroup * lanes}>;\n` : ''}
