@@ -123,6 +123,10 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) count: ve
       if (j >= skip && j < live) { slots[j] = key_slot(row, chunk_key + i32(j)); }
     }
     workgroupBarrier();
+    let value_0 = v_cache[(kv_head * cap + slots[min(share, shares - 1u) + 0u * shares]) * units + unit];
+    let value_1 = v_cache[(kv_head * cap + slots[min(share, shares - 1u) + 1u * shares]) * units + unit];
+    let value_2 = v_cache[(kv_head * cap + slots[min(share, shares - 1u) + 2u * shares]) * units + unit];
+    let value_3 = v_cache[(kv_head * cap + slots[min(share, shares - 1u) + 3u * shares]) * units + unit];
     for (var k = 0u; k < live; k += 64u) {
       let key_0 = k + 0u + t / lanes;
       let at_0 = (kv_head * cap + slots[key_0]) * units + t % lanes;
@@ -273,95 +277,69 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) count: ve
       acc_2_1 *= factors[2];
       acc_3_0 *= factors[3];
       acc_3_1 *= factors[3];
-      var j = skip + share;
-      for (; j + 3u * shares < live; j += 4u * shares) {
-        let value_0 = v_cache[(kv_head * cap + slots[j + 0u * shares]) * units + unit];
-        let value_1 = v_cache[(kv_head * cap + slots[j + 1u * shares]) * units + unit];
-        let value_2 = v_cache[(kv_head * cap + slots[j + 2u * shares]) * units + unit];
-        let value_3 = v_cache[(kv_head * cap + slots[j + 3u * shares]) * units + unit];
-        {
+      if (share + 0u * shares >= skip && share + 0u * shares < live) {
           let v_0 = vec4(unpack2x16float(value_0.x), unpack2x16float(value_0.y));
           let v_1 = vec4(unpack2x16float(value_0.z), unpack2x16float(value_0.w));
-          let p_0 = scores[0u * chunk + j + 0u * shares];
+          let p_0 = scores[0u * chunk + share + 0u * shares];
           acc_0_0 += p_0 * v_0;
           acc_0_1 += p_0 * v_1;
-          let p_1 = scores[1u * chunk + j + 0u * shares];
+          let p_1 = scores[1u * chunk + share + 0u * shares];
           acc_1_0 += p_1 * v_0;
           acc_1_1 += p_1 * v_1;
-          let p_2 = scores[2u * chunk + j + 0u * shares];
+          let p_2 = scores[2u * chunk + share + 0u * shares];
           acc_2_0 += p_2 * v_0;
           acc_2_1 += p_2 * v_1;
-          let p_3 = scores[3u * chunk + j + 0u * shares];
+          let p_3 = scores[3u * chunk + share + 0u * shares];
           acc_3_0 += p_3 * v_0;
           acc_3_1 += p_3 * v_1;
-        }
-        {
+      }
+      if (share + 1u * shares >= skip && share + 1u * shares < live) {
           let v_0 = vec4(unpack2x16float(value_1.x), unpack2x16float(value_1.y));
           let v_1 = vec4(unpack2x16float(value_1.z), unpack2x16float(value_1.w));
-          let p_0 = scores[0u * chunk + j + 1u * shares];
+          let p_0 = scores[0u * chunk + share + 1u * shares];
           acc_0_0 += p_0 * v_0;
           acc_0_1 += p_0 * v_1;
-          let p_1 = scores[1u * chunk + j + 1u * shares];
+          let p_1 = scores[1u * chunk + share + 1u * shares];
           acc_1_0 += p_1 * v_0;
           acc_1_1 += p_1 * v_1;
-          let p_2 = scores[2u * chunk + j + 1u * shares];
+          let p_2 = scores[2u * chunk + share + 1u * shares];
           acc_2_0 += p_2 * v_0;
           acc_2_1 += p_2 * v_1;
-          let p_3 = scores[3u * chunk + j + 1u * shares];
+          let p_3 = scores[3u * chunk + share + 1u * shares];
           acc_3_0 += p_3 * v_0;
           acc_3_1 += p_3 * v_1;
-        }
-        {
+      }
+      if (share + 2u * shares >= skip && share + 2u * shares < live) {
           let v_0 = vec4(unpack2x16float(value_2.x), unpack2x16float(value_2.y));
           let v_1 = vec4(unpack2x16float(value_2.z), unpack2x16float(value_2.w));
-          let p_0 = scores[0u * chunk + j + 2u * shares];
+          let p_0 = scores[0u * chunk + share + 2u * shares];
           acc_0_0 += p_0 * v_0;
           acc_0_1 += p_0 * v_1;
-          let p_1 = scores[1u * chunk + j + 2u * shares];
+          let p_1 = scores[1u * chunk + share + 2u * shares];
           acc_1_0 += p_1 * v_0;
           acc_1_1 += p_1 * v_1;
-          let p_2 = scores[2u * chunk + j + 2u * shares];
+          let p_2 = scores[2u * chunk + share + 2u * shares];
           acc_2_0 += p_2 * v_0;
           acc_2_1 += p_2 * v_1;
-          let p_3 = scores[3u * chunk + j + 2u * shares];
+          let p_3 = scores[3u * chunk + share + 2u * shares];
           acc_3_0 += p_3 * v_0;
           acc_3_1 += p_3 * v_1;
-        }
-        {
+      }
+      if (share + 3u * shares >= skip && share + 3u * shares < live) {
           let v_0 = vec4(unpack2x16float(value_3.x), unpack2x16float(value_3.y));
           let v_1 = vec4(unpack2x16float(value_3.z), unpack2x16float(value_3.w));
-          let p_0 = scores[0u * chunk + j + 3u * shares];
+          let p_0 = scores[0u * chunk + share + 3u * shares];
           acc_0_0 += p_0 * v_0;
           acc_0_1 += p_0 * v_1;
-          let p_1 = scores[1u * chunk + j + 3u * shares];
+          let p_1 = scores[1u * chunk + share + 3u * shares];
           acc_1_0 += p_1 * v_0;
           acc_1_1 += p_1 * v_1;
-          let p_2 = scores[2u * chunk + j + 3u * shares];
+          let p_2 = scores[2u * chunk + share + 3u * shares];
           acc_2_0 += p_2 * v_0;
           acc_2_1 += p_2 * v_1;
-          let p_3 = scores[3u * chunk + j + 3u * shares];
+          let p_3 = scores[3u * chunk + share + 3u * shares];
           acc_3_0 += p_3 * v_0;
           acc_3_1 += p_3 * v_1;
-        }
-      }
-      for (; j < live; j += shares) {
-        let value = v_cache[(kv_head * cap + slots[j]) * units + unit];
-        {
-          let v_0 = vec4(unpack2x16float(value.x), unpack2x16float(value.y));
-          let v_1 = vec4(unpack2x16float(value.z), unpack2x16float(value.w));
-          let p_0 = scores[0u * chunk + j];
-          acc_0_0 += p_0 * v_0;
-          acc_0_1 += p_0 * v_1;
-          let p_1 = scores[1u * chunk + j];
-          acc_1_0 += p_1 * v_0;
-          acc_1_1 += p_1 * v_1;
-          let p_2 = scores[2u * chunk + j];
-          acc_2_0 += p_2 * v_0;
-          acc_2_1 += p_2 * v_1;
-          let p_3 = scores[3u * chunk + j];
-          acc_3_0 += p_3 * v_0;
-          acc_3_1 += p_3 * v_1;
-        }
       }
     }
   }
