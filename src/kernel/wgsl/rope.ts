@@ -4,8 +4,8 @@
 import { f16Rounding, groupIndex } from './common.ts';
 import { type GpuBinding, type GpuKernel, type GpuPass, grid, type KernelRequest } from './contract.ts';
 import { type KvSlots, kvSlots } from './kv-slots.ts';
+import { mathFunctions, valueTypes } from './math.ts';
 import { fail, statusBinding } from './status.ts';
-import { sinCos } from './trigonometry.ts';
 
 /** Heads of one operand. Names are those of bindings. */
 interface Part {
@@ -94,6 +94,7 @@ function headsPass(request: KernelRequest, name: string, parts: readonly Part[],
   const perGroup = Math.max(1, 64 / lanes);
   const total = parts.reduce((n, p) => n + p.heads, 0);
   const normed = parts.some((p) => p.norm !== undefined);
+  const cached = parts.some((p) => p.cached);
   const starts = parts.map((_, i) => parts.slice(0, i).reduce((n, p) => n + p.heads, 0));
   const each = (body: (part: Part, first: number) => string): string =>
     parts
@@ -117,7 +118,7 @@ function headsPass(request: KernelRequest, name: string, parts: readonly Part[],
   const turns = parts
     .map((p, i) => (p.rotates ? `(item >= ${starts[i]}u && item < ${(starts[i] ?? 0) + p.heads}u)` : ''))
     .filter((s) => s !== '');
-  const code = `${groupIndex}${rotated ? sinCos : ''}${heads.f16 ? f16Rounding : ''}${heads.slots?.code ?? ''}${elementsOf(heads)}
+  const code = `${groupIndex}${rotated ? `${valueTypes(1)}${mathFunctions('sin_f32 cos_f32', 1)}` : ''}${cached && heads.f16 ? f16Rounding : ''}${cached ? (heads.slots?.code ?? '') : ''}${elementsOf(heads)}
 /** Heads of the workgroup, in order. */
 var<workgroup> staged: array<f32, ${perGroup * lanes * 2}>;
 ${normed ? `var<workgroup> squares: array<f32, ${perGroup * lanes}>;\n` : ''}
@@ -148,7 +149,8 @@ ${norm}`
 ${
   rotated
     ? `  if (lane < ${rotation.rot / 2}u && (${turns.join(' || ')})) {
-    let turn = sin_cos(f32(position) * inv_freq[lane]) * ${rotation.scale};
+    let angle = f32(position) * inv_freq[lane];
+    let turn = vec2(sin_f32(angle), cos_f32(angle)) * ${rotation.scale};
     let rotated = vec2(a * turn.y - b * turn.x, b * turn.y + a * turn.x);
     a = rotated.x;
     b = rotated.y;

@@ -100,29 +100,48 @@ const softmaxStep = (layout: DecodeLayout): string => `    var top = lowest;
     workgroupBarrier();
 `;
 
+/** Values of a chunk that a thread loads before the scores are there; 0: too many to hold. */
+function valuesAhead({ threads, chunk, unroll }: DecodeLayout, unit: CacheUnit): number {
+  const each = chunk / Math.floor(threads / unit.units);
+  return unroll > 1 && Number.isInteger(each) && each <= 8 ? each : 0;
+}
+
+const loadValue = (j: string): string => `v_cache[(kv_head * cap + slots[${j}]) * units + unit]`;
+
+/** Loads that the scores' arithmetic hides. Slots beyond the keys are 0, and their values are not used. */
+const loadAhead = (layout: DecodeLayout, unit: CacheUnit): string =>
+  times(
+    valuesAhead(layout, unit),
+    (r) => `    let value_${r} = ${loadValue(`min(share, shares - 1u) + ${r}u * shares`)};\n`,
+  );
+
 /** Values of a chunk, weighted, onto the accumulators. */
-function valueLoop({ block, unroll }: DecodeLayout, unit: CacheUnit): string {
+function valueLoop(layout: DecodeLayout, unit: CacheUnit): string {
+  const { block, unroll } = layout;
   const pieces = (line: (p: number) => string): string => times(unit.pieces, line);
+  const add = (g: number, j: string): string =>
+    `          let p_${g} = scores[${g}u * chunk + ${j}];\n${pieces((p) => `          acc_${g}_${p} += p_${g} * v_${p};\n`)}`;
   const body = (j: string, value: string): string =>
-    `${pieces((p) => `          let v_${p} = ${unit.decode(value, p)};\n`)}${times(
-      block,
-      (g) =>
-        `          let p_${g} = scores[${g}u * chunk + ${j}];\n${pieces((p) => `          acc_${g}_${p} += p_${g} * v_${p};\n`)}`,
-    )}`;
-  const load = (j: string): string => `v_cache[(kv_head * cap + slots[${j}]) * units + unit]`;
-  return `    if (share < shares) {
-${times(block, (g) => pieces((p) => `      acc_${g}_${p} *= factors[${g}];\n`))}      var j = skip + share;
+    `${pieces((p) => `          let v_${p} = ${unit.decode(value, p)};\n`)}${times(block, (g) => add(g, j))}`;
+  const ahead = valuesAhead(layout, unit);
+  const held = times(ahead, (r) => {
+    const j = `share + ${r}u * shares`;
+    return `      if (${j} >= skip && ${j} < live) {\n${body(j, `value_${r}`)}      }\n`;
+  });
+  const looped = `      var j = skip + share;
       for (; j + ${unroll - 1}u * shares < live; j += ${unroll}u * shares) {
-${times(unroll, (r) => `        let value_${r} = ${load(`j + ${r}u * shares`)};\n`)}${times(
+${times(unroll, (r) => `        let value_${r} = ${loadValue(`j + ${r}u * shares`)};\n`)}${times(
   unroll,
   (r) => `        {\n${body(`j + ${r}u * shares`, `value_${r}`)}        }\n`,
 )}      }
       for (; j < live; j += shares) {
-        let value = ${load('j')};
+        let value = ${loadValue('j')};
         {
 ${body('j', 'value')}        }
       }
-    }
+`;
+  return `    if (share < shares) {
+${times(block, (g) => pieces((p) => `      acc_${g}_${p} *= factors[${g}];\n`))}${ahead > 0 ? held : looped}    }
 `;
 }
 
@@ -244,7 +263,7 @@ ${times(block, (g) => times(unit.pieces, (p) => `  var acc_${g}_${p} = ${unit.pi
       if (j >= skip && j < live) { slots[j] = key_slot(row, chunk_key + i32(j)); }
     }
     workgroupBarrier();
-${scoreLoop(layout, unit)}    workgroupBarrier();
+${loadAhead(layout, unit)}${scoreLoop(layout, unit)}    workgroupBarrier();
 ${softmaxStep(layout)}${valueLoop(layout, unit)}  }
 ${finish(shape, layout, unit)}}
 `;

@@ -17,6 +17,8 @@ export interface AttentionShape {
   readonly softcap: number;
   readonly hasSinks: boolean;
   readonly slots: KvSlots;
+  /** Positions outside the cache are told. Not where pages and sinks leave no storage buffer for it. */
+  readonly reports: boolean;
   /** Positions are below this. */
   readonly keyLimit: number;
   /** Sequences that share a paged cache, at most. */
@@ -46,6 +48,7 @@ export function attentionShape(request: KernelRequest): AttentionShape {
     softcap: request.constant(8),
     hasSinks: request.has(4),
     slots,
+    reports: request.caps.maxStorageBuffers > 8 || !slots.paged || !request.has(4),
     keyLimit: slots.paged ? request.constant(11) * pageSize : ring > 0 ? 2 ** 30 : request.constant(4),
     sequences: slots.paged ? Math.floor((request.bytes[7] ?? 0) / (4 * request.constant(11))) : 0,
     rows: `u32(${request.int(0)})`,
@@ -110,7 +113,7 @@ export function cacheBindings(shape: AttentionShape, unit: string): readonly Gpu
     { buffer: 2, name: 'v_cache', type: `array<${unit}>`, access: 'read' },
     positions,
     ...shape.slots.bindings,
-    statusBinding,
+    ...(shape.reports ? [statusBinding] : []),
   ];
 }
 
@@ -137,11 +140,12 @@ fn last_key(row: u32) -> i32 { return clamp(positions[row], 0, ${keyLimit - 1});
 
 /** `score(dot)` and `key_slot(row, key)`, which reports a slot that is not there and gives slot 0; `check_position(row)`. */
 export function keyFunctions(shape: AttentionShape): string {
-  const { softcap, scale, slots } = shape;
+  const { softcap, scale, slots, reports } = shape;
+  const told = (value: string): string => (reports ? fail('attention_position', value) : '');
   const capped = `let x = 2.0 * s / ${softcap.toFixed(6)}f;
   return ${softcap.toFixed(6)}f * (1.0 - 2.0 / (exp(x) + 1.0));`;
   return `${slots.code}${rowFunctions(shape)}fn check_position(row: u32) {
-  if (positions[row] != last_key(row)) { ${fail('attention_position', 'positions[row]')} }
+  if (positions[row] != last_key(row)) { ${told('positions[row]')} }
 }
 fn score(dot: f32) -> f32 {
   let s = dot * ${scale};
@@ -149,7 +153,7 @@ fn score(dot: f32) -> f32 {
 }
 fn key_slot(row: u32, key: i32) -> u32 {
   let slot = kv_slot(row, key);
-  if (slot < 0) { ${fail('attention_position', 'key')} }
+  if (slot < 0) { ${told('key')} }
   return u32(max(slot, 0));
 }
 `;

@@ -2,13 +2,11 @@
 // of tokens, found by bucket, then by digits of the logit within the bucket, then by token among equal logits.
 
 import { type GpuBinding, type GpuPass, grid } from '../contract.ts';
-import { fail, statusBinding } from '../status.ts';
 import { workgroupMax, workgroupSum } from '../workgroup.ts';
 import {
   bestOf,
   bucketsBinding,
   logits,
-  orderBinding,
   prelude,
   rowExtremes,
   type SampleShape,
@@ -119,7 +117,7 @@ fn find(row: u32, goal: Goal, s: Scale, t: u32) -> Found {
       var lowest = 0xffffffffu;
       var highest = 0u;
       for (var i = first + t; i < end; i += threads) {
-        let token = order[row * V + i];
+        let token = bucket_sums[order + row * V + i];
         let logit = ~ordered_key(logits[row * V + token]);
         if (phase == by_token && logit != logit_value) { continue; }
         let value = select(logit, token, phase == by_token);
@@ -135,7 +133,7 @@ fn find(row: u32, goal: Goal, s: Scale, t: u32) -> Found {
       for (var i = 0u; i < 3u; i++) { atomicStore(&digit_sums[i * threads + t], 0u); }
       workgroupBarrier();
       for (var i = first + t; i < end; i += threads) {
-        let token = order[row * V + i];
+        let token = bucket_sums[order + row * V + i];
         let x = logits[row * V + token];
         let logit = ~ordered_key(x);
         let value = select(logit, token, phase == by_token);
@@ -219,7 +217,7 @@ const alternatives = (
     var key = 0u;
     var token = 0xffffffffu;
     for (var i = t; i < end; i += threads) {
-      let other = order[row * V + i];
+      let other = bucket_sums[order + row * V + i];
       let own = ordered_key(logits[row * V + other]);
       let behind = own < last.x || (own == last.x && other > last.y);
       if (behind && (own > key || (own == key && other < token))) { key = own; token = other; }
@@ -234,16 +232,13 @@ const alternatives = (
 `;
 
 /** What a row without a token gives: id 0, and the logit that is to blame as its logprob. */
-const refuse = (shape: SampleShape): string =>
-  shape.failsRun
-    ? `if (t == 0u) { ${fail('sample_logits', 'extremes.token')} }`
-    : `if (t == 0u) {
+const refuse = (n: number): string => `if (t == 0u) {
       ids[row] = 0u;
       id_logprobs[row] = select(bitcast<u32>(key_value(extremes.key)), 0x7fc00000u, extremes.key == 0xffffffffu);
     }
-    for (var j = t; j < ${shape.n}u; j += threads) {
-      top_ids[row * ${shape.n}u + j] = 0;
-      top_logprobs[row * ${shape.n}u + j] = 0.0;
+    for (var j = t; j < ${n}u; j += threads) {
+      top_ids[row * ${n}u + j] = 0;
+      top_logprobs[row * ${n}u + j] = 0.0;
     }`;
 
 export function finishPass(shape: SampleShape): GpuPass {
@@ -253,7 +248,6 @@ export function finishPass(shape: SampleShape): GpuPass {
     type: `array<${type}>`,
     access: 'read_write',
   });
-  const [id, logprob, topIds, topLogprobs] = shape.outputs;
   const code = `${prelude(shape)}${bestOf}${workgroupMax(threads)}${workgroupSum(threads)}${rowExtremes}${weights}${philox}${locate}${totalOf}${find}${search(shape.n)}${alternatives(shape.n)}
 @compute @workgroup_size(threads)
 fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) count: vec3<u32>, @builtin(local_invocation_index) t: u32) {
@@ -261,7 +255,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) count: ve
   if (row >= ${shape.rows}) { return; }
   let extremes = row_extremes(row, t);
   if (!can_draw(extremes)) {
-    ${refuse(shape)}
+    ${refuse(shape.n)}
     return;
   }
   var part_sum = 0.0;
@@ -287,15 +281,13 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) count: ve
       logits,
       slicesBinding('read'),
       bucketsBinding('u32', 'read'),
-      orderBinding('read'),
       ...shape.settings.bindings,
-      out(id, 'ids', 'u32'),
-      out(logprob, 'id_logprobs', 'u32'),
-      out(topIds, 'top_ids', 'i32'),
-      out(topLogprobs, 'top_logprobs', 'f32'),
-      ...(shape.failsRun ? [statusBinding] : []),
+      out(2, 'ids', 'u32'),
+      out(3, 'id_logprobs', 'u32'),
+      out(4, 'top_ids', 'i32'),
+      out(5, 'top_logprobs', 'f32'),
     ],
     code,
-    groups: (params) => grid(shape.rowsOf(params)),
+    groups: ([B = 0]) => grid(B),
   };
 }

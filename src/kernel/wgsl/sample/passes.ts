@@ -7,7 +7,6 @@ import {
   bestOf,
   bucketsBinding,
   logits,
-  orderBinding,
   prelude,
   rowExtremes,
   type SampleShape,
@@ -31,8 +30,8 @@ ${body}}
 
 const groupsOf =
   (shape: SampleShape): GpuPass['groups'] =>
-  (params) =>
-    grid(shape.rowsOf(params) * shape.slices);
+  ([B = 0]) =>
+    grid(B * shape.slices);
 
 /** Best token, smallest finite logit and sum of exponentials of each slice. Clears the buckets of the passes to come. */
 export function scanPass(shape: SampleShape): GpuPass {
@@ -156,7 +155,7 @@ export function orderPass(shape: SampleShape): GpuPass {
   workgroupBarrier();
   for (var j = 0u; j < ${each}u; j++) {
     let i = first + t + j * threads;
-    if (i < last) { order[row * V + atomicLoad(&places[bucket[j]]) + place[j]] = i; }
+    if (i < last) { atomicStore(&bucket_sums[order + row * V + atomicLoad(&places[bucket[j]]) + place[j]], i); }
   }
 `;
   return {
@@ -165,7 +164,6 @@ export function orderPass(shape: SampleShape): GpuPass {
       logits,
       slicesBinding('read'),
       bucketsBinding('atomic<u32>', 'read_write'),
-      orderBinding('read_write'),
       ...shape.settings.bindings,
     ],
     code: `${prelude(shape)}${bestOf}${workgroupMax(threads)}${rowExtremes}${weights}

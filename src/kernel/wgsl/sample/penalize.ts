@@ -2,7 +2,7 @@
 
 import { groupIndex } from '../common.ts';
 import { type GpuBinding, type GpuKernel, type GpuPass, grid, type KernelRequest } from '../contract.ts';
-import { bufferSettings, paramSettings, type Settings } from './settings.ts';
+import { rowSettings } from './settings.ts';
 
 const threads = 256;
 
@@ -15,18 +15,14 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) count: ve
 
 const logits: GpuBinding = { buffer: 0, name: 'logits', type: 'array<u32>', access: 'read_write' };
 
-interface Penalties {
-  readonly settings: Settings;
-  /** Rows and vocabulary as u32 expressions. */
-  readonly rows: string;
-  readonly V: string;
-  readonly counts: number | undefined;
-  readonly masks: number | undefined;
-  readonly groups: GpuPass['groups'];
-}
-
 /** Every logit by itself. A mask comes before the biases here: it leaves -infinity, which a bias does not change. */
-function elementPass({ settings, rows, V, counts, masks, groups }: Penalties): GpuPass {
+function elementPass(request: KernelRequest): GpuPass {
+  const [counts, masks] = [request.has(2), request.has(3)];
+  const settings = rowSettings(1, [
+    ...(counts ? (['repetition', 'presence', 'frequency', 'slot'] as const) : []),
+    ...(masks ? (['mask'] as const) : []),
+  ]);
+  const V = `u32(${request.int(1)})`;
   const read = (buffer: number, name: string): GpuBinding => ({
     buffer,
     name,
@@ -54,18 +50,18 @@ function elementPass({ settings, rows, V, counts, masks, groups }: Penalties): G
     bindings: [
       logits,
       ...settings.bindings,
-      ...(counts === undefined ? [] : [read(counts, 'counts')]),
-      ...(masks === undefined ? [] : [read(masks, 'masks')]),
+      ...(counts ? [read(2, 'counts')] : []),
+      ...(masks ? [read(3, 'masks')] : []),
     ],
-    code: `${header}${settings.code}${signature}  if (i >= ${rows} * ${V}) { return; }
+    code: `${header}${settings.code}${signature}  if (i >= u32(${request.int(0)}) * ${V}) { return; }
   let row = i / ${V};
   let token = i % ${V};
   var bits = logits[i];
   var x = bitcast<f32>(bits);
-${counts === undefined ? '' : penalty}${masks === undefined ? '' : mask}  logits[i] = bits;
+${counts ? penalty : ''}${masks ? mask : ''}  logits[i] = bits;
 }
 `,
-    groups,
+    groups: ([B = 0, V = 0]) => grid(Math.ceil((B * V) / threads)),
   };
 }
 
@@ -96,48 +92,14 @@ function biasPass(request: KernelRequest): GpuPass {
   };
 }
 
-/**
- * Buffers logits, settings, counts?, masks?, biasRows?, biasIds?, biasValues?; params B, V, S, M, n. Or for one row, buffers
- * logits, counts; params V, repetition, presence, frequency.
- */
+/** Buffers logits, settings, counts?, masks?, biasRows?, biasIds?, biasValues?; params B, V, S, M, n. */
 export const penalizeKernel: GpuKernel = {
   name: 'penalize',
   plan(request) {
-    if (request.bytes.length === 2) {
-      const pass = elementPass({
-        settings: paramSettings(request, { slot: '0i', repetition: 1, presence: 2, frequency: 3 }),
-        rows: '1u',
-        V: `u32(${request.int(0)})`,
-        counts: 1,
-        masks: undefined,
-        groups: ([V = 0]) => grid(Math.ceil(V / threads)),
-      });
-      return { variants: [{ passes: [pass] }] };
-    }
-    const buffer = (i: number): number | undefined => (request.has(i) ? i : undefined);
-    const [counts, masks] = [buffer(2), buffer(3)];
     const passes = [
-      elementPass({
-        settings: bufferSettings(1, [
-          ...(counts === undefined ? [] : (['repetition', 'presence', 'frequency', 'slot'] as const)),
-          ...(masks === undefined ? [] : (['mask'] as const)),
-        ]),
-        rows: `u32(${request.int(0)})`,
-        V: `u32(${request.int(1)})`,
-        counts,
-        masks,
-        groups: ([B = 0, V = 0]) => grid(Math.ceil((B * V) / threads)),
-      }),
+      ...(request.has(2) || request.has(3) ? [elementPass(request)] : []),
+      ...(request.has(4) ? [biasPass(request)] : []),
     ];
-    return {
-      variants: [
-        {
-          passes: [
-            ...(counts === undefined && masks === undefined ? [] : passes),
-            ...(request.has(4) ? [biasPass(request)] : []),
-          ],
-        },
-      ],
-    };
+    return { variants: [{ passes }] };
   },
 };

@@ -1,6 +1,6 @@
-// How a row of logits is sampled, as WGSL functions of the row: words of the settings buffer, or params of the dispatch.
+// How a row of logits is sampled: words of the settings buffer, as WGSL functions of the row.
 
-import type { GpuBinding, KernelRequest } from '../contract.ts';
+import type { GpuBinding } from '../contract.ts';
 
 /** The settings in the order of their words. `docs/cpu-kernels.md` describes them. */
 const words = [
@@ -26,8 +26,8 @@ export interface Settings {
   readonly code: string;
 }
 
-/** Settings that the dispatch has in a buffer of 12 words a row. */
-export function bufferSettings(buffer: number, names: readonly SettingName[]): Settings {
+/** The settings of these names, which the dispatch has in a buffer of 12 words a row. */
+export function rowSettings(buffer: number, names: readonly SettingName[]): Settings {
   const code = names.map((name) => {
     const at = words.findIndex(([w]) => w === name);
     const type = words[at]?.[1] ?? 'i32';
@@ -38,19 +38,4 @@ export function bufferSettings(buffer: number, names: readonly SettingName[]): S
     bindings: [{ buffer, name: 'settings', type: 'array<i32>', access: 'read' }],
     code: code.join(''),
   };
-}
-
-/** Settings that are params: for each name the number of its param, or a constant expression. */
-export function paramSettings(
-  request: KernelRequest,
-  places: Readonly<Partial<Record<SettingName, number | string>>>,
-): Settings {
-  const code = words.map(([name, type]) => {
-    const place = places[name];
-    if (place === undefined) return '';
-    const read = { f32: 'float', i32: 'int', u32: 'uint' } as const;
-    const value = typeof place === 'string' ? place : request[read[type]](place);
-    return `fn row_${name}(row: u32) -> ${type} { return ${value}; }\n`;
-  });
-  return { bindings: [], code: code.join('') };
 }

@@ -4,7 +4,7 @@ import { groupIndex } from '../common.ts';
 import type { GpuBinding, KernelRequest } from '../contract.ts';
 import { integers64, multiplyHigh } from '../integers.ts';
 import { keyValue, orderedKey } from '../ordered.ts';
-import { bufferSettings, paramSettings, type Settings } from './settings.ts';
+import { rowSettings, type Settings } from './settings.ts';
 
 /** Threads of every pass; a search looks at so many sums at once. */
 export const threads = 256;
@@ -15,39 +15,24 @@ export const buckets = 1024;
 
 export interface SampleShape {
   readonly settings: Settings;
-  /** Rows as a u32 expression, and of the params of a run. */
+  /** Rows as a u32 expression, and at most. */
   readonly rows: string;
-  readonly rowsOf: (params: readonly number[]) => number;
   readonly maxRows: number;
   readonly V: number;
   readonly n: number;
   readonly slices: number;
-  /** Numbers of the buffers of the token, its logprob, and the alternatives. */
-  readonly outputs: readonly [id: number, logprob: number, topIds: number, topLogprobs: number];
-  /** A row without a token fails the run. */
-  readonly failsRun: boolean;
 }
 
-/**
- * Buffers logits, settings, out, outLogprob, topIds, topLogprobs; params B, V, n. Or for one row, buffers logits, out,
- * outLogprob, topIds, topLogprobs; params V, temperature, topK, topP, minP, seed, step, n.
- */
+/** Buffers logits, settings, out, outLogprob, topIds, topLogprobs; params B, V, n. */
 export function sampleShape(request: KernelRequest): SampleShape {
-  const single = request.params.length === 8;
-  const V = request.constant(single ? 0 : 1);
-  const n = request.constant(single ? 7 : 2);
-  const names = ['temperature', 'top_k', 'top_p', 'min_p', 'seed', 'step', 'top'] as const;
-  const places = { temperature: 1, top_k: 2, top_p: 3, min_p: 4, seed: 5, step: 6, top: `${n}i` };
+  const V = request.constant(1);
   return {
-    settings: single ? paramSettings(request, places) : bufferSettings(1, names),
-    rows: single ? '1u' : `u32(${request.int(0)})`,
-    rowsOf: single ? () => 1 : ([B = 0]) => B,
+    settings: rowSettings(1, ['temperature', 'top_k', 'top_p', 'min_p', 'seed', 'step', 'top']),
+    rows: `u32(${request.int(0)})`,
     maxRows: Math.max(1, Math.floor((request.bytes[0] ?? 0) / (4 * V))),
     V,
-    n,
+    n: request.constant(2),
     slices: Math.ceil(V / slice),
-    outputs: single ? [1, 2, 3, 4] : [2, 3, 4, 5],
-    failsRun: single,
   };
 }
 
@@ -61,7 +46,9 @@ export const slicesBinding = (access: GpuBinding['access']): GpuBinding => ({
   access,
 });
 
-/** Per row: for each bucket tokens, low words, high words of their weights, tokens that have their place; then those that min-p keeps. */
+/**
+ * Per row: for each bucket tokens, low words, high words of their weights, tokens that have their place; then those that min-p
+ * keeps. Behind all rows, per row: tokens bucket by bucket. */
 export const bucketsBinding = (type: 'u32' | 'atomic<u32>', access: GpuBinding['access']): GpuBinding => ({
   buffer: { scratch: 1 },
   name: 'bucket_sums',
@@ -69,18 +56,9 @@ export const bucketsBinding = (type: 'u32' | 'atomic<u32>', access: GpuBinding['
   access,
 });
 
-/** Per row: tokens bucket by bucket. */
-export const orderBinding = (access: GpuBinding['access']): GpuBinding => ({
-  buffer: { scratch: 2 },
-  name: 'order',
-  type: 'array<u32>',
-  access,
-});
-
 export const scratchOf = ({ maxRows, slices, V }: SampleShape): readonly number[] => [
   maxRows * slices * 16,
-  maxRows * (buckets + 1) * 16,
-  maxRows * V * 4,
+  maxRows * ((buckets + 1) * 16 + V * 4),
 ];
 
 /** Names, integers, and the settings. */
@@ -91,6 +69,8 @@ const buckets = ${buckets}u;
 const threads = ${threads}u;
 const min_p_sums = 4u * buckets;
 const row_sums = 4u * buckets + 4u;
+/** Where the tokens bucket by bucket start. */
+const order = ${shape.maxRows}u * row_sums;
 const infinity_key = 0xff800000u;
 const minus_infinity_key = 0x007fffffu;
 ${groupIndex}${multiplyHigh}${integers64}${orderedKey}${keyValue}${shape.settings.code}`;
