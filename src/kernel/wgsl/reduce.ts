@@ -42,7 +42,7 @@ export const reduceKernel: GpuKernel = {
     const length = lines === 0 ? 0 : (request.bytes[0] ?? 0) / bytesPerElement(dtype) / lines;
     const rows = request.params[2] === 1;
     const code = reduceFunctions(kind, registerKind(dtype));
-    const shares = shareOut({ lines, length, rows, packed: perWord(to) > 1 });
+    const shares = shareOut(request, { lines, length, rows, packed: perWord(to) > 1 });
     const pass = { request, dtype, to, code, rows, ...shares };
     if (shares.chunks === 1) return { variants: [{ passes: [firstPass(pass)] }] };
     return {
@@ -69,12 +69,20 @@ function resultDtype(kind: ReductionKind, dtype: DType): DType {
 /** Workgroups that keep a large GPU busy. */
 const enough = 1024;
 
-function shareOut(work: { lines: number; length: number; rows: boolean; packed: boolean }): Shares {
-  const { lines, length, rows, packed } = work;
-  // A workgroup that writes words of several elements has all their lines.
+/** Elements from which the shares are worth a measurement. */
+const large = 1 << 20;
+
+function shareOut(
+  request: KernelRequest,
+  { lines, length, rows, packed }: { lines: number; length: number; rows: boolean; packed: boolean },
+): Shares {
+  // A workgroup that writes words of several elements has all their lines; neighbours in a row of lines are read together.
   const most = packed ? threads / 4 : threads;
-  const wanted = rows ? length / 16 : Math.min(32, length / 4, (enough * threads) / Math.max(lines, 1));
-  const perLine = Math.min(most, 2 ** Math.ceil(Math.log2(Math.max(1, wanted))));
+  const wanted = rows ? length / 16 : Math.min(8, length / 4, (enough * threads) / Math.max(lines, 1));
+  const guess = Math.min(most, 2 ** Math.ceil(Math.log2(Math.max(1, wanted))));
+  const candidates = [guess, guess / 2, guess * 2, guess / 4].filter((n) => n >= 1 && n <= most);
+  const key = `reduce ${rows ? 'rows' : 'columns'} ${lines}x${length}${packed ? ' packed' : ''}`;
+  const perLine = lines * length < large ? guess : Number(request.choose(key, candidates.map(String)));
   const groups = Math.ceil((lines * perLine) / threads);
   const shortest = rows ? 4096 : 32 * perLine;
   const chunks = Math.min(Math.floor(length / shortest), Math.floor(enough / Math.max(groups, 1)));
