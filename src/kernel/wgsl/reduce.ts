@@ -11,15 +11,7 @@ import { type GpuBinding, type GpuKernel, type GpuPass, grid, type KernelRequest
 import { withFunctions } from './emit.ts';
 import { isMultiple } from './params.ts';
 import { type ReduceCode, reduceFunctions } from './reduce-functions.ts';
-import {
-  elementArray,
-  loadElement,
-  loadQuad,
-  packWord,
-  perWord,
-  quadArray,
-  storageFunctions,
-} from './storage.ts';
+import { elementArray, loadElement, loadQuad, packWord, perWord, quadArray } from './storage.ts';
 
 const threads = 256;
 
@@ -94,7 +86,7 @@ function firstPass(parts: PassParts): GpuPass {
   const { request, dtype, to, code, rows, perLine, chunks } = parts;
   const quads = rows && isMultiple(request.params[1] ?? 0, 4);
   const steps = quads ? quadLoop(dtype, perLine) : elementLoop(dtype, perLine);
-  const body = `${code.text}${storageFunctions([dtype, to])}
+  const body = `${code.text}
 ${main(parts, {
   lines: `u32(${request.int(0)}) * u32(${request.int(2)})`,
   inner: `u32(${request.int(2)})`,
@@ -124,7 +116,7 @@ function joinPass(parts: PassParts): GpuPass {
   const lineGroups = threads / perLine;
   const lines = `(u32(${request.int(0)}) * u32(${request.int(2)}))`;
   const steps = `for (var d = part; d < ${chunks}u; d += ${perLine}u) { state = joined(state, part_at(d, line, lines)); }`;
-  const body = `${code.text}${storageFunctions([to])}${code.partAt(chunks)}
+  const body = `${code.text}${code.partAt(chunks)}
 ${main(
   { ...parts, perLine, chunks: 1, rows: false },
   {

@@ -4,36 +4,15 @@
 @group(0) @binding(2) var<storage, read_write> y0: array<vec4<f32>>;
 @group(0) @binding(3) var<uniform> scalars: array<vec4<u32>, 16>;
 fn group_index(id: vec3<u32>, count: vec3<u32>) -> u32 { return id.y * count.x + id.x; }
-fn f16_at(word: u32, i: u32) -> f32 { return unpack2x16float(word)[i & 1u]; }
-fn bf16_at(word: u32, i: u32) -> f32 { return bitcast<f32>(select(word << 16u, word & 0xffff0000u, (i & 1u) == 1u)); }
-fn f16_bits(x: f32) -> u32 {
-  let u = bitcast<u32>(x);
-  let sign = (u >> 16u) & 0x8000u;
-  let a = u & 0x7fffffffu;
-  if (a > 0x7f800000u) { return sign | 0x7e00u; }
-  if (a >= 0x477ff000u) { return sign | 0x7c00u; }
-  if (a < 0x33000001u) { return sign; }
-  if (a < 0x38800000u) {
-    let shift = 126u - (a >> 23u);
-    let m = (a & 0x7fffffu) | 0x800000u;
-    let half = m >> shift;
-    let rest = m & ((1u << shift) - 1u);
-    let middle = 1u << (shift - 1u);
-    return sign | (half + select(0u, 1u, rest > middle || (rest == middle && (half & 1u) == 1u)));
-  }
-  let r = a + 0xfffu + ((a >> 13u) & 1u);
-  return sign | ((r - 0x38000000u) >> 13u);
-}
-fn f16_pair(a: f32, b: f32) -> u32 { return f16_bits(a) | (f16_bits(b) << 16u); }
-fn f16_quad(w: vec2<u32>) -> vec4<f32> {
-  return vec4<f32>(f16_at(w.x, 0u), f16_at(w.x, 1u), f16_at(w.y, 0u), f16_at(w.y, 1u));
-}
-fn f16_word(a: f32, b: f32) -> u32 { return f16_bits(a) | (f16_bits(b) << 16u); }
-fn f16_packed(v: vec4<f32>) -> vec2<u32> { return vec2<u32>(f16_word(v.x, v.y), f16_word(v.z, v.w)); }
 alias F = vec4<f32>;
 alias I = vec4<i32>;
 alias U = vec4<u32>;
 alias B = vec4<bool>;
+fn f16_at(word: u32, i: u32) -> f32 { return unpack2x16float(word)[i & 1u]; }
+fn bf16_at(word: u32, i: u32) -> f32 { return bitcast<f32>(select(word << 16u, word & 0xffff0000u, (i & 1u) == 1u)); }
+fn f16_quad(w: vec2<u32>) -> vec4<f32> {
+  return vec4<f32>(f16_at(w.x, 0u), f16_at(w.x, 1u), f16_at(w.y, 0u), f16_at(w.y, 1u));
+}
 fn is_nan(x: F) -> B { return (bitcast<U>(x) & U(0x7fffffffu)) > U(0x7f800000u); }
 fn pow2(n: I) -> F { return bitcast<F>((n + I(127)) << U(23u)); }
 // e^r for |r| <= ln 2 / 2
