@@ -2,7 +2,10 @@
 // every dtype, sizes that vary, and the ways that only large arrays take.
 
 import { afterAll, describe, expect, it } from 'vitest';
+import type { NDArray } from '../../src/array/array.ts';
+import { fromData } from '../../src/array/creation.ts';
 import { typedView } from '../../src/array/ops/operands.ts';
+import { sort } from '../../src/array/ops/sort.ts';
 import { bytesPerElement, type DType, type TypedArray } from '../../src/base/dtype.ts';
 import { dtypeCode, type Param } from '../../src/device/device.ts';
 import { openNodeGpu } from '../../src/device/webgpu/node.ts';
@@ -356,6 +359,26 @@ describe('scatter_add', () => {
   });
   it('an index outside the table fails the run', async () => {
     await expect(scatter([0, 9, 1], 2, 4).run).rejects.toMatchObject({ code: 'device_failed' });
+  });
+});
+
+describe('empty arrays', () => {
+  const empty = (shape: readonly number[]): NDArray => fromData(new Float32Array(0), shape, { device });
+  it.each<readonly [string, () => NDArray, readonly number[]]>([
+    ['elementwise', () => empty([0, 3]).add(1), []],
+    ['reduced along the others', () => empty([0, 3]).sum([1]), []],
+    ['transposed', () => empty([0, 3]).transpose(), []],
+    ['sorted', () => sort(empty([0, 3])), []],
+    ['of nothing', () => fromData(Float32Array.of(1, 2), [2], { device }).take(ids(), 0), []],
+    ['added up', () => empty([0, 3]).sum([0]), [0, 0, 0]],
+  ])('%s', async (_, make, want) => {
+    const result = make();
+    expect([...(await result.data())]).toEqual(want);
+    result.dispose();
+  });
+  const ids = (): NDArray => fromData(new Int32Array(0), [0], { device });
+  it('have no largest element', async () => {
+    await expect(empty([0, 3]).max([0]).data()).rejects.toThrow(/maximum or minimum of an empty axis/);
   });
 });
 

@@ -3,6 +3,7 @@
 // few and long, workgroups share them too, and a second pass joins their parts. The time is that of reading x once.
 
 import { bytesPerElement, type DType } from '../../base/dtype.ts';
+import { IngotError } from '../../base/errors.ts';
 import { registerKind } from '../expr.ts';
 import { type ReductionKind, reductionKinds } from '../reductions.ts';
 import { dtypeOf } from '../tile-decode.ts';
@@ -14,6 +15,9 @@ import { type ReduceCode, reduceFunctions } from './reduce-functions.ts';
 import { elementArray, loadElement, loadQuad, packWord, perWord, quadArray } from './storage.ts';
 
 const threads = 256;
+
+/** Reductions that have a value without elements. */
+const startsSomewhere: readonly ReductionKind[] = ['sum', 'prod', 'mean', 'any', 'all'];
 
 /** How the threads of a pass share the work. */
 interface Shares {
@@ -33,6 +37,9 @@ export const reduceKernel: GpuKernel = {
     const lines = (request.bytes[1] ?? 0) / bytesPerElement(to);
     const length = lines === 0 ? 0 : (request.bytes[0] ?? 0) / bytesPerElement(dtype) / lines;
     const rows = request.params[2] === 1;
+    if (length === 0 && lines > 0 && !startsSomewhere.includes(kind)) {
+      throw new IngotError('invalid_argument', 'reduce: maximum or minimum of an empty axis');
+    }
     const code = reduceFunctions(kind, registerKind(dtype));
     const shares = shareOut(request, { lines, length, rows, packed: perWord(to) > 1 });
     const pass = { request, dtype, to, code, rows, ...shares };
@@ -85,13 +92,14 @@ function shareOut(
 function firstPass(parts: PassParts): GpuPass {
   const { request, dtype, to, code, rows, perLine, chunks } = parts;
   const quads = rows && isMultiple(request.params[1] ?? 0, 4);
-  const steps = quads ? quadLoop(dtype, perLine) : elementLoop(dtype, perLine);
+  const loop = quads ? quadLoop(dtype, perLine) : elementLoop(dtype, perLine);
+  const empty = request.bytes[0] === 0;
   const body = `${code.text}
 ${main(parts, {
   lines: `u32(${request.int(0)}) * u32(${request.int(2)})`,
   inner: `u32(${request.int(2)})`,
   length: `u32(${request.int(1)})`,
-  steps,
+  steps: empty ? '' : loop,
   multiple: quads ? 4 : 1,
   store: chunks > 1 ? storePart(code, chunks) : storeResult(to, threads / perLine),
 })}`;
@@ -99,7 +107,7 @@ ${main(parts, {
   return {
     name: `reduce ${code.kind}`,
     bindings: [
-      { buffer: 0, name: 'x', type: quads ? quadArray(dtype) : elementArray(dtype), access: 'read' },
+      ...(empty ? [] : [xBinding(quads ? quadArray(dtype) : elementArray(dtype))]),
       chunks > 1
         ? partsBinding('read_write')
         : { buffer: 1, name: 'y', type: elementArray(to), access: 'read_write' },
@@ -239,6 +247,8 @@ function storeResult(to: DType, width: number): string {
     y[w] = insertBits(y[w], ${word}, 0u, min(32u, (lines - result_line) * ${32 / per}u));
   }`;
 }
+
+const xBinding = (type: string): GpuBinding => ({ buffer: 0, name: 'x', type, access: 'read' });
 
 const partsBinding = (access: GpuBinding['access']): GpuBinding => ({
   buffer: { scratch: 0 },
