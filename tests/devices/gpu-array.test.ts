@@ -2,11 +2,16 @@
 // every dtype, sizes that vary, and the ways that only large arrays take.
 
 import { afterAll, describe, expect, it } from 'vitest';
+import type { NDArray } from '../../src/array/array.ts';
+import { fromData } from '../../src/array/creation.ts';
 import { typedView } from '../../src/array/ops/operands.ts';
+import { sort } from '../../src/array/ops/sort.ts';
 import { bytesPerElement, type DType, type TypedArray } from '../../src/base/dtype.ts';
 import { dtypeCode, type Param } from '../../src/device/device.ts';
 import { openNodeGpu } from '../../src/device/webgpu/node.ts';
+import { input, unary } from '../../src/kernel/expr.ts';
 import { type ReductionKind, reductionKinds } from '../../src/kernel/reductions.ts';
+import { buildTileProgram, encodeTileProgram } from '../../src/kernel/tile-program.ts';
 import { bf16ToF32, f16ToF32, f32ToBf16, f32ToF16 } from '../../src/quant/half.ts';
 import { expectAllClose } from '../../src/testing/allclose.ts';
 import { randomNumbers } from '../../src/testing/case-data.ts';
@@ -356,6 +361,71 @@ describe('scatter_add', () => {
   });
   it('an index outside the table fails the run', async () => {
     await expect(scatter([0, 9, 1], 2, 4).run).rejects.toMatchObject({ code: 'device_failed' });
+  });
+});
+
+describe('candidates on a million elements', () => {
+  const x = Int32Array.from({ length: (1 << 20) + 3 }, () => random(1000) - 500);
+  const program = buildTileProgram(['i32'], [unary('neg', input(0, 'i32'))]);
+  const layout = {
+    sizes: [x.length],
+    count: x.length,
+    inputs: [{ dtype: 'i32', strides: [1] }],
+    outputs: ['i32'],
+  } as const;
+
+  it.each(['1', '2', '4'])('tile of %s fours a thread', async (units) => {
+    device.choices.force('tile i32 i32', units);
+    const params = encodeTileProgram(program, layout, dtypeCode);
+    const [, got] = await runDispatch(device, {
+      kernel: 'tile',
+      buffers: [bytesOf(x), new Uint8Array(4 * x.length)],
+      params,
+    });
+    expect(typedView('i32', got as Uint8Array).every((v, i) => v === -(x[i] as number))).toBe(true);
+    expect(device.choices.asked.get('tile i32 i32')).toContain(units);
+  });
+  it.each([
+    [1, 1 << 20, 1, ['256', '128', '64']],
+    [1, 1024, 1024, ['8', '4', '16', '2']],
+    [1 << 14, 64, 1, ['4', '2', '8', '1']],
+  ] as const)('reduce of [%i, %i, %i] by threads per line', async (outer, D, inner, candidates) => {
+    const want = new Int32Array(outer * inner);
+    for (let i = 0; i < outer * D * inner; i++) {
+      const line = Math.floor(i / (D * inner)) * inner + (i % inner);
+      want[line] = (want[line] as number) + (x[i] as number);
+    }
+    const key = `reduce ${inner === 1 ? 'rows' : 'columns'} ${outer * inner}x${D}`;
+    for (const candidate of candidates) {
+      device.choices.force(key, candidate);
+      const [, got] = await runDispatch(device, {
+        kernel: 'reduce',
+        buffers: [bytesOf(x.subarray(0, outer * D * inner)), new Uint8Array(want.byteLength)],
+        params: [outer, D, inner, 0, dtypeCode.i32],
+      });
+      expect(typedView('i32', got as Uint8Array)).toEqual(want);
+    }
+    expect(device.choices.asked.get(key)).toEqual(candidates);
+  });
+});
+
+describe('empty arrays', () => {
+  const empty = (shape: readonly number[]): NDArray => fromData(new Float32Array(0), shape, { device });
+  it.each<readonly [string, () => NDArray, readonly number[]]>([
+    ['elementwise', () => empty([0, 3]).add(1), []],
+    ['reduced along the others', () => empty([0, 3]).sum([1]), []],
+    ['transposed', () => empty([0, 3]).transpose(), []],
+    ['sorted', () => sort(empty([0, 3])), []],
+    ['of nothing', () => fromData(Float32Array.of(1, 2), [2], { device }).take(ids(), 0), []],
+    ['added up', () => empty([0, 3]).sum([0]), [0, 0, 0]],
+  ])('%s', async (_, make, want) => {
+    const result = make();
+    expect([...(await result.data())]).toEqual(want);
+    result.dispose();
+  });
+  const ids = (): NDArray => fromData(new Int32Array(0), [0], { device });
+  it('have no largest element', async () => {
+    await expect(empty([0, 3]).max([0]).data()).rejects.toThrow(/maximum or minimum of an empty axis/);
   });
 });
 

@@ -143,7 +143,8 @@ class Binder {
       label: dispatch.label,
       params: dispatch.params,
       variants: await Promise.all(
-        plan.variants.map(async ({ when, passes }) => {
+        plan.variants.map(async ({ when, passes: all }) => {
+          const passes = all.filter((pass) => !writesNothing(dispatch, pass));
           const { before, after } = aligned.movesFor(passes);
           const bound = await Promise.all(passes.map((pass) => this.#bindPass(dispatch, pass, aligned)));
           return { when, steps: [...before, ...bound, ...after] };
@@ -189,6 +190,13 @@ class Binder {
     return { gpu: checkedRange(this.#context.owner, slice).gpu, offset: slice.offset };
   }
 }
+
+/** True for a pass into an empty array. */
+const writesNothing = ({ buffers }: Dispatch, { bindings }: GpuPass): boolean =>
+  bindings.some(
+    ({ buffer, access }) =>
+      access === 'read_write' && typeof buffer === 'number' && buffers[buffer]?.byteLength === 0,
+  );
 
 /**
  * Where the operands of a dispatch are bound. A slice that does not start at a multiple of the alignment (a view into the

@@ -4,8 +4,9 @@ import { invariant } from '../../base/errors.ts';
 import { findOpcode, type RegisterKind } from '../tile-opcodes.ts';
 import type { TileConstant, TileProgram } from '../tile-program.ts';
 import { floatLiteral } from './contract.ts';
-import { type Lanes, mathFunctions, valueTypes } from './math.ts';
+import { calledFunctions, type Lanes, mathFunctions, valueTypes } from './math.ts';
 import { wgslOpcodes } from './opcodes.ts';
+import { storageFunctions } from './storage.ts';
 
 export interface EmitOptions {
   /** Elements per value. Default 1. */
@@ -55,7 +56,7 @@ export function emitWgsl(program: TileProgram, options: EmitOptions = {}): strin
 
 /** `code` with the types it is written in and the functions it calls. */
 export const withFunctions = (code: string, lanes: Lanes): string =>
-  `${valueTypes(lanes)}${mathFunctions(code, lanes)}${code}`;
+  `${valueTypes(lanes)}${calledFunctions({ ...storageFunctions, ...mathFunctions(lanes) }, code)}${code}`;
 
 function constantText(c: TileConstant, index: number, scalar: EmitOptions['scalar']): string {
   if (typeof c.value === 'number') return literal(c.value, c.kind);

@@ -1,6 +1,6 @@
 // Sine and cosine in WGSL: reduction by quarter turns, short for small angles and exact for all others, then polynomials.
 
-import type { Lanes } from './math.ts';
+import type { Functions, Lanes } from './math.ts';
 
 /** Reduction of the lanes that are beyond the short way. */
 function largeAngles(lanes: Lanes): string {
@@ -17,7 +17,7 @@ function largeAngles(lanes: Lanes): string {
 }
 
 /** By name; the text may use each other and math.ts. */
-export const angleFunctions = (lanes: Lanes): Readonly<Record<string, string>> => ({
+export const angleFunctions = (lanes: Lanes): Functions => ({
   reduce_one: `// x - n pi/2 for a large |x|, and n modulo 4: 24 bits of x times 96 bits of 2/pi
 var<private> two_over_pi: array<u32, 7> = array<u32, 7>(
   0xa2f9836eu, 0x4e441529u, 0xfc2757d1u, 0xf534ddc0u, 0xdb629599u, 0x3c439041u, 0xfe5163abu);

@@ -7,13 +7,16 @@ import { angleFunctions } from './math-angles.ts';
 
 export type Lanes = 1 | 4;
 
+/** WGSL by the name that it defines, or several: `a|b`. */
+export type Functions = Readonly<Record<string, string>>;
+
 /** The aliases that the functions are written in. */
 export const valueTypes = (lanes: Lanes): string =>
   lanes === 1
     ? 'alias F = f32;\nalias I = i32;\nalias U = u32;\nalias B = bool;\n'
     : 'alias F = vec4<f32>;\nalias I = vec4<i32>;\nalias U = vec4<u32>;\nalias B = vec4<bool>;\n';
 
-const exponentials: Readonly<Record<string, string>> = {
+const exponentials: Functions = {
   pow2: 'fn pow2(n: I) -> F { return bitcast<F>((n + I(127)) << U(23u)); }',
   exp_reduced: `// e^r for |r| <= ln 2 / 2
 fn exp_reduced(r: F) -> F {
@@ -123,7 +126,7 @@ fn erfc_big(a: F) -> F {
 }`,
 };
 
-const powers: Readonly<Record<string, string>> = {
+const powers: Functions = {
   upper_half: `// the 12 upper bits of the mantissa: products of two such numbers are exact
 fn upper_half(x: F) -> F { return bitcast<F>(bitcast<U>(x) & U(0xfffff000u)); }`,
   pow_positive: `// a^y for a > 0, finite: the logarithm in two parts, so that large exponents keep their digits
@@ -211,7 +214,7 @@ fn mod_one(a: f32, b: f32) -> f32 {
 fn nan_one() -> f32 { return bitcast<f32>(nan_bits); }`,
 };
 
-const basics: Readonly<Record<string, string>> = {
+const basics: Functions = {
   infinity: `var<private> infinity_bits: u32 = 0x7f800000u; // a variable: constants cannot be infinite
 fn infinity() -> F { return F(bitcast<f32>(infinity_bits)); }`,
   not_a_number: 'fn not_a_number() -> F { return F(bitcast<f32>(nan_bits)); }',
@@ -246,7 +249,8 @@ fn infinity() -> F { return F(bitcast<f32>(infinity_bits)); }`,
 }`,
 };
 
-const functions = (lanes: Lanes): Readonly<Record<string, string>> => ({
+/** For values of so many lanes. */
+export const mathFunctions = (lanes: Lanes): Functions => ({
   ...basics,
   ...exponentials,
   ...powers,
@@ -261,20 +265,19 @@ const functions = (lanes: Lanes): Readonly<Record<string, string>> => ({
 }`,
 });
 
-/** The functions that `code` calls, with those they call. */
-export function mathFunctions(code: string, lanes: Lanes): string {
-  const all = functions(lanes);
+/** Those of `all` that `code` calls, with those they call. */
+export function calledFunctions(all: Functions, code: string): string {
   const needed = new Set<string>();
   const add = (text: string): void => {
-    for (const name of Object.keys(all)) {
-      if (needed.has(name) || !new RegExp(`\\b${name}\\b`).test(text)) continue;
-      needed.add(name);
-      add(all[name] ?? '');
+    for (const [names, body] of Object.entries(all)) {
+      if (needed.has(names) || !new RegExp(`\\b(${names})\\b`).test(text)) continue;
+      needed.add(names);
+      add(body);
     }
   };
   add(code);
   return Object.entries(all)
-    .filter(([name]) => needed.has(name))
-    .map(([, text]) => `${text}\n`)
+    .filter(([names]) => needed.has(names))
+    .map(([, text]) => `${text.trimEnd()}\n`)
     .join('');
 }

@@ -3,6 +3,7 @@
 // few and long, workgroups share them too, and a second pass joins their parts. The time is that of reading x once.
 
 import { bytesPerElement, type DType } from '../../base/dtype.ts';
+import { IngotError } from '../../base/errors.ts';
 import { registerKind } from '../expr.ts';
 import { type ReductionKind, reductionKinds } from '../reductions.ts';
 import { dtypeOf } from '../tile-decode.ts';
@@ -11,17 +12,12 @@ import { type GpuBinding, type GpuKernel, type GpuPass, grid, type KernelRequest
 import { withFunctions } from './emit.ts';
 import { isMultiple } from './params.ts';
 import { type ReduceCode, reduceFunctions } from './reduce-functions.ts';
-import {
-  elementArray,
-  loadElement,
-  loadQuad,
-  packWord,
-  perWord,
-  quadArray,
-  storageFunctions,
-} from './storage.ts';
+import { elementArray, loadElement, loadQuad, packWord, perWord, quadArray } from './storage.ts';
 
 const threads = 256;
+
+/** Reductions that have a value without elements. */
+const startsSomewhere: readonly ReductionKind[] = ['sum', 'prod', 'mean', 'any', 'all'];
 
 /** How the threads of a pass share the work. */
 interface Shares {
@@ -41,8 +37,11 @@ export const reduceKernel: GpuKernel = {
     const lines = (request.bytes[1] ?? 0) / bytesPerElement(to);
     const length = lines === 0 ? 0 : (request.bytes[0] ?? 0) / bytesPerElement(dtype) / lines;
     const rows = request.params[2] === 1;
+    if (length === 0 && lines > 0 && !startsSomewhere.includes(kind)) {
+      throw new IngotError('invalid_argument', 'reduce: maximum or minimum of an empty axis');
+    }
     const code = reduceFunctions(kind, registerKind(dtype));
-    const shares = shareOut({ lines, length, rows, packed: perWord(to) > 1 });
+    const shares = shareOut(request, { lines, length, rows, packed: perWord(to) > 1 });
     const pass = { request, dtype, to, code, rows, ...shares };
     if (shares.chunks === 1) return { variants: [{ passes: [firstPass(pass)] }] };
     return {
@@ -69,12 +68,20 @@ function resultDtype(kind: ReductionKind, dtype: DType): DType {
 /** Workgroups that keep a large GPU busy. */
 const enough = 1024;
 
-function shareOut(work: { lines: number; length: number; rows: boolean; packed: boolean }): Shares {
-  const { lines, length, rows, packed } = work;
-  // A workgroup that writes words of several elements has all their lines.
+/** Elements from which the shares are worth a measurement. */
+const large = 1 << 20;
+
+function shareOut(
+  request: KernelRequest,
+  { lines, length, rows, packed }: { lines: number; length: number; rows: boolean; packed: boolean },
+): Shares {
+  // A workgroup that writes words of several elements has all their lines; neighbours in a row of lines are read together.
   const most = packed ? threads / 4 : threads;
-  const wanted = rows ? length / 16 : Math.min(32, length / 4, (enough * threads) / Math.max(lines, 1));
-  const perLine = Math.min(most, 2 ** Math.ceil(Math.log2(Math.max(1, wanted))));
+  const wanted = rows ? length / 16 : Math.min(8, length / 4, (enough * threads) / Math.max(lines, 1));
+  const guess = Math.min(most, 2 ** Math.ceil(Math.log2(Math.max(1, wanted))));
+  const candidates = [guess, guess / 2, guess * 2, guess / 4].filter((n) => n >= 1 && n <= most);
+  const key = `reduce ${rows ? 'rows' : 'columns'} ${lines}x${length}${packed ? ' packed' : ''}`;
+  const perLine = lines * length < large ? guess : Number(request.choose(key, candidates.map(String)));
   const groups = Math.ceil((lines * perLine) / threads);
   const shortest = rows ? 4096 : 32 * perLine;
   const chunks = Math.min(Math.floor(length / shortest), Math.floor(enough / Math.max(groups, 1)));
@@ -85,13 +92,14 @@ function shareOut(work: { lines: number; length: number; rows: boolean; packed: 
 function firstPass(parts: PassParts): GpuPass {
   const { request, dtype, to, code, rows, perLine, chunks } = parts;
   const quads = rows && isMultiple(request.params[1] ?? 0, 4);
-  const steps = quads ? quadLoop(dtype, perLine) : elementLoop(dtype, perLine);
-  const body = `${code.text}${storageFunctions([dtype, to])}
+  const loop = quads ? quadLoop(dtype, perLine) : elementLoop(dtype, perLine);
+  const empty = request.bytes[0] === 0;
+  const body = `${code.text}
 ${main(parts, {
   lines: `u32(${request.int(0)}) * u32(${request.int(2)})`,
   inner: `u32(${request.int(2)})`,
   length: `u32(${request.int(1)})`,
-  steps,
+  steps: empty ? '' : loop,
   multiple: quads ? 4 : 1,
   store: chunks > 1 ? storePart(code, chunks) : storeResult(to, threads / perLine),
 })}`;
@@ -99,7 +107,7 @@ ${main(parts, {
   return {
     name: `reduce ${code.kind}`,
     bindings: [
-      { buffer: 0, name: 'x', type: quads ? quadArray(dtype) : elementArray(dtype), access: 'read' },
+      ...(empty ? [] : [xBinding(quads ? quadArray(dtype) : elementArray(dtype))]),
       chunks > 1
         ? partsBinding('read_write')
         : { buffer: 1, name: 'y', type: elementArray(to), access: 'read_write' },
@@ -116,7 +124,7 @@ function joinPass(parts: PassParts): GpuPass {
   const lineGroups = threads / perLine;
   const lines = `(u32(${request.int(0)}) * u32(${request.int(2)}))`;
   const steps = `for (var d = part; d < ${chunks}u; d += ${perLine}u) { state = joined(state, part_at(d, line, lines)); }`;
-  const body = `${code.text}${storageFunctions([to])}${code.partAt(chunks)}
+  const body = `${code.text}${code.partAt(chunks)}
 ${main(
   { ...parts, perLine, chunks: 1, rows: false },
   {
@@ -239,6 +247,8 @@ function storeResult(to: DType, width: number): string {
     y[w] = insertBits(y[w], ${word}, 0u, min(32u, (lines - result_line) * ${32 / per}u));
   }`;
 }
+
+const xBinding = (type: string): GpuBinding => ({ buffer: 0, name: 'x', type, access: 'read' });
 
 const partsBinding = (access: GpuBinding['access']): GpuBinding => ({
   buffer: { scratch: 0 },

@@ -4,6 +4,7 @@
 import type { DType } from '../../base/dtype.ts';
 import { bf16Rounding, f16Rounding, halfFunctions } from './common.ts';
 import type { GpuBinding, KernelRequest } from './contract.ts';
+import type { Functions } from './math.ts';
 
 /** Elements in a word. */
 export const perWord = (dtype: DType): 1 | 2 | 4 => {
@@ -41,51 +42,54 @@ export function packQuad(dtype: DType, value: string): string {
 export const packWord = (dtype: DType, values: readonly string[]): string =>
   perWord(dtype) === 1 ? (values[0] ?? '') : `${dtype}_word(${values.join(', ')})`;
 
-const integers = (dtype: 'i8' | 'u8'): string => {
+const integers = (dtype: 'i8' | 'u8'): Functions => {
   const kind = dtype === 'i8' ? 'i32' : 'u32';
-  return `fn ${dtype}_quad(word: u32) -> vec4<${kind}> {
+  return {
+    [`${dtype}_quad`]: `fn ${dtype}_quad(word: u32) -> vec4<${kind}> {
   return (vec4<${kind}>(bitcast<${kind}>(word)) << vec4<u32>(24u, 16u, 8u, 0u)) >> vec4<u32>(24u);
-}
-fn ${dtype}_at(word: u32, i: u32) -> ${kind} { return extractBits(bitcast<${kind}>(word), (i & 3u) * 8u, 8u); }
-fn ${dtype}_packed(v: vec4<${kind}>) -> u32 {
+}`,
+    [`${dtype}_at`]: `fn ${dtype}_at(word: u32, i: u32) -> ${kind} { return extractBits(bitcast<${kind}>(word), (i & 3u) * 8u, 8u); }`,
+    [`${dtype}_word`]: `fn ${dtype}_word(a: ${kind}, b: ${kind}, c: ${kind}, d: ${kind}) -> u32 { return ${dtype}_packed(vec4<${kind}>(a, b, c, d)); }`,
+    [`${dtype}_packed`]: `fn ${dtype}_packed(v: vec4<${kind}>) -> u32 {
   let b = bitcast<vec4<u32>>(v) & vec4<u32>(0xffu);
   return b.x | (b.y << 8u) | (b.z << 16u) | (b.w << 24u);
-}
-fn ${dtype}_word(a: ${kind}, b: ${kind}, c: ${kind}, d: ${kind}) -> u32 { return ${dtype}_packed(vec4<${kind}>(a, b, c, d)); }
-`;
+}`,
+  };
 };
 
-const halves = (
-  dtype: 'f16' | 'bf16',
-  rounding: string,
-): string => `${rounding}fn ${dtype}_quad(w: vec2<u32>) -> vec4<f32> {
+const halves = (dtype: 'f16' | 'bf16'): Functions => ({
+  [`${dtype}_quad`]: `fn ${dtype}_quad(w: vec2<u32>) -> vec4<f32> {
   return vec4<f32>(${dtype}_at(w.x, 0u), ${dtype}_at(w.x, 1u), ${dtype}_at(w.y, 0u), ${dtype}_at(w.y, 1u));
-}
-fn ${dtype}_word(a: f32, b: f32) -> u32 { return ${dtype}_bits(a) | (${dtype}_bits(b) << 16u); }
-fn ${dtype}_packed(v: vec4<f32>) -> vec2<u32> { return vec2<u32>(${dtype}_word(v.x, v.y), ${dtype}_word(v.z, v.w)); }
-`;
+}`,
+  [`${dtype}_packed`]: `fn ${dtype}_packed(v: vec4<f32>) -> vec2<u32> {
+  return vec2<u32>(${dtype}_word(v.x, v.y), ${dtype}_word(v.z, v.w));
+}`,
+  [`${dtype}_word`]: `fn ${dtype}_word(a: f32, b: f32) -> u32 { return ${dtype}_bits(a) | (${dtype}_bits(b) << 16u); }`,
+});
 
-const functions: Readonly<Partial<Record<DType, string>>> = {
-  f16: halves('f16', f16Rounding),
-  bf16: halves('bf16', bf16Rounding),
-  i8: integers('i8'),
-  u8: integers('u8'),
-  bool: `fn bool_quad(word: u32) -> vec4<bool> {
+const bools: Functions = {
+  bool_quad: `fn bool_quad(word: u32) -> vec4<bool> {
   return (vec4<u32>(word) & vec4<u32>(0xffu, 0xff00u, 0xff0000u, 0xff000000u)) != vec4<u32>(0u);
-}
-fn bool_at(word: u32, i: u32) -> bool { return extractBits(word, (i & 3u) * 8u, 8u) != 0u; }
-fn bool_packed(v: vec4<bool>) -> u32 {
+}`,
+  bool_at: 'fn bool_at(word: u32, i: u32) -> bool { return extractBits(word, (i & 3u) * 8u, 8u) != 0u; }',
+  bool_word:
+    'fn bool_word(a: bool, b: bool, c: bool, d: bool) -> u32 { return bool_packed(vec4<bool>(a, b, c, d)); }',
+  bool_packed: `fn bool_packed(v: vec4<bool>) -> u32 {
   return dot(select(vec4<u32>(0u), vec4<u32>(1u), v), vec4<u32>(0x1u, 0x100u, 0x10000u, 0x1000000u));
-}
-fn bool_word(a: bool, b: bool, c: bool, d: bool) -> u32 { return bool_packed(vec4<bool>(a, b, c, d)); }
-`,
+}`,
 };
 
-/** The functions that the expressions above call, for these dtypes. */
-export function storageFunctions(dtypes: readonly DType[]): string {
-  const half = dtypes.some((d) => perWord(d) === 2) ? halfFunctions : '';
-  return half + [...new Set(dtypes)].map((d) => functions[d] ?? '').join('');
-}
+/** The functions that the expressions above call. */
+export const storageFunctions: Functions = {
+  'f16_at|bf16_at': halfFunctions,
+  f16_bits: f16Rounding,
+  bf16_bits: bf16Rounding,
+  ...halves('f16'),
+  ...halves('bf16'),
+  ...integers('i8'),
+  ...integers('u8'),
+  ...bools,
+};
 
 /** The type of an element of 4, 8 or 16 bytes that is only moved. */
 export const wideType = (bytes: number): string => (bytes === 4 ? 'u32' : `vec${bytes / 4}<u32>`);

@@ -17,7 +17,7 @@ import {
 } from './contract.ts';
 import { emitFunction, withFunctions } from './emit.ts';
 import { isMultiple } from './params.ts';
-import { packQuad, perWord, quadArray, storageFunctions } from './storage.ts';
+import { packQuad, perWord, quadArray } from './storage.ts';
 import {
   accessOf,
   inputBinding,
@@ -129,7 +129,6 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
   }
 }
 `;
-    const dtypes = [...inputs.map((i) => i.dtype), ...outputs];
     return {
       name: `tile of ${this.#program.instructions.length}`,
       bindings: [
@@ -146,7 +145,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
           };
         }),
       ],
-      code: `${groupIndex}${storageFunctions(dtypes)}${withFunctions(body, 4)}`,
+      code: `${groupIndex}${withFunctions(body, 4)}`,
       groups: ([n = 0]) => grid(Math.ceil(Math.min(Math.max(n - start, 0), length) / (4 * threads * units))),
     };
   }
@@ -173,7 +172,7 @@ ${stores.join('')}}
     return {
       name: 'tile inputs',
       bindings: [...bindings, stagedBinding('read_write')],
-      code: `${groupIndex}${storageFunctions(inputs.map((i) => i.dtype))}${withFunctions(body, 4)}`,
+      code: `${groupIndex}${withFunctions(body, 4)}`,
       groups: ([n = 0]) => grid(Math.ceil(n / (4 * threads))),
     };
   }

@@ -44,7 +44,9 @@ function rowPasses(request: KernelRequest, shape: LinearShape, block: number): r
   const { caps } = request;
   for (const part of partsOf(shape, caps)) {
     const open = groups.at(-1);
-    if (open !== undefined && storageBuffers(shape, [...open, part]) <= caps.maxStorageBuffers)
+    // Parts of one matrix write one y, which a pass cannot bind twice.
+    const shared = open?.some(({ segments }) => segments[0] === part.segments[0]) === true;
+    if (open !== undefined && !shared && storageBuffers(shape, [...open, part]) <= caps.maxStorageBuffers)
       open.push(part);
     else groups.push([part]);
   }

@@ -1,0 +1,58 @@
+// pass: scatter_add zero
+@group(0) @binding(0) var<storage, read_write> y: array<u32>;
+@group(0) @binding(1) var<uniform> scalars: array<vec4<u32>, 16>;
+fn group_index(id: vec3<u32>, count: vec3<u32>) -> u32 { return id.y * count.x + id.x; }
+@compute @workgroup_size(256)
+fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) t: u32) {
+  let item = group_index(id, groups) * 256u + t;
+  if (item < u32(100i) * u32(8i)) { y[item] = 0u; }
+}
+
+// pass: scatter_add links
+@group(0) @binding(0) var<storage, read> indices: array<i32>;
+@group(0) @binding(1) var<storage, read_write> links: array<i32>;
+@group(0) @binding(2) var<storage, read_write> status: array<atomic<u32>>;
+@group(0) @binding(3) var<uniform> scalars: array<vec4<u32>, 16>;
+fn group_index(id: vec3<u32>, count: vec3<u32>) -> u32 { return id.y * count.x + id.x; }
+@compute @workgroup_size(256)
+fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) t: u32) {
+  let item = group_index(id, groups) * 256u + t;
+  let n = u32((bitcast<i32>(scalars[0][0])));
+  if (item >= n) { return; }
+  let index = indices[item];
+  if (index < 0 || index >= 100i) {
+    if (atomicCompareExchangeWeak(&status[0], 0u, 4u).exchanged) { atomicStore(&status[1], u32(index)); }
+    links[2u * item + 1u] = 0;
+    return;
+  }
+  var next = item + 1u;
+  while (next < n && indices[next] != index) { next++; }
+  var before = item;
+  while (before > 0u && indices[before - 1u] != index) { before--; }
+  links[2u * item] = select(-1, i32(next), next < n);
+  links[2u * item + 1u] = select(0, 1, before == 0u);
+}
+
+// pass: scatter_add
+@group(0) @binding(0) var<storage, read> updates: array<f32>;
+@group(0) @binding(1) var<storage, read> indices: array<i32>;
+@group(0) @binding(2) var<storage, read> links: array<i32>;
+@group(0) @binding(3) var<storage, read_write> y: array<f32>;
+@group(0) @binding(4) var<uniform> scalars: array<vec4<u32>, 16>;
+fn group_index(id: vec3<u32>, count: vec3<u32>) -> u32 { return id.y * count.x + id.x; }
+@compute @workgroup_size(256)
+fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) t: u32) {
+  let item = group_index(id, groups) * 256u + t;
+  let inner = u32(8i);
+  if (item >= u32((bitcast<i32>(scalars[0][0]))) * inner) { return; }
+  let column = item % inner;
+  var place = i32(item / inner);
+  if (links[2 * place + 1] == 0) { return; }
+  let to = u32(indices[place]) * inner + column;
+  var sum = f32(0);
+  while (place >= 0) {
+    sum += updates[u32(place) * inner + column];
+    place = links[2 * place];
+  }
+  y[to] = sum;
+}
