@@ -135,9 +135,10 @@ ${guard}  return x_eight(row, octet);
 }
 `;
   if (norm === undefined) return x;
+  const offset = norm.offset === '0.0f' ? 'w' : `Eight(w.a + ${norm.offset}, w.b + ${norm.offset})`;
   return `${x}${rowReader('norm_weight', K)}fn norm_octet(octet: u32) -> Eight {
   let w = norm_weight_eight(0u, octet);
-  return Eight(w.a + ${norm.offset}, w.b + ${norm.offset});
+  return ${offset};
 }
 `;
 }
