@@ -125,7 +125,10 @@ export const stagingSubgroups = ({ threads }: Geometry, { subgroups }: GpuCapabi
 /** Octets of x to stage at a time, or undefined where workgroup memory is too small. */
 export function segmentOctets(g: Geometry, work: RowWork, caps: GpuCapabilities): number | undefined {
   const { rows, octets } = work;
-  const fixed = stagingBytes(g.threads, rows) + reductionBytes(reductionOf(g, work, caps)) + 256;
+  const fixed =
+    stagingBytes({ threads: g.threads, rows, subgroups: stagingSubgroups(g, caps) }) +
+    reductionBytes(reductionOf(g, work, caps)) +
+    256;
   const room = Math.floor((caps.maxWorkgroupBytes - fixed) / (rows * octetBytes(g.mode)));
   const whole = Math.ceil(octets / 4) * 4;
   if (whole <= room) return whole;
