@@ -115,7 +115,8 @@ export function reductionOf(g: Geometry, work: RowWork, caps: GpuCapabilities) {
   const base = { threads: g.threads, lanes, values: work.rows * work.streams };
   const subgroups = caps.subgroups !== undefined && caps.subgroups.max <= lanes ? caps.subgroups : undefined;
   const fast = { ...base, subgroups };
-  return reductionBytes(fast) <= 16384 ? fast : { ...base, subgroups: undefined };
+  // Small subgroups leave many partial sums; x needs the room.
+  return reductionBytes(fast) <= caps.maxWorkgroupBytes / 3 ? fast : { ...base, subgroups: undefined };
 }
 
 /** What staging may use: subgroups that a workgroup has whole. */
