@@ -273,6 +273,14 @@ describe.skipIf(typeof device === 'string')(
   },
 );
 
+/** Bytes of the workgroup variables of a module. */
+function workgroupBytes(code: string): number {
+  const sizes = { f32: 4, u32: 4, 'vec2<u32>': 8, 'vec4<f32>': 16, Eight: 32 } as const;
+  const found = [...code.matchAll(/var<workgroup> \w+: array<(.+), (\d+)>;/g)];
+  expect(found.length).toBe(code.split('var<workgroup>').length - 1);
+  return found.reduce((sum, [, type, n]) => sum + sizes[type as keyof typeof sizes] * Number(n), 0);
+}
+
 describe('WGSL of linear rows', () => {
   it('every candidate of every layout compiles for subgroups of 32', async () => {
     const gpu = await openNullGpu();
@@ -288,6 +296,21 @@ describe('WGSL of linear rows', () => {
       }
     }
     gpu.destroy();
+  });
+
+  it('fits 16 KiB of workgroup memory for every number of rows and size of subgroup', () => {
+    const sizes = [undefined, { min: 4, max: 4 }, { min: 8, max: 32 }, { min: 64, max: 64 }];
+    for (const subgroups of sizes) {
+      for (const dot4 of [true, false]) {
+        const caps = { ...h100, maxWorkgroupBytes: 16384, maxInvocations: 256, subgroups, dot4 };
+        for (const rows of [1, 2, 4, 8]) {
+          const c: Case = { rows, K: 2048, Ns: [32, 32], glu: 'silu', norm: true, precision: 'fine' };
+          const { request } = requestOf(c, makeData(c), caps, () => undefined);
+          const [pass] = linearKernel.plan(request).variants.flatMap((v) => v.passes);
+          expect(workgroupBytes(pass?.code ?? '')).toBeLessThanOrEqual(16384);
+        }
+      }
+    }
   });
 
   it('is readable', async () => {

@@ -88,7 +88,7 @@ fn norm_weight_eight(row: u32, octet: u32) -> Eight {
 }
 fn norm_octet(octet: u32) -> Eight {
   let w = norm_weight_eight(0u, octet);
-  return Eight(w.a + 0.0f, w.b + 0.0f);
+  return w;
 }
 fn glu(gate: f32, up: f32) -> f32 { return gate / (1.0 + exp(-gate)) * up; }
 var<workgroup> x_codes: array<vec2<u32>, 256>;
@@ -139,18 +139,17 @@ fn output_0(group: u32, first_row: u32, t: u32, size: u32) {
   let lane = t % 256u;
   let quad = lane & 3u;
   {
-    let round = 0u;
-    let p = min((group * 1u + round) * 1u + team, 127u);
+    let p = min(group * 1u + team, 127u);
     var acc_0_0 = vec4<f32>();
     var acc_1_0 = vec4<f32>();
     let first_octet = 0u;
     let step = 0u;
-    let u0 = ((step + 0u) * 64u + (lane >> 2u));
+    let u0 = (step) * 64u + (lane >> 2u);
     let p0 = p;
-    let o0 = (first_octet + u0);
-    let u1 = ((step + 1u) * 64u + (lane >> 2u));
+    let o0 = first_octet + u0;
+    let u1 = (step + 1u) * 64u + (lane >> 2u);
     let p1 = p;
-    let o1 = (first_octet + u1);
+    let o1 = first_octet + u1;
     let s0_0 = w0_scale(p0, quad, o0);
     let c0_0_0 = w0_codes(p0, quad, o0);
     let s1_0 = w0_up_scale(p0, quad, o0);
@@ -162,7 +161,7 @@ fn output_0(group: u32, first_row: u32, t: u32, size: u32) {
     stage(first_row, 0u, t, size);
     {
       let x_at = u0;
-      let x0 = x_codes[x_at + 0u];
+      let x0 = x_codes[x_at];
       let x_scale = x_scales[x_at >> 2u];
       let x_sum = code_sum(x0);
       acc_0_0 += s0_0 * x_scale * vec4<f32>(dots(c0_0_0.a, x0.x) + dots(c0_0_0.b, x0.y) + vec4<i32>(-8 * x_sum));
@@ -170,19 +169,19 @@ fn output_0(group: u32, first_row: u32, t: u32, size: u32) {
     }
     {
       let x_at = u1;
-      let x0 = x_codes[x_at + 0u];
+      let x0 = x_codes[x_at];
       let x_scale = x_scales[x_at >> 2u];
       let x_sum = code_sum(x0);
       acc_0_0 += s0_1 * x_scale * vec4<f32>(dots(c0_1_0.a, x0.x) + dots(c0_1_0.b, x0.y) + vec4<i32>(-8 * x_sum));
       acc_1_0 += s1_1 * x_scale * vec4<f32>(dots(c1_1_0.a, x0.x) + dots(c1_1_0.b, x0.y) + vec4<i32>(-8 * x_sum));
     }
     for (var step = 2u; step < 4u; step += 2u) {
-    let u0 = ((step + 0u) * 64u + (lane >> 2u));
+    let u0 = (step) * 64u + (lane >> 2u);
     let p0 = p;
-    let o0 = (first_octet + u0);
-    let u1 = ((step + 1u) * 64u + (lane >> 2u));
+    let o0 = first_octet + u0;
+    let u1 = (step + 1u) * 64u + (lane >> 2u);
     let p1 = p;
-    let o1 = (first_octet + u1);
+    let o1 = first_octet + u1;
     let s0_0 = w0_scale(p0, quad, o0);
     let c0_0_0 = w0_codes(p0, quad, o0);
     let s1_0 = w0_up_scale(p0, quad, o0);
@@ -193,7 +192,7 @@ fn output_0(group: u32, first_row: u32, t: u32, size: u32) {
     let c1_1_0 = w0_up_codes(p1, quad, o1);
     {
       let x_at = u0;
-      let x0 = x_codes[x_at + 0u];
+      let x0 = x_codes[x_at];
       let x_scale = x_scales[x_at >> 2u];
       let x_sum = code_sum(x0);
       acc_0_0 += s0_0 * x_scale * vec4<f32>(dots(c0_0_0.a, x0.x) + dots(c0_0_0.b, x0.y) + vec4<i32>(-8 * x_sum));
@@ -201,7 +200,7 @@ fn output_0(group: u32, first_row: u32, t: u32, size: u32) {
     }
     {
       let x_at = u1;
-      let x0 = x_codes[x_at + 0u];
+      let x0 = x_codes[x_at];
       let x_scale = x_scales[x_at >> 2u];
       let x_sum = code_sum(x0);
       acc_0_0 += s0_1 * x_scale * vec4<f32>(dots(c0_1_0.a, x0.x) + dots(c0_1_0.b, x0.y) + vec4<i32>(-8 * x_sum));
@@ -221,7 +220,7 @@ fn output_0(group: u32, first_row: u32, t: u32, size: u32) {
     workgroupBarrier();
     for (var i = t; i < 16u; i += 256u) {
       let r = i / 16u % 1u;
-      let panel = (group * 1u + round) * 1u + i / 16u;
+      let panel = group * 1u + i / 16u;
       let n = panel * 16u + i % 16u;
       let row = first_row + r;
       let v0 = total(i / 16u, 0u + r, i % 16u, size);

@@ -30,8 +30,15 @@ export interface Staging {
 /** Workgroup bytes that an octet of a row takes. */
 export const octetBytes = (mode: XMode): number => ({ f32: 32, int8: 9, int8x2: 17 })[mode];
 
-/** Workgroup bytes beside the octets, at most. */
-export const stagingBytes = (threads: number, rows: number): number => 8 * threads + 4 * rows;
+/** Workgroup bytes beside the octets, at most: partial sums of norms, norms, and peaks. */
+export function stagingBytes({
+  threads,
+  rows,
+  subgroups,
+}: Pick<Staging, 'threads' | 'rows' | 'subgroups'>): number {
+  const cells = subgroups === undefined ? 2 * threads : (threads / subgroups.min) * rows;
+  return 4 * (cells + rows);
+}
 
 /** A row's eight columns; once per module. */
 export const eightStruct = `struct Eight { a: vec4<f32>, b: vec4<f32> }
@@ -85,17 +92,44 @@ fn row_sum(value: f32, t: u32, size: u32) -> f32 {
 
 /** 1 / rms of the rows, in `x_norms`. */
 function measureFunction(s: Staging): string {
-  const { threads, rows, octets, norm } = s;
+  const { rows, norm } = s;
   if (norm === undefined) return '';
-  return `${rowSum(s)}var<workgroup> x_norms: array<f32, ${rows}>;
-fn measure_rows(first_row: u32, t: u32, size: u32) {
+  const body = s.subgroups === undefined ? measureByTree(s) : measureBySubgroups(s, s.subgroups.min);
+  return `${s.subgroups === undefined ? workgroupSum(s.threads) : ''}var<workgroup> x_norms: array<f32, ${rows}>;
+fn norm_of(squares: f32) -> f32 { return inverseSqrt(squares / ${norm.K}.0 + ${norm.eps}); }
+${body}`;
+}
+
+/** One row after the other. */
+const measureByTree = ({ threads, rows, octets }: Staging): string =>
+  `fn measure_rows(first_row: u32, t: u32, size: u32) {
   for (var r = 0u; r < ${rows}u; r++) {
     var squares = 0.0;
     for (var o = t; o < ${octets}u; o += ${threads}u) { squares += squares_of(x_octet(first_row + r, o)); }
-    let sum = row_sum(squares, t, size);
-    if (t == 0u) { x_norms[r] = inverseSqrt(sum / ${norm.K}.0 + ${norm.eps}); }
-    workgroupBarrier();
+    let sum = workgroup_sum(squares, t);
+    if (t == 0u) { x_norms[r] = norm_of(sum); }
   }
+  workgroupBarrier();
+}
+`;
+
+/** All rows at once, so that their loads overlap. */
+function measureBySubgroups({ threads, rows, octets }: Staging, least: number): string {
+  const each = (text: (r: number) => string): string =>
+    Array.from({ length: rows }, (_, r) => text(r)).join('');
+  return `var<workgroup> row_cells: array<f32, ${(threads / least) * rows}>;
+fn measure_rows(first_row: u32, t: u32, size: u32) {
+${each((r) => `  var squares_${r} = 0.0;\n`)}  for (var o = t; o < ${octets}u; o += ${threads}u) {
+${each((r) => `    squares_${r} += squares_of(x_octet(first_row + ${r}u, o));\n`)}  }
+${each((r) => `  let sum_${r} = subgroupAdd(squares_${r});\n`)}  if (t % size == 0u) {
+${each((r) => `    row_cells[t / size * ${rows}u + ${r}u] = sum_${r};\n`)}  }
+  workgroupBarrier();
+  if (t < ${rows}u) {
+    var sum = 0.0;
+    for (var i = 0u; i < ${threads}u / size; i++) { sum += row_cells[i * ${rows}u + t]; }
+    x_norms[t] = norm_of(sum);
+  }
+  workgroupBarrier();
 }
 `;
 }

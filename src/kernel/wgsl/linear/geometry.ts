@@ -115,7 +115,8 @@ export function reductionOf(g: Geometry, work: RowWork, caps: GpuCapabilities) {
   const base = { threads: g.threads, lanes, values: work.rows * work.streams };
   const subgroups = caps.subgroups !== undefined && caps.subgroups.max <= lanes ? caps.subgroups : undefined;
   const fast = { ...base, subgroups };
-  return reductionBytes(fast) <= 16384 ? fast : { ...base, subgroups: undefined };
+  // Small subgroups leave many partial sums; x needs the room.
+  return reductionBytes(fast) <= caps.maxWorkgroupBytes / 3 ? fast : { ...base, subgroups: undefined };
 }
 
 /** What staging may use: subgroups that a workgroup has whole. */
@@ -125,7 +126,10 @@ export const stagingSubgroups = ({ threads }: Geometry, { subgroups }: GpuCapabi
 /** Octets of x to stage at a time, or undefined where workgroup memory is too small. */
 export function segmentOctets(g: Geometry, work: RowWork, caps: GpuCapabilities): number | undefined {
   const { rows, octets } = work;
-  const fixed = stagingBytes(g.threads, rows) + reductionBytes(reductionOf(g, work, caps)) + 256;
+  const fixed =
+    stagingBytes({ threads: g.threads, rows, subgroups: stagingSubgroups(g, caps) }) +
+    reductionBytes(reductionOf(g, work, caps)) +
+    256;
   const room = Math.floor((caps.maxWorkgroupBytes - fixed) / (rows * octetBytes(g.mode)));
   const whole = Math.ceil(octets / 4) * 4;
   if (whole <= room) return whole;

@@ -1,5 +1,6 @@
 // `linear` for few rows: the whole fused op in one pass, unless weights or their number exceed what a pass can bind.
 
+import { invariant } from '../../../base/errors.ts';
 import type { GpuBinding, GpuCapabilities, GpuPass, GpuVariant, KernelRequest } from '../contract.ts';
 import { grid } from '../contract.ts';
 import { gluFunction } from './epilogue.ts';
@@ -110,7 +111,7 @@ export function chosenGeometry(request: KernelRequest, key: string, work: RowWor
   const all = geometries(work, request.caps);
   const name = request.choose(`${key} R${work.rows} ${work.precision}`, all.map(geometryName));
   const found = all.find((g) => geometryName(g) === name) ?? all[0];
-  if (found === undefined) throw new Error(`${request.name}: no geometry serves ${key}`);
+  invariant(found !== undefined, `${request.name}: workgroup memory is too small for ${key}`);
   return found;
 }
 
@@ -137,9 +138,10 @@ ${guard}  return x_eight(row, octet);
 }
 `;
   if (norm === undefined) return x;
+  const offset = norm.offset === '0.0f' ? 'w' : `Eight(w.a + ${norm.offset}, w.b + ${norm.offset})`;
   return `${x}${rowReader('norm_weight', K)}fn norm_octet(octet: u32) -> Eight {
   let w = norm_weight_eight(0u, octet);
-  return Eight(w.a + ${norm.offset}, w.b + ${norm.offset});
+  return ${offset};
 }
 `;
 }

@@ -5,6 +5,8 @@ import { measures } from './activations.ts';
 import type { Geometry } from './geometry.ts';
 import type { RowOutput, RowPlan } from './row-plan.ts';
 
+const plus = (text: string, n: number): string => (n === 0 ? text : `${text} + ${n}u`);
+
 /** Variable that sums up a stream's products with a row. */
 export const accumulator = (stream: number, row: number): string => `acc_${stream}_${row}`;
 
@@ -96,14 +98,14 @@ function unitStart(
   j: number,
 ): string {
   const { run } = geometry;
-  const unit = `(step + ${j}u) * ${stride}u + (lane >> 2u)`;
-  const octet = run === 1 ? `(${unit})` : `(${unit}) * ${run}u`;
+  const unit = `(${plus('step', j)}) * ${stride}u + (lane >> 2u)`;
+  const octet = run === 1 ? unit : `(${unit}) * ${run}u`;
   const start = ragged
     ? `    let live${j} = ${unit} < ${units}u && first_octet + ${octet} < ${work.octets}u;
     let u${j} = select(0u, ${octet}, live${j});
 `
     : `    let u${j} = ${octet};\n`;
-  const { panel, octet: place } = locate('p', `(first_octet + u${j})`);
+  const { panel, octet: place } = locate('p', `first_octet + u${j}`);
   return `${start}    let p${j} = ${panel};
     let o${j} = ${place};
 `;
@@ -118,7 +120,7 @@ ${reader.zero === undefined ? `    let m${id} = ${name}_offset(p${j}, quad, o${j
   const read = mode === 'f32' ? 'raw' : 'codes';
   const loads = Array.from(
     { length: run },
-    (_, i) => `    let c${id}_${i} = ${name}_${read}(p${j}, quad, o${j}${i === 0 ? '' : ` + ${i}u`});\n`,
+    (_, i) => `    let c${id}_${i} = ${name}_${read}(p${j}, quad, ${plus(`o${j}`, i)});\n`,
   );
   return `${scale}${loads.join('')}`;
 }
@@ -132,7 +134,7 @@ function unitProducts(
   return Array.from({ length: work.rows }, (_, r) => {
     const row = geometry.mode === 'f32' ? floatRow : int8Row;
     return `    {
-      let x_at = u${j}${r === 0 ? '' : ` + ${r * segment}u`};
+      let x_at = ${plus(`u${j}`, r * segment)};
 ${row(geometry, output, j, (s, value) => `      ${accumulator(s, r)} += ${ragged ? `select(vec4<f32>(), ${value}, live${j})` : value};\n`)}    }
 `;
   }).join('');
@@ -141,7 +143,9 @@ ${row(geometry, output, j, (s, value) => `      ${accumulator(s, r)} += ${ragged
 type Add = (stream: number, value: string) => string;
 
 function floatRow({ run }: Geometry, output: RowOutput, j: number, add: Add): string {
-  const xs = Array.from({ length: run }, (_, i) => `      let x${i} = x_tile[x_at + ${i}u];\n`).join('');
+  const xs = Array.from({ length: run }, (_, i) => `      let x${i} = x_tile[${plus('x_at', i)}];\n`).join(
+    '',
+  );
   const offsets = output.streams.some(({ reader }) => reader.quantized && reader.zero !== 0);
   const parts = Array.from({ length: run }, (_, i) => `dot(x${i}.a + x${i}.b, vec4<f32>(1.0))`);
   const sum = offsets ? `      let x_sum = ${parts.join(' + ')};\n` : '';
@@ -166,7 +170,7 @@ function int8Row({ mode, run }: Geometry, output: RowOutput, j: number, add: Add
   const errors = mode === 'int8x2';
   const load = each(
     (i) =>
-      `      let x${i} = x_codes[x_at + ${i}u];\n${errors ? `      let e${i} = x_errors[x_at + ${i}u];\n` : ''}`,
+      `      let x${i} = x_codes[${plus('x_at', i)}];\n${errors ? `      let e${i} = x_errors[${plus('x_at', i)}];\n` : ''}`,
     '',
   );
   const sums = output.streams.some(({ reader }) => reader.zero !== 0);

@@ -96,18 +96,20 @@ function outputFunction(plan: RowPlan, output: RowOutput, index: number): string
   const { panels, streams, store } = output;
   const names = streams.flatMap((_, s) => Array.from({ length: work.rows }, (_, r) => accumulator(s, r)));
   const results = teams * work.rows * 16;
-  const body = `    let p = min((group * ${rounds}u + round) * ${teams}u + team, ${panels - 1}u);
+  const each = 16 * work.rows;
+  const panel = rounds === 1 ? `group * ${teams}u` : `(group * ${rounds}u + round) * ${teams}u`;
+  const body = `    let p = min(${panel} + team, ${panels - 1}u);
 ${names.map((name) => `    var ${name} = vec4<f32>();\n`).join('')}${products(plan, output)}${reduceStatements(reduction, names)}    for (var i = t; i < ${results}u; i += ${threads}u) {
       let r = i / 16u % ${work.rows}u;
-      let panel = (group * ${rounds}u + round) * ${teams}u + i / ${16 * work.rows}u;
+      let panel = ${panel} + i / ${each}u;
       let n = panel * 16u + i % 16u;
       let row = first_row + r;
-${streams.map((_, s) => `      let v${s} = total(i / ${16 * work.rows}u, ${s * work.rows}u + r, i % 16u, size);\n`).join('')}      if (panel < ${panels}u && row < ${plan.rowCount}) { ${store} }
+${streams.map((_, s) => `      let v${s} = total(i / ${each}u, ${s * work.rows}u + r, i % 16u, size);\n`).join('')}      if (panel < ${panels}u && row < ${plan.rowCount}) { ${store} }
     }
 `;
   const loop =
     rounds === 1
-      ? `  {\n    let round = 0u;\n${body}  }`
+      ? `  {\n${body}  }`
       : `  for (var round = 0u; round < ${rounds}u; round++) {\n${body}    workgroupBarrier();\n  }`;
   return `fn output_${index}(group: u32, first_row: u32, t: u32, size: u32) {
   let team = t / ${threads / teams}u;
