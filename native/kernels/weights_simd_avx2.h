@@ -66,9 +66,11 @@ INGOT_V vi dot_step(vi d, vb codes, const int8_t* a) {
   int word;
   memcpy(&word, a, 4);
   const __m256i x = _mm256_set1_epi32(word);
-  if constexpr (Bits == 4) return (vi)_mm256_add_epi16((__m256i)d, _mm256_maddubs_epi16(codes, x));
   const __m256i pairs = Bits == 8 ? _mm256_maddubs_epi16(_mm256_abs_epi8(codes), _mm256_sign_epi8(x, codes)) : _mm256_maddubs_epi16(codes, x);
-  return d + (vi)_mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
+  if constexpr (Bits == 4) d = (vi)_mm256_add_epi16((__m256i)d, pairs);
+  else d += (vi)_mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
+  asm("" : "+x"(d));  // GCC would add the products up as a tree, and spill most of them
+  return d;
 }
 template <int Bits>
 INGOT_V vi dot_step_once(vi d, vb codes, const int8_t* a) { return dot_step<Bits>(d, codes, a); }

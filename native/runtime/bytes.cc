@@ -9,9 +9,9 @@
 
 namespace ingot {
 
-std::shared_ptr<Memory> Memory::allocate(size_t bytes) {
+std::shared_ptr<Memory> Memory::allocate(size_t bytes, bool sparse) {
   constexpr size_t huge = size_t(2) << 20;
-  const bool big = bytes >= huge;
+  const bool big = bytes >= huge && !sparse;
   const size_t page = 4096;
   if (bytes > SIZE_MAX / 2) return nullptr;
   // Ask for one huge page more than needed so that the start can be aligned to it.
@@ -25,7 +25,7 @@ std::shared_ptr<Memory> Memory::allocate(size_t bytes) {
   m->data_ = reinterpret_cast<uint8_t*>((reinterpret_cast<uintptr_t>(base) + align - 1) / align * align);
   m->bytes_ = bytes;
 #if defined(MADV_HUGEPAGE)
-  if (big) madvise(m->data_, bytes, MADV_HUGEPAGE);
+  if (big || sparse) madvise(m->data_, bytes, sparse ? MADV_NOHUGEPAGE : MADV_HUGEPAGE);
 #endif
   return m;
 }

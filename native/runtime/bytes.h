@@ -10,7 +10,8 @@ namespace ingot {
 class Memory {
  public:
   // Zero-filled, 64-byte aligned (2 MiB from 2 MiB up, with huge pages asked for). Null when the system refuses.
-  static std::shared_ptr<Memory> allocate(size_t bytes);
+  // `sparse`: used piece by piece, so that large pages would take memory that stays unused.
+  static std::shared_ptr<Memory> allocate(size_t bytes, bool sparse = false);
   // Mapping of [offset, offset + bytes) of a file; null with `error` set when it cannot be made or lies past the end.
   static std::shared_ptr<Memory> map(const std::string& path, uint64_t offset, size_t bytes, std::string& error);
   ~Memory();

@@ -53,11 +53,11 @@ napi_value Info(napi_env env, napi_callback_info info) {
   return r;
 }
 
-napi_value Allocate(napi_env env, napi_callback_info info) {  // (bytes) -> memory
+napi_value Allocate(napi_env env, napi_callback_info info) {  // (bytes[, sparse]) -> memory
   Call c(env, info);
   const double bytes = c.number(0);
   if (!(bytes >= 0 && bytes < 9e15)) raise(env, "bad size");
-  auto m = Memory::allocate(size_t(bytes));
+  auto m = Memory::allocate(size_t(bytes), c.argc > 1 && c.boolean(1));
   if (!m) raise(env, "out of memory");
   return make_handle(env, std::move(m));
 }

@@ -128,10 +128,12 @@ void run_linear_bench(const Options& o) {
     printf("%s, %d threads: read %.1f GB/s, int8 %.2f TOPS, bf16 tiles %.2f TFLOPS\n", level_name(level), o.threads, l.read / 1e9, l.int8 / 1e12, l.bf16 / 1e12);
     const struct { int64_t N, K; } shapes[] = {{2048, 2048}, {8192, 2048}, {2048, 8192}, {576, 576}, {1536, 576}};
     for (const auto& s : shapes)
-      for (int rows : {1, 4, 512}) one_shape(level, kQ4, s.N, s.K, rows, o.threads, l, false);
+      for (int rows : {1, 4, 16, 512}) one_shape(level, kQ4, s.N, s.K, rows, o.threads, l, false);
     for (int layout : {kF32, kF16, kBF16, kQ4A, kQ8, kQ8A, kQ4K, kQ6K})
       for (int rows : {1, 512}) one_shape(level, layout, 2048, 2048, rows, o.threads, l, false);
-    for (int rows : {1, 512}) one_shape(level, kQ4, 2048, 2048, rows, o.threads, l, true);
+    for (int rows : {1, 16, 512}) one_shape(level, kQ4, 2048, 2048, rows, o.threads, l, true);
+    for (bool exact : {false, true})  // an output head
+      for (int rows : {1, 16}) one_shape(level, kQ8, 16384, 576, rows, o.threads, l, exact);
     for (int rows : {1, 8, 512}) moe_shape(level, rows, o.threads, l);
   }
   pack_speed();

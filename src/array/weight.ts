@@ -77,6 +77,8 @@ export interface StateSpec {
   readonly shape: readonly number[];
   readonly dtype: DType;
   readonly label: string;
+  /** As in Device.allocate. */
+  readonly sparse?: boolean;
 }
 
 /**
@@ -91,13 +93,13 @@ export class State implements Operand {
   readonly #device: Device;
   readonly #leaf: BufferNode;
 
-  constructor({ device, shape, dtype, label }: StateSpec) {
+  constructor({ device, shape, dtype, label, sparse = false }: StateSpec) {
     checkShape(shape, `state ${label}`);
     this.shape = shape;
     this.dtype = dtype;
     this.label = label;
     this.#device = device;
-    this.buffer = device.allocate(maxElements(shape) * bytesPerElement(dtype), label);
+    this.buffer = device.allocate(maxElements(shape) * bytesPerElement(dtype), label, { sparse });
     const type = { shape, dtype, state: true as const };
     this.#leaf = bufferNode({ role: 'state', device, buffer: this.buffer, label, owned: false, type });
   }

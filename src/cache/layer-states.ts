@@ -37,7 +37,7 @@ export class LayerStates {
       this.layers = layers.map(({ spec, slots }, i) => {
         const make = (what: string): State => {
           const shape = [spec.numKvHeads, slots, spec.headDim];
-          const state = new State({ device, shape, dtype, label: `kv ${i} ${what}` });
+          const state = new State({ device, shape, dtype, label: `kv ${i} ${what}`, sparse: true });
           states.push(state);
           return state;
         };

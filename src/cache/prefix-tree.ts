@@ -75,6 +75,7 @@ export class PrefixTree {
       if (child.page < 0 && page >= 0 && this.#makeRoom()) {
         this.#pool.hold(page);
         child.page = page;
+        this.#used.add(child);
       }
       path.push(child);
       node = child;

@@ -85,6 +85,11 @@ export interface DeviceStatistics {
   readonly peakBytes: number;
 }
 
+export interface AllocateOptions {
+  /** Will be used piece by piece, and may never be used whole: what is not used should take no memory where that is possible. */
+  readonly sparse?: boolean;
+}
+
 export interface Device {
   readonly name: string; // 'cpu' (native addon), 'webgpu', 'js' (plain TypeScript)
   /** Which KernelRef kinds it runs: the lowering picks by this. */
@@ -96,7 +101,7 @@ export interface Device {
   readonly memory: 'shared' | 'separate';
   readonly description: string;
   /** Zero-filled buffer, 64-byte aligned. Throws out_of_memory with sizes. */
-  allocate(byteLength: number, label: string): DeviceBuffer;
+  allocate(byteLength: number, label: string, options?: AllocateOptions): DeviceBuffer;
   /** Read-only mapping of a byte range of a file (page-aligned offset), for packed weights. */
   map(path: string, offset: number, byteLength: number, label: string): DeviceBuffer;
   write(buffer: DeviceBuffer, offset: number, data: ArrayBufferView): void;

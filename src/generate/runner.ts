@@ -82,7 +82,7 @@ export class Runner {
     this.#vocabSize = model.config.vocabSize;
     this.chunk = Math.min(CHUNK, contextLength);
     const shape = [maxSequences, this.#vocabSize];
-    this.#counts = new State({ device, shape, dtype: 'i32', label: 'token counts' });
+    this.#counts = new State({ device, shape, dtype: 'i32', label: 'token counts', sparse: true });
     this.#plan = this.#compile(options);
   }
 

@@ -28,7 +28,7 @@ export interface Addon {
   /** Starts the pool; threads 0 = all physical cores, level '' = the best. Returns the threads in use. */
   configure(threads: number, level: string): number;
   info(): NativeInfo;
-  allocate(bytes: number): NativeMemory;
+  allocate(bytes: number, sparse?: boolean): NativeMemory;
   map(path: string, offset: number, bytes: number): NativeMemory;
   freeMemory(memory: NativeMemory): void;
   freeProgram(program: NativeProgram): void;

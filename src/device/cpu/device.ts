@@ -231,9 +231,9 @@ export class CpuDevice implements Device {
     this.#liveBytes -= byteLength;
   }
 
-  allocate(byteLength: number, label: string): DeviceBuffer {
+  allocate(byteLength: number, label: string, { sparse = false } = {}): DeviceBuffer {
     try {
-      return this.#adopt(this.addon.allocate(byteLength), byteLength, label);
+      return this.#adopt(this.addon.allocate(byteLength, sparse), byteLength, label);
     } catch (cause) {
       throw nativeError(cause, `allocating ${byteLength} bytes for '${label}' (${this.#liveBytes} in use)`);
     }
