@@ -1,14 +1,15 @@
 // Entry `ingot/ai-sdk`: models of Ingot for the Vercel AI SDK, in this process and without a server.
 
 import type { LanguageModelV3 } from '@ai-sdk/provider';
+import type { AnsweringModel } from '../engine/answer.ts';
 import { load } from '../engine/load.ts';
 import type { LoadOptions, Model } from '../engine/types.ts';
 import { languageModel } from './model.ts';
 
 export interface IngotProvider {
   /** The model of a name that `load` knows, or one that is loaded already. Names are loaded at their first use, once. */
-  (model: string | Model): LanguageModelV3;
-  languageModel(model: string | Model): LanguageModelV3;
+  (model: string | AnsweringModel): LanguageModelV3;
+  languageModel(model: string | AnsweringModel): LanguageModelV3;
   /** Frees the models that were loaded by name. */
   dispose(): Promise<void>;
 }
@@ -25,7 +26,7 @@ export function createIngot(options: LoadOptions = {}): IngotProvider {
     loading.catch(() => loaded.delete(name));
     return loading;
   };
-  const provide = (model: string | Model): LanguageModelV3 =>
+  const provide = (model: string | AnsweringModel): LanguageModelV3 =>
     typeof model === 'string'
       ? languageModel(model, () => byName(model))
       : languageModel(model.info.name, async () => model);

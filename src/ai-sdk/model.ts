@@ -6,13 +6,12 @@ import type {
   LanguageModelV3Content,
   LanguageModelV3StreamPart,
 } from '@ai-sdk/provider';
-import { answer } from '../engine/answer.ts';
-import type { Model } from '../engine/types.ts';
+import { type AnsweringModel, answer } from '../engine/answer.ts';
 import { finishOf, PartWriter, usageOf } from './parts.ts';
 import { requestOf } from './prompt.ts';
 
 /** `model` is asked for at the first call, so a name can be given before anything is loaded. */
-export function languageModel(modelId: string, model: () => Promise<Model>): LanguageModelV3 {
+export function languageModel(modelId: string, model: () => Promise<AnsweringModel>): LanguageModelV3 {
   return {
     specificationVersion: 'v3',
     provider: 'ingot',
@@ -46,7 +45,7 @@ export function languageModel(modelId: string, model: () => Promise<Model>): Lan
 }
 
 async function* streamParts(
-  model: Model,
+  model: AnsweringModel,
   modelId: string,
   call: LanguageModelV3CallOptions,
 ): AsyncGenerator<LanguageModelV3StreamPart, void, void> {

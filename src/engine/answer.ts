@@ -7,6 +7,9 @@ import { type ChatRequest, type PreparedChat, prepareChat } from '../chat/prepar
 import { StopMatcher } from '../generate/stop.ts';
 import type { ChatOptions, GenerateStats, Model } from './types.ts';
 
+/** What answering asks of a model. */
+export type AnsweringModel = Pick<Model, 'info' | 'tokenizer' | 'generate'>;
+
 export interface AnswerOptions extends ChatOptions, Omit<ChatRequest, 'messages' | 'tools'> {}
 
 export interface AnswerStream extends AsyncIterable<AnswerEvent> {
@@ -23,7 +26,7 @@ export interface AnswerStream extends AsyncIterable<AnswerEvent> {
  *   for messages the template refuses.
  */
 export async function answer(
-  model: Model,
+  model: AnsweringModel,
   messages: readonly Message[],
   options: AnswerOptions = {},
 ): Promise<AnswerStream> {

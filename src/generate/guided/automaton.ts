@@ -55,7 +55,7 @@ export interface InPart {
 export const dead = -1;
 
 /** A state with more ways to go on than this is a grammar that cannot be followed in time. */
-const maxItems = 4096;
+const maxItems = 1024;
 /** States looked at to see whether an intersection can still end. */
 const maxSearch = 2000;
 
@@ -359,6 +359,14 @@ export class Automaton {
     for (const live of from.keys()) live.alive = false;
     return false;
   }
+}
+
+/** Whether a text matches a term. */
+export function matches(term: Term, text: string): boolean {
+  const automaton = new Automaton(term);
+  let state: State | undefined = automaton.start;
+  for (const byte of new TextEncoder().encode(text)) state = state && automaton.step(state, byte);
+  return state?.accepting ?? false;
 }
 
 const inRanges = (ranges: Ranges, byte: number): boolean =>

@@ -218,6 +218,19 @@ describe('numbers', () => {
   });
 });
 
+it.each(['(a?){5000}', '(a|b?)*(a?){2000}'])(
+  'gives up on %s, which can be read in too many ways',
+  async (pattern) => {
+    const compiled = compileConstraint({ kind: 'regex', pattern }, byteVocabulary);
+    await expect(compiled).rejects.toThrow(/more than 1024 ways to go on at one place/);
+  },
+);
+
+it('names properties by patterns that are no patterns', async () => {
+  const spec = schema({ properties: { a: true }, patternProperties: { '(': true } });
+  await expect(compileConstraint(spec, byteVocabulary)).rejects.toThrow(/a group is not closed/);
+});
+
 it('says that nothing satisfies a contradiction', async () => {
   const never = schema({ type: 'integer', minimum: 5, maximum: 4 });
   await expect(compileConstraint(never, byteVocabulary)).rejects.toThrow(/no text satisfies the constraint/);

@@ -1,11 +1,15 @@
 // Which tokens a state allows: the tree of the vocabulary is walked with the automaton, once per state. Inside a shared part
 // the tokens that stay inside are known already, and only what follows its end is walked.
 
+import { IngotError } from '../../base/errors.ts';
 import { type Automaton, dead, type State } from './automaton.ts';
 import type { Trie } from './trie.ts';
 
 /** Bytes of masks kept per automaton; beyond it they are forgotten and made again when needed. */
 const budget = 32 << 20;
+
+/** New states that one mask may need: more means a grammar with too many ways to read one text. */
+const maxNewStates = 20_000;
 
 interface PartMask {
   readonly mask: Int32Array;
@@ -71,6 +75,7 @@ export class Masks {
     const { bytes, depths, ends, tokens, same } = this.#trie;
     const { classOf, classes, states } = automaton;
     const path = this.#path;
+    const limit = states.length + maxNewStates;
     path[depths[begin] as number] = start.id;
     automaton.fill(start);
     let { table } = automaton; // filling may replace it
@@ -87,6 +92,7 @@ export class Masks {
         mask[id >> 5] = (mask[id >> 5] as number) | (1 << (id & 31));
       }
       if ((ends[node] as number) > node + 1) {
+        if (states.length > limit) throw tooMany();
         const state = states[next] as State;
         path[depth + 1] = next;
         automaton.fill(state);
@@ -97,3 +103,9 @@ export class Masks {
     }
   }
 }
+
+const tooMany = (): IngotError =>
+  new IngotError(
+    'unsupported',
+    `the grammar has more than ${maxNewStates} states within one token; bound its repetitions closer, or anchor its patterns`,
+  );

@@ -168,11 +168,20 @@ export function resolveReference(root: JsonSchema, reference: string, path: Path
   if (!reference.startsWith('#')) {
     throw unsupported(path, '$ref', `names ${JSON.stringify(reference)}, outside of the schema`);
   }
-  const pointer = decodeURIComponent(reference.slice(1));
+  const pointer = decoded(reference.slice(1));
   const found =
     pointer === '' || pointer.startsWith('/') ? atPointer(root, pointer) : withAnchor(root, pointer);
   if (typeof found === 'boolean' || isSchema(found)) return found;
   throw wrong(path, '$ref', `names ${JSON.stringify(reference)}, and there is no schema`);
+}
+
+/** Percent signs that are no encoding stay. */
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }
 
 function atPointer(root: unknown, pointer: string): unknown {

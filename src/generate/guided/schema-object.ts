@@ -1,5 +1,7 @@
 // Objects: the properties a schema names in their order, those that need not be there left out or not, others at the end.
 
+import { matches } from './automaton.ts';
+import { character } from './code-points.ts';
 import { canonicalCharacter, colon, comma, enclosedObject, quoted, stringCharacter } from './json-text.ts';
 import { anywhere } from './regex.ts';
 import type { SchemaReader } from './schema.ts';
@@ -68,7 +70,7 @@ function namedProperties(reader: SchemaReader, schema: Schema, path: Path): read
   const unnamed = [...required].filter((key) => !Object.hasOwn(named, key));
   const patterns = patternsOf(schema);
   const property = (key: string, value: JsonSchema, at: Path): Property => {
-    const matching = patterns.filter(([pattern]) => new RegExp(pattern, 'u').test(key));
+    const matching = patterns.filter(([pattern]) => matches(anywhere(pattern, character), key));
     const all: JsonSchema =
       matching.length === 0 ? value : { allOf: [value, ...matching.map(([, inner]) => inner)] };
     return {

@@ -120,6 +120,7 @@ describe('what cannot be followed is told with its keyword and place', () => {
     [{ type: 'string', format: 'regex' }, 'unsupported', 'format', '#'],
     [{ $ref: 'https://example.com/schema.json' }, 'unsupported', '$ref', '#'],
     [{ $ref: '#/$defs/none' }, 'invalid_argument', '$ref', '#'],
+    [{ $ref: '#/%zz' }, 'invalid_argument', '$ref', '#'],
     [{ oneOf: [{ type: 'number' }, { type: 'integer' }] }, 'unsupported', 'oneOf', '#'],
     [{ type: 'object', minProperties: 2 }, 'unsupported', 'minProperties', '#'],
     [{ allOf: [{ multipleOf: 2 }, { multipleOf: 3 }] }, 'unsupported', 'multipleOf', '#'],

@@ -1,0 +1,113 @@
+// Answers held to a schema, from a tiny random model through the whole engine: logits, masks, sampling, text.
+
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Ajv2020 } from 'ajv/dist/2020.js';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { metadataOf, modelFile } from '../../bench/model-file.ts';
+import type { BenchShape } from '../../bench/shapes.ts';
+import { answer } from '../../src/engine/answer.ts';
+import { load } from '../../src/engine/load.ts';
+import type { Model } from '../../src/engine/types.ts';
+import { realisticSchemas } from '../../src/testing/schema-cases.ts';
+
+const shape: BenchShape = {
+  name: 'tiny',
+  description: 'for tests',
+  architecture: 'llama',
+  layers: 2,
+  hidden: 64,
+  heads: 2,
+  kvHeads: 1,
+  headDim: 32,
+  inner: 128,
+  vocab: 512,
+  tied: true,
+  ropeBase: 10_000,
+};
+const chatTemplate =
+  "{% for m in messages %}{{ '<|im_start|>' + m.role + '\\n' + m.content + '<|im_end|>\\n' }}{% endfor %}<|im_start|>assistant\\n";
+
+let folder: string;
+let model: Model;
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'ingot-guided-'));
+  model = await load(
+    await modelFile(shape, folder, { ...metadataOf(shape), 'tokenizer.chat_template': chatTemplate }),
+  );
+});
+afterAll(() => {
+  model.dispose();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+async function write(
+  options: Parameters<typeof answer>[2],
+): Promise<{ text: string; whole: boolean; calls: unknown[] }> {
+  const stream = await answer(model, [{ role: 'user', content: 'Go.' }], {
+    maxTokens: 250,
+    temperature: 1.2,
+    ...options,
+  });
+  let text = '';
+  const calls: { name: string; json: string }[] = [];
+  for await (const event of stream) {
+    if (event.kind === 'text') text += event.text;
+    if (event.kind === 'toolCall') calls.push({ name: event.name, json: '' });
+    const last = calls.at(-1);
+    if (event.kind === 'toolArguments' && last) last.json += event.json;
+  }
+  return { text, whole: stream.stats.stopReason === 'eos', calls };
+}
+
+/** Schemas whose texts are short, so that a random model comes to their end. */
+const short = [
+  ...[
+    'sentiment',
+    'constants',
+    'enum of many kinds',
+    'bounded list',
+    'at least one property',
+    'pattern and length',
+  ],
+  ...['bounds that tighten', 'any of with base', 'discriminated union'],
+];
+
+describe('a random model', () => {
+  const bounded = realisticSchemas.filter(({ name }) => short.includes(name));
+  it.each(bounded)('follows $name', async ({ schema }) => {
+    const validate = new Ajv2020({ strict: false }).compile(schema);
+    let whole = 0;
+    for (let seed = 1; seed <= 3; seed++) {
+      const written = await write({ responseFormat: { kind: 'json_schema', schema }, seed });
+      if (!written.whole) continue;
+      whole++;
+      expect([written.text, validate(JSON.parse(written.text))]).toEqual([written.text, true]);
+    }
+    expect(whole).toBeGreaterThan(0);
+  });
+
+  it('calls the tool it is told to, with valid arguments', async () => {
+    const parameters = {
+      type: 'object',
+      properties: { n: { type: 'integer', minimum: 3, maximum: 5 } },
+      required: ['n'],
+    };
+    const tools = [{ type: 'function' as const, function: { name: 'pick', parameters } }];
+    const { calls } = await write({ tools, toolChoice: { name: 'pick' }, seed: 1 });
+    expect(calls).toHaveLength(1);
+    expect(calls[0]).toMatchObject({
+      name: 'pick',
+      json: expect.stringMatching(/^\{\s*"n"\s*:\s*[345]\s*\}$/),
+    });
+  });
+
+  it('follows several forms at a time', async () => {
+    const choices = ['red', 'green', 'blue', 'pale pink'];
+    const texts = await Promise.all(
+      choices.map((choice, seed) => write({ responseFormat: { kind: 'choice', choices: [choice] }, seed })),
+    );
+    expect(texts.map(({ text }) => text)).toEqual(choices);
+  });
+});
