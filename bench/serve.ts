@@ -4,9 +4,9 @@
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { significant, summarize } from '../src/base/statistics.ts';
 import { processCpuSeconds, watchOthers } from './machine.ts';
 import { type StreamResult, streamChat } from './serve-client.ts';
-import { significant, summarize } from '../src/base/statistics.ts';
 
 interface ServeResult {
   readonly case: 'serve';

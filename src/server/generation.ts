@@ -8,8 +8,6 @@ import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import { tokenizerOf } from './backend.ts';
 import type { AnswerPart, GenerationJob, TokenLogprob } from './job.ts';
 
-const utf8 = new TextEncoder();
-
 export interface GenerationSetup {
   readonly prompt: readonly number[];
   readonly keep: ReadonlySet<number>;
@@ -58,17 +56,14 @@ export async function* generateAnswer(
 }
 
 const optionsOf = (job: GenerationJob, setup: GenerationSetup, signal: AbortSignal): GenerateOptions => {
-  const { logitBias, ...sampling } = job.sampling;
-  const options = {
-    ...sampling,
+  return {
+    ...job.sampling,
     seed: setup.seed,
     maxTokens: job.maxTokens,
     logprobs: job.logprobs,
-    ...(logitBias === undefined ? {} : { logitBias }),
-    ...(setup.constraint === undefined ? {} : { constraint: setup.constraint }),
+    constraint: setup.constraint,
     signal,
   };
-  return options;
 };
 
 /** Text of tokens -> events, with stop texts applied and reasoning counted. */
@@ -125,9 +120,10 @@ class AnswerReader {
 }
 
 function logprobOf(tokenizer: Tokenizer, { top, ...token }: GeneratedToken): TokenLogprob {
-  const entry = ({ id, logprob }: { readonly id: number; readonly logprob: number }) => {
-    const text = tokenizer.decode([id], { skipSpecial: false });
-    return { token: text, bytes: [...utf8.encode(text)], logprob };
-  };
+  const entry = ({ id, logprob }: { readonly id: number; readonly logprob: number }) => ({
+    token: tokenizer.decode([id], { skipSpecial: false }),
+    bytes: [...tokenizer.bytesOf(id)],
+    logprob,
+  });
   return { ...entry(token), top: top.map(entry) };
 }

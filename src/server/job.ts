@@ -2,19 +2,14 @@
 // requests into jobs and parts into responses; nothing here knows a protocol or a model.
 
 import type { AnswerEvent } from '../chat/answer.ts';
-import type { Message, Tool } from '../chat/messages.ts';
+import type { Message, Tool, ToolChoice } from '../chat/messages.ts';
 import type { SamplingOptions } from '../generate/sampling.ts';
-
-export interface SamplingJob extends SamplingOptions {
-  /** Added to the logits of tokens, by id. */
-  readonly logitBias?: Readonly<Record<number, number>> | undefined;
-}
 
 /** What every generation may set. */
 export interface GenerationJob {
   /** Undefined takes the server's first model. */
   readonly model: string | undefined;
-  readonly sampling: SamplingJob;
+  readonly sampling: SamplingOptions;
   readonly maxTokens?: number | undefined;
   readonly stop: readonly string[];
   /** Alternatives per token; undefined gives no log probabilities at all. */
@@ -28,9 +23,6 @@ export interface GenerationJob {
 export type ResponseFormat =
   | { readonly kind: 'json_object' }
   | { readonly kind: 'json_schema'; readonly schema: Readonly<Record<string, unknown>> | boolean };
-
-/** Whether and what an answer must call. */
-export type ToolChoice = 'auto' | 'none' | 'required' | { readonly name: string };
 
 export interface ChatJob extends GenerationJob {
   readonly messages: readonly Message[];

@@ -9,8 +9,6 @@ import { IngotError } from '../base/errors.ts';
 import type { Load } from '../engine/types.ts';
 import { Admission } from './admission.ts';
 import { createApp } from './app.ts';
-import { type Backend, realBackend } from './backend.ts';
-import { bytesOf, statusOf } from './engine.ts';
 import { Exchanges, type Log } from './exchange.ts';
 import { ApiKeys } from './guard.ts';
 import { Library, type LibraryOptions } from './library.ts';
@@ -43,7 +41,6 @@ export interface ServerOptions extends LibraryOptions {
   readonly pageFolder?: string | undefined;
   readonly version?: string | undefined;
   readonly log?: Log | undefined;
-  readonly backend?: Backend | undefined;
 }
 
 export interface RunningServer {
@@ -71,7 +68,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     memoryLimit: options.memoryLimit,
     maxModels: options.maxModels ?? 3,
     idleMs: options.idleMs ?? 300_000,
-    bytesOf,
+    bytesOf: (model) => model.info.weightBytes + model.status().kvBytes,
     onLoad: (model, ms) => {
       metrics.loaded(model, ms);
       exchanges.note('info', 'model loaded', { model, ms: Math.round(ms) });
@@ -81,7 +78,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       exchanges.note('info', 'model let go', { model, why });
     },
   });
-  const service = new Service({ library, pool, admission, backend: options.backend ?? realBackend, metrics });
+  const service = new Service({ library, pool, admission, metrics });
   let draining = false;
   const app = createApp({
     service,
@@ -120,17 +117,14 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
 
 const gaugesOf = (pool: ModelPool) =>
   pool.list().map(({ name, model, bytes }) => {
-    const status = statusOf(model);
+    const { prefix, ...status } = model.status();
     return {
       name,
       bytes,
-      running: status?.running ?? 0,
-      queued: status?.queued ?? 0,
-      kvBytes: status?.kvBytes ?? 0,
-      kvBytesUsed: status?.kvBytesUsed ?? 0,
-      prefixHits: status?.prefix.hits ?? 0,
-      prefixHitTokens: status?.prefix.hitTokens ?? 0,
-      prefixBytes: status?.prefix.bytes ?? 0,
+      ...status,
+      prefixHits: prefix.hits,
+      prefixHitTokens: prefix.hitTokens,
+      prefixBytes: prefix.bytes,
     };
   });
 

@@ -6,8 +6,7 @@ import type { TokenConstraint } from '../generate/constraint.ts';
 import { encodeInSlices } from '../tokenizer/slices.ts';
 import type { Admission } from './admission.ts';
 import { Answering, type Choice } from './answering.ts';
-import { type Backend, tokenizerOf } from './backend.ts';
-import { embedderOf } from './engine.ts';
+import { constraintOf, readyChat, tokenizerOf } from './backend.ts';
 import type { Caller, ChatJob, CompletionJob, EmbeddingJob, GenerationJob } from './job.ts';
 import type { Library } from './library.ts';
 import type { Metrics } from './metrics.ts';
@@ -18,7 +17,6 @@ export interface ServiceParts {
   readonly library: Library;
   readonly pool: ModelPool;
   readonly admission: Admission;
-  readonly backend: Backend;
   readonly metrics: Metrics;
 }
 
@@ -43,9 +41,8 @@ export class Service {
 
   /** Prepares answers to a chat; they are generated as they are read. Throws what is wrong with the request. */
   chat(job: ChatJob, caller: Caller): Promise<Answering> {
-    const { backend } = this.#parts;
     return this.#answer(job, job.n, caller, async (model, signal) => {
-      const prepared = await backend.chat(model, job, signal);
+      const prepared = await readyChat(model, job, signal);
       checkRoom(model, prepared.prompt.length);
       const constraints = await this.#constraints(job.n, () => prepared.constraint?.());
       return constraints.map((constraint, i) => ({
@@ -61,13 +58,12 @@ export class Service {
 
   /** Prepares continuations of texts: `n` of each prompt, numbered prompt by prompt. */
   complete(job: CompletionJob, caller: Caller): Promise<Answering> {
-    const { backend } = this.#parts;
     const { prompts, n, responseFormat: format } = job;
     return this.#answer(job, prompts.length * n, caller, async (model, signal) => {
       const encoded = await Promise.all(prompts.map((prompt) => encode(model, prompt, signal)));
       for (const prompt of encoded) checkRoom(model, prompt.length);
       const constraints = await this.#constraints(prompts.length * n, async () =>
-        format === undefined ? undefined : backend.constraint(model, format),
+        format === undefined ? undefined : constraintOf(model, format),
       );
       return constraints.map((constraint, i) => ({
         prompt: encoded[Math.floor(i / n)] ?? [],
@@ -86,7 +82,6 @@ export class Service {
     try {
       lease = await this.#lease(job.model, caller);
       const { model, name, loadMs } = lease;
-      const embedder = embedderOf(model);
       const start = performance.now();
       const vectors: Float32Array[] = [];
       let promptTokens = 0;
@@ -96,7 +91,7 @@ export class Service {
           throw new RequestError('invalid', `input[${i}]: is empty`, { param: `input[${i}]` });
         checkRoom(model, tokens.length);
         caller.signal.throwIfAborted();
-        vectors.push(await embedder.embed(tokens, { pooling: 'mean', signal: caller.signal }));
+        vectors.push(await model.embed(tokens, { signal: caller.signal }));
         promptTokens += tokens.length;
       }
       this.#parts.metrics.embedded(name, promptTokens);
@@ -111,7 +106,7 @@ export class Service {
   async count(job: ChatJob, caller: Caller): Promise<number> {
     const lease = await this.#lease(job.model, caller);
     try {
-      return (await this.#parts.backend.chat(lease.model, job, caller.signal)).prompt.length;
+      return (await readyChat(lease.model, job, caller.signal)).prompt.length;
     } finally {
       lease.release();
     }

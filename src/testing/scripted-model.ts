@@ -17,6 +17,12 @@ import type {
 import type { TokenConstraint } from '../generate/constraint.ts';
 import { ByteTokenizer } from './byte-tokenizer.ts';
 
+const tokens = new ByteTokenizer();
+const [END = -1] = tokens.eosIds;
+const closers = tokens.encode('"]}');
+/** Letters before white space and control characters. */
+const all = [...Array(tokens.vocabSize).keys()].sort((a, b) => Number(a < 33) - Number(b < 33) || a - b);
+
 export interface ScriptedOptions {
   readonly name?: string | undefined;
   /** The answer to a prompt. */
@@ -27,23 +33,16 @@ export interface ScriptedOptions {
   readonly weightBytes?: number | undefined;
 }
 
-type Options = GenerateOptions & { readonly constraint?: TokenConstraint | undefined };
 type Stats = {
   -readonly [K in keyof GenerateStats]: K extends 'logprobs' ? GeneratedToken[] : GenerateStats[K];
 };
 
-/** A model that gives these answers, one after the other. */
-export function scripted(answers: readonly string[]): ScriptedModel {
-  const left = [...answers];
-  return new ScriptedModel({ answer: () => left.shift() ?? '', contextLength: 65_536 });
-}
-
 /** Counts what runs on it, and remembers prompts as a prefix cache would. */
 export class ScriptedModel implements Model {
   readonly info: ModelInfo;
-  readonly tokenizer = new ByteTokenizer();
+  readonly tokenizer = tokens;
   readonly prompts: string[] = [];
-  readonly asked: Options[] = [];
+  readonly asked: GenerateOptions[] = [];
   running = 0;
   /** Generations that were ended by their signal. */
   aborted = 0;
@@ -65,7 +64,7 @@ export class ScriptedModel implements Model {
     };
   }
 
-  generate(tokens: readonly number[], options: Options = {}): TokenStream {
+  generate(tokens: readonly number[], options: GenerateOptions = {}): TokenStream {
     const stats = {
       promptTokens: tokens.length,
       cachedTokens: 0,
@@ -81,7 +80,7 @@ export class ScriptedModel implements Model {
 
   async *#generate(
     tokens: readonly number[],
-    options: Options,
+    options: GenerateOptions,
     stats: Stats,
   ): AsyncGenerator<number, void, void> {
     if (this.disposed) throw new IngotError('disposed', 'the model was disposed');
@@ -98,13 +97,11 @@ export class ScriptedModel implements Model {
       const answer = this.tokenizer.encode(this.#options.answer(prompt));
       const room = this.info.contextLength - tokens.length + 1;
       const limit = Math.min(options.maxTokens ?? room, room);
-      const [end = 0] = this.tokenizer.eosIds;
       for (let at = 0; ; at++) {
-        const wanted = answer[at] ?? end;
         await (this.#options.tokenMs === undefined ? turn() : sleep(this.#options.tokenMs));
         options.signal?.throwIfAborted();
-        const id = constrained(wanted, options.constraint, this.tokenizer.vocabSize);
-        if (this.tokenizer.eosIds.includes(id)) {
+        const id = permitted(answer[at] ?? END, options.constraint);
+        if (id === END) {
           stats.stopReason = 'eos';
           return;
         }
@@ -175,16 +172,20 @@ const tokenOf = (id: number, top: number): GeneratedToken => ({
   top: Array.from({ length: top }, (_, i) => ({ id: (id + i) % 256, logprob: -0.5 - i })),
 });
 
-/** What was wanted; else the first that is allowed of the end, what closes something, and all others from `!` on. */
-function constrained(wanted: number, constraint: TokenConstraint | undefined, vocabSize: number): number {
+/** What was wanted, or what the constraint allows instead: rather what closes something than what opens more. */
+function permitted(wanted: number, constraint: TokenConstraint | undefined): number {
   if (!constraint) return wanted;
-  const mask = new Int32Array(Math.ceil(vocabSize / 32));
-  const allowed = (id: number): boolean => ((mask[id >> 5] ?? 0) & (1 << (id & 31))) !== 0;
+  const mask = new Int32Array(Math.ceil(all.length / 32));
   const free = !constraint.fill(mask);
-  const all = [...Array(vocabSize).keys()];
-  const instead = [257, ...Buffer.from('"]}'), ...all.slice(33), ...all];
-  const id = free || allowed(wanted) ? wanted : instead.find(allowed);
+  const may = (id: number): boolean => free || ((mask[id >> 5] ?? 0) & (1 << (id & 31))) !== 0;
+  const id = [wanted, END, ...closers, ...all].find(may);
   if (id === undefined) throw new IngotError('internal', 'internal: the constraint allows no token');
   constraint.accept(id);
   return id;
+}
+
+/** A model that gives these answers in turn, then empty ones. */
+export function scripted(answers: readonly string[]): ScriptedModel {
+  const left = [...answers];
+  return new ScriptedModel({ answer: () => left.shift() ?? '', contextLength: 65_536 });
 }

@@ -1,10 +1,8 @@
-// A server over scripted models, as the tests of all protocols use it. Tool calls and thinking come in a plain format.
+// A server over scripted models, as the tests of all protocols use it.
 
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { AnswerEvent, AnswerParser } from '../../src/chat/answer.ts';
-import { type Backend, realBackend } from '../../src/server/backend.ts';
 import type { LogRecord } from '../../src/server/exchange.ts';
 import { type RunningServer, type ServerOptions, startServer } from '../../src/server/server.ts';
 import { ScriptedModel, type ScriptedOptions } from '../../src/testing/scripted-model.ts';
@@ -56,10 +54,13 @@ export async function startHarness({
     port: 0,
     version: '1.2.3',
     log: (record) => log.push(record),
-    backend: tagBackend,
     load: async (path) => {
       const name = names.find((known) => path.endsWith(`/${known}.gguf`));
-      const model = new ScriptedModel({ name, answer: echo, ...script });
+      const model = new ScriptedModel({
+        name,
+        ...script,
+        answer: (prompt) => spoken((script?.answer ?? echo)(prompt)),
+      });
       loaded.push(model);
       return model;
     },
@@ -89,59 +90,14 @@ export async function startHarness({
   };
 }
 
-/** `[think]…[/think]` is reasoning, `[call NAME]{…}[/call]` a tool call; everything else is text. */
-export class TagParser implements AnswerParser {
-  #mode: 'text' | 'reasoning' | 'call' = 'text';
-  #held = '';
-  #calls = 0;
-
-  push(text: string): AnswerEvent[] {
-    this.#held += text;
-    const events: AnswerEvent[] = [];
-    for (;;) {
-      const tag = /\[(?:\/?think|call [\w-]+|\/call)\]/.exec(this.#held);
-      if (tag) {
-        events.push(...this.#plain(this.#held.slice(0, tag.index)), ...this.#tag(tag[0]));
-        this.#held = this.#held.slice(tag.index + tag[0].length);
-        continue;
-      }
-      const open = this.#held.lastIndexOf('[');
-      const safe = open >= 0 && this.#held.length - open < 40 ? open : this.#held.length;
-      events.push(...this.#plain(this.#held.slice(0, safe)));
-      this.#held = this.#held.slice(safe);
-      return events;
-    }
-  }
-  end(): AnswerEvent[] {
-    const events = this.#plain(this.#held);
-    this.#held = '';
-    return events;
-  }
-  #plain(text: string): AnswerEvent[] {
-    if (text === '') return [];
-    return this.#mode === 'call'
-      ? [{ kind: 'toolArguments', index: this.#calls - 1, json: text }]
-      : [{ kind: this.#mode, text }];
-  }
-  #tag(tag: string): AnswerEvent[] {
-    if (tag === '[think]') this.#mode = 'reasoning';
-    else if (!tag.startsWith('[call ')) this.#mode = 'text';
-    else {
-      this.#mode = 'call';
-      const index = this.#calls++;
-      return [{ kind: 'toolCall', index, id: `call_${index}`, name: tag.slice(6, -1) }];
-    }
-    return [];
-  }
-}
-
-const tagBackend: Backend = {
-  ...realBackend,
-  chat: async (model, job, signal) => ({
-    ...(await realBackend.chat(model, job, signal)),
-    parser: () => new TagParser(),
-  }),
-};
+/** `[think]…[/think]` as reasoning and `[call NAME]{…}[/call]` as a tool call, in the words of the model's format. */
+export const spoken = (text: string): string =>
+  text
+    .replace(/\[(\/?think)\]/g, '<$1>')
+    .replace(
+      /\[call ([\w-]+)\](.*?)\[\/call\]/g,
+      '<tool_call>\n{"name": "$1", "arguments": $2}\n</tool_call>',
+    );
 
 /** Ids of calls are random: two answers are alike without them. */
 export const withoutIds = (value: unknown): unknown =>

@@ -1,8 +1,7 @@
 // Pieces of requests and answers that several protocols write alike.
 
 import { z } from 'zod';
-import type { Message, Tool } from '../../chat/messages.ts';
-import type { ToolChoice } from '../job.ts';
+import type { Message, Tool, ToolChoice } from '../../chat/messages.ts';
 import { RequestError } from '../problem.ts';
 import { object, optional } from './zod.ts';
 

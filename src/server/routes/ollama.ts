@@ -3,7 +3,6 @@
 import type { Hono } from 'hono';
 import type { ModelDetails } from '../../engine/inspect.ts';
 import type { Answering } from '../answering.ts';
-import { bytesOf } from '../engine.ts';
 import type { AnswerHead, ChatJob, CompletionJob } from '../job.ts';
 import type { LibraryModel } from '../library.ts';
 import { type OllamaForm, OllamaLines, ollamaBody, ollamaLoaded } from '../protocol/ollama/answers.ts';
@@ -97,7 +96,7 @@ async function show(kit: Kit, c: Ctx): Promise<Response> {
 
 async function running(kit: Kit, c: Ctx): Promise<Response> {
   const known = new Map((await kit.library.list()).map((model) => [model.name, model]));
-  const models = kit.pool.list().map(async ({ name, model, expires }) => {
+  const models = kit.pool.list().map(async ({ name, model, bytes, expires }) => {
     const listed = known.get(name);
     const details = listed && (await describe(kit, listed));
     return {
@@ -105,7 +104,7 @@ async function running(kit: Kit, c: Ctx): Promise<Response> {
       identity: details?.identity ?? '',
       modified: details?.modified ?? 0,
       details: details?.details,
-      bytes: bytesOf(model),
+      bytes,
       contextLength: model.info.contextLength,
       expires,
     };

@@ -1,8 +1,8 @@
 // Requests of the Anthropic Messages API as jobs. https://docs.anthropic.com/en/api/messages
 
 import { z } from 'zod';
-import type { Message, Tool, ToolCall } from '../../../chat/messages.ts';
-import type { ChatJob, ResponseFormat, ToolChoice } from '../../job.ts';
+import type { Message, Tool, ToolCall, ToolChoice } from '../../../chat/messages.ts';
+import type { ChatJob, ResponseFormat } from '../../job.ts';
 import { RequestError } from '../../problem.ts';
 import { callsOf, checkChoice, nonZero, reasoningOf, refuseContent, stopOf, toolOf } from '../fields.ts';
 import { object, optional, parse } from '../zod.ts';

@@ -2,7 +2,8 @@
 
 import { z } from 'zod';
 import type { Message } from '../../../chat/messages.ts';
-import type { ChatJob, CompletionJob, EmbeddingJob, ResponseFormat, SamplingJob } from '../../job.ts';
+import type { SamplingOptions } from '../../../generate/sampling.ts';
+import type { ChatJob, CompletionJob, EmbeddingJob, ResponseFormat } from '../../job.ts';
 import { RequestError } from '../../problem.ts';
 import { callsOf, nonZero, reasoningOf, seedOf, stopOf, toolFields, toolsOf } from '../fields.ts';
 import { object, optional, parse } from '../zod.ts';
@@ -164,7 +165,7 @@ const chatJob = (request: Common, messages: readonly Message[]): ChatJob => ({
 });
 
 /** Defaults as that API documents them. */
-const samplingOf = (from: Common['options']): SamplingJob => ({
+const samplingOf = (from: Common['options']): SamplingOptions => ({
   temperature: Math.min(from?.temperature ?? 0.8, 100),
   topK: from?.top_k ?? 40,
   topP: nonZero(from?.top_p ?? 0.9),

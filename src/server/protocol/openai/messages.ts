@@ -1,8 +1,7 @@
 // Messages and tools of the OpenAI chat API as Ingot's own.
 
 import { z } from 'zod';
-import type { Message, Tool } from '../../../chat/messages.ts';
-import type { ToolChoice } from '../../job.ts';
+import type { Message, Tool, ToolChoice } from '../../../chat/messages.ts';
 import { RequestError } from '../../problem.ts';
 import { callsOf, checkChoice, reasoningOf, refuseContent } from '../fields.ts';
 import { object, optional } from '../zod.ts';

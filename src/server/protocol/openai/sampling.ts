@@ -2,7 +2,8 @@
 // https://platform.openai.com/docs/api-reference/chat/create
 
 import { z } from 'zod';
-import type { ResponseFormat, SamplingJob } from '../../job.ts';
+import type { SamplingOptions } from '../../../generate/sampling.ts';
+import type { ResponseFormat } from '../../job.ts';
 import { RequestError } from '../../problem.ts';
 import { nonZero, seedOf } from '../fields.ts';
 import { object, optional } from '../zod.ts';
@@ -29,7 +30,7 @@ export const samplingFields = {
 type Sampling = z.output<z.ZodObject<typeof samplingFields>>;
 
 /** The API samples at temperature 1 unless told otherwise. */
-export const samplingOf = (request: Sampling): SamplingJob => ({
+export const samplingOf = (request: Sampling): SamplingOptions => ({
   temperature: request.temperature ?? 1,
   topP: nonZero(request.top_p),
   topK: request.top_k === undefined ? undefined : Math.max(0, request.top_k),
