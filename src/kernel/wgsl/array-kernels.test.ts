@@ -3,7 +3,7 @@
 import { describe, expect, it } from 'vitest';
 import { dtypes } from '../../base/dtype.ts';
 import { dtypeCode } from '../../device/device.ts';
-import { binary, input, scalar, unary } from '../expr.ts';
+import { binary, type Expr, input, scalar, unary } from '../expr.ts';
 import { decodeTileProgram, dtypeOf } from '../tile-decode.ts';
 import { buildTileProgram, encodeTileProgram, type TileLayout } from '../tile-program.ts';
 import { type GpuCapabilities, type GpuParam, KernelRequest, wgslSource } from './contract.ts';
@@ -85,11 +85,9 @@ describe('what planning decides', () => {
         .length ?? 0;
     expect([passes(1, 1 << 20), passes(4096, 4096), passes(3, 100)]).toEqual([2, 1, 1]);
   });
-  it('a tile of more inputs than a pass binds gets a pass that lays them side by side', () => {
-    const inputs = Array.from({ length: 12 }, () => 'f32' as const);
-    const sum = inputs
-      .map((kind, i) => input(i, kind))
-      .reduce<ReturnType<typeof binary> | typeof x>((a, b) => (a === b ? a : binary('add', a, b)), x);
+  const sumOf = (n: number) => {
+    const inputs = Array.from({ length: n }, () => 'f32' as const);
+    const sum = inputs.map((kind, i): Expr => input(i, kind)).reduce((a, b) => binary('add', a, b));
     const wide = {
       sizes: [100],
       count: 100,
@@ -97,8 +95,11 @@ describe('what planning decides', () => {
       outputs: ['f32'] as const,
     };
     const params = encodeTileProgram(buildTileProgram(inputs, [sum]), wide, dtypeCode);
-    const passes = plan('tile', params, new Array(13).fill(400)).variants[0]?.passes ?? [];
-    expect(passes.map((p) => p.bindings.length <= 8)).toEqual([true, true]);
+    return plan('tile', params, new Array(n + 1).fill(400)).variants[0]?.passes ?? [];
+  };
+  it('a tile of more inputs than a pass binds gets a pass that lays them side by side', () => {
+    for (const n of [8, 12, 13]) expect(sumOf(n).map((p) => p.bindings.length <= 8)).toEqual([true, true]);
+    expect(() => sumOf(14)).toThrow(/14 arrays: this GPU takes 13 at most/);
   });
 });
 

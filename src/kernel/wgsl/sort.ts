@@ -11,6 +11,7 @@ import {
   grid,
   type KernelRequest,
 } from './contract.ts';
+import { orderedKey } from './ordered.ts';
 
 /** Keys a workgroup sorts at most: 16 KiB of workgroup memory, or less for more of them at a time. */
 const blocks = ['2048', '1024', '512'] as const;
@@ -217,11 +218,8 @@ ${entry(threads)}  let item = group_index(id, groups) * ${threads}u + t;
 
   /** NaN is above every number, -0 equals 0; keys ascend in the order asked for. */
   #keyOf(): string {
-    return `fn key_of(at: u32, place: u32) -> vec2<u32> {
-  let bits = bitcast<u32>(x[at]);
-  var key = select(bits | 0x80000000u, ~bits, bits >= 0x80000000u);
-  if ((bits & 0x7fffffffu) == 0u) { key = 0x80000000u; }
-  if ((bits & 0x7fffffffu) > 0x7f800000u) { key = 0xffffffffu; }
+    return `${orderedKey}fn key_of(at: u32, place: u32) -> vec2<u32> {
+  let key = ordered_key(x[at]);
   return vec2<u32>(select(key, ~key, ${this.#request.int(3)} != 0i), place);
 }
 `;

@@ -2,6 +2,7 @@
 // time is that of the bytes of inputs and outputs over the memory's bandwidth.
 
 import { bytesPerElement, type DType } from '../../base/dtype.ts';
+import { IngotError } from '../../base/errors.ts';
 import { registerKind } from '../expr.ts';
 import { decodeTileProgram } from '../tile-decode.ts';
 import type { RegisterKind } from '../tile-opcodes.ts';
@@ -72,6 +73,12 @@ class Tile {
     const room = this.#request.caps.maxStorageBuffers - this.#layout.outputs.length;
     if (inputs.length <= room) return { variants: [{ passes: this.#pieces(inputs) }] };
     const staged = Math.min(inputs.length - room + 1, this.#request.caps.maxStorageBuffers - 1);
+    if (inputs.length - staged + 1 > room) {
+      throw new IngotError(
+        'unsupported',
+        `an elementwise program of ${inputs.length} arrays: this GPU takes ${staged + room - 1} at most; compute it in parts`,
+      );
+    }
     const rest = inputs.map(
       (input, i): TileInput => (i < staged ? { ...input, from: { staged: i } } : input),
     );

@@ -4,11 +4,14 @@
 @group(0) @binding(2) var<uniform> scalars: array<vec4<u32>, 16>;
 fn group_index(id: vec3<u32>, count: vec3<u32>) -> u32 { return id.y * count.x + id.x; }
 fn before(a: vec2<u32>, b: vec2<u32>) -> bool { return a.x < b.x || (a.x == b.x && a.y < b.y); }
+fn ordered_key(x: f32) -> u32 {
+  let bits = bitcast<u32>(x);
+  if ((bits & 0x7fffffffu) > 0x7f800000u) { return 0xffffffffu; }
+  if ((bits & 0x7fffffffu) == 0u) { return 0x80000000u; }
+  return select(bits | 0x80000000u, ~bits, (bits >> 31u) == 1u);
+}
 fn key_of(at: u32, place: u32) -> vec2<u32> {
-  let bits = bitcast<u32>(x[at]);
-  var key = select(bits | 0x80000000u, ~bits, bits >= 0x80000000u);
-  if ((bits & 0x7fffffffu) == 0u) { key = 0x80000000u; }
-  if ((bits & 0x7fffffffu) > 0x7f800000u) { key = 0xffffffffu; }
+  let key = ordered_key(x[at]);
   return vec2<u32>(select(key, ~key, 1i != 0i), place);
 }
 
