@@ -4,7 +4,7 @@
 import { f16Rounding, groupIndex } from './common.ts';
 import { type GpuBinding, type GpuKernel, type GpuPass, grid, type KernelRequest } from './contract.ts';
 import { type KvSlots, kvSlots } from './kv-slots.ts';
-import { mathFunctions, valueTypes } from './math.ts';
+import { calledFunctions, mathFunctions, valueTypes } from './math.ts';
 import { fail, statusBinding } from './status.ts';
 
 /** Heads of one operand. Names are those of bindings. */
@@ -118,7 +118,7 @@ function headsPass(request: KernelRequest, name: string, parts: readonly Part[],
   const turns = parts
     .map((p, i) => (p.rotates ? `(item >= ${starts[i]}u && item < ${(starts[i] ?? 0) + p.heads}u)` : ''))
     .filter((s) => s !== '');
-  const code = `${groupIndex}${rotated ? `${valueTypes(1)}${mathFunctions('sin_f32 cos_f32', 1)}` : ''}${cached && heads.f16 ? f16Rounding : ''}${cached ? (heads.slots?.code ?? '') : ''}${elementsOf(heads)}
+  const code = `${groupIndex}${rotated ? `${valueTypes(1)}${calledFunctions(mathFunctions(1), 'sin_f32 cos_f32')}` : ''}${cached && heads.f16 ? f16Rounding : ''}${cached ? (heads.slots?.code ?? '') : ''}${elementsOf(heads)}
 /** Heads of the workgroup, in order. */
 var<workgroup> staged: array<f32, ${perGroup * lanes * 2}>;
 ${normed ? `var<workgroup> squares: array<f32, ${perGroup * lanes}>;\n` : ''}
