@@ -172,9 +172,9 @@ it('refuses pictures', async () => {
   const messages = [
     { role: 'user' as const, content: [{ type: 'image' as const, image, mediaType: 'image/png' }] },
   ];
-  await expect(
-    generateText({ model: provider(scripted(['x'])), messages, maxRetries: 0 }),
-  ).rejects.toThrow(/holds image\/png: only text/);
+  await expect(generateText({ model: provider(scripted(['x'])), messages, maxRetries: 0 })).rejects.toThrow(
+    /holds image\/png: only text/,
+  );
 });
 
 const path = await findLocal('smollm2:135m');
