@@ -55,8 +55,11 @@ export type AdapterOptions = Omit<
 export const isSoftware = (adapter: GPUAdapter): boolean =>
   adapter.info.isFallbackAdapter || /swiftshader|llvmpipe|lavapipe|software/i.test(nameOf(adapter));
 
-export const nameOf = ({ info }: GPUAdapter): string =>
-  [info.vendor, info.architecture, info.description || info.device].filter((s) => s !== '').join(' ');
+/** Vulkan drivers describe themselves by their version and name the GPU as the device; others the other way round. */
+export const nameOf = ({ info }: GPUAdapter): string => {
+  const device = /^(0x|$)/.test(info.device) ? info.description : info.device;
+  return [...new Set([info.vendor, info.architecture, device])].filter((s) => s !== '').join(' ');
+};
 
 /**
  * A device on this adapter with all its features and limits.
@@ -94,8 +97,7 @@ export async function openAdapter(
     });
   }
   const caps = { ...capabilities(adapter, gpu, languageFeatures, without), ...limits };
-  const { vendor, architecture } = adapter.info;
-  const identity = { name: nameOf(adapter), kind: `${vendor} ${architecture}`.trim().toLowerCase() };
+  const identity = { name: nameOf(adapter) };
   const book = choices?.(identity) ?? new ChoiceBook();
   return new WebGpuDevice({
     ...parts,

@@ -11,7 +11,7 @@ const fileOf = ({ name }: AdapterIdentity): string =>
 
 /** What is known of an adapter. A file that cannot be read counts as none. */
 export function fileChoices(adapter: AdapterIdentity): ChoiceBook {
-  return new ChoiceBook(readChoices(fileOf(adapter)), shippedChoices(adapter.kind));
+  return new ChoiceBook(readChoices(fileOf(adapter)), shippedChoices(adapter.name));
 }
 
 function readChoices(path: string): Choices {

@@ -6,8 +6,6 @@ export type Choices = Readonly<Record<string, string>>;
 /** What tuned choices belong to. */
 export interface AdapterIdentity {
   readonly name: string;
-  /** Vendor and architecture, lower case. */
-  readonly kind: string;
 }
 
 export class ChoiceBook {

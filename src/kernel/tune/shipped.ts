@@ -1,4 +1,4 @@
-// Choices measured by the authors, by vendor and architecture of the adapter (`vendor architecture`, lower case).
+// Choices measured by the authors, by the adapter's name as `ingot doctor --gpu` shows it.
 
 import type { Choices } from './choices.ts';
 import shipped from './shipped.json' with { type: 'json' };
