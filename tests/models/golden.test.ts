@@ -73,7 +73,11 @@ describe.each(exactDevices)('exact logits on $name against transformers', (devic
     expect(report.max, `${report.worst}; mean ${report.mean}, p99 ${report.p99}`).toBeLessThanOrEqual(bound);
   };
 
-  it.each(goldens)('$name: the prompt at once', (golden) =>
+  // A software GPU compiles every pipeline for seconds: there, steps of all sizes run on every model, the rest on two.
+  const some =
+    device.name === 'webgpu' ? goldens.filter(({ name }) => /^(llama3-gqa|qwen3-moe)$/.test(name)) : goldens;
+
+  it.each(some)('$name: the prompt at once', (golden) =>
     run(device, golden, 'exact', golden.tokens.length, async (runner, config) => {
       expectLogits(golden, config, await runner.logits(golden.tokens, [golden.tokens.length]));
     }),
@@ -85,7 +89,7 @@ describe.each(exactDevices)('exact logits on $name against transformers', (devic
     }),
   );
 
-  it.each(goldens)('$name: the same greedy tokens', (golden) =>
+  it.each(some)('$name: the same greedy tokens', (golden) =>
     run(device, golden, 'exact', golden.tokens.length, async (runner) => {
       const got = await runner.greedy(golden.tokens, golden.continuation.length, golden.vocab);
       expect(got).toEqual(golden.continuation);

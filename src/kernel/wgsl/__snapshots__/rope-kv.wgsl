@@ -24,12 +24,13 @@ var<private> nan_bits: u32 = 0x7fc00000u;
 // x - n pi/2 for a large |x|, and n modulo 4: 24 bits of x times 96 bits of 2/pi
 var<private> two_over_pi: array<u32, 7> = array<u32, 7>(
   0xa2f9836eu, 0x4e441529u, 0xfc2757d1u, 0xf534ddc0u, 0xdb629599u, 0x3c439041u, 0xfe5163abu);
-fn multiply_wide(a: u32, b: u32) -> vec2<u32> {
-  let al = a & 0xffffu; let ah = a >> 16u; let bl = b & 0xffffu; let bh = b >> 16u;
-  let middle = ah * bl + ((al * bl) >> 16u);
-  let carry = al * bh + (middle & 0xffffu);
-  return vec2<u32>(a * b, ah * bh + (middle >> 16u) + (carry >> 16u));
+fn multiply_high(a: u32, b: u32) -> u32 {
+  let low = (a & 0xffffu) * (b & 0xffffu);
+  let middle = (a >> 16u) * (b & 0xffffu) + (low >> 16u);
+  let other = (a & 0xffffu) * (b >> 16u) + (middle & 0xffffu);
+  return (a >> 16u) * (b >> 16u) + (middle >> 16u) + (other >> 16u);
 }
+fn multiply_wide(a: u32, b: u32) -> vec2<u32> { return vec2<u32>(a * b, multiply_high(a, b)); }
 fn two_over_pi_at(bit: u32) -> u32 {
   let word = bit >> 5u;
   let shift = bit & 31u;
