@@ -73,9 +73,9 @@ function* readArgumentValue(
   const marker = yield* reader.until([tags.close, tags.callClose], (piece) => {
     if (!isText) value += piece;
     else {
-      // The line break before the closing tag is not part of the value.
+      // The line break before the closing tag is not part of the value; half a surrogate pair waits for its other half.
       const all = held + piece;
-      held = all.endsWith('\n') ? '\n' : '';
+      held = /[\n\ud800-\udbff]$/.exec(all)?.[0] ?? '';
       sink(escaped(all.slice(0, all.length - held.length)));
     }
   });
@@ -83,7 +83,7 @@ function* readArgumentValue(
     sink(isText ? escaped(held) : jsonOf(value, mayBeText));
     return false;
   }
-  sink(isText ? '"' : jsonOf(value.trim(), mayBeText));
+  sink(isText ? `${held === '\n' ? '' : escaped(held)}"` : jsonOf(value.trim(), mayBeText));
   if (marker === tags.callClose) reader.unread(marker);
   return true;
 }

@@ -315,3 +315,17 @@ test('10,000 damaged answers never throw, lose no word, and give the same events
     { numRuns: 10_000 },
   );
 });
+
+test('half a surrogate pair waits for its other half, and stays when there is none', () => {
+  const pair = '<function=weather>\n<parameter=city>😀\nParis</parameter>\n</function>';
+  expect(
+    parse(
+      'qwen-coder',
+      [...pair].flatMap((c) => c.split('')),
+    ),
+  ).toEqual(parse('qwen-coder', [pair]));
+  const half = parse('qwen-coder', [
+    `<function=weather>\n<parameter=city>a${'😀'[0]}</parameter>\n</function>`,
+  ]);
+  expect(contentOf(half)).toContain('"a\\ud83d"');
+});
