@@ -1,7 +1,8 @@
-// rms_norm: one workgroup per row.
+// rms_norm: one workgroup per row, which keeps the row in registers unless it is very wide.
 
 import { groupIndex } from './common.ts';
 import { type GpuKernel, grid } from './contract.ts';
+import { rowCells } from './row-cells.ts';
 import { workgroupSum } from './workgroup.ts';
 
 const threads = 256;
@@ -13,9 +14,14 @@ export const rmsNormKernel: GpuKernel = {
     const D = request.constant(1);
     const hasWeight = request.has(1);
     const vector = D % 4 === 0;
-    const [type, step, dot] = vector ? ['vec4<f32>', 4, 'dot(v, v)'] : ['f32', 1, 'v * v'];
+    const [type, step] = vector ? ['vec4<f32>', 4] : ['f32', 1];
     const width = D / step;
-    const scaled = hasWeight ? `v * scale * (w[i] + ${request.float(3)})` : 'v * scale';
+    const square = (v: string): string => `squares += ${vector ? `dot(${v}, ${v})` : `${v} * ${v}`};`;
+    const store = (v: string, i: string): string =>
+      `y[base + ${i}] = ${v} * scale${hasWeight ? ` * (w[${i}] + ${request.float(3)})` : ''};`;
+    const cells = rowCells(width, threads, `${type}()`);
+    const loop = (body: string): string =>
+      `  for (var i = t; i < ${width}u; i += ${threads}u) { let v = x[base + i]; ${body} }\n`;
     const code = `${groupIndex}${workgroupSum(threads)}
 @compute @workgroup_size(${threads})
 fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) count: vec3<u32>, @builtin(local_invocation_index) t: u32) {
@@ -23,10 +29,8 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) count: ve
   if (row >= u32(${request.int(0)})) { return; }
   let base = row * ${width}u;
   var squares = 0.0;
-  for (var i = t; i < ${width}u; i += ${threads}u) { let v = x[base + i]; squares += ${dot}; }
-  let scale = inverseSqrt(workgroup_sum(squares, t) / ${D}.0 + ${request.float(2)});
-  for (var i = t; i < ${width}u; i += ${threads}u) { let v = x[base + i]; y[base + i] = ${scaled}; }
-}
+${cells ? cells.load + cells.each(square) : loop(square('v'))}  let scale = inverseSqrt(workgroup_sum(squares, t) / ${D}.0 + ${request.float(2)});
+${cells ? cells.each(store) : loop(store('v', 'i'))}}
 `;
     const array = `array<${type}>`;
     return {
