@@ -91,7 +91,7 @@ async function place(
         : {}),
     },
   );
-  const owned: { dispose(): void }[] = [loader];
+  const owned: { dispose(): void }[] = [device, loader];
   try {
     const model = build(loader, { device, precision, contextLength });
     owned.push(model);
