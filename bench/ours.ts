@@ -17,7 +17,8 @@ export interface OursOptions {
 /** Loads a model on a device. */
 export async function openOurs(options: OursOptions): Promise<Contestant> {
   const { path, contextLength, precision, threads, device } = options;
-  const model = await load(path, { device, precision, contextLength, threads });
+  // The rounds of the cases share prompts, and every run begins with an empty cache.
+  const model = await load(path, { device, precision, contextLength, threads, prefixBytes: 0 });
   return {
     name: 'ingot',
     version: options.version,
