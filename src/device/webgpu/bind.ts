@@ -14,6 +14,7 @@ import { findGpuKernel } from '../../kernel/wgsl/index.ts';
 import { statusBytes } from '../../kernel/wgsl/status.ts';
 import type { BufferSlice, DeviceProgram, Dispatch, Param } from '../device.ts';
 import { type BufferOwner, checkedRange, roundUp } from './buffer.ts';
+import { findChains } from './chains.ts';
 import type { ByteMover, Place } from './moves.ts';
 import type { PipelineCache } from './pipelines.ts';
 
@@ -32,6 +33,8 @@ export interface BoundDispatch {
     readonly when: ((params: readonly number[]) => boolean) | undefined;
     readonly steps: readonly Step[];
   }[];
+  /** What may run in place of this dispatch and those behind it, `count` together: when it has steps for the params. */
+  readonly chain?: { readonly dispatch: BoundDispatch; readonly count: number } | undefined;
 }
 
 /** What binding needs of the device. */
@@ -60,7 +63,7 @@ export interface BoundProgram {
 /** Bytes of the uniform block of plan scalars. */
 const scalarBytes = 256;
 
-interface Planned {
+export interface Planned {
   readonly dispatch: Dispatch;
   readonly plan: GpuKernelPlan;
 }
@@ -84,12 +87,20 @@ export function bindProgram(context: BindContext, program: DeviceProgram): Bound
     }
     return { gpu: slot.gpu, offset: offset - slot.offset };
   };
+  const { chains, words } = findChains(context, program, scalars);
   const passes = planned.flatMap(({ plan }) => plan.variants.flatMap((v) => v.passes));
-  const reports = passes.some((p) => p.bindings.some((b) => b.buffer === 'status'));
-  const status = reports ? context.create(statusBytes, 'status') : undefined;
+  const reports = words > 0 || passes.some((p) => p.bindings.some((b) => b.buffer === 'status'));
+  const status = reports ? context.create(statusBytes + 4 * words, 'status') : undefined;
   const binder = new Binder(context, { uniform, status, arena, scratch: makeScratch(context, planned) });
   return {
-    dispatches: Promise.all(planned.map((p) => binder.bind(p))),
+    dispatches: Promise.all(
+      planned.map(async (p, i) => {
+        const chain = chains.get(i);
+        if (chain === undefined) return binder.bind(p);
+        const [own, dispatch] = await Promise.all([binder.bind(p), binder.bind(chain.planned)]);
+        return { ...own, chain: { dispatch, count: chain.count } };
+      }),
+    ),
     scalars: uniform,
     status,
     arena,

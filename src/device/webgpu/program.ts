@@ -6,7 +6,7 @@ import { failureMessage, statusBytes } from '../../kernel/wgsl/status.ts';
 import type { CompiledProgram, DeviceProgram, ScalarSpec, Transfers } from '../device.ts';
 import { type BoundProgram, bindProgram } from './bind.ts';
 import type { WebGpuDevice } from './device.ts';
-import { DispatchRecorder, recordCommand } from './record.ts';
+import { allCommands, DispatchRecorder, recordCommand } from './record.ts';
 import { DispatchTimer } from './timer.ts';
 import { type CheckedTransfers, checkTransfers, recordMoves } from './transfers.ts';
 
@@ -100,12 +100,13 @@ export class WebGpuProgram implements CompiledProgram {
   ): (() => Promise<void>) | undefined {
     const dispatches = this.#dispatches ?? [];
     if (dispatches.length === 0) return undefined;
+    const commands = allCommands(dispatches, scalars);
     if (this.#timer !== undefined) {
-      const timed = dispatches.map((d) => ({ label: d.label, commands: d.commands(scalars) }));
+      const timed = commands.map((list, i) => ({ label: dispatches[i]?.label ?? '', commands: list }));
       return this.#timer.record(encoder, timed);
     }
     const pass = encoder.beginComputePass();
-    for (const d of dispatches) for (const command of d.commands(scalars)) recordCommand(pass, command);
+    for (const list of commands) for (const command of list) recordCommand(pass, command);
     pass.end();
     return undefined;
   }

@@ -21,8 +21,12 @@ export class DispatchRecorder {
   readonly #values: (number | undefined)[];
   #commands: readonly Command[] | undefined;
 
+  readonly chain: { readonly recorder: DispatchRecorder; readonly count: number } | undefined;
+
   constructor(dispatch: BoundDispatch) {
     this.label = dispatch.label;
+    const { chain } = dispatch;
+    this.chain = chain && { recorder: new DispatchRecorder(chain.dispatch), count: chain.count };
     this.#dispatch = dispatch;
     const read = dispatch.params.flatMap((p) => (typeof p === 'number' ? [] : [p.scalar]));
     this.#names = [...new Set(read)];
@@ -39,6 +43,21 @@ export class DispatchRecorder {
     if (!same || this.#commands === undefined) this.#commands = resolve(this.#dispatch, scalars);
     return this.#commands;
   }
+}
+
+/** The commands of each dispatch; where a chain runs, its first dispatch has them and the others have none. */
+export function allCommands(
+  dispatches: readonly DispatchRecorder[],
+  scalars: Scalars,
+): readonly (readonly Command[])[] {
+  const all: (readonly Command[])[] = [];
+  while (all.length < dispatches.length) {
+    const next = dispatches[all.length] as DispatchRecorder;
+    const chained = next.chain?.recorder.commands(scalars) ?? [];
+    all.push(chained.length > 0 ? chained : next.commands(scalars));
+    if (chained.length > 0) for (let i = 1; i < (next.chain?.count ?? 1); i++) all.push([]);
+  }
+  return all;
 }
 
 /** Passes without workgroups are left out. */

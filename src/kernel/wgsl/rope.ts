@@ -66,7 +66,7 @@ function bindingsOf(parts: readonly Part[], { rotation, slots, f16 }: Heads): re
 }
 
 /** The elements that a lane holds: a pair that is rotated, or two that pass. */
-const elementsOf = ({
+export const elementsOf = ({
   headDim,
   rotation: { rot, interleaved },
 }: Heads): string => `fn elements_of(lane: u32) -> vec2<u32> {

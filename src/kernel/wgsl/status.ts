@@ -9,6 +9,11 @@ export const failures = [
   { name: 'count_id', message: 'count: a token id is outside the vocabulary' },
   { name: 'kv_position', message: 'kv_write: a position is outside the cache' },
   { name: 'attention_position', message: 'attention: a position is outside the cache' },
+  {
+    name: 'chain_stalled',
+    message:
+      'chain: workgroups that wait for each other do not run at the same time on this GPU, run `ingot tune`',
+  },
   { name: 'sample_logits', message: 'sample: the logits hold NaN, +infinity, or nothing but -infinity' },
 ] as const;
 

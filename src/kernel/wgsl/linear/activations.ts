@@ -25,6 +25,8 @@ export interface Staging {
   readonly norm: { readonly K: number; readonly eps: string } | undefined;
   /** Subgroup sizes there can be, none above `threads`; undefined to do without. */
   readonly subgroups: { readonly min: number; readonly max: number } | undefined;
+  /** `x_octet` reads mail: loads are repeated until all of it has come. A single row that is kept in registers only. */
+  readonly mail?: boolean | undefined;
 }
 
 /** Workgroup bytes that an octet of a row takes. */
@@ -59,7 +61,12 @@ export function stagingCode(s: Staging): string {
 
 export const measures = (s: Staging): boolean => s.norm !== undefined && !keeps(s);
 
-const keeps = ({ rows, octets, segment, threads }: Staging): boolean =>
+export const keeps = ({
+  rows,
+  octets,
+  segment,
+  threads,
+}: Pick<Staging, 'rows' | 'octets' | 'segment' | 'threads'>): boolean =>
   rows === 1 && segment >= octets && octets <= mostKept * threads;
 
 function declarations({ mode, threads, rows, segment, subgroups }: Staging): string {
@@ -135,16 +142,20 @@ ${each((r) => `    row_cells[t / size * ${rows}u + ${r}u] = sum_${r};\n`)}  }
 }
 
 /** One row: loads first, and all of them at once. */
-function keptStage({ threads, octets, segment, norm }: Staging): string {
+function keptStage({ threads, octets, segment, norm, mail }: Staging): string {
   const steps = Array.from({ length: Math.ceil(segment / threads) }, (_, i) => i);
   const index = (i: number): string => (i === 0 ? 't' : `t + ${i * threads}u`);
   const inside = (i: number): string => ((i + 1) * threads <= octets ? '' : `${index(i)} < ${octets}u`);
   const at = (i: number): string => (inside(i) === '' ? index(i) : `min(${index(i)}, ${octets - 1}u)`);
-  const loads = steps.map((i) => {
-    const guard = inside(i) === '' ? '' : `  if (${index(i)} >= ${octets}u) { v${i} = Eight(); }\n`;
-    const weight = norm === undefined ? '' : `  let w${i} = norm_octet(${at(i)});\n`;
-    return `  var v${i} = x_octet(first_row, ${at(i)});\n${weight}${guard}`;
-  });
+  const each = (text: (i: number) => string): string => steps.map(text).join('');
+  const weights = each((i) => (norm === undefined ? '' : `  let w${i} = norm_octet(${at(i)});\n`));
+  const values = each((i) => `  ${mail ? '' : 'var '}v${i} = x_octet(first_row, ${at(i)});\n`);
+  const guards = each((i) =>
+    inside(i) === '' ? '' : `  if (${index(i)} >= ${octets}u) { v${i} = Eight(); }\n`,
+  );
+  const loads = mail
+    ? `${each((i) => `  var v${i} = Eight();\n`)}${weights}  loop {\n${values}  if (!mail_again()) { break; }\n  }\n${guards}`
+    : `${values}${weights}${guards}`;
   const sum = steps.map((i) => `squares_of(v${i})`).join(' + ');
   const measure =
     norm === undefined
@@ -152,7 +163,7 @@ function keptStage({ threads, octets, segment, norm }: Staging): string {
       : `  let norm = inverseSqrt(row_sum(${sum}, t, size) / ${norm.K}.0 + ${norm.eps});\n`;
   const value = (i: number): string => (norm === undefined ? `v${i}` : `scaled(v${i}, norm, w${i})`);
   return `fn stage(first_row: u32, first_octet: u32, t: u32, size: u32) {
-${loads.join('')}${measure}${steps.map((i) => `  store_octet(${index(i)}, ${value(i)}, t);\n`).join('')}  workgroupBarrier();
+${loads}${measure}${each((i) => `  store_octet(${index(i)}, ${value(i)}, t);\n`)}  workgroupBarrier();
 }
 `;
 }

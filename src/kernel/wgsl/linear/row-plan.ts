@@ -28,6 +28,8 @@ export interface RowProgram {
   readonly rowCount: string;
   /** Statements before anything else, given `first_row` and `t`; may leave the function in uniform control flow. */
   readonly prologue?: string;
+  /** As in Staging. */
+  readonly mail?: boolean;
   /** Where the weights of panel `p` of the pass for octet `o` of x are, as expressions. Default: there. */
   readonly locate?: (p: string, o: string) => { readonly panel: string; readonly octet: string };
 }

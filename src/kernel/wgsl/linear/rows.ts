@@ -36,6 +36,7 @@ export function rowCode(program: RowProgram): RowCode {
       segment,
       norm,
       subgroups: stagingSubgroups(geometry, caps),
+      mail: program.mail,
     },
   };
   const counts = outputs.map(({ panels }) => Math.ceil(panels / panelsPerGroup(geometry)));

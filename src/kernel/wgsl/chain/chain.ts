@@ -1,0 +1,101 @@
+// A chain: dispatches of one row that follow each other, as phases of one dispatch. Few workgroups, all running at once, go through
+// the phases in order and hand results on by mail; the next phase's weights are on their way while they wait.
+//
+// Floor of a phase on an H100: about 1.5 us (sent, seen, summed up), where a dispatch that depends on the one before takes 5.
+
+import type { GpuBinding, GpuEnable, GpuPass, KernelRequest } from '../contract.ts';
+import { statusBinding } from '../status.ts';
+import { attentionBlock } from './attention-block.ts';
+import { mailFunctions, mailStatement } from './mail.ts';
+import { mlpBlock } from './mlp-block.ts';
+import type { Block, ChainDispatch, ChainSize, Phase } from './phase.ts';
+import { scoped } from './scope.ts';
+
+const blocks: readonly Block[] = [attentionBlock, mlpBlock];
+
+export interface Chain {
+  readonly pass: GpuPass;
+  /** Dispatches that it stands for. */
+  readonly count: number;
+  readonly words: number;
+  readonly unwritten: readonly string[];
+}
+
+/** Threads of a workgroup, and numbers of workgroups to choose among. The first choice is to have no chains. */
+const threads = 256;
+const choices = ['off', '1', '32', '64', '96', '128', '132', '160', '192', '264'];
+
+/**
+ * The chain that begins with the first of these dispatches, or undefined. Buffers of its pass are numbered through all its
+ * dispatches. `mail` is the first free word of the status buffer.
+ */
+export function chainAt(
+  dispatches: readonly ChainDispatch[],
+  names: readonly string[],
+  mail: number,
+): Chain | undefined {
+  for (const block of blocks) {
+    if (!block.kernels.every((kernel, i) => names[i] === kernel)) continue;
+    const own = dispatches.slice(0, block.kernels.length);
+    const [first] = own;
+    if (first === undefined) continue;
+    const choice = first.request.choose(`chain ${block.name} K${first.request.constant(1)}`, choices);
+    if (choice === 'off') continue;
+    const size = { threads, groups: Number(choice) };
+    const built = block.build(own, size, mail);
+    const pass = built && chainPass(block.name, built.phases, size, first.request);
+    if (pass !== undefined && built !== undefined) {
+      return { pass, count: own.length, words: built.words, unwritten: built.unwritten };
+    }
+  }
+  return undefined;
+}
+
+function chainPass(
+  name: string,
+  phases: readonly Phase[],
+  { groups }: ChainSize,
+  { caps }: KernelRequest,
+): GpuPass | undefined {
+  const bindings = new Map<string, GpuBinding>([['status', statusBinding]]);
+  const codes: string[] = [];
+  const calls: string[] = [];
+  const enables = new Set<GpuEnable>(phases.flatMap((p) => p.enables));
+  let start = 0;
+  for (const [i, phase] of phases.entries()) {
+    let code = scoped(
+      phase.code,
+      `p${i}_`,
+      phase.bindings.map((b) => b.name),
+    );
+    for (const b of phase.bindings) {
+      const name = `p${i}_${b.name}`;
+      const key = `${b.buffer} ${b.type} ${b.access}`;
+      const known = bindings.get(key);
+      if (known === undefined) bindings.set(key, { ...b, name });
+      else code = code.replaceAll(new RegExp(`\\b${name}\\b`, 'g'), known.name);
+    }
+    codes.push(code);
+    // Where the phase before has no work, this one's loads can be on their way.
+    calls.push(`  for (var g = (wg.x + ${(groups - (start % groups)) % groups}u) % ${groups}u; g < ${phase.groups}u; g += ${groups}u) {
+    p${i}_main(vec3<u32>(g, 0u, 0u), vec3<u32>(${phase.groups}u, 1u, 1u), t);
+    workgroupBarrier();
+  }
+`);
+    start += phase.groups;
+  }
+  if (bindings.size > caps.maxStorageBuffers) return undefined;
+  const code = `${mailFunctions}${codes.join('')}
+@compute @workgroup_size(${threads})
+fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) t: u32) {
+  ${mailStatement}
+${calls.join('')}}
+`;
+  return {
+    name: `chain ${name}`,
+    enables: [...enables],
+    bindings: [...bindings.values()],
+    code,
+    groups: [groups, 1, 1],
+  };
+}
