@@ -46,7 +46,13 @@ export function findChains(
     const buffers = own.flatMap((d) => d.buffers);
     const later = dispatches.slice(at + chain.count);
     const apart = writesApart(chain.pass.bindings, buffers, names);
-    if (apart && chain.unwritten.every((memory) => isDead(memory, later, names))) {
+    const written = chain.pass.bindings.flatMap(({ buffer, access }) => {
+      const slice = typeof buffer === 'number' && access === 'read_write' ? buffers[buffer] : undefined;
+      return slice === undefined ? [] : [slotOf(names(slice))];
+    });
+    const dead = (memory: string): boolean =>
+      written.includes(slotOf(memory)) || isDead(memory, later, names);
+    if (apart && chain.unwritten.every(dead)) {
       const dispatch: Dispatch = {
         kernel: { kind: 'native', name: chain.pass.name },
         buffers,

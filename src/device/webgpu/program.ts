@@ -101,12 +101,9 @@ export class WebGpuProgram implements CompiledProgram {
     const dispatches = this.#dispatches ?? [];
     if (dispatches.length === 0) return undefined;
     const commands = allCommands(dispatches, scalars);
-    if (this.#timer !== undefined) {
-      const timed = commands.map((list, i) => ({ label: dispatches[i]?.label ?? '', commands: list }));
-      return this.#timer.record(encoder, timed);
-    }
+    if (this.#timer !== undefined) return this.#timer.record(encoder, commands);
     const pass = encoder.beginComputePass();
-    for (const list of commands) for (const command of list) recordCommand(pass, command);
+    for (const d of commands) for (const command of d.commands) recordCommand(pass, command);
     pass.end();
     return undefined;
   }

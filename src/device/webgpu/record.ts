@@ -11,6 +11,12 @@ export interface Command {
   readonly groups: Groups;
 }
 
+/** A dispatch and what it records now. */
+export interface TimedDispatch {
+  readonly label: string;
+  readonly commands: readonly Command[];
+}
+
 type Scalars = Readonly<Record<string, number>>;
 
 export class DispatchRecorder {
@@ -45,17 +51,19 @@ export class DispatchRecorder {
   }
 }
 
-/** The commands of each dispatch; where a chain runs, its first dispatch has them and the others have none. */
-export function allCommands(
-  dispatches: readonly DispatchRecorder[],
-  scalars: Scalars,
-): readonly (readonly Command[])[] {
-  const all: (readonly Command[])[] = [];
+/** What each dispatch records; where a chain runs, its first dispatch has all of it and the others have nothing. */
+export function allCommands(dispatches: readonly DispatchRecorder[], scalars: Scalars): readonly TimedDispatch[] {
+  const all: TimedDispatch[] = [];
   while (all.length < dispatches.length) {
     const next = dispatches[all.length] as DispatchRecorder;
-    const chained = next.chain?.recorder.commands(scalars) ?? [];
-    all.push(chained.length > 0 ? chained : next.commands(scalars));
-    if (chained.length > 0) for (let i = 1; i < (next.chain?.count ?? 1); i++) all.push([]);
+    const { recorder, count = 1 } = next.chain ?? {};
+    const chained = recorder?.commands(scalars) ?? [];
+    if (recorder === undefined || chained.length === 0) {
+      all.push({ label: next.label, commands: next.commands(scalars) });
+      continue;
+    }
+    all.push({ label: recorder.label, commands: chained });
+    for (let i = 1; i < count; i++) all.push({ label: dispatches[all.length]?.label ?? '', commands: [] });
   }
   return all;
 }

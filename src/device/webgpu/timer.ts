@@ -1,15 +1,10 @@
 // Time of each dispatch of a run, from timestamps of the GPU: every dispatch gets a compute pass of its own.
 
-import { type Command, recordCommand } from './record.ts';
+import { recordCommand, type TimedDispatch } from './record.ts';
 
 export interface DispatchTime {
   readonly label: string;
   readonly ns: number;
-}
-
-export interface TimedDispatch {
-  readonly label: string;
-  readonly commands: readonly Command[];
 }
 
 /** Most dispatches that are timed: a query set holds 4,096 timestamps. */

@@ -33,17 +33,17 @@ export function splitsOf({ heads, headDim }: AttentionShape, size: ChainSize): n
 export const partWords = (shape: AttentionShape, splits: number): number =>
   shape.heads * splits * (shape.headDim + 2);
 
-/** WGSL of `x_octet`: heads side by side, combined from their splits. */
+/** WGSL of `x_octet` and `x_wait`: heads side by side, combined from their splits. A split has its octets as a row by mail has. */
 export function combinedInput(shape: AttentionShape, splits: number, parts: MailAt): string {
   const { headDim } = shape;
   const each = (text: (s: number) => string): string =>
     Array.from({ length: splits }, (_, s) => text(s)).join('');
   const word = (s: number): string => `at + ${s * (headDim + 2)}u`;
   const four = (s: number, j: number): string =>
-    `vec4<f32>(${[0, 1, 2, 3].map((i) => `mail_read(${word(s)} + from + ${j + i}u)`).join(', ')})`;
+    `vec4<f32>(${[0, 1, 2, 3].map((i) => `mail_read(${word(s)} + place + ${(j + i) * (headDim / 8)}u)`).join(', ')})`;
   return `fn x_octet(row: u32, octet: u32) -> Eight {
   let head = octet / ${headDim / 8}u;
-  let from = octet % ${headDim / 8}u * 8u;
+  let place = octet % ${headDim / 8}u;
   let at = ${parts}u + head * ${splits * (headDim + 2)}u;
 ${each((s) => `  let most_${s} = mail_read(${word(s)} + ${headDim}u);\n  let sum_${s} = mail_read(${word(s)} + ${headDim + 1}u);\n  let a_${s} = ${four(s, 0)};\n  let b_${s} = ${four(s, 4)};\n`)}  var most = most_0;
 ${each((s) => (s === 0 ? '' : `  most = max(most, most_${s});\n`))}  var sum = 0.0;
@@ -51,6 +51,9 @@ ${each((s) => (s === 0 ? '' : `  most = max(most, most_${s});\n`))}  var sum = 0
   var b = vec4<f32>();
 ${each((s) => `  { let f = exp(most_${s} - most); sum += f * sum_${s}; a += f * a_${s}; b += f * b_${s}; }\n`)}  return Eight(a / sum, b / sum);
 }
+fn x_wait(octet: u32) {
+  let at = ${parts}u + octet / ${headDim / 8}u * ${splits * (headDim + 2)}u;
+${each((s) => `  _ = mail_read(${word(s)} + ${headDim + 1}u);\n`)}}
 `;
 }
 
@@ -265,7 +268,7 @@ ${times(own * unit.pieces, (n) => `    found[team * ${width}u + ${cell(Math.floo
   if (t < ${width}u) {
     var total = ${piece}(0.0);
     for (var i = 0u; i < ${threads / reach}u; i++) { total += found[i * ${width}u + t] * exp(found_most[i] - most); }
-${times(unit.lanes, (i) => `    mail_send(at + t * ${unit.lanes}u + ${i}u, total[${i}]);\n`)}  }
+${times(unit.lanes, (i) => `    mail_send(at + ((t * ${unit.lanes}u + ${i}u) & 7u) * ${headDim / 8}u + ((t * ${unit.lanes}u) >> 3u), total[${i}]);\n`)}  }
   if (t == ${width}u) {
     var total = 0.0;
     for (var i = 0u; i < ${threads / reach}u; i++) { total += found_sum[i] * exp(found_most[i] - most); }

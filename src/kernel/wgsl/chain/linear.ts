@@ -45,13 +45,17 @@ export function phaseGeometry(
   return whole ? geometry : undefined;
 }
 
-/** WGSL of `x_octet` for a row that comes by mail. */
-export const mailInput = (at: MailAt): string => `fn x_octet(row: u32, octet: u32) -> Eight {
-  let at = ${at}u + octet * 8u;
-  return Eight(vec4<f32>(mail_read(at), mail_read(at + 1u), mail_read(at + 2u), mail_read(at + 3u)),
-    vec4<f32>(mail_read(at + 4u), mail_read(at + 5u), mail_read(at + 6u), mail_read(at + 7u)));
-}
+/**
+ * WGSL of `x_octet` and `x_wait` for a row of K numbers that comes by mail. Neighbouring octets are in neighbouring words: first
+ * column 0 of all octets, then column 1.
+ */
+export function mailInput(at: MailAt, K: number): string {
+  const four = (j: number): string =>
+    `vec4<f32>(${[0, 1, 2, 3].map((i) => `mail_read(${at + (i + j) * (K / 8)}u + octet)`).join(', ')})`;
+  return `fn x_octet(row: u32, octet: u32) -> Eight { return Eight(${four(0)}, ${four(4)}); }
+fn x_wait(octet: u32) { _ = mail_read(${at}u + octet); }
 `;
+}
 
 export interface RowSource {
   /** `x_octet`, and `norm_octet` where there is a norm. */
@@ -86,8 +90,8 @@ export function memoryRow(
   };
 }
 
-/** Where an output goes: by mail, or to buffer y of its segment. */
-export type RowTarget = { readonly mail: MailAt } | 'memory';
+/** Where an output goes: by mail, number by number or for `mailInput`, or to buffer y of its segment. */
+export type RowTarget = { readonly mail: MailAt; readonly octets?: boolean } | 'memory';
 
 /**
  * The phase of a `linear` dispatch; `targets` are those of its outputs, `residual` is the number of a buffer of the chain. Undefined
@@ -172,5 +176,6 @@ function partOutput(
     bindings.push({ buffer: first + head.y, name: `y${i}`, type: 'array<f32>', access: 'read_write' });
     return { streams, panels, store: `y${i}[n] = ${value};` };
   }
-  return { streams, panels, store: `mail_send(${target.mail}u + n, ${value});` };
+  const at = target.octets ? `(n & 7u) * ${head.N / 8}u + (n >> 3u)` : 'n';
+  return { streams, panels, store: `mail_send(${target.mail}u + ${at}, ${value});` };
 }

@@ -20,8 +20,8 @@ export const mlpBlock: Block = {
       y === down.memory[0];
     if (!fits) return undefined;
     const norm = gated.norm && { weight: up.first + 1, ...gated.norm };
-    const first = linearPhase(up, gated, memoryRow(up.first, gated.K, norm), [{ mail }], size);
-    const source = { code: mailInput(mail), bindings: [], mail: true, norm: undefined };
+    const first = linearPhase(up, gated, memoryRow(up.first, gated.K, norm), [{ mail, octets: true }], size);
+    const source = { code: mailInput(mail, back.K), bindings: [], mail: true, norm: undefined };
     const second = linearPhase(
       down,
       back,

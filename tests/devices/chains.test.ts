@@ -1,0 +1,181 @@
+// Chains compile for an H100: the dispatches of one layer as phases of one dispatch.
+
+import { beforeAll, describe, expect, it } from 'vitest';
+import { chainAt } from '../../src/kernel/wgsl/chain/chain.ts';
+import type { ChainDispatch } from '../../src/kernel/wgsl/chain/phase.ts';
+import { type GpuCapabilities, type GpuParam, KernelRequest } from '../../src/kernel/wgsl/contract.ts';
+import { packedBytes } from '../../src/quant/layout.ts';
+import { complaint, h100, openNullGpu } from './null-gpu.ts';
+
+interface Layer {
+  readonly D: number;
+  readonly H: number;
+  readonly Hkv: number;
+  readonly Dh: number;
+  readonly F: number;
+  readonly norms: boolean;
+  readonly cap: number;
+}
+
+const maxRows = 64;
+const q4 = { kind: 'q4', group: 32, metaDtype: 'f16' } as const;
+const weight = (N: number, K: number): number => packedBytes(q4, N, K);
+
+interface Given {
+  readonly kernel: string;
+  readonly params: readonly GpuParam[];
+  readonly buffers: readonly (readonly [memory: string, bytes: number] | undefined)[];
+}
+
+function attentionLayer({ D, H, Hkv, Dh, norms, cap }: Layer): readonly Given[] {
+  const [Q, KV] = [H * Dh, Hkv * Dh];
+  const row = (n: number): number => 4 * n * maxRows;
+  const cache = Hkv * cap * Dh * 2;
+  const segment = (N: number) => [N, 3, 32, 1];
+  const norm = norms ? (['norm@0', 4 * Dh] as const) : undefined;
+  const paging = [
+    ['sequences@0', row(1)],
+    ['pages@0', 64 * (cap / 32) * 4],
+  ] as const;
+  return [
+    {
+      kernel: 'linear',
+      params: [1, D, 0, 1e-5, 0, 0, 3, ...segment(Q), ...segment(KV), ...segment(KV)],
+      buffers: [
+        ['arena0@0', row(D)],
+        ['n@0', 4 * D],
+        undefined,
+        ['wq@0', weight(Q, D)],
+        undefined,
+        ['arena1@0', row(Q)],
+        ['wk@0', weight(KV, D)],
+        undefined,
+        ['arena2@0', row(KV)],
+        ['wv@0', weight(KV, D)],
+        undefined,
+        ['arena3@0', row(KV)],
+      ],
+    },
+    {
+      kernel: 'rope_kv',
+      params: [1, H, Hkv, Dh, Dh, 0, 1, norms ? 1e-6 : 0, cap, 1, 0, 64, cap / 32],
+      buffers: [
+        ['arena1@0', row(Q)],
+        ['arena2@0', row(KV)],
+        ['arena3@0', row(KV)],
+        ['positions@0', row(1)],
+        ['freq@0', Dh * 2],
+        norm,
+        norm && ['norm2@0', norm[1]],
+        ['k@0', cache],
+        ['v@0', cache],
+        ['arena4@0', row(Q)],
+        ...paging,
+      ],
+    },
+    {
+      kernel: 'attention',
+      params: [1, H, Hkv, Dh, cap, 1, 0.125, 0, 0, 0, 64, cap / 32],
+      buffers: [
+        ['arena4@0', row(Q)],
+        ['k@0', cache],
+        ['v@0', cache],
+        ['positions@0', row(1)],
+        undefined,
+        ['arena1@0', row(Q)],
+        ...paging,
+      ],
+    },
+    {
+      kernel: 'linear',
+      params: [1, Q, 0, 0, 0, 0, 1, ...segment(D)],
+      buffers: [
+        ['arena1@0', row(Q)],
+        undefined,
+        ['arena0@0', row(D)],
+        ['wo@0', weight(D, Q)],
+        undefined,
+        ['arena4@0', row(D)],
+      ],
+    },
+  ];
+}
+
+function mlpLayer({ D, F }: Layer): readonly Given[] {
+  const row = (n: number): number => 4 * n * maxRows;
+  return [
+    {
+      kernel: 'linear',
+      params: [1, D, 0, 1e-5, 0, 1, 2, F, 3, 32, 1, F, 3, 32, 1],
+      buffers: [
+        ['arena0@0', row(D)],
+        ['n@0', 4 * D],
+        undefined,
+        ['wg@0', weight(F, D)],
+        undefined,
+        ['arena1@0', row(F)],
+        ['wu@0', weight(F, D)],
+        undefined,
+        undefined,
+      ],
+    },
+    {
+      kernel: 'linear',
+      params: [1, F, 0, 0, 0, 0, 1, D, 3, 32, 1],
+      buffers: [
+        ['arena1@0', row(F)],
+        undefined,
+        ['arena0@0', row(D)],
+        ['wd@0', weight(D, F)],
+        undefined,
+        ['arena2@0', row(D)],
+      ],
+    },
+  ];
+}
+
+/** As a device asks for it, with the same choice for every chain. */
+function chainOf(given: readonly Given[], caps: GpuCapabilities, choice: string) {
+  let first = 0;
+  const dispatches = given.map(({ kernel, params, buffers }): ChainDispatch => {
+    const bytes = buffers.map((b) => b?.[1] ?? 0);
+    const request = new KernelRequest({ name: kernel, params, bytes, caps, scalars: [], choose: () => choice });
+    first += buffers.length;
+    return { request, first: first - buffers.length, memory: buffers.map((b) => b?.[0]) };
+  });
+  return chainAt(
+    dispatches,
+    given.map((g) => g.kernel),
+    4,
+  );
+}
+
+const layers: Readonly<Record<string, Layer>> = {
+  'SmolLM2-135M': { D: 576, H: 9, Hkv: 3, Dh: 64, F: 1536, norms: false, cap: 8192 },
+  'Llama-3.2-1B': { D: 2048, H: 32, Hkv: 8, Dh: 64, F: 8192, norms: false, cap: 8192 },
+  'head norms': { D: 2048, H: 32, Hkv: 8, Dh: 64, F: 8192, norms: true, cap: 8192 },
+  'heads of 128': { D: 1024, H: 16, Hkv: 8, Dh: 128, F: 3072, norms: true, cap: 8192 },
+};
+
+describe('chains', () => {
+  let gpu: GPUDevice;
+  beforeAll(async () => {
+    gpu = await openNullGpu();
+  });
+
+  it.each(Object.keys(layers))('of a layer of %s compile', async (name) => {
+    const layer = layers[name] as Layer;
+    for (const given of [attentionLayer(layer), mlpLayer(layer)]) {
+      const chain = chainOf(given, h100, '132');
+      expect(chain?.count).toBe(given.length);
+      expect(chain && (await complaint(gpu, chain.pass))).toBeUndefined();
+      expect(chain?.pass.bindings.length).toBeLessThanOrEqual(h100.maxStorageBuffers);
+    }
+  });
+
+  it('are left out unless chosen, and where bindings are too few', () => {
+    const layer = layers['Llama-3.2-1B'] as Layer;
+    expect(chainOf(attentionLayer(layer), h100, 'off')).toBeUndefined();
+    expect(chainOf(attentionLayer(layer), { ...h100, maxStorageBuffers: 10 }, '132')).toBeUndefined();
+  });
+});
