@@ -51,9 +51,7 @@ ${each((s) => (s === 0 ? '' : `  most = max(most, most_${s});\n`))}  var sum = 0
   var b = vec4<f32>();
 ${each((s) => `  { let f = exp(most_${s} - most); sum += f * sum_${s}; a += f * a_${s}; b += f * b_${s}; }\n`)}  return Eight(a / sum, b / sum);
 }
-fn x_wait(octet: u32) {
-  let at = ${parts}u + octet / ${headDim / 8}u * ${splits * (headDim + 2)}u;
-${each((s) => `  _ = mail_read(${word(s)} + ${headDim + 1}u);\n`)}}
+fn x_wait() { _ = mail_read(${parts}u + mail_pick % ${shape.heads * splits}u * ${headDim + 2}u + ${headDim + 1}u); }
 `;
 }
 
@@ -192,6 +190,8 @@ ${loads('0u')}
 ${rotate ? `    let angle = f32(position) * inv_freq[min(lane, ${rotation.rot / 2 - 1}u)];\n    let turn = vec2(sin_f32(angle), cos_f32(angle)) * ${rotation.scale};\n` : ''}    var a = 0.0;
     var b = 0.0;
     var value = 0.0;
+    if (t == 0u) { loop { _ = mail_read(${mail.q}u + head * ${headDim}u); if (!mail_again()) { break; } } }
+    workgroupBarrier();
     loop {
   ${source(`${mail.q}u + head * ${headDim}u`, `t < ${half}u`)}  ${source(`${mail.k}u + kv_head * ${headDim}u`, `newest && t >= ${half}u && t < ${2 * half}u`)}      if (newest && t < ${headDim}u) { value = mail_read(${mail.v}u + kv_head * ${headDim}u + t); }
       if (!mail_again()) { break; }

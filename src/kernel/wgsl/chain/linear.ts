@@ -53,7 +53,7 @@ export function mailInput(at: MailAt, K: number): string {
   const four = (j: number): string =>
     `vec4<f32>(${[0, 1, 2, 3].map((i) => `mail_read(${at + (i + j) * (K / 8)}u + octet)`).join(', ')})`;
   return `fn x_octet(row: u32, octet: u32) -> Eight { return Eight(${four(0)}, ${four(4)}); }
-fn x_wait(octet: u32) { _ = mail_read(${at}u + octet); }
+fn x_wait() { _ = mail_read(${at}u + mail_pick * 8u % ${K}u); }
 `;
 }
 

@@ -18,6 +18,8 @@ const patience = 2 ** 20;
  */
 export const mailFunctions = `var<private> mail_missing: bool;
 var<private> mail_patience: u32;
+/** Different in each workgroup. */
+var<private> mail_pick: u32;
 fn mail_send(at: u32, value: f32) {
   let word = ~bitcast<u32>(value);
   atomicStore(&status[at], select(word, 0x803fffffu, word == 0u));
@@ -38,4 +40,5 @@ fn mail_again() -> bool {
 `;
 
 /** Statement that a chain begins with. */
-export const mailStatement = `mail_patience = ${patience}u;`;
+export const mailStatement = `mail_patience = ${patience}u;
+  mail_pick = wg.x;`;

@@ -26,8 +26,8 @@ export interface Staging {
   /** Subgroup sizes there can be, none above `threads`; undefined to do without. */
   readonly subgroups: { readonly min: number; readonly max: number } | undefined;
   /**
-   * `x_octet` reads mail: loads are repeated until all of it has come, and before that those of `x_wait(octet)`, which are few. A
-   * single row that is kept in registers only.
+   * `x_octet` reads mail: loads are repeated until all of it has come. Before that one thread repeats `x_wait()`, one load, as many readers hold up
+   * the writers. A single row that is kept in registers only.
    */
   readonly mail?: boolean | undefined;
 }
@@ -153,12 +153,11 @@ function keptStage({ threads, octets, segment, norm, mail }: Staging): string {
   const each = (text: (i: number) => string): string => steps.map(text).join('');
   const weights = each((i) => (norm === undefined ? '' : `  let w${i} = norm_octet(${at(i)});\n`));
   const values = each((i) => `  ${mail ? '' : 'var '}v${i} = x_octet(first_row, ${at(i)});\n`);
-  const waits = each((i) => `    x_wait(${at(i)});\n`);
   const guards = each((i) =>
     inside(i) === '' ? '' : `  if (${index(i)} >= ${octets}u) { v${i} = Eight(); }\n`,
   );
   const loads = mail
-    ? `${each((i) => `  var v${i} = Eight();\n`)}${weights}  loop {\n${waits}    if (!mail_again()) { break; }\n  }\n  loop {\n${values}    if (!mail_again()) { break; }\n  }\n${guards}`
+    ? `${each((i) => `  var v${i} = Eight();\n`)}${weights}  if (t == 0u) { loop { x_wait(); if (!mail_again()) { break; } } }\n  workgroupBarrier();\n  loop {\n${values}    if (!mail_again()) { break; }\n  }\n${guards}`
     : `${values}${weights}${guards}`;
   const sum = steps.map((i) => `squares_of(v${i})`).join(' + ');
   const measure =
