@@ -1,6 +1,7 @@
 // The work of loading: tensors in pieces, read into a few reused buffers and packed into device buffers, several at a time.
 
 import { invariant } from '../base/errors.ts';
+import { Turns } from '../base/turn.ts';
 import type { PackRequest } from '../device/cpu/pack.ts';
 import type { Device, DeviceBuffer } from '../device/device.ts';
 import { metaDtypeCode } from '../quant/layout.ts';
@@ -15,7 +16,7 @@ import {
   smallChunkBytes,
   storedBytes,
 } from './chunks.ts';
-import { type CheckpointTensor, dimensions } from './tensor.ts';
+import { type CheckpointTensor, dimensions, type PackedTensor } from './tensor.ts';
 
 /** Packs source rows into panels inside a device buffer: the native packer, or `packOn`. */
 export type PackInto = (request: PackRequest) => Promise<void>;
@@ -93,7 +94,8 @@ async function perform(
 ): Promise<number> {
   const { tensor, buffer } = work.job;
   if (work.kind === 'whole') {
-    device.write(buffer, 0, await readWhole(tensor));
+    if (tensor.kind === 'packed' && tensor.shape.length > 1) await copyPacked(tensor, device, buffer);
+    else device.write(buffer, 0, await readVector(tensor));
     return storedBytes(tensor);
   }
   const { chunk } = work;
@@ -119,18 +121,22 @@ async function perform(
   return rowBytes.reduce((sum, bytes) => sum + bytes * chunk.rows, 0);
 }
 
-const readWhole = (tensor: CheckpointTensor): Promise<ArrayBufferView> =>
-  tensor.kind === 'packed' && tensor.shape.length > 1
-    ? tensor.source.read(tensor.offset, tensor.bytes)
-    : readVector(tensor);
+async function copyPacked(tensor: PackedTensor, device: Device, buffer: DeviceBuffer): Promise<void> {
+  for (let done = 0; done < tensor.bytes; done += chunkBytes) {
+    const length = Math.min(chunkBytes, tensor.bytes - done);
+    device.write(buffer, done, await tensor.source.read(tensor.offset + done, length));
+  }
+}
 
-/** The plain-TypeScript packer for a device. */
-export const packOn =
-  (device: Device): PackInto =>
-  async ({ target, offset, source, parts, rows, columns, group, metaDtype, rowMap }) => {
+/** The plain-TypeScript packer for a device. It lets the event loop turn. */
+export const packOn = (device: Device): PackInto => {
+  const turns = new Turns();
+  return async ({ target, offset, source, parts, rows, columns, group, metaDtype, rowMap }) => {
+    await turns.next();
     const format = sourceFormats.find(
       ({ code, layout }) => code === source && layout.group === group && metaDtypeCode(layout) === metaDtype,
     );
     invariant(format !== undefined, `no source format ${source} with group ${group}`);
     device.write(target, offset, packReference(format, parts, rows, columns, rowMap));
   };
+};

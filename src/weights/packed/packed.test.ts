@@ -3,13 +3,14 @@ import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { readFile } from '../../device/files.ts';
 import { openJsDevice } from '../../device/js/device.ts';
 import { dequantizeSource, unpackReference } from '../../quant/reference.ts';
 import { MemorySink } from '../atomic-file.ts';
-import { openCheckpoint } from '../checkpoint.ts';
 import { readVector } from '../chunks.ts';
 import { CheckpointLoader, type LoadedMatrix, type LoadedVector } from '../load.ts';
 import { packOn } from '../load-jobs.ts';
+import { openCheckpoint } from '../open.ts';
 import { MemorySource } from '../source.ts';
 import { dimensions, readRows } from '../tensor.ts';
 import { tinyCheckpoint, tinyGgufBytes } from '../tiny.ts';
@@ -60,7 +61,7 @@ describe('packed files', () => {
     );
     expect(packed.metadata?.has('llama.block_count')).toBe(false);
 
-    const device = openJsDevice();
+    const device = openJsDevice({ readFile });
     const factory = { matrix: (m: LoadedMatrix) => m, vector: (v: LoadedVector) => v };
     const loader = new CheckpointLoader(packed, device, factory);
     for (const name of original.tensors) {
