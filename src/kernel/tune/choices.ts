@@ -12,8 +12,8 @@ export interface AdapterIdentity {
 export interface ChoiceStore {
   /** Empty when there are none. */
   load(adapter: AdapterIdentity): Choices;
-  /** Returns where they are, for messages. */
-  save(adapter: AdapterIdentity, choices: Choices): string;
+  /** Returns where they are, for messages; undefined when they could not be kept. */
+  save(adapter: AdapterIdentity, choices: Choices): string | undefined;
 }
 
 /** Choices from JSON text; what else it holds is left out. Throws for text that is no JSON. */
