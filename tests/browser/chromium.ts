@@ -3,8 +3,12 @@
 import chromium from '@sparticuz/chromium';
 import { type Browser, chromium as playwright } from 'playwright-core';
 
-/** Arguments with which the browser has WebGPU, on its software GPU. */
-export const withWebGpu = ['--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader'];
+/** Arguments with which the browser has WebGPU, on its software GPU, which compiles some kernels very slowly with zeros. */
+export const withWebGpu = [
+  '--enable-unsafe-webgpu',
+  '--use-webgpu-adapter=swiftshader',
+  '--enable-dawn-features=disable_workgroup_init',
+];
 
 /** Starts the browser; the reason when it cannot be had here. */
 export async function startBrowser(args: readonly string[] = []): Promise<Browser | string> {

@@ -46,7 +46,6 @@ declare const ingot: Promise<typeof Web>;
 describe.skipIf(typeof started === 'string' || typeof bareStarted === 'string')(`ingot/web${reason}`, () => {
   const golden = readGolden('llama3-gqa');
   const goldenFolder = fileURLToPath(new URL('../goldens/models/llama3-gqa/', import.meta.url));
-  const chat = [{ role: 'user', content: 'Hello' }] as const;
   let tiny: { folder: string; path: string };
   let answer: string;
   let site: Site;
@@ -57,14 +56,14 @@ describe.skipIf(typeof started === 'string' || typeof bareStarted === 'string')(
   beforeAll(async () => {
     tiny = await tinyChatModel();
     using model = await loadInNode(tiny.path, { device: addonPath() ? 'cpu' : 'js', precision: 'exact' });
-    answer = await textOf(model.chat(chat, { maxTokens: 12, ignoreEos: true }));
-    const gguf = { type: 'application/octet-stream', bytes: readFileSync(tiny.path) };
+    answer = await textOf(
+      model.chat([{ role: 'user', content: 'Hello' }], { maxTokens: 12, ignoreEos: true }),
+    );
     const files: Record<string, SiteFile> = {
       '/': { type: 'text/html', bytes: '<!doctype html><title>test</title>' },
       '/ingot.js': { type: 'text/javascript', bytes: code },
       '/dist/web/index.js': { type: 'text/javascript', bytes: code },
-      '/tiny.gguf': gguf,
-      '/simple/tiny.gguf': { ...gguf, noRanges: true },
+      '/tiny.gguf': { type: 'application/octet-stream', bytes: readFileSync(tiny.path) },
       '/odd.gguf': { type: 'application/octet-stream', bytes: 'not a model' },
     };
     for (const name of readdirSync(goldenFolder)) {
@@ -96,8 +95,11 @@ describe.skipIf(typeof started === 'string' || typeof bareStarted === 'string')(
     expect(errors.splice(0)).toEqual([]);
   });
 
-  it('generates the tokens of the reference from a folder of safetensors', async () => {
-    const { tokens, info, devices } = await page.evaluate(
+  // The software GPU compiles the kernels of a step for half a minute.
+  const slow = 300_000;
+
+  it('generates the tokens of the reference from a folder of safetensors', { timeout: slow }, async () => {
+    const { tokens, info } = await page.evaluate(
       async ({ prompt, maxTokens }) => {
         const { load } = await ingot;
         const model = await load('/golden/', { precision: 'exact', contextLength: 128 });
@@ -105,47 +107,29 @@ describe.skipIf(typeof started === 'string' || typeof bareStarted === 'string')(
         for await (const token of model.generate(prompt, { maxTokens, ignoreEos: true })) tokens.push(token);
         const { info } = model;
         model.dispose();
-        return { tokens, info, devices: 1 };
+        return { tokens, info };
       },
       { prompt: golden.tokens, maxTokens: golden.continuation.length },
     );
-    expect(devices).toBe(1);
     expect(tokens).toEqual(golden.continuation);
     expect(info).toMatchObject({ name: 'golden', family: 'llama', format: 'safetensors bf16' });
   });
 
-  it('answers as in Node, from ranges, a whole download, a blob and bytes', async () => {
-    const results = await page.evaluate(
-      async (messages) => {
-        const { load } = await ingot;
-        const bytes = await (await fetch('/tiny.gguf')).arrayBuffer();
-        const sources = ['/tiny.gguf', '/simple/tiny.gguf', new File([bytes], 'my.gguf'), bytes];
-        const found: { name: string; text: string; phases: string[]; decoded: string | undefined }[] = [];
-        for (const source of sources) {
-          const phases = new Set<string>();
-          const model = await load(source, {
-            precision: 'exact',
-            onProgress: ({ phase }) => phases.add(phase),
-          });
-          let text = '';
-          for await (const piece of model.chat(messages, { maxTokens: 12, ignoreEos: true })) text += piece;
-          const decoded = model.tokenizer?.decode(model.tokenizer.encode('round trip'));
-          found.push({ name: model.info.name, text, phases: [...phases], decoded });
-          model.dispose();
-        }
-        return found;
-      },
-      chat as unknown as Web.Message[],
-    );
-    const names = ['tiny.gguf', 'tiny.gguf', 'my.gguf', 'model'];
-    expect(results).toEqual(
-      names.map((name, i) => ({
-        name,
-        text: answer,
-        phases: i === 1 ? ['download', 'load'] : ['load'],
-        decoded: 'round trip',
-      })),
-    );
+  it('answers as it does in Node', { timeout: slow }, async () => {
+    const result = await page.evaluate(async () => {
+      const { load } = await ingot;
+      const progress: number[] = [];
+      const model = await load('tiny.gguf', {
+        precision: 'exact',
+        onProgress: ({ bytesDone, bytesTotal }) => progress.push(bytesDone / bytesTotal),
+      });
+      const messages = [{ role: 'user', content: 'Hello' }] as const;
+      let text = '';
+      for await (const piece of model.chat(messages, { maxTokens: 12, ignoreEos: true })) text += piece;
+      return { name: model.info.name, text, done: progress.at(-1) };
+    });
+    expect(result).toEqual({ name: 'tiny.gguf', text: answer, done: 1 });
+    expect(site.requests).toContain('/tiny.gguf bytes=0-8388607');
   });
 
   it('computes with arrays, in a page and in a worker', async () => {
@@ -154,8 +138,9 @@ describe.skipIf(typeof started === 'string' || typeof bareStarted === 'string')(
       setDefaultDevice(device);
       const x = fromData([1, 2, 3, 4], [2, 2]);
       const eager = [...await x.matmul(x).add(1).data()];
-      const program = compile((a) => softmax(matmul(a, a)), { device, inputs: { a: { shape: [2, 2], dtype: 'f32' } } });
-      return { eager, name: device.name };
+      const plan = compile(({ a }) => [softmax(matmul(a, a))], { device, inputs: { a: { shape: [2, 2], dtype: 'f32' } } });
+      const [out] = await plan.run({ inputs: { a: new Float32Array([0, 1, 1, 0]) } });
+      return { eager, compiled: [...await out.data()].map((x) => x.toFixed(3)), name: device.name };
     }`;
     const inPage = await page.evaluate(`ingot.then(${compute})`);
     const inWorker = await page.evaluate(`new Promise((resolve, reject) => {
@@ -164,7 +149,10 @@ describe.skipIf(typeof started === 'string' || typeof bareStarted === 'string')(
       worker.onmessage = ({ data }) => resolve(data);
       worker.onerror = (event) => reject(new Error(event.message));
     })`);
-    expect([inPage, inWorker]).toEqual([0, 1].map(() => ({ eager: [8, 11, 16, 23], name: 'webgpu' })));
+    // softmax of the rows of the identity, which is the square of that matrix
+    const compiled = ['0.731', '0.269', '0.269', '0.731'];
+    const expected = { eager: [8, 11, 16, 23], compiled, name: 'webgpu' };
+    expect([inPage, inWorker]).toEqual([expected, expected]);
   });
 
   const failure = (on: Page, source: string): Promise<unknown> =>
@@ -217,13 +205,13 @@ describe.skipIf(typeof started === 'string' || typeof bareStarted === 'string')(
     );
   });
 
-  it('chats on the example page', async () => {
+  it('chats on the example page', { timeout: slow }, async () => {
     await page.goto(`${url}examples/web/`);
     await page.getByLabel('Model').setInputFiles(tiny.path);
     await page.getByText('llama, gguf q4_0').waitFor();
     await page.getByLabel('Message').fill('Hello');
     await page.getByRole('button', { name: 'Send' }).click();
-    await page.getByText(/^\d+ tokens, /).waitFor();
+    await page.getByText(/^\d+ tokens, /).waitFor({ timeout: slow });
     expect(await page.locator('.assistant').textContent()).not.toBe('');
   });
 });
