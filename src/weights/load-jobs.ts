@@ -41,8 +41,15 @@ type Work =
   | { readonly kind: 'chunk'; readonly chunk: Chunk; readonly job: LoadJob }
   | { readonly kind: 'whole'; readonly job: LoadJob };
 
+/** The order of the files: what reads ahead then reads what is needed next. */
+function byPlace(a: LoadJob, b: LoadJob): number {
+  const [x, y] = [a, b].map(({ tensor }) => (tensor.kind === 'packed' ? tensor : tensor.slices[0]?.[0]));
+  if (x === undefined || y === undefined || x.source === y.source) return (x?.offset ?? 0) - (y?.offset ?? 0);
+  return x.source.name < y.source.name ? -1 : 1;
+}
+
 function* workOf(jobs: readonly LoadJob[], maxBytes: number): Generator<Work> {
-  for (const job of jobs) {
+  for (const job of jobs.toSorted(byPlace)) {
     const { tensor } = job;
     if (tensor.kind === 'source' && tensor.shape.length > 1) {
       for (const chunk of chunksOf(tensor, maxBytes)) yield { kind: 'chunk', chunk, job };

@@ -7,8 +7,8 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { addonPath } from '../../src/device/cpu/addon.ts';
 import { load } from '../../src/engine/load.ts';
 import { type RunningServer, startServer } from '../../src/server/server.ts';
+import { tinyChatModel } from '../tiny-chat.ts';
 import { startBrowser } from './chromium.ts';
-import { tinyChatModel } from './tiny-chat.ts';
 
 const started = await startBrowser();
 const reason = typeof started === 'string' ? ` (skipped: ${started})` : '';

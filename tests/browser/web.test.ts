@@ -9,9 +9,9 @@ import { addonPath } from '../../src/device/cpu/addon.ts';
 import { load as loadInNode } from '../../src/engine/load.ts';
 import type * as Web from '../../src/web/index.ts';
 import { readGolden } from '../models/goldens.ts';
+import { tinyChatModel } from '../tiny-chat.ts';
 import { startBrowser, withWebGpu } from './chromium.ts';
 import { Site, type SiteFile } from './site.ts';
-import { tinyChatModel } from './tiny-chat.ts';
 import { buildWeb } from './web-build.ts';
 
 const built = await buildWeb();

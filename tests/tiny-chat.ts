@@ -3,8 +3,8 @@
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { metadataOf, modelFile } from '../../bench/model-file.ts';
-import type { BenchShape } from '../../bench/shapes.ts';
+import { metadataOf, modelFile } from '../bench/model-file.ts';
+import type { BenchShape } from '../bench/shapes.ts';
 
 const shape: BenchShape = {
   name: 'tiny',
