@@ -168,6 +168,11 @@ describe.skipIf(typeof started === 'string' || typeof bareStarted === 'string')(
     );
 
   it('says what is wrong with a source, and frees the GPU', async () => {
+    await page.evaluate(`{
+      const { destroy } = GPUDevice.prototype;
+      globalThis.freed = 0;
+      GPUDevice.prototype.destroy = function () { freed++; destroy.call(this); };
+    }`);
     expect(await failure(page, '/none.gguf')).toBe(
       `not_found: ${url}none.gguf: there is no such file; give the address of a GGUF file, or of a folder that ends in /`,
     );
@@ -175,6 +180,7 @@ describe.skipIf(typeof started === 'string' || typeof bareStarted === 'string')(
       `not_found: ${url}none: has no config.json, which says what the model is`,
     );
     expect(await failure(page, '/odd.gguf')).toContain('is not a GGUF, safetensors or packed model file');
+    expect(await page.evaluate('freed')).toBe(3);
   });
 
   it('says what to do without a GPU that will do', async () => {
