@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { Site } from '../../tests/browser/site.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import { readVector } from './chunks.ts';
@@ -110,6 +110,13 @@ describe('openUrl', () => {
       '/large.bin bytes=8388608-16777215',
     ]);
     await source?.close();
+  });
+
+  it('does not take a part for what was asked for', async () => {
+    vi.spyOn(globalThis, 'fetch').mockResolvedValueOnce(
+      new Response('abc', { status: 206, headers: { 'content-range': 'bytes 0-2/100' } }),
+    );
+    await expect(openUrl(new URL(`${url}large.bin`), {})).rejects.toThrow('3 bytes came instead of a range');
   });
 
   it('tells when the file changes under it', async () => {

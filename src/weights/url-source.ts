@@ -35,7 +35,10 @@ export async function openUrl(url: URL, options: FetchOptions): Promise<ByteSour
   if (response === undefined) return undefined;
   const size = totalOf(response);
   if (response.status === 206 && size !== undefined) {
-    return new UrlSource(url, size, await bodyOf(response, url), options.signal);
+    const first = await bodyOf(response, url);
+    if (first.byteLength === Math.min(blockBytes, size))
+      return new UrlSource(url, size, first, options.signal);
+    throw failed(url, `${first.byteLength} bytes came instead of a range of ${blockBytes}`);
   }
   // The server knows no ranges, or does not let other origins read how long the file is.
   if (response.status !== 200) await response.body?.cancel();

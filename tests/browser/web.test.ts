@@ -155,6 +155,14 @@ describe.skipIf(typeof started === 'string' || typeof bareStarted === 'string')(
     expect([inPage, inWorker]).toEqual([expected, expected]);
   });
 
+  it('keeps what was tuned for the next device', async () => {
+    const found = await page.evaluate(`ingot.then(async ({ openDevice }) => {
+      const place = (await openDevice()).keepChoices({ 'linear 1': 'second' });
+      return { place, chosen: (await openDevice()).choices.choose('linear 1', ['first', 'second']) };
+    })`);
+    expect(found).toEqual({ place: "localStorage['ingot/gpu/google swiftshader']", chosen: 'second' });
+  });
+
   const failure = (on: Page, source: string): Promise<unknown> =>
     on.evaluate(
       (from) =>
