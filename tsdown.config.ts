@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { defineConfig } from 'tsdown';
+import { defineConfig, type UserConfig } from 'tsdown';
 
 /** Entry points of the package: those in the exports map, the command line, and the benchmark (not published). */
 const entries = {
@@ -13,15 +13,33 @@ const entries = {
   'bench/peers/llama-cpp': 'bench/peers/llama-cpp.ts',
 };
 
-export default defineConfig({
-  entry: Object.fromEntries(Object.entries(entries).filter(([, file]) => existsSync(file))),
+const shared = {
   format: 'esm',
-  platform: 'node',
-  target: 'node20.19',
   dts: true,
   sourcemap: true,
-  clean: true,
   fixedExtension: false,
   logLevel: 'warn',
-  outputOptions: { chunkFileNames: 'chunks/[name]-[hash].js' },
-});
+} satisfies UserConfig;
+
+/** The browser entry: one file that a page can import as it is, with the libraries in it. */
+export const web = {
+  ...shared,
+  entry: { index: 'src/web/index.ts' },
+  outDir: 'dist/web',
+  platform: 'browser',
+  target: 'es2022',
+  noExternal: /./,
+  outputOptions: { inlineDynamicImports: true },
+} satisfies UserConfig;
+
+export default defineConfig([
+  {
+    ...shared,
+    entry: Object.fromEntries(Object.entries(entries).filter(([, file]) => existsSync(file))),
+    platform: 'node',
+    target: 'node20.19',
+    clean: ['dist/*', '!dist/web'],
+    outputOptions: { chunkFileNames: 'chunks/[name]-[hash].js' },
+  },
+  web,
+]);

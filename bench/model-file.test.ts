@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { dequantizeSource } from '../src/quant/reference.ts';
-import { openGguf } from '../src/weights/gguf/reader.ts';
+import { FileSource } from '../src/weights/file-source.ts';
+import { readGguf } from '../src/weights/gguf/reader.ts';
 import { modelFile } from './model-file.ts';
 import { type BenchShape, tensorsOf } from './shapes.ts';
 
@@ -31,9 +32,11 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
+const open = async (path: string) => readGguf(await FileSource.open(path), () => expect.fail('no shards'));
+
 describe('modelFile', () => {
   it('writes every tensor once with its shape, and the keys an architecture needs', async () => {
-    const file = await openGguf(await modelFile(tiny, folder));
+    const file = await open(await modelFile(tiny, folder));
     try {
       const found = [...file.tensors.values()].map((t) => [t.name, t.shape, t.format.name.toUpperCase()]);
       expect(found).toEqual(tensorsOf(tiny).map((t) => [t.name, [...t.dims], t.type]));
@@ -47,7 +50,7 @@ describe('modelFile', () => {
   });
 
   it('draws weights with mean 0 and standard deviation 0.02, other ones in each layer', async () => {
-    const file = await openGguf(await modelFile(tiny, folder));
+    const file = await open(await modelFile(tiny, folder));
     try {
       const values = async (name: string): Promise<Float32Array> => {
         const t = file.tensors.get(name)!;

@@ -1,29 +1,8 @@
 // The programs in examples/ run on the sources, with a tiny random model that has a tokenizer.
 
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { readdirSync, rmSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it, vi } from 'vitest';
-import { metadataOf, modelFile } from '../bench/model-file.ts';
-import type { BenchShape } from '../bench/shapes.ts';
-
-const shape: BenchShape = {
-  name: 'tiny',
-  description: 'for tests',
-  architecture: 'llama',
-  layers: 2,
-  hidden: 64,
-  heads: 2,
-  kvHeads: 1,
-  headDim: 32,
-  inner: 128,
-  vocab: 512,
-  tied: true,
-  ropeBase: 10_000,
-};
-// ChatML, like the default model.
-const chatTemplate =
-  "{% for m in messages %}{{ '<|im_start|>' + m.role + '\\n' + m.content + '<|im_end|>\\n' }}{% endfor %}<|im_start|>assistant\\n";
+import { tinyChatModel } from './tiny-chat.ts';
 
 let folder: string;
 let model: string;
@@ -31,11 +10,7 @@ let printed = '';
 const argv = process.argv;
 
 beforeAll(async () => {
-  folder = mkdtempSync(join(tmpdir(), 'ingot-examples-'));
-  model = await modelFile(shape, folder, {
-    ...metadataOf(shape),
-    'tokenizer.chat_template': chatTemplate,
-  });
+  ({ folder, path: model } = await tinyChatModel());
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 beforeEach(() => {
@@ -85,5 +60,7 @@ it('arrays.ts computes what it says', async () => {
 });
 
 it('has a test for every example', () => {
-  expect(readdirSync('examples').sort()).toEqual(['ai-sdk.ts', 'arrays.ts', 'chat.ts', 'tokens.ts']);
+  // The page in examples/web is tested in tests/browser/web.test.ts.
+  const tested = ['ai-sdk.ts', 'arrays.ts', 'chat.ts', 'tokens.ts', 'web'];
+  expect(readdirSync('examples').sort()).toEqual(tested);
 });

@@ -131,7 +131,7 @@ function buildTypeScript() {
     'dist',
     'dist/.inputs',
     hashOf(files, process.version),
-    ['dist/cli/main.js', 'dist/index.js'],
+    ['dist/cli/main.js', 'dist/index.js', 'dist/web/index.js'],
     bundle,
   );
   if (problem) {

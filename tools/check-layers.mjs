@@ -28,6 +28,7 @@ export const layers = [
   'chat',
   'engine',
   'ai-sdk',
+  'web',
   'server',
   'cli',
 ];

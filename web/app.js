@@ -82,8 +82,7 @@ async function answer() {
     }
   } catch (error) {
     if (controller.signal.aborted) message.end = 'stopped';
-    else
-      message.error = error.message === 'Failed to fetch' ? 'The server cannot be reached.' : error.message;
+    else message.error = error.message;
   }
   if (running === controller) running = undefined;
   // The conversation may have been left meanwhile.
@@ -128,8 +127,7 @@ async function showModels() {
     model.value = settings.model;
     status.textContent = names.length === 0 ? 'The server has no models.' : '';
   } catch (error) {
-    status.textContent =
-      error.message === 'Failed to fetch' ? 'The server cannot be reached.' : error.message;
+    status.textContent = error.message;
   }
 }
 

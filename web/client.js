@@ -14,16 +14,25 @@ async function problemOf(response) {
   return response.status === 429 && wait ? `${said} Try again in ${wait} s.` : said;
 }
 
+/** `fetch`, with a sentence for what each browser words in its own way. */
+async function ask(path, options) {
+  try {
+    return await fetch(path, options);
+  } catch (error) {
+    throw options.signal?.aborted ? error : new Error('The server cannot be reached.');
+  }
+}
+
 /** Names of the models. */
 export async function listModels(apiKey) {
-  const response = await fetch('v1/models', { headers: headers(apiKey) });
+  const response = await ask('v1/models', { headers: headers(apiKey) });
   if (!response.ok) throw new Error(await problemOf(response));
   return (await response.json()).data.map(({ id }) => id);
 }
 
 /** Chunks of an answer. Throws an Error whose message can be shown. */
 export async function* streamAnswer(request, { apiKey, signal }) {
-  const response = await fetch('v1/chat/completions', {
+  const response = await ask('v1/chat/completions', {
     method: 'POST',
     headers: headers(apiKey),
     body: JSON.stringify({ ...request, stream: true, stream_options: { include_usage: true } }),
@@ -45,7 +54,9 @@ export async function* eventData(stream) {
   let rest = '';
   try {
     for (;;) {
-      const { done, value } = await reader.read();
+      const { done, value } = await reader.read().catch(() => {
+        throw new Error('The answer broke off.');
+      });
       if (done) return;
       const lines = (rest + value).split('\n');
       rest = lines.pop() ?? '';

@@ -5,7 +5,7 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { findLocal } from '../hub/resolve.ts';
 import { openTokenizer } from '../tokenizer/open.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
-import { openCheckpoint } from '../weights/checkpoint.ts';
+import { openCheckpoint } from '../weights/open.ts';
 import { templateOf } from './template.ts';
 
 interface GoldenPrompt {

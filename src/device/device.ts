@@ -2,6 +2,7 @@
 // dispatches: a kernel reference, buffer slices, and numeric parameters, each constant or taken from the plan's scalars.
 
 import type { DType } from '../base/dtype.ts';
+import { IngotError } from '../base/errors.ts';
 
 /** Where the bytes of a dispatch argument are: a bound buffer, or an offset in the program's own arena. */
 export type BufferSlice =
@@ -89,6 +90,17 @@ export interface AllocateOptions {
   /** Will be used piece by piece, and may never be used whole: what is not used should take no memory where that is possible. */
   readonly sparse?: boolean;
 }
+
+/** Reads a range of a file in pieces. */
+export type ReadFile = (
+  path: string,
+  offset: number,
+  byteLength: number,
+) => Iterable<Uint8Array<ArrayBuffer>>;
+
+/** What `map` throws where there is no way to read files. */
+export const noFiles = (path: string): IngotError =>
+  new IngotError('unsupported', `${path}: there are no files here; give the bytes`);
 
 export interface Device {
   readonly name: string; // 'cpu' (native addon), 'webgpu', 'js' (plain TypeScript)

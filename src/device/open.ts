@@ -44,8 +44,11 @@ export async function openDevice(name: DeviceName, options: OpenDeviceOptions = 
       warnOnce('no-addon', `${error.message}. Running on plain TypeScript, which is many times slower.`);
     }
   }
-  const { openJsDevice } = await import('./js/device.ts');
-  return openJsDevice();
+  const [{ openJsDevice }, { readFile }] = await Promise.all([
+    import('./js/device.ts'),
+    import('./files.ts'),
+  ]);
+  return openJsDevice({ readFile });
 }
 
 async function openGpu(index: number | undefined, { memoryLimit }: OpenDeviceOptions): Promise<Device> {

@@ -4,7 +4,8 @@ import { IngotError } from '../base/errors.ts';
 import { findLocal } from '../hub/resolve.ts';
 import { parseModel } from '../models/registry.ts';
 import { openTokenizer } from '../tokenizer/open.ts';
-import { type Checkpoint, openCheckpoint } from '../weights/checkpoint.ts';
+import type { Checkpoint } from '../weights/checkpoint.ts';
+import { openCheckpoint } from '../weights/open.ts';
 import { type TokenCost, tokenCost } from './token-cost.ts';
 
 export interface ModelDetails {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { availableMemory, type MemoryRequest, planMemory, WORKING_BYTES } from './memory.ts';
+import { availableMemory } from './available-memory.ts';
+import { type MemoryRequest, planMemory, WORKING_BYTES } from './memory.ts';
 
 const request = (over: Partial<MemoryRequest>): MemoryRequest => ({
   model: 'tiny',

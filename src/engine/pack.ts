@@ -4,7 +4,7 @@ import { stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { IngotError } from '../base/errors.ts';
 import { resolveModel } from '../hub/resolve.ts';
-import { openCheckpoint } from '../weights/checkpoint.ts';
+import { openCheckpoint } from '../weights/open.ts';
 import { writePackedFile } from '../weights/packed/writer.ts';
 import { filePacker } from './packer.ts';
 import type { LoadProgress } from './types.ts';

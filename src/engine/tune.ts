@@ -1,8 +1,7 @@
-// Tunes the kernels of a model on a GPU and keeps the choices in the cache folder, where the next load finds them.
+// Tunes the kernels of a model on a GPU and keeps the choices where the next load finds them.
 
 import { IngotError } from '../base/errors.ts';
 import type { Device } from '../device/device.ts';
-import { saveChoices } from '../device/webgpu/choice-file.ts';
 import { WebGpuDevice } from '../device/webgpu/device.ts';
 import { type TypicalRun, tuneProgram } from '../device/webgpu/tune.ts';
 import type { Runner } from '../generate/runner.ts';
@@ -28,7 +27,7 @@ export async function tuneModel(tunable: Tunable, options: TuneOptions): Promise
   }
   const loads = [typicalRun(tunable, 2), typicalRun(tunable, 1)];
   const { results, choices } = await tuneProgram(device, runner.tunable.program, { ...options, loads });
-  return { results, path: saveChoices(device.identity, choices) };
+  return { results, path: device.keepChoices(choices) };
 }
 
 /** A prompt that no cache knows: its last step is the prefill of a chunk, or one row when a second token is asked for. */

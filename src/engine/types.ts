@@ -108,10 +108,10 @@ export interface TuneOptions {
   readonly onProgress?: ((done: number, total: number, family: string) => void) | undefined;
 }
 
-/** What the tuner measured, and the file that the choices are kept in. */
+/** What the tuner measured, and where the choices are kept: a file, or a key of a page's storage. */
 export interface TuneReport {
   readonly results: readonly TuneResult[];
-  readonly path: string;
+  readonly path: string | undefined;
 }
 
 export interface ModelInfo {

@@ -88,7 +88,7 @@ function admit(c: Ctx, parts: AppParts): Response | undefined {
 
 /** The pattern that will answer: a label with few values. */
 const routeOf = (c: Ctx): string =>
-  matchedRoutes(c).findLast(({ method, path }) => method !== 'ALL' && path !== '*')?.path ?? 'other';
+  matchedRoutes(c).findLast(({ method, path }) => method !== 'ALL' && path !== '/*')?.path ?? 'other';
 
 /** What needs no key: the sign of life, and the files of the page. */
 const isOpen = (c: Ctx): boolean =>

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { findLocal } from '../hub/resolve.ts';
-import { openCheckpoint } from '../weights/checkpoint.ts';
+import { openCheckpoint } from '../weights/open.ts';
 import { tokenizerFromGguf } from './gguf.ts';
 import { openTokenizer } from './open.ts';
 import { encodeInSlices } from './slices.ts';

@@ -1,15 +1,13 @@
 // Encoding without holding up the event loop. A long text is cut where no token can reach across, and the pieces are encoded
 // with pauses between them: the ids are those of the whole text.
 
-import { setImmediate as pause } from 'node:timers/promises';
+import { Turns } from '../base/turn.ts';
 import type { EncodeOptions, Tokenizer } from './tokenizer.ts';
 
 /** Characters per piece: some milliseconds of work, also for texts that a vocabulary knows badly. */
 const PIECE = 512;
 /** Letters without any place to cut are cut here all the same; no language has such words, and the text stays the same. */
 const LONGEST_RUN = 4 * PIECE;
-/** Milliseconds of work between pauses. */
-const TURN = 4;
 
 /** A way to cut. Tokenizers take a run of letters for a word of its own, so no token spans its end. */
 interface Rule {
@@ -58,25 +56,14 @@ export async function encodeInSlices(
   const slicing = await found;
   if (!slicing) return tokenizer.encode(text, options);
   const ids: number[] = [];
-  const turn = new Turn();
+  const turns = new Turns();
   for (const [i, piece] of [...pieces(text, slicing)].entries()) {
-    await turn.next();
+    await turns.next();
     options.signal?.throwIfAborted();
     for (const id of tokenizer.encode(piece, { addSpecial: i === 0 && (options.addSpecial ?? true) }))
       ids.push(id);
   }
   return ids;
-}
-
-/** Pauses whenever enough was done since the last pause. */
-class Turn {
-  #start = performance.now();
-
-  async next(): Promise<void> {
-    if (performance.now() - this.#start < TURN) return;
-    await pause();
-    this.#start = performance.now();
-  }
 }
 
 function* pieces(text: string, { rule, whole }: Slicing): Generator<string> {
@@ -120,14 +107,14 @@ const MOST_WHOLE = 2048;
 
 /** The first rule that the vocabulary and a few words agree with. */
 async function findSlicing(tokenizer: Tokenizer): Promise<Slicing | undefined> {
-  const turn = new Turn();
+  const turns = new Turns();
   const spanning = rules.map((): string[] => []);
   for (let id = 0; id < tokenizer.vocabSize; id++) {
     const token = tokenizer.decode([id], { skipSpecial: false });
     rules.forEach(({ spans }, i) => {
       if (spans.test(token)) spanning[i]?.push(token);
     });
-    await turn.next();
+    await turns.next();
   }
   for (const [i, rule] of rules.entries()) {
     const whole = spanning[i] ?? [];
@@ -135,7 +122,7 @@ async function findSlicing(tokenizer: Tokenizer): Promise<Slicing | undefined> {
     // Only tokens that are found in a text as they are can be kept whole.
     const added: string[] = [];
     for (const token of whole) {
-      await turn.next();
+      await turns.next();
       if (isAdded(tokenizer, token)) added.push(token);
     }
     if (added.length === whole.length) return { rule, whole: anyOf(whole) };

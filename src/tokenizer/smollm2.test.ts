@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { findLocal } from '../hub/resolve.ts';
-import { openCheckpoint } from '../weights/checkpoint.ts';
+import { openCheckpoint } from '../weights/open.ts';
 import { openTokenizer } from './open.ts';
 import type { Tokenizer } from './tokenizer.ts';
 

@@ -7,8 +7,8 @@ import { linear } from '../array/ops/linear.ts';
 import { Weight } from '../array/weight.ts';
 import { openJsDevice } from '../device/js/device.ts';
 import { unpackReference } from '../quant/reference.ts';
-import { openCheckpoint } from './checkpoint.ts';
 import { CheckpointLoader } from './load.ts';
+import { openCheckpoint } from './open.ts';
 import { tinyCheckpoint, tinyGgufBytes } from './tiny.ts';
 
 let folder: string;

@@ -1,16 +1,15 @@
 // One view of every kind of model file: config in the Hugging Face dialect, tensors by Hugging Face name, and the small
 // files a tokenizer needs.
 
-import { open, readdir, stat } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
 import { FileFormatError, IngotError } from '../base/errors.ts';
 import type { GgufMetadata } from './gguf/metadata.ts';
 import { openGgufCheckpoint } from './gguf/open.ts';
 import type { JsonObject } from './json.ts';
 import { packedMagic } from './packed/format.ts';
-import { openPackedCheckpoint } from './packed/open.ts';
+import { packedCheckpoint } from './packed/open.ts';
 import type { CheckpointKind, CheckpointParts } from './parts.ts';
 import { openSafetensorsCheckpoint } from './safetensors/open.ts';
+import type { ByteSource, Folder } from './source.ts';
 import { type CheckpointTensor, missingTensor } from './tensor.ts';
 
 /** An open model: a GGUF file, a folder of safetensors (plain or MLX-quantised), or a packed file. */
@@ -20,6 +19,7 @@ export class Checkpoint {
   /** The model's config as a Hugging Face `config.json`. */
   readonly config: JsonObject;
   readonly metadata: GgufMetadata | undefined;
+  /** Names that `readFile` may have something for. */
   readonly files: readonly string[];
   readonly #parts: CheckpointParts;
 
@@ -63,56 +63,25 @@ export class Checkpoint {
 }
 
 /**
- * Opens a model file or folder by what it contains, whatever its name. Reads headers only.
- * Rejects with not_found, unsupported, or FileFormatError that names file and field.
+ * Opens a model by what `source` contains, whatever its name; what belongs to it comes from `folder`. Reads headers only.
+ * Rejects with unsupported, or FileFormatError that names file and field. The source is closed on failure.
  */
-export async function openCheckpoint(path: string): Promise<Checkpoint> {
-  const status = await stat(path).catch((cause: unknown) => {
-    throw new IngotError('not_found', `${path}: no such file or folder`, { cause, details: { path } });
-  });
-  if (status.isDirectory()) return openFolder(path);
-  if (!status.isFile()) throw new FileFormatError(path, 'file', 'is neither a file nor a folder');
-  switch (await sniff(path)) {
-    case 'gguf':
-      return new Checkpoint(await openGgufCheckpoint(path));
-    case 'packed':
-      return new Checkpoint(await openPackedCheckpoint(path));
-    case 'other':
-      // A single safetensors file is opened with the config beside it.
-      if (path.endsWith('.safetensors') || path.endsWith('.safetensors.index.json')) {
-        return new Checkpoint(await openSafetensorsCheckpoint(dirname(path)));
-      }
-      throw new FileFormatError(path, 'magic', 'is not a GGUF, safetensors or packed model file');
-  }
-}
-
-async function openFolder(folder: string): Promise<Checkpoint> {
-  const names = await readdir(folder);
-  if (names.some((name) => name.endsWith('.safetensors') || name.endsWith('.safetensors.index.json'))) {
-    return new Checkpoint(await openSafetensorsCheckpoint(folder));
-  }
-  const models = names.filter(
-    (name) => /\.(gguf|ingot)$/.test(name) && !/-(?!00001)\d{5}-of-\d{5}\./.test(name),
-  );
-  const only = models[0];
-  if (models.length === 1 && only !== undefined) return openCheckpoint(join(folder, only));
-  if (models.length > 1) {
-    throw new IngotError(
-      'invalid_argument',
-      `${folder}: holds several models, name one: ${models.join(', ')}`,
-    );
-  }
-  throw new IngotError('not_found', `${folder}: holds no safetensors, GGUF or packed model`);
-}
-
-async function sniff(path: string): Promise<'gguf' | 'packed' | 'other'> {
-  const handle = await open(path, 'r');
+export async function openSource(source: ByteSource, folder: Folder): Promise<Checkpoint> {
   try {
-    const { buffer, bytesRead } = await handle.read(new Uint8Array(8), 0, 8, 0);
-    const start = new TextDecoder('latin1').decode(buffer.subarray(0, bytesRead));
-    if (start.startsWith('GGUF')) return 'gguf';
-    return start === packedMagic ? 'packed' : 'other';
-  } finally {
-    await handle.close();
+    const start = new TextDecoder('latin1').decode(await source.read(0, Math.min(8, source.size)));
+    if (start.startsWith('GGUF')) return new Checkpoint(await openGgufCheckpoint(source, folder));
+    if (start === packedMagic) return new Checkpoint(await packedCheckpoint(source.name, source));
+    // A single safetensors file is opened with the config beside it.
+    if (!/\.safetensors(\.index\.json)?$/.test(source.name))
+      throw new FileFormatError(source.name, 'magic', 'is not a GGUF, safetensors or packed model file');
+  } catch (error) {
+    await source.close();
+    throw error;
   }
+  await source.close();
+  return openSafetensorsFolder(folder);
 }
+
+/** Opens a model of safetensors. Rejects like `openSource`, and with not_found for what is not in the folder. */
+export const openSafetensorsFolder = async (folder: Folder): Promise<Checkpoint> =>
+  new Checkpoint(await openSafetensorsCheckpoint(folder));

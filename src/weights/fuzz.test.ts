@@ -160,7 +160,7 @@ describe('fuzzed files', () => {
         damaged = mutate(random, bytes, prefixBytes + headerBytes);
       } else {
         // A liar who gets the checksum right.
-        const start = encodeHeader(mutateJson(random, header) as PackedHeader, data.byteLength);
+        const start = await encodeHeader(mutateJson(random, header) as PackedHeader, data.byteLength);
         damaged = new Uint8Array(start.byteLength + data.byteLength);
         damaged.set(start);
         damaged.set(data, start.byteLength);

@@ -1,6 +1,7 @@
 // The work of loading: tensors in pieces, read into a few reused buffers and packed into device buffers, several at a time.
 
 import { invariant } from '../base/errors.ts';
+import { Turns } from '../base/turn.ts';
 import type { PackRequest } from '../device/cpu/pack.ts';
 import type { Device, DeviceBuffer } from '../device/device.ts';
 import { metaDtypeCode } from '../quant/layout.ts';
@@ -15,7 +16,7 @@ import {
   smallChunkBytes,
   storedBytes,
 } from './chunks.ts';
-import { type CheckpointTensor, dimensions } from './tensor.ts';
+import { type CheckpointTensor, dimensions, type PackedTensor } from './tensor.ts';
 
 /** Packs source rows into panels inside a device buffer: the native packer, or `packOn`. */
 export type PackInto = (request: PackRequest) => Promise<void>;
@@ -40,8 +41,15 @@ type Work =
   | { readonly kind: 'chunk'; readonly chunk: Chunk; readonly job: LoadJob }
   | { readonly kind: 'whole'; readonly job: LoadJob };
 
+/** The order of the files: what reads ahead then reads what is needed next. */
+function byPlace(a: LoadJob, b: LoadJob): number {
+  const [x, y] = [a, b].map(({ tensor }) => (tensor.kind === 'packed' ? tensor : tensor.slices[0]?.[0]));
+  if (x === undefined || y === undefined || x.source === y.source) return (x?.offset ?? 0) - (y?.offset ?? 0);
+  return x.source.name < y.source.name ? -1 : 1;
+}
+
 function* workOf(jobs: readonly LoadJob[], maxBytes: number): Generator<Work> {
-  for (const job of jobs) {
+  for (const job of jobs.toSorted(byPlace)) {
     const { tensor } = job;
     if (tensor.kind === 'source' && tensor.shape.length > 1) {
       for (const chunk of chunksOf(tensor, maxBytes)) yield { kind: 'chunk', chunk, job };
@@ -93,7 +101,8 @@ async function perform(
 ): Promise<number> {
   const { tensor, buffer } = work.job;
   if (work.kind === 'whole') {
-    device.write(buffer, 0, await readWhole(tensor));
+    if (tensor.kind === 'packed' && tensor.shape.length > 1) await copyPacked(tensor, device, buffer);
+    else device.write(buffer, 0, await readVector(tensor));
     return storedBytes(tensor);
   }
   const { chunk } = work;
@@ -119,18 +128,22 @@ async function perform(
   return rowBytes.reduce((sum, bytes) => sum + bytes * chunk.rows, 0);
 }
 
-const readWhole = (tensor: CheckpointTensor): Promise<ArrayBufferView> =>
-  tensor.kind === 'packed' && tensor.shape.length > 1
-    ? tensor.source.read(tensor.offset, tensor.bytes)
-    : readVector(tensor);
+async function copyPacked(tensor: PackedTensor, device: Device, buffer: DeviceBuffer): Promise<void> {
+  for (let done = 0; done < tensor.bytes; done += chunkBytes) {
+    const length = Math.min(chunkBytes, tensor.bytes - done);
+    device.write(buffer, done, await tensor.source.read(tensor.offset + done, length));
+  }
+}
 
-/** The plain-TypeScript packer for a device. */
-export const packOn =
-  (device: Device): PackInto =>
-  async ({ target, offset, source, parts, rows, columns, group, metaDtype, rowMap }) => {
+/** The plain-TypeScript packer for a device. It lets the event loop turn. */
+export const packOn = (device: Device): PackInto => {
+  const turns = new Turns();
+  return async ({ target, offset, source, parts, rows, columns, group, metaDtype, rowMap }) => {
+    await turns.next();
     const format = sourceFormats.find(
       ({ code, layout }) => code === source && layout.group === group && metaDtypeCode(layout) === metaDtype,
     );
     invariant(format !== undefined, `no source format ${source} with group ${group}`);
     device.write(target, offset, packReference(format, parts, rows, columns, rowMap));
   };
+};

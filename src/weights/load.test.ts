@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Device } from '../device/device.ts';
 import { openJsDevice } from '../device/js/device.ts';
 import { packedBytes } from '../quant/layout.ts';
@@ -130,6 +130,22 @@ describe('loading', () => {
         expect((await pack(pieces)).equals(await pack(whole))).toBe(true);
       }
     }
+  });
+
+  it('reads files from front to back, whatever the order of asking', async () => {
+    const loader = loaderOf({ parallel: 1 });
+    const asked = checkpoint.tensors
+      .map(source)
+      .filter(({ shape }) => shape.length === 2)
+      .reverse();
+    for (const { name, shape } of asked) loader.matrix(name, shape as [number, number]);
+    const file = asked[0]?.slices[0]?.[0]?.source ?? expect.fail('no tensors');
+    const reads = vi.spyOn(file, 'readInto');
+    await loader.run();
+    const offsets = reads.mock.calls.map(([offset]) => offset);
+    expect(offsets.length).toBeGreaterThan(5);
+    expect(offsets).toEqual(offsets.toSorted((a, b) => a - b));
+    loader.dispose();
   });
 
   it('loads a tensor once', async () => {

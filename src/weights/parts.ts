@@ -16,7 +16,7 @@ export interface CheckpointParts {
   readonly unusable?: ReadonlyMap<string, string>;
   /** Raw GGUF metadata: tokenizer and chat template of a GGUF file, or of a packed file made from one. */
   readonly metadata?: GgufMetadata;
-  /** Small files beside the weights (`tokenizer.json`, …) that exist. */
+  /** Names of small files beside the weights (`tokenizer.json`, …), some of which may not exist. */
   readonly files: readonly string[];
   readFile(name: string): Promise<Uint8Array | undefined>;
   close(): Promise<void>;

@@ -5,8 +5,8 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { findLocal } from '../hub/resolve.ts';
 import { dequantizeSource } from '../quant/reference.ts';
-import { openCheckpoint } from './checkpoint.ts';
 import { readVector } from './chunks.ts';
+import { openCheckpoint } from './open.ts';
 import { dimensions, readRows } from './tensor.ts';
 
 const path = await findLocal('smollm2:135m');

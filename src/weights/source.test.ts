@@ -2,7 +2,8 @@ import { mkdtemp, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { FileSource, MemorySource } from './source.ts';
+import { FileSource } from './file-source.ts';
+import { MemorySource } from './source.ts';
 
 let folder: string;
 beforeAll(async () => {

@@ -3,13 +3,20 @@
 import chromium from '@sparticuz/chromium';
 import { type Browser, chromium as playwright } from 'playwright-core';
 
+/** Arguments with which the browser has WebGPU, on its software GPU, which compiles some kernels very slowly with zeros. */
+export const withWebGpu = [
+  '--enable-unsafe-webgpu',
+  '--use-webgpu-adapter=swiftshader',
+  '--enable-dawn-features=disable_workgroup_init',
+];
+
 /** Starts the browser; the reason when it cannot be had here. */
-export async function startBrowser(): Promise<Browser | string> {
+export async function startBrowser(args: readonly string[] = []): Promise<Browser | string> {
   if (process.platform !== 'linux' || process.arch !== 'x64')
     return `no browser for ${process.platform}-${process.arch}`;
   try {
     const executablePath = await chromium.executablePath();
-    return await playwright.launch({ executablePath, args: ['--no-sandbox'], headless: true });
+    return await playwright.launch({ executablePath, args: ['--no-sandbox', ...args], headless: true });
   } catch (error) {
     return `the browser does not start: ${(error as Error).message.split('\n')[0]}`;
   }

@@ -59,7 +59,8 @@ describe.skipIf(typeof started === 'string').each(Object.keys(sizes) as (keyof t
       page = await context.newPage();
       page.on('pageerror', (error) => errors.push(error.message));
       page.on('console', (message) => {
-        if (message.type() === 'error' && !message.text().includes('status of')) errors.push(message.text());
+        if (message.type() === 'error' && !message.text().startsWith('Failed to load resource'))
+          errors.push(message.text());
       });
       await page.goto(url);
       server.answer = { pieces: inPieces('Hello!') };
@@ -191,6 +192,15 @@ describe.skipIf(typeof started === 'string').each(Object.keys(sizes) as (keyof t
       await lastAnswer().getByText('the prompt has 9000 tokens').waitFor();
       await lastAnswer().getByRole('button', { name: 'Regenerate' }).click();
       await lastAnswer().getByText('Hello!').waitFor();
+    });
+
+    it('says when an answer breaks off', async () => {
+      server.answer = { pieces: inPieces('Half of'), hold: true };
+      await say('Go on');
+      await lastAnswer().getByText('Half of').waitFor();
+      server.cut();
+      await lastAnswer().getByText('The answer broke off.').waitFor();
+      expect(await lastAnswer().locator('.body').innerText()).toBe('Half of');
     });
 
     it('works by keyboard, with a name on every control', async () => {

@@ -43,8 +43,12 @@ export class ScriptedServer {
     await new Promise<void>((resolve) => this.#server.listen(0, '127.0.0.1', resolve));
     return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}/`;
   }
-  async stop(): Promise<void> {
+  /** Breaks off every answer. */
+  cut(): void {
     this.#server.closeAllConnections();
+  }
+  async stop(): Promise<void> {
+    this.cut();
     await new Promise((resolve) => this.#server.close(resolve));
   }
 

@@ -27,6 +27,14 @@ describe('who may ask', () => {
     expect(await refused.json()).toMatchObject({ type: 'error', error: { type: 'authentication_error' } });
   });
 
+  test('the page needs no key: it is where people enter theirs', async () => {
+    await using harness = await startHarness({ apiKeys: ['secret'], pageFolder: 'web' });
+    const status = async (path: string) => (await fetch(`${harness.url}${path}`)).status;
+    expect(await Promise.all(['/', '/app.js', '/none', '/v1/models', '/metrics'].map(status))).toEqual([
+      200, 200, 404, 401, 401,
+    ]);
+  });
+
   /** `fetch` does not let go of the Host header. */
   const raw = (url: string, headers: Record<string, string>) =>
     new Promise<number>((resolve, reject) => {

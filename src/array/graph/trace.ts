@@ -75,7 +75,7 @@ export function rewriteGraph(graph: Graph, replace: Replace): Graph {
     changed = true;
     done.set(node, values);
   };
-  const process = (node: Node): void => {
+  const visit = (node: Node): void => {
     if (node.kind !== 'op' || done.has(node)) return;
     done.set(node, null);
     const moved = node.inputs.map((v) => (v === null ? null : found(v)));
@@ -90,10 +90,10 @@ export function rewriteGraph(graph: Graph, replace: Replace): Graph {
     return done.get(at.node)?.[at.index] ?? at;
   };
   const lookup: Lookup = (v) => {
-    if (!done.has(resolve(v).node)) topologicalOrder([v]).forEach(process);
+    if (!done.has(resolve(v).node)) topologicalOrder([v]).forEach(visit);
     return found(v);
   };
-  graphNodes(graph).forEach(process);
+  graphNodes(graph).forEach(visit);
   if (!changed && [...graph.outputs, ...graph.effects].every((v) => resolve(v) === v)) return graph;
   return { outputs: graph.outputs.map(found), effects: graph.effects.map(found) };
 }

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { DeviceProgram, JsKernel } from '../device.ts';
+import { readFile } from '../files.ts';
 import { openJsDevice } from './device.ts';
 
 const program = (run: JsKernel, count = 1): DeviceProgram => ({
@@ -70,7 +71,7 @@ describe('js device', () => {
   });
 
   it('maps a range of a file and refuses a short one', async () => {
-    const device = openJsDevice();
+    const device = openJsDevice({ readFile });
     const folder = mkdtempSync(join(tmpdir(), 'ingot-js-'));
     try {
       const path = join(folder, 'weights');
@@ -81,6 +82,7 @@ describe('js device', () => {
       const buffer = device.map(path, 10, 20, 'weights');
       expect([...(await device.read(buffer, 0, 3))]).toEqual([10, 11, 12]);
       expect(() => device.map(path, 90, 20, 'weights')).toThrow(/ends before byte 110/);
+      expect(() => openJsDevice().map(path, 0, 1, 'weights')).toThrow(/there are no files here/);
     } finally {
       rmSync(folder, { recursive: true });
     }

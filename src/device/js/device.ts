@@ -1,26 +1,29 @@
 // The plain-TypeScript executor: a device without native code. It runs JsKernels over byte arrays, in order, and gives
 // the event loop a turn every few milliseconds. Slow, always available, and the definition the other devices are held to.
 
-import { closeSync, openSync, readSync } from 'node:fs';
 import { IngotError, invariant } from '../../base/errors.ts';
-import type {
-  BufferRange,
-  BufferSlice,
-  CompiledProgram,
-  Device,
-  DeviceBuffer,
-  DeviceProgram,
-  DeviceStatistics,
-  JsKernel,
-  Param,
-  Transfers,
+import { Turns } from '../../base/turn.ts';
+import {
+  type BufferRange,
+  type BufferSlice,
+  type CompiledProgram,
+  type Device,
+  type DeviceBuffer,
+  type DeviceProgram,
+  type DeviceStatistics,
+  type JsKernel,
+  noFiles,
+  type Param,
+  type ReadFile,
+  type Transfers,
 } from '../device.ts';
 
 /** Longest time a run holds the event loop before it yields, unless one kernel takes longer. */
 const sliceMs = 10;
 
-/** Opens a plain-TypeScript executor. Buffers of one executor cannot be used on another. */
-export const openJsDevice = (): Device => new JsDevice();
+/** Opens a plain-TypeScript executor. Buffers of one executor cannot be used on another. Without `readFile` it maps no files. */
+export const openJsDevice = (options: { readonly readFile?: ReadFile } = {}): Device =>
+  new JsDevice(options.readFile);
 
 class JsBuffer implements DeviceBuffer {
   readonly byteLength: number;
@@ -55,6 +58,7 @@ class JsDevice implements Device {
   readonly kernels = 'js';
   readonly memory = 'shared';
   readonly description = 'plain TypeScript, one thread';
+  readonly #readFile: ReadFile | undefined;
   #live = 0;
   #liveBytes = 0;
   #peakBytes = 0;
@@ -62,26 +66,21 @@ class JsDevice implements Device {
   /** Runs of one device are serialised. */
   queue: Promise<void> = Promise.resolve();
 
+  constructor(readFile: ReadFile | undefined) {
+    this.#readFile = readFile;
+  }
+
   allocate(byteLength: number, label: string): DeviceBuffer {
     return this.#adopt(zeros(byteLength, label), label);
   }
 
   map(path: string, offset: number, byteLength: number, label: string): DeviceBuffer {
+    if (this.#readFile === undefined) throw noFiles(path);
     const bytes = zeros(byteLength, label);
-    const file = openSync(path, 'r');
-    try {
-      for (let done = 0; done < byteLength; ) {
-        const n = readSync(file, bytes, done, byteLength - done, offset + done);
-        if (n === 0) {
-          throw new IngotError(
-            'bad_file',
-            `${path}: ends before byte ${offset + byteLength} (${label}); the file is truncated`,
-          );
-        }
-        done += n;
-      }
-    } finally {
-      closeSync(file);
+    let done = 0;
+    for (const piece of this.#readFile(path, offset, byteLength)) {
+      bytes.set(piece, done);
+      done += piece.byteLength;
     }
     return this.#adopt(bytes, label);
   }
@@ -223,13 +222,11 @@ class JsProgram implements CompiledProgram {
     }
     for (const { from, to } of moves) to.set(from);
     if (this.#profiling) this.#profile = [];
-    let since = performance.now();
+    const turns = new Turns(sliceMs);
     for (const d of this.#dispatches) {
+      const turn = turns.next();
+      if (turn !== undefined) await turn; // no microtask between dispatches
       const start = performance.now();
-      if (start - since > sliceMs) {
-        await new Promise((resume) => setImmediate(resume));
-        since = performance.now();
-      }
       this.#dispatch(d, scalars);
       if (this.#profiling) {
         this.#profile.push({ label: d.label, ns: (performance.now() - start) * 1e6 });

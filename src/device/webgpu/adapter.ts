@@ -1,7 +1,8 @@
 // From an adapter to a device: everything it offers is asked for, and what kernels may use is written down once.
 
 import { IngotError } from '../../base/errors.ts';
-import { type AdapterIdentity, ChoiceBook } from '../../kernel/tune/choices.ts';
+import { ChoiceBook, type ChoiceStore } from '../../kernel/tune/choices.ts';
+import { shippedChoices } from '../../kernel/tune/shipped.ts';
 import type { GpuCapabilities, SubgroupMatrixShape } from '../../kernel/wgsl/contract.ts';
 import { WebGpuDevice, type WebGpuDeviceParts } from './device.ts';
 
@@ -41,10 +42,12 @@ interface AdapterInfo extends GPUAdapterInfo {
 
 export type AdapterOptions = Omit<
   WebGpuDeviceParts,
-  'gpu' | 'caps' | 'description' | 'identity' | 'choices'
+  'gpu' | 'caps' | 'description' | 'identity' | 'choices' | 'keepChoices'
 > & {
-  /** Tuned choices of an adapter; default: the kernels' own. */
-  readonly choices?: ((adapter: AdapterIdentity) => ChoiceBook) | undefined;
+  /** Tuned choices of an adapter, beside those that ship; default: neither. */
+  readonly choices?: ChoiceStore | undefined;
+  /** What to do when this adapter will not do. */
+  readonly remedy?: string;
   /** Features not to use: to test the variants without them. */
   readonly without?: readonly string[];
   /** Overrides of what kernels are told, to test small limits. */
@@ -71,13 +74,13 @@ export async function openAdapter(
   languageFeatures: ReadonlySet<string>,
   options: AdapterOptions = {},
 ): Promise<WebGpuDevice> {
-  const { without = [], limits = {}, choices, ...parts } = options;
+  const { without = [], limits = {}, choices, remedy = "use device 'cpu'", ...parts } = options;
   for (const [name, least] of Object.entries(needed)) {
     const has = adapter.limits[name as keyof typeof needed];
     if (has < least) {
       throw new IngotError(
         'unsupported',
-        `the GPU ${nameOf(adapter)} has ${name} ${has}, and ${least} are needed: use device 'cpu'`,
+        `the GPU ${nameOf(adapter)} has ${name} ${has}, and ${least} are needed: ${remedy}`,
         { details: { [name]: has } },
       );
     }
@@ -98,13 +101,16 @@ export async function openAdapter(
   }
   const caps = { ...capabilities(adapter, gpu, languageFeatures, without), ...limits };
   const identity = { name: nameOf(adapter) };
-  const book = choices?.(identity) ?? new ChoiceBook();
+  const book = choices
+    ? new ChoiceBook(choices.load(identity), shippedChoices(identity.name))
+    : new ChoiceBook();
   return new WebGpuDevice({
     ...parts,
     gpu,
     caps,
     identity,
     choices: book,
+    keepChoices: (kept) => choices?.save(identity, kept),
     description: describe(adapter, caps),
   });
 }

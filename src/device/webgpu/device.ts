@@ -1,9 +1,17 @@
 // The GPU through WebGPU, in Node and in a browser: buffers with a byte budget, programs, and one order of all work.
 
 import { IngotError } from '../../base/errors.ts';
-import type { AdapterIdentity, ChoiceBook } from '../../kernel/tune/choices.ts';
+import type { AdapterIdentity, ChoiceBook, Choices } from '../../kernel/tune/choices.ts';
 import type { GpuCapabilities } from '../../kernel/wgsl/contract.ts';
-import type { CompiledProgram, Device, DeviceBuffer, DeviceProgram, DeviceStatistics } from '../device.ts';
+import {
+  type CompiledProgram,
+  type Device,
+  type DeviceBuffer,
+  type DeviceProgram,
+  type DeviceStatistics,
+  noFiles,
+  type ReadFile,
+} from '../device.ts';
 import type { BindContext } from './bind.ts';
 import { type BufferOwner, checkedRange, roundUp, WebGpuBuffer } from './buffer.ts';
 import { ByteMover } from './moves.ts';
@@ -17,12 +25,12 @@ export interface WebGpuDeviceParts {
   readonly description: string;
   /** Bytes that buffers may take together; undefined leaves it to the driver. */
   readonly memoryLimit?: number | undefined;
-  /** Reads a range of a file in pieces; undefined where there are no files. */
-  readonly readFile?:
-    | ((path: string, offset: number, byteLength: number) => Iterable<Uint8Array<ArrayBuffer>>)
-    | undefined;
+  /** Undefined where there are no files. */
+  readonly readFile?: ReadFile | undefined;
   readonly identity: AdapterIdentity;
   readonly choices: ChoiceBook;
+  /** Keeps what was measured for the next device on this adapter; returns where, if anywhere. */
+  readonly keepChoices: (choices: Choices) => string | undefined;
   /** Called once when the device is disposed. */
   readonly onDispose?: (() => void) | undefined;
 }
@@ -39,6 +47,7 @@ export class WebGpuDevice implements Device, BufferOwner {
   readonly caps: GpuCapabilities;
   readonly identity: AdapterIdentity;
   readonly choices: ChoiceBook;
+  readonly keepChoices: WebGpuDeviceParts['keepChoices'];
   readonly mover: ByteMover;
   readonly readback: ReadbackRing;
   readonly #parts: WebGpuDeviceParts;
@@ -58,6 +67,7 @@ export class WebGpuDevice implements Device, BufferOwner {
     this.caps = parts.caps;
     this.identity = parts.identity;
     this.choices = parts.choices;
+    this.keepChoices = parts.keepChoices;
     this.description = parts.description;
     this.mover = new ByteMover(parts.gpu, parts.caps.offsetAlignment);
     this.readback = new ReadbackRing(parts.gpu);
@@ -86,9 +96,7 @@ export class WebGpuDevice implements Device, BufferOwner {
 
   map(path: string, offset: number, byteLength: number, label: string): DeviceBuffer {
     const { readFile } = this.#parts;
-    if (readFile === undefined) {
-      throw new IngotError('unsupported', `${path}: there are no files here; give the bytes`);
-    }
+    if (readFile === undefined) throw noFiles(path);
     const buffer = this.allocate(byteLength, label);
     try {
       let done = 0;

@@ -1,7 +1,7 @@
 // WebGPU in Node through Dawn (the package `webgpu`): which adapters there are, and how one is picked.
 
-import { closeSync, openSync, readSync } from 'node:fs';
 import { IngotError } from '../../base/errors.ts';
+import { readFile } from '../files.ts';
 import { type AdapterOptions, isSoftware, nameOf, openAdapter } from './adapter.ts';
 import type { WebGpuDevice } from './device.ts';
 
@@ -88,31 +88,3 @@ export const noAdapterReason = (): string =>
   process.platform === 'linux'
     ? 'a Vulkan driver and the Vulkan loader are needed, libvulkan1 on Debian'
     : 'no adapter was offered';
-
-const pieceBytes = 16 << 20;
-
-/** The bytes of a range of a file, in pieces whose memory is used again. Throws bad_file when the file is too short. */
-function* readFile(path: string, offset: number, byteLength: number): Generator<Uint8Array<ArrayBuffer>> {
-  const file = openSync(path, 'r');
-  try {
-    const memory = new Uint8Array(Math.min(pieceBytes, byteLength));
-    for (let done = 0; done < byteLength; ) {
-      const wanted = Math.min(memory.byteLength, byteLength - done);
-      let have = 0;
-      while (have < wanted) {
-        const n = readSync(file, memory, have, wanted - have, offset + done + have);
-        if (n === 0) {
-          throw new IngotError(
-            'bad_file',
-            `${path}: ends before byte ${offset + byteLength}; the file is truncated`,
-          );
-        }
-        have += n;
-      }
-      yield memory.subarray(0, wanted);
-      done += wanted;
-    }
-  } finally {
-    closeSync(file);
-  }
-}

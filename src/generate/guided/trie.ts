@@ -1,5 +1,6 @@
 // The tokens of a vocabulary as a tree of their bytes, laid out so that one loop walks it and steps over whole branches.
 
+import { Turns } from '../../base/turn.ts';
 import type { ConstraintVocabulary } from './compile.ts';
 
 export interface Trie {
@@ -14,11 +15,6 @@ export interface Trie {
   readonly vocabSize: number;
 }
 
-/** Work between two looks at the event loop, in milliseconds. */
-const slice = 4;
-
-const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
-
 /** Builds the tree in slices, so that the event loop stays free. Tokens longer than 65,535 bytes are left out. */
 export async function buildTrie(
   vocabulary: ConstraintVocabulary,
@@ -26,23 +22,12 @@ export async function buildTrie(
 ): Promise<Trie> {
   const { vocabSize, specialIds } = vocabulary;
   const tree = new Tree(vocabSize);
-  const pause = pauses();
+  const turns = new Turns();
   for (let id = 0; id < vocabSize; id++) {
     if (!specialIds.has(id) || keep.has(id)) tree.add(id, vocabulary.bytesOf(id));
-    if (id % 256 === 0) await pause();
+    if (id % 256 === 0) await turns.next();
   }
-  return tree.flatten(pause);
-}
-
-/** Lets the event loop turn when a slice of work is over. */
-function pauses(): () => Promise<void> | undefined {
-  let started = performance.now();
-  return () => {
-    if (performance.now() - started < slice) return undefined;
-    return nextTurn().then(() => {
-      started = performance.now();
-    });
-  };
+  return tree.flatten(turns);
 }
 
 /** Children as linked lists: grows by one node at a time, without objects. */
@@ -103,7 +88,7 @@ class Tree {
     this.#token = larger(this.#token, new Int32Array(size).fill(-1));
   }
 
-  async flatten(pause: () => Promise<void> | undefined): Promise<Trie> {
+  async flatten(turns: Turns): Promise<Trie> {
     const count = this.#size - 1;
     const trie = {
       bytes: new Uint8Array(count),
@@ -128,7 +113,7 @@ class Tree {
       trie.tokens[at] = this.#token[node] ?? -1;
       maxDepth = Math.max(maxDepth, depth);
       at++;
-      if (at % 1024 === 0) await pause();
+      if (at % 1024 === 0) await turns.next();
       todo.push(-at);
       depths.push(depth);
       for (let child = this.#child[node] ?? 0; child !== 0; child = this.#sibling[child] ?? 0) {

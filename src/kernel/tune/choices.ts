@@ -8,6 +8,22 @@ export interface AdapterIdentity {
   readonly name: string;
 }
 
+/** Where choices of adapters are kept. */
+export interface ChoiceStore {
+  /** Empty when there are none. */
+  load(adapter: AdapterIdentity): Choices;
+  /** Returns where they are, for messages; undefined when they could not be kept. */
+  save(adapter: AdapterIdentity, choices: Choices): string | undefined;
+}
+
+/** Choices from JSON text; what else it holds is left out. Throws for text that is no JSON. */
+export function parseChoices(text: string): Choices {
+  const parsed: unknown = JSON.parse(text);
+  return Object.fromEntries(
+    Object.entries(parsed ?? {}).filter((entry): entry is [string, string] => typeof entry[1] === 'string'),
+  );
+}
+
 export class ChoiceBook {
   readonly #measured: Map<string, string>;
   readonly #shipped: Choices;

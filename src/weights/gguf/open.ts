@@ -3,16 +3,24 @@
 import { IngotError } from '../../base/errors.ts';
 import { dequantizeSource } from '../../quant/reference.ts';
 import type { CheckpointParts } from '../parts.ts';
+import type { ByteSource, Folder } from '../source.ts';
 import { type CheckpointTensor, contiguousSlices, dimensions, shapeProblem } from '../tensor.ts';
 import { ggufArchitecture, huggingFaceConfig } from './config.ts';
 import { huggingFaceName, isRotaryPermuted, rotaryRowMap } from './names.ts';
-import { type GgufFile, type GgufTensor, openGguf } from './reader.ts';
+import { type GgufFile, type GgufTensor, readGguf } from './reader.ts';
 
-/** Opens a GGUF file. Rejects like `openGguf`, and with unsupported for an architecture this build cannot run. */
-export async function openGgufCheckpoint(path: string): Promise<CheckpointParts> {
-  const file = await openGguf(path);
+/**
+ * Opens a GGUF file; its other shards come from `folder`. Rejects like `readGguf`, and with unsupported for an architecture
+ * this build cannot run.
+ */
+export async function openGgufCheckpoint(source: ByteSource, folder: Folder): Promise<CheckpointParts> {
+  const file = await readGguf(source, async (name) => {
+    const shard = await folder.open(name);
+    if (shard !== undefined) return shard;
+    throw new IngotError('not_found', `${folder.path}/${name}: no such file; ${source.name} needs it`);
+  });
   try {
-    return await ggufCheckpoint(path, file);
+    return await ggufCheckpoint(source.name, file);
   } catch (error) {
     await file.close();
     throw error;

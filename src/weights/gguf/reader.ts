@@ -1,10 +1,9 @@
 // Reads the header of GGUF files (versions 2 and 3, also split into shards): metadata and the table of tensors. Every count,
 // length and offset is checked against the file before anything is allocated for it.
 
-import { basename, dirname, join } from 'node:path';
 import { FileFormatError, IngotError } from '../../base/errors.ts';
 import type { SourceFormat } from '../../quant/format.ts';
-import { type ByteSource, FileSource } from '../source.ts';
+import type { ByteSource } from '../source.ts';
 import { HeaderCursor } from './cursor.ts';
 import { type GgufMetadata, readMetadata, readString } from './metadata.ts';
 import { defaultAlignment, magic, tensorFormats, tensorTypeName } from './types.ts';
@@ -37,14 +36,10 @@ const minPairBytes = 8 + 4 + 1;
 const minTensorBytes = 8 + 4 + 8 + 4 + 8;
 
 /**
- * Opens a GGUF file, or all shards of one given its first.
- * Rejects with FileFormatError for damage, `unsupported` for a version or tensor type this build cannot read.
+ * Opens a GGUF file, or all shards of one given its first; `sibling` opens another shard by its file name.
+ * Rejects with FileFormatError for damage, `unsupported` for a version or tensor type this build cannot read. The sources
+ * are closed on failure.
  */
-export async function openGguf(path: string): Promise<GgufFile> {
-  return readGguf(await FileSource.open(path), (name) => FileSource.open(join(dirname(path), name)));
-}
-
-/** `openGguf` over any source; `sibling` opens another shard by its file name. The sources are closed on failure. */
 export async function readGguf(
   source: ByteSource,
   sibling: (name: string) => Promise<ByteSource>,
@@ -75,7 +70,7 @@ export async function readGguf(
 function otherShards(source: ByteSource, metadata: GgufMetadata): string[] {
   const count = metadata.integer('split.count') ?? 1;
   if (count <= 1) return [];
-  const name = basename(source.name);
+  const name = source.name.replace(/^.*[/\\]/, '');
   const match = /^(.*)-(\d{5})-of-(\d{5})\.gguf$/.exec(name);
   if (match === null || Number(match[3]) !== count) {
     throw new FileFormatError(

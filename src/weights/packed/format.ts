@@ -3,7 +3,6 @@
 // of the data, which is the first multiple of 16 KiB after the header; matrices start at such multiples too, because that
 // is the largest page size in use and so the finest offset every system can map.
 
-import { createHash } from 'node:crypto';
 import { FileFormatError, IngotError } from '../../base/errors.ts';
 import { checkLayout, packedBytes, type WeightLayout } from '../../quant/layout.ts';
 import { isJsonObject, type JsonObject, jsonShape, parseJsonObject } from '../json.ts';
@@ -48,7 +47,7 @@ export const dataStart = (headerBytes: number): number =>
   Math.ceil((prefixBytes + headerBytes) / pageAlignment) * pageAlignment;
 
 /** Prefix and header of a file whose data has `dataBytes` bytes, padded up to where the data starts. */
-export function encodeHeader(header: PackedHeader, dataBytes: number): Uint8Array {
+export async function encodeHeader(header: PackedHeader, dataBytes: number): Promise<Uint8Array> {
   const json = new TextEncoder().encode(JSON.stringify(header));
   const bytes = new Uint8Array(dataStart(json.byteLength));
   const view = new DataView(bytes.buffer);
@@ -56,10 +55,13 @@ export function encodeHeader(header: PackedHeader, dataBytes: number): Uint8Arra
   view.setUint32(8, packedVersion, true);
   view.setBigUint64(16, BigInt(json.byteLength), true);
   view.setBigUint64(24, BigInt(bytes.byteLength + dataBytes), true);
-  bytes.set(createHash('sha256').update(json).digest(), 32);
+  bytes.set(await sha256(json), 32);
   bytes.set(json, prefixBytes);
   return bytes;
 }
+
+const sha256 = async (bytes: Uint8Array): Promise<Uint8Array> =>
+  new Uint8Array(await crypto.subtle.digest('SHA-256', bytes));
 
 export interface PackedFile {
   readonly header: PackedHeader;
@@ -134,7 +136,8 @@ async function readHeaderBytes(source: ByteSource): Promise<{ json: Uint8Array; 
     throw new FileFormatError(source.name, 'header length', `is ${length} in a file of ${source.size} bytes`);
   }
   const json = await source.read(prefixBytes, Number(length));
-  if (!createHash('sha256').update(json).digest().equals(prefix.subarray(32, 64))) {
+  const sum = await sha256(json);
+  if (sum.some((byte, i) => byte !== prefix[32 + i])) {
     throw new FileFormatError(
       source.name,
       'header',

@@ -3,21 +3,10 @@
 import { GgufMetadata, type GgufValue } from '../gguf/metadata.ts';
 import { parseJsonObject } from '../json.ts';
 import type { CheckpointParts } from '../parts.ts';
-import { type ByteSource, FileSource } from '../source.ts';
+import type { ByteSource } from '../source.ts';
 import { metadataFile, readPacked } from './format.ts';
 
-/** Opens a packed file. Rejects with FileFormatError, or unsupported for another version. */
-export async function openPackedCheckpoint(path: string): Promise<CheckpointParts> {
-  const source = await FileSource.open(path);
-  try {
-    return await packedCheckpoint(path, source);
-  } catch (error) {
-    await source.close();
-    throw error;
-  }
-}
-
-/** The checkpoint over an open packed file; closing it closes the source. */
+/** The checkpoint over an open packed file; closing it closes the source. Rejects like `readPacked`. */
 export async function packedCheckpoint(path: string, source: ByteSource): Promise<CheckpointParts> {
   const file = await readPacked(source);
   const stored = await file.readFile(metadataFile);

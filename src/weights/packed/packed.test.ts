@@ -3,17 +3,20 @@ import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { readFile } from '../../device/files.ts';
 import { openJsDevice } from '../../device/js/device.ts';
 import { dequantizeSource, unpackReference } from '../../quant/reference.ts';
 import { MemorySink } from '../atomic-file.ts';
-import { openCheckpoint } from '../checkpoint.ts';
+import { Checkpoint } from '../checkpoint.ts';
 import { readVector } from '../chunks.ts';
 import { CheckpointLoader, type LoadedMatrix, type LoadedVector } from '../load.ts';
 import { packOn } from '../load-jobs.ts';
+import { openCheckpoint } from '../open.ts';
 import { MemorySource } from '../source.ts';
 import { dimensions, readRows } from '../tensor.ts';
 import { tinyCheckpoint, tinyGgufBytes } from '../tiny.ts';
 import { dataStart, pageAlignment, prefixBytes, readPacked } from './format.ts';
+import { packedCheckpoint } from './open.ts';
 import { packThrough, writePacked, writePackedFile } from './writer.ts';
 
 let folder: string;
@@ -60,7 +63,7 @@ describe('packed files', () => {
     );
     expect(packed.metadata?.has('llama.block_count')).toBe(false);
 
-    const device = openJsDevice();
+    const device = openJsDevice({ readFile });
     const factory = { matrix: (m: LoadedMatrix) => m, vector: (v: LoadedVector) => v };
     const loader = new CheckpointLoader(packed, device, factory);
     for (const name of original.tensors) {
@@ -86,6 +89,22 @@ describe('packed files', () => {
     await loader.run();
     loader.dispose();
     await packed.close();
+  });
+
+  it('are copied where they cannot be mapped', async () => {
+    const source = new MemorySource(await packedBytes());
+    const packed = new Checkpoint(await packedCheckpoint('memory', source));
+    const device = openJsDevice();
+    const factory = { matrix: (m: LoadedMatrix) => m, vector: (v: LoadedVector) => v };
+    const loader = new CheckpointLoader(packed, device, factory);
+    const { buffer } = loader.matrix('model.embed_tokens.weight', [50, 256]);
+    await loader.run();
+    const tensor = packed.describe('model.embed_tokens.weight');
+    if (tensor.kind !== 'packed') return expect.fail('not packed');
+    expect(await device.read(buffer, 0, tensor.bytes)).toEqual(
+      await source.read(tensor.offset, tensor.bytes),
+    );
+    loader.dispose();
   });
 
   it('are the same through a device that packs', async () => {

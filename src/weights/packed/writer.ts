@@ -100,7 +100,7 @@ export async function writePacked(
     files: plan.files,
     tensors: plan.tensors,
   };
-  await sink.write(encodeHeader(header, plan.bytes));
+  await sink.write(await encodeHeader(header, plan.bytes));
   const start = sink.position;
   const progress = (): void => {
     options.signal?.throwIfAborted();

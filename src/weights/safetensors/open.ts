@@ -1,13 +1,11 @@
 // A folder of safetensors as a checkpoint: plain float tensors, MLX-quantised ones, experts in any of their forms.
 
-import { readdir } from 'node:fs/promises';
-import { join } from 'node:path';
 import { FileFormatError, IngotError } from '../../base/errors.ts';
 import type { SourceFormat } from '../../quant/format.ts';
 import { bf16, f16, f32 } from '../../quant/formats/float.ts';
 import { type JsonObject, parseJsonObject } from '../json.ts';
 import type { CheckpointParts } from '../parts.ts';
-import { FileSource } from '../source.ts';
+import type { Folder } from '../source.ts';
 import { type CheckpointTensor, contiguousSlices, shapeProblem, stackExperts } from '../tensor.ts';
 import { type MlxQuantization, mlxQuantization, mlxTensor } from './mlx.ts';
 import { type OpenInFolder, openSafetensors, type SafetensorsEntry } from './reader.ts';
@@ -15,26 +13,31 @@ import { type OpenInFolder, openSafetensors, type SafetensorsEntry } from './rea
 const configName = 'config.json';
 const maxSmallFile = 256 * 2 ** 20;
 /** Files that tokenizers, templates and generation defaults are read from. */
-const smallFiles =
-  /^(tokenizer.*\.json|special_tokens_map\.json|added_tokens\.json|generation_config\.json|vocab\.json|merges\.txt|chat_template\.(jinja|json)|config\.json)$/;
+const smallFiles = [
+  configName,
+  'tokenizer.json',
+  'tokenizer_config.json',
+  'special_tokens_map.json',
+  'generation_config.json',
+  'chat_template.jinja',
+  'chat_template.json',
+];
 
 /** Opens a model folder. Rejects with not_found, unsupported or FileFormatError. */
-export async function openSafetensorsCheckpoint(folder: string): Promise<CheckpointParts> {
-  const names = await readdir(folder);
-  const openFile: OpenInFolder = async (name) =>
-    names.includes(name) ? FileSource.open(join(folder, name)) : undefined;
-  if (!names.includes(configName)) {
-    throw new IngotError('not_found', `${folder}: has no ${configName}, which says what the model is`);
-  }
-  const config = parseJsonObject(await readSmall(folder, configName), join(folder, configName), 'config');
-  return safetensorsCheckpoint(folder, config, openFile, {
-    files: names.filter((name) => smallFiles.test(name)),
+export async function openSafetensorsCheckpoint(folder: Folder): Promise<CheckpointParts> {
+  const config = await readSmall(folder, configName);
+  if (config === undefined)
+    throw new IngotError('not_found', `${folder.path}: has no ${configName}, which says what the model is`);
+  const parsed = parseJsonObject(config, `${folder.path}/${configName}`, 'config');
+  return safetensorsCheckpoint(folder.path, parsed, (name) => folder.open(name), {
+    files: smallFiles,
     readFile: (name) => readSmall(folder, name),
   });
 }
 
-async function readSmall(folder: string, name: string): Promise<Uint8Array> {
-  const source = await FileSource.open(join(folder, name));
+async function readSmall(folder: Folder, name: string): Promise<Uint8Array | undefined> {
+  const source = await folder.open(name);
+  if (source === undefined) return undefined;
   try {
     if (source.size > maxSmallFile)
       throw new FileFormatError(source.name, 'size', `${source.size} bytes is not plausible`);
@@ -51,7 +54,7 @@ export async function safetensorsCheckpoint(
   openFile: OpenInFolder,
   small: Pick<CheckpointParts, 'files' | 'readFile'>,
 ): Promise<CheckpointParts> {
-  const quantization = mlxQuantization(config, join(folder, configName));
+  const quantization = mlxQuantization(config, `${folder}/${configName}`);
   const { entries, sources } = await openSafetensors(folder, openFile);
   const close = async (): Promise<void> => {
     await Promise.all(sources.map((source) => source.close()));

@@ -1,7 +1,6 @@
 // Reads safetensors files: an 8-byte header length, a JSON header, raw tensor data. One file, or shards that an index
 // file names. https://github.com/huggingface/safetensors#format
 
-import { join } from 'node:path';
 import { FileFormatError, IngotError } from '../../base/errors.ts';
 import { isJsonObject, type JsonObject, jsonShape, parseJsonObject } from '../json.ts';
 import type { ByteSource } from '../source.ts';
@@ -184,7 +183,7 @@ async function readShards(
       if (weightMap.get(name) === shard) entries.set(name, entry);
     }
   }
-  const index = join(folder, indexName);
+  const index = `${folder}/${indexName}`;
   if (missing.length > 0) {
     const list = missing.slice(0, 20).join(', ');
     throw new FileFormatError(
@@ -195,7 +194,7 @@ async function readShards(
   }
   for (const [name, shard] of weightMap) {
     if (!entries.has(name))
-      throw new FileFormatError(join(folder, shard), `tensor ${JSON.stringify(name)}`, 'is not in it');
+      throw new FileFormatError(`${folder}/${shard}`, `tensor ${JSON.stringify(name)}`, 'is not in it');
   }
   return entries;
 }

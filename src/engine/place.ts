@@ -1,0 +1,135 @@
+// From an open checkpoint and a device to a loaded model: plan memory, place weights, make tokenizer, cache and scheduler.
+
+import { fromBuffer } from '../array/creation.ts';
+import { Weight } from '../array/weight.ts';
+import { IngotError } from '../base/errors.ts';
+import { PagedCache, pageBytes } from '../cache/paged.ts';
+import type { Device } from '../device/device.ts';
+import { Passes } from '../generate/passes.ts';
+import { Runner } from '../generate/runner.ts';
+import { Scheduler } from '../generate/scheduler.ts';
+import { parseModel } from '../models/registry.ts';
+import { openTokenizer } from '../tokenizer/open.ts';
+import type { Checkpoint } from '../weights/checkpoint.ts';
+import { CheckpointLoader, checkpointBytes } from '../weights/load.ts';
+import type { PackInto } from '../weights/load-jobs.ts';
+import { describeCheckpoint } from './info.ts';
+import { planMemory } from './memory.ts';
+import { LoadedModel } from './model.ts';
+import type { LoadOptions, Model } from './types.ts';
+
+/** What the surroundings give to a load. */
+export interface Surroundings {
+  /** Bytes of memory that are left, for a device that has none of its own. */
+  readonly availableMemory: number;
+  /** A packer that is faster than plain TypeScript. */
+  readonly packInto?: PackInto | undefined;
+}
+
+/** Opens a checkpoint and loads it onto a device, which the model then owns. Nothing stays open or allocated after a failure. */
+export async function loadOnto(
+  device: Device,
+  open: () => Promise<Checkpoint>,
+  name: string,
+  options: LoadOptions,
+  surroundings: Surroundings,
+): Promise<Model> {
+  try {
+    const checkpoint = await open();
+    try {
+      return await place(name, checkpoint, device, options, surroundings);
+    } finally {
+      await checkpoint.close();
+    }
+  } catch (error) {
+    device.dispose();
+    throw error;
+  }
+}
+
+async function place(
+  name: string,
+  checkpoint: Checkpoint,
+  device: Device,
+  options: LoadOptions,
+  { availableMemory, packInto }: Surroundings,
+): Promise<Model> {
+  const { signal, onProgress, precision = 'fast', memoryLimit } = options;
+  if (precision !== 'fast' && precision !== 'exact') {
+    throw new IngotError('invalid_argument', `precision must be 'fast' or 'exact', got ${String(precision)}`);
+  }
+  const { config, build } = parseModel(checkpoint.config, checkpoint.path);
+  const dtype = precision === 'exact' ? ('f32' as const) : ('f16' as const);
+  const bytesOfPage = pageBytes(config.kv.layers, dtype);
+  const { contextLength, maxSequences, pages } = planMemory({
+    model: name,
+    weightBytes: checkpointBytes(checkpoint),
+    pageBytes: bytesOfPage,
+    vocabSize: config.vocabSize,
+    modelContext: config.contextLength,
+    contextLength: options.contextLength,
+    maxSequences: options.maxSequences,
+    kvBytes: options.kvBytes,
+    // A GPU's memory is not the machine's, and WebGPU does not tell its size: the driver refuses what does not fit.
+    limit: Math.min(
+      memoryLimit ?? Number.POSITIVE_INFINITY,
+      device.memory === 'separate' ? Number.POSITIVE_INFINITY : availableMemory,
+    ),
+  });
+  const loader = new CheckpointLoader(
+    checkpoint,
+    device,
+    {
+      matrix: ({ name: label, shape, layout, buffer }) =>
+        new Weight({ device, buffer, layout, shape, label }),
+      vector: ({ length, buffer }) => fromBuffer(device, buffer, [length], 'f32'),
+    },
+    {
+      ...(packInto ? { packInto } : {}),
+      ...(signal ? { signal } : {}),
+      ...(onProgress
+        ? {
+            onProgress: (p: { bytesDone: number; bytesTotal: number }) => onProgress({ phase: 'load', ...p }),
+          }
+        : {}),
+    },
+  );
+  const owned: { dispose(): void }[] = [loader];
+  try {
+    const model = build(loader, { device, precision, contextLength });
+    owned.push(model);
+    const [tokenizer] = await Promise.all([openTokenizer(checkpoint), loader.run()]);
+    const cache = new PagedCache(device, config.kv.layers, {
+      pages,
+      contextLength,
+      maxSequences,
+      dtype,
+      prefixPages: Math.floor((options.prefixBytes ?? pages * bytesOfPage) / bytesOfPage),
+    });
+    owned.push(cache);
+    const shared = { model, device, cache, contextLength };
+    const runner = new Runner({ ...shared, maxSequences, profile: options.profile ?? false });
+    owned.push(runner);
+    const eosTokenIds = new Set([...config.eosTokenIds, ...(tokenizer?.eosIds ?? [])]);
+    const { vocabSize } = config;
+    const exact = precision === 'exact';
+    const limits = { contextLength, vocabSize, maxSequences };
+    const scheduler = new Scheduler({ runner, cache, eosTokenIds, exact, ...limits });
+    const passes = new Passes({ ...shared, scheduler });
+    owned.push(passes);
+    return new LoadedModel({
+      info: describeCheckpoint(name, checkpoint, config, { contextLength, weightBytes: loader.bytes }),
+      tokenizer,
+      scheduler,
+      runner,
+      passes,
+      device,
+      vocabSize,
+      contextLength,
+      owned: [...owned.reverse(), device],
+    });
+  } catch (error) {
+    for (const x of owned.reverse()) x.dispose();
+    throw error;
+  }
+}
