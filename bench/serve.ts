@@ -117,7 +117,7 @@ async function sixtyFour(bench: Bench): Promise<ServeResult['streams64']> {
 async function secondTurn(bench: Bench, runs: number): Promise<ServeResult['secondTurn']> {
   const times: { first: number; second: number; promptTokens: number }[] = [];
   for (let run = 0; run < runs; run++) {
-    const opening = { role: 'user', content: `${run} ${prompt(9000 + run, 3400)}` };
+    const opening = { role: 'user', content: `${run} ${prompt(9000 + run, 3940)}` };
     const first = await streamChat(bench.url, bench.model, [opening], { maxTokens: 16 });
     const more = [
       opening,

@@ -192,12 +192,7 @@ export class LoadedModel implements Model {
     }
   }
 
-  #text(
-    tokenizer: Tokenizer,
-    prompt: string,
-    options: TextOptions,
-    continuation: boolean,
-  ): TextStream {
+  #text(tokenizer: Tokenizer, prompt: string, options: TextOptions, continuation: boolean): TextStream {
     const stats = newStats();
     const stop = new StopMatcher(options.stop ?? []);
     return new Stream(stats, () => this.#textOf(tokenizer, prompt, options, { stats, stop, continuation }));
