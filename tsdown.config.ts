@@ -7,6 +7,7 @@ const entries = {
   'array/index': 'src/array/index.ts',
   'nn/index': 'src/nn/index.ts',
   'ai-sdk/index': 'src/ai-sdk/index.ts',
+  'server/index': 'src/server/index.ts',
   'testing/index': 'src/testing/index.ts',
   'cli/main': 'src/cli/main.ts',
   'bench/main': 'bench/main.ts',

@@ -1,5 +1,6 @@
 // `npm run bench -- [decode|prefill] [smol|l1b|moe8b] [--device webgpu] [--no-peer] [--runs N] [--save]`: measures
-// Ingot and its peer on the same file, turn by turn. A table goes to stderr, one JSON line per case to stdout.
+// Ingot and its peer on the same file, turn by turn; `serve` and `soak` put a server under load. Progress goes to stderr, one
+// JSON line per case to stdout.
 
 import { appendFileSync, mkdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -18,12 +19,20 @@ import { installPeer, openPeer, type Peer } from './peers/client.ts';
 import { type BenchResult, table } from './report.ts';
 import { benchServe } from './serve.ts';
 import { type BenchShape, shapes } from './shapes.ts';
+import { benchSoak } from './soak.ts';
 
 const log = (line: string): void => void process.stderr.write(`${line}\n`);
 
+interface ServerCase {
+  readonly name: 'serve' | 'soak';
+  readonly model: string;
+  /** Of the soak. */
+  readonly minutes: number;
+}
+
 interface Options {
-  /** A server with this model under load, instead of single runs. */
-  readonly serve: string | undefined;
+  /** A server under load instead of single runs. */
+  readonly server: ServerCase | undefined;
   readonly cases: readonly BenchCase[];
   readonly shapes: readonly BenchShape[];
   readonly peer: boolean;
@@ -39,7 +48,9 @@ interface Options {
 }
 
 const usage = `usage: npm run bench -- [decode|prefill] [smol|l1b|moe8b] [options]
-       npm run bench -- serve [MODEL] [--runs N]: a server under load, default smollm2:135m
+       npm run bench -- serve [--runs N]   64 streams, 16 against one, a second turn, aborted requests
+       npm run bench -- soak [--minutes N] an hour of mixed requests: does the memory grow?
+  --model NAME         the model of serve and soak, default smollm2:135m
   --no-peer            measure Ingot alone
   --runs N             runs per case, default 5; the median counts
   --precision P        fast (default) or exact
@@ -59,6 +70,8 @@ function parseOptions(args: readonly string[]): Options | undefined {
     options: {
       peer: { type: 'boolean', default: true },
       runs: { type: 'string', default: '5' },
+      minutes: { type: 'string', default: '60' },
+      model: { type: 'string', default: 'smollm2:135m' },
       precision: { type: 'string', default: 'fast' },
       device: { type: 'string', default: 'cpu' },
       kernels: { type: 'boolean', default: false },
@@ -69,15 +82,16 @@ function parseOptions(args: readonly string[]): Options | undefined {
     },
   });
   if (values.help) return undefined;
-  const [first, served = 'smollm2:135m'] = positionals;
-  const serve = first === 'serve' ? served : undefined;
-  const named = serve === undefined ? positionals : positionals.slice(2);
+  const [first] = positionals;
+  const server = first === 'serve' || first === 'soak' ? first : undefined;
+  const named = server === undefined ? positionals : positionals.slice(1);
   const unknown = named.filter((p) => ![...cases, ...shapes].some((known) => known.name === p));
-  const runs = Number(values.runs);
+  const [runs, minutes] = [Number(values.runs), Number(values.minutes)];
   const { precision, device } = values;
   if (unknown.length > 0) throw new Error(`unknown case or model: ${unknown.join(', ')}\n${usage}`);
   if (!Number.isInteger(runs) || runs < 1)
     throw new Error(`--runs ${values.runs}: expected a positive whole number`);
+  if (!(minutes > 0)) throw new Error(`--minutes ${values.minutes}: expected a positive number`);
   if (precision !== 'fast' && precision !== 'exact')
     throw new Error(`--precision ${precision}: expected fast or exact`);
   if (device !== 'cpu' && device !== 'webgpu') throw new Error(`--device ${device}: expected cpu or webgpu`);
@@ -86,7 +100,7 @@ function parseOptions(args: readonly string[]): Options | undefined {
     return some.length > 0 ? some : all;
   };
   return {
-    serve,
+    server: server && { name: server, model: values.model, minutes },
     cases: picked(cases),
     shapes: picked(shapes),
     peer: values.peer,
@@ -198,11 +212,42 @@ async function runCase(
   };
 }
 
-function save(root: string, result: BenchResult): void {
+function save(root: string, result: { readonly cpu: string }): void {
   const folder = join(root, 'bench/results');
   const cpu = result.cpu.toLowerCase().replace(/[^a-z0-9]+/g, '-');
   mkdirSync(folder, { recursive: true });
   appendFileSync(join(folder, `${cpu}.jsonl`), `${JSON.stringify(result)}\n`);
+}
+
+async function runServerCase(
+  { name, model, minutes }: ServerCase,
+  options: Options,
+  root: string,
+  version: string,
+): Promise<void> {
+  const { description } = await openHardware('cpu');
+  const measured =
+    name === 'serve'
+      ? await benchServe(root, model, { runs: options.runs, log })
+      : await benchSoak(root, model, { minutes, log, stop: interrupted() });
+  const result = {
+    case: name,
+    model,
+    ...measured,
+    ...description,
+    version,
+    node: process.version,
+    date: new Date().toISOString(),
+  };
+  process.stdout.write(`${JSON.stringify(result)}\n`);
+  if (options.save) save(root, result);
+}
+
+/** Aborted by Ctrl-C; a second one ends the process. */
+function interrupted(): AbortSignal {
+  const controller = new AbortController();
+  process.once('SIGINT', () => controller.abort());
+  return controller.signal;
 }
 
 async function main(): Promise<void> {
@@ -212,11 +257,7 @@ async function main(): Promise<void> {
   const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string };
   const warning = loadWarning();
   if (warning) log(`warning: ${warning}`);
-  if (options.serve !== undefined) {
-    const { runs } = options;
-    const result = await benchServe(root, options.serve, { runs, version, log });
-    return void process.stdout.write(`${JSON.stringify(result)}\n`);
-  }
+  if (options.server) return runServerCase(options.server, options, root, version);
   if (options.peer) installPeer(join(root, 'bench/peers'), log);
   if (options.check) {
     if (!(await checkGpu(log))) process.exitCode = 1;

@@ -4,14 +4,17 @@ export interface StreamResult {
   readonly text: string;
   readonly tokens: number;
   readonly promptTokens: number;
-  /** From the request to the first piece of text; undefined when none came. */
+  /** From the request to the first piece of text, or to the end of an answer without any; undefined when nothing came. */
   readonly firstTokenMs: number | undefined;
   /** What went wrong; an abort is nothing wrong. */
   readonly error: string | undefined;
 }
 
 interface Chunk {
-  readonly choices: readonly { readonly delta: { readonly content?: string | null } }[];
+  readonly choices: readonly {
+    readonly delta: { readonly content?: string | null };
+    readonly finish_reason?: string | null;
+  }[];
   readonly usage?: { readonly prompt_tokens: number; readonly completion_tokens: number } | null;
   readonly error?: { readonly message: string };
 }
@@ -29,6 +32,7 @@ export async function streamChat(
     model,
     messages,
     max_tokens: maxTokens,
+    ignore_eos: true,
     temperature: 1,
     stream: true,
     stream_options: { include_usage: true },
@@ -42,8 +46,9 @@ export async function streamChat(
     if (!response.ok || !response.body) throw new Error(`${response.status} ${await response.text()}`);
     for await (const chunk of events(response.body)) {
       if (chunk.error) throw new Error(chunk.error.message);
-      const text = chunk.choices[0]?.delta.content ?? '';
-      if (text !== '') result.firstTokenMs ??= performance.now() - start;
+      const [choice] = chunk.choices;
+      const text = choice?.delta.content ?? '';
+      if (text !== '' || choice?.finish_reason) result.firstTokenMs ??= performance.now() - start;
       result.text += text;
       if (chunk.usage)
         [result.tokens, result.promptTokens] = [chunk.usage.completion_tokens, chunk.usage.prompt_tokens];

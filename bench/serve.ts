@@ -1,16 +1,13 @@
 // `npm run bench -- serve [MODEL]`: a server of its own process under load, over HTTP as clients see it. Many streams at
 // once, the event loop meanwhile, the second turn of a long chat, and what a hundred aborted requests leave behind.
 
-import { spawn } from 'node:child_process';
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { significant, summarize } from '../src/base/statistics.ts';
 import { processCpuSeconds, watchOthers } from './machine.ts';
 import { type StreamResult, streamChat } from './serve-client.ts';
+import { gauge, type ServeProcess, startServe } from './serve-process.ts';
 
 interface ServeResult {
-  readonly case: 'serve';
-  readonly model: string;
   /** One stream alone, tokens per second. */
   readonly tokensPerSecond1: number;
   readonly tokensPerSecond16: number;
@@ -31,9 +28,6 @@ interface ServeResult {
   readonly abort: { readonly requests: number; readonly freedMs: number; readonly kvBytesUsed: number };
   readonly runs: number;
   readonly otherCpus: number;
-  readonly version: string;
-  readonly node: string;
-  readonly date: string;
 }
 
 const TOKENS = 96;
@@ -42,10 +36,8 @@ const words =
 const prompt = (seed: number, length: number): string =>
   Array.from({ length }, (_, i) => words[(seed * 31 + i * 7 + ((i * seed) % 5)) % words.length]).join(' ');
 
-interface Bench {
-  readonly url: string;
+interface Bench extends ServeProcess {
   readonly model: string;
-  readonly pid: number;
   readonly log: (line: string) => void;
 }
 
@@ -53,13 +45,9 @@ interface Bench {
 export async function benchServe(
   root: string,
   model: string,
-  {
-    runs,
-    version,
-    log,
-  }: { readonly runs: number; readonly version: string; readonly log: (line: string) => void },
+  { runs, log }: { readonly runs: number; readonly log: (line: string) => void },
 ): Promise<ServeResult> {
-  const server = await startServer(root, model);
+  const server = await startServe(root, model);
   const bench: Bench = { ...server, model, log };
   try {
     await many(bench, 1, -1); // loads, warms up
@@ -74,8 +62,6 @@ export async function benchServe(
     }
     const [one, many16] = [summarize(alone).median, summarize(sixteen).median];
     return {
-      case: 'serve',
-      model,
       tokensPerSecond1: significant(one),
       tokensPerSecond16: significant(many16),
       ratio16: significant(many16 / one, 3),
@@ -84,46 +70,10 @@ export async function benchServe(
       abort: await abortMany(bench),
       runs,
       otherCpus: significant(watch.stop(), 2),
-      version,
-      node: process.version,
-      date: new Date().toISOString(),
     };
   } finally {
     await server.stop();
   }
-}
-
-async function startServer(root: string, model: string) {
-  const args = [
-    join(root, 'dist/cli/main.js'),
-    'serve',
-    model,
-    '--port',
-    '0',
-    '--log',
-    'none',
-    '--no-cached',
-  ];
-  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
-  const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
-  const url = await new Promise<string>((resolve, reject) => {
-    let text = '';
-    child.stdout.on('data', (chunk: Buffer) => {
-      text += chunk;
-      const found = /listening on (\S+)/.exec(text)?.[1];
-      if (found !== undefined) resolve(found);
-    });
-    child.once('error', reject);
-    void ended.then(() => reject(new Error('the server ended before it listened')));
-  });
-  return {
-    url,
-    pid: child.pid ?? 0,
-    stop: async (): Promise<void> => {
-      child.kill('SIGTERM');
-      await ended;
-    },
-  };
 }
 
 interface Load {
@@ -167,7 +117,7 @@ async function sixtyFour(bench: Bench): Promise<ServeResult['streams64']> {
 async function secondTurn(bench: Bench, runs: number): Promise<ServeResult['secondTurn']> {
   const times: { first: number; second: number; promptTokens: number }[] = [];
   for (let run = 0; run < runs; run++) {
-    const opening = { role: 'user', content: `${run} ${prompt(9000 + run, 3400)}` };
+    const opening = { role: 'user', content: `${run} ${prompt(9000 + run, 3940)}` };
     const first = await streamChat(bench.url, bench.model, [opening], { maxTokens: 16 });
     const more = [
       opening,
@@ -217,10 +167,5 @@ async function abortMany(bench: Bench): Promise<ServeResult['abort']> {
   return result;
 }
 
-/** A gauge of the server's own metrics. */
-async function metric({ url }: Bench, name: string): Promise<number> {
-  const text = await (await fetch(`${url}/metrics`)).text();
-  const value = new RegExp(`^ingot_${name}(?:{[^}]*})? (\\S+)$`, 'm').exec(text)?.[1];
-  if (value === undefined) throw new Error(`the server tells no ingot_${name}`);
-  return Number(value);
-}
+const metric = async (bench: Bench, name: string): Promise<number> =>
+  gauge(await bench.gauges(), `ingot_${name}`);

@@ -32,11 +32,12 @@ function section(cpu, results) {
   ].join('\n');
 }
 
-/** Markdown for all results; the last line of a (cpu, case, model) wins. */
+/** Markdown for the results that have a limit, which those of a server under load have not; the last line of a (cpu, case, model) wins. */
 export function tables(lines) {
   const latest = new Map();
   for (const line of lines) {
     const r = JSON.parse(line);
+    if (r.shareOfLimit === undefined) continue;
     latest.set(`${r.cpu}\0${r.case}\0${r.model}`, r);
   }
   const cpus = [...new Set([...latest.values()].map((r) => r.cpu))].sort();

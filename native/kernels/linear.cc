@@ -1,5 +1,5 @@
 // `linear`: y = (residual +) norm(x) Wᵀ + bias for several matrices of one input, or the gated pair of a feed-forward
-// block. One row streams the weights; many rows reuse every unpacked panel.
+// block. One row streams the weights, some rows pass over each packed panel several times, many reuse every unpacked panel.
 //   bufs: x, normWeight?, residual?, then per segment w, bias?, y      params: docs/cpu-kernels.md
 #include "linear_core.h"
 
@@ -19,11 +19,16 @@ struct Problem {
   int64_t rows, K;
   Norm norm;
   bool exact;
-  bool twice;  // `fine` precision: int8 activations plus their int8 errors, as accurate as 15 bits
+  bool twice;   // `fine` precision: int8 activations plus their int8 errors, as accurate as 15 bits
+  bool passes;  // all matrices are multiplied with int8 activations
   int glu, segments;
   Segment seg[kMaxSegments];
   Need need;
-  bool many() const { return rows > kFewRowsMax; }
+  // Rows that go through the int8 kernels.
+  int64_t passes_rows() const { return twice ? 2 * rows : rows; }
+  bool few() const { return rows <= kFewRowsMax; }
+  bool some() const { return !few() && passes && passes_rows() <= kPassRowsMax; }
+  bool many() const { return !few() && !some(); }
 };
 
 // Fills the problem; returns what is wrong with params or buffers, or null.
@@ -31,8 +36,8 @@ const char* read_problem(const Args& a, Problem& p) {
   if (a.nparams < 7 || a.nbufs < 3) return "linear: too few params or buffers";
   p.rows = a.i(0);
   p.K = a.i(1);
-  p.twice = a.i(2) == 2 && p.rows <= kFewRowsMax / 2;
-  p.exact = a.i(2) != 0 && !p.twice;
+  p.twice = a.i(2) == 2;
+  p.exact = a.i(2) == 1;
   p.glu = int(a.i(5));
   p.segments = int(a.i(6));
   if (p.segments < 1 || p.segments > kMaxSegments) return "linear: 1 to 8 segments";
@@ -43,7 +48,7 @@ const char* read_problem(const Args& a, Problem& p) {
   if (a.bufs[2].bytes && p.glu == kNoGlu && p.segments != 1) return "linear: a residual needs a single output";
   p.x = a.bufs[0].as<const float>();
   p.norm = {a.bufs[1].bytes ? a.bufs[1].as<const float>() : nullptr, a.f(3), a.f(4)};
-  p.need = {};
+  p.passes = true;
   for (int s = 0; s < p.segments; s++) {
     const Buf* b = a.bufs + 3 + 3 * s;
     const int q = 7 + 4 * s;
@@ -54,9 +59,11 @@ const char* read_problem(const Args& a, Problem& p) {
     const bool writes = p.glu == kNoGlu || s == 0;
     if (writes && b[2].bytes / 4 / g.w.N < p.rows) return "linear: y is smaller than rows x N";
     g.out = {b[2].as<float>(), b[1].bytes ? b[1].as<const float>() : nullptr, a.bufs[2].bytes ? a.bufs[2].as<const float>() : nullptr, g.w.N, g.w.N};
-    p.need.add(g.w, p.exact, p.many());
+    p.passes &= uses_int8(g.w, p.exact);
     if (a.bufs[2].bytes && writes && a.bufs[2].bytes / 4 / g.w.N < p.rows) return "linear: the residual is smaller than rows x N";
   }
+  p.need = {};
+  for (int s = 0; s < p.segments; s++) p.need.add(p.seg[s].w, p.exact, p.many() && !p.twice);
   if (p.glu != kNoGlu && p.seg[0].w.N != p.seg[1].w.N) return "linear: gate and up differ in N";
   if (a.bufs[0].bytes / 4 / p.K < p.rows) return "linear: x is smaller than rows x K";
   if (a.bufs[1].bytes && a.bufs[1].bytes / 4 < p.K) return "linear: the norm weight is shorter than K";
@@ -70,9 +77,9 @@ const char* check(const Args& a) {
 
 size_t shared_bytes(const Args& a, int) {
   Problem p;
-  if (read_problem(a, p) || !p.many()) return 0;
+  if (read_problem(a, p) || p.few()) return 0;
   const int64_t rows = min64(p.rows, kChunkRows);
-  return size_t(many_bytes(rows, p.K, p.need) + (p.need.tiles ? tile_bytes(rows, p.K) : 0));
+  return size_t(many_bytes(rows, p.K, p.need, p.twice) + (p.need.tiles ? tile_bytes(rows, p.K) : 0));
 }
 
 int64_t total_panels(const Problem& p) {
@@ -83,14 +90,13 @@ int64_t total_panels(const Problem& p) {
 
 // Products of a panel with all rows -> out [rows][16].
 void few_sums(const Problem& p, const Weights& w, int64_t panel, const Acts& acts, float* out) {
-  const int64_t rows = p.rows;
   const bool twice = p.twice && uses_int8(w, p.exact);
-  few_rows(w, panel, acts, nullptr, int(twice ? 2 * rows : rows), p.exact, out);
-  for (int64_t i = 0; twice && i < rows * 16; i++) out[i] += out[rows * 16 + i];
+  few_rows(w, panel, acts, nullptr, int(twice ? 2 * p.rows : p.rows), p.exact, out);
+  for (int64_t i = 0; twice && i < p.rows * 16; i++) out[i] += out[p.rows * 16 + i];
 }
 
 void few_panel(const Problem& p, const Acts& acts, int64_t panel) {
-  alignas(64) float sums[kFewRowsMax * 16], up[kFewRowsMax * 16];
+  alignas(64) float sums[kPassRowsMax * 16], up[kPassRowsMax * 16];
   int s = 0;
   if (p.glu == kNoGlu)
     while (panel >= p.seg[s].w.panels()) panel -= p.seg[s++].w.panels();
@@ -105,8 +111,10 @@ void few_panel(const Problem& p, const Acts& acts, int64_t panel) {
 }
 
 void run_few(const Problem& p, Ctx& c) {
-  Arena arena{c.scratch};
-  const Acts acts = prepare_few(p.x, p.rows, p.K, p.norm, p.need, arena, p.twice);
+  Arena arena{p.few() ? c.scratch : c.team->shared};
+  const Acts acts = p.few() ? prepare_few(p.x, p.rows, p.K, p.norm, p.need, arena, p.twice)
+                            : prepare_many(p.x, p.rows, p.K, p.norm, p.need, c, arena, p.twice);
+  if (!p.few()) c.barrier();
   share_panels(total_panels(p), c, [&](int64_t begin, int64_t end) {
     for (int64_t panel = begin; panel < end; panel++) few_panel(p, acts, panel);
   });
@@ -164,8 +172,19 @@ void tile_pairs(const Problem& p, const TileActs& tiles, int64_t first, int64_t 
   for (int64_t q = 0; q < n_pairs; q++) finish_pair(p, at[q], base + r0, n, C + q * step, C + q * step + 16);
 }
 
-// The same for one pair on the int8 or f32 kernel.
-void many_pair(const Problem& p, const Acts& acts, int64_t i, int64_t base, int64_t r0, int64_t n, uint8_t* scratch) {
+// C [n][32] of a pair on the int8 or f32 kernel. `errors`: rows from the first to its rounding error, 0 when it has none.
+void gemm_rows(const PanelPair& pair, const Acts& acts, int64_t n, bool exact, int64_t errors, Arena arena, float* C) {
+  gemm_pair(pair, acts, nullptr, n, exact, arena.at, C);
+  if (!errors || !uses_int8(*pair.w, exact)) return;
+  float* E = arena.take<float>(n * 32 * 4);
+  Acts rest = acts;
+  rest.q += errors * acts.q_stride;
+  gemm_pair(pair, rest, nullptr, n, exact, arena.at, E);
+  for (int64_t k = 0; k < n * 32; k++) C[k] += E[k];
+}
+
+// The same as tile_pairs for one pair on the int8 or f32 kernel. `errors` as above.
+void many_pair(const Problem& p, const Acts& acts, int64_t errors, int64_t i, int64_t base, int64_t r0, int64_t n, uint8_t* scratch) {
   Arena arena{scratch};
   float* C = arena.take<float>(kChunkRows * 32 * 4);
   Acts rows = acts;
@@ -174,12 +193,12 @@ void many_pair(const Problem& p, const Acts& acts, int64_t i, int64_t base, int6
   const PairAt at = pair_at(p, i);
   const PanelPair& pair = at.pair;
   if (pair.w->layout == pair.w2->layout && pair.w->group == pair.w2->group && pair.w->meta_dtype == pair.w2->meta_dtype) {
-    gemm_pair(pair, rows, nullptr, n, p.exact, arena.at, C);
+    gemm_rows(pair, rows, n, p.exact, errors, arena, C);
     return finish_pair(p, at, base + r0, n, C, C + 16);
   }
   float* U = arena.take<float>(kChunkRows * 32 * 4);
-  gemm_pair({pair.w, pair.w, pair.first, pair.first}, rows, nullptr, n, p.exact, arena.at, C);
-  gemm_pair({pair.w2, pair.w2, pair.second, pair.second}, rows, nullptr, n, p.exact, arena.at, U);
+  gemm_rows({pair.w, pair.w, pair.first, pair.first}, rows, n, p.exact, errors, arena, C);
+  gemm_rows({pair.w2, pair.w2, pair.second, pair.second}, rows, n, p.exact, errors, arena, U);
   finish_pair(p, at, base + r0, n, C, U);
 }
 
@@ -196,7 +215,7 @@ void run_many(const Problem& p, Ctx& c) {
     const int64_t rows = min64(kChunkRows, p.rows - base);
     if (base) c.reset_next();
     Arena shared{c.team->shared};
-    const Acts acts = prepare_many(p.x + base * p.K, rows, p.K, p.norm, p.need, c, shared);
+    const Acts acts = prepare_many(p.x + base * p.K, rows, p.K, p.norm, p.need, c, shared, p.twice);
     const TileActs tiles = prepare_tiles(p.x + base * p.K, nullptr, rows, p.K, p.norm, p.need, c, shared);
     c.barrier();
     // Few pairs for many workers: share out the rows too, in pieces that keep unpacking a small part.
@@ -208,7 +227,7 @@ void run_many(const Problem& p, Ctx& c) {
     for (int64_t i; (i = c.next(items * blocks)) >= 0;) {
       const int64_t r0 = i % blocks * step, n = min64(step, rows - r0), first = i / blocks * together;
       if (p.need.tiles) tile_pairs(p, tiles, first, min64(together, pairs - first), base, r0, n, c.scratch);
-      else many_pair(p, acts, first, base, r0, n, c.scratch);
+      else many_pair(p, acts, p.twice ? rows : 0, first, base, r0, n, c.scratch);
     }
   }
 }

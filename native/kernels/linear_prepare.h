@@ -12,6 +12,8 @@ namespace ingot::INGOT_NS {
 
 constexpr bool kHasTiles = INGOT_TILES;
 constexpr int kFewRowsMax = 8;          // up to here every worker prepares the activations for itself
+// Int8 rows up to which passes over the packed panels beat unpacking these for all rows.
+constexpr int kPassRowsMax = kHasTiles ? 32 : 16;
 constexpr int64_t kChunkRows = 1024;    // rows prepared in team memory at a time
 
 // AMX multiplies bf16 tiles for every layout in `fast`: see linear_gemm_amx.h.
@@ -77,15 +79,16 @@ inline Acts prepare_few(const float* x, int64_t rows, int64_t K, const Norm& nor
 }
 
 // Activations of many rows in team memory, shared out over the workers by rows. The caller puts the barrier after it.
-// The f32 form is copied even without a norm: rows K apart would fight for the same cache sets.
-inline Acts prepare_many(const float* x, int64_t rows, int64_t K, const Norm& norm, const Need& need, Ctx& c, Arena& arena) {
+// The f32 form is copied even without a norm: rows K apart would fight for the same cache sets. `twice` as above.
+inline Acts prepare_many(const float* x, int64_t rows, int64_t K, const Norm& norm, const Need& need, Ctx& c, Arena& arena, bool twice = false) {
   Acts acts{nullptr, quant_stride(K), nullptr, float_stride(K)};
-  ActBlock* q = need.int8 ? arena.take<ActBlock>(quant_bytes(rows, K)) : nullptr;
+  ActBlock* q = need.int8 ? arena.take<ActBlock>(quant_bytes(twice ? 2 * rows : rows, K)) : nullptr;
   float* f = need.f32 ? arena.take<float>(float_bytes(rows, K)) : nullptr;
   acts.q = q;
   acts.x = f;
   if (!q && !f) return acts;
   float* private_row = reinterpret_cast<float*>(c.scratch);
+  float* error = private_row + K;
   int64_t begin, end;
   c.range(rows, begin, end);
   for (int64_t r = begin; r < end; r++) {
@@ -93,14 +96,19 @@ inline Acts prepare_many(const float* x, int64_t rows, int64_t K, const Norm& no
     float* row = f ? f + r * acts.x_stride : private_row;
     if (norm.weight) rms_norm_row(source, norm.weight, K, norm.eps, norm.offset, row);
     else if (f) memcpy(row, source, size_t(K) * 4);
-    if (q) quantize_row(norm.weight ? row : source, K, q + r * acts.q_stride);
+    if (!q) continue;
+    if (norm.weight) source = row;
+    quantize_row(source, K, q + r * acts.q_stride);
+    if (!twice) continue;
+    quantization_error(source, q + r * acts.q_stride, K, error);
+    quantize_row(error, K, q + (rows + r) * acts.q_stride);
   }
   return acts;
 }
 
 // Bytes prepare_many takes from team memory.
-inline int64_t many_bytes(int64_t rows, int64_t K, const Need& need) {
-  return (need.int8 ? quant_bytes(rows, K) : 0) + (need.f32 ? float_bytes(rows, K) : 0) + 128;
+inline int64_t many_bytes(int64_t rows, int64_t K, const Need& need, bool twice = false) {
+  return (need.int8 ? quant_bytes(twice ? 2 * rows : rows, K) : 0) + (need.f32 ? float_bytes(rows, K) : 0) + 128;
 }
 
 }  // namespace ingot::INGOT_NS

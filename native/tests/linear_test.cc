@@ -65,7 +65,8 @@ bool run_case(const Suite& suite, const LinearCase& c) {
     const std::vector<float> f(exact_x.begin(), exact_x.end());
     std::vector<double> seen[3];
     const auto dot = [&](size_t s, int64_t n) {
-      const Rounding how = suite.rounding(c.layout_of(s), c.exact, c.rows > 8);
+      const bool floats = c.layout <= kBF16 || c.layout_of(1) <= kBF16;
+      const Rounding how = suite.rounding(c.layout_of(s), c.exact, c.rows > (floats ? 8 : 32));
       if (seen[int(how)].empty()) seen[int(how)] = rounded(f.data(), c.K, how);
       Expected e = expected_dot(w[s], n, seen[int(how)].data(), how);
       if (c.norm) e.bound += input_error(w[s], n, f.data(), how);  // the norm itself rounds, which may move a code
@@ -100,7 +101,7 @@ bool linear_cases(const Suite& suite) {
                                          : super           ? std::vector<int64_t>{256, 1024}
                                                            : std::vector<int64_t>{f.group, 384, 1024};
     for (int64_t K : columns)
-      for (int64_t rows : {1, 2, 3, 7, 17, 65})
+      for (int64_t rows : {1, 2, 3, 7, 17, 32, 65})
         for (int64_t N : {5, 16, 83})
           for (bool exact : {false, true}) {
             if (exact && f.layout <= kBF16 && !suite.tiles) continue;

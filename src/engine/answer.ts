@@ -5,6 +5,7 @@ import type { AnswerEvent } from '../chat/answer.ts';
 import { type Message, withSystem } from '../chat/messages.ts';
 import { type ChatRequest, type PreparedChat, prepareChat } from '../chat/prepare.ts';
 import { StopMatcher } from '../generate/stop.ts';
+import { encodeInSlices } from '../tokenizer/slices.ts';
 import type { ChatOptions, GenerateStats, Model } from './types.ts';
 
 /** What answering asks of a model. */
@@ -38,7 +39,8 @@ export async function answer(
     );
   }
   const prepared = prepareChat(tokenizer, { ...options, messages: withSystem(messages, options.system) });
-  const prompt = tokenizer.encode(prepared.text, { addSpecial: false });
+  const { signal } = options;
+  const prompt = await encodeInSlices(tokenizer, prepared.text, { addSpecial: false, signal });
   const constraint = await prepared.constraint?.();
   const stream = model.generate(prompt, { ...options, ...(constraint ? { constraint } : {}) });
   const stop = new StopMatcher(options.stop ?? []);

@@ -9,6 +9,7 @@ import type { Passes } from '../generate/passes.ts';
 import type { GeneratedToken, Runner } from '../generate/runner.ts';
 import type { Scheduler, SchedulerStatus } from '../generate/scheduler.ts';
 import { StopMatcher } from '../generate/stop.ts';
+import { encodeInSlices } from '../tokenizer/slices.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import { perplexity } from './perplexity.ts';
 import type {
@@ -90,12 +91,12 @@ export class LoadedModel implements Model {
       bosToken: tokenizer.bosToken,
       eosToken: tokenizer.eosToken,
     });
-    return this.#text(tokenizer, tokenizer.encode(text, { addSpecial: false }), options, false);
+    return this.#text(tokenizer, text, options, false);
   }
 
   complete(text: string, options: TextOptions = {}): TextStream {
     const tokenizer = this.#needTokenizer('complete');
-    return this.#text(tokenizer, tokenizer.encode(text), options, true);
+    return this.#text(tokenizer, text, options, true);
   }
 
   generate(tokens: readonly number[], options: GenerateOptions = {}): TokenStream {
@@ -126,9 +127,10 @@ export class LoadedModel implements Model {
 
   async perplexity(text: string, options: PerplexityOptions = {}): Promise<PerplexityResult> {
     const { vocabSize, contextLength, passes } = this.#parts;
-    const tokens = this.#needTokenizer('perplexity').encode(text);
+    const { signal } = options;
+    const tokens = await encodeInSlices(this.#needTokenizer('perplexity'), text, { signal });
     checkTokens(tokens, vocabSize);
-    return perplexity(tokens, (window, onRows) => passes.logits(window, onRows, options.signal), {
+    return perplexity(tokens, (window, onRows) => passes.logits(window, onRows, signal), {
       vocabSize,
       contextLength,
       ...options,
@@ -190,12 +192,7 @@ export class LoadedModel implements Model {
     }
   }
 
-  #text(
-    tokenizer: Tokenizer,
-    prompt: readonly number[],
-    options: TextOptions,
-    continuation: boolean,
-  ): TextStream {
+  #text(tokenizer: Tokenizer, prompt: string, options: TextOptions, continuation: boolean): TextStream {
     const stats = newStats();
     const stop = new StopMatcher(options.stop ?? []);
     return new Stream(stats, () => this.#textOf(tokenizer, prompt, options, { stats, stop, continuation }));
@@ -203,13 +200,16 @@ export class LoadedModel implements Model {
 
   async *#textOf(
     tokenizer: Tokenizer,
-    prompt: readonly number[],
+    prompt: string,
     options: TextOptions,
     run: { readonly stats: MutableStats; readonly stop: StopMatcher; readonly continuation: boolean },
   ): AsyncGenerator<string, void, void> {
     const { stats, stop, continuation } = run;
+    // A template has written the special tokens of a chat.
+    const { signal } = options;
+    const tokens = await encodeInSlices(tokenizer, prompt, { addSpecial: continuation, signal });
     const decoder = tokenizer.stream({ continuation });
-    for await (const id of this.#tokens(prompt, options, stats)) {
+    for await (const id of this.#tokens(tokens, options, stats)) {
       const { text, stoppedBy } = stop.push(decoder.push(id));
       if (text !== '') yield text;
       if (stoppedBy !== undefined) {

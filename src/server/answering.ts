@@ -29,12 +29,14 @@ export class Answering {
   readonly #parts: AnsweringParts;
   readonly #abort = new AbortController();
   readonly #ends: AnswerEnd[] = [];
+  readonly #onAbort = (): void => this.#abort.abort(this.#parts.caller.signal.reason);
   #started = false;
   #over = false;
   firstTokenMs: number | undefined;
 
   constructor(parts: AnsweringParts) {
     this.#parts = parts;
+    parts.caller.signal.addEventListener('abort', this.#onAbort, { once: true });
   }
 
   get model(): string {
@@ -66,7 +68,8 @@ export class Answering {
   end(): void {
     if (this.#over) return;
     this.#over = true;
-    const { lease, leave, choices } = this.#parts;
+    const { lease, leave, choices, caller } = this.#parts;
+    caller.signal.removeEventListener('abort', this.#onAbort);
     this.#abort.abort(new DOMException('the answer is no longer wanted', 'AbortError'));
     if (!this.#started) for (const { constraint } of choices) constraint?.dispose();
     lease.release();
@@ -75,6 +78,7 @@ export class Answering {
 
   #generate(choice: Choice): AsyncGenerator<AnswerPart, void, void> {
     const { job, lease, caller, metrics } = this.#parts;
+    const { signal } = this.#abort;
     let last: number | undefined;
     const onToken = (): void => {
       const now = performance.now();
@@ -85,7 +89,6 @@ export class Answering {
       }
       last = now;
     };
-    const signal = AbortSignal.any([caller.signal, this.#abort.signal]);
     return generateAnswer(lease.model, job, choice, { signal, loadMs: lease.loadMs, onToken });
   }
 }

@@ -77,7 +77,7 @@ export function createApp(parts: AppParts): Hono<Env> {
 /** Checks who asks. Undefined lets the request through; throws RequestError otherwise. */
 function admit(c: Ctx, parts: AppParts): Response | undefined {
   c.var.exchange.route = routeOf(c);
-  checkOrigin(c.req.raw.headers, parts.origins);
+  checkOrigin(c.req.raw, parts.origins);
   if (c.req.method === 'OPTIONS') return c.body(null, 204);
   if (isOpen(c)) return undefined;
   parts.keys.check(c.req.raw.headers);

@@ -91,6 +91,7 @@ export class Exchange {
   streaming = false;
   readonly #controller = new AbortController();
   readonly #onFinish: (status: number) => void;
+  readonly #unlisten: () => void;
   #finished = false;
 
   constructor(request: Request, cut: () => void, onFinish: (status: number) => void) {
@@ -101,6 +102,7 @@ export class Exchange {
     const gone = (): void => this.abort(new DOMException('the client is gone', 'AbortError'));
     if (request.signal.aborted) gone();
     else request.signal.addEventListener('abort', gone, { once: true });
+    this.#unlisten = () => request.signal.removeEventListener('abort', gone);
   }
 
   get signal(): AbortSignal {
@@ -118,6 +120,8 @@ export class Exchange {
   finish(status: number): void {
     if (this.#finished) return;
     this.#finished = true;
+    // Node never frees a request whose signal somebody listens to (undici's registry of requests holds the signal).
+    this.#unlisten();
     this.answering?.end();
     this.#onFinish(status);
   }

@@ -60,6 +60,7 @@ const optionsOf = (job: GenerationJob, setup: GenerationSetup, signal: AbortSign
     ...job.sampling,
     seed: setup.seed,
     maxTokens: job.maxTokens,
+    ignoreEos: job.ignoreEos,
     logprobs: job.logprobs,
     constraint: setup.constraint,
     signal,

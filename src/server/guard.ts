@@ -44,8 +44,9 @@ export interface OriginRules {
 const local = /^(localhost|[\w-]+\.localhost|127(\.\d{1,3}){3}|\[::1\])$/i;
 
 /** Throws RequestError for a page or a host name that may not. */
-export function checkOrigin(headers: Headers, rules: OriginRules): void {
-  const host = headers.get('host') ?? '';
+export function checkOrigin({ headers, url }: Request, rules: OriginRules): void {
+  // What came over a socket has the header; a Request made in this process may not.
+  const host = headers.get('host') ?? new URL(url).host;
   const name = host.replace(/:\d+$/, '');
   if (rules.loopback && !local.test(name) && !rules.hosts.includes(name)) {
     throw new RequestError(

@@ -11,6 +11,8 @@ export interface GenerationJob {
   readonly model: string | undefined;
   readonly sampling: SamplingOptions;
   readonly maxTokens?: number | undefined;
+  /** Go on after the model's end of text. */
+  readonly ignoreEos?: boolean | undefined;
   readonly stop: readonly string[];
   /** Alternatives per token; undefined gives no log probabilities at all. */
   readonly logprobs?: number | undefined;

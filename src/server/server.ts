@@ -43,21 +43,32 @@ export interface ServerOptions extends LibraryOptions {
   readonly log?: Log | undefined;
 }
 
-export interface RunningServer {
-  readonly url: string;
-  readonly host: string;
-  readonly port: number;
+/** The server without a socket, to be mounted wherever Requests come from. */
+export interface ServerApp {
+  readonly fetch: (request: Request) => Response | Promise<Response>;
   readonly instance: string;
   /** Loads a model before the first request asks for it. */
   preload(name: string, signal?: AbortSignal): Promise<void>;
+  /** Frees the models, once nothing runs on them. Requests are refused from here on. */
+  close(): Promise<void>;
+}
+
+export interface RunningServer extends Omit<ServerApp, 'fetch' | 'close'> {
+  readonly url: string;
+  readonly host: string;
+  readonly port: number;
   /** Takes no more requests, gives those in progress `graceMs` (default 10 s), ends the others, frees the models. */
   close(graceMs?: number): Promise<void>;
 }
 
-/** Starts a server. Throws IngotError when it cannot listen there. */
-export async function startServer(options: ServerOptions): Promise<RunningServer> {
-  const { host = '127.0.0.1', port = 8080, version = '0.0.0', log = () => {} } = options;
-  const limits: Limits = { ...defaultLimits, ...options.limits };
+interface Assembly extends ServerApp {
+  readonly exchanges: Exchanges;
+  /** Refuses new requests. */
+  drain(): void;
+}
+
+async function assemble(options: ServerOptions, limits: Limits): Promise<Assembly> {
+  const { host = '127.0.0.1', version = '0.0.0', log = () => {} } = options;
   const instance = randomUUID();
   const library = new Library(options);
   const admission = new Admission(limits.requests);
@@ -94,23 +105,56 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     draining: () => draining,
     page: options.pageFolder === undefined ? undefined : await readPage(options.pageFolder),
   });
-  const server = await listen(app.fetch, host, port, limits);
-  const address = server.address() as AddressInfo;
   const unwatch = metrics.watchProcess();
+  const drain = (): void => {
+    draining = true;
+  };
   return {
-    host,
-    port: address.port,
+    fetch: app.fetch,
     instance,
-    url: `http://${host.includes(':') ? `[${host}]` : host}:${address.port}`,
+    exchanges,
+    drain,
     preload: async (name, signal) => {
       const lease = await pool.acquire(await library.find(name), signal);
       lease.release();
     },
-    close: async (graceMs = 10_000) => {
-      draining = true;
-      await drain(server, exchanges, graceMs);
+    close: async () => {
+      drain();
       unwatch();
       await pool.close();
+    },
+  };
+}
+
+/** The APIs and the chat page as a function from Request to Response. `host` says where it will be reached. */
+export async function createServerApp(options: Omit<ServerOptions, 'port'>): Promise<ServerApp> {
+  const { fetch, instance, preload, close } = await assemble(options, {
+    ...defaultLimits,
+    ...options.limits,
+  });
+  return { fetch, instance, preload, close };
+}
+
+/** Starts a server. Throws IngotError when it cannot listen there. */
+export async function startServer(options: ServerOptions): Promise<RunningServer> {
+  const { host = '127.0.0.1', port = 8080 } = options;
+  const limits: Limits = { ...defaultLimits, ...options.limits };
+  const app = await assemble(options, limits);
+  const server = await listen(app.fetch, host, port, limits).catch(async (error) => {
+    await app.close();
+    throw error;
+  });
+  const address = server.address() as AddressInfo;
+  return {
+    host,
+    port: address.port,
+    instance: app.instance,
+    url: `http://${host.includes(':') ? `[${host}]` : host}:${address.port}`,
+    preload: app.preload,
+    close: async (graceMs = 10_000) => {
+      app.drain();
+      await drain(server, app.exchanges, graceMs);
+      await app.close();
     },
   };
 }

@@ -71,7 +71,12 @@ describe('readme-table', () => {
   };
 
   it('keeps the latest result of a case on a CPU', () => {
-    const markdown = tables([JSON.stringify({ ...result, tokensPerSecond: 1 }), JSON.stringify(result)]);
+    const server = JSON.stringify({ case: 'serve', model: 'm', cpu: result.cpu, ratio16: 3 });
+    const markdown = tables([
+      JSON.stringify({ ...result, tokensPerSecond: 1 }),
+      JSON.stringify(result),
+      server,
+    ]);
     expect(markdown).toContain('**Some CPU**, 2 threads, avx512: 43 GB/s, 0.9 int8 TOPS');
     expect(markdown).toContain('| decode | l1b | 50.3 | 25.1 | 2.00× | 81 % |');
     expect(markdown.match(/^\| decode/gm)).toHaveLength(1);

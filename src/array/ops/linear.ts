@@ -187,7 +187,7 @@ function linearCases(): readonly OpCase<LinearAttrs>[] {
   const fine: LinearAttrs = { ...plain, precision: 'fine' };
   const layouts = ['f32', 'f16', 'bf16', 'q4', 'q4a', 'q8', 'q4k', 'q6k'] as const;
   const cases: OpCase<LinearAttrs>[] = layouts.flatMap((weight) =>
-    [1, 5].flatMap((rows) =>
+    [1, 5, 20, 40].flatMap((rows) =>
       [plain, fast, fine].map((attrs) => ({
         name: `${weight} ${rows} rows ${attrs.precision}`,
         inputs: [{ shape: [rows, 256] }, null, null, { shape: [40, 256], weight }, null],

@@ -11,6 +11,8 @@ interface Running {
     readonly name: string;
     readonly size: number;
     readonly context_length: number;
+    /** Bytes that the KV cache may grow to; an older server does not tell. */
+    readonly kv_reserved?: number;
     readonly expires_at: string;
   }[];
 }
@@ -38,12 +40,16 @@ async function ps(context: Context, json: boolean): Promise<void> {
       String(pid),
       model?.name ?? 'no model is loaded',
       model ? formatBytes(model.size) : '',
+      model?.kv_reserved === undefined ? '' : formatBytes(model.kv_reserved),
       model ? String(model.context_length) : '',
       model ? untilText(model.expires_at) : '',
     ]),
   );
   context.stdout.write(
-    formatTable([['SERVER', 'PID', 'MODEL', 'SIZE', 'CONTEXT', 'LEAVES'], ...rows], [1, 3, 4]),
+    formatTable(
+      [['SERVER', 'PID', 'MODEL', 'IN USE', 'KV RESERVED', 'CONTEXT', 'LEAVES'], ...rows],
+      [1, 3, 4, 5],
+    ),
   );
 }
 

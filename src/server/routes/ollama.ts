@@ -96,15 +96,18 @@ async function show(kit: Kit, c: Ctx): Promise<Response> {
 
 async function running(kit: Kit, c: Ctx): Promise<Response> {
   const known = new Map((await kit.library.list()).map((model) => [model.name, model]));
-  const models = kit.pool.list().map(async ({ name, model, bytes, expires }) => {
+  const models = kit.pool.list().map(async ({ name, model, expires }) => {
     const listed = known.get(name);
     const details = listed && (await describe(kit, listed));
+    const { kvBytes, kvBytesUsed, prefix } = model.status();
     return {
       name,
       identity: details?.identity ?? '',
       modified: details?.modified ?? 0,
       details: details?.details,
-      bytes,
+      // Prefixes include pages that generations use, too.
+      bytes: model.info.weightBytes + Math.min(kvBytes, Math.max(kvBytesUsed, prefix.bytes)),
+      kvBytes,
       contextLength: model.info.contextLength,
       expires,
     };

@@ -48,6 +48,8 @@ export const ollamaTags = (models: readonly OllamaModel[]): object => ({
 });
 
 export interface OllamaRunning extends OllamaModel {
+  /** Bytes reserved for its KV cache, which `bytes` counts only as far as they are used. */
+  readonly kvBytes: number;
   readonly contextLength: number;
   /** Milliseconds since 1970; Infinity for good. */
   readonly expires: number;
@@ -62,6 +64,7 @@ export const ollamaRunning = (models: readonly OllamaRunning[]): object => ({
     expires_at: Number.isFinite(model.expires) ? new Date(model.expires).toISOString() : NEVER,
     size_vram: 0,
     context_length: model.contextLength,
+    kv_reserved: model.kvBytes,
   })),
 });
 

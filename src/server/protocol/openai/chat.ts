@@ -60,6 +60,7 @@ export function parseChat(body: unknown): ChatRequest {
       parallelToolCalls: request.parallel_tool_calls ?? true,
       sampling: samplingOf(request),
       maxTokens: request.max_completion_tokens ?? request.max_tokens,
+      ignoreEos: request.ignore_eos,
       stop: stopOf(request.stop),
       logprobs: request.logprobs === true ? (request.top_logprobs ?? 0) : undefined,
       n: request.n ?? 1,

@@ -78,6 +78,7 @@ export function parseCompletion(body: unknown): CompletionRequest {
       sampling: samplingOf(request),
       // The API's own default, which is meant: it keeps a forgotten limit cheap.
       maxTokens: request.max_tokens ?? 16,
+      ignoreEos: request.ignore_eos,
       stop: stopOf(request.stop),
       logprobs: request.logprobs,
       n,

@@ -23,6 +23,7 @@ export const samplingFields = {
     z.record(z.string().regex(/^\d{1,9}$/, 'keys must be token ids'), z.number().min(-100).max(100)),
   ),
   n: optional(z.int().min(1).max(64)),
+  ignore_eos: optional(z.boolean()),
   stream: optional(z.boolean()),
   stream_options: optional(z.object({ include_usage: optional(z.boolean()) })),
 };
