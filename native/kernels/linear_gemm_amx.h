@@ -5,9 +5,6 @@
 #pragma once
 #include "linear_gemm.h"
 #include "linear_prepare.h"
-#if INGOT_TILES
-#include "linear_tile_ops.h"
-#endif
 
 namespace ingot::INGOT_NS {
 
@@ -20,9 +17,6 @@ struct TileActs {
 #if !INGOT_TILES
 
 constexpr int64_t kTilePairs = 1;
-struct TileSession {
-  explicit TileSession(bool) {}
-};
 inline int64_t tile_bytes(int64_t, int64_t) { return 0; }
 inline TileActs prepare_tiles(const float*, const int32_t*, int64_t, int64_t, const Norm&, const Need&, Ctx&, Arena&) { return {}; }
 inline void gemm_tiles(const PanelPair*, int64_t, const TileActs&, int64_t, int64_t, uint8_t*, float*) {}

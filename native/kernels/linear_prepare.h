@@ -1,16 +1,10 @@
 // Preparing activations (norm, quantisation, f32 copy) in worker scratch or in team memory.
 #pragma once
+#include "amx.h"
 #include "linear_gemv.h"
-
-#if defined(__AMX_BF16__) || INGOT_AMX_EMULATE
-#define INGOT_TILES 1
-#else
-#define INGOT_TILES 0
-#endif
 
 namespace ingot::INGOT_NS {
 
-constexpr bool kHasTiles = INGOT_TILES;
 constexpr int kFewRowsMax = 8;          // up to here every worker prepares the activations for itself
 // Int8 rows up to which passes over the packed panels beat unpacking these for all rows.
 constexpr int kPassRowsMax = kHasTiles ? 32 : 16;

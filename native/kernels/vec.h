@@ -18,7 +18,7 @@
 #include <arm_neon.h>
 #endif
 
-#if defined(__AVX512F__)
+#if defined(__AVX512F__) || INGOT_AMX_EMULATE  // tiles want 16 lanes; without AVX-512 the compiler makes them of two
 #define INGOT_LANES 16
 #elif defined(__AVX__)
 #define INGOT_LANES 8
@@ -78,9 +78,9 @@ INGOT_INLINE vi first_lanes(int n) { return iota() < set1i(n); }
 INGOT_INLINE vf vmax(vf a, vf b) {
 #if defined(__AVX512F__)
   return (vf)_mm512_max_ps((__m512)a, (__m512)b);
-#elif defined(__AVX__)
+#elif INGOT_LANES == 8
   return (vf)_mm256_max_ps((__m256)a, (__m256)b);
-#elif defined(__x86_64__)
+#elif INGOT_LANES == 4 && defined(__x86_64__)
   return (vf)_mm_max_ps((__m128)a, (__m128)b);
 #elif defined(__aarch64__)
   return (vf)vmaxq_f32((float32x4_t)a, (float32x4_t)b);
@@ -93,9 +93,9 @@ INGOT_INLINE vf vabs(vf a) { return as_f(as_i(a) & set1i(0x7fffffff)); }
 INGOT_INLINE vf vsqrt(vf a) {
 #if defined(__AVX512F__)
   return (vf)_mm512_sqrt_ps((__m512)a);
-#elif defined(__AVX__)
+#elif INGOT_LANES == 8
   return (vf)_mm256_sqrt_ps((__m256)a);
-#elif defined(__x86_64__)
+#elif INGOT_LANES == 4 && defined(__x86_64__)
   return (vf)_mm_sqrt_ps((__m128)a);
 #elif defined(__aarch64__)
   return (vf)vsqrtq_f32((float32x4_t)a);
@@ -110,7 +110,9 @@ INGOT_INLINE float hsum(vf v) {
   return _mm512_reduce_add_ps((__m512)v);
 #else
   float s = 0;
-#if INGOT_LANES == 8
+#if INGOT_LANES == 16
+  for (int i = 0; i < kW; i++) s += v[i];
+#elif INGOT_LANES == 8
   s = ((v[0] + v[4]) + (v[2] + v[6])) + ((v[1] + v[5]) + (v[3] + v[7]));
 #else
   s = (v[0] + v[2]) + (v[1] + v[3]);
@@ -130,9 +132,9 @@ INGOT_INLINE float hmax(vf v) {
 INGOT_INLINE bool any(vi mask) {
 #if defined(__AVX512F__)
   return _mm512_movepi32_mask((__m512i)mask) != 0;
-#elif defined(__AVX__)
+#elif INGOT_LANES == 8
   return _mm256_movemask_ps((__m256)mask) != 0;
-#elif defined(__x86_64__)
+#elif INGOT_LANES == 4 && defined(__x86_64__)
   return _mm_movemask_ps((__m128)mask) != 0;
 #elif defined(__aarch64__)
   return vmaxvq_u32((uint32x4_t)mask) != 0;
@@ -176,7 +178,7 @@ INGOT_INLINE vh load_h(const uint16_t* p) {
 INGOT_INLINE vf f16_to_f32(vh h) {
 #if defined(__AVX512F__)
   return (vf)_mm512_cvtph_ps((__m256i)h);
-#elif defined(__F16C__)
+#elif INGOT_LANES == 8 && defined(__F16C__)
   return (vf)_mm256_cvtph_ps((__m128i)h);
 #elif defined(__aarch64__)
   return (vf)vcvt_f32_f16((float16x4_t)h);
@@ -192,7 +194,7 @@ INGOT_INLINE vf f16_to_f32(vh h) {
 INGOT_INLINE vh f32_to_f16(vf f) {
 #if defined(__AVX512F__)
   return (vh)_mm512_cvtps_ph((__m512)f, _MM_FROUND_TO_NEAREST_INT);
-#elif defined(__F16C__)
+#elif INGOT_LANES == 8 && defined(__F16C__)
   return (vh)_mm256_cvtps_ph((__m256)f, _MM_FROUND_TO_NEAREST_INT);
 #elif defined(__aarch64__)
   return (vh)vcvt_f16_f32((float32x4_t)f);

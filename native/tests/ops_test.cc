@@ -1,13 +1,19 @@
 // Runs the tests of the operator kernels; the helpers they share.
-#include "ops_test.h"
-
 #include <algorithm>
+
+#include "linear_amx.h"
+#include "ops_test.h"
 
 namespace ingot::tests {
 
 namespace {
 constexpr size_t kGuard = 64;
 constexpr uint8_t kGuardByte = 0xa5;
+constexpr Level kEmulatedAmx = kLevels;  // beyond the real ones: only some kernels have it
+
+const KernelDef* kernel_at(Level level, const char* name) {
+  return level == kEmulatedAmx ? emulated_attention(name) : find_kernel(level, name);
+}
 }  // namespace
 
 uint16_t half_from_float(float f) {
@@ -43,7 +49,7 @@ Args Call::args() {
   return {bufs_.data(), int(bufs_.size()), params_.data(), int(params_.size())};
 }
 std::string Call::run(int threads) {
-  const KernelDef* def = find_kernel(level_, name_);
+  const KernelDef* def = kernel_at(level_, name_);
   if (def == nullptr) return std::string("no kernel ") + name_;
   const Args a = args();
   for (size_t i = 0; i < guarded_.size(); i++) {
@@ -65,7 +71,7 @@ double Call::time(int threads, int times) {
   for (size_t i = 0; i < guarded_.size(); i++)
     if (guarded_[i].bytes) std::memcpy(bufs_[i].data, guarded_[i].original, size_t(guarded_[i].bytes));
   std::vector<double> seconds;
-  const KernelDef* def = find_kernel(level_, name_);
+  const KernelDef* def = kernel_at(level_, name_);
   const char* message = def == nullptr ? "no such kernel" : time_kernel(*def, a, threads, times, seconds);
   if (message != nullptr) {
     printf("%s: %s\n", name_, message);
@@ -78,10 +84,12 @@ double Call::time(int threads, int times) {
 }
 
 void Report::each_level(const char* name, const std::function<void(Level)>& body) {
-  for (Level level : built_levels()) {
-    case_ = std::string(name) + " " + level_name(level);
+  std::vector<Level> levels = built_levels();
+  if (kernel_at(kEmulatedAmx, name)) levels.push_back(kEmulatedAmx);
+  for (Level level : levels) {
+    case_ = std::string(name) + " " + (level == kEmulatedAmx ? "amx emulated" : level_name(level));
     if (!selected(case_.c_str())) continue;
-    if (!level_supported(level)) continue;
+    if (level != kEmulatedAmx && !level_supported(level)) continue;
     const int before = failures_;
     body(level);
     printf("%-4s %s\n", failures_ == before ? "ok" : "FAIL", case_.c_str());

@@ -1,11 +1,27 @@
 // AMX tile instructions under one set of names, or their emulation in plain C++ for testing the tile layouts on a CPU
 // without AMX. Tile numbers must be literals: GCC pastes them into the instruction.
 #pragma once
-#include <immintrin.h>
+#include <cstdint>
+#include <cstring>
 
-#include "weights_layout.h"
+#if defined(__AMX_BF16__) || INGOT_AMX_EMULATE
+#define INGOT_TILES 1
+#include <immintrin.h>
+#else
+#define INGOT_TILES 0
+#endif
 
 namespace ingot::INGOT_NS {
+
+constexpr bool kHasTiles = INGOT_TILES;
+
+#if !INGOT_TILES
+
+struct TileSession {
+  explicit TileSession(bool) {}
+};
+
+#else
 
 #if INGOT_AMX_EMULATE
 
@@ -84,5 +100,7 @@ class TileSession {
  private:
   bool wanted_;
 };
+
+#endif
 
 }  // namespace ingot::INGOT_NS
