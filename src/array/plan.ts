@@ -87,6 +87,11 @@ export class Plan {
     return this.#disposed;
   }
 
+  /** Resolves when runs need not wait for the device's compilers; rejects when they refused the plan. */
+  get ready(): Promise<void> {
+    return this.#parts.compiled.ready ?? Promise.resolve();
+  }
+
   /** Scalars of the run submitted last. */
   get submitted(): Scalars {
     return this.#submitted ?? {};

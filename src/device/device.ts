@@ -67,6 +67,8 @@ export interface Transfers {
 }
 
 export interface CompiledProgram {
+  /** Resolves when runs need not wait for compilers, and rejects as the first run would. Absent: they never do. */
+  readonly ready?: Promise<void>;
   /**
    * Runs every dispatch in order and resolves to the bytes of `transfers.reads`. Scalars and transfers are captured by the
    * call, and runs of one device are serialised in the order of their calls, so several may be in flight. Rejects with

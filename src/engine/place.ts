@@ -110,6 +110,7 @@ async function place(
     const shared = { model, device, cache, contextLength };
     const runner = new Runner({ ...shared, maxSequences, profile: options.profile ?? false });
     owned.push(runner);
+    await runner.ready; // a kernel that is refused fails the load, not the first answer
     const eosTokenIds = new Set([...config.eosTokenIds, ...(tokenizer?.eosIds ?? [])]);
     const { vocabSize } = config;
     const exact = precision === 'exact';

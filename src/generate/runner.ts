@@ -91,6 +91,11 @@ export class Runner {
     return this.#plan.profile();
   }
 
+  /** Resolves when steps need not wait for the device's compilers; rejects when they refused a kernel. */
+  get ready(): Promise<void> {
+    return this.#plan.ready;
+  }
+
   /** The step's program, and the scalars of the step submitted last: what the tuner runs again. */
   get tunable(): { readonly program: DeviceProgram; readonly scalars: Scalars } {
     return { program: this.#plan.program, scalars: this.#plan.submitted };

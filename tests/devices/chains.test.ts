@@ -139,7 +139,14 @@ function chainOf(given: readonly Given[], caps: GpuCapabilities, choice: string)
   let first = 0;
   const dispatches = given.map(({ kernel, params, buffers }): ChainDispatch => {
     const bytes = buffers.map((b) => b?.[1] ?? 0);
-    const request = new KernelRequest({ name: kernel, params, bytes, caps, scalars: [], choose: () => choice });
+    const request = new KernelRequest({
+      name: kernel,
+      params,
+      bytes,
+      caps,
+      scalars: [],
+      choose: () => choice,
+    });
     first += buffers.length;
     return { request, first: first - buffers.length, memory: buffers.map((b) => b?.[0]) };
   });

@@ -17,8 +17,7 @@ export class WebGpuProgram implements CompiledProgram {
   readonly #memory: { readonly buffer: GPUBuffer; readonly bytes: number }[] = [];
   readonly #timer: DispatchTimer | undefined;
   #dispatches: readonly DispatchRecorder[] | undefined;
-  /** Resolves when pipelines are there. */
-  readonly #ready: Promise<void>;
+  readonly ready: Promise<void>;
   #disposed = false;
 
   constructor(device: WebGpuDevice, program: DeviceProgram, profile: boolean) {
@@ -37,10 +36,10 @@ export class WebGpuProgram implements CompiledProgram {
       this.dispose();
       throw error;
     }
-    this.#ready = this.#bound.dispatches.then((dispatches) => {
+    this.ready = this.#bound.dispatches.then((dispatches) => {
       this.#dispatches = dispatches.map((d) => new DispatchRecorder(d));
     });
-    this.#ready.catch(() => undefined); // told by the first run
+    this.ready.catch(() => undefined); // told by the first run
   }
 
   async run(
@@ -50,7 +49,7 @@ export class WebGpuProgram implements CompiledProgram {
     this.#check();
     const block = packScalars(this.#scalars, scalars);
     const checked = checkTransfers(this.#device, transfers);
-    const ready = this.#dispatches === undefined ? this.#ready : undefined;
+    const ready = this.#dispatches === undefined ? this.ready : undefined;
     return this.#device.inOrder(ready, () => this.#submit(scalars, block, checked));
   }
 

@@ -52,7 +52,10 @@ export class DispatchRecorder {
 }
 
 /** What each dispatch records; where a chain runs, its first dispatch has all of it and the others have nothing. */
-export function allCommands(dispatches: readonly DispatchRecorder[], scalars: Scalars): readonly TimedDispatch[] {
+export function allCommands(
+  dispatches: readonly DispatchRecorder[],
+  scalars: Scalars,
+): readonly TimedDispatch[] {
   const all: TimedDispatch[] = [];
   while (all.length < dispatches.length) {
     const next = dispatches[all.length] as DispatchRecorder;
