@@ -7,6 +7,14 @@
 #include "attention_few.h"
 #include "attention_tiles.h"
 
+// Two bf16 keep 17 bits of an f32 cache, which is what a model has that wants more: those go the way of registers.
+#define INGOT_F32_IN_REGISTERS (INGOT_TILES && !INGOT_AMX_EMULATE)
+#if INGOT_F32_IN_REGISTERS
+namespace ingot::avx512 {
+extern const Table attention_table;
+}
+#endif
+
 namespace ingot::INGOT_NS {
 namespace {
 
@@ -113,6 +121,9 @@ void run_rows(const Attention& all, Ctx& ctx) {
 
 void run(const Args& args, Ctx& ctx) {
   const Attention a(args);
+#if INGOT_F32_IN_REGISTERS
+  if (!a.half) return avx512::attention_table.defs[0].run(args, ctx);
+#endif
   if (a.rows > 0 && a.positions_ok(ctx)) run_rows(a, ctx);
 }
 
