@@ -1,10 +1,17 @@
-// Chains compile for an H100: the dispatches of one layer as phases of one dispatch.
+// Chains: the dispatches of one layer as phases of one dispatch. They compile for an H100, and a model on the software GPU, where one
+// workgroup goes through all phases, gives the golden logits.
 
-import { beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it, vi } from 'vitest';
+import { openNodeGpu } from '../../src/device/webgpu/node.ts';
 import { chainAt } from '../../src/kernel/wgsl/chain/chain.ts';
 import type { ChainDispatch } from '../../src/kernel/wgsl/chain/phase.ts';
 import { type GpuCapabilities, type GpuParam, KernelRequest } from '../../src/kernel/wgsl/contract.ts';
+import { parseModel } from '../../src/models/registry.ts';
 import { packedBytes } from '../../src/quant/layout.ts';
+import { memoryLoader } from '../../src/testing/tiny-models.ts';
+import { difference, exactBound } from '../models/compare.ts';
+import { readGolden } from '../models/goldens.ts';
+import { ModelRunner } from '../models/runner.ts';
 import { complaint, h100, openNullGpu } from './null-gpu.ts';
 
 interface Layer {
@@ -184,5 +191,40 @@ describe('chains', () => {
     const layer = layers['Llama-3.2-1B'] as Layer;
     expect(chainOf(attentionLayer(layer), h100, 'off')).toBeUndefined();
     expect(chainOf(attentionLayer(layer), { ...h100, maxStorageBuffers: 10 }, '132')).toBeUndefined();
+  });
+});
+
+/** One workgroup at a time is all that a software GPU promises. */
+const choices = { load: () => ({ 'chain attention K64': '1', 'chain mlp K64': '1' }), save: () => undefined };
+const software = await openNodeGpu({ software: true, choices }).catch((error: unknown) => error as Error);
+const missing = software instanceof Error ? ` (skipped: ${software.message})` : '';
+
+describe.skipIf(missing !== '')(`chains on the software GPU${missing}`, () => {
+  it('give the logits of transformers, in steps of one row', { timeout: 120_000 }, async () => {
+    if (software instanceof Error) return;
+    const golden = readGolden('llama3-gqa');
+    const compiled = vi.spyOn(software.gpu, 'createComputePipelineAsync');
+    const loader = memoryLoader(
+      software,
+      (name) => golden.tensors.get(name),
+      (name) => golden.tensors.has(name),
+    );
+    const { build, config } = parseModel(golden.config, 'config.json');
+    const model = build(loader, { device: software, precision: 'exact' });
+    const runner = new ModelRunner(software, model, { capacity: 64, maxRows: 17, kv: 'f32' });
+    try {
+      const got = await runner.logits(golden.tokens, [17, 1]);
+      const { max, worst } = difference(got, golden.logits, golden.vocab);
+      const bound = exactBound(config as never, golden.tokens.length, golden.largestLogit);
+      expect(max, worst).toBeLessThanOrEqual(bound);
+      const names = compiled.mock.calls.map(([{ label }]) => label);
+      expect(names).toContain('chain mlp');
+      expect(names).toContain('chain attention');
+    } finally {
+      runner.dispose();
+      model.dispose();
+      loader.dispose();
+      software.dispose();
+    }
   });
 });

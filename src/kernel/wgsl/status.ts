@@ -12,7 +12,7 @@ export const failures = [
   {
     name: 'chain_stalled',
     message:
-      'chain: workgroups that wait for each other do not run at the same time on this GPU, run `ingot tune`',
+      'chain: workgroups that wait for each other do not run at the same time here: set the chain choices of this GPU to "off" (docs/webgpu.md)',
   },
   { name: 'sample_logits', message: 'sample: the logits hold NaN, +infinity, or nothing but -infinity' },
 ] as const;
