@@ -1,41 +1,20 @@
 // Answers held to a schema, from a tiny random model through the whole engine: logits, masks, sampling, text.
 
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { rmSync } from 'node:fs';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { metadataOf, modelFile } from '../../bench/model-file.ts';
-import type { BenchShape } from '../../bench/shapes.ts';
 import { answer } from '../../src/engine/answer.ts';
 import { load } from '../../src/engine/load.ts';
 import type { Model } from '../../src/engine/types.ts';
 import { realisticSchemas } from '../../src/testing/schema-cases.ts';
-
-const shape: BenchShape = {
-  name: 'tiny',
-  description: 'for tests',
-  architecture: 'llama',
-  layers: 2,
-  hidden: 64,
-  heads: 2,
-  kvHeads: 1,
-  headDim: 32,
-  inner: 128,
-  vocab: 512,
-  tied: true,
-  ropeBase: 10_000,
-};
-const chatTemplate =
-  "{% for m in messages %}{{ '<|im_start|>' + m.role + '\\n' + m.content + '<|im_end|>\\n' }}{% endfor %}<|im_start|>assistant\\n";
+import { tinyChatModel } from '../tiny-chat.ts';
 
 let folder: string;
 let model: Model;
 beforeAll(async () => {
-  folder = mkdtempSync(join(tmpdir(), 'ingot-guided-'));
-  model = await load(
-    await modelFile(shape, folder, { ...metadataOf(shape), 'tokenizer.chat_template': chatTemplate }),
-  );
+  const tiny = await tinyChatModel();
+  folder = tiny.folder;
+  model = await load(tiny.path);
 });
 afterAll(() => {
   model.dispose();

@@ -4,7 +4,7 @@ import { IngotError } from '../../../base/errors.ts';
 import type { GpuKernel, GpuPass, KernelRequest } from '../contract.ts';
 import { type DecodeLayout, decodeBytes, decodePass } from './decode.ts';
 import { isUsable } from './matrices.ts';
-import { type AttentionShape, attentionShape, cacheUnit, type RowFilter } from './shape.ts';
+import { type AttentionShape, attentionShape, cacheUnit, lanesPerKey, type RowFilter } from './shape.ts';
 import { combinePass, partialBytes } from './splits.ts';
 import { type TileLayout, tileBytes, tilePass, tilesServe } from './tiles.ts';
 
@@ -25,9 +25,7 @@ function fitLayout(
   wish: Omit<DecodeLayout, 'lanes' | 'block'>,
 ): DecodeLayout {
   const { units } = cacheUnit(shape);
-  const reach = Math.min(request.caps.subgroups?.min ?? 1, 16);
-  let lanes = 1;
-  while (lanes * 2 <= reach && units % (lanes * 2) === 0) lanes *= 2;
+  const lanes = lanesPerKey(units, request.caps.subgroups?.min ?? 1);
   const threads = Math.max(wish.threads, 2 ** Math.ceil(Math.log2(units)));
   const chunk = Math.max(wish.chunk, threads / lanes);
   const { maxWorkgroupBytes } = request.caps;

@@ -106,6 +106,13 @@ export function cacheUnit({ headDim, f16 }: AttentionShape): CacheUnit {
   };
 }
 
+/** Neighbouring threads that share a key of so many units: a power of two, 16 and a subgroup at most. */
+export function lanesPerKey(units: number, subgroup: number): number {
+  let lanes = 1;
+  while (lanes * 2 <= Math.min(subgroup, 16) && units % (lanes * 2) === 0) lanes *= 2;
+  return lanes;
+}
+
 /** Bindings of a pass that reads the caches. */
 export function cacheBindings(shape: AttentionShape, unit: string): readonly GpuBinding[] {
   return [

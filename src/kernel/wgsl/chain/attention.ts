@@ -3,7 +3,13 @@
 // so many keys and keeps a maximum and sums of its own, so threads meet once, at the end. Keys and values of the first round are
 // loaded before the query has come. What the shares found goes by mail to the reader, which combines it.
 
-import { type AttentionShape, attentionShape, cacheUnit, keyFunctions } from '../attention/shape.ts';
+import {
+  type AttentionShape,
+  attentionShape,
+  cacheUnit,
+  keyFunctions,
+  lanesPerKey,
+} from '../attention/shape.ts';
 import { f16Rounding } from '../common.ts';
 import type { GpuBinding } from '../contract.ts';
 import { kvSlots } from '../kv-slots.ts';
@@ -72,8 +78,7 @@ export function attentionPhase(
   const elements = unit.pieces * unit.lanes;
   if (subgroups === undefined || subgroups.min !== subgroups.max || headDim % 8 !== 0) return undefined;
   const reach = subgroups.min;
-  let lanes = 1;
-  while (lanes * 2 <= Math.min(reach, 16) && unit.units % (lanes * 2) === 0) lanes *= 2;
+  const lanes = lanesPerKey(unit.units, reach);
   const own = unit.units / lanes;
   const perRound = threads / lanes;
   // Keys of a thread that are under way together: 16 loads of 16 bytes.

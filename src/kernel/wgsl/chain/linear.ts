@@ -9,7 +9,7 @@ import { rowCode } from '../linear/rows.ts';
 import type { LinearSegment, LinearShape, Precision } from '../linear/shape.ts';
 import { octetsOf, weightReader } from '../linear/unpack.ts';
 import { panelsOf, panelWindows } from '../linear/windows.ts';
-import { rowReader, rowType } from '../linear/x-input.ts';
+import { normReader, rowReader, rowType } from '../linear/x-input.ts';
 import type { ChainDispatch, ChainSize, MailAt, Phase } from './phase.ts';
 
 /** Bytes of weights that a thread asks for before it needs the first. */
@@ -77,13 +77,8 @@ export function memoryRow(
 `;
   if (norm === undefined) return { code, bindings, mail: false, norm: undefined };
   bindings.push({ buffer: norm.weight, name: 'norm_weight', type, access: 'read' });
-  const offset = norm.offset === '0.0f' ? 'w' : `Eight(w.a + ${norm.offset}, w.b + ${norm.offset})`;
   return {
-    code: `${code}${rowReader('norm_weight', K)}fn norm_octet(octet: u32) -> Eight {
-  let w = norm_weight_eight(0u, octet);
-  return ${offset};
-}
-`,
+    code: `${code}${normReader(K, norm.offset)}`,
     bindings,
     mail: false,
     norm: { K, eps: norm.eps },

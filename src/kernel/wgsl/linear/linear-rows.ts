@@ -10,7 +10,7 @@ import { rowCode } from './rows.ts';
 import type { LinearSegment, LinearShape } from './shape.ts';
 import { type WeightReader, weightReader } from './unpack.ts';
 import { type PanelWindow, panelsOf, panelWindows } from './windows.ts';
-import { rowReader, rowType } from './x-input.ts';
+import { normReader, rowReader, rowType } from './x-input.ts';
 
 /** Rows that share a load of a weight; a run takes the first of these that covers its rows. */
 const rowBlocks = [1, 2, 4, 8] as const;
@@ -137,13 +137,7 @@ function inputFunctions(request: KernelRequest, { K, norm }: LinearShape, block:
 ${guard}  return x_eight(row, octet);
 }
 `;
-  if (norm === undefined) return x;
-  const offset = norm.offset === '0.0f' ? 'w' : `Eight(w.a + ${norm.offset}, w.b + ${norm.offset})`;
-  return `${x}${rowReader('norm_weight', K)}fn norm_octet(octet: u32) -> Eight {
-  let w = norm_weight_eight(0u, octet);
-  return ${offset};
-}
-`;
+  return norm === undefined ? x : `${x}${normReader(K, norm.offset)}`;
 }
 
 /** Adds the bindings of a part. */

@@ -22,3 +22,13 @@ export function rowReader(name: string, K: number): string {
 fn ${name}_eight(row: u32, octet: u32) -> Eight { return Eight(${four(0)}, ${four(4)}); }
 `;
 }
+
+/** `norm_octet(octet) -> Eight` of the norm's weight, bound as `norm_weight`; `offset` is added to it. */
+export const normReader = (
+  K: number,
+  offset: string,
+): string => `${rowReader('norm_weight', K)}fn norm_octet(octet: u32) -> Eight {
+  let w = norm_weight_eight(0u, octet);
+  return ${offset === '0.0f' ? 'w' : `Eight(w.a + ${offset}, w.b + ${offset})`};
+}
+`;
