@@ -3,14 +3,44 @@
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
+#include <mutex>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 namespace ingot {
 
+namespace {
+
+constexpr size_t huge = size_t(2) << 20;
+
+// Buffers below a huge page share slabs of huge pages: a small model's matrices are streamed in full for every token, and in
+// pages of 4 KiB each would be looked up anew. A slab is given back when the last of its pieces is.
+constexpr size_t kSlabBytes = 4 * huge, kSmallestPiece = 16384;
+std::mutex slab_mutex;
+std::shared_ptr<Memory> slab;
+size_t slab_used = 0;
+
+}  // namespace
+
+std::shared_ptr<Memory> Memory::piece(size_t bytes) {
+  std::lock_guard lock(slab_mutex);
+  if (!slab || slab_used + bytes > kSlabBytes) {
+    slab = nullptr;
+    slab = allocate(kSlabBytes);
+    slab_used = 0;
+    if (!slab) return nullptr;
+  }
+  std::shared_ptr<Memory> m(new Memory());
+  m->slab_ = slab;
+  m->data_ = slab->data_ + slab_used;
+  m->bytes_ = bytes;
+  slab_used += (bytes + 63) / 64 * 64;
+  return m;
+}
+
 std::shared_ptr<Memory> Memory::allocate(size_t bytes, bool sparse) {
-  constexpr size_t huge = size_t(2) << 20;
+  if (bytes >= kSmallestPiece && bytes < huge && !sparse) return piece(bytes);
   const bool big = bytes >= huge && !sparse;
   const size_t page = 4096;
   if (bytes > SIZE_MAX / 2) return nullptr;

@@ -24,6 +24,8 @@ class Memory {
 
  private:
   Memory() = default;
+  static std::shared_ptr<Memory> piece(size_t bytes);
+  std::shared_ptr<Memory> slab_;  // of which this is a piece, or null
   void* base_ = nullptr;
   size_t length_ = 0;
   uint8_t* data_ = nullptr;
