@@ -89,6 +89,14 @@ void run_block_item(const Attention& all, const Plan& plan, int64_t item, uint8_
   run_block(a, head, span.row * a.G + q0, min64(plan.block, span.rows * a.G - q0), block_in(a, scratch));
 }
 
+void run_splits(const Attention& all, const Plan& plan, int64_t begin, int64_t end, const Partials& parts, uint8_t* scratch) {
+  for (int64_t item = begin; item < end; item++) {
+    const int64_t g = plan.group_of(item);
+    const Group& group = plan.groups[g];
+    run_split(all.at_row(group.row), group, item - plan.starts[g], parts, scratch);
+  }
+}
+
 void run_rows(const Attention& all, Ctx& ctx) {
   const Plan plan(all, ctx.nthreads, ctx.scratch);
   if (all.sequences && plan.group_count > all.S) {
@@ -98,18 +106,17 @@ void run_rows(const Attention& all, Ctx& ctx) {
   uint8_t* scratch = ctx.scratch + (Plan::bytes(all.rows) + 63) / 64 * 64;
   const Partials parts{reinterpret_cast<float*>(ctx.team->shared), padded(all.Dh)};
   TileSession session(plan.many_count > 0);
-  for (int64_t item; (item = ctx.next(plan.many_items + plan.group_items)) >= 0;) {
-    if (item < plan.many_items) {
-      run_block_item(all, plan, item, scratch);
+  // As share_panels does: most splits in one range per worker, so that it knows what it reads next.
+  const int64_t fixed = plan.group_items * 3 / 4 / ctx.nthreads, base = fixed * ctx.nthreads;
+  run_splits(all, plan, fixed * ctx.tid, fixed * (ctx.tid + 1), parts, scratch);
+  const int64_t rest = plan.group_items - base, pieces = min64(rest, int64_t(ctx.nthreads) * 4);
+  for (int64_t i; (i = ctx.next(plan.many_items + pieces)) >= 0;) {
+    if (i < plan.many_items) {
+      run_block_item(all, plan, i, scratch);
       continue;
     }
-    item -= plan.many_items;
-    const int64_t g = plan.group_of(item), within = item - plan.starts[g];
-    const Group& group = plan.groups[g];
-    const Attention a = all.at_row(group.row);
-    fetch_item(a, a.v, group, within);
-    fetch_item(a, a.k, group, within + ctx.nthreads);
-    run_split(a, group, within, parts, scratch);
+    i -= plan.many_items;
+    run_splits(all, plan, base + rest * i / pieces, base + rest * (i + 1) / pieces, parts, scratch);
   }
   if (plan.group_count == 0) return;
   ctx.barrier();

@@ -20,14 +20,22 @@ constexpr int kValueVecs = 2;
 constexpr int kValueVecs = 4;
 #endif
 
+// Reading keys asks for the values of the same positions, and reading values for the keys that are read next, into the
+// second-level cache: a range is too short for the hardware to find its stream, and one request for all of it blocks the core.
+inline void ask_for(const uint8_t* p, int64_t bytes) {
+  for (int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(p + i, 0, 2);
+}
+
 // scores[g * kScoreStride + j] = q[g] . k[j] for n keys that follow each other in memory. q is padded with zeros to ldq.
+// `ahead`: n rows that are read next.
 template <bool Half, int GQ>
-void dot_keys(const float* q, int64_t ldq, const uint8_t* k, int64_t Dh, int64_t n, float* scores) {
+void dot_keys(const float* q, int64_t ldq, const uint8_t* k, const uint8_t* ahead, int64_t Dh, int64_t n, float* scores) {
   constexpr int kKeys = kW / lanes_for(GQ);
   const int64_t row = Dh * (Half ? 2 : 4), full = Dh / kW * kW;
   const int tail = int(Dh - full);
   for (int64_t j = 0; j < n; j += kKeys) {
     const int live = int(min64(kKeys, n - j));
+    ask_for(ahead + j * row, live * row);
     const uint8_t* key[kKeys];
     for (int i = 0; i < kKeys; i++) key[i] = k + (j + min64(i, live - 1)) * row;
     vf acc[kW] = {};
@@ -52,16 +60,18 @@ void dot_keys(const float* q, int64_t ldq, const uint8_t* k, int64_t Dh, int64_t
   }
 }
 
-// out[g * ldo + d] += sum over j of p[g * kScoreStride + j] * v[j][d].
+// out[g * ldo + d] += sum over j of p[g * kScoreStride + j] * v[j][d]. `ahead` as above.
 template <bool Half, int GQ>
-void add_values(const float* p, const uint8_t* v, int64_t Dh, int64_t n, float* out, int64_t ldo) {
-  const int64_t row = Dh * (Half ? 2 : 4);
+void add_values(const float* p, const uint8_t* v, const uint8_t* ahead, int64_t Dh, int64_t n, float* out, int64_t ldo) {
+  constexpr int element = Half ? 2 : 4;
+  const int64_t row = Dh * element;
   int64_t d = 0;
   for (; d + kValueVecs * kW <= Dh; d += kValueVecs * kW) {
     vf acc[GQ][kValueVecs];
     for (int g = 0; g < GQ; g++)
       for (int i = 0; i < kValueVecs; i++) acc[g][i] = load(out + g * ldo + d + i * kW);
     for (int64_t j = 0; j < n; j++) {
+      ask_for(ahead + j * row + d * element, kValueVecs * kW * element);
       vf x[kValueVecs];
       for (int i = 0; i < kValueVecs; i++) x[i] = load_kv<Half>(v + j * row, d + i * kW);
       for (int g = 0; g < GQ; g++) {
@@ -110,30 +120,35 @@ float softmax_step(float* s, int64_t n, float softcap, float& m, float& l) {
   return factor;
 }
 
-// One head group over keys [lo, hi): m[g], l[g], out[g * ldo].
+// One head group over keys [lo, hi): m[g], l[g], out[g * ldo]. `next`: the keys that are read after them, or null.
 template <bool Half, int GQ>
-void attend_range(const Attention& a, const float* q, int64_t ldq, int64_t head, int64_t lo, int64_t hi, float* scores,
-                  float* m, float* l, float* out, int64_t ldo) {
+void attend_range(const Attention& a, const float* q, int64_t ldq, int64_t head, int64_t lo, int64_t hi, const uint8_t* next,
+                  float* scores, float* m, float* l, float* out, int64_t ldo) {
   for (int64_t j = lo; j < hi; j += kScoreKeys) {
     const int64_t n = min64(kScoreKeys, hi - j);
-    for (int64_t i = 0, c; i < n; i += c) dot_keys<Half, GQ>(q, ldq, a.at(a.k, head, j + i), a.Dh, c = a.run(j + i, n - i), scores + i);
+    for (int64_t i = 0, c; i < n; i += c)
+      dot_keys<Half, GQ>(q, ldq, a.at(a.k, head, j + i), a.at(a.v, head, j + i), a.Dh, c = a.run(j + i, n - i), scores + i);
     for (int g = 0; g < GQ; g++) {
       const float factor = softmax_step(scores + g * kScoreStride, n, a.softcap, m[g], l[g]);
       if (factor != 1.f)
         for (int64_t d = 0; d < ldo; d += kW) store(out + g * ldo + d, load(out + g * ldo + d) * factor);
     }
-    for (int64_t i = 0, c; i < n; i += c) add_values<Half, GQ>(scores + i, a.at(a.v, head, j + i), a.Dh, c = a.run(j + i, n - i), out, ldo);
+    const uint8_t* ahead = j + n < hi ? a.at(a.k, head, j + n) : next;
+    for (int64_t i = 0, c; i < n; i += c) {
+      const uint8_t* v = a.at(a.v, head, j + i);
+      add_values<Half, GQ>(scores + i, v, ahead ? ahead + i * a.Dh * a.element() : v, a.Dh, c = a.run(j + i, n - i), out, ldo);
+    }
   }
 }
 
 template <bool Half>
 void attend_group(const Attention& a, int group, const float* q, int64_t ldq, int64_t head, int64_t lo, int64_t hi,
-                  float* scores, float* m, float* l, float* out, int64_t ldo) {
+                  const uint8_t* next, float* scores, float* m, float* l, float* out, int64_t ldo) {
   switch (group) {
-    case 1: return attend_range<Half, 1>(a, q, ldq, head, lo, hi, scores, m, l, out, ldo);
-    case 2: return attend_range<Half, 2>(a, q, ldq, head, lo, hi, scores, m, l, out, ldo);
-    case 3: return attend_range<Half, 3>(a, q, ldq, head, lo, hi, scores, m, l, out, ldo);
-    default: return attend_range<Half, 4>(a, q, ldq, head, lo, hi, scores, m, l, out, ldo);
+    case 1: return attend_range<Half, 1>(a, q, ldq, head, lo, hi, next, scores, m, l, out, ldo);
+    case 2: return attend_range<Half, 2>(a, q, ldq, head, lo, hi, next, scores, m, l, out, ldo);
+    case 3: return attend_range<Half, 3>(a, q, ldq, head, lo, hi, next, scores, m, l, out, ldo);
+    default: return attend_range<Half, 4>(a, q, ldq, head, lo, hi, next, scores, m, l, out, ldo);
   }
 }
 
@@ -188,13 +203,10 @@ void merge(const Attention& a, const Partials& parts, const Group& group, int64_
   }
 }
 
-// Asks for an item's keys or values: items are too short for the hardware to find their streams in time.
-void fetch_item(const Attention& a, const uint8_t* cache, const Group& group, int64_t item) {
+// Where the keys of an item begin, or null when there is no such item.
+const uint8_t* item_keys(const Attention& a, const Group& group, int64_t item) {
   const int64_t head = item / group.splits, first = group.lo + item % group.splits * group.length;
-  if (head >= a.Hkv || first >= group.hi) return;
-  const int64_t n = a.run(first, min64(group.length, group.hi - first)) * a.Dh * a.element();
-  const uint8_t* p = a.at(cache, head, first);
-  for (int64_t i = 0; i < min64(n, 16384); i += 64) __builtin_prefetch(p + i, 0, 2);
+  return item < group.items && first < group.hi ? a.at(a.k, head, first) : nullptr;
 }
 
 // One split of one kv head, for all rows of the group.
@@ -203,6 +215,7 @@ void run_split(const Attention& a, const Group& group, int64_t item, const Parti
   float* scores = reinterpret_cast<float*>(scratch);
   float* q = scores + 4 * kScoreStride;
   float* out = q + 4 * ld;
+  const uint8_t* next = item_keys(a, group, item + 1);
   for (int64_t r = 0; r < group.rows; r++) {
     const int64_t row = group.row + r;
     const int64_t first = max64(group.lo + split * group.length, a.first_key(row));
@@ -213,8 +226,8 @@ void run_split(const Attention& a, const Group& group, int64_t item, const Parti
       std::memset(q, 0, size_t(8 * ld) * 4);
       for (int g = 0; g < members; g++)
         for (int64_t d = 0; d < a.Dh; d++) q[g * ld + d] = a.q[(row * a.H + head * a.G + g0 + g) * a.Dh + d] * a.scale;
-      if (a.half) attend_group<true>(a, members, q, ld, head, first, last, scores, m, l, out, ld);
-      else attend_group<false>(a, members, q, ld, head, first, last, scores, m, l, out, ld);
+      if (a.half) attend_group<true>(a, members, q, ld, head, first, last, next, scores, m, l, out, ld);
+      else attend_group<false>(a, members, q, ld, head, first, last, next, scores, m, l, out, ld);
       for (int g = 0; g < members; g++) {
         float* st = parts.stats(group.result(a, head, split, r, g0 + g));
         st[0] = m[g];
