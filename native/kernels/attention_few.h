@@ -22,7 +22,7 @@ constexpr int kValueVecs = 4;
 
 // Reading keys asks for the values of the same positions, and reading values for the keys that are read next, into the
 // second-level cache: a range is too short for the hardware to find its stream, and one request for all of it blocks the core.
-inline void ask_for(const uint8_t* p, int64_t bytes) {
+INGOT_INLINE void ask_for(const uint8_t* p, int64_t bytes) {
   for (int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(p + i, 0, 2);
 }
 
