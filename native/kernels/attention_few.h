@@ -71,9 +71,10 @@ void add_values(const float* p, const uint8_t* v, const uint8_t* ahead, int64_t 
     for (int g = 0; g < GQ; g++)
       for (int i = 0; i < kValueVecs; i++) acc[g][i] = load(out + g * ldo + d + i * kW);
     for (int64_t j = 0; j < n; j++) {
-      ask_for(ahead + j * row + d * element, kValueVecs * kW * element);
+      const int64_t at = j * row + d * element;
+      ask_for(ahead + at, kValueVecs * kW * element);
       vf x[kValueVecs];
-      for (int i = 0; i < kValueVecs; i++) x[i] = load_kv<Half>(v + j * row, d + i * kW);
+      for (int i = 0; i < kValueVecs; i++) x[i] = load_kv<Half>(v + at, i * kW);
       for (int g = 0; g < GQ; g++) {
         const vf w = set1(p[g * kScoreStride + j]);
         for (int i = 0; i < kValueVecs; i++) acc[g][i] += w * x[i];
@@ -223,9 +224,12 @@ void run_split(const Attention& a, const Group& group, int64_t item, const Parti
     for (int64_t g0 = 0; g0 < a.G; g0 += 4) {
       const int members = int(min64(4, a.G - g0));
       float m[4] = {kNoScore, kNoScore, kNoScore, kNoScore}, l[4] = {};
-      std::memset(q, 0, size_t(8 * ld) * 4);
       for (int g = 0; g < members; g++)
-        for (int64_t d = 0; d < a.Dh; d++) q[g * ld + d] = a.q[(row * a.H + head * a.G + g0 + g) * a.Dh + d] * a.scale;
+        for (int64_t d = 0; d < a.Dh; d += kW) {
+          const int lanes = int(min64(kW, a.Dh - d));
+          store(q + g * ld + d, load_some(a.q + (row * a.H + head * a.G + g0 + g) * a.Dh + d, lanes) * a.scale);
+          store(out + g * ld + d, vf{});
+        }
       if (a.half) attend_group<true>(a, members, q, ld, head, first, last, next, scores, m, l, out, ld);
       else attend_group<false>(a, members, q, ld, head, first, last, next, scores, m, l, out, ld);
       for (int g = 0; g < members; g++) {

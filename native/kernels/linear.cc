@@ -115,7 +115,7 @@ void run_few(const Problem& p, Ctx& c) {
   const Acts acts = p.few() ? prepare_few(p.x, p.rows, p.K, p.norm, p.need, arena, p.twice)
                             : prepare_many(p.x, p.rows, p.K, p.norm, p.need, c, arena, p.twice);
   if (!p.few()) c.barrier();
-  share_panels(total_panels(p), c, [&](int64_t begin, int64_t end) {
+  share_panels(total_panels(p), p.rows, c, [&](int64_t begin, int64_t end) {
     for (int64_t panel = begin; panel < end; panel++) few_panel(p, acts, panel);
   });
 }

@@ -6,22 +6,30 @@ namespace ingot::INGOT_NS {
 
 enum GluCode { kNoGlu, kSilu, kGeluTanh, kGeluErf };
 
-// e^x, relative error below 2e-7 (2^n times a degree-6 polynomial on [-ln2/2, ln2/2]); 0 below -87.3, e^88 above 88.
+// e^x to 2 ulp (2^n times a polynomial on [-ln2/2, ln2/2]); 0 below -87.3, e^88 above 88.
 INGOT_INLINE vf exp_lanes(vf x) {
+#if defined(__AVX512F__)
+  const vf t = _mm512_min_ps(set1(88.0f), _mm512_max_ps(set1(-105.0f), x));  // these pass NaN on
+  const vf n = (t * 1.44269504f + 0x1.8p23f) - 0x1.8p23f;
+#else
   const vf low = set1(-87.33f), high = set1(88.0f);
   const vf t = x >= low ? (x > high ? high : x) : low;  // NaN too
-  const vi n = to_int_nearest(t * 1.44269504f);
-  const vf nf = to_float(n);
-  const vf r = fma(nf, set1(2.12194440e-4f), fma(nf, set1(-0.693359375f), t));
-  vf p = set1(1.3888889e-3f);
-  p = fma(p, r, set1(8.3333333e-3f));
-  p = fma(p, r, set1(4.1666667e-2f));
-  p = fma(p, r, set1(1.6666667e-1f));
+  const vi whole = to_int_nearest(t * 1.44269504f);
+  const vf n = to_float(whole);
+#endif
+  const vf r = fma(n, set1(2.12194440e-4f), fma(n, set1(-0.693359375f), t));
+  vf p = set1(1.395047875e-03f);
+  p = fma(p, r, set1(8.368884213e-03f));
+  p = fma(p, r, set1(4.166620597e-02f));
+  p = fma(p, r, set1(1.666651815e-01f));
   p = fma(p, r, set1(0.5f));
-  p = fma(p, r, set1(1.0f));
-  p = fma(p, r, set1(1.0f));
-  const vf y = p * as_float((n + 127) << 23);
+  p = fma(p, r * r, r) + 1.0f;
+#if defined(__AVX512F__)
+  return _mm512_scalef_ps(p, n);
+#else
+  const vf y = p * as_float((whole + 127) << 23);
   return x < low ? vf{} : x != x ? x : y;
+#endif
 }
 
 // gelu with erf by Abramowitz & Stegun 7.1.26 (absolute error of erf below 1.5e-7).

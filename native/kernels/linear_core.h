@@ -27,11 +27,12 @@ inline void piece_of(int64_t n, int64_t pieces, int64_t i, int64_t& begin, int64
   end = n * (i + 1) / pieces;
 }
 
-// f(begin, end) for every range of panels that falls to this worker.
-template <class F> void share_panels(int64_t panels, Ctx& c, F&& f) {
+// f(begin, end) for every range of panels that falls to this worker. Each piece starts without prefetch: for one row, which
+// waits for memory, they are few.
+template <class F> void share_panels(int64_t panels, int64_t rows, Ctx& c, F&& f) {
   const int64_t fixed = fixed_share(panels, c.nthreads), base = fixed * c.nthreads, rest = panels - base;
   if (fixed) f(fixed * c.tid, fixed * (c.tid + 1));
-  const int64_t pieces = min64(rest, int64_t(c.nthreads) * 4);
+  const int64_t pieces = min64(rest, int64_t(c.nthreads) * (rows <= 2 ? 4 : 32));
   for (int64_t i; (i = c.next(pieces)) >= 0;) {
     int64_t begin, end;
     piece_of(rest, pieces, i, begin, end);

@@ -7,7 +7,7 @@ namespace ingot::INGOT_NS {
 
 constexpr int kFewRowsMax = 8;          // up to here every worker prepares the activations for itself
 // Int8 rows up to which passes over the packed panels beat unpacking these for all rows.
-constexpr int kPassRowsMax = kHasTiles ? 32 : 16;
+constexpr int kPassRowsMax = 32;
 constexpr int64_t kChunkRows = 1024;    // rows prepared in team memory at a time
 
 // AMX multiplies bf16 tiles for every layout in `fast`: see linear_gemm_amx.h.

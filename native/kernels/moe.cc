@@ -129,13 +129,13 @@ void run_few(const Problem& p, Ctx& c) {
     int32_t* experts = arena.take<int32_t>(r.pairs * 4);
     for (int64_t e = 0; e < p.E; e++)
       if (r.count(e)) experts[active++] = int32_t(e);
-    share_panels(active * panels, c, [&](int64_t begin, int64_t end) {
+    share_panels(active * panels, p.rows, c, [&](int64_t begin, int64_t end) {
       for (int64_t item = begin; item < end; item++) glu_few(p, acts, r, experts[item / panels], item % panels, sums, 0);
     });
     return;
   }
   float* products = arena.take<float>(r.pairs * 64);  // by (row, slot)
-  share_panels(panels, c, [&](int64_t begin, int64_t end) {
+  share_panels(panels, p.rows, c, [&](int64_t begin, int64_t end) {
     for (int64_t panel = begin; panel < end; panel++) {
       for (int64_t e = 0; e < p.E; e++) {
         const int64_t n = r.count(e);
