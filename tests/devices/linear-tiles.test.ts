@@ -7,7 +7,7 @@ import { erf } from '../../src/kernel/scalar-functions.ts';
 import type { GpuCapabilities } from '../../src/kernel/wgsl/contract.ts';
 import { KernelRequest } from '../../src/kernel/wgsl/contract.ts';
 import { linearShape } from '../../src/kernel/wgsl/linear/shape.ts';
-import type { TileEngine } from '../../src/kernel/wgsl/linear/tile-body.ts';
+import type { TileEngine, TileShape } from '../../src/kernel/wgsl/linear/tile-body.ts';
 import { f32Engine } from '../../src/kernel/wgsl/linear/tile-f32.ts';
 import { matrixEngine } from '../../src/kernel/wgsl/linear/tile-matrix.ts';
 import { linearTiles } from '../../src/kernel/wgsl/linear/tiles.ts';
@@ -39,11 +39,19 @@ interface Case {
   readonly dynamic?: boolean;
 }
 
-const shape = (m: number, n: number, k: number, ...subgroups: [number, number]) => ({ m, n, k, subgroups });
+const shape = (m: number, n: number, k: number, ...subgroups: [number, number]): TileShape => ({
+  m,
+  n,
+  k,
+  subgroups,
+  buffers: 1,
+});
 const f32 = (m: number, n: number): TileEngine => f32Engine(shape(m, n, 32, 1, 1));
 /** Subgroup matrices as plain loops: what a software GPU runs of them. */
 const plain = (...size: Parameters<typeof shape>): TileEngine => matrixEngine(shape(...size), 'plain');
-const small = [f32(16, 64), plain(16, 128, 32, 1, 4)];
+const twoBuffers = (...size: Parameters<typeof shape>): TileEngine =>
+  matrixEngine({ ...shape(...size), buffers: 2 }, 'plain');
+const small = [f32(16, 64), plain(16, 128, 32, 1, 4), twoBuffers(16, 128, 32, 1, 4)];
 const large = [
   f32(32, 64),
   f32(64, 64),
@@ -53,6 +61,7 @@ const large = [
   plain(32, 64, 64, 1, 2),
   plain(64, 64, 32, 2, 2),
   plain(128, 64, 64, 2, 2),
+  twoBuffers(64, 64, 32, 2, 2),
 ];
 
 const f32s = (x: Float32Array): Uint8Array => new Uint8Array(x.buffer, x.byteOffset, x.byteLength);

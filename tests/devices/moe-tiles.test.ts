@@ -96,8 +96,8 @@ function down(rows: number, precision: number, residual: boolean) {
 }
 
 const engines: readonly (() => TileEngine)[] = [
-  () => f32Engine({ m: 16, n: 64, k: 32, subgroups: [1, 1] }),
-  () => matrixEngine({ m: 16, n: 128, k: 32, subgroups: [1, 4] }, 'plain'),
+  () => f32Engine({ m: 16, n: 64, k: 32, subgroups: [1, 1], buffers: 1 }),
+  () => matrixEngine({ m: 16, n: 128, k: 32, subgroups: [1, 4], buffers: 2 }, 'plain'),
 ];
 
 async function check(gpu: GPUDevice, caps: GpuCapabilities, c: ReturnType<typeof glu>, plan: GpuKernelPlan) {

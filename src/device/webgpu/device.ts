@@ -60,6 +60,7 @@ export class WebGpuDevice implements Device, BufferOwner {
   #fault: IngotError | undefined;
   /** Work that waits for pipelines; what comes later waits behind it. */
   #tail: Promise<unknown> | undefined;
+  #unsettled = 0;
 
   constructor(parts: WebGpuDeviceParts) {
     this.#parts = parts;
@@ -213,6 +214,7 @@ export class WebGpuDevice implements Device, BufferOwner {
 
   /** The result of submitted work, or the fault that kept it from ending well. */
   async settle<T>(result: Promise<T>): Promise<T> {
+    this.#unsettled++;
     try {
       const value = await result;
       if (this.#fault !== undefined) throw this.#fault;
@@ -231,7 +233,14 @@ export class WebGpuDevice implements Device, BufferOwner {
           },
         )
       );
+    } finally {
+      this.#unsettled--;
     }
+  }
+
+  /** Whether all results of submitted work have come. */
+  get idle(): boolean {
+    return this.#unsettled === 0;
   }
 
   #check(): void {

@@ -1,5 +1,5 @@
 // A compiled program on WebGPU: a run records its transfers and one compute pass with every dispatch, submits them at once,
-// and reads back.
+// and reads back. While the GPU has nothing to do, a long run is submitted in parts: it begins while the rest is recorded.
 
 import { IngotError } from '../../base/errors.ts';
 import { failureMessage, statusBytes } from '../../kernel/wgsl/status.ts';
@@ -9,6 +9,10 @@ import type { WebGpuDevice } from './device.ts';
 import { allCommands, DispatchRecorder, recordCommand } from './record.ts';
 import { DispatchTimer } from './timer.ts';
 import { type CheckedTransfers, checkTransfers, recordMoves } from './transfers.ts';
+
+/** Commands of the first part of a run and of each later one. Recording and submitting one takes 7 us, running it more. */
+const firstPart = 24;
+const nextParts = 96;
 
 export class WebGpuProgram implements CompiledProgram {
   readonly #device: WebGpuDevice;
@@ -62,10 +66,10 @@ export class WebGpuProgram implements CompiledProgram {
     const { gpu, mover, readback } = this.#device;
     const { status } = this.#bound;
     gpu.queue.writeBuffer(this.#bound.scalars, 0, block);
-    const encoder = gpu.createCommandEncoder();
-    const staging = recordMoves(gpu, mover, encoder, transfers);
-    if (status !== undefined) encoder.clearBuffer(status);
-    const collect = this.#recordDispatches(encoder, scalars);
+    const first = gpu.createCommandEncoder();
+    const staging = recordMoves(gpu, mover, first, transfers);
+    if (status !== undefined) first.clearBuffer(status);
+    const { encoder, collect } = this.#recordDispatches(first, scalars);
     const reads = [...transfers.reads];
     if (status !== undefined) reads.push({ gpu: status, offset: 0, length: statusBytes });
     const result = readback.record(encoder, reads);
@@ -92,19 +96,33 @@ export class WebGpuProgram implements CompiledProgram {
     return [];
   }
 
-  /** Returns what reads the times of the dispatches when the run has ended, if they are recorded. */
+  /** Returns the encoder of what follows, and what reads the times of the dispatches, if they are recorded. */
   #recordDispatches(
-    encoder: GPUCommandEncoder,
+    first: GPUCommandEncoder,
     scalars: Readonly<Record<string, number>>,
-  ): (() => Promise<void>) | undefined {
+  ): { readonly encoder: GPUCommandEncoder; readonly collect?: (() => Promise<void>) | undefined } {
     const dispatches = this.#dispatches ?? [];
-    if (dispatches.length === 0) return undefined;
+    if (dispatches.length === 0) return { encoder: first };
     const commands = allCommands(dispatches, scalars);
-    if (this.#timer !== undefined) return this.#timer.record(encoder, commands);
-    const pass = encoder.beginComputePass();
-    for (const d of commands) for (const command of d.commands) recordCommand(pass, command);
+    if (this.#timer !== undefined) return { encoder: first, collect: this.#timer.record(first, commands) };
+    const { gpu, idle } = this.#device;
+    let encoder = first;
+    let pass = encoder.beginComputePass();
+    let left = idle ? firstPart : Number.POSITIVE_INFINITY;
+    for (const d of commands) {
+      for (const command of d.commands) {
+        if (left-- === 0) {
+          pass.end();
+          gpu.queue.submit([encoder.finish()]);
+          encoder = gpu.createCommandEncoder();
+          pass = encoder.beginComputePass();
+          left = nextParts - 1;
+        }
+        recordCommand(pass, command);
+      }
+    }
     pass.end();
-    return undefined;
+    return { encoder };
   }
 
   /** One entry per dispatch, however many passes it took. */

@@ -64,6 +64,13 @@ fn low_halves(a: vec4<f32>, b: vec4<f32>) -> vec4<u32> {
     a - vec4(unpack2x16float(high.x), unpack2x16float(high.y)),
     b - vec4(unpack2x16float(high.z), unpack2x16float(high.w)));
 }
+/** Scores of the four keys from `key` on; `lowest` where the row does not see them. */
+fn masked(raw: vec4<u32>, key: i32, first: i32, last: i32, taken: bool) -> vec4<f32> {
+  let dots = bitcast<vec4<f32>>(raw);
+  let at = vec4(key) + vec4(0, 1, 2, 3);
+  let seen = (at >= vec4(first)) & (at <= vec4(last)) & vec4(taken);
+  return select(vec4(lowest), vec4(score(dots.x), score(dots.y), score(dots.z), score(dots.w)), seen);
+}
 fn weights_of(s: vec4<f32>, row_max: f32) -> vec4<f32> { return select(exp(s - row_max), vec4(0.0), s == vec4(lowest)); }
 alias Left = subgroup_matrix_left<f16, 16, 16>;
 alias Right = subgroup_matrix_right<f16, 16, 16>;
@@ -200,18 +207,13 @@ let at_1 = kv_word(begin, key + i32(keys) + i32((t + 128u) / units), from_key, t
       subgroupMatrixStore<row_major>(&scores, own_rows * score_stride + 4u, s_1, 9u);
       workgroupBarrier();
       let own_key = key + i32(side) * 16;
-      var values: array<vec4<f32>, 4>;
-      var top = lowest;
-      for (var i = 0u; i < 4u; i++) {
-        let raw = bitcast<vec4<f32>>(scores[own_row * score_stride + side * 4u + i]);
-        for (var c = 0u; c < 4u; c++) {
-          let at = own_key + i32(4u * i + c);
-          let s = score(raw[c]);
-          let seen = in_segment && at >= own_first && at <= own_last;
-          values[i][c] = select(lowest, s, seen);
-          top = max(top, values[i][c]);
-        }
-      }
+      let place = own_row * score_stride + side * 4u;
+      let values_0 = masked(scores[place + 0u], own_key + 0, own_first, own_last, in_segment);
+      let values_1 = masked(scores[place + 1u], own_key + 4, own_first, own_last, in_segment);
+      let values_2 = masked(scores[place + 2u], own_key + 8, own_first, own_last, in_segment);
+      let values_3 = masked(scores[place + 3u], own_key + 12, own_first, own_last, in_segment);
+      let tops = max(max(max(values_0, values_1), values_2), values_3);
+      var top = max(max(tops.x, tops.y), max(tops.z, tops.w));
       top = max(top, subgroupShuffleXor(top, 1u));
       if (top > row_max + slack) {
         let factor = exp(row_max - top);
@@ -222,16 +224,20 @@ let at_1 = kv_word(begin, key + i32(keys) + i32((t + 128u) / units), from_key, t
       } else {
         factors[own_row] = 1.0;
       }
-      var sum = 0.0;
-      for (var i = 0u; i < 2u; i++) {
-        let a = weights_of(values[2u * i], row_max);
-        let b = weights_of(values[2u * i + 1u], row_max);
-        sum += dot(a, vec4(1.0)) + dot(b, vec4(1.0));
-        let at = own_row * weight_stride + side * 2u + i;
-        weights[at] = high_halves(a, b);
-        weights[tile_rows * weight_stride + at] = low_halves(a, b);
-      }
-      row_sum += sum + subgroupShuffleXor(sum, 1u);
+      var sum = vec4(0.0);
+      let target_word = own_row * weight_stride + side * 2u;
+      let a_0 = weights_of(values_0, row_max);
+      let b_0 = weights_of(values_1, row_max);
+      sum += a_0 + b_0;
+      weights[target_word + 0u] = high_halves(a_0, b_0);
+      weights[tile_rows * weight_stride + target_word + 0u] = low_halves(a_0, b_0);
+      let a_1 = weights_of(values_2, row_max);
+      let b_1 = weights_of(values_3, row_max);
+      sum += a_1 + b_1;
+      weights[target_word + 1u] = high_halves(a_1, b_1);
+      weights[tile_rows * weight_stride + target_word + 1u] = low_halves(a_1, b_1);
+      let own_sum = sum.x + sum.y + sum.z + sum.w;
+      row_sum += own_sum + subgroupShuffleXor(own_sum, 1u);
       workgroupBarrier();
       if (workgroupUniformLoad(&rescales) != 0u) {
         subgroupMatrixStore<row_major>(&scores, own_rows * score_stride, o_0, 9u);

@@ -66,7 +66,7 @@ function rowLayout(request: KernelRequest, shape: AttentionShape): DecodeLayout 
 }
 
 /** Subgroups and keys of tiles; the first that fits is the default. */
-const tiles = ['4x32', '2x32', '2x64'];
+const tiles = ['4x32', '2x32', '2x64', '1x32', '1x64'];
 
 /** The tiles for many rows, or undefined where single rows are the way. */
 function tileLayout(request: KernelRequest, shape: AttentionShape): TileLayout | undefined {

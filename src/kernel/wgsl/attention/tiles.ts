@@ -117,20 +117,12 @@ ${lines(
       ${ops.store(`s_${j}`, `own_rows * score_stride + ${4 * j}u`)}`,
   );
 
-/** Two lanes a row: masks, the row's maximum, weights in two halves. */
+/** Two lanes a row: masks, the row's maximum, weights in two halves. Written out: loops over arrays end up in memory. */
 const softmaxStep = ({ keys }: TileLayout): string => `      let own_key = key + i32(side) * ${keys / 2};
-      var values: array<vec4<f32>, ${keys / 8}>;
-      var top = lowest;
-      for (var i = 0u; i < ${keys / 8}u; i++) {
-        let raw = bitcast<vec4<f32>>(scores[own_row * score_stride + side * ${keys / 8}u + i]);
-        for (var c = 0u; c < 4u; c++) {
-          let at = own_key + i32(4u * i + c);
-          let s = score(raw[c]);
-          let seen = in_segment && at >= own_first && at <= own_last;
-          values[i][c] = select(lowest, s, seen);
-          top = max(top, values[i][c]);
-        }
-      }
+      let place = own_row * score_stride + side * ${keys / 8}u;
+${lines(keys / 8, (i) => `      let values_${i} = masked(scores[place + ${i}u], own_key + ${4 * i}, own_first, own_last, in_segment);`)}
+      let tops = ${Array.from({ length: keys / 8 }, (_, i) => `values_${i}`).reduce((a, b) => `max(${a}, ${b})`)};
+      var top = max(max(tops.x, tops.y), max(tops.z, tops.w));
       top = max(top, subgroupShuffleXor(top, 1u));
       if (top > row_max + slack) {
         let factor = exp(row_max - top);
@@ -141,16 +133,18 @@ const softmaxStep = ({ keys }: TileLayout): string => `      let own_key = key +
       } else {
         factors[own_row] = 1.0;
       }
-      var sum = 0.0;
-      for (var i = 0u; i < ${keys / 16}u; i++) {
-        let a = weights_of(values[2u * i], row_max);
-        let b = weights_of(values[2u * i + 1u], row_max);
-        sum += dot(a, vec4(1.0)) + dot(b, vec4(1.0));
-        let at = own_row * weight_stride + side * ${keys / 16}u + i;
-        weights[at] = high_halves(a, b);
-        weights[tile_rows * weight_stride + at] = low_halves(a, b);
-      }
-      row_sum += sum + subgroupShuffleXor(sum, 1u);
+      var sum = vec4(0.0);
+      let target_word = own_row * weight_stride + side * ${keys / 16}u;
+${lines(
+  keys / 16,
+  (i) => `      let a_${i} = weights_of(values_${2 * i}, row_max);
+      let b_${i} = weights_of(values_${2 * i + 1}, row_max);
+      sum += a_${i} + b_${i};
+      weights[target_word + ${i}u] = high_halves(a_${i}, b_${i});
+      weights[tile_rows * weight_stride + target_word + ${i}u] = low_halves(a_${i}, b_${i});`,
+)}
+      let own_sum = sum.x + sum.y + sum.z + sum.w;
+      row_sum += own_sum + subgroupShuffleXor(own_sum, 1u);
       workgroupBarrier();
 `;
 
@@ -252,6 +246,13 @@ fn low_halves(a: vec4<f32>, b: vec4<f32>) -> vec4<u32> {
   return high_halves(
     a - vec4(unpack2x16float(high.x), unpack2x16float(high.y)),
     b - vec4(unpack2x16float(high.z), unpack2x16float(high.w)));
+}
+/** Scores of the four keys from \`key\` on; \`lowest\` where the row does not see them. */
+fn masked(raw: vec4<u32>, key: i32, first: i32, last: i32, taken: bool) -> vec4<f32> {
+  let dots = bitcast<vec4<f32>>(raw);
+  let at = vec4(key) + vec4(0, 1, 2, 3);
+  let seen = (at >= vec4(first)) & (at <= vec4(last)) & vec4(taken);
+  return select(vec4(lowest), vec4(score(dots.x), score(dots.y), score(dots.z), score(dots.w)), seen);
 }
 fn weights_of(s: vec4<f32>, row_max: f32) -> vec4<f32> { return select(exp(s - row_max), vec4(0.0), s == vec4(lowest)); }
 `;

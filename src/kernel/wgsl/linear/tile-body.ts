@@ -13,11 +13,13 @@ export interface TileShape {
   readonly k: number;
   /** Subgroups side by side over the rows of x and of W. */
   readonly subgroups: readonly [m: number, n: number];
+  /** Two: some subgroups unpack the next columns while others multiply these, for twice the workgroup memory. */
+  readonly buffers: 1 | 2;
 }
 
-/** The name the tuner knows, such as `64x128x32/2x4`. */
-export const tileName = ({ m, n, k, subgroups }: TileShape): string =>
-  `${m}x${n}x${k}/${subgroups.join('x')}`;
+/** The name the tuner knows, such as `64x128x32/2x4` or, with two buffers, `64x128x32/2x4x2`. */
+export const tileName = ({ m, n, k, subgroups, buffers }: TileShape): string =>
+  `${m}x${n}x${k}/${subgroups.join('x')}${buffers === 2 ? 'x2' : ''}`;
 
 /** Results that are stored at a time. */
 export type ResultWidth = 1 | 4;

@@ -24,9 +24,10 @@ const tile = (m: number, n: number, k: number, ...subgroups: [number, number]): 
   n,
   k,
   subgroups,
+  buffers: 1,
 });
 
-const matrixTiles: readonly TileShape[] = [
+const oneBuffer: readonly TileShape[] = [
   tile(128, 128, 32, 2, 2),
   tile(128, 128, 32, 2, 4),
   tile(128, 128, 64, 2, 4),
@@ -39,6 +40,11 @@ const matrixTiles: readonly TileShape[] = [
   tile(32, 64, 64, 1, 2),
   tile(16, 128, 64, 1, 4),
   tile(16, 128, 32, 1, 4),
+];
+/** A first guess has one buffer; where two are faster is for the tuner to find. */
+const matrixTiles: readonly TileShape[] = [
+  ...oneBuffer,
+  ...oneBuffer.map((shape): TileShape => ({ ...shape, buffers: 2 })),
 ];
 
 const f32Tiles: readonly TileShape[] = [
@@ -97,7 +103,7 @@ export const chooseTile: TileChooser = (request, work) => {
 function firstGuess(choices: readonly TileEngine[], work: TileWork): TileEngine {
   const groups = ({ shape }: TileEngine): number =>
     Math.ceil(work.rows / shape.m) * Math.ceil((work.columns * work.matrices) / shape.n);
-  const whole = choices.filter((c) => c.shape.m <= Math.max(16, work.rows));
+  const whole = choices.filter(({ shape }) => shape.m <= Math.max(16, work.rows) && shape.buffers === 1);
   const guess = whole.find((c) => groups(c) >= enough) ?? whole.at(-1) ?? choices.at(-1);
   invariant(guess !== undefined, `no tile for ${work.rows} rows fits this GPU`);
   return guess;

@@ -24,9 +24,10 @@ export function matrixEngine(shape: TileShape, matrix: MatrixShape | 'plain', su
   // 16-byte words from one row to the next: odd, so that eight rows lie in different banks.
   const stride = chunks + 1;
   const staged = size.m * columns;
-  const words = Math.max((shape.m + shape.n) * stride, (sm * sn * staged) / 4);
+  const buffer = (shape.m + shape.n) * stride;
+  const words = Math.max(shape.buffers * buffer, (sm * sn * staged) / 4);
   const ops = matrix === 'plain' ? plainOps(size, stride, subgroup) : matrixOps(size, stride);
-  const geometry = { shape, size, threads, subgroup, rows, columns, fm, fn, chunks, stride, staged };
+  const geometry = { shape, size, threads, subgroup, rows, columns, fm, fn, chunks, stride, staged, buffer };
   return {
     name: `f16 ${tileName(shape)}`,
     shape,
@@ -60,6 +61,8 @@ interface Geometry {
   readonly chunks: number;
   readonly stride: number;
   readonly staged: number;
+  /** Words of one buffer of x and W. */
+  readonly buffer: number;
 }
 
 /** The three operations as WGSL; offsets and strides count words of 16 bytes. */
@@ -127,6 +130,46 @@ function body(o: TileOperands, g: Geometry, ops: MatrixOps): string {
     matrices === 1 ? n : `(${n} / ${half}u) * ${g.columns}u + ${h * half}u + ${n} % ${half}u`;
   const each = (text: (i: number, j: number) => string): string =>
     lines(g.fm, (i) => lines(g.fn, (j) => text(i, j)));
+  const double = g.shape.buffers === 2;
+  const to = double ? `(k % 2u) * ${g.buffer}u + ` : '';
+  const stage = `${lines(x.each, (i) => x.guarded(i, `tile[${to}(${x.row(i)}) * ${stride}u + c] = x_next_${i};`))}
+${w
+  .map((m, h) =>
+    lines(m.each, (i) =>
+      m.guarded(
+        i,
+        `let p${h}_${i} = ${o.decode[h]}(w${h}_next_${i}, n${h}_${i}, ${m.chunk(i)} + k * ${chunks}u);
+    let r${h}_${i} = ${tileRow(h, `(${m.column(i)})`)};
+    tile[${to}(${g.shape.m}u + r${h}_${i}) * ${stride}u + ${m.chunk(i)}] = vec4<u32>(pack_pair(p${h}_${i}[0]), pack_pair(p${h}_${i}[1]), pack_pair(p${h}_${i}[2]), pack_pair(p${h}_${i}[3]));`,
+      ),
+    ),
+  )
+  .join('\n')}`;
+  const fetch = `    if (k + 1u < ${o.steps}) {
+      let ahead = (k + 1u) * ${chunks}u;
+${lines(x.each, (i) => `      x_next_${i} = x[x_${i} + ahead];`)}
+${w.map((m, h) => lines(m.each, (i) => `      w${h}_next_${i} = ${m.fetch}(w_base, n${h}_${i}, ${m.chunk(i)} + ahead);`)).join('\n')}
+    }`;
+  const multiply = lines(g.shape.k / g.size.k, (s) => products(s, g, ops));
+  const loop = double
+    ? `  for (var k = 0u; k <= ${o.steps}; k++) {
+    if (k < ${o.steps}) {
+${stage}
+${fetch}
+    }
+    if (k > 0u) {
+    let filled = ((k + 1u) % 2u) * ${g.buffer}u;
+${multiply}
+    }
+    workgroupBarrier();
+  }`
+    : `  for (var k = 0u; k < ${o.steps}; k++) {
+${stage}
+    workgroupBarrier();
+${fetch}
+${multiply}
+    workgroupBarrier();
+  }`;
   return `fn tile_${o.suffix}(start: u32, count: u32, x_base: u32, w_base: u32, n_tile: u32, t: u32, subgroup: u32) {
   let c = t % ${chunks}u;
 ${lines(
@@ -147,29 +190,7 @@ ${each((i, j) => `  var sums_${i}_${j}: Sums;`)}
   // The remainders change nothing but bound the places, so that compilers drop the checks of every load.
   let left = (subgroup / ${g.shape.subgroups[1]}u) % ${g.shape.subgroups[0]}u * ${g.rows * stride}u;
   let right = ${g.shape.m * stride}u + (subgroup % ${g.shape.subgroups[1]}u) * ${g.columns * stride}u;
-  for (var k = 0u; k < ${o.steps}; k++) {
-${lines(x.each, (i) => x.guarded(i, `tile[(${x.row(i)}) * ${stride}u + c] = x_next_${i};`))}
-${w
-  .map((m, h) =>
-    lines(m.each, (i) =>
-      m.guarded(
-        i,
-        `let p${h}_${i} = ${o.decode[h]}(w${h}_next_${i}, n${h}_${i}, ${m.chunk(i)} + k * ${chunks}u);
-    let r${h}_${i} = ${tileRow(h, `(${m.column(i)})`)};
-    tile[(${g.shape.m}u + r${h}_${i}) * ${stride}u + ${m.chunk(i)}] = vec4<u32>(pack_pair(p${h}_${i}[0]), pack_pair(p${h}_${i}[1]), pack_pair(p${h}_${i}[2]), pack_pair(p${h}_${i}[3]));`,
-      ),
-    ),
-  )
-  .join('\n')}
-    workgroupBarrier();
-    if (k + 1u < ${o.steps}) {
-      let ahead = (k + 1u) * ${chunks}u;
-${lines(x.each, (i) => `      x_next_${i} = x[x_${i} + ahead];`)}
-${w.map((m, h) => lines(m.each, (i) => `      w${h}_next_${i} = ${m.fetch}(w_base, n${h}_${i}, ${m.chunk(i)} + ahead);`)).join('\n')}
-    }
-${lines(g.shape.k / g.size.k, (s) => products(s, g, ops))}
-    workgroupBarrier();
-  }
+${loop}
 ${lines(g.fm, (i) => storeRows(i, o, g, ops))}
 }
 `;
@@ -198,10 +219,11 @@ function tasks(n: number, { threads, chunks }: Geometry) {
 function products(s: number, g: Geometry, ops: MatrixOps): string {
   const { stride } = g;
   const at = (s * g.size.k) / 8;
-  return `${lines(g.fm, (i) => `    let left_${s}_${i} = ${ops.load('left', `left + ${i * g.size.m * stride + at}u`)};`)}
+  const filled = g.shape.buffers === 2 ? 'filled + ' : '';
+  return `${lines(g.fm, (i) => `    let left_${s}_${i} = ${ops.load('left', `${filled}left + ${i * g.size.m * stride + at}u`)};`)}
 ${lines(
   g.fn,
-  (j) => `    let right_${s}_${j} = ${ops.load('right', `right + ${j * g.size.n * stride + at}u`)};
+  (j) => `    let right_${s}_${j} = ${ops.load('right', `${filled}right + ${j * g.size.n * stride + at}u`)};
 ${lines(g.fm, (i) => `    ${ops.multiply(`sums_${i}_${j}`, `left_${s}_${i}`, `right_${s}_${j}`)}`)}`,
 )}`;
 }
