@@ -10,9 +10,9 @@ import { allCommands, DispatchRecorder, recordCommand } from './record.ts';
 import { DispatchTimer } from './timer.ts';
 import { type CheckedTransfers, checkTransfers, recordMoves } from './transfers.ts';
 
-/** Commands of the first part of a run and of each later one. Recording and submitting one takes 7 us, running it more. */
-const firstPart = 24;
-const nextParts = 96;
+/** Commands of the first part of a run, and most of a later one. Recording and submitting one takes 7 us, running it more. */
+const firstPart = 8;
+const largestPart = 96;
 
 export class WebGpuProgram implements CompiledProgram {
   readonly #device: WebGpuDevice;
@@ -108,7 +108,8 @@ export class WebGpuProgram implements CompiledProgram {
     const { gpu, idle } = this.#device;
     let encoder = first;
     let pass = encoder.beginComputePass();
-    let left = idle ? firstPart : Number.POSITIVE_INFINITY;
+    let part = idle ? firstPart : Number.POSITIVE_INFINITY;
+    let left = part;
     for (const d of commands) {
       for (const command of d.commands) {
         if (left-- === 0) {
@@ -116,7 +117,8 @@ export class WebGpuProgram implements CompiledProgram {
           gpu.queue.submit([encoder.finish()]);
           encoder = gpu.createCommandEncoder();
           pass = encoder.beginComputePass();
-          left = nextParts - 1;
+          part = Math.min(3 * part, largestPart);
+          left = part - 1;
         }
         recordCommand(pass, command);
       }

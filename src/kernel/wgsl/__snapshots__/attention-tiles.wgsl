@@ -155,27 +155,29 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) count: ve
     var next_v_1 = vec4(0u);
     {
 let at_0 = kv_word(begin, first_tile + i32((t + 0u) / units), from_key, to_key, kv_head) + (t + 0u) % units;
-      next_k_0 = select(vec4(0u), k_cache[at_0], is_kept(first_tile + i32((t + 0u) / units), from_key, to_key));
-      next_v_0 = select(vec4(0u), v_cache[at_0], is_kept(first_tile + i32((t + 0u) / units), from_key, to_key));
+      next_k_0 = k_cache[at_0];
+      next_v_0 = v_cache[at_0];
 let at_1 = kv_word(begin, first_tile + i32((t + 128u) / units), from_key, to_key, kv_head) + (t + 128u) % units;
-      next_k_1 = select(vec4(0u), k_cache[at_1], is_kept(first_tile + i32((t + 128u) / units), from_key, to_key));
-      next_v_1 = select(vec4(0u), v_cache[at_1], is_kept(first_tile + i32((t + 128u) / units), from_key, to_key));
+      next_k_1 = k_cache[at_1];
+      next_v_1 = v_cache[at_1];
     }
     for (var key = first_tile; key <= to_key; key += i32(keys)) {
       workgroupBarrier();
       if (t == 0u) { atomicStore(&rescales, 0u); }
-halves[(t + 0u) / units * half_stride + (t + 0u) % units] = next_k_0;
-      halves[(keys + (t + 0u) / units) * half_stride + (t + 0u) % units] = next_v_0;
-halves[(t + 128u) / units * half_stride + (t + 128u) % units] = next_k_1;
-      halves[(keys + (t + 128u) / units) * half_stride + (t + 128u) % units] = next_v_1;
+let kept_0 = is_kept(key + i32((t + 0u) / units), from_key, to_key);
+      halves[(t + 0u) / units * half_stride + (t + 0u) % units] = select(vec4(0u), next_k_0, kept_0);
+      halves[(keys + (t + 0u) / units) * half_stride + (t + 0u) % units] = select(vec4(0u), next_v_0, kept_0);
+let kept_1 = is_kept(key + i32((t + 128u) / units), from_key, to_key);
+      halves[(t + 128u) / units * half_stride + (t + 128u) % units] = select(vec4(0u), next_k_1, kept_1);
+      halves[(keys + (t + 128u) / units) * half_stride + (t + 128u) % units] = select(vec4(0u), next_v_1, kept_1);
       workgroupBarrier();
       if (key + i32(keys) <= to_key) {
 let at_0 = kv_word(begin, key + i32(keys) + i32((t + 0u) / units), from_key, to_key, kv_head) + (t + 0u) % units;
-      next_k_0 = select(vec4(0u), k_cache[at_0], is_kept(key + i32(keys) + i32((t + 0u) / units), from_key, to_key));
-      next_v_0 = select(vec4(0u), v_cache[at_0], is_kept(key + i32(keys) + i32((t + 0u) / units), from_key, to_key));
+      next_k_0 = k_cache[at_0];
+      next_v_0 = v_cache[at_0];
 let at_1 = kv_word(begin, key + i32(keys) + i32((t + 128u) / units), from_key, to_key, kv_head) + (t + 128u) % units;
-      next_k_1 = select(vec4(0u), k_cache[at_1], is_kept(key + i32(keys) + i32((t + 128u) / units), from_key, to_key));
-      next_v_1 = select(vec4(0u), v_cache[at_1], is_kept(key + i32(keys) + i32((t + 128u) / units), from_key, to_key));
+      next_k_1 = k_cache[at_1];
+      next_v_1 = v_cache[at_1];
       }
       var s_0 = Sums();
       let k_0_0 = subgroupMatrixLoad<Right, col_major>(&halves, 0u * half_stride + 0u, 9u);

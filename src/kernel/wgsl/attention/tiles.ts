@@ -74,7 +74,10 @@ ${lines(dims, (d) => `  let q_${half}_${d} = ${ops.load('queries', `own_rows * h
     )
     .join('\n');
 
-/** The tasks of a thread when a tile's keys and values are fetched: 16 bytes each. */
+/**
+ * The tasks of a thread when a tile's keys and values are fetched: 16 bytes each. What lies outside the keys is dropped when it is
+ * stored, a tile later: a look at what was fetched would wait for it.
+ */
 function staging(shape: AttentionShape, { keys, subgroups }: TileLayout) {
   const words = (keys * shape.headDim) / 8;
   const threads = 32 * subgroups;
@@ -89,15 +92,16 @@ function staging(shape: AttentionShape, { keys, subgroups }: TileLayout) {
         guard(
           i,
           `let at_${i} = kv_word(begin, ${key} + i32(${place(i)} / units), from_key, to_key, kv_head) + ${place(i)} % units;
-      next_k_${i} = select(vec4(0u), k_cache[at_${i}], is_kept(${key} + i32(${place(i)} / units), from_key, to_key));
-      next_v_${i} = select(vec4(0u), v_cache[at_${i}], is_kept(${key} + i32(${place(i)} / units), from_key, to_key));`,
+      next_k_${i} = k_cache[at_${i}];
+      next_v_${i} = v_cache[at_${i}];`,
         ),
       ),
     store: lines(tasks, (i) =>
       guard(
         i,
-        `halves[${place(i)} / units * half_stride + ${place(i)} % units] = next_k_${i};
-      halves[(keys + ${place(i)} / units) * half_stride + ${place(i)} % units] = next_v_${i};`,
+        `let kept_${i} = is_kept(key + i32(${place(i)} / units), from_key, to_key);
+      halves[${place(i)} / units * half_stride + ${place(i)} % units] = select(vec4(0u), next_k_${i}, kept_${i});
+      halves[(keys + ${place(i)} / units) * half_stride + ${place(i)} % units] = select(vec4(0u), next_v_${i}, kept_${i});`,
       ),
     ),
   };
