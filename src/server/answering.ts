@@ -1,5 +1,6 @@
 // The answers to one request while they are generated, and the one place where all that they hold is given back.
 
+import { setMaxListeners } from 'node:events';
 import { type GenerationSetup, generateAnswer } from './generation.ts';
 import {
   type AnswerEnd,
@@ -36,6 +37,8 @@ export class Answering {
 
   constructor(parts: AnsweringParts) {
     this.#parts = parts;
+    // Every choice listens; the default takes more than ten for a leak and says so on stderr.
+    setMaxListeners(0, this.#abort.signal);
     parts.caller.signal.addEventListener('abort', this.#onAbort, { once: true });
   }
 
@@ -93,24 +96,41 @@ export class Answering {
   }
 }
 
-/** What `sources` yield, as it comes, with the number of the source. When one fails, all end. */
+/**
+ * What `sources` yield, as it comes, with the number of the source. When one fails, all end. Not with Promise.race: each call
+ * would leave a reaction on the promises that stay pending, and a choice that waits for its turn is pending for long.
+ */
 async function* merge(
   sources: readonly AsyncGenerator<AnswerPart>[],
 ): AsyncGenerator<ChoicePart, void, void> {
-  const pull = async (choice: number) => ({ choice, result: await sources[choice]?.next() });
-  const pending = new Map(sources.map((_, choice) => [choice, pull(choice)]));
+  const arrived: { readonly choice: number; readonly result: IteratorResult<AnswerPart> }[] = [];
+  let failure: { readonly error: unknown } | undefined;
+  let wake = (): void => undefined;
+  const pull = async (choice: number): Promise<void> => {
+    try {
+      const result = await sources[choice]?.next();
+      if (result) arrived.push({ choice, result });
+    } catch (error) {
+      failure ??= { error };
+    }
+    wake();
+  };
   try {
-    while (pending.size > 0) {
-      const { choice, result } = await Promise.race(pending.values());
-      if (!result || result.done === true) {
-        pending.delete(choice);
-        continue;
+    for (const choice of sources.keys()) void pull(choice);
+    for (let left = sources.length; left > 0; ) {
+      if (failure) throw failure.error;
+      const next = arrived.shift();
+      if (next === undefined) {
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+      } else if (next.result.done === true) left--;
+      else {
+        yield { choice: next.choice, part: next.result.value };
+        void pull(next.choice);
       }
-      yield { choice, part: result.value };
-      pending.set(choice, pull(choice));
     }
   } finally {
-    for (const next of pending.values()) next.catch(() => undefined);
     for (const source of sources) void source.return(undefined).catch(() => undefined);
   }
 }
