@@ -142,7 +142,8 @@ export function checkTokens(tokens: readonly number[], vocabSize: number): void 
   );
 }
 
-function checkTop(logprobs: number | undefined): number {
+/** How many alternatives are to be reported. */
+export function checkTop(logprobs: number | undefined): number {
   if (logprobs === undefined) return 0;
   if (Number.isInteger(logprobs) && logprobs >= 0 && logprobs <= TOP_LOGPROBS) return logprobs;
   throw new IngotError(

@@ -7,6 +7,7 @@ import {
   type AnswerPart,
   type Caller,
   type ChoicePart,
+  type Echo,
   type GenerationJob,
   totalUsage,
   type Usage,
@@ -14,12 +15,16 @@ import {
 import type { Metrics } from './metrics.ts';
 import type { Lease } from './pool.ts';
 
-export type Choice = GenerationSetup;
+/** What is known of the answers before they are generated. */
+export interface Prepared {
+  readonly choices: readonly GenerationSetup[];
+  /** Of each prompt, when its answers repeat it. */
+  readonly echoes?: readonly Echo[] | undefined;
+}
 
-interface AnsweringParts {
+interface AnsweringParts extends Prepared {
   readonly job: GenerationJob;
   readonly lease: Lease;
-  readonly choices: readonly Choice[];
   readonly caller: Caller;
   /** Gives the request's places back. */
   readonly leave: () => void;
@@ -47,6 +52,9 @@ export class Answering {
   }
   get promptTokens(): number {
     return Math.max(...this.#parts.choices.map(({ prompt }) => prompt.length));
+  }
+  get echoes(): readonly Echo[] | undefined {
+    return this.#parts.echoes;
   }
   /** What has been counted; complete when all answers have ended. */
   get usage(): Usage {
@@ -79,7 +87,7 @@ export class Answering {
     leave();
   }
 
-  #generate(choice: Choice): AsyncGenerator<AnswerPart, void, void> {
+  #generate(choice: GenerationSetup): AsyncGenerator<AnswerPart, void, void> {
     const { job, lease, caller, metrics } = this.#parts;
     const { signal } = this.#abort;
     let last: number | undefined;

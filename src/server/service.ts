@@ -5,8 +5,9 @@ import type { Model } from '../engine/types.ts';
 import type { TokenConstraint } from '../generate/constraint.ts';
 import { encodeInSlices } from '../tokenizer/slices.ts';
 import type { Admission } from './admission.ts';
-import { Answering, type Choice } from './answering.ts';
+import { Answering, type Prepared } from './answering.ts';
 import { constraintOf, readyChat, tokenizerOf } from './backend.ts';
+import { echoesOf } from './echo.ts';
 import type { Caller, ChatJob, CompletionJob, EmbeddingJob, GenerationJob } from './job.ts';
 import type { Library } from './library.ts';
 import type { Metrics } from './metrics.ts';
@@ -45,7 +46,7 @@ export class Service {
       const prepared = await readyChat(model, job, signal);
       checkRoom(model, prepared.prompt.length);
       const constraints = await this.#constraints(job.n, () => prepared.constraint?.());
-      return constraints.map((constraint, i) => ({
+      const choices = constraints.map((constraint, i) => ({
         prompt: prepared.prompt,
         keep: prepared.keep,
         parser: prepared.parser(),
@@ -53,6 +54,7 @@ export class Service {
         continuation: job.prefill !== undefined,
         seed: seedOf(job, i),
       }));
+      return { choices };
     });
   }
 
@@ -62,10 +64,11 @@ export class Service {
     return this.#answer(job, prompts.length * n, caller, async (model, signal) => {
       const encoded = await Promise.all(prompts.map((prompt) => encode(model, prompt, signal)));
       for (const prompt of encoded) checkRoom(model, prompt.length);
+      const echoes = await echoesOf(model, job, encoded, signal);
       const constraints = await this.#constraints(prompts.length * n, async () =>
         format === undefined ? undefined : constraintOf(model, format),
       );
-      return constraints.map((constraint, i) => ({
+      const choices = constraints.map((constraint, i) => ({
         prompt: encoded[Math.floor(i / n)] ?? [],
         keep: new Set<number>(),
         parser: textParser(),
@@ -73,6 +76,7 @@ export class Service {
         continuation: true,
         seed: seedOf(job, i % n),
       }));
+      return { choices, echoes };
     });
   }
 
@@ -133,15 +137,15 @@ export class Service {
     job: GenerationJob,
     count: number,
     caller: Caller,
-    prepare: (model: Model, signal: AbortSignal) => Promise<readonly Choice[]>,
+    prepare: (model: Model, signal: AbortSignal) => Promise<Prepared>,
   ): Promise<Answering> {
     const leave = this.#parts.admission.enter(count);
     let lease: Lease | undefined;
     try {
       lease = await this.#lease(job.model, caller);
-      const choices = await prepare(lease.model, caller.signal);
+      const prepared = await prepare(lease.model, caller.signal);
       caller.signal.throwIfAborted();
-      return new Answering({ job, lease, choices, caller, leave, metrics: this.#parts.metrics });
+      return new Answering({ job, lease, ...prepared, caller, leave, metrics: this.#parts.metrics });
     } catch (error) {
       lease?.release();
       leave();

@@ -91,6 +91,7 @@ test.each(models)('360 requests leave nothing behind, answered by %s', async (_,
   await using harness = await startHarness(options());
   for (let i = 0; i < 10; i++) await round(harness.url);
   expect(await kept(harness)).toEqual([]);
+  expect(harness.log.filter(({ status }) => status === 200).length).toBeGreaterThan(100);
 });
 
 test('an answer that waits holds nothing of the tokens that others of its request get', async () => {

@@ -264,7 +264,7 @@ describe('completions', () => {
   test.each([
     [{ prompt: 'x', suffix: 'y' }, /suffix/],
     [{ prompt: 'x', best_of: 3 }, /best_of/],
-    [{ prompt: 'x', echo: true, logprobs: 1 }, /echo/],
+    [{ prompt: 'x', max_tokens: -1 }, /max_tokens/],
     [{ prompt: Array(65).fill('x') }, /65 prompts/],
     [{ prompt: 7 }, /prompt/],
   ])('refuses %j', async (body, message) => {
