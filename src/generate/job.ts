@@ -75,6 +75,8 @@ export class Job {
   inFlight = 0;
   /** The sample submitted last: its step, and its place in it. */
   lastSample: { readonly step: number; readonly index: number } | undefined;
+  /** Its constraint is not ready for the next sample. */
+  preparing = false;
   startedAt: number | undefined;
   stopReason: StopReason | undefined;
   ended = false;
