@@ -42,9 +42,9 @@ export class Service {
 
   /** Prepares answers to a chat; they are generated as they are read. Throws what is wrong with the request. */
   chat(job: ChatJob, caller: Caller): Promise<Answering> {
-    return this.#answer(job, job.n, caller, async (model, signal) => {
-      const prepared = await readyChat(model, job, signal);
-      checkRoom(model, prepared.prompt.length);
+    return this.#answer(job, job.n, caller, async (lease, signal) => {
+      const prepared = await readyChat(lease.model, job, signal);
+      checkRoom(lease, prepared.prompt.length, 'messages');
       const constraints = await this.#constraints(job.n, () => prepared.constraint?.());
       const choices = constraints.map((constraint, i) => ({
         prompt: prepared.prompt,
@@ -61,9 +61,10 @@ export class Service {
   /** Prepares continuations of texts: `n` of each prompt, numbered prompt by prompt. */
   complete(job: CompletionJob, caller: Caller): Promise<Answering> {
     const { prompts, n, responseFormat: format } = job;
-    return this.#answer(job, prompts.length * n, caller, async (model, signal) => {
+    return this.#answer(job, prompts.length * n, caller, async (lease, signal) => {
+      const { model } = lease;
       const encoded = await Promise.all(prompts.map((prompt) => encode(model, prompt, signal)));
-      for (const prompt of encoded) checkRoom(model, prompt.length);
+      for (const prompt of encoded) checkRoom(lease, prompt.length, 'prompt');
       const echoes = await echoesOf(model, job, encoded, signal);
       const constraints = await this.#constraints(prompts.length * n, async () =>
         format === undefined ? undefined : constraintOf(model, format),
@@ -93,7 +94,7 @@ export class Service {
         const tokens = await encode(model, input, caller.signal);
         if (tokens.length === 0)
           throw new RequestError('invalid', `input[${i}]: is empty`, { param: `input[${i}]` });
-        checkRoom(model, tokens.length);
+        checkRoom(lease, tokens.length, `input[${i}]`);
         caller.signal.throwIfAborted();
         vectors.push(await model.embed(tokens, { signal: caller.signal }));
         promptTokens += tokens.length;
@@ -137,13 +138,13 @@ export class Service {
     job: GenerationJob,
     count: number,
     caller: Caller,
-    prepare: (model: Model, signal: AbortSignal) => Promise<Prepared>,
+    prepare: (lease: Lease, signal: AbortSignal) => Promise<Prepared>,
   ): Promise<Answering> {
     const leave = this.#parts.admission.enter(count);
     let lease: Lease | undefined;
     try {
       lease = await this.#lease(job.model, caller);
-      const prepared = await prepare(lease.model, caller.signal);
+      const prepared = await prepare(lease, caller.signal);
       caller.signal.throwIfAborted();
       return new Answering({ job, lease, ...prepared, caller, leave, metrics: this.#parts.metrics });
     } catch (error) {
@@ -182,12 +183,12 @@ async function encode(
 }
 
 /** Throws RequestError with the sizes when a prompt does not fit: nothing is ever cut. */
-function checkRoom(model: Model, tokens: number): void {
-  const { name, contextLength } = model.info;
+function checkRoom({ name, model }: Lease, tokens: number, param: string): void {
+  const { contextLength } = model.info;
   if (tokens <= contextLength) return;
   throw new RequestError(
     'context_overflow',
     `the prompt has ${tokens} tokens and the context of ${name} holds ${contextLength}; shorten it, or start the server with a larger --context-length`,
-    { param: 'messages' },
+    { param },
   );
 }
