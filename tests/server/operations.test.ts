@@ -105,6 +105,12 @@ describe('limits', () => {
     expect(refused.status).toBe(429);
     expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
     expect(await refused.json()).toMatchObject({ error: { type: 'rate_limit_error' } });
+    // More than there are places at all: coming back would not help.
+    const never = await harness.post('/v1/chat/completions', chat('x', { n: 3 }));
+    expect([never.status, never.headers.get('retry-after')]).toEqual([400, null]);
+    expect(await never.json()).toMatchObject({
+      error: { message: expect.stringMatching(/asks for 3 answers, and this server gives 2/), param: 'n' },
+    });
     controller.abort();
     await Promise.all(busy);
     await until(() => harness.model().running === 0, 'nothing runs');
