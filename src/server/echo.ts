@@ -9,6 +9,8 @@ import { RequestError } from './problem.ts';
 
 /** Prompt tokens of one request whose log probabilities are computed: some seconds of a small machine. */
 const MOST_SCORED = 8192;
+/** Tokens with their alternatives in one answer: writing more of them would hold up the event loop. */
+const MOST_ENTRIES = 6 * MOST_SCORED;
 
 /** One for each prompt of the job, of which `encoded` has the tokens; undefined when none was asked for. */
 export async function echoesOf(
@@ -18,14 +20,7 @@ export async function echoesOf(
   signal: AbortSignal,
 ): Promise<readonly Echo[] | undefined> {
   if (job.echo !== true) return undefined;
-  const total = encoded.reduce((sum, tokens) => sum + tokens.length, 0);
-  if (job.logprobs !== undefined && total > MOST_SCORED) {
-    throw new RequestError(
-      'invalid',
-      `prompt: echo with logprobs takes at most ${MOST_SCORED} tokens of prompts in one request, and these are ${total}`,
-      { param: 'prompt' },
-    );
-  }
+  if (job.logprobs !== undefined) checkSize(encoded, job.logprobs);
   const echoes: Echo[] = [];
   for (const [i, tokens] of encoded.entries()) {
     const prompt = job.prompts[i];
@@ -34,6 +29,17 @@ export async function echoesOf(
     echoes.push({ text, tokens: await scored(model, text, tokens, { top: job.logprobs, signal }) });
   }
   return echoes;
+}
+
+function checkSize(encoded: readonly (readonly number[])[], top: number): void {
+  const total = encoded.reduce((sum, tokens) => sum + tokens.length, 0);
+  const most = Math.min(MOST_SCORED, Math.floor(MOST_ENTRIES / (top + 1)));
+  if (total <= most) return;
+  throw new RequestError(
+    'invalid',
+    `prompt: echo with logprobs ${top} takes at most ${most} tokens of prompts in one request, and these are ${total}`,
+    { param: 'prompt' },
+  );
 }
 
 async function scored(

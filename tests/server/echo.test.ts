@@ -129,4 +129,5 @@ test('scores do not depend on what runs beside, and too long a prompt is told wi
   expect(model.status()).toMatchObject({ running: 0, queued: 0 });
   const ids = Array.from({ length: 4097 }, () => 65);
   await expect(complete({ ...body, prompt: [ids, ids] })).rejects.toThrow(/at most 8192 tokens.*are 8194/);
+  await expect(complete({ ...body, prompt: ids, logprobs: 20 })).rejects.toThrow(/at most 2340 tokens/);
 });
