@@ -57,6 +57,9 @@ class FakeModel implements Model {
   logits(): never {
     throw new Error('not used');
   }
+  logprobs(): never {
+    throw new Error('not used');
+  }
   embed(): never {
     throw new Error('not used');
   }

@@ -81,3 +81,22 @@ export async function askServer(record: ServerRecord, path: string, body?: objec
   if (!response.ok) throw new Error(`${record.url}${path}: ${response.status} ${JSON.stringify(answer)}`);
   return answer;
 }
+
+/** A model as `ingot ps` shows it. */
+export interface LoadedModel {
+  readonly name: string;
+  readonly size: number;
+  readonly context_length: number;
+  /** Bytes that the KV cache may grow to; an older server does not tell. */
+  readonly kv_reserved?: number;
+  readonly expires_at: string;
+}
+
+/** What a server has loaded; undefined when it does not say, as one that is ending. */
+export async function loadedModels(record: ServerRecord): Promise<readonly LoadedModel[] | undefined> {
+  try {
+    return ((await askServer(record, '/api/ps')) as { models: readonly LoadedModel[] }).models;
+  } catch {
+    return undefined;
+  }
+}

@@ -4,7 +4,7 @@ import { IngotError } from '../base/errors.ts';
 import { type Message, withSystem } from '../chat/messages.ts';
 import { type ChatTemplate, templateOf } from '../chat/template.ts';
 import type { Device } from '../device/device.ts';
-import { checkTokens, type GenerateProgress } from '../generate/job.ts';
+import { checkTokens, checkTop, type GenerateProgress } from '../generate/job.ts';
 import type { Passes } from '../generate/passes.ts';
 import type { GeneratedToken, Runner } from '../generate/runner.ts';
 import type { Scheduler, SchedulerStatus } from '../generate/scheduler.ts';
@@ -17,6 +17,7 @@ import type {
   EmbedOptions,
   GenerateOptions,
   GenerateStats,
+  LogprobsOptions,
   Model,
   ModelInfo,
   PerplexityOptions,
@@ -113,6 +114,22 @@ export class LoadedModel implements Model {
     const data = new Float32Array(tokens.length * vocabSize);
     await this.#parts.passes.logits(tokens, (rows, first) => data.set(rows, first * vocabSize));
     return { data, shape: [tokens.length, vocabSize] };
+  }
+
+  async logprobs(
+    tokens: readonly number[],
+    { top, signal }: LogprobsOptions = {},
+  ): Promise<readonly GeneratedToken[]> {
+    checkTokens(tokens, this.#parts.vocabSize);
+    this.#checkLength(tokens.length);
+    const found = await this.#parts.passes.logprobs(tokens, checkTop(top), signal);
+    if (found.some(({ logprob }) => Number.isNaN(logprob))) {
+      throw new IngotError(
+        'device_failed',
+        'the model gave logits with NaN in them: its weights are damaged',
+      );
+    }
+    return found;
   }
 
   async embed(tokens: readonly number[], options: EmbedOptions = {}): Promise<Float32Array> {

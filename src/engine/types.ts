@@ -132,6 +132,12 @@ export interface EmbedOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+export interface LogprobsOptions {
+  /** Most probable tokens to report with each; 0 (default) to 20. */
+  readonly top?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
 /** A loaded model. Its generations run together, as many as `maxSequences` and memory allow; the others wait their turn. */
 export interface Model extends Disposable {
   readonly info: ModelInfo;
@@ -145,6 +151,8 @@ export interface Model extends Disposable {
   logits(
     tokens: readonly number[],
   ): Promise<{ readonly data: Float32Array; readonly shape: readonly [number, number] }>;
+  /** Entry i is about token i + 1: its log probability after those before it, and the most probable tokens in its place. */
+  logprobs(tokens: readonly number[], options?: LogprobsOptions): Promise<readonly GeneratedToken[]>;
   /** One vector of length 1 for a whole sequence: `[hidden size]`. */
   embed(tokens: readonly number[], options?: EmbedOptions): Promise<Float32Array>;
   perplexity(text: string, options?: PerplexityOptions): Promise<PerplexityResult>;

@@ -75,6 +75,8 @@ export class Job {
   inFlight = 0;
   /** The sample submitted last: its step, and its place in it. */
   lastSample: { readonly step: number; readonly index: number } | undefined;
+  /** Its constraint is not ready for the next sample. */
+  preparing = false;
   startedAt: number | undefined;
   stopReason: StopReason | undefined;
   ended = false;
@@ -142,7 +144,8 @@ export function checkTokens(tokens: readonly number[], vocabSize: number): void 
   );
 }
 
-function checkTop(logprobs: number | undefined): number {
+/** How many alternatives are to be reported. */
+export function checkTop(logprobs: number | undefined): number {
   if (logprobs === undefined) return 0;
   if (Number.isInteger(logprobs) && logprobs >= 0 && logprobs <= TOP_LOGPROBS) return logprobs;
   throw new IngotError(

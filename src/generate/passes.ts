@@ -1,10 +1,16 @@
-// What is computed of whole sequences without sampling: logits of every row, and their pooled hidden states.
+// What is computed of whole sequences without sampling: logits of every row, log probabilities of the tokens, and pooled hidden
+// states.
 
 import { compile } from '../array/compile.ts';
+import { arange } from '../array/creation.ts';
+import { logSoftmax } from '../array/ops/log-softmax.ts';
+import { SETTINGS_WORDS, settingsWords } from '../array/ops/row-settings.ts';
+import { sample } from '../array/ops/sample.ts';
 import { take } from '../array/ops/take.ts';
+import { where } from '../array/ops/where.ts';
 import type { Plan } from '../array/plan.ts';
 import { type DynDim, dynDim } from '../base/shape.ts';
-import { CHUNK, type RunnerOptions } from './runner.ts';
+import { CHUNK, type GeneratedToken, type RunnerOptions, TOP_LOGPROBS } from './runner.ts';
 import type { Scheduler } from './scheduler.ts';
 
 /** Rows of one step when the logits of every row are wanted: bounds their memory, vocabulary x 4 bytes a row. */
@@ -22,6 +28,7 @@ type Inputs = Readonly<Record<string, readonly number[] | Int32Array>>;
 export class Passes {
   readonly #options: PassesOptions;
   #logits: Plan | undefined;
+  #logprobs: Plan | undefined;
   #hidden: Plan | undefined;
   /** Outputs are read before the plan runs again: one step at a time. */
   #tail: Promise<unknown> = Promise.resolve();
@@ -44,6 +51,37 @@ export class Passes {
     });
   }
 
+  /** Every token but the first: its log probability after those before it, and the `top` most probable in its place. */
+  async logprobs(
+    tokens: readonly number[],
+    top: number,
+    signal?: AbortSignal,
+  ): Promise<readonly GeneratedToken[]> {
+    this.#logprobs ??= this.#compileLogprobs();
+    const plan = this.#logprobs;
+    const found: GeneratedToken[] = [];
+    await this.#pieces(tokens.slice(0, -1), LOGITS_ROWS, signal, async (inputs, at) => {
+      const next = tokens.slice(at + 1, at + 1 + this.#most(LOGITS_ROWS));
+      const outputs = await plan.run({
+        inputs: {
+          ...inputs,
+          next,
+          settings: settingsWords(next.map(() => ({ top }))),
+        },
+      });
+      const [logprobs, topIds, topLogprobs] = await Promise.all(outputs.map((output) => output.data()));
+      const width = (topIds?.length ?? 0) / next.length;
+      next.forEach((id, row) => {
+        const best = Array.from({ length: Math.min(top, width) }, (_, i) => ({
+          id: topIds?.[row * width + i] ?? 0,
+          logprob: topLogprobs?.[row * width + i] ?? 0,
+        }));
+        found.push({ id, logprob: logprobs?.[row] ?? Number.NaN, top: best });
+      });
+    });
+    return found;
+  }
+
   /** Mean or last of the rows of the final hidden state, scaled to length 1: `[D]`. */
   async embed(tokens: readonly number[], pooling: Pooling, signal?: AbortSignal): Promise<Float32Array> {
     this.#hidden ??= this.#compileHidden();
@@ -63,6 +101,7 @@ export class Passes {
 
   dispose(): void {
     this.#logits?.dispose();
+    this.#logprobs?.dispose();
     this.#hidden?.dispose();
   }
 
@@ -103,6 +142,30 @@ export class Passes {
       device,
       inputs: { ...this.#inputs(rows) },
     });
+  }
+
+  /** The choice of `sample` is not used: it is there for the list of the most probable. */
+  #compileLogprobs(): Plan {
+    const { model, device, cache } = this.#options;
+    const { vocabSize } = model.config;
+    const rows = dynDim('rows', this.#most(LOGITS_ROWS));
+    return compile(
+      (x) => {
+        const logits = model.logits(model.hidden(x.ids, x.positions, cache.view(x)));
+        const { topIds, topLogprobs } = sample(logits, x.settings, Math.min(TOP_LOGPROBS, vocabSize));
+        const isNext = arange(vocabSize).eq(x.next.reshape([rows, 1]));
+        return { logprobs: where(isNext, logSoftmax(logits), 0).sum(-1), topIds, topLogprobs };
+      },
+      {
+        device,
+        inputs: {
+          ...this.#inputs(rows),
+          /** The token that follows each row. */
+          next: { shape: [rows], dtype: 'i32' as const },
+          settings: { shape: [rows, SETTINGS_WORDS], dtype: 'i32' as const },
+        },
+      },
+    );
   }
 
   #compileHidden(): Plan {

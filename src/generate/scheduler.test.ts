@@ -216,6 +216,33 @@ describe('constraints', () => {
     expect(log).toEqual(['fill', 'accept 5', 'fill', 'accept 40', 'dispose']);
   });
 
+  it('that get ready for their next token take longer than others', async () => {
+    const { steps, run, scheduler } = scripted();
+    const log: string[] = [];
+    const ready: { resolve: () => void; reject: (reason: Error) => void }[] = [];
+    const slow = {
+      ...only([5], log),
+      prepare: () => new Promise<void>((resolve, reject) => void ready.push({ resolve, reject })),
+    };
+    const { done } = run(prompt(3), { constraint: slow });
+    run(prompt(4, 50));
+    await settle();
+    expect(steps.map((s) => s.rows)).toEqual([[4], [1]]);
+    ready[0]?.resolve();
+    await settle();
+    await steps[0]?.end();
+    expect(steps[2]?.rows).toEqual([1, 3]);
+    await steps[1]?.end();
+    await steps[2]?.end([9, 5]);
+    // Its token is known, but not yet what may follow it.
+    expect(steps[3]?.rows).toEqual([1]);
+    expect(log).toEqual(['fill', 'accept 5']);
+    ready[1]?.reject(new Error('too many states'));
+    await expect(done).rejects.toThrow('too many states');
+    expect(log).toEqual(['fill', 'accept 5', 'dispose']);
+    expect(scheduler.status()).toMatchObject({ running: 1, queued: 0 });
+  });
+
   it('end their generation when they fail or allow nothing, and are disposed when the request is refused', async () => {
     const { steps, run } = scripted();
     const log: string[] = [];

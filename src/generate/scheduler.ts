@@ -175,6 +175,7 @@ export class Scheduler {
       if (options.signal?.aborted) progress.stopReason = 'aborted';
       this.#checkOpen(options.signal);
       const job = new Job(prompt, options, progress, this.#options);
+      this.#prepare(job);
       this.#queue.push(job);
       this.#wake();
       return job;
@@ -269,6 +270,21 @@ export class Scheduler {
     }
     job.output.push({ token, at: performance.now() });
     if (job.tokens.length - job.prompt.length >= job.limit) this.#finish(job, 'length');
+    else this.#prepare(job);
+  }
+
+  /** Takes the job out of the steps that sample until its constraint is ready for the next token. */
+  #prepare(job: Job): void {
+    const ready = job.constraint?.prepare?.();
+    if (ready === undefined) return;
+    job.preparing = true;
+    ready.then(
+      () => {
+        job.preparing = false;
+        this.#wake();
+      },
+      (error) => this.#fail(job, error),
+    );
   }
 
   #finish(job: Job, reason: StopReason): void {

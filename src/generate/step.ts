@@ -34,6 +34,7 @@ export function planStep(running: readonly Job[], rules: StepRules): readonly Jo
   let room = placed.length > 0 ? Math.min(MIXED_CHUNK, rules.chunk) : rules.chunk;
   for (const job of running) {
     const rows = prefillRows(job, room, rules);
+    if (job.preparing && reachesEnd(job, rows)) continue;
     if (rows > 0 && place(job, rows, rules, placed)) room -= rows;
   }
   return placed;
@@ -42,7 +43,7 @@ export function planStep(running: readonly Job[], rules: StepRules): readonly Jo
 /** Whether the next row is the one after which a token is sampled, and its own token is there or on its way. */
 function canDecode(job: Job, { lastStep }: StepRules): boolean {
   if (job.sequence === undefined || job.ended || job.remaining !== 1 || job.sampled === 0) return false;
-  if (job.sampled >= job.limit) return false;
+  if (job.sampled >= job.limit || job.preparing) return false;
   return job.inFlight === 0 || (job.constraint === undefined && job.lastSample?.step === lastStep);
 }
 
@@ -59,11 +60,15 @@ function prefillRows(job: Job, room: number, { exact }: StepRules): number {
   return rows === 1 && left > 1 ? 0 : rows;
 }
 
+/** Whether a token is sampled after these rows. */
+const reachesEnd = ({ sequence, prompt, sampled }: Job, rows: number): boolean =>
+  (sequence?.length ?? 0) + rows === prompt.length + sampled;
+
 /** Adds the rows to the step; false when the generation has to wait, or has ended over its constraint. */
 function place(job: Job, rows: number, rules: StepRules, placed: JobPart[]): boolean {
   const start = job.sequence?.length ?? 0;
+  const ends = reachesEnd(job, rows) && job.sampled < job.limit;
   if (!rules.extend(job, rows, placed) || job.sequence === undefined) return false;
-  const ends = start + rows === job.prompt.length + job.sampled && job.sampled < job.limit;
   let mask: Int32Array | undefined;
   try {
     if (ends) mask = maskOf(job, rules.vocabSize);

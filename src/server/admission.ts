@@ -20,6 +20,13 @@ export class Admission {
 
   /** Takes places for `count` answers; the function gives them back, once. Throws RequestError when there is no room. */
   enter(count: number): () => void {
+    if (count > this.#limit) {
+      throw new RequestError(
+        'invalid',
+        `the request asks for ${count} answers, and this server gives ${this.#limit} at a time`,
+        { param: 'n' },
+      );
+    }
     if (this.#active + count > this.#limit) {
       throw new RequestError(
         'too_many',

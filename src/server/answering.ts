@@ -1,11 +1,13 @@
 // The answers to one request while they are generated, and the one place where all that they hold is given back.
 
+import { setMaxListeners } from 'node:events';
 import { type GenerationSetup, generateAnswer } from './generation.ts';
 import {
   type AnswerEnd,
   type AnswerPart,
   type Caller,
   type ChoicePart,
+  type Echo,
   type GenerationJob,
   totalUsage,
   type Usage,
@@ -13,12 +15,16 @@ import {
 import type { Metrics } from './metrics.ts';
 import type { Lease } from './pool.ts';
 
-export type Choice = GenerationSetup;
+/** What is known of the answers before they are generated. */
+export interface Prepared {
+  readonly choices: readonly GenerationSetup[];
+  /** Of each prompt, when its answers repeat it. */
+  readonly echoes?: readonly Echo[] | undefined;
+}
 
-interface AnsweringParts {
+interface AnsweringParts extends Prepared {
   readonly job: GenerationJob;
   readonly lease: Lease;
-  readonly choices: readonly Choice[];
   readonly caller: Caller;
   /** Gives the request's places back. */
   readonly leave: () => void;
@@ -36,6 +42,8 @@ export class Answering {
 
   constructor(parts: AnsweringParts) {
     this.#parts = parts;
+    // Every choice listens; the default takes more than ten for a leak and says so on stderr.
+    setMaxListeners(0, this.#abort.signal);
     parts.caller.signal.addEventListener('abort', this.#onAbort, { once: true });
   }
 
@@ -44,6 +52,9 @@ export class Answering {
   }
   get promptTokens(): number {
     return Math.max(...this.#parts.choices.map(({ prompt }) => prompt.length));
+  }
+  get echoes(): readonly Echo[] | undefined {
+    return this.#parts.echoes;
   }
   /** What has been counted; complete when all answers have ended. */
   get usage(): Usage {
@@ -76,7 +87,7 @@ export class Answering {
     leave();
   }
 
-  #generate(choice: Choice): AsyncGenerator<AnswerPart, void, void> {
+  #generate(choice: GenerationSetup): AsyncGenerator<AnswerPart, void, void> {
     const { job, lease, caller, metrics } = this.#parts;
     const { signal } = this.#abort;
     let last: number | undefined;
@@ -93,24 +104,41 @@ export class Answering {
   }
 }
 
-/** What `sources` yield, as it comes, with the number of the source. When one fails, all end. */
+/**
+ * What `sources` yield, as it comes, with the number of the source. When one fails, all end. Not with Promise.race: each call
+ * would leave a reaction on the promises that stay pending, and a choice that waits for its turn is pending for long.
+ */
 async function* merge(
   sources: readonly AsyncGenerator<AnswerPart>[],
 ): AsyncGenerator<ChoicePart, void, void> {
-  const pull = async (choice: number) => ({ choice, result: await sources[choice]?.next() });
-  const pending = new Map(sources.map((_, choice) => [choice, pull(choice)]));
+  const arrived: { readonly choice: number; readonly result: IteratorResult<AnswerPart> }[] = [];
+  let failure: { readonly error: unknown } | undefined;
+  let wake = (): void => undefined;
+  const pull = async (choice: number): Promise<void> => {
+    try {
+      const result = await sources[choice]?.next();
+      if (result) arrived.push({ choice, result });
+    } catch (error) {
+      failure ??= { error };
+    }
+    wake();
+  };
   try {
-    while (pending.size > 0) {
-      const { choice, result } = await Promise.race(pending.values());
-      if (!result || result.done === true) {
-        pending.delete(choice);
-        continue;
+    for (const choice of sources.keys()) void pull(choice);
+    for (let left = sources.length; left > 0; ) {
+      if (failure) throw failure.error;
+      const next = arrived.shift();
+      if (next === undefined) {
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+      } else if (next.result.done === true) left--;
+      else {
+        yield { choice: next.choice, part: next.result.value };
+        void pull(next.choice);
       }
-      yield { choice, part: result.value };
-      pending.set(choice, pull(choice));
     }
   } finally {
-    for (const next of pending.values()) next.catch(() => undefined);
     for (const source of sources) void source.return(undefined).catch(() => undefined);
   }
 }

@@ -23,7 +23,7 @@ export interface ReadyChat {
 /** Throws RequestError when the model works with token ids only. */
 export function tokenizerOf(model: Model): Tokenizer {
   if (model.tokenizer) return model.tokenizer;
-  throw new RequestError('invalid', `${model.info.name} came without a tokenizer, so it cannot serve texts`);
+  throw new RequestError('invalid', 'the model came without a tokenizer, so it cannot serve texts');
 }
 
 /** Renders and encodes a chat. Throws what is wrong with its messages, tools or schema. */

@@ -1,12 +1,12 @@
 // One answer as parts: tokens become text, stop texts end it, the parser makes events of it.
 
 import type { AnswerEvent, AnswerParser } from '../chat/answer.ts';
-import type { GeneratedToken, GenerateOptions, Model } from '../engine/types.ts';
+import type { GenerateOptions, Model } from '../engine/types.ts';
 import type { TokenConstraint } from '../generate/constraint.ts';
 import { StopMatcher } from '../generate/stop.ts';
-import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import { tokenizerOf } from './backend.ts';
-import type { AnswerPart, GenerationJob, TokenLogprob } from './job.ts';
+import type { AnswerEnd, AnswerPart, GenerationJob } from './job.ts';
+import { logprobOf } from './logprob.ts';
 
 export interface GenerationSetup {
   readonly prompt: readonly number[];
@@ -31,6 +31,11 @@ export async function* generateAnswer(
   setup: GenerationSetup,
   context: GenerationContext,
 ): AsyncGenerator<AnswerPart, void, void> {
+  if (job.maxTokens === 0) {
+    setup.constraint?.dispose();
+    yield nothing(setup, context);
+    return;
+  }
   const tokenizer = tokenizerOf(model);
   const stream = model.generate(setup.prompt, optionsOf(job, setup, context.signal));
   const decoder = tokenizer.stream(setup);
@@ -54,6 +59,15 @@ export async function* generateAnswer(
     times: { loadMs: context.loadMs, prefillMs, decodeMs },
   };
 }
+
+/** The end of an answer that is to have no tokens; the engine has no such generations. */
+const nothing = ({ prompt }: GenerationSetup, { loadMs }: GenerationContext): AnswerEnd => ({
+  kind: 'end',
+  reason: 'length',
+  stopText: undefined,
+  usage: { promptTokens: prompt.length, cachedTokens: 0, generatedTokens: 0, reasoningTokens: 0 },
+  times: { loadMs, prefillMs: 0, decodeMs: 0 },
+});
 
 const optionsOf = (job: GenerationJob, setup: GenerationSetup, signal: AbortSignal): GenerateOptions => {
   return {
@@ -118,13 +132,4 @@ class AnswerReader {
     }
     return events;
   }
-}
-
-function logprobOf(tokenizer: Tokenizer, { top, ...token }: GeneratedToken): TokenLogprob {
-  const entry = ({ id, logprob }: { readonly id: number; readonly logprob: number }) => ({
-    token: tokenizer.decode([id], { skipSpecial: false }),
-    bytes: [...tokenizer.bytesOf(id)],
-    logprob,
-  });
-  return { ...entry(token), top: top.map(entry) };
 }

@@ -10,6 +10,7 @@ export interface GenerationJob {
   /** Undefined takes the server's first model. */
   readonly model: string | undefined;
   readonly sampling: SamplingOptions;
+  /** 0 generates nothing. */
   readonly maxTokens?: number | undefined;
   /** Go on after the model's end of text. */
   readonly ignoreEos?: boolean | undefined;
@@ -42,6 +43,8 @@ export interface ChatJob extends GenerationJob {
 
 export interface CompletionJob extends GenerationJob {
   readonly prompts: readonly (string | readonly number[])[];
+  /** Answers begin with their prompts; with `logprobs`, the tokens of these are told, too. */
+  readonly echo?: boolean | undefined;
 }
 
 export interface EmbeddingJob {
@@ -54,6 +57,19 @@ export interface TokenLogprob {
   readonly bytes: readonly number[];
   readonly logprob: number;
   readonly top: readonly Omit<TokenLogprob, 'top'>[];
+}
+
+export interface EchoedToken extends Omit<TokenLogprob, 'logprob'> {
+  /** Undefined for the first token of a prompt: nothing comes before it. */
+  readonly logprob: number | undefined;
+  /** False for what a tokenizer puts around a text, such as a BOS token. */
+  readonly shown: boolean;
+}
+
+/** A prompt as its answers repeat it. */
+export interface Echo {
+  readonly text: string;
+  readonly tokens: readonly EchoedToken[] | undefined;
 }
 
 export interface Usage {

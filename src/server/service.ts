@@ -5,8 +5,9 @@ import type { Model } from '../engine/types.ts';
 import type { TokenConstraint } from '../generate/constraint.ts';
 import { encodeInSlices } from '../tokenizer/slices.ts';
 import type { Admission } from './admission.ts';
-import { Answering, type Choice } from './answering.ts';
+import { Answering, type Prepared } from './answering.ts';
 import { constraintOf, readyChat, tokenizerOf } from './backend.ts';
+import { echoesOf } from './echo.ts';
 import type { Caller, ChatJob, CompletionJob, EmbeddingJob, GenerationJob } from './job.ts';
 import type { Library } from './library.ts';
 import type { Metrics } from './metrics.ts';
@@ -41,11 +42,11 @@ export class Service {
 
   /** Prepares answers to a chat; they are generated as they are read. Throws what is wrong with the request. */
   chat(job: ChatJob, caller: Caller): Promise<Answering> {
-    return this.#answer(job, job.n, caller, async (model, signal) => {
-      const prepared = await readyChat(model, job, signal);
-      checkRoom(model, prepared.prompt.length);
+    return this.#answer(job, job.n, caller, async (lease, signal) => {
+      const prepared = await readyChat(lease.model, job, signal);
+      checkRoom(lease, prepared.prompt.length, 'messages');
       const constraints = await this.#constraints(job.n, () => prepared.constraint?.());
-      return constraints.map((constraint, i) => ({
+      const choices = constraints.map((constraint, i) => ({
         prompt: prepared.prompt,
         keep: prepared.keep,
         parser: prepared.parser(),
@@ -53,19 +54,22 @@ export class Service {
         continuation: job.prefill !== undefined,
         seed: seedOf(job, i),
       }));
+      return { choices };
     });
   }
 
   /** Prepares continuations of texts: `n` of each prompt, numbered prompt by prompt. */
   complete(job: CompletionJob, caller: Caller): Promise<Answering> {
     const { prompts, n, responseFormat: format } = job;
-    return this.#answer(job, prompts.length * n, caller, async (model, signal) => {
+    return this.#answer(job, prompts.length * n, caller, async (lease, signal) => {
+      const { model } = lease;
       const encoded = await Promise.all(prompts.map((prompt) => encode(model, prompt, signal)));
-      for (const prompt of encoded) checkRoom(model, prompt.length);
+      for (const prompt of encoded) checkRoom(lease, prompt.length, 'prompt');
+      const echoes = await echoesOf(model, job, encoded, signal);
       const constraints = await this.#constraints(prompts.length * n, async () =>
         format === undefined ? undefined : constraintOf(model, format),
       );
-      return constraints.map((constraint, i) => ({
+      const choices = constraints.map((constraint, i) => ({
         prompt: encoded[Math.floor(i / n)] ?? [],
         keep: new Set<number>(),
         parser: textParser(),
@@ -73,6 +77,7 @@ export class Service {
         continuation: true,
         seed: seedOf(job, i % n),
       }));
+      return { choices, echoes };
     });
   }
 
@@ -89,7 +94,7 @@ export class Service {
         const tokens = await encode(model, input, caller.signal);
         if (tokens.length === 0)
           throw new RequestError('invalid', `input[${i}]: is empty`, { param: `input[${i}]` });
-        checkRoom(model, tokens.length);
+        checkRoom(lease, tokens.length, `input[${i}]`);
         caller.signal.throwIfAborted();
         vectors.push(await model.embed(tokens, { signal: caller.signal }));
         promptTokens += tokens.length;
@@ -133,15 +138,15 @@ export class Service {
     job: GenerationJob,
     count: number,
     caller: Caller,
-    prepare: (model: Model, signal: AbortSignal) => Promise<readonly Choice[]>,
+    prepare: (lease: Lease, signal: AbortSignal) => Promise<Prepared>,
   ): Promise<Answering> {
     const leave = this.#parts.admission.enter(count);
     let lease: Lease | undefined;
     try {
       lease = await this.#lease(job.model, caller);
-      const choices = await prepare(lease.model, caller.signal);
+      const prepared = await prepare(lease, caller.signal);
       caller.signal.throwIfAborted();
-      return new Answering({ job, lease, choices, caller, leave, metrics: this.#parts.metrics });
+      return new Answering({ job, lease, ...prepared, caller, leave, metrics: this.#parts.metrics });
     } catch (error) {
       lease?.release();
       leave();
@@ -178,12 +183,12 @@ async function encode(
 }
 
 /** Throws RequestError with the sizes when a prompt does not fit: nothing is ever cut. */
-function checkRoom(model: Model, tokens: number): void {
-  const { name, contextLength } = model.info;
+function checkRoom({ name, model }: Lease, tokens: number, param: string): void {
+  const { contextLength } = model.info;
   if (tokens <= contextLength) return;
   throw new RequestError(
     'context_overflow',
     `the prompt has ${tokens} tokens and the context of ${name} holds ${contextLength}; shorten it, or start the server with a larger --context-length`,
-    { param: 'messages' },
+    { param },
   );
 }

@@ -6,7 +6,8 @@ import type { ConstraintSpec } from '../generate/guided/spec.ts';
 
 const utf8 = new TextEncoder();
 
-function vocabularyOf(words: readonly string[]): ConstraintVocabulary {
+/** A token per byte, the end of the text, and these words. */
+export function vocabularyOf(words: readonly string[]): ConstraintVocabulary {
   const bytes = [
     ...Array.from({ length: 256 }, (_, byte) => Uint8Array.of(byte)),
     new Uint8Array(0),

@@ -8,6 +8,7 @@ import type {
   GeneratedToken,
   GenerateOptions,
   GenerateStats,
+  LogprobsOptions,
   Model,
   ModelInfo,
   TextOptions,
@@ -120,6 +121,14 @@ export class ScriptedModel implements Model {
       this.running--;
       options.constraint?.dispose();
     }
+  }
+
+  /** Each token half as probable as the one before. */
+  async logprobs(
+    tokens: readonly number[],
+    { top = 0 }: LogprobsOptions = {},
+  ): Promise<readonly GeneratedToken[]> {
+    return tokens.slice(1).map((id, i) => ({ ...tokenOf(id, top), logprob: -(i + 1) * Math.LN2 }));
   }
 
   /** A vector of eight numbers of length 1 that depends on the tokens. */

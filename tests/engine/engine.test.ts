@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { addonPath } from '../../src/device/cpu/addon.ts';
 import { load } from '../../src/engine/load.ts';
+import { logProbability } from '../../src/engine/perplexity.ts';
 import type { Model, TokenStream } from '../../src/engine/types.ts';
 import { readGolden } from '../models/goldens.ts';
 
@@ -54,6 +55,25 @@ describe.each(devices)('a loaded model on %s', (device) => {
     expect(shape).toEqual([golden.tokens.length, golden.vocab]);
     const worst = data.reduce((max, x, i) => Math.max(max, Math.abs(x - (golden.logits[i] ?? 0))), 0);
     expect(worst).toBeLessThan(2e-4 * golden.largestLogit);
+  });
+
+  it('gives the log probabilities of the tokens of a text, as its logits say', async () => {
+    const tokens = Array.from({ length: 100 }, (_, i) => (7 * i) % golden.vocab);
+    const found = await model.logprobs(tokens, { top: 3 });
+    const { data } = await model.logits(tokens);
+    expect(found.map(({ id }) => id)).toEqual(tokens.slice(1));
+    found.forEach(({ id, logprob, top }, i) => {
+      const row = data.subarray(i * golden.vocab, (i + 1) * golden.vocab);
+      expect(logprob).toBeCloseTo(logProbability(row, id), 4);
+      const best = [...row.keys()].sort((a, b) => (row[b] ?? 0) - (row[a] ?? 0)).slice(0, 3);
+      expect(top.map((each) => each.id)).toEqual(best);
+      for (const each of top) expect(each.logprob).toBeCloseTo(logProbability(row, each.id), 4);
+    });
+    expect(await model.logprobs([5])).toEqual([]);
+    await expect(model.logprobs([])).rejects.toThrow(/empty/);
+    await expect(model.logprobs(tokens, { top: 21 })).rejects.toThrow(/from 0 to 20, got 21/);
+    await expect(model.logprobs(Array<number>(129).fill(1))).rejects.toThrow(/129 tokens do not fit/);
+    expect(model.status()).toMatchObject({ running: 0, kvBytesUsed: 0 });
   });
 
   it('reuses what the cache holds of a prompt, without changing a token', async () => {

@@ -3,6 +3,7 @@
 import OpenAI from 'openai';
 import type { ChatCompletionTool } from 'openai/resources/chat/completions';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { ScriptedModel } from '../../src/testing/scripted-model.ts';
 import { echo, type Harness, startHarness, withoutIds } from './harness.ts';
 
 let harness: Harness;
@@ -228,6 +229,24 @@ describe('chat', () => {
     expect(long.message).toMatch(/the prompt has 50\d\d tokens and the context of tiny holds 4096/);
   });
 
+  test('a prompt that does not fit is told with the name that clients know, in the field that is too long', async () => {
+    const nameless = await startHarness({
+      load: async () => new ScriptedModel({ name: '/home/me/secret/file.gguf', answer: echo }),
+    });
+    const other = new OpenAI({ baseURL: `${nameless.url}/v1`, apiKey: 'any', maxRetries: 0 });
+    const long = 'x'.repeat(5000);
+    for (const [call, param] of [
+      [other.chat.completions.create({ model: 'tiny', messages: user(long) }), 'messages'],
+      [other.completions.create({ model: 'tiny', prompt: long }), 'prompt'],
+      [other.embeddings.create({ model: 'tiny', input: ['x', long] }), 'input[1]'],
+    ] as const) {
+      const error = await call.then(undefined, (e) => e);
+      expect([error.status, error.code, error.param]).toEqual([400, 'context_length_exceeded', param]);
+      expect(error.message).toMatch(/the prompt has 50\d\d tokens and the context of tiny holds 4096/);
+    }
+    await nameless[Symbol.asyncDispose]();
+  });
+
   test('an alias is another name', async () => {
     say('hi');
     const { model } = await client.chat.completions.create({ model: 'gpt-4o', messages: user('x') });
@@ -264,7 +283,7 @@ describe('completions', () => {
   test.each([
     [{ prompt: 'x', suffix: 'y' }, /suffix/],
     [{ prompt: 'x', best_of: 3 }, /best_of/],
-    [{ prompt: 'x', echo: true, logprobs: 1 }, /echo/],
+    [{ prompt: 'x', max_tokens: -1 }, /max_tokens/],
     [{ prompt: Array(65).fill('x') }, /65 prompts/],
     [{ prompt: 7 }, /prompt/],
   ])('refuses %j', async (body, message) => {

@@ -3,6 +3,8 @@
 import { request } from 'node:http';
 import { connect } from 'node:net';
 import { describe, expect, test } from 'vitest';
+import { IngotError } from '../../src/base/errors.ts';
+import { ScriptedModel } from '../../src/testing/scripted-model.ts';
 import { echo, startHarness, until } from './harness.ts';
 
 const chat = (content: string, more: object = {}) => ({
@@ -103,6 +105,12 @@ describe('limits', () => {
     expect(refused.status).toBe(429);
     expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
     expect(await refused.json()).toMatchObject({ error: { type: 'rate_limit_error' } });
+    // More than there are places at all: coming back would not help.
+    const never = await harness.post('/v1/chat/completions', chat('x', { n: 3 }));
+    expect([never.status, never.headers.get('retry-after')]).toEqual([400, null]);
+    expect(await never.json()).toMatchObject({
+      error: { message: expect.stringMatching(/asks for 3 answers, and this server gives 2/), param: 'n' },
+    });
     controller.abort();
     await Promise.all(busy);
     await until(() => harness.model().running === 0, 'nothing runs');
@@ -125,6 +133,19 @@ describe('limits', () => {
     body.write('POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n{"a":');
     await gone;
   });
+});
+
+test('an idle connection is closed after its time', async () => {
+  await using harness = await startHarness({ limits: { keepAliveMs: 100 } });
+  const socket = connect(harness.server.port, '127.0.0.1');
+  let text = '';
+  socket.on('data', (chunk) => {
+    text += chunk;
+  });
+  const closed = new Promise<void>((resolve) => socket.on('close', () => resolve()));
+  socket.write('GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n');
+  await closed;
+  expect(text).toMatch(/^HTTP\/1.1 200/);
 });
 
 describe('clients that leave', () => {
@@ -222,6 +243,50 @@ describe('models', () => {
     expect([refused.status, refused.headers.get('retry-after')]).toEqual([503, '5']);
     controller.abort();
     await busy;
+  });
+
+  test('an unused model that a request loaded is let go after its time, one that was given at the start stays', async () => {
+    await using harness = await startHarness({ names: ['tiny', 'other'], idleMs: 50 });
+    await harness.post('/api/generate', { model: 'other', prompt: 'x', stream: false, keep_alive: '0.1s' });
+    await harness.post('/v1/chat/completions', chat('x'));
+    const [other, tiny] = harness.loaded;
+    await until(() => other?.disposed === true, 'the model is let go');
+    expect(tiny?.disposed).toBe(false);
+    expect(harness.log).toContainEqual(
+      expect.objectContaining({ event: 'model let go', model: 'other', why: 'idle' }),
+    );
+    const metrics = await (await fetch(`${harness.url}/metrics`)).text();
+    expect(metrics).toContain('ingot_model_unloads_total{model="other",why="idle"} 1');
+  });
+
+  test('a memory limit holds for all models: the least recently used makes room, what fits nowhere is refused', async () => {
+    const loaded: ScriptedModel[] = [];
+    const limits: (number | undefined)[] = [];
+    const sizes: Record<string, number> = { one: 400, two: 500, three: 300, huge: 2000 };
+    await using harness = await startHarness({
+      names: Object.keys(sizes),
+      memoryLimit: 1000,
+      maxModels: 10,
+      load: async (path, options) => {
+        const name = path.replace(/.*\/(\w+)\.gguf$/, '$1');
+        const weightBytes = sizes[name] ?? 0;
+        limits.push(options?.memoryLimit);
+        if (weightBytes > (options?.memoryLimit ?? 0)) throw new IngotError('out_of_memory', 'too large');
+        loaded.push(new ScriptedModel({ name, weightBytes, answer: () => 'x' }));
+        return loaded.at(-1) as ScriptedModel;
+      },
+    });
+    const ask = async (model: string) =>
+      (await harness.post('/v1/chat/completions', chat('x', { model }))).status;
+    for (const model of ['one', 'two', 'one', 'three']) expect(await ask(model)).toBe(200);
+    expect(limits).toEqual([1000, 600, 100, 600]);
+    expect(loaded.map(({ info, disposed }) => [info.name, disposed])).toEqual([
+      ['one', false],
+      ['two', true],
+      ['three', false],
+    ]);
+    expect(await ask('huge')).toBe(503);
+    expect(await ask('one')).toBe(200);
   });
 
   test('a failing load is told to all who wait, and tried again by the next', async () => {

@@ -3,19 +3,8 @@
 import type { Command } from 'commander';
 import { formatBytes, formatDuration } from '../../base/text.ts';
 import { type Context, printJson } from '../context.ts';
-import { askServer, runningServers } from '../servers.ts';
+import { loadedModels, runningServers } from '../servers.ts';
 import { formatTable } from '../table.ts';
-
-interface Running {
-  readonly models: readonly {
-    readonly name: string;
-    readonly size: number;
-    readonly context_length: number;
-    /** Bytes that the KV cache may grow to; an older server does not tell. */
-    readonly kv_reserved?: number;
-    readonly expires_at: string;
-  }[];
-}
 
 export function register(program: Command, context: Context): void {
   program
@@ -26,12 +15,13 @@ export function register(program: Command, context: Context): void {
 }
 
 async function ps(context: Context, json: boolean): Promise<void> {
-  const servers = await Promise.all(
+  const running = await Promise.all(
     (await runningServers(context.env)).map(async (record) => {
-      const { models } = (await askServer(record, '/api/ps')) as Running;
-      return { url: record.url, pid: record.pid, models };
+      const models = await loadedModels(record);
+      return models ? [{ url: record.url, pid: record.pid, models }] : [];
     }),
   );
+  const servers = running.flat();
   if (json) return printJson(context.stdout, { servers });
   if (servers.length === 0) return context.stdout.write('no server is running; "ingot serve" starts one\n');
   const rows = servers.flatMap(({ url, pid, models }) =>

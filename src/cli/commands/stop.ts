@@ -5,7 +5,7 @@ import type { Command } from 'commander';
 import { IngotError } from '../../base/errors.ts';
 import type { Context } from '../context.ts';
 import { positive } from '../options.ts';
-import { askServer, isProcess, runningServers, type ServerRecord } from '../servers.ts';
+import { askServer, isProcess, loadedModels, runningServers, type ServerRecord } from '../servers.ts';
 
 export function register(program: Command, context: Context): void {
   program
@@ -29,10 +29,8 @@ async function stop(context: Context, model: string | undefined, port: number | 
 async function unload(context: Context, servers: readonly ServerRecord[], model: string): Promise<void> {
   let found = false;
   for (const server of servers) {
-    const { models } = (await askServer(server, '/api/ps')) as {
-      models: readonly { readonly name: string }[];
-    };
-    if (!models.some(({ name }) => name === model)) continue;
+    const models = await loadedModels(server);
+    if (!models?.some(({ name }) => name === model)) continue;
     await askServer(server, '/api/generate', { model, keep_alive: 0 });
     context.stdout.write(`${model} is unloaded from ${server.url}\n`);
     found = true;

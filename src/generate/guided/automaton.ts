@@ -32,7 +32,17 @@ interface LiveBoth {
   readonly right: State;
   /** Known to be able to end, or not to. */
   alive?: boolean;
+  /** How far the search for that is. */
+  search?: { readonly from: Map<LiveBoth, LiveBoth | undefined>; readonly todo: LiveBoth[] } | undefined;
 }
+
+/** Says when work should pause. */
+export interface Patience {
+  readonly over: boolean;
+}
+
+/** Thrown by `fill` when its patience is over; the next call goes on where it paused. */
+export const paused = Symbol('paused');
 
 export interface State {
   readonly id: number;
@@ -113,17 +123,30 @@ export class Automaton {
   }
 
   /** The state after a byte; undefined when no text goes on like this. */
-  step(state: State, byte: number): State | undefined {
-    this.fill(state);
+  step(state: State, byte: number, patience?: Patience): State | undefined {
+    this.fill(state, patience);
     return this.states[this.#next(state, this.classOf[byte] ?? 0)];
   }
 
-  /** Works out where each class of bytes leads from a state. */
-  fill(state: State): void {
-    if (this.#filled.has(state.id)) return;
+  /**
+   * Works out where each class of bytes leads from a state. False when that was known.
+   * @throws `paused` when the patience is over before that.
+   */
+  fill(state: State, patience?: Patience): boolean {
+    if (this.#filled.has(state.id)) return false;
     this.#filled.add(state.id);
+    try {
+      this.#fillRow(state, patience);
+    } catch (error) {
+      this.#filled.delete(state.id);
+      throw error;
+    }
+    return true;
+  }
+
+  #fillRow(state: State, patience: Patience | undefined): void {
     const groups = new Map<string, number[]>();
-    const after = state.items.map((item) => this.#itemRow(item));
+    const after = state.items.map((item) => this.#itemRow(item, patience));
     for (let c = 0; c < this.classes; c++) {
       let key = '';
       for (const row of after) key += `${row[c]?.id ?? ''},`;
@@ -145,21 +168,21 @@ export class Automaton {
   }
 
   /** What an item becomes, by class of the byte it reads. */
-  #itemRow({ head, rest }: Stack): readonly (Stack | undefined)[] {
+  #itemRow({ head, rest }: Stack, patience: Patience | undefined): readonly (Stack | undefined)[] {
     const below = rest ?? this.#bottom;
     switch (head.kind) {
       case 'bytes':
         return this.#classBytes.map((byte) => (inRanges(head.ranges, byte) ? below : undefined));
       case 'live-both': {
-        this.fill(head.left);
-        this.fill(head.right);
+        this.fill(head.left, patience);
+        this.fill(head.right, patience);
         return this.#classBytes.map((_, c) => {
           const live = this.#bothAfter(head, c);
-          return live && this.#isAlive(live) ? this.#push(below, live) : undefined;
+          return live && this.#isAlive(live, patience) ? this.#push(below, live) : undefined;
         });
       }
       case 'live-not':
-        this.fill(head.inner);
+        this.fill(head.inner, patience);
         return this.#classBytes.map((_, c) =>
           this.#push(below, this.#liveNot(this.states[this.#next(head.inner, c)] ?? this.#dead)),
         );
@@ -170,7 +193,7 @@ export class Automaton {
         });
       case 'live-shared':
         return this.#classBytes.map((byte) => {
-          const state = head.automaton.step(head.state, byte);
+          const state = head.automaton.step(head.state, byte, patience);
           return state && this.#push(below, this.#liveShared(head.automaton, state));
         });
       default:
@@ -337,27 +360,40 @@ export class Automaton {
    * Whether two automata can still end together; an intersection may have become empty without a byte telling. Looks
    * depth first, and remembers what it learns of the states on its way.
    */
-  #isAlive(start: LiveBoth): boolean {
-    const from = new Map<LiveBoth, LiveBoth | undefined>([[start, undefined]]);
-    const todo = [start];
-    for (let live = todo.pop(); live !== undefined; live = todo.pop()) {
-      if (live.alive === false) continue;
+  #isAlive(start: LiveBoth, patience: Patience | undefined): boolean {
+    if (start.alive !== undefined) return start.alive;
+    start.search ??= { from: new Map([[start, undefined]]), todo: [start] };
+    const { from, todo } = start.search;
+    for (let live = todo.at(-1); live !== undefined; live = todo.at(-1)) {
+      if (live.alive === false) {
+        todo.pop();
+        continue;
+      }
       if (live.alive === true || (live.left.accepting && live.right.accepting)) {
         for (let on: LiveBoth | undefined = live; on !== undefined; on = from.get(on)) on.alive = true;
+        start.search = undefined;
         return true;
       }
       if (from.size > maxSearch) return true;
-      this.fill(live.left);
-      this.fill(live.right);
-      for (let c = 0; c < this.classes; c++) {
-        const next = this.#bothAfter(live, c);
-        if (!next || from.has(next)) continue;
-        from.set(next, live);
-        todo.push(next);
-      }
+      if (patience?.over === true) throw paused;
+      this.fill(live.left, patience);
+      this.fill(live.right, patience);
+      todo.pop();
+      this.#visit(live, start.search);
     }
     for (const live of from.keys()) live.alive = false;
+    start.search = undefined;
     return false;
+  }
+
+  /** What comes after `live` and was not looked at is to be looked at. */
+  #visit(live: LiveBoth, { from, todo }: NonNullable<LiveBoth['search']>): void {
+    for (let c = 0; c < this.classes; c++) {
+      const next = this.#bothAfter(live, c);
+      if (!next || from.has(next)) continue;
+      from.set(next, live);
+      todo.push(next);
+    }
   }
 }
 

@@ -35,12 +35,15 @@ const maxGrammars = 32;
 /** Size of an automaton after which it begins anew: a long text may meet ever new states. */
 const maxSize = 200_000;
 
+/** Values of a spec: reading more of them would hold up the event loop for too long. */
+const maxValues = 20_000;
+
 const vocabularies = new WeakMap<ConstraintVocabulary, Map<string, Vocabulary>>();
 
 /**
  * A fresh constraint of one generation. Nothing of it takes long: states of the grammar are made as the text meets them.
  * @throws IngotError `unsupported` for a schema keyword or a part of a pattern that cannot be followed, with its path;
- *   `invalid_argument` for one that is wrong.
+ *   `invalid_argument` for one that is wrong or too large.
  */
 export async function compileConstraint(
   spec: ConstraintSpec,
@@ -49,6 +52,7 @@ export async function compileConstraint(
 ): Promise<TokenConstraint> {
   const known = vocabularyOf(vocabulary, options.keep ?? new Set());
   const key = JSON.stringify(spec);
+  if (!known.grammars.has(key)) checkSize(spec);
   const term = known.grammars.has(key) ? undefined : termOf(spec);
   const masks = await known.masks;
   let automaton = known.grammars.get(key);
@@ -58,6 +62,21 @@ export async function compileConstraint(
   const [oldest] = known.grammars.keys();
   if (known.grammars.size > maxGrammars && oldest !== undefined) known.grammars.delete(oldest);
   return new GrammarConstraint(automaton, masks, vocabulary);
+}
+
+function checkSize(spec: ConstraintSpec): void {
+  const todo: unknown[] = [spec];
+  for (let count = 1; todo.length > 0; count++) {
+    if (count > maxValues) {
+      throw new IngotError(
+        'invalid_argument',
+        `a schema may have ${maxValues} values, and this one has more`,
+      );
+    }
+    const value = todo.pop();
+    if (typeof value !== 'object' || value === null) continue;
+    for (const inner of Object.values(value)) todo.push(inner);
+  }
 }
 
 function automatonOf(term: Term): Automaton {

@@ -12,6 +12,8 @@ export class GrammarConstraint implements TokenConstraint {
   readonly #vocabulary: ConstraintVocabulary;
   /** Where the text is in the grammar; undefined once it has ended. */
   #state: State | undefined;
+  /** The tokens that the present state allows, when they were prepared. */
+  #allowed: Int32Array | undefined;
 
   constructor(automaton: Automaton, masks: Masks, vocabulary: ConstraintVocabulary) {
     this.#automaton = automaton;
@@ -20,8 +22,21 @@ export class GrammarConstraint implements TokenConstraint {
     this.#state = automaton.start;
   }
 
+  prepare(): Promise<void> | undefined {
+    const state = this.#state;
+    if (!state) return undefined;
+    const made = this.#masks.prepare(this.#automaton, state);
+    if (!(made instanceof Promise)) {
+      this.#allowed = made;
+      return undefined;
+    }
+    return made.then((allowed) => {
+      if (this.#state === state) this.#allowed = allowed;
+    });
+  }
+
   fill(mask: Int32Array): boolean {
-    const allowed = this.#state && this.#masks.of(this.#automaton, this.#state);
+    const allowed = this.#allowed ?? (this.#state && this.#masks.of(this.#automaton, this.#state));
     mask.fill(0);
     if (allowed) mask.set(allowed.length > mask.length ? allowed.subarray(0, mask.length) : allowed);
     if (!this.#state || this.#state.accepting) {
@@ -39,6 +54,7 @@ export class GrammarConstraint implements TokenConstraint {
   }
 
   accept(id: number): void {
+    this.#allowed = undefined;
     if (!this.#state || this.#vocabulary.eosIds.includes(id)) {
       if (this.#state?.accepting === false) throw refused(id);
       this.#state = undefined;
@@ -52,6 +68,7 @@ export class GrammarConstraint implements TokenConstraint {
 
   dispose(): void {
     this.#state = undefined;
+    this.#allowed = undefined;
   }
 }
 

@@ -236,6 +236,11 @@ it('says that nothing satisfies a contradiction', async () => {
   await expect(compileConstraint(never, byteVocabulary)).rejects.toThrow(/no text satisfies the constraint/);
 });
 
+it('refuses a schema that would take long to read', async () => {
+  const large = schema({ enum: Array.from({ length: 150_000 }, (_, i) => i) });
+  await expect(compileConstraint(large, byteVocabulary)).rejects.toThrow(/may have 20000 values/);
+});
+
 it('leaves out a property whose value cannot be', async () => {
   const spec = schema({ type: 'object', properties: { a: false, b: { type: 'null' } } });
   expect(await allows(spec, '{"b": null}')).toBe(true);

@@ -64,7 +64,7 @@ async function chat(kit: Kit, c: Ctx): Promise<Response> {
 async function completions(kit: Kit, c: Ctx): Promise<Response> {
   const request = parseCompletion(await bodyOf(kit, c));
   const answering = await kit.service.complete(request.job, c.var.exchange.caller());
-  const head = headOf('cmpl-', c, answering, request.job.model);
+  const head = { ...headOf('cmpl-', c, answering, request.job.model), echoes: answering.echoes };
   const form = request.stream ? chunkStream(new CompletionChunks(head, request)) : undefined;
   return answerWith(kit, c, answering, form, (parts) => completionResponse(head, request, parts));
 }

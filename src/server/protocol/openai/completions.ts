@@ -7,6 +7,8 @@ import {
   type AnswerPart,
   type ChoicePart,
   type CompletionJob,
+  type Echo,
+  type EchoedToken,
   type EndReason,
   type TokenLogprob,
   totalUsage,
@@ -32,7 +34,7 @@ export const promptsOf = (prompt: z.output<typeof promptField>): (string | numbe
 const shape = z.object({
   ...samplingFields,
   prompt: promptField,
-  max_tokens: optional(z.int().min(1)),
+  max_tokens: optional(z.int().min(0)),
   logprobs: optional(z.int().min(0).max(20)),
   echo: optional(z.boolean()),
   suffix: optional(z.string()),
@@ -47,8 +49,11 @@ export interface CompletionRequest {
   readonly job: CompletionJob;
   readonly stream: boolean;
   readonly includeUsage: boolean;
-  /** Texts put before the answers, by prompt. */
-  readonly echo: readonly string[] | undefined;
+}
+
+export interface CompletionHead extends AnswerHead {
+  /** What is put before the answers, by prompt. */
+  readonly echoes: readonly Echo[] | undefined;
 }
 
 /** Throws RequestError naming the field that is wrong or not supported. */
@@ -64,17 +69,13 @@ export function parseCompletion(body: unknown): CompletionRequest {
   if (prompts.length * n > MAX_PROMPTS) {
     refuse('prompt', `${prompts.length} prompts with ${n} answers each are more than ${MAX_PROMPTS} at once`);
   }
-  if (request.echo === true) {
-    if (request.logprobs !== undefined) refuse('echo', 'log probabilities of the prompt are not supported');
-    if (prompts.some((prompt) => typeof prompt !== 'string')) refuse('echo', 'needs prompts that are texts');
-  }
   return {
     stream: request.stream ?? false,
     includeUsage: request.stream_options?.include_usage ?? false,
-    echo: request.echo === true ? prompts.filter((prompt) => typeof prompt === 'string') : undefined,
     job: {
       model: request.model,
       prompts,
+      echo: request.echo,
       sampling: samplingOf(request),
       // The API's own default, which is meant: it keeps a forgotten limit cheap.
       maxTokens: request.max_tokens ?? 16,
@@ -89,20 +90,50 @@ export function parseCompletion(body: unknown): CompletionRequest {
 
 const finishReason = (reason: EndReason): string => (reason === 'length' ? 'length' : 'stop');
 
-const logprobsOf = (list: readonly TokenLogprob[], offset: number) => {
-  let at = offset;
-  return {
-    tokens: list.map(({ token }) => token),
-    token_logprobs: list.map(({ logprob }) => logprob),
-    top_logprobs: list.map(({ top }) =>
-      Object.fromEntries(top.map(({ token, logprob }) => [token, logprob])),
-    ),
-    text_offset: list.map(({ token }) => {
-      at += token.length;
-      return at - token.length;
-    }),
-  };
-};
+/** Where the tokens of a choice begin in its text, in UTF-16 units; bytes tell, since a character may be of several tokens. */
+class TextOffsets {
+  #at: number;
+  #decoder = new TextDecoder();
+
+  constructor(echo: Echo | undefined) {
+    this.#at = echo?.text.length ?? 0;
+  }
+
+  /** Those of a prompt's tokens, after which it goes on at the end of the prompt. */
+  ofEcho({ text, tokens = [] }: Echo): number[] {
+    this.#at = 0;
+    const counted = tokens.map(({ bytes, shown }) => this.next(shown ? bytes : []));
+    // A space that a tokenizer put in front is in the first token and not in the text.
+    const surplus = Math.max(0, this.#at - text.length);
+    this.#at = text.length;
+    this.#decoder = new TextDecoder();
+    return counted.map((at) => Math.max(0, at - surplus));
+  }
+
+  next(bytes: readonly number[]): number {
+    const start = this.#at;
+    this.#at += this.#decoder.decode(Uint8Array.from(bytes), { stream: true }).length;
+    return start;
+  }
+}
+
+/** A token as a key: part of a character is spelled as bytes, as OpenAI does, since all of them decode to the same text. */
+const spelled = ({ token, bytes }: Pick<TokenLogprob, 'token' | 'bytes'>): string =>
+  token.includes('\ufffd')
+    ? `bytes:${bytes.map((byte) => `\\x${byte.toString(16).padStart(2, '0')}`).join('')}`
+    : token;
+
+const logprobsOf = (list: readonly (TokenLogprob | EchoedToken)[], offsets: readonly number[]) => ({
+  tokens: list.map(spelled),
+  token_logprobs: list.map(({ logprob }) => logprob ?? null),
+  // The token itself is always among them, so there may be one more than was asked for.
+  top_logprobs: list.map((own) =>
+    own.logprob === undefined
+      ? null
+      : Object.fromEntries([...own.top, own].map((each) => [spelled(each), each.logprob])),
+  ),
+  text_offset: offsets,
+});
 
 const textOf = (part: AnswerPart): string =>
   part.kind === 'end' ? '' : part.events.map((event) => (event.kind === 'text' ? event.text : '')).join('');
@@ -123,34 +154,42 @@ function usage(ends: readonly AnswerEnd[], n: number): Usage {
 
 /** Chunks of streamed completions. Choice numbers count answers within prompts. */
 export class CompletionChunks {
-  readonly #head: AnswerHead;
+  readonly #head: CompletionHead;
   readonly #request: CompletionRequest;
   readonly #ends: AnswerEnd[] = [];
-  readonly #offsets = new Map<number, number>();
+  readonly #offsets = new Map<number, TextOffsets>();
 
-  constructor(head: AnswerHead, request: CompletionRequest) {
+  constructor(head: CompletionHead, request: CompletionRequest) {
     this.#head = head;
     this.#request = request;
   }
 
   push({ choice, part }: ChoicePart): object[] {
-    const { job, echo } = this.#request;
-    const before = this.#offsets.get(choice);
-    const echoed = before === undefined ? (echo?.[Math.floor(choice / job.n)] ?? '') : '';
-    const text = echoed + textOf(part);
-    this.#offsets.set(choice, (before ?? 0) + text.length);
+    const echo = this.#head.echoes?.[Math.floor(choice / this.#request.job.n)];
+    const known = this.#offsets.get(choice);
+    const offsets = known ?? new TextOffsets(echo);
+    this.#offsets.set(choice, offsets);
+    const chunks = known === undefined && echo !== undefined ? [this.#echoChunk(choice, echo, offsets)] : [];
+    const text = textOf(part);
     if (part.kind === 'end') {
       this.#ends[choice] = part;
-      return [this.#chunk(choice, text, null, finishReason(part.reason))];
+      chunks.push(this.#chunk(choice, text, null, finishReason(part.reason)));
+    } else if (text !== '' || part.logprobs.length > 0) {
+      const places = part.logprobs.map(({ bytes }) => offsets.next(bytes));
+      const logprobs = places.length > 0 ? logprobsOf(part.logprobs, places) : null;
+      chunks.push(this.#chunk(choice, text, logprobs, null));
     }
-    if (text === '' && part.logprobs.length === 0) return [];
-    const logprobs = part.logprobs.length > 0 ? logprobsOf(part.logprobs, before ?? 0) : null;
-    return [this.#chunk(choice, text, logprobs, null)];
+    return chunks;
   }
 
   end(): object[] {
     if (!this.#request.includeUsage) return [];
     return [{ ...this.#base(), choices: [], usage: usageOf(usage(this.#ends, this.#request.job.n)) }];
+  }
+
+  #echoChunk(choice: number, echo: Echo, offsets: TextOffsets): object {
+    const logprobs = echo.tokens ? logprobsOf(echo.tokens, offsets.ofEcho(echo)) : null;
+    return this.#chunk(choice, echo.text, logprobs, null);
   }
 
   #chunk(index: number, text: string, logprobs: object | null, finish: string | null): object {
@@ -167,9 +206,20 @@ export class CompletionChunks {
   }
 }
 
+function wholeLogprobs(generated: readonly TokenLogprob[], echo: Echo | undefined): object | null {
+  const offsets = new TextOffsets(echo);
+  const before = echo?.tokens ?? [];
+  if (before.length + generated.length === 0) return null;
+  const places = echo?.tokens ? offsets.ofEcho(echo) : [];
+  return logprobsOf(
+    [...before, ...generated],
+    [...places, ...generated.map(({ bytes }) => offsets.next(bytes))],
+  );
+}
+
 /** The whole answer of a request that does not stream. */
 export function completionResponse(
-  head: AnswerHead,
+  head: CompletionHead,
   request: CompletionRequest,
   parts: readonly ChoicePart[],
 ): object {
@@ -180,12 +230,15 @@ export function completionResponse(
     object: 'text_completion',
     created: head.created,
     model: head.model,
-    choices: messages.map((message, index) => ({
-      text: (request.echo?.[Math.floor(index / request.job.n)] ?? '') + message.text,
-      index,
-      logprobs: message.logprobs.length > 0 ? logprobsOf(message.logprobs, 0) : null,
-      finish_reason: finishReason(message.end?.reason ?? 'end'),
-    })),
+    choices: messages.map((message, index) => {
+      const echo = head.echoes?.[Math.floor(index / request.job.n)];
+      return {
+        text: (echo?.text ?? '') + message.text,
+        index,
+        logprobs: wholeLogprobs(message.logprobs, echo),
+        finish_reason: finishReason(message.end?.reason ?? 'end'),
+      };
+    }),
     usage: usageOf(usage(ends, request.job.n)),
   };
 }
