@@ -6,6 +6,8 @@ export interface StreamResult {
   readonly promptTokens: number;
   /** From the request to the first piece of text, or to the end of an answer without any; undefined when nothing came. */
   readonly firstTokenMs: number | undefined;
+  /** When each piece of text came, by `performance.now()`. */
+  readonly pieces: readonly number[];
   /** What went wrong; an abort is nothing wrong. */
   readonly error: string | undefined;
 }
@@ -27,7 +29,13 @@ export async function streamChat(
   { maxTokens, signal }: { readonly maxTokens: number; readonly signal?: AbortSignal },
 ): Promise<StreamResult> {
   const start = performance.now();
-  const result = { text: '', tokens: 0, promptTokens: 0, firstTokenMs: undefined as number | undefined };
+  const result = {
+    text: '',
+    tokens: 0,
+    promptTokens: 0,
+    firstTokenMs: undefined as number | undefined,
+    pieces: [] as number[],
+  };
   const body = {
     model,
     messages,
@@ -50,6 +58,7 @@ export async function streamChat(
       const text = choice?.delta.content ?? '';
       if (text !== '' || choice?.finish_reason) result.firstTokenMs ??= performance.now() - start;
       result.text += text;
+      if (text !== '') result.pieces.push(performance.now());
       if (chunk.usage)
         [result.tokens, result.promptTokens] = [chunk.usage.completion_tokens, chunk.usage.prompt_tokens];
     }

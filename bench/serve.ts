@@ -11,8 +11,10 @@ interface ServeResult {
   /** One stream alone, tokens per second. */
   readonly tokensPerSecond1: number;
   readonly tokensPerSecond16: number;
-  /** 16 streams together / one alone. */
+  /** 16 streams together / one alone, prompts included. */
   readonly ratio16: number;
+  /** The same while all 16 are answered: from the last one's first token to the first one's end. */
+  readonly decodeRatio16: number;
   readonly streams64: {
     readonly errors: number;
     readonly tokensPerSecond: number;
@@ -53,9 +55,14 @@ export async function benchServe(
     await many(bench, 1, -1); // loads, warms up
     const watch = watchOthers(() => processCpuSeconds(process.pid) + processCpuSeconds(server.pid));
     const [alone, sixteen]: [number[], number[]] = [[], []];
+    const [decodeAlone, decodeSixteen]: [number[], number[]] = [[], []];
     for (let run = 0; run < runs; run++) {
-      alone.push(rate(await many(bench, 1, 1000 + run)));
-      sixteen.push(rate(await many(bench, 16, 2000 + run * 16)));
+      const one = await many(bench, 1, 1000 + run);
+      const batch = await many(bench, 16, 2000 + run * 16);
+      alone.push(rate(one));
+      sixteen.push(rate(batch));
+      decodeAlone.push(decodeRate(one));
+      decodeSixteen.push(decodeRate(batch));
       log(
         `  ${run}: 1 stream ${significant(alone.at(-1) ?? 0)}, 16 streams ${significant(sixteen.at(-1) ?? 0)} tok/s`,
       );
@@ -65,6 +72,7 @@ export async function benchServe(
       tokensPerSecond1: significant(one),
       tokensPerSecond16: significant(many16),
       ratio16: significant(many16 / one, 3),
+      decodeRatio16: significant(summarize(decodeSixteen).median / summarize(decodeAlone).median, 3),
       streams64: await sixtyFour(bench),
       secondTurn: await secondTurn(bench, runs),
       abort: await abortMany(bench),
@@ -94,6 +102,14 @@ async function many({ url, model }: Bench, count: number, seed: number): Promise
 const tokensOf = (streams: readonly StreamResult[]): number =>
   streams.reduce((n, { tokens }) => n + tokens, 0);
 const rate = ({ streams, ms }: Load): number => (1000 * tokensOf(streams)) / ms;
+
+/** Pieces per second while all streams are answered. */
+function decodeRate({ streams }: Load): number {
+  const from = Math.max(...streams.map(({ pieces }) => pieces[0] ?? Number.NaN));
+  const to = Math.min(...streams.map(({ pieces }) => pieces.at(-1) ?? Number.NaN));
+  const inside = streams.flatMap(({ pieces }) => pieces.filter((at) => at > from && at <= to));
+  return (1000 * inside.length) / (to - from);
+}
 
 async function sixtyFour(bench: Bench): Promise<ServeResult['streams64']> {
   await metric(bench, 'event_loop_delay_p99_seconds'); // reading it starts it anew

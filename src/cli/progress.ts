@@ -13,7 +13,7 @@ export interface Progress {
 }
 
 export interface ProgressOptions {
-  readonly unit?: 'bytes' | 'tokens';
+  readonly unit?: 'bytes' | 'tokens' | 'kernels';
   readonly now?: () => number;
 }
 
@@ -60,7 +60,7 @@ export function createProgress(out: Output, options: ProgressOptions = {}): Prog
       lastLabel = label;
       const share = total > 0 ? Math.min(1, done / total) : 0;
       const left = rate > 0 && done < total ? `, ${formatDuration((total - done) / rate)} left` : '';
-      const speed = rate > 0 ? ` at ${amount(rate)}${unit === 'tokens' ? ' tokens' : ''}/s` : '';
+      const speed = rate > 0 ? ` at ${amount(rate)}${unit === 'bytes' ? '' : ` ${unit}`}/s` : '';
       const text = `${amount(done)} of ${amount(total)}${speed}${left}`;
       if (!out.isTTY) {
         out.write(`${label}: ${Math.floor(share * 100)} %, ${text}\n`);

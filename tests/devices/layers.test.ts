@@ -1,10 +1,11 @@
-// Whole layers, fused, on the CPU device against the plain-TypeScript one.
+// Whole layers, fused, on the CPU device and on a software GPU against the plain-TypeScript one.
 
 import { describe, expect, it } from 'vitest';
 import { compile } from '../../src/array/compile.ts';
 import { openCpuDevice } from '../../src/device/cpu/device.ts';
 import type { Device } from '../../src/device/device.ts';
 import { openJsDevice } from '../../src/device/js/device.ts';
+import { openNodeGpu } from '../../src/device/webgpu/node.ts';
 import { compare } from '../../src/testing/allclose.ts';
 import { layerInputs, layerWeights, llamaLayer, qwenMoeLayer, runLayer } from '../../src/testing/layers.ts';
 
@@ -40,3 +41,26 @@ describe.skipIf(cpu === null)('layers on the native device (skipped when the add
     }
   }
 });
+
+const gpu = await openNodeGpu({ software: true }).catch((error: Error) => error.message);
+
+describe.skipIf(typeof gpu === 'string')(
+  `layers on the software GPU${typeof gpu === 'string' ? ` (skipped: ${gpu})` : ''}`,
+  () => {
+    it.each([
+      ['Llama', llamaLayer, 6],
+      ['Qwen3-MoE', qwenMoeLayer, 9],
+    ] as const)('%s', async (_, make, most) => {
+      if (typeof gpu === 'string') return;
+      const js = openJsDevice();
+      const want = await runLayer(
+        compile(make(layerWeights(js)), { device: js, inputs: layerInputs, fusion: false }),
+      );
+      const plan = compile(make(layerWeights(gpu)), { device: gpu, inputs: layerInputs });
+      expect(plan.program.dispatches.length).toBeLessThanOrEqual(most);
+      expect(compare(await runLayer(plan), want, { absolute: 1e-3, relative: 1e-4 })).toMatchObject({
+        ok: true,
+      });
+    });
+  },
+);

@@ -15,7 +15,7 @@ export function register(program: Command, context: Context): void {
   )
     .option('--json', 'print one JSON document')
     .action(async (name: string, flags: ModelFlags & { json?: boolean }) => {
-      const progress = createProgress(context.stderr);
+      const progress = createProgress(context.stderr, { unit: 'kernels' });
       using model = await context.engine.load(name, {
         ...loadOptions(flags, context.signal),
         device: flags.device ?? 'webgpu',
