@@ -20,11 +20,8 @@ constexpr int kValueVecs = 2;
 constexpr int kValueVecs = 4;
 #endif
 
-// Reading keys asks for the values of the same positions, and reading values for the keys that are read next, into the
-// second-level cache: a range is too short for the hardware to find its stream, and one request for all of it blocks the core.
-INGOT_INLINE void ask_for(const uint8_t* p, int64_t bytes) {
-  for (int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(p + i, 0, 2);
-}
+// Reading keys asks for the values of the same positions, and reading values for the keys that are read next: a range is too
+// short for the hardware to find its stream, and one request for all of it blocks the core.
 
 // scores[g * kScoreStride + j] = q[g] . k[j] for n keys that follow each other in memory. q is padded with zeros to ldq.
 // `ahead`: n rows that are read next.
@@ -35,7 +32,7 @@ void dot_keys(const float* q, int64_t ldq, const uint8_t* k, const uint8_t* ahea
   const int tail = int(Dh - full);
   for (int64_t j = 0; j < n; j += kKeys) {
     const int live = int(min64(kKeys, n - j));
-    ask_for(ahead + j * row, live * row);
+    prefetch_lines(ahead + j * row, live * row);
     const uint8_t* key[kKeys];
     for (int i = 0; i < kKeys; i++) key[i] = k + (j + min64(i, live - 1)) * row;
     vf acc[kW] = {};
@@ -72,7 +69,7 @@ void add_values(const float* p, const uint8_t* v, const uint8_t* ahead, int64_t 
       for (int i = 0; i < kValueVecs; i++) acc[g][i] = load(out + g * ldo + d + i * kW);
     for (int64_t j = 0; j < n; j++) {
       const int64_t at = j * row + d * element;
-      ask_for(ahead + at, kValueVecs * kW * element);
+      prefetch_lines(ahead + at, kValueVecs * kW * element);
       vf x[kValueVecs];
       for (int i = 0; i < kValueVecs; i++) x[i] = load_kv<Half>(v + at, i * kW);
       for (int g = 0; g < GQ; g++) {

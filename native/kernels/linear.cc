@@ -128,7 +128,7 @@ void fetch(const Args& a, const Ctx& c) {
   if (p.glu == kNoGlu)
     while (panel >= p.seg[s].w.panels()) panel -= p.seg[s++].w.panels();
   const Weights& w = p.seg[s].w;
-  fetch_head(w.panel(panel), min64(kHeadBytes, (w.panels() - panel) * w.panel_bytes));
+  prefetch_lines(w.panel(panel), min64(kHeadBytes, (w.panels() - panel) * w.panel_bytes));
 }
 
 // Pair `i` of the problem: panels of segment `s`, the first of them `panel`; of gate and up with a glu.

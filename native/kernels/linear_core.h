@@ -40,10 +40,7 @@ template <class F> void share_panels(int64_t panels, int64_t rows, Ctx& c, F&& f
   }
 }
 
-// Asks for the first bytes of a stream of panels: what is under way between two dispatches, when memory would be idle.
-inline void fetch_head(const uint8_t* p, int64_t bytes) {
-  for (int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(p + i, 0, 2);
-}
+// First bytes of a stream of panels that are asked for between two dispatches, when memory would be idle.
 constexpr int64_t kHeadBytes = 32768;
 
 }  // namespace ingot::INGOT_NS
