@@ -1,7 +1,7 @@
 // Chains: the dispatches of one layer as phases of one dispatch. They compile for an H100, and a model on the software GPU, where one
 // workgroup goes through all phases, gives the golden logits.
 
-import { beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { openNodeGpu } from '../../src/device/webgpu/node.ts';
 import { chainAt } from '../../src/kernel/wgsl/chain/chain.ts';
 import type { ChainDispatch } from '../../src/kernel/wgsl/chain/phase.ts';
@@ -141,6 +141,66 @@ function mlpLayer({ D, F }: Layer): readonly Given[] {
   ];
 }
 
+/** Of qwen3-30b-a3b: router, gate, up and down of E experts. */
+function expertsLayer({ D, F, E, k }: Pick<Layer, 'D' | 'F'> & { E: number; k: number }): readonly Given[] {
+  const row = (n: number): number => 4 * n * maxRows;
+  return [
+    {
+      kernel: 'rms_norm',
+      params: [1, D, 1e-6, 0],
+      buffers: [
+        ['arena0@0', row(D)],
+        ['n@0', 4 * D],
+        ['arena1@0', row(D)],
+      ],
+    },
+    {
+      kernel: 'linear',
+      params: [1, D, 2, 0, 0, 0, 1, E, 0, 1, 1],
+      buffers: [
+        ['arena1@0', row(D)],
+        undefined,
+        undefined,
+        ['router@0', 4 * D * E],
+        undefined,
+        ['arena2@0', row(E)],
+      ],
+    },
+    {
+      kernel: 'moe_route',
+      params: [1, E, k, 1, 0, 1],
+      buffers: [
+        ['arena2@0', row(E)],
+        ['arena3@0', row(k)],
+        ['arena4@0', row(k)],
+      ],
+    },
+    {
+      kernel: 'moe_glu',
+      params: [1, D, 0, 1, k, E, F, 3, 32, 1],
+      buffers: [
+        ['arena1@0', row(D)],
+        ['arena3@0', row(k)],
+        ['wg@0', E * weight(F, D)],
+        ['wu@0', E * weight(F, D)],
+        ['arena5@0', row(k * F)],
+      ],
+    },
+    {
+      kernel: 'moe_down',
+      params: [1, F, 0, k, E, D, 3, 32, 1],
+      buffers: [
+        ['arena5@0', row(k * F)],
+        ['arena3@0', row(k)],
+        ['arena4@0', row(k)],
+        ['wd@0', E * weight(D, F)],
+        ['arena0@0', row(D)],
+        ['arena6@0', row(D)],
+      ],
+    },
+  ];
+}
+
 /** As a device asks for it, with the same choice for every chain. */
 function chainOf(given: readonly Given[], caps: GpuCapabilities, choice: string) {
   let first = 0;
@@ -180,51 +240,75 @@ describe('chains', () => {
   it.each(Object.keys(layers))('of a layer of %s compile', async (name) => {
     const layer = layers[name] as Layer;
     for (const given of [attentionLayer(layer), mlpLayer(layer)]) {
-      const chain = chainOf(given, h100, '132');
+      const chain = chainOf(given, h100, '132x256');
       expect(chain?.count).toBe(given.length);
       expect(chain && (await complaint(gpu, chain.pass))).toBeUndefined();
       expect(chain?.pass.bindings.length).toBeLessThanOrEqual(h100.maxStorageBuffers);
     }
   });
 
+  it.each([
+    { D: 2048, F: 1792, E: 32, k: 4 },
+    { D: 2048, F: 768, E: 128, k: 8 },
+  ])('of $E experts compile', async (layer) => {
+    for (const choice of ['132x256', '132x512', '132x1024']) {
+      const given = expertsLayer(layer);
+      const chain = chainOf(given, h100, choice);
+      expect(chain?.count).toBe(given.length);
+      expect(chain && (await complaint(gpu, chain.pass))).toBeUndefined();
+    }
+  });
+
   it('are left out unless chosen, and where bindings are too few', () => {
     const layer = layers['Llama-3.2-1B'] as Layer;
     expect(chainOf(attentionLayer(layer), h100, 'off')).toBeUndefined();
-    expect(chainOf(attentionLayer(layer), { ...h100, maxStorageBuffers: 10 }, '132')).toBeUndefined();
+    expect(chainOf(attentionLayer(layer), { ...h100, maxStorageBuffers: 10 }, '132x256')).toBeUndefined();
   });
 });
 
 /** One workgroup at a time is all that a software GPU promises. */
-const choices = { load: () => ({ 'chain attention K64': '1', 'chain mlp K64': '1' }), save: () => undefined };
+const choices = {
+  load: () =>
+    Object.fromEntries(['attention', 'mlp', 'experts'].map((name) => [`chain ${name} K64`, '1x256'])),
+  save: () => undefined,
+};
 const software = await openNodeGpu({ software: true, choices }).catch((error: unknown) => error as Error);
 const missing = software instanceof Error ? ` (skipped: ${software.message})` : '';
 
 describe.skipIf(missing !== '')(`chains on the software GPU${missing}`, () => {
-  it('give the logits of transformers, in steps of one row', { timeout: 120_000 }, async () => {
-    if (software instanceof Error) return;
-    const golden = readGolden('llama3-gqa');
-    const compiled = vi.spyOn(software.gpu, 'createComputePipelineAsync');
-    const loader = memoryLoader(
-      software,
-      (name) => golden.tensors.get(name),
-      (name) => golden.tensors.has(name),
-    );
-    const { build, config } = parseModel(golden.config, 'config.json');
-    const model = build(loader, { device: software, precision: 'exact' });
-    const runner = new ModelRunner(software, model, { capacity: 64, maxRows: 17, kv: 'f32' });
-    try {
-      const got = await runner.logits(golden.tokens, [17, 1]);
-      const { max, worst } = difference(got, golden.logits, golden.vocab);
-      const bound = exactBound(config as never, golden.tokens.length, golden.largestLogit);
-      expect(max, worst).toBeLessThanOrEqual(bound);
-      const names = compiled.mock.calls.map(([{ label }]) => label);
-      expect(names).toContain('chain mlp');
-      expect(names).toContain('chain attention');
-    } finally {
-      runner.dispose();
-      model.dispose();
-      loader.dispose();
-      software.dispose();
-    }
-  });
+  afterAll(() => software instanceof Error || software.dispose());
+
+  it.each([
+    ['llama3-gqa', ['chain attention', 'chain mlp']],
+    ['qwen3-moe', ['chain experts']],
+  ])(
+    'give the logits of transformers for %s, in steps of one row',
+    { timeout: 240_000 },
+    async (name, chains) => {
+      if (software instanceof Error) return;
+      const golden = readGolden(name);
+      const compiled = vi.spyOn(software.gpu, 'createComputePipelineAsync');
+      const loader = memoryLoader(
+        software,
+        (name) => golden.tensors.get(name),
+        (name) => golden.tensors.has(name),
+      );
+      const { build, config } = parseModel(golden.config, 'config.json');
+      const model = build(loader, { device: software, precision: 'exact' });
+      const runner = new ModelRunner(software, model, { capacity: 64, maxRows: 17, kv: 'f32' });
+      try {
+        const got = await runner.logits(golden.tokens, [17, 1]);
+        const { max, worst } = difference(got, golden.logits, golden.vocab);
+        const bound = exactBound(config as never, golden.tokens.length, golden.largestLogit);
+        expect(max, worst).toBeLessThanOrEqual(bound);
+        const names = compiled.mock.calls.map(([{ label }]) => label);
+        expect(names).toEqual(expect.arrayContaining(chains));
+      } finally {
+        runner.dispose();
+        model.dispose();
+        loader.dispose();
+        compiled.mockRestore();
+      }
+    },
+  );
 });

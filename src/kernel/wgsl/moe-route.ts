@@ -2,49 +2,87 @@
 // number of experts before it in the order, which every thread counts for its own.
 
 import { groupIndex } from './common.ts';
-import { type GpuKernel, grid } from './contract.ts';
+import { type GpuKernel, grid, type KernelRequest } from './contract.ts';
 import { orderedKey } from './ordered.ts';
 import { workgroupSum } from './workgroup.ts';
+
+export interface MoeRouteShape {
+  readonly experts: number;
+  readonly topk: number;
+  /** Weights are those of a softmax over the chosen experts, not over all. */
+  readonly overChosen: boolean;
+  /** f32 expression by which weights are multiplied. */
+  readonly scale: string;
+}
+
+export function moeRouteShape(request: KernelRequest): MoeRouteShape {
+  return {
+    experts: request.constant(1),
+    topk: request.constant(2),
+    overChosen: request.constant(3) === 1 || request.constant(4) === 1,
+    scale: request.float(5),
+  };
+}
+
+/**
+ * `route(t)`, called by all threads of a workgroup once `route_logits` has the logits of all experts and a barrier has passed: fills `route_experts` and
+ * `route_weights`, each of which is written by one thread and needs a barrier before others read it.
+ */
+export function routeFunction(
+  { experts: E, topk: k, overChosen, scale }: MoeRouteShape,
+  threads: number,
+): string {
+  return `${orderedKey}${workgroupSum(threads)}var<workgroup> route_logits: array<f32, ${E}>;
+/** Logits by size, NaN on top. */
+var<workgroup> route_keys: array<u32, ${E}>;
+var<workgroup> route_experts: array<u32, ${k}>;
+var<workgroup> route_weights: array<f32, ${k}>;
+fn route(t: u32) {
+  for (var e = t; e < ${E}u; e += ${threads}u) { route_keys[e] = ordered_key(route_logits[e]); }
+  workgroupBarrier();
+  for (var e = t; e < ${E}u; e += ${threads}u) {
+    let key = route_keys[e];
+    var place = 0u;
+    for (var other = 0u; other < ${E}u; other++) {
+      place += select(0u, 1u, route_keys[other] > key || (route_keys[other] == key && other < e));
+    }
+    if (place < ${k}u) { route_experts[place] = e; }
+  }
+  workgroupBarrier();
+  let best = route_logits[route_experts[0]];
+  var part = 0.0;
+${
+  overChosen
+    ? `  for (var i = t; i < ${k}u; i += ${threads}u) { part += exp(route_logits[route_experts[i]] - best); }`
+    : `  for (var e = t; e < ${E}u; e += ${threads}u) { part += exp(route_logits[e] - best); }`
+}
+  let total = workgroup_sum(part, t);
+  for (var i = t; i < ${k}u; i += ${threads}u) {
+    route_weights[i] = exp(route_logits[route_experts[i]] - best) / total * ${scale};
+  }
+}
+`;
+}
 
 /** Buffers logits, ids, weights; params rows, E, k, normTopk, mode, scale. */
 export const moeRouteKernel: GpuKernel = {
   name: 'moe_route',
   plan(request) {
-    const [E, k] = [request.constant(1), request.constant(2)];
-    const overChosen = request.constant(3) === 1 || request.constant(4) === 1;
+    const shape = moeRouteShape(request);
+    const { experts: E, topk: k } = shape;
     const threads = E <= 64 ? 64 : E <= 128 ? 128 : 256;
-    const code = `${groupIndex}${orderedKey}${workgroupSum(threads)}
-/** Logits by size, NaN on top, and the best k of them. */
-var<workgroup> keys: array<u32, ${E}>;
-var<workgroup> chosen: array<f32, ${k}>;
+    const code = `${groupIndex}${routeFunction(shape, threads)}
 @compute @workgroup_size(${threads})
 fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) count: vec3<u32>, @builtin(local_invocation_index) t: u32) {
   let row = group_index(id, count);
   if (row >= u32(${request.int(0)})) { return; }
-  for (var e = t; e < ${E}u; e += ${threads}u) { keys[e] = ordered_key(logits[row * ${E}u + e]); }
+  for (var e = t; e < ${E}u; e += ${threads}u) { route_logits[e] = logits[row * ${E}u + e]; }
   workgroupBarrier();
-  for (var e = t; e < ${E}u; e += ${threads}u) {
-    let key = keys[e];
-    var place = 0u;
-    for (var other = 0u; other < ${E}u; other++) {
-      place += select(0u, 1u, keys[other] > key || (keys[other] == key && other < e));
-    }
-    if (place < ${k}u) {
-      ids[row * ${k}u + place] = i32(e);
-      chosen[place] = logits[row * ${E}u + e];
-    }
-  }
+  route(t);
   workgroupBarrier();
-  let best = chosen[0];
-  var part = 0.0;
-${
-  overChosen
-    ? `  for (var i = t; i < ${k}u; i += ${threads}u) { part += exp(chosen[i] - best); }`
-    : `  for (var e = t; e < ${E}u; e += ${threads}u) { part += exp(logits[row * ${E}u + e] - best); }`
-}
-  let total = workgroup_sum(part, t);
   for (var i = t; i < ${k}u; i += ${threads}u) {
-    weights[row * ${k}u + i] = exp(chosen[i] - best) / total * ${request.float(5)};
+    ids[row * ${k}u + i] = i32(route_experts[i]);
+    weights[row * ${k}u + i] = route_weights[i];
   }
 }
 `;

@@ -38,7 +38,7 @@ export const attentionBlock: Block = {
       linearPhase(
         qkv,
         inputs,
-        memoryRow(qkv.first, inputs.K, norm),
+        memoryRow({ x: qkv.first, K: inputs.K, norm }),
         [{ mail: at.q }, { mail: at.k }, { mail: at.v }],
         size,
       ),

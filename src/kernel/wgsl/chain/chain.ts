@@ -6,12 +6,13 @@
 import type { GpuBinding, GpuEnable, GpuPass, KernelRequest } from '../contract.ts';
 import { statusBinding } from '../status.ts';
 import { attentionBlock } from './attention-block.ts';
+import { expertsBlock } from './experts-block.ts';
 import { mailFunctions, mailStatement } from './mail.ts';
 import { mlpBlock } from './mlp-block.ts';
-import type { Block, ChainDispatch, ChainSize, Phase } from './phase.ts';
+import type { Block, BuiltBlock, ChainDispatch, ChainSize } from './phase.ts';
 import { scoped } from './scope.ts';
 
-const blocks: readonly Block[] = [attentionBlock, mlpBlock];
+const blocks: readonly Block[] = [attentionBlock, mlpBlock, expertsBlock];
 
 export interface Chain {
   readonly pass: GpuPass;
@@ -21,9 +22,11 @@ export interface Chain {
   readonly unwritten: readonly string[];
 }
 
-/** Threads of a workgroup, and numbers of workgroups to choose among. The first choice is to have no chains. */
-const threads = 256;
-const choices = ['off', '1', '32', '64', '96', '128', '132', '160', '192', '264'];
+/** Workgroups x threads to choose among. The first choice is to have no chains. */
+const choices = [
+  'off',
+  ...[1, 32, 64, 96, 128, 132, 160, 192, 264].flatMap((n) => [256, 512, 1024].map((t) => `${n}x${t}`)),
+];
 
 /**
  * The chain that begins with the first of these dispatches, or undefined. Buffers of its pass are numbered through all its
@@ -41,9 +44,10 @@ export function chainAt(
     if (first === undefined) continue;
     const choice = first.request.choose(`chain ${block.name} K${first.request.constant(1)}`, choices);
     if (choice === 'off') continue;
-    const size = { threads, groups: Number(choice) };
+    const [groups = 0, threads = 0] = choice.split('x').map(Number);
+    const size = { threads, groups };
     const built = block.build(own, size, mail);
-    const pass = built && chainPass(block.name, built.phases, size, first.request);
+    const pass = built && chainPass(block.name, built, size, first.request);
     if (pass !== undefined && built !== undefined) {
       return { pass, count: own.length, words: built.words, unwritten: built.unwritten };
     }
@@ -53,8 +57,8 @@ export function chainAt(
 
 function chainPass(
   name: string,
-  phases: readonly Phase[],
-  { groups }: ChainSize,
+  { phases, shared = '' }: BuiltBlock,
+  { groups, threads }: ChainSize,
   { caps }: KernelRequest,
 ): GpuPass | undefined {
   const bindings = new Map<string, GpuBinding>([['status', statusBinding]]);
@@ -85,12 +89,13 @@ function chainPass(
     start += phase.groups;
   }
   if (bindings.size > caps.maxStorageBuffers) return undefined;
-  const code = `${mailFunctions}${codes.join('')}
+  const code = `${mailFunctions}${shared}${codes.join('')}
 @compute @workgroup_size(${threads})
 fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) t: u32) {
   ${mailStatement}
 ${calls.join('')}}
 `;
+  if (threads > caps.maxInvocations || workgroupBytes(code) > caps.maxWorkgroupBytes) return undefined;
   return {
     name: `chain ${name}`,
     enables: [...enables],
@@ -98,4 +103,16 @@ ${calls.join('')}}
     code,
     groups: [groups, 1, 1],
   };
+}
+
+/** Bytes of workgroup memory that code declares: phases do not share theirs. */
+function workgroupBytes(code: string): number {
+  const sizes: Readonly<Record<string, number>> = {
+    Eight: 32,
+    'vec4<f32>': 16,
+    'vec2<u32>': 8,
+    'vec2<f32>': 8,
+  };
+  const declared = code.matchAll(/var<workgroup> \w+: array<([\w<>]+), (\d+)>/g);
+  return [...declared].reduce((n, [, type = '', count]) => n + (sizes[type] ?? 4) * Number(count), 0);
 }

@@ -45,13 +45,13 @@ export function phaseGeometry(
   return whole ? geometry : undefined;
 }
 
-/**
- * WGSL of `x_octet` and `x_wait` for a row of K numbers that comes by mail. Neighbouring octets are in neighbouring words: first
- * column 0 of all octets, then column 1.
- */
-export function mailInput(at: MailAt, K: number): string {
+/** Where column `n` of a row of K is in the mail for `mailInput`: neighbouring octets are in neighbouring words, first column 0 of all octets, then column 1. */
+export const octetWord = (n: string, K: number): string => `(${n} & 7u) * ${K / 8}u + (${n} >> 3u)`;
+
+/** WGSL of `x_octet` and `x_wait` for a row of K numbers that comes by mail, times an f32 expression of `octet`. */
+export function mailInput(at: MailAt, K: number, factor?: string): string {
   const four = (j: number): string =>
-    `vec4<f32>(${[0, 1, 2, 3].map((i) => `mail_read(${at + (i + j) * (K / 8)}u + octet)`).join(', ')})`;
+    `vec4<f32>(${[0, 1, 2, 3].map((i) => `mail_read(${at + (i + j) * (K / 8)}u + octet)`).join(', ')})${factor === undefined ? '' : ` * ${factor}`}`;
   return `fn x_octet(row: u32, octet: u32) -> Eight { return Eight(${four(0)}, ${four(4)}); }
 fn x_wait() { _ = mail_read(${at}u + mail_pick * 8u % ${K}u); }
 `;
@@ -66,14 +66,18 @@ export interface RowSource {
 }
 
 /** A row of memory, normalised where `norm` says so; `x` and `weight` are numbers of buffers of the chain. */
-export function memoryRow(
-  x: number,
-  K: number,
-  norm?: { readonly weight: number; readonly eps: string; readonly offset: string },
-): RowSource {
+export interface InputRow {
+  readonly x: number;
+  readonly K: number;
+  readonly norm?: { readonly weight: number; readonly eps: string; readonly offset: string } | undefined;
+}
+
+export type NormedRow = InputRow & { readonly norm: NonNullable<InputRow['norm']> };
+
+export function memoryRow({ x, K, norm }: InputRow): RowSource {
   const type = rowType(K);
   const bindings: GpuBinding[] = [{ buffer: x, name: 'x', type, access: 'read' }];
-  const code = `${rowReader('x', K)}fn x_octet(row: u32, octet: u32) -> Eight { return x_eight(row, octet); }
+  const code = `${rowReader('x', K)}fn x_octet(row: u32, octet: u32) -> Eight { return x_eight(0u, octet); }
 `;
   if (norm === undefined) return { code, bindings, mail: false, norm: undefined };
   bindings.push({ buffer: norm.weight, name: 'norm_weight', type, access: 'read' });
@@ -171,6 +175,6 @@ function partOutput(
     bindings.push({ buffer: first + head.y, name: `y${i}`, type: 'array<f32>', access: 'read_write' });
     return { streams, panels, store: `y${i}[n] = ${value};` };
   }
-  const at = target.octets ? `(n & 7u) * ${head.N / 8}u + (n >> 3u)` : 'n';
+  const at = target.octets ? octetWord('n', head.N) : 'n';
   return { streams, panels, store: `mail_send(${target.mail}u + ${at}, ${value});` };
 }

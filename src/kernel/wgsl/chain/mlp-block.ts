@@ -20,7 +20,13 @@ export const mlpBlock: Block = {
       y === down.memory[0];
     if (!fits) return undefined;
     const norm = gated.norm && { weight: up.first + 1, ...gated.norm };
-    const first = linearPhase(up, gated, memoryRow(up.first, gated.K, norm), [{ mail, octets: true }], size);
+    const first = linearPhase(
+      up,
+      gated,
+      memoryRow({ x: up.first, K: gated.K, norm }),
+      [{ mail, octets: true }],
+      size,
+    );
     const source = { code: mailInput(mail, back.K), bindings: [], mail: true, norm: undefined };
     const second = linearPhase(
       down,

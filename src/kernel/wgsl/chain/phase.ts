@@ -39,6 +39,8 @@ export interface Block {
 }
 
 export interface BuiltBlock {
+  /** WGSL that phases share, under its own names. */
+  readonly shared?: string;
   readonly phases: readonly Phase[];
   /** Words of mail. */
   readonly words: number;

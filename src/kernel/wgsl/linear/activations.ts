@@ -83,7 +83,7 @@ ${peaks}`;
 }
 
 /** `row_sum(value, t, size)`: over the workgroup, once. */
-function rowSum({ threads, subgroups }: Staging): string {
+export function rowSum({ threads, subgroups }: Pick<Staging, 'threads' | 'subgroups'>): string {
   if (subgroups === undefined) {
     return `${workgroupSum(threads)}fn row_sum(value: f32, t: u32, size: u32) -> f32 { return workgroup_sum(value, t); }
 `;
