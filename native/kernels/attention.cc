@@ -3,6 +3,7 @@
 // both kinds.
 #include <algorithm>
 
+#include "attention_bf16.h"
 #include "attention_f32.h"
 #include "attention_few.h"
 #include "attention_tiles.h"
@@ -74,6 +75,13 @@ void run_block(const Attention& a, int64_t head, int64_t q0, int64_t n, Block& b
     b.l[i] = 0;
   }
   const Seen seen(b, 0, vecs);
+#if INGOT_BF16_PAIRS
+  if (in_pairs(a)) {
+    prepare_query_pairs(a, n, vecs, b);
+    for (int64_t j = seen.lo / kBlockKeys * kBlockKeys; j < seen.hi; j += kBlockKeys) attend_key_pairs(a, head, j, vecs, seen, b);
+    return store_outputs(a, head, q0, n, b);
+  }
+#endif
   prepare_queries(a, n, vecs, b);
   for (int64_t j = seen.lo / kBlockKeys * kBlockKeys; j < seen.hi; j += kBlockKeys) attend_keys(a, head, j, vecs, seen, b);
   store_outputs(a, head, q0, n, b);
@@ -142,12 +150,13 @@ size_t shared_bytes(const Args& args, int) {
 }
 
 const char* check(const Args& args) {
-  if (args.nbufs != 8 || args.nparams != 12) return "attention: expected 8 buffers and 12 parameters";
+  if (args.nbufs != 8 || args.nparams != 13) return "attention: expected 8 buffers and 13 parameters";
   const int64_t rows = args.i(0), H = args.i(1), Hkv = args.i(2), Dh = args.i(3), cap = args.i(4), ring = args.i(9);
   if (rows < 0 || H <= 0 || Hkv <= 0 || Dh <= 0 || cap <= 0) return "attention: a dimension is not positive";
   if (H % Hkv != 0) return "attention: the number of heads is not a multiple of the number of kv heads";
   if (Dh > kMaxHeadDim) return "attention: head dimension above 1024";
   if (args.i(5) != 0 && args.i(5) != 1) return "attention: cache type is neither f32 (0) nor f16 (1)";
+  if (args.i(12) != 0 && args.i(12) != 1) return "attention: precision is neither fast (0) nor exact (1)";
   if (ring < 0 || ring > cap) return "attention: ring is longer than the cache";
   if (const char* problem = check_pages(args.bufs[6], args.bufs[7], rows, cap, ring, args.i(10), args.i(11))) return problem;
   if (rows > kMaxRows) return "attention: more than 16,384 rows";

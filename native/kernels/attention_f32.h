@@ -10,6 +10,10 @@ namespace {
 
 constexpr int64_t kQueryStep = 16;  // queries of a block are a multiple of this
 
+#if INGOT_BF16_PAIRS
+inline bool in_pairs(const Attention& a) { return a.fast && a.Dh % kW == 0; }
+#endif
+
 inline int64_t block_queries(int64_t) { return kBlockQueries; }
 
 inline Block& block_in(const Attention& a, uint8_t* scratch) {
@@ -18,6 +22,9 @@ inline Block& block_in(const Attention& a, uint8_t* scratch) {
   const int64_t dim = padded(a.Dh);
   b.score_step = b.out_step = kW;
   b.ld = kBlockQueries;
+#if INGOT_BF16_PAIRS
+  if (in_pairs(a)) b.score_step = kBlockKeys * kW, b.out_step = a.Dh * kW, b.ld = kW;
+#endif
   b.q = reinterpret_cast<uint8_t*>(p);
   b.out = p + dim * kBlockQueries;
   b.scores = b.out + dim * kBlockQueries;
@@ -61,7 +68,7 @@ inline void attend_keys(const Attention& a, int64_t head, int64_t j, int64_t vec
   const int64_t start = max64(j, seen.lo), n = min64(j + kBlockKeys, seen.hi) - start;
   const float* keys = load_keys(a, a.k, head, start, n, b.keys);
   gemm_block(keys, a.Dh, 1, reinterpret_cast<float*>(b.q), kBlockQueries, b.scores, kBlockQueries, n, vecs, a.Dh, false);
-  for (int64_t v = 0; v < vecs; v++) softmax_vector(a, b, v, start, 0, n, seen);
+  for (int64_t v = 0; v < vecs; v++) softmax_vector<false>(a, b, v, b.scores + v * b.score_step, start, 0, n, seen);
   const float* values = load_keys(a, a.v, head, start, n, b.values);
   gemm_block(values, 1, a.Dh, b.scores, kBlockQueries, b.out, kBlockQueries, a.Dh, vecs, n, true);
 }

@@ -65,15 +65,6 @@ inline void prepare_queries(const Attention& a, int64_t n, int64_t vecs, Block& 
   std::memset(b.out, 0, size_t(vecs * b.out_step) * 4);
 }
 
-// Where keys j ... j + n - 1 are; null for those that no query sees: they need not exist.
-inline void find_keys(const Attention& a, const uint8_t* cache, int64_t head, int64_t j, int64_t n, const Seen& seen, const uint8_t** at) {
-  for (int64_t i = 0; i < n; i++) at[i] = j + i < seen.lo || j + i >= seen.hi ? nullptr : a.at(cache, head, j + i);
-}
-template <bool Half> INGOT_INLINE vf load_dims(const Attention& a, const uint8_t* p, int64_t d) {
-  if (p == nullptr || d >= a.Dh) return vf{};
-  return d + kW <= a.Dh ? load_kv<Half>(p, d) : load_kv_n<Half>(p, d, int(a.Dh - d));
-}
-
 // A tiles [16 keys][depth]: a key per row, dimensions t and 16 + t in pair t.
 template <bool Half> void prepare_keys(const Attention& a, const uint8_t* const* at, int64_t n, uint8_t* tile) {
   for (int64_t i = 0; i < n; i += 16)
@@ -175,7 +166,7 @@ inline void attend_keys(const Attention& a, int64_t head, int64_t j, int64_t vec
       multiply(b.keys + c * 2 * depth * kSplitTile, depth * kSplitTile, b.q + v * depth * kSplitTile, depth * kSplitTile, depth,
                scores + c * kChunkKeys * kW, b.score_step, true);
     for (int64_t i = v; i < v + 2; i++) {
-      softmax_vector(a, b, i, start, begin * kChunkKeys, end * kChunkKeys, pair);
+      softmax_vector<false>(a, b, i, b.scores + i * b.score_step, start, begin * kChunkKeys, end * kChunkKeys, pair);
       for (int64_t c = begin; c < end; c++) split_weights(b.scores + i * b.score_step + c * kChunkKeys * kW);
     }
     for (int64_t d = 0; d < 2 * depth; d += 2)

@@ -106,7 +106,7 @@ struct KernelDef {
 };
 
 // Levels in order of preference per architecture. A level's table holds only what it has; lookup falls down to scalar.
-enum Level { kScalar = 0, kAvx2, kAvx512, kAmx, kNeon, kNeonI8mm, kLevels };
+enum Level { kScalar = 0, kAvx2, kAvx512, kAvx512Bf16, kAmx, kNeon, kNeonI8mm, kLevels };
 struct Table {
   const KernelDef* defs;
   int count;
