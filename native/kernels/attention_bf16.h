@@ -66,7 +66,7 @@ template <int NV> void attend_vectors(const Attention& a, int64_t j, int64_t n, 
   const int64_t half = a.Dh / 2, q_step = half * kW;
   for (int64_t i = begin; i < end; i += 8)
     pair_tile<NV>(words(b.keys) + i * half, half, 1, words(b.q) + v * q_step, q_step, b.scores + i * kW, b.score_step, half, false);
-  for (int64_t i = 0; i < NV; i++) softmax_vector<true>(a, b, v + i, b.scores + i * b.score_step, j, begin, end, seen);
+  for (int64_t i = 0; i < NV; i++) softmax_vector<Weights::kPairs>(a, b, v + i, b.scores + i * b.score_step, j, begin, end, seen);
   const int32_t* weights = reinterpret_cast<const int32_t*>(b.scores) + begin * kW;
   for (int64_t d = 0; d < a.Dh; d += 8)
     pair_tile<NV>(words(b.values) + begin / 2 * a.Dh + d, 1, a.Dh, weights, b.score_step, b.out + v * b.out_step + d * kW, b.out_step,

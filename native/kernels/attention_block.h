@@ -17,8 +17,8 @@ namespace ingot::INGOT_NS {
 namespace {
 
 constexpr int64_t kBlockKeys = 128;
-// Tiles repay larger blocks: keys and values are converted again for each of them.
-constexpr int64_t kBlockQueries = kHasTiles ? 256 : 96;
+// Tiles and pairs repay larger blocks: keys and values are converted again for each of them.
+constexpr int64_t kBlockQueries = kHasTiles ? 256 : INGOT_BF16_PAIRS ? 192 : 96;
 constexpr int64_t kBlockVecs = kBlockQueries / kW;
 
 struct Block {
@@ -108,11 +108,16 @@ template <int R> INGOT_INLINE void weights_of(const float* s, int64_t ld, vf off
   }
 }
 
-// R rows of scores to weights. Added to `sum` in their order: what else a block holds must not show in it.
-template <int R> INGOT_INLINE void weigh(float* s, int64_t ld, vf offset, vf& sum) {
+enum class Weights { kF32, kRounded, kPairs };  // rounded to bf16; and two of them side by side
+
+INGOT_INLINE vf round_bf16(vf x) { return as_f((as_i(x) + 0x8000) & int32_t(0xffff0000)); }
+
+// R rows of scores to weights. Added to `sum` as they are multiplied, in their order: what else a block holds must not show in it.
+template <int R, bool Rounded> INGOT_INLINE void weigh(float* s, int64_t ld, vf offset, vf& sum) {
   vf p[R];
   weights_of<R>(s, ld, offset, p);
   for (int i = 0; i < R; i++) {
+    if constexpr (Rounded) p[i] = round_bf16(p[i]);
     store(s + i * ld, p[i]);
     sum += p[i];
   }
@@ -127,7 +132,7 @@ INGOT_INLINE vi bf16_pairs(vf even, vf odd) {
 }
 INGOT_INLINE vf dot_pairs(vf sum, vi a, vi b) { return (vf)_mm512_dpbf16_ps((__m512)sum, (__m512bh)a, (__m512bh)b); }
 
-// 4 rows of scores to 2 rows of pairs of weights; `sum` is of the weights as they were rounded.
+// 4 rows of scores to 2 rows of pairs of weights.
 INGOT_INLINE void weigh_pairs(const float* s, int64_t ld, float* pairs, vf offset, vf& sum) {
   vf p[4];
   weights_of<4>(s, ld, offset, p);
@@ -141,7 +146,7 @@ INGOT_INLINE void weigh_pairs(const float* s, int64_t ld, float* pairs, vf offse
 
 // Scores s of vector v, rows [begin, end) being keys from j0 on, to weights, or from row `begin` on to pairs of them; rescales
 // what has been accumulated for it. `seen`: by it, and perhaps by its neighbours.
-template <bool Pairs>
+template <Weights As>
 void softmax_vector(const Attention& a, Block& b, int64_t v, float* s, int64_t j0, int64_t begin, int64_t end, const Seen& seen) {
   const int64_t i0 = v * kW, ld = b.ld;
   for (int64_t j = begin; j < end && a.softcap > 0; j++) store(s + j * ld, vtanh(load(s + j * ld) / a.softcap) * a.softcap);
@@ -164,13 +169,13 @@ void softmax_vector(const Attention& a, Block& b, int64_t v, float* s, int64_t j
   const vf offset = top * kLog2e;
   vf sum{};
   j = begin;
-  if constexpr (Pairs) {
+  if constexpr (As == Weights::kPairs) {
 #if INGOT_BF16_PAIRS
     for (; j < end; j += 4) weigh_pairs(s + j * ld, ld, s + (begin + (j - begin) / 2) * ld, offset, sum);
 #endif
   } else {
-    for (; j + 4 <= end; j += 4) weigh<4>(s + j * ld, ld, offset, sum);
-    for (; j < end; j++) weigh<1>(s + j * ld, ld, offset, sum);
+    for (; j + 4 <= end; j += 4) weigh<4, As == Weights::kRounded>(s + j * ld, ld, offset, sum);
+    for (; j < end; j++) weigh<1, As == Weights::kRounded>(s + j * ld, ld, offset, sum);
   }
   vf l = load(b.l + i0);
   if (any(top > before)) {
