@@ -112,7 +112,7 @@ struct Table {
   int count;
 };
 
-// Every kernels/*.cc is compiled once per level with -DINGOT_LEVEL=<level> -DINGOT_NS=<level name> and that level's
+// Every kernels/*.cc is compiled once per level that has it with -DINGOT_LEVEL=<level> -DINGOT_NS=<level name> and that level's
 // instruction flags, and defines inside `namespace ingot::INGOT_NS` one `extern const Table <file>_table;`.
 
 enum LayoutCode { kF32, kF16, kBF16, kQ4, kQ4A, kQ8, kQ8A, kQ4K, kQ6K };
