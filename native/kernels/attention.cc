@@ -1,8 +1,9 @@
 // Causal attention over an f32 or f16 cache with online softmax. Few rows, or the only row of a sequence: attention_few.h.
-// Many rows: blocks of queries against blocks of keys, in f32 registers or in AMX tiles. One dispatch may hold rows of
-// both kinds.
+// Many rows: blocks of queries against blocks of keys, in registers (f32, or pairs of bf16) or in AMX tiles. One dispatch may hold
+// rows of both kinds.
 #include <algorithm>
 
+#include "attention_bf16.h"
 #include "attention_f32.h"
 #include "attention_few.h"
 #include "attention_tiles.h"
@@ -37,7 +38,7 @@ struct Plan {
   static size_t bytes(int64_t rows) { return size_t(rows + 1) * (sizeof(Span) + sizeof(Group) + 8); }
   Plan(const Attention& a, int nthreads, uint8_t* memory)
       : many(reinterpret_cast<Span*>(memory)), groups(reinterpret_cast<Group*>(many + a.rows + 1)),
-        starts(reinterpret_cast<int64_t*>(groups + a.rows + 1)), block(block_queries(a.Dh)) {
+        starts(reinterpret_cast<int64_t*>(groups + a.rows + 1)), block(block_queries(a)) {
     int64_t queries = 0, partials = 0;
     for (int64_t r = 0, n; r < a.rows; r += n) {
       n = a.sequences ? 1 : a.rows;
@@ -72,10 +73,25 @@ void run_block(const Attention& a, int64_t head, int64_t q0, int64_t n, Block& b
     b.hi[i] = int32_t(a.last_key(row));
     b.m[i] = kNoScore;
     b.l[i] = 0;
+    // Rows are spread over memory: one request each would be waited for, when they are read and when they are written.
+    prefetch_lines(reinterpret_cast<const uint8_t*>(a.q + b.at[i]), a.Dh * 4);
+    prefetch_lines(reinterpret_cast<const uint8_t*>(a.y + b.at[i]), a.Dh * 4);
   }
   const Seen seen(b, 0, vecs);
-  prepare_queries(a, n, vecs, b);
-  for (int64_t j = seen.lo / kBlockKeys * kBlockKeys; j < seen.hi; j += kBlockKeys) attend_keys(a, head, j, vecs, seen, b);
+  const auto attend = [&](const auto& prepare, const auto& attend_block) {
+    prepare(a, n, vecs, b);
+    for (int64_t j = seen.lo / kBlockKeys * kBlockKeys; j < seen.hi; j += kBlockKeys) attend_block(a, head, j, vecs, seen, b);
+  };
+#if INGOT_TILES
+  if (a.fast) attend(prepare_queries, attend_keys<false>);
+  else attend(prepare_queries, attend_keys<true>);
+#else
+#if INGOT_BF16_PAIRS
+  if (in_pairs(a)) attend(prepare_query_pairs, attend_key_pairs);
+  else
+#endif
+    attend(prepare_queries, attend_keys);
+#endif
   store_outputs(a, head, q0, n, b);
 }
 
@@ -142,12 +158,13 @@ size_t shared_bytes(const Args& args, int) {
 }
 
 const char* check(const Args& args) {
-  if (args.nbufs != 8 || args.nparams != 12) return "attention: expected 8 buffers and 12 parameters";
+  if (args.nbufs != 8 || args.nparams != 13) return "attention: expected 8 buffers and 13 parameters";
   const int64_t rows = args.i(0), H = args.i(1), Hkv = args.i(2), Dh = args.i(3), cap = args.i(4), ring = args.i(9);
   if (rows < 0 || H <= 0 || Hkv <= 0 || Dh <= 0 || cap <= 0) return "attention: a dimension is not positive";
   if (H % Hkv != 0) return "attention: the number of heads is not a multiple of the number of kv heads";
   if (Dh > kMaxHeadDim) return "attention: head dimension above 1024";
   if (args.i(5) != 0 && args.i(5) != 1) return "attention: cache type is neither f32 (0) nor f16 (1)";
+  if (args.i(12) != 0 && args.i(12) != 1) return "attention: precision is neither fast (0) nor exact (1)";
   if (ring < 0 || ring > cap) return "attention: ring is longer than the cache";
   if (const char* problem = check_pages(args.bufs[6], args.bufs[7], rows, cap, ring, args.i(10), args.i(11))) return problem;
   if (rows > kMaxRows) return "attention: more than 16,384 rows";

@@ -6,12 +6,19 @@
 #include "amx.h"
 #include "attention_core.h"
 
+// Whether products of bf16 pairs in registers are there, and wanted.
+#if defined(__AVX512BF16__) && !INGOT_TILES
+#define INGOT_BF16_PAIRS 1
+#else
+#define INGOT_BF16_PAIRS 0
+#endif
+
 namespace ingot::INGOT_NS {
 namespace {
 
 constexpr int64_t kBlockKeys = 128;
-// Tiles repay larger blocks: keys and values are converted again for each of them.
-constexpr int64_t kBlockQueries = kHasTiles ? 256 : 96;
+// Tiles and pairs repay larger blocks: keys and values are converted again for each of them.
+constexpr int64_t kBlockQueries = kHasTiles ? 256 : INGOT_BF16_PAIRS ? 192 : 96;
 constexpr int64_t kBlockVecs = kBlockQueries / kW;
 
 struct Block {
@@ -44,6 +51,15 @@ INGOT_INLINE void load_queries(const Attention& a, const Block& b, int64_t v, in
   transpose(out);
 }
 
+// Where keys j ... j + n - 1 are; null for those that no query sees: they need not exist.
+inline void find_keys(const Attention& a, const uint8_t* cache, int64_t head, int64_t j, int64_t n, const Seen& seen, const uint8_t** at) {
+  for (int64_t i = 0; i < n; i++) at[i] = j + i < seen.lo || j + i >= seen.hi ? nullptr : a.at(cache, head, j + i);
+}
+template <bool Half> INGOT_INLINE vf load_dims(const Attention& a, const uint8_t* p, int64_t d) {
+  if (p == nullptr || d >= a.Dh) return vf{};
+  return d + kW <= a.Dh ? load_kv<Half>(p, d) : load_kv_n<Half>(p, d, int(a.Dh - d));
+}
+
 inline void store_outputs(const Attention& a, int64_t head, int64_t q0, int64_t n, Block& b) {
   for (int64_t i = 0; i < n; i++) {
     if (a.sinks == nullptr) continue;
@@ -70,9 +86,9 @@ inline void store_outputs(const Attention& a, int64_t head, int64_t q0, int64_t 
 constexpr float kLog2e = 1.44269504f;
 
 // R rows of scores to 2^(log2(e) score - offset), 0 below 2^-126: interleaved, because one chain of them is mostly waiting.
-// The exponent is at most 0; 2 ulp of its power. Added to `sum` in their order: what else a block holds must not show in it.
-template <int R> INGOT_INLINE void weigh(float* s, int64_t ld, vf offset, vf& sum) {
-  vf n[R], f[R], p[R];
+// The exponent is at most 0; 2 ulp of its power.
+template <int R> INGOT_INLINE void weights_of(const float* s, int64_t ld, vf offset, vf* p) {
+  vf n[R], f[R];
   for (int i = 0; i < R; i++) {
     const vf y = vmax(load(s + i * ld) * kLog2e - offset, set1(-160.f));
     n[i] = rint_small(y);
@@ -89,15 +105,49 @@ template <int R> INGOT_INLINE void weigh(float* s, int64_t ld, vf offset, vf& su
 #else
     p[i] = as_f(as_i(p[i] * pow2i(to_i(vmax(n[i], set1(-126.f))))) & (n[i] > set1(-126.f)));
 #endif
+  }
+}
+
+enum class Weights { kF32, kRounded, kPairs };  // rounded to bf16; and two of them side by side
+
+INGOT_INLINE vf round_bf16(vf x) { return as_f((as_i(x) + 0x8000) & int32_t(0xffff0000)); }
+
+// R rows of scores to weights. Added to `sum` as they are multiplied, in their order: what else a block holds must not show in it.
+template <int R, bool Rounded> INGOT_INLINE void weigh(float* s, int64_t ld, vf offset, vf& sum) {
+  vf p[R];
+  weights_of<R>(s, ld, offset, p);
+  for (int i = 0; i < R; i++) {
+    if constexpr (Rounded) p[i] = round_bf16(p[i]);
     store(s + i * ld, p[i]);
     sum += p[i];
   }
 }
 
-// Scores of vector v, rows [begin, end) being keys from j0 on, to weights; rescales what has been accumulated for it.
-// `seen`: by it, and perhaps by its neighbours.
-inline void softmax_vector(const Attention& a, Block& b, int64_t v, int64_t j0, int64_t begin, int64_t end, const Seen& seen) {
-  float* s = b.scores + v * b.score_step;
+#if INGOT_BF16_PAIRS
+// Two vectors side by side as bf16.
+INGOT_INLINE vi bf16_pairs(vf even, vf odd) {
+  alignas(64) static constexpr int16_t kSides[32] = {0, 16, 1, 17, 2,  18, 3,  19, 4,  20, 5,  21, 6,  22, 7,  23,
+                                                     8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
+  return (vi)_mm512_permutexvar_epi16(_mm512_load_si512(kSides), (__m512i)_mm512_cvtne2ps_pbh((__m512)odd, (__m512)even));
+}
+INGOT_INLINE vf dot_pairs(vf sum, vi a, vi b) { return (vf)_mm512_dpbf16_ps((__m512)sum, (__m512bh)a, (__m512bh)b); }
+
+// 4 rows of scores to 2 rows of pairs of weights.
+INGOT_INLINE void weigh_pairs(const float* s, int64_t ld, float* pairs, vf offset, vf& sum) {
+  vf p[4];
+  weights_of<4>(s, ld, offset, p);
+  for (int i = 0; i < 4; i += 2) {
+    const vi pair = bf16_pairs(p[i], p[i + 1]);
+    storeb(pairs + i / 2 * ld, pair);
+    sum = dot_pairs(sum, pair, set1i(0x3f803f80));
+  }
+}
+#endif
+
+// Scores s of vector v, rows [begin, end) being keys from j0 on, to weights, or from row `begin` on to pairs of them; rescales
+// what has been accumulated for it. `seen`: by it, and perhaps by its neighbours.
+template <Weights As>
+void softmax_vector(const Attention& a, Block& b, int64_t v, float* s, int64_t j0, int64_t begin, int64_t end, const Seen& seen) {
   const int64_t i0 = v * kW, ld = b.ld;
   for (int64_t j = begin; j < end && a.softcap > 0; j++) store(s + j * ld, vtanh(load(s + j * ld) / a.softcap) * a.softcap);
   const vi lo = loadi(b.lo + i0), hi = loadi(b.hi + i0);
@@ -119,8 +169,14 @@ inline void softmax_vector(const Attention& a, Block& b, int64_t v, int64_t j0, 
   const vf offset = top * kLog2e;
   vf sum{};
   j = begin;
-  for (; j + 4 <= end; j += 4) weigh<4>(s + j * ld, ld, offset, sum);
-  for (; j < end; j++) weigh<1>(s + j * ld, ld, offset, sum);
+  if constexpr (As == Weights::kPairs) {
+#if INGOT_BF16_PAIRS
+    for (; j < end; j += 4) weigh_pairs(s + j * ld, ld, s + (begin + (j - begin) / 2) * ld, offset, sum);
+#endif
+  } else {
+    for (; j + 4 <= end; j += 4) weigh<4, As == Weights::kRounded>(s + j * ld, ld, offset, sum);
+    for (; j < end; j++) weigh<1, As == Weights::kRounded>(s + j * ld, ld, offset, sum);
+  }
   vf l = load(b.l + i0);
   if (any(top > before)) {
     const vf factor = vexp_nonpositive(before - top);

@@ -17,7 +17,7 @@ struct Attention {
   const int32_t *sequences, *page_table;  // null: one sequence, slot = position or ring
   const int32_t* pages;                   // of the sequence that is looked at
   int64_t rows, H, Hkv, Dh, cap, window, ring, G, S, max_pages;
-  bool half;
+  bool half, fast;
   float scale, softcap;
 
   explicit Attention(const Args& a)
@@ -25,7 +25,8 @@ struct Attention {
         sinks(a.bufs[4].bytes ? a.bufs[4].as<float>() : nullptr), y(a.bufs[5].as<float>()),
         sequences(a.bufs[6].bytes ? a.bufs[6].as<int32_t>() : nullptr), page_table(a.bufs[7].as<int32_t>()), pages(nullptr),
         rows(a.i(0)), H(a.i(1)), Hkv(a.i(2)), Dh(a.i(3)), cap(a.i(4)), window(a.i(7)), ring(a.i(9)), G(H / Hkv), S(a.i(10)), max_pages(a.i(11)),
-        half(a.i(5) == 1), scale(a.f(6)), softcap(a.f(8)) {}
+        half(a.i(5) == 1),
+        fast(half && a.i(12) == 0), scale(a.f(6)), softcap(a.f(8)) {}
 
   int64_t element() const { return half ? 2 : 4; }
   int64_t last_key(int64_t row) const { return positions[row] + 1; }  // exclusive

@@ -10,14 +10,23 @@ namespace {
 
 constexpr int64_t kQueryStep = 16;  // queries of a block are a multiple of this
 
-inline int64_t block_queries(int64_t) { return kBlockQueries; }
+constexpr int64_t kFloatQueries = 96;
+#if INGOT_BF16_PAIRS
+inline bool in_pairs(const Attention& a) { return a.fast && a.Dh % kW == 0; }
+inline int64_t block_queries(const Attention& a) { return in_pairs(a) ? kBlockQueries : kFloatQueries; }
+#else
+inline int64_t block_queries(const Attention&) { return kFloatQueries; }
+#endif
 
 inline Block& block_in(const Attention& a, uint8_t* scratch) {
   Block& b = *reinterpret_cast<Block*>(scratch);
   float* p = reinterpret_cast<float*>(scratch + (sizeof(Block) + 63) / 64 * 64);
   const int64_t dim = padded(a.Dh);
   b.score_step = b.out_step = kW;
-  b.ld = kBlockQueries;
+  b.ld = kFloatQueries;
+#if INGOT_BF16_PAIRS
+  if (in_pairs(a)) b.score_step = kBlockKeys * kW, b.out_step = a.Dh * kW, b.ld = kW;
+#endif
   b.q = reinterpret_cast<uint8_t*>(p);
   b.out = p + dim * kBlockQueries;
   b.scores = b.out + dim * kBlockQueries;
@@ -32,9 +41,9 @@ inline void prepare_queries(const Attention& a, int64_t n, int64_t vecs, Block& 
     for (int64_t d0 = 0; d0 < a.Dh; d0 += kW) {
       vf x[kW];
       load_queries(a, b, v, n, d0, x);
-      for (int d = 0; d < int(min64(kW, a.Dh - d0)); d++) store(q + (d0 + d) * kBlockQueries + v * kW, x[d]);
+      for (int d = 0; d < int(min64(kW, a.Dh - d0)); d++) store(q + (d0 + d) * kFloatQueries + v * kW, x[d]);
     }
-  std::memset(b.out, 0, size_t(a.Dh * kBlockQueries) * 4);
+  std::memset(b.out, 0, size_t(a.Dh * kFloatQueries) * 4);
 }
 
 inline const float* load_keys(const Attention& a, const uint8_t* cache, int64_t head, int64_t j, int64_t n, uint8_t* memory) {
@@ -60,10 +69,10 @@ inline const float* load_keys(const Attention& a, const uint8_t* cache, int64_t 
 inline void attend_keys(const Attention& a, int64_t head, int64_t j, int64_t vecs, const Seen& seen, Block& b) {
   const int64_t start = max64(j, seen.lo), n = min64(j + kBlockKeys, seen.hi) - start;
   const float* keys = load_keys(a, a.k, head, start, n, b.keys);
-  gemm_block(keys, a.Dh, 1, reinterpret_cast<float*>(b.q), kBlockQueries, b.scores, kBlockQueries, n, vecs, a.Dh, false);
-  for (int64_t v = 0; v < vecs; v++) softmax_vector(a, b, v, start, 0, n, seen);
+  gemm_block(keys, a.Dh, 1, reinterpret_cast<float*>(b.q), kFloatQueries, b.scores, kFloatQueries, n, vecs, a.Dh, false);
+  for (int64_t v = 0; v < vecs; v++) softmax_vector<Weights::kF32>(a, b, v, b.scores + v * b.score_step, start, 0, n, seen);
   const float* values = load_keys(a, a.v, head, start, n, b.values);
-  gemm_block(values, 1, a.Dh, b.scores, kBlockQueries, b.out, kBlockQueries, a.Dh, vecs, n, true);
+  gemm_block(values, 1, a.Dh, b.scores, kFloatQueries, b.out, kFloatQueries, a.Dh, vecs, n, true);
 }
 
 }  // namespace

@@ -72,11 +72,12 @@ Features detect() {
   return f;
 }
 
-constexpr const char* kNames[kLevels] = {"scalar", "avx2", "avx512", "amx", "neon", "neon_i8mm"};
+constexpr const char* kNames[kLevels] = {"scalar", "avx2", "avx512", "avx512bf16", "amx", "neon", "neon_i8mm"};
 
 Level below(Level level) {
   switch (level) {
-    case kAmx: return kAvx512;
+    case kAmx: return kAvx512Bf16;
+    case kAvx512Bf16: return kAvx512;
     case kAvx512: return kAvx2;
     case kNeonI8mm: return kNeon;
     default: return kScalar;
@@ -110,6 +111,7 @@ bool level_supported(Level level) {
     case kScalar: return true;
     case kAvx2: return f.avx2;
     case kAvx512: return f.avx512;
+    case kAvx512Bf16: return f.avx512bf16;
     case kAmx: return f.amx_int8 && f.amx_bf16;
     case kNeon: return f.neon && f.dotprod;
     case kNeonI8mm: return f.neon && f.dotprod && f.i8mm;
@@ -118,7 +120,7 @@ bool level_supported(Level level) {
 }
 
 Level best_level() {
-  for (Level l : {kAmx, kAvx512, kAvx2, kNeonI8mm, kNeon})
+  for (Level l : {kAmx, kAvx512Bf16, kAvx512, kAvx2, kNeonI8mm, kNeon})
     if (level_built(l) && level_supported(l)) return l;
   return kScalar;
 }

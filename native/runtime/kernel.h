@@ -106,13 +106,13 @@ struct KernelDef {
 };
 
 // Levels in order of preference per architecture. A level's table holds only what it has; lookup falls down to scalar.
-enum Level { kScalar = 0, kAvx2, kAvx512, kAmx, kNeon, kNeonI8mm, kLevels };
+enum Level { kScalar = 0, kAvx2, kAvx512, kAvx512Bf16, kAmx, kNeon, kNeonI8mm, kLevels };
 struct Table {
   const KernelDef* defs;
   int count;
 };
 
-// Every kernels/*.cc is compiled once per level with -DINGOT_LEVEL=<level> -DINGOT_NS=<level name> and that level's
+// Every kernels/*.cc is compiled once per level that has it with -DINGOT_LEVEL=<level> -DINGOT_NS=<level name> and that level's
 // instruction flags, and defines inside `namespace ingot::INGOT_NS` one `extern const Table <file>_table;`.
 
 enum LayoutCode { kF32, kF16, kBF16, kQ4, kQ4A, kQ8, kQ8A, kQ4K, kQ6K };

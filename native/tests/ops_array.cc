@@ -219,7 +219,7 @@ void array_tests(Report& report) {
   report.each_level("gather", [&](Level level) { gather_tests(report, level); });
   report.each_level("reduce", [&](Level level) { reduce_tests(report, level); });
   report.each_level("matmul", [&](Level level) { matmul_tests(report, level); });
-  report.each_level("sort", [&](Level level) { sort_tests(report, level); });
+  report.each_level("sort_rows", [&](Level level) { sort_tests(report, level); });
 }
 
 }  // namespace ingot::tests

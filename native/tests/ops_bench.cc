@@ -32,17 +32,17 @@ void matmul(Level level, int threads, const Peaks& peaks, int64_t n) {
   line(name, s, 2.0 * d * d * d, "GFLOPS", peaks.gflops);
 }
 
-void attention(Level level, int threads, const Peaks& peaks, int64_t rows, int64_t H, int64_t Hkv, int64_t ctx) {
+void attention(Level level, int threads, const Peaks& peaks, int64_t rows, int64_t H, int64_t Hkv, int64_t ctx, double exact) {
   const int64_t Dh = 64;
   std::vector<float> q(size_t(rows * H * Dh), 0.1f), y(q.size());
   std::vector<uint16_t> k(size_t(Hkv * ctx * Dh), 0x2c00), v(k.size(), 0x3000);
   std::vector<int32_t> positions;
   for (int64_t r = 0; r < rows; r++) positions.push_back(int32_t(ctx - rows + r));
   const double s = Call(level, "attention").buf(q).buf(k).buf(v).buf(positions).none().buf(y).none().none()
-                       .params({double(rows), double(H), double(Hkv), double(Dh), double(ctx), 1, 0.125, 0, 0, 0, 0, 0})
+                       .params({double(rows), double(H), double(Hkv), double(Dh), double(ctx), 1, 0.125, 0, 0, 0, 0, 0, exact})
                        .time(threads, rows == 1 ? 200 : 15);
   char name[80];
-  snprintf(name, sizeof name, "attention rows %lld ctx %lld heads %lld/%lld", (long long)rows, (long long)ctx, (long long)H, (long long)Hkv);
+  snprintf(name, sizeof name, "attention rows %lld ctx %lld heads %lld/%lld%s", (long long)rows, (long long)ctx, (long long)H, (long long)Hkv, exact ? " exact" : "");
   if (rows == 1) {
     line(name, s, double(k.size()) * 4, "GB/s", peaks.gbs);
   } else {
@@ -102,9 +102,9 @@ void run_ops_bench(const Options& options) {
   if (select.selected("attention")) {
     for (int64_t heads = 0; heads < 2; heads++) {
       const int64_t H = heads ? 32 : 9, Hkv = heads ? 8 : 3;
-      for (int64_t ctx : {512, 4096, 8192}) attention(level, threads, peaks, 1, H, Hkv, ctx);
-      attention(level, threads, peaks, 512, H, Hkv, 512);
-      attention(level, threads, peaks, 512, H, Hkv, 4096);
+      for (int64_t ctx : {512, 4096, 8192}) attention(level, threads, peaks, 1, H, Hkv, ctx, 0);
+      for (double exact : {0, 1})
+        for (int64_t ctx : {512, 4096}) attention(level, threads, peaks, 512, H, Hkv, ctx, exact);
     }
   }
   if (select.selected("rms_norm")) {

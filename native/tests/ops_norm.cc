@@ -237,7 +237,7 @@ void moe_route(Report& report, Level level, int64_t rows, int64_t E, int64_t k, 
 }  // namespace
 
 void norm_tests(Report& report) {
-  report.each_level("norms", [&](Level level) {
+  report.each_level("rms_norm", [&](Level level) {
     for (int64_t D : {1, 7, 16, 64, 100, 576, 2049}) {
       rms_norm(report, level, 5, D, true, 0);
       rms_norm(report, level, 1, D, true, 1);

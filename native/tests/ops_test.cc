@@ -11,8 +11,11 @@ constexpr size_t kGuard = 64;
 constexpr uint8_t kGuardByte = 0xa5;
 constexpr Level kEmulatedAmx = kLevels;  // beyond the real ones: only some kernels have it
 
+bool level_has(Level level, const char* name) {
+  return level == kEmulatedAmx ? emulated_attention(name) != nullptr : level_supported(level) && find_kernel(level, name) != nullptr;
+}
 const KernelDef* kernel_at(Level level, const char* name) {
-  return level == kEmulatedAmx ? emulated_attention(name) : find_kernel(level, name);
+  return level == kEmulatedAmx ? emulated_attention(name) : ingot::find_kernel(name, level);
 }
 }  // namespace
 
@@ -85,11 +88,10 @@ double Call::time(int threads, int times) {
 
 void Report::each_level(const char* name, const std::function<void(Level)>& body) {
   std::vector<Level> levels = built_levels();
-  if (kernel_at(kEmulatedAmx, name)) levels.push_back(kEmulatedAmx);
+  levels.push_back(kEmulatedAmx);
   for (Level level : levels) {
     case_ = std::string(name) + " " + (level == kEmulatedAmx ? "amx emulated" : level_name(level));
-    if (!selected(case_.c_str())) continue;
-    if (level != kEmulatedAmx && !level_supported(level)) continue;
+    if (!selected(case_.c_str()) || !level_has(level, name)) continue;
     const int before = failures_;
     body(level);
     printf("%-4s %s\n", failures_ == before ? "ok" : "FAIL", case_.c_str());

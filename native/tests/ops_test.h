@@ -68,7 +68,7 @@ class Call {
 class Report {
  public:
   Report(const Options& options) : options_(options) {}
-  /** Runs `body` for every level this CPU has, when the case is selected. */
+  /** Runs `body` for every level this CPU has and that has its own kernel `name`, when the case is selected. */
   void each_level(const char* name, const std::function<void(Level)>& body);
   bool selected(const char* name) const { return std::strstr(name, options_.filter) != nullptr; }
   void expect(bool ok, const std::string& what);

@@ -55,7 +55,7 @@ export interface WeightLoader {
 export interface BuildOptions {
   /** Where the weights are and the model will run. */
   readonly device: Device;
-  /** `fast` lets matrix products quantise activations to 8 bits; `exact` keeps them in f32. */
+  /** `fast` lets matrix products quantise activations to 8 bits and attention round to bf16; `exact` keeps both in f32. */
   readonly precision: Precision;
   /** Longest sequence the caller will run; default: the config's. Dynamic rotary scaling depends on it. */
   readonly contextLength?: number;

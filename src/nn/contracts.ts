@@ -20,6 +20,8 @@ export interface AttendOptions {
   readonly softcap?: number;
   /** `[H]`: one extra score per head that takes part in the softmax and has no value. */
   readonly sinks?: NDArray;
+  /** `fast` (the default) lets keys and values of an f16 cache be rounded to bf16; `exact` does not. */
+  readonly precision?: 'fast' | 'exact';
 }
 
 /**

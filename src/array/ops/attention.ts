@@ -20,7 +20,7 @@ import {
   shapeError,
   writeFloats,
 } from './operands.ts';
-import { maxAbs } from './packed.ts';
+import { maxAbs, type Precision, precisionCode } from './packed.ts';
 import { checkPages, type PageTable, pageParams, slotFinder } from './paged.ts';
 
 export interface AttentionAttrs {
@@ -31,7 +31,11 @@ export interface AttentionAttrs {
   readonly softcap: number;
   /** As in kvWrite. */
   readonly ring: number;
+  readonly precision: AttentionPrecision;
 }
+
+/** `fast`: from an f16 cache, queries, keys, weights and values may be rounded to bf16. */
+export type AttentionPrecision = Exclude<Precision, 'fine'>;
 
 /** Operands: q `[n, H, Dh]`, k cache, v cache, positions, sinks `[H]` or null, sequences and page table or null. */
 export const attentionOp = defineOp<AttentionAttrs>({
@@ -107,17 +111,23 @@ export const attentionOp = defineOp<AttentionAttrs>({
           attrs.softcap,
           attrs.ring,
           ...pageParams(optional(inputs, 6), 'attention'),
+          precisionCode(attrs.precision),
         ],
       );
     },
   },
-  tolerance: (inputs, _, { scale }) => {
+  tolerance: (inputs, _, { scale, precision }) => {
     const [q, k, v] = [operand(inputs, 0), operand(inputs, 1), operand(inputs, 2)].map((t) =>
       maxAbs(floats(t)),
     );
     const headDim = operand(inputs, 0).shape[2] ?? 1;
-    const scores = headDim * 2 ** -23 * (q ?? 0) * (k ?? 0) * scale; // error of a score is a relative error of its weight
-    return { absolute: (2 * scores + 64 * 2 ** -23) * (v ?? 0), relative: 0 };
+    const most = headDim * (q ?? 0) * (k ?? 0) * scale;
+    const scores = most * 2 ** -23; // error of a score is a relative error of its weight
+    const f32 = 2 * scores + 64 * 2 ** -23;
+    // Roundings of q and k change weights and their sum, those of weights both as well; and those of v.
+    const rounds = precision === 'fast' && operand(inputs, 1).dtype === 'f16';
+    const bf16 = rounds ? Math.expm1(4 * most * 2 ** -9) + 3 * 2 ** -9 : 0;
+    return { absolute: (f32 + bf16) * (v ?? 0), relative: 0 };
   },
   flops: (inputs) =>
     4 * maxElements(operand(inputs, 0).shape) * fixed(operand(inputs, 1).shape[1], 'attention'),
@@ -156,7 +166,7 @@ function attendHead(
 }
 
 function attentionCases(): readonly OpCase<AttentionAttrs>[] {
-  const attrs: AttentionAttrs = { scale: 0.125, window: 0, softcap: 0, ring: 0 };
+  const attrs: AttentionAttrs = { scale: 0.125, window: 0, softcap: 0, ring: 0, precision: 'fast' };
   const inputs = (rows: number, heads: number, dtype: 'f32' | 'f16', headDim = 64) => [
     { shape: [rows, heads, headDim] },
     { shape: [2, 24, headDim], dtype, state: true },
@@ -177,6 +187,7 @@ function attentionCases(): readonly OpCase<AttentionAttrs>[] {
   return [
     { name: 'one row', inputs: inputs(1, 4, 'f32'), attrs },
     { name: 'rows f16', inputs: inputs(7, 6, 'f16'), attrs },
+    { name: 'rows f16 exact', inputs: inputs(7, 6, 'f16'), attrs: { ...attrs, precision: 'exact' } },
     { name: 'window', inputs: inputs(5, 2, 'f32'), attrs: { ...attrs, window: 6 } },
     { name: 'softcap', inputs: inputs(3, 4, 'f32'), attrs: { ...attrs, softcap: 5 } },
     { name: 'sinks', inputs: sinks(inputs(3, 4, 'f32'), 4), attrs },
@@ -193,6 +204,8 @@ export interface AttentionOptions {
   readonly softcap?: number | undefined;
   readonly sinks?: NDArray | undefined;
   readonly ring?: number | undefined;
+  /** Default `fast`. */
+  readonly precision?: AttentionPrecision | undefined;
   readonly paged?: PageTable | undefined;
 }
 
@@ -223,5 +236,6 @@ export const attention = (
       window: options.window ?? 0,
       softcap: options.softcap ?? 0,
       ring: options.ring ?? 0,
+      precision: options.precision ?? 'fast',
     },
   );

@@ -17,7 +17,7 @@ import { type Addon, loadAddon, type NativeInfo, type NativeMemory, type NativeP
 export interface CpuDeviceOptions {
   /** Worker threads; default: one per physical core this process may use. */
   readonly threads?: number | undefined;
-  /** Forces an instruction-set level: scalar, avx2, avx512, amx, neon, neon_i8mm. */
+  /** Forces an instruction-set level: scalar, avx2, avx512, avx512bf16, amx, neon, neon_i8mm. */
   readonly level?: string | undefined;
 }
 

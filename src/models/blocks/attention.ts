@@ -25,6 +25,7 @@ export class Attention {
     this.#rotary = layer.rotary;
     this.#options = {
       scale: config.headDim ** -0.5,
+      precision: from.options.precision === 'exact' ? 'exact' : 'fast',
       ...(layer.window === undefined ? {} : { window: layer.window }),
     };
     this.#projections = {

@@ -32,7 +32,7 @@ export interface AttentionShape {
 
 /**
  * Buffers q, kCache, vCache, positions, sinks?, y, sequences?, pageTable?; params rows, H, Hkv, Dh, cap, kvDtype, scale, window,
- * softcap, ring, S, maxPages.
+ * softcap, ring, S, maxPages, precision (of no effect here).
  */
 export function attentionShape(request: KernelRequest): AttentionShape {
   const [heads, headDim] = [request.constant(1), request.constant(3)];
