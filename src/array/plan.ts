@@ -130,9 +130,9 @@ export class Plan {
     for (const { input, elements } of [...given, ...copies]) checkLength(input, elements, values);
     const reads = this.#reads(values);
     const transfers: Transfers = {
-      writes: given.map(({ input }) => {
+      writes: given.flatMap(({ input }) => {
         const data = asTyped(input, inputs[input.name] ?? []);
-        return { to: rangeOf(input, data.length), data };
+        return data.length === 0 ? [] : [{ to: rangeOf(input, data.length), data }];
       }),
       copies,
       reads: reads ?? [],

@@ -245,7 +245,8 @@ async function readTokens(
   outputs: readonly PlanOutput[],
   sampled: readonly SampleRequest[],
 ): Promise<readonly GeneratedToken[]> {
-  const [ids, logprobs, topIds, topLogprobs] = await Promise.all(outputs.map((o) => o.data()));
+  const read = sampled.some(({ settings }) => (settings.top ?? 0) > 0) ? outputs : outputs.slice(0, 2);
+  const [ids, logprobs, topIds, topLogprobs] = await Promise.all(read.map((o) => o.data()));
   const width = sampled.length === 0 ? 0 : (topIds?.length ?? 0) / sampled.length;
   return sampled.map(({ settings }, row) => ({
     id: ids?.[row] ?? 0,
