@@ -1,7 +1,7 @@
 // A chain: dispatches of one row that follow each other, as phases of one dispatch. Few workgroups, all running at once, go through
 // the phases in order and hand results on by mail; the next phase's weights are on their way while they wait.
 //
-// On an H100 a phase that only waits for the one before takes 3.4 us, a dispatch that depends on the one before 5.3.
+// On an H100 a hop to the next phase takes 1.0 to 1.5 us, one to the next dispatch 2.1 and the processor's 5 to record it.
 
 import type { GpuBinding, GpuEnable, GpuPass, KernelRequest } from '../contract.ts';
 import { statusBinding } from '../status.ts';

@@ -1,6 +1,6 @@
 // Products with the experts that `route` chose, as phases: what moe_glu and moe_down do for one row.
 
-import type { GpuBinding } from '../contract.ts';
+import type { GpuBinding, GpuCapabilities } from '../contract.ts';
 import { gluFunction } from '../linear/epilogue.ts';
 import type { RowWork } from '../linear/geometry.ts';
 import { rowCode } from '../linear/rows.ts';
@@ -116,7 +116,7 @@ const workOf = (
 /** Whether all experts fit one binding, and rows are whole octets and panels. */
 const isWhole = (
   { K, N, layout, experts }: MoeGluShape | MoeDownShape,
-  caps: ChainDispatch['request']['caps'],
+  caps: GpuCapabilities,
 ): boolean =>
   K % 8 === 0 &&
   N % 16 === 0 &&
