@@ -116,6 +116,18 @@ void bf16_peak(const Args& a, Ctx& c) {
   TILE_ROUNDS(_tile_dpbf16ps)
   _tile_release();
   report(a, c, double(rounds) * 8 * 16 * 16 * 32 * 2);
+#elif defined(__AVX512BF16__)
+  const int64_t rounds = a.i(0);
+  __m512 acc[16];
+  const __m512bh half = (__m512bh)_mm512_set1_epi16(0x3f00);
+  for (auto& x : acc) x = _mm512_setzero_ps();
+  for (int64_t r = 0; r < rounds; r++)
+#pragma GCC unroll 16
+    for (int j = 0; j < 16; j++) {
+      acc[j] = _mm512_dpbf16_ps(acc[j], half, half);
+      asm volatile("" : : "v"(acc[j]));
+    }
+  report(a, c, double(rounds) * 16 * 32 * 2);
 #else
   report(a, c, 0);
 #endif

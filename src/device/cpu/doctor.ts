@@ -15,7 +15,7 @@ export interface CpuReport {
   readonly bandwidthGBs: number;
   /** int8 multiply-add peak, all threads, 10^12 operations/s (a multiply-add is two). 0 where there is no instruction. */
   readonly int8Tops: number;
-  /** bf16 tile peak, 10^12 operations/s; 0 without AMX. */
+  /** bf16 tile or dot product peak, 10^12 operations/s; 0 without either. */
   readonly bf16Tflops: number;
   readonly f32Tflops: number;
   readonly memory: { readonly totalBytes: number; readonly freeBytes: number };
