@@ -114,10 +114,7 @@ const workOf = (
 });
 
 /** Whether all experts fit one binding, and rows are whole octets and panels. */
-const isWhole = (
-  { K, N, layout, experts }: MoeGluShape | MoeDownShape,
-  caps: GpuCapabilities,
-): boolean =>
+const isWhole = ({ K, N, layout, experts }: MoeGluShape | MoeDownShape, caps: GpuCapabilities): boolean =>
   K % 8 === 0 &&
   N % 16 === 0 &&
   panelWindows({ layout, K, count: experts, unit: panelsOf(N) }, caps).length === 1;
