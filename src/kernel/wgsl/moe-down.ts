@@ -3,6 +3,7 @@
 
 import type { WeightLayout } from '../../quant/layout.ts';
 import { type GpuKernel, type GpuPass, grid, type KernelRequest } from './contract.ts';
+import { weightWork } from './linear/geometry.ts';
 import { chosenGeometry } from './linear/linear-rows.ts';
 import { rowCode } from './linear/rows.ts';
 import { type Precision, precisionOf } from './linear/shape.ts';
@@ -58,9 +59,7 @@ function downPass(request: KernelRequest, shape: MoeDownShape, window: PanelWind
     octets: octets * topk,
     panels,
     streams: 1,
-    quantized: reader.quantized,
-    groupOctets: reader.groupOctets,
-    octetLoads: reader.octetLoads,
+    ...weightWork([reader]),
   };
   const geometry = chosenGeometry(request, `moe_down ${layout.kind} K${K} N${N} k${topk}`, work);
   const residual = shape.residual && first;

@@ -3,6 +3,7 @@
 import type { WeightLayout } from '../../quant/layout.ts';
 import { type GpuKernel, type GpuPass, grid, type KernelRequest } from './contract.ts';
 import { gluFunction } from './linear/epilogue.ts';
+import { weightWork } from './linear/geometry.ts';
 import { chosenGeometry } from './linear/linear-rows.ts';
 import { rowCode } from './linear/rows.ts';
 import { type Glu, gluOf, type Precision, precisionOf } from './linear/shape.ts';
@@ -60,9 +61,7 @@ function gluPass(request: KernelRequest, shape: MoeGluShape, window: PanelWindow
     octets: octetsOf(K),
     panels: panels * topk,
     streams: 2,
-    quantized: streams.every((s) => s.reader.quantized),
-    groupOctets: Math.min(...streams.map((s) => s.reader.groupOctets)),
-    octetLoads: Math.max(...streams.map((s) => s.reader.octetLoads)),
+    ...weightWork(streams.map((s) => s.reader)),
   };
   const geometry = chosenGeometry(request, `moe_glu ${layout.kind} K${K} N${N} k${topk}`, work);
   const { code, enables, groups } = rowCode({

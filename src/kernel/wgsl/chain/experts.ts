@@ -2,7 +2,7 @@
 
 import type { GpuBinding, GpuCapabilities } from '../contract.ts';
 import { gluFunction } from '../linear/epilogue.ts';
-import type { RowWork } from '../linear/geometry.ts';
+import { type RowWork, weightWork } from '../linear/geometry.ts';
 import { rowCode } from '../linear/rows.ts';
 import { octetsOf, type WeightReader, weightReader } from '../linear/unpack.ts';
 import { panelsOf, panelWindows } from '../linear/windows.ts';
@@ -108,9 +108,7 @@ const workOf = (
   octets,
   panels,
   streams: readers.length,
-  quantized: readers.every((r) => r.quantized),
-  groupOctets: Math.min(...readers.map((r) => r.groupOctets)),
-  octetLoads: Math.max(...readers.map((r) => r.octetLoads)),
+  ...weightWork(readers),
 });
 
 /** Whether all experts fit one binding, and rows are whole octets and panels. */

@@ -3,7 +3,7 @@
 import type { GpuBinding, GpuCapabilities } from '../contract.ts';
 import { keeps, type XMode } from '../linear/activations.ts';
 import { gluFunction } from '../linear/epilogue.ts';
-import { type Geometry, type RowWork, segmentOctets } from '../linear/geometry.ts';
+import { type Geometry, type RowWork, segmentOctets, weightWork } from '../linear/geometry.ts';
 import type { RowOutput } from '../linear/row-plan.ts';
 import { rowCode } from '../linear/rows.ts';
 import type { LinearSegment, LinearShape, Precision } from '../linear/shape.ts';
@@ -65,7 +65,7 @@ export interface RowSource {
   readonly norm: { readonly K: number; readonly eps: string } | undefined;
 }
 
-/** A row of memory, normalised where `norm` says so; `x` and `weight` are numbers of buffers of the chain. */
+/** A row of memory, normalised where there is a norm; `x` and `weight` are numbers of buffers of the chain. */
 export interface InputRow {
   readonly x: number;
   readonly K: number;
@@ -124,9 +124,7 @@ export function linearPhase(
     octets: octetsOf(K),
     panels: outputs.reduce((n, o) => n + o.panels, 0),
     streams: Math.max(...outputs.map((o) => o.streams.length)),
-    quantized: readers.every((r) => r.quantized),
-    groupOctets: Math.min(...readers.map((r) => r.groupOctets)),
-    octetLoads: Math.max(...readers.map((r) => r.octetLoads)),
+    ...weightWork(readers),
   };
   const counts = outputs.map((o) => o.panels);
   const geometry = phaseGeometry(work, counts, size, caps);

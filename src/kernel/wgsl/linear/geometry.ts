@@ -4,6 +4,7 @@ import type { GpuCapabilities } from '../contract.ts';
 import { octetBytes, stagingBytes, type XMode } from './activations.ts';
 import { reductionBytes } from './reduce.ts';
 import type { Precision } from './shape.ts';
+import type { WeightReader } from './unpack.ts';
 
 export interface Geometry {
   readonly mode: XMode;
@@ -38,6 +39,15 @@ export interface RowWork {
   /** Loads of 16 bytes that an octet takes, of the layout with the most. */
   readonly octetLoads: number;
 }
+
+/** What a geometry has to know of the weights. */
+export const weightWork = (
+  readers: readonly WeightReader[],
+): Pick<RowWork, 'quantized' | 'groupOctets' | 'octetLoads'> => ({
+  quantized: readers.every((r) => r.quantized),
+  groupOctets: Math.min(...readers.map((r) => r.groupOctets)),
+  octetLoads: Math.max(...readers.map((r) => r.octetLoads)),
+});
 
 /** Threads, teams and rounds. */
 const layouts: readonly (readonly [threads: number, teams: number, rounds: number])[] = [

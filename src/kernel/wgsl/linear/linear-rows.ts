@@ -4,7 +4,7 @@ import { invariant } from '../../../base/errors.ts';
 import type { GpuBinding, GpuCapabilities, GpuPass, GpuVariant, KernelRequest } from '../contract.ts';
 import { grid } from '../contract.ts';
 import { gluFunction } from './epilogue.ts';
-import { geometries, geometryName, type RowWork } from './geometry.ts';
+import { geometries, geometryName, type RowWork, weightWork } from './geometry.ts';
 import type { RowOutput } from './row-plan.ts';
 import { rowCode } from './rows.ts';
 import type { LinearSegment, LinearShape } from './shape.ts';
@@ -83,9 +83,7 @@ function rowPass(request: KernelRequest, shape: LinearShape, block: number, part
     octets: shape.octets,
     panels: outputs.reduce((n, o) => n + o.panels, 0),
     streams: Math.max(...outputs.map((o) => o.streams.length)),
-    quantized: readers.every((r) => r.quantized),
-    groupOctets: Math.min(...readers.map((r) => r.groupOctets)),
-    octetLoads: Math.max(...readers.map((r) => r.octetLoads)),
+    ...weightWork(readers),
   };
   const geometry = chosenGeometry(request, `linear_row ${keyOf(shape, parts)}`, work);
   const { code, enables, groups } = rowCode({
