@@ -15,6 +15,7 @@ export default defineConfig({
     ],
   },
   test: {
+    setupFiles: ['tools/fuzz-seed.mjs'],
     include: ['src/**/*.test.ts', 'tests/**/*.test.ts', 'bench/**/*.test.ts'],
     reporters: ['default', './tools/list-skipped.mjs'],
     testTimeout: 120_000,

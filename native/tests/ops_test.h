@@ -1,5 +1,6 @@
 // Shared by the tests of the operator kernels: random inputs, guarded buffers, comparison with a double reference.
 #pragma once
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
@@ -77,13 +78,15 @@ class Report {
   void near(const std::string& what, const float* got, const std::vector<double>& want, double bound) {
     near(what, got, want, std::vector<double>(want.size(), bound));
   }
+  /** Whether the next case of a large grid runs: all of them, or with `--every n` about 2 in n. */
+  bool next_of_grid() { return grid_++ % std::max(1, options_.every / 2) == 0; }
   int failures() const { return failures_; }
   int threads() const { return options_.threads; }
 
  private:
   const Options& options_;
   std::string case_;
-  int failures_ = 0;
+  int failures_ = 0, grid_ = 0;
 };
 
 /** The settings of a row of logits, as docs/cpu-kernels.md lists them, and their words. */

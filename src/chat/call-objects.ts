@@ -40,16 +40,32 @@ function* readMembers(
   if (!(yield* reader.take('{'))) return false;
   for (;;) {
     yield* reader.space();
-    const key = yield* readText(reader);
-    if (key === undefined) return false;
-    yield* reader.space();
-    if (!(yield* reader.take(':'))) return false;
-    yield* reader.space();
-    if (!(yield* readMember(reader, calls, call, key, onlyKnown))) return false;
+    let read = false;
+    // What was handed on stays taken; the rest of a member that is none is text, with its key.
+    yield* reader.attempt(function* () {
+      const handedOn = call.sink;
+      read = yield* readKeyed(reader, calls, call, onlyKnown);
+      return read || call.sink !== handedOn;
+    });
+    if (!read) return false;
     yield* reader.space();
     if (yield* reader.take('}')) return true;
     if (!(yield* reader.take(','))) return false;
   }
+}
+
+function* readKeyed(
+  reader: Reader,
+  calls: Calls,
+  call: CallInProgress,
+  onlyKnown: boolean,
+): Reading<boolean> {
+  const key = yield* readText(reader);
+  if (key === undefined) return false;
+  yield* reader.space();
+  if (!(yield* reader.take(':'))) return false;
+  yield* reader.space();
+  return yield* readMember(reader, calls, call, key, onlyKnown);
 }
 
 function* readMember(

@@ -149,6 +149,12 @@ const answers: [format: string, text: string, expected: unknown[]][] = [
     'Sure. [TOOL_CALLS]weather[ARGS]{"city": "Paris"}[TOOL_CALLS]now[CALL_ID]x1[ARGS]{}',
     ['Sure.', 'weather()', { city: 'Paris' }, 'now()', {}],
   ],
+  // What follows arguments and is no member of a call is text.
+  [
+    'mistral',
+    '[TOOL_CALLS] [{"name": "now", "arguments": {}, "what[ARGS]": "is"}]',
+    ['now()', {}, '"what[ARGS]": "is"}]'],
+  ],
   ['mistral', '[THINK]well[/THINK]yes', ['{well}', 'yes']],
   [
     'deepseek',
