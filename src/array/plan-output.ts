@@ -60,9 +60,13 @@ export class PlanOutput {
    * not captured: read them before the plan runs again.
    */
   async data(): Promise<TypedArray> {
-    const { scalars, captured } = this.#run();
-    const bytes = captured?.[this.#index]?.slice();
-    return typedView(this.dtype, bytes ?? aligned(await this.#read(scalars)));
+    return this.captured?.slice() ?? typedView(this.dtype, aligned(await this.#read(this.#run().scalars)));
+  }
+
+  /** What `data` resolves to, to be looked at but not changed; undefined when it was not captured. */
+  get captured(): TypedArray | undefined {
+    const bytes = this.#run().captured?.[this.#index];
+    return bytes && typedView(this.dtype, aligned(bytes));
   }
 
   #read(scalars: Scalars): Promise<Uint8Array> {

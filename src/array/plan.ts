@@ -2,7 +2,7 @@
 
 import { bytesPerElement, type DType, type TypedArray } from '../base/dtype.ts';
 import { IngotError } from '../base/errors.ts';
-import { countValue, elementCount, formatShape, isDynamic, type Shape } from '../base/shape.ts';
+import { type Count, countValue, elementCount, formatShape, isDynamic, type Shape } from '../base/shape.ts';
 import type {
   BufferRange,
   CompiledProgram,
@@ -57,9 +57,20 @@ export interface RunArguments {
   readonly scalars?: Scalars;
 }
 
+/** An input, and what every run needs to know of it. */
+interface Slot {
+  readonly input: PlanInput;
+  readonly count: Count;
+  /** Bytes of an element. */
+  readonly width: number;
+  /** Makes the typed array of this many elements that the input stores. */
+  readonly make: (length: number) => TypedArray;
+  readonly arrays: TypedArray['constructor'];
+}
+
 /** Number of elements that a run gives an input. */
 interface Given {
-  readonly input: PlanInput;
+  readonly slot: Slot;
   readonly elements: number;
 }
 
@@ -69,6 +80,7 @@ export class Plan {
   /** Dispatches, arena size and scalars, for inspection. */
   readonly program: DeviceProgram;
   readonly #parts: PlanParts;
+  readonly #slots: ReadonlyMap<string, Slot>;
   /** Capacity of each dynamic dimension. */
   readonly #dynamic: ReadonlyMap<string, number>;
   #submitted: Scalars | undefined;
@@ -79,6 +91,7 @@ export class Plan {
   constructor(parts: PlanParts) {
     this.#parts = parts;
     this.program = parts.program;
+    this.#slots = new Map(parts.inputs.map((input) => [input.name, slotOf(input)]));
     this.#dynamic = dynamicSizes(parts);
     this.outputs = this.#outputsOf(() => this.#ended);
   }
@@ -105,16 +118,17 @@ export class Plan {
   /** Writes the first elements of an input. No run may be in flight. */
   write(name: string, data: TypedArray | readonly number[]): void {
     this.#check();
-    const input = named(this.#parts.inputs, name, 'input');
-    const elements = asTyped(input, data);
-    const capacity = countValue(elementCount(input.shape));
+    const slot = this.#slot(name);
+    const elements = asTyped(slot, data);
+    const { shape, buffer } = slot.input;
+    const capacity = countValue(slot.count);
     if (elements.length > capacity) {
       throw new IngotError(
         'invalid_argument',
-        `input ${name} ${formatShape(input.shape)} holds ${capacity} elements, got ${elements.length}`,
+        `input ${name} ${formatShape(shape)} holds ${capacity} elements, got ${elements.length}`,
       );
     }
-    this.#parts.device.write(input.buffer, 0, elements);
+    this.#parts.device.write(buffer, 0, elements);
   }
 
   /**
@@ -124,19 +138,24 @@ export class Plan {
    */
   async run({ inputs = {}, feed = {}, scalars = {} }: RunArguments = {}): Promise<readonly PlanOutput[]> {
     this.#check();
-    const given = Object.entries(inputs).map(([name, data]) => this.#given(name, data.length));
-    const copies = Object.entries(feed).map(([name, from]) => this.#copy(name, from, inputs));
-    const values = this.#resolveScalars([...given, ...copies], scalars);
-    for (const { input, elements } of [...given, ...copies]) checkLength(input, elements, values);
+    const given: Given[] = [];
+    const writes: { readonly to: BufferRange; readonly data: TypedArray }[] = [];
+    for (const name of Object.keys(inputs)) {
+      const slot = this.#slot(name);
+      const data = asTyped(slot, inputs[name] ?? []);
+      given.push({ slot, elements: data.length });
+      if (data.length > 0) writes.push({ to: rangeOf(slot, data.length), data });
+    }
+    const copies: { readonly from: BufferRange; readonly to: BufferRange }[] = [];
+    for (const name of Object.keys(feed)) {
+      const { slot, elements, from } = this.#fed(name, feed[name] ?? '', inputs);
+      given.push({ slot, elements });
+      copies.push({ from, to: rangeOf(slot, elements) });
+    }
+    const values = this.#resolveScalars(given, scalars);
+    for (const { slot, elements } of given) checkLength(slot, elements, values);
     const reads = this.#reads(values);
-    const transfers: Transfers = {
-      writes: given.flatMap(({ input }) => {
-        const data = asTyped(input, inputs[input.name] ?? []);
-        return data.length === 0 ? [] : [{ to: rangeOf(input, data.length), data }];
-      }),
-      copies,
-      reads: reads ?? [],
-    };
+    const transfers: Transfers = { writes, copies, reads: reads ?? [] };
     this.#submitted = values;
     const captured = await this.#parts.compiled.run(values, transfers);
     const ended = { scalars: values, captured: reads && captured };
@@ -174,28 +193,28 @@ export class Plan {
     return outputs.map((place, i) => new PlanOutput(device, place, i, run));
   }
 
-  #given(name: string, elements: number): Given {
-    return { input: named(this.#parts.inputs, name, 'input'), elements };
+  #slot(name: string): Slot {
+    return this.#slots.get(name) ?? unknown(name, 'input', this.#parts.inputs);
   }
 
-  /** The copy that feeds an input from an output of the run before. */
-  #copy(
+  /** What feeds an input from an output of the run before. */
+  #fed(
     name: string,
     from: string,
     inputs: NonNullable<RunArguments['inputs']>,
-  ): Given & { readonly from: BufferRange; readonly to: BufferRange } {
-    const input = named(this.#parts.inputs, name, 'input');
+  ): Given & { readonly from: BufferRange } {
+    const slot = this.#slot(name);
     const output = named(this.#parts.outputs, from, 'output');
     const refuse = (reason: string): never => {
       throw new IngotError('invalid_argument', `input ${name} cannot be fed from output ${from}: ${reason}`);
     };
     if (this.#submitted === undefined) return refuse('the plan has not run');
     if (inputs[name] !== undefined) return refuse('it is among the inputs too');
-    const width = bytesPerElement(output.dtype);
-    if (width !== bytesPerElement(input.dtype)) return refuse(`it is ${input.dtype}, not ${output.dtype}`);
+    if (slot.width !== bytesPerElement(output.dtype)) {
+      return refuse(`it is ${slot.input.dtype}, not ${output.dtype}`);
+    }
     const range = outputRange(output, this.#submitted);
-    const elements = range.byteLength / width;
-    return { input, elements, from: range, to: rangeOf(input, elements) };
+    return { slot, elements: range.byteLength / slot.width, from: range };
   }
 
   /** The bytes of all outputs, or undefined when they are too many to capture with every run. */
@@ -209,8 +228,8 @@ export class Plan {
   #resolveScalars(given: readonly Given[], scalars: Scalars): Scalars {
     const specs = this.program.scalars;
     const values: Record<string, number> = { ...scalars };
-    for (const { input, elements } of given) {
-      const count = elementCount(input.shape);
+    for (const { slot, elements } of given) {
+      const { count } = slot;
       if (count.dyn !== undefined && count.mul > 0) values[count.dyn.name] ??= elements / count.mul;
     }
     for (const name of Object.keys(scalars)) {
@@ -224,19 +243,26 @@ export class Plan {
 }
 
 /** The one of this name. Throws invalid_argument with the names there are. */
-function named<T extends { readonly name: string }>(list: readonly T[], name: string, what: string): T {
-  const found = list.find((x) => x.name === name);
-  if (found !== undefined) return found;
+const named = <T extends { readonly name: string }>(list: readonly T[], name: string, what: string): T =>
+  list.find((x) => x.name === name) ?? unknown(name, what, list);
+
+function unknown(name: string, what: string, list: readonly { readonly name: string }[]): never {
   const names = list.map((x) => x.name).join(', ');
   throw new IngotError('invalid_argument', `the plan has no ${what} ${name}; it has ${names}`);
 }
 
+function slotOf(input: PlanInput): Slot {
+  const width = bytesPerElement(input.dtype);
+  const make = (length: number): TypedArray => typedView(input.dtype, new Uint8Array(length * width));
+  return { input, count: elementCount(input.shape), width, make, arrays: make(0).constructor };
+}
+
 /** The first elements of an input. */
-const rangeOf = ({ buffer, dtype }: PlanInput, elements: number): BufferRange => ({
+const rangeOf = ({ input, width }: Slot, elements: number): BufferRange => ({
   kind: 'buffer',
-  buffer,
+  buffer: input.buffer,
   offset: 0,
-  byteLength: elements * bytesPerElement(dtype),
+  byteLength: elements * width,
 });
 
 /** Capacity of each dynamic dimension of a plan. */
@@ -245,14 +271,15 @@ function dynamicSizes({ inputs, outputs }: PlanParts): ReadonlyMap<string, numbe
   return new Map(dims.map((d) => [d.name, d.max]));
 }
 
-function checkLength(input: PlanInput, length: number, scalars: Scalars): void {
-  const expected = countValue(elementCount(input.shape), scalars);
+function checkLength({ input, count }: Slot, length: number, scalars: Scalars): void {
+  const expected = countValue(count, scalars);
   if (length === expected) return;
-  const dyn = input.shape.find(isDynamic);
+  const { name, shape } = input;
+  const dyn = shape.find(isDynamic);
   const now = dyn === undefined ? '' : ` with ${dyn.name} = ${scalars[dyn.name]}`;
   throw new IngotError(
     'invalid_argument',
-    `input ${input.name} ${formatShape(input.shape)}${now} needs ${expected} elements, got ${length}`,
+    `input ${name} ${formatShape(shape)}${now} needs ${expected} elements, got ${length}`,
   );
 }
 
@@ -272,16 +299,15 @@ function checkScalar({ name, type }: ScalarSpec, value: number | undefined, max:
 }
 
 /** The elements as the typed array the input stores. Throws invalid_argument for another kind of typed array. */
-function asTyped({ name, dtype }: PlanInput, data: TypedArray | readonly number[]): TypedArray {
-  const empty = typedView(dtype, new Uint8Array(0));
+function asTyped({ input, make, arrays }: Slot, data: TypedArray | readonly number[]): TypedArray {
   if (ArrayBuffer.isView(data)) {
-    if (data.constructor === empty.constructor) return data;
+    if (data.constructor === arrays) return data;
     throw new IngotError(
       'invalid_argument',
-      `input ${name} is ${dtype} and takes a ${empty.constructor.name}, got a ${data.constructor.name}`,
+      `input ${input.name} is ${input.dtype} and takes a ${arrays.name}, got a ${data.constructor.name}`,
     );
   }
-  const typed = typedView(dtype, new Uint8Array(data.length * bytesPerElement(dtype)));
+  const typed = make(data.length);
   typed.set(data);
   return typed;
 }

@@ -8,9 +8,10 @@ import { type RowSettings, SETTINGS_WORDS, settingsWords } from '../array/ops/ro
 import { sample } from '../array/ops/sample.ts';
 import { take } from '../array/ops/take.ts';
 import { where } from '../array/ops/where.ts';
-import type { Plan } from '../array/plan.ts';
+import type { Plan, RunArguments } from '../array/plan.ts';
 import type { PlanOutput, Scalars } from '../array/plan-output.ts';
 import { State } from '../array/weight.ts';
+import type { TypedArray } from '../base/dtype.ts';
 import { dynDim } from '../base/shape.ts';
 import type { CacheStore, SequenceRows } from '../cache/contract.ts';
 import type { Device, DeviceProgram } from '../device/device.ts';
@@ -36,8 +37,12 @@ export interface GeneratedToken extends TokenLogprob {
 
 /** The sample after the last row of a part. */
 export interface SampleRequest {
-  /** Penalties look at the counts of the part's slot. */
+  /** Of the generation. Penalties look at the counts of the part's slot. */
   readonly settings: RowSettings;
+  /** Samples of the generation before this one. */
+  readonly step: number;
+  /** Alternatives to report. */
+  readonly top: number;
   readonly biases: readonly { readonly id: number; readonly value: number }[];
   /** Bit `id & 31` of word `id >> 5` is set for tokens that are allowed. */
   readonly mask: Int32Array | undefined;
@@ -53,6 +58,8 @@ export interface StepPart extends SequenceRows {
   readonly context: readonly number[] | undefined;
   readonly sample: SampleRequest | undefined;
 }
+
+type Inputs = NonNullable<RunArguments['inputs']>;
 
 export interface RunnerOptions {
   readonly model: Model;
@@ -106,18 +113,17 @@ export class Runner {
    * captured by the call, and steps end in the order of the calls.
    */
   async submit(parts: readonly StepPart[]): Promise<readonly GeneratedToken[]> {
-    const sampled = parts.flatMap(({ sample: request }) => (request === undefined ? [] : [request]));
+    const sampled: SampleRequest[] = [];
+    for (const { sample: request } of parts) if (request !== undefined) sampled.push(request);
     const feeds = parts.some(({ ids }) => 'from' in ids);
-    const outputs = await this.#plan.run({
-      inputs: {
-        ...rowInputs(parts),
-        ...sampleInputs(parts, sampled),
-        ...this.#contextInputs(parts),
-        ...this.#cache.bind(parts),
-        ...(feeds ? {} : { previous: [0] }),
-      },
-      feed: feeds ? { previous: 'id' } : {},
-    });
+    const inputs: Inputs = Object.assign(
+      rowInputs(parts),
+      sampleInputs(parts, sampled),
+      this.#contextInputs(parts),
+      this.#cache.bind(parts),
+      feeds ? undefined : { previous: [0] },
+    );
+    const outputs = await this.#plan.run({ inputs, feed: feeds ? { previous: 'id' } : {} });
     return readTokens(outputs, sampled);
   }
 
@@ -210,34 +216,34 @@ function rowInputs(parts: readonly StepPart[]) {
 /** Per sample: its row, settings, mask and biases. */
 function sampleInputs(parts: readonly StepPart[], sampled: readonly SampleRequest[]) {
   const last: number[] = [];
-  const settings: RowSettings[] = [];
+  const own: RowSettings[] = [];
   const masks: Int32Array[] = [];
   let row = -1;
   for (const part of parts) {
     row += part.rows;
     if (part.sample === undefined) continue;
     last.push(row);
-    const { mask } = part.sample;
-    settings.push({
-      ...part.sample.settings,
-      slot: part.slot ?? -1,
-      mask: mask === undefined ? -1 : masks.push(mask) - 1,
-    });
+    const { mask, step, top } = part.sample;
+    own.push({ step, top, slot: part.slot ?? -1, mask: mask === undefined ? -1 : masks.push(mask) - 1 });
   }
-  const biases = sampled.flatMap((request, at) => request.biases.map((bias) => ({ at, ...bias })));
+  const [biasRows, biasIds, biasValues]: [number[], number[], number[]] = [[], [], []];
+  sampled.forEach(({ biases }, at) => {
+    for (const { id, value } of biases) {
+      biasRows.push(at);
+      biasIds.push(id);
+      biasValues.push(value);
+    }
+  });
   const words = masks[0]?.length ?? 0;
   const allMasks = new Int32Array(masks.length * words);
   masks.forEach((mask, i) => {
     allMasks.set(mask, i * words);
   });
-  return {
-    last,
-    settings: settingsWords(settings),
-    masks: allMasks,
-    biasRows: biases.map((b) => b.at),
-    biasIds: biases.map((b) => b.id),
-    biasValues: biases.map((b) => b.value),
-  };
+  const settings = settingsWords(
+    sampled.map((request) => request.settings),
+    own,
+  );
+  return { last, settings, masks: allMasks, biasRows, biasIds, biasValues };
 }
 
 /** The outputs of a step are id, logprob, topIds, topLogprobs, each with a row per sample. */
@@ -245,15 +251,20 @@ async function readTokens(
   outputs: readonly PlanOutput[],
   sampled: readonly SampleRequest[],
 ): Promise<readonly GeneratedToken[]> {
-  const read = sampled.some(({ settings }) => (settings.top ?? 0) > 0) ? outputs : outputs.slice(0, 2);
-  const [ids, logprobs, topIds, topLogprobs] = await Promise.all(read.map((o) => o.data()));
-  const width = sampled.length === 0 ? 0 : (topIds?.length ?? 0) / sampled.length;
-  return sampled.map(({ settings }, row) => ({
-    id: ids?.[row] ?? 0,
-    logprob: logprobs?.[row] ?? 0,
-    top: Array.from({ length: settings.top ?? 0 }, (_, i) => ({
-      id: topIds?.[row * width + i] ?? 0,
-      logprob: topLogprobs?.[row * width + i] ?? 0,
-    })).filter(({ logprob }) => Number.isFinite(logprob)),
-  }));
+  const wanted = sampled.some(({ top }) => top > 0) ? outputs.length : 2;
+  const read: TypedArray[] = [];
+  for (let i = 0; i < wanted; i++) {
+    const output = outputs[i] as PlanOutput;
+    read.push(output.captured ?? (await output.data()));
+  }
+  const [ids, logprobs, topIds, topLogprobs] = read;
+  const width = (topIds?.length ?? 0) / sampled.length;
+  return sampled.map((request, row) => {
+    const top: TokenLogprob[] = [];
+    for (let i = row * width; i < row * width + request.top; i++) {
+      const logprob = topLogprobs?.[i] ?? 0;
+      if (Number.isFinite(logprob)) top.push({ id: topIds?.[i] ?? 0, logprob });
+    }
+    return { id: ids?.[row] ?? 0, logprob: logprobs?.[row] ?? 0, top };
+  });
 }

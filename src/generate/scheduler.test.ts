@@ -109,7 +109,7 @@ describe('steps', () => {
     const { tokens, done, progress } = run(prompt(3), { maxTokens: 3 });
     await settle();
     expect(steps.map((s) => s.rows)).toEqual([[3], [1]]);
-    expect(steps[1]?.parts[0]).toMatchObject({ ids: { from: 0 }, sample: { settings: { step: 1 } } });
+    expect(steps[1]?.parts[0]).toMatchObject({ ids: { from: 0 }, sample: { step: 1 } });
     await steps[0]?.end([500]);
     expect(tokens).toEqual([500]);
     expect(steps).toHaveLength(3);

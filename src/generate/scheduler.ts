@@ -213,7 +213,7 @@ export class Scheduler {
     if (this.#disposed && this.#idle) for (const resolve of this.#closed.splice(0)) resolve();
   }
 
-  #submit(parts: readonly JobPart[]): void {
+  async #submit(parts: readonly JobPart[]): Promise<void> {
     const step = ++this.#lastStep;
     let index = 0;
     for (const { job, part } of parts) {
@@ -223,21 +223,18 @@ export class Scheduler {
     }
     const ends = parts.map(({ part }) => part.sequence.length);
     this.#inFlight++;
-    this.#options.runner
-      .submit(parts.map(({ part }) => part))
-      .then(
-        (tokens) => this.#settle(parts, ends, tokens),
-        (error) => {
-          for (const { job } of parts) this.#fail(job, error);
-        },
-      )
-      .finally(() => {
-        this.#inFlight--;
-        this.#pump();
-      });
+    try {
+      this.#settle(parts, ends, await this.#options.runner.submit(parts.map(({ part }) => part)));
+    } catch (error) {
+      for (const { job } of parts) this.#fail(job, error);
+    } finally {
+      this.#inFlight--;
+      this.#pump();
+    }
   }
 
   #settle(parts: readonly JobPart[], ends: readonly number[], tokens: readonly GeneratedToken[]): void {
+    const at = performance.now();
     let index = 0;
     parts.forEach(({ job, part }, i) => {
       this.#remember(job, part.sequence as PagedSequence, part.rows, ends[i] ?? 0);
@@ -246,7 +243,7 @@ export class Scheduler {
       job.inFlight--;
       if (job.ended || token === undefined) return;
       try {
-        this.#accept(job, token);
+        this.#accept(job, token, at);
       } catch (error) {
         this.#fail(job, error);
       }
@@ -260,7 +257,7 @@ export class Scheduler {
     cache.remember(sequence, job.tokens, exact ? Math.min(end, job.prompt.length) : end);
   }
 
-  #accept(job: Job, token: GeneratedToken): void {
+  #accept(job: Job, token: GeneratedToken, at: number): void {
     if (!Number.isFinite(token.logprob)) throw noToken(token.logprob, job);
     job.constraint?.accept(token.id);
     job.tokens.push(token.id);
@@ -268,7 +265,7 @@ export class Scheduler {
       this.#finish(job, 'eos');
       return;
     }
-    job.output.push({ token, at: performance.now() });
+    job.output.push({ token, at });
     if (job.tokens.length - job.prompt.length >= job.limit) this.#finish(job, 'length');
     else this.#prepare(job);
   }

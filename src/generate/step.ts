@@ -88,7 +88,7 @@ function place(job: Job, rows: number, rules: StepRules, placed: JobPart[]): boo
           : job.tokens.slice(start, start + rows),
       slot: penalised ? job.slot : undefined,
       context: job.fresh ? job.tokens.slice(0, start) : undefined,
-      sample: ends ? { settings: { ...settings, step: job.sampled, top: job.top }, biases, mask } : undefined,
+      sample: ends ? { settings, step: job.sampled, top: job.top, biases, mask } : undefined,
     },
   });
   job.fresh = false;

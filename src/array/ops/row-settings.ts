@@ -47,16 +47,22 @@ const integerWords = {
   top: [11, 0],
 } as const;
 
-/** The settings as the words `[rows, 12]` of a plan's input. */
-export function settingsWords(rows: readonly RowSettings[]): Int32Array {
+const entries = <K extends string, V>(record: Readonly<Record<K, V>>) => Object.entries(record) as [K, V][];
+const floatEntries = entries(floatWords);
+const integerEntries = entries(integerWords);
+
+/** The settings as the words `[rows, 12]` of a plan's input; those that a row has in `own` come before its others. */
+export function settingsWords(rows: readonly RowSettings[], own: readonly RowSettings[] = []): Int32Array {
   const words = new Int32Array(rows.length * SETTINGS_WORDS);
   const floats = new Float32Array(words.buffer);
   rows.forEach((row, r) => {
-    for (const [name, [word, fallback]] of entries(floatWords)) {
-      floats[r * SETTINGS_WORDS + word] = row[name] ?? fallback;
+    const first = own[r] ?? row;
+    const at = r * SETTINGS_WORDS;
+    for (const [name, [word, fallback]] of floatEntries) {
+      floats[at + word] = first[name] ?? row[name] ?? fallback;
     }
-    for (const [name, [word, fallback]] of entries(integerWords)) {
-      words[r * SETTINGS_WORDS + word] = row[name] ?? fallback;
+    for (const [name, [word, fallback]] of integerEntries) {
+      words[at + word] = first[name] ?? row[name] ?? fallback;
     }
   });
   return words;
@@ -83,5 +89,3 @@ export function readSettings(words: Int32Array, row: number): Required<RowSettin
     top: integer('top'),
   };
 }
-
-const entries = <K extends string, V>(record: Readonly<Record<K, V>>) => Object.entries(record) as [K, V][];
