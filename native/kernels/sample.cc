@@ -302,7 +302,9 @@ void run_sample(const Args& a, Ctx& ctx) {
 }
 size_t shared_sample(const Args& a, int nthreads) {
   if (a.i(0) == 0) return 0;
-  return a.i(0) < nthreads ? Shared::bytes(a.i(1), a.i(2), nthreads) : Shared::bytes(a.i(1), a.i(2), 1) * size_t(nthreads);
+  // For as many threads as there may be, or fewer.
+  const size_t apart = Shared::bytes(a.i(1), a.i(2), 1) * size_t(min64(a.i(0), nthreads));
+  return a.i(0) < nthreads ? std::max(Shared::bytes(a.i(1), a.i(2), nthreads), apart) : apart;
 }
 const char* check_sample(const Args& a) {
   if (a.nbufs != 6 || a.nparams != 3) return "sample: expected 6 buffers and 3 parameters";

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstdint>
 #include <cstddef>
+#include <mutex>
 
 #include "wait.h"
 
@@ -27,11 +28,13 @@ struct Args {
 
 class Barrier {
  public:
-  void init(int n) { n_ = n; }
+  // Only while nobody is on the way to the barrier: in a completion, or before the first arrives.
+  void init(int n) { n_.store(n, std::memory_order_relaxed); }
   // The last worker to arrive runs `completion` before anyone is released. `patience` is the caller's own.
   template <class F> void wait(Patience& patience, F&& completion) {
     const uint32_t phase = phase_.value();
-    if (count_.fetch_add(1, std::memory_order_acq_rel) == n_ - 1) {
+    const int n = n_.load(std::memory_order_relaxed);  // before arriving: afterwards it may be the next job's
+    if (count_.fetch_add(1, std::memory_order_acq_rel) == n - 1) {
       completion();
       count_.store(0, std::memory_order_relaxed);
       phase_.raise();
@@ -39,9 +42,11 @@ class Barrier {
       patience.wait(phase_, phase);
     }
   }
+  // Changes whenever workers are released.
+  Signal& phase() { return phase_; }
 
  private:
-  int n_ = 1;
+  std::atomic<int> n_{1};
   alignas(64) std::atomic<int> count_{0};
   Signal phase_;
 };
@@ -49,6 +54,19 @@ class Barrier {
 // Shared by all workers during one dispatch. One per pool.
 struct Team {
   Barrier barrier;
+  int members = 1;               // workers of the present dispatch; changes at the barrier between two
+  size_t next_dispatch = 0;      // of the program, for those who join
+  std::mutex door;               // held to knock, and to let in
+  std::atomic<int> knocking{0};  // workers that wait to join, with the numbers that follow the members'
+  uint32_t admitted_at = 0;      // phase of the barrier; who was let in begins when it has passed
+  // Lets in who knocks, when the phase changes. By the only worker that is not at the barrier.
+  void admit() {
+    if (knocking.load(std::memory_order_relaxed) == 0) return;
+    std::lock_guard lock(door);
+    members += knocking.exchange(0, std::memory_order_relaxed);
+    admitted_at = barrier.phase().value();
+    barrier.init(members);
+  }
   alignas(64) std::atomic<int64_t> next{0};  // work counter, reset by the executor before each dispatch
   uint8_t* shared = nullptr;                 // KernelDef::shared_bytes large, 64-byte aligned
   size_t shared_size = 0;

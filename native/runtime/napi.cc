@@ -212,9 +212,16 @@ template <napi_value (*F)(napi_env, napi_callback_info)> napi_value guarded(napi
   }
 }
 
-void on_done(napi_env env, napi_value, void*, void* data) {
-  std::unique_ptr<std::shared_ptr<AsyncJob>> job(static_cast<std::shared_ptr<AsyncJob>*>(data));
-  if (env) (*job)->settle(env);
+// Calls may be fewer than jobs that finished: each settles all there are.
+void on_done(napi_env env, napi_value, void* context, void*) {
+  auto* state = static_cast<State*>(context);
+  std::vector<std::shared_ptr<AsyncJob>> jobs;
+  {
+    std::lock_guard lock(state->mutex);
+    jobs.swap(state->finished);
+  }
+  if (env)
+    for (auto& job : jobs) job->settle(env);
 }
 
 napi_value init(napi_env env, napi_value exports) {
@@ -228,7 +235,7 @@ napi_value init(napi_env env, napi_value exports) {
   }, state);
   napi_value name;
   napi_create_string_utf8(env, "ingot", NAPI_AUTO_LENGTH, &name);
-  napi_create_threadsafe_function(env, nullptr, nullptr, name, 0, 1, nullptr, nullptr, nullptr, on_done, &state->done);
+  napi_create_threadsafe_function(env, nullptr, nullptr, name, 0, 1, nullptr, nullptr, state, on_done, &state->done);
   napi_unref_threadsafe_function(env, state->done);
 #define EXPORT(js, fn)                                                            \
   {                                                                               \

@@ -3,19 +3,25 @@
 #include <node_api.h>
 
 #include <memory>
+#include <mutex>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "kernel.h"
 #include "pool.h"
 
 namespace ingot {
 
-// Per-environment state: the pool, and the function that carries finished jobs back to the event loop.
+class AsyncJob;
+
+// Per-environment state: the pool, and what carries finished jobs back to the event loop, in the order in which they finished.
 struct State {
-  std::unique_ptr<Pool> pool;
+  std::mutex mutex;
+  std::vector<std::shared_ptr<AsyncJob>> finished;  // under the mutex
+  std::unique_ptr<Pool> pool;                       // goes before what its workers use
   Level level = kScalar;
-  napi_threadsafe_function done = nullptr;
+  napi_threadsafe_function done = nullptr;  // settles what has finished
   int pending = 0;  // jobs in flight; keeps the event loop alive while > 0
 };
 

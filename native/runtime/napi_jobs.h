@@ -30,9 +30,10 @@ class AsyncJob : public Job, public std::enable_shared_from_this<AsyncJob> {
   void finish(const Team& team) override {
     if (team.failed.load()) error_ = team.message[0] ? team.message : "unknown failure";
     else collect();
-    auto* self = new std::shared_ptr<AsyncJob>(shared_from_this());
-    if (napi_call_threadsafe_function(state_->done, self, napi_tsfn_blocking) != napi_ok) delete self;
+    std::lock_guard lock(state_->mutex);
+    state_->finished.push_back(shared_from_this());
   }
+  void notify() override { napi_call_threadsafe_function(state_->done, nullptr, napi_tsfn_blocking); }
   void settle(napi_env env) {
     for (napi_ref r : references_) napi_delete_reference(env, r);
     if (--state_->pending == 0) napi_unref_threadsafe_function(env, state_->done);
@@ -72,6 +73,8 @@ class RunJob : public AsyncJob {
   void work(Ctx& ctx) override {
     if (ready_) program_->execute(ctx, profile_);
   }
+  // In a program of few dispatches every one needs all workers.
+  bool elastic() const override { return program_->size() >= 16; }
 
  protected:
   void collect() override { transfers_.after(); }

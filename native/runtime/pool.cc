@@ -3,6 +3,7 @@
 #include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
+#include <sched.h>
 #include <sys/mman.h>
 
 #include "bytes.h"
@@ -24,6 +25,15 @@ inline void flush_denormals() {
   uint64_t fpcr;
   __asm__ volatile("mrs %0, fpcr" : "=r"(fpcr));
   __asm__ volatile("msr fpcr, %0" : : "r"(fpcr | (uint64_t(1) << 24)));
+#endif
+}
+
+// The CPU that this thread runs on, -1 where the system does not say.
+inline int this_cpu() {
+#if defined(__linux__)
+  return sched_getcpu();
+#else
+  return -1;
 #endif
 }
 
@@ -55,73 +65,144 @@ bool Pool::reserve_shared(Team& team, size_t bytes) {
 }
 
 Pool::Pool(int nthreads) {
-  team_.barrier.init(nthreads);
   for (int i = 0; i < nthreads; i++) {
-    scratch_.push_back(Memory::allocate(kScratchBytes));
-    if (!scratch_.back()) throw std::bad_alloc();
+    workers_.push_back(std::make_unique<Worker>());
+    workers_.back()->scratch = Memory::allocate(kScratchBytes);
+    if (!workers_.back()->scratch) throw std::bad_alloc();
   }
-  for (int i = 0; i < nthreads; i++) workers_.emplace_back([this, i] { run(i); });
+  here_.resize(workers_.size());
+  for (auto& w : workers_) w->thread = std::thread([this, &w] { run(*w); });
 }
 
 Pool::~Pool() {
-  stopping_.store(true);
-  queued_.raise();
-  for (auto& w : workers_) w.join();
+  {
+    std::lock_guard lock(team_.door);
+    stopping_ = true;
+  }
+  work_.raise();
+  for (auto& w : workers_) w->thread.join();
   std::free(team_.shared);
 }
 
 void Pool::submit(std::shared_ptr<Job> job) {
   {
-    std::lock_guard lock(mutex_);
+    std::lock_guard lock(team_.door);
     queue_.push_back(std::move(job));
+    caller_cpu_ = this_cpu();
   }
-  queued_.raise();
+  work_.raise();
 }
 
-std::shared_ptr<Job> Pool::wait_for_job(Patience& patience) {
+// Starts the next job or joins the present one, under the number ctx.tid; null when the pool stops.
+std::shared_ptr<Job> Pool::enter(Worker& worker, Ctx& ctx, Patience& patience) {
   for (;;) {
-    const uint32_t seen = queued_.value();
+    const uint32_t seen = work_.value();
+    std::shared_ptr<Job> job;
     {
-      std::lock_guard lock(mutex_);
-      if (!queue_.empty()) {
-        auto job = std::move(queue_.front());
+      std::lock_guard lock(team_.door);
+      if (current_ && open_) {
+        job = current_;
+        ctx.tid = team_.members + team_.knocking.fetch_add(1, std::memory_order_relaxed);
+      } else if (!current_ && !queue_.empty()) {
+        job = current_ = std::move(queue_.front());
         queue_.pop_front();
+        open_ = true;
+        ctx.tid = 0;
+        team_.members = 1;
+      } else if (!current_ && stopping_) {
+        return nullptr;
+      }
+      if (job) worker.cpu = this_cpu(), here_[size_t(ctx.tid)] = &worker;
+    }
+    if (!job) {
+      patience.wait(work_, seen);
+    } else if (ctx.tid == 0) {
+      start(*job, ctx, patience);
+      return job;
+    } else {
+      knocked_.raise();
+      if (admitted(job, ctx.tid, patience)) {
+        ctx.nthreads = team_.members;
         return job;
       }
     }
-    if (stopping_.load()) return nullptr;
-    patience.wait(queued_, seen);
   }
 }
 
-void Pool::run(int tid) {
-  flush_denormals();
-  Ctx ctx{tid, int(scratch_.size()), &team_, scratch_[size_t(tid)]->data()};
-  Patience between_jobs;  // its own: jobs come at other distances than barriers
-  uint32_t seen = 0;
+void Pool::start(Job& job, Ctx& ctx, Patience& patience) {
+  team_.failed.store(false);
+  team_.stop = false;
+  team_.message[0] = 0;
+  team_.next.store(0);
+  team_.next_dispatch = 0;
+  team_.barrier.init(1);
+  job.prepare(team_, threads());
   for (;;) {
-    if (tid == 0) {
-      auto job = wait_for_job(between_jobs);
-      current_ = job;
-      if (job) {
-        team_.failed.store(false);
-        team_.stop = false;
-        team_.message[0] = 0;
-        team_.next.store(0);
-        job->prepare(team_, ctx.nthreads);
-      }
-      epoch_.raise();
-    } else {
-      between_jobs.wait(epoch_, seen);
-      seen = epoch_.value();
+    const uint32_t seen = knocked_.value();
+    {
+      std::lock_guard lock(team_.door);
+      const int others = threads() - 1 - (job.elastic() ? notifying_ : 0);
+      if (team_.knocking.load(std::memory_order_relaxed) >= others) break;
     }
-    if (!current_) return;
-    current_->work(ctx);
-    ctx.barrier();
-    if (tid == 0) {
-      auto job = std::move(current_);
-      job->finish(team_);
+    patience.wait(knocked_, seen);
+  }
+  team_.admit();
+  ctx.nthreads = team_.members;
+  team_.barrier.phase().raise();
+}
+
+// Waits to be let in; false when the job ended first.
+bool Pool::admitted(const std::shared_ptr<Job>& job, int tid, Patience& patience) {
+  for (;;) {
+    const uint32_t seen = team_.barrier.phase().value();
+    {
+      std::lock_guard lock(team_.door);
+      if (current_ != job || !open_) return false;
+      if (team_.members > tid && team_.barrier.phase().value() != team_.admitted_at) return true;
     }
+    patience.wait(team_.barrier.phase(), seen);
+  }
+}
+
+// By the last of its workers, while the others wait.
+void Pool::close(Job& job) {
+  job.finish(team_);
+  std::lock_guard lock(team_.door);
+  open_ = false;
+  team_.knocking.store(0, std::memory_order_relaxed);
+  // The thread that is told wakes up where it was before: who tells it is best the worker that will lose its core.
+  Worker* teller = here_[0];
+  for (int i = 1; i < team_.members; i++)
+    if (here_[size_t(i)]->cpu == caller_cpu_) teller = here_[size_t(i)];
+  teller->notifies.store(true);
+  notifying_++;
+}
+
+// Then, when all have been released: the barrier is free for the next job.
+void Pool::leave() {
+  {
+    std::lock_guard lock(team_.door);
+    current_ = nullptr;
+  }
+  work_.raise();
+}
+
+void Pool::run(Worker& worker) {
+  flush_denormals();
+  Ctx ctx{0, 1, &team_, worker.scratch->data()};
+  Patience between_jobs;  // its own: jobs come at other distances than barriers
+  while (const auto job = enter(worker, ctx, between_jobs)) {
+    job->work(ctx);
+    bool last = false;
+    ctx.barrier([&] {
+      close(*job);
+      last = true;
+    });
+    if (last) leave();
+    if (!worker.notifies.exchange(false)) continue;
+    job->notify();
+    std::lock_guard lock(team_.door);
+    notifying_--;
   }
 }
 

@@ -1,4 +1,6 @@
-// The worker pool: jobs run SPMD on all workers, off the event loop, one job at a time in the order given.
+// The worker pool: jobs run SPMD on all workers, off the event loop, one job at a time in the order given. Whichever worker comes
+// first starts a job. Who waits for the results of a job is told by one of its workers while the others begin the next: that
+// wakes a thread which, where all cores have workers, takes the core of one of them, and a dispatch would wait for it.
 // How workers wait for each other and for jobs: wait.h.
 #pragma once
 #include <deque>
@@ -17,9 +19,14 @@ class Memory;
 class Job {
  public:
   virtual ~Job() = default;
-  virtual void prepare(Team& team, int nthreads) {}  // leader only, before the workers start
-  virtual void work(Ctx& ctx) = 0;                   // every worker
-  virtual void finish(const Team& team) = 0;         // leader only, after all workers are done
+  // By the worker that starts the job, before any works at it. `nthreads`: the most that there can be.
+  virtual void prepare(Team& team, int nthreads) {}
+  // Whether workers may join later, at `Team::admit`: those that still tell of the job before.
+  virtual bool elastic() const { return false; }
+  virtual void work(Ctx& ctx) = 0;            // every worker
+  virtual void finish(const Team& team) = 0;  // one worker, after all are done and before the next job starts
+  // One worker, after that, perhaps while later jobs run or have ended: tells of all that have finished.
+  virtual void notify() {}
 };
 
 class Pool {
@@ -29,22 +36,36 @@ class Pool {
   int threads() const { return int(workers_.size()); }
   void submit(std::shared_ptr<Job> job);
 
-  // Grows team->shared; leader only.
+  // Grows team->shared; by the worker that starts a job.
   static bool reserve_shared(Team& team, size_t bytes);
 
  private:
-  void run(int tid);
-  std::shared_ptr<Job> wait_for_job(Patience& patience);
+  struct Worker {
+    std::shared_ptr<Memory> scratch;
+    int cpu = -1;                       // where it was when it came to its last job
+    std::atomic<bool> notifies{false};  // the job that it has worked at
+    std::thread thread;
+  };
+  void run(Worker& worker);
+  std::shared_ptr<Job> enter(Worker& worker, Ctx& ctx, Patience& patience);
+  void start(Job& job, Ctx& ctx, Patience& patience);
+  bool admitted(const std::shared_ptr<Job>& job, int tid, Patience& patience);
+  void close(Job& job);
+  void leave();
 
   Team team_;
-  std::vector<std::shared_ptr<Memory>> scratch_;
-  std::vector<std::thread> workers_;
-  std::mutex mutex_;
+  std::vector<std::unique_ptr<Worker>> workers_;
+  // All below under team_.door.
   std::deque<std::shared_ptr<Job>> queue_;
-  Signal queued_;  // bumped by submit: what the leader spins and sleeps on
-  Signal epoch_;   // bumped by the leader: what the others spin and sleep on
   std::shared_ptr<Job> current_;
-  std::atomic<bool> stopping_{false};
+  bool open_ = false;          // whether others may join it
+  std::vector<Worker*> here_;  // at the current job, by number: members and those who knock
+  int notifying_ = 0;          // workers
+  int caller_cpu_ = -1;        // of the last submit
+  bool stopping_ = false;
+
+  Signal work_;     // raised when a job is queued, and when one has ended
+  Signal knocked_;  // raised when a worker knocks
 };
 
 }  // namespace ingot

@@ -83,17 +83,20 @@ bool Program::prepare(const double* scalars, Team& team, int nthreads) {
 void Program::execute(Ctx& ctx, bool profile) {
   using Clock = std::chrono::steady_clock;
   auto last = profile ? Clock::now() : Clock::time_point{};
-  for (size_t i = 0; i < ops_.size(); i++) {
+  for (size_t i = ctx.team->next_dispatch; i < ops_.size(); i++) {
     const Op& op = ops_[i];
     op.def->run(args(op), ctx);
     // While the others finish, the memory would be idle.
     if (i + 1 < ops_.size() && ops_[i + 1].def->fetch) ops_[i + 1].def->fetch(args(ops_[i + 1]), ctx);
     Team& team = *ctx.team;
-    ctx.barrier([&team] {
+    ctx.barrier([&team, i] {
       team.next.store(0, std::memory_order_relaxed);
       team.stop = team.failed.load(std::memory_order_relaxed);
+      team.next_dispatch = team.stop ? SIZE_MAX : i + 1;
+      team.admit();
     });
     if (team.stop) return;
+    ctx.nthreads = team.members;
     if (profile && ctx.tid == 0) {
       const auto now = Clock::now();
       profile_[i] = std::chrono::duration<double, std::nano>(now - last).count();

@@ -30,7 +30,7 @@ class Program {
 
   // Leader only: substitutes scalars, checks every dispatch, reserves shared memory. False with team.failed set on error.
   bool prepare(const double* scalars, Team& team, int nthreads);
-  // Every worker.
+  // Every worker, from the dispatch that comes next: some may join late.
   void execute(Ctx& ctx, bool profile);
 
  private:
