@@ -1,5 +1,7 @@
 // AVX-512 with VNNI: 16 lanes, unsigned codes times signed activations in one instruction.
 #pragma once
+// GCC 12 warns about its own intrinsics headers.
+#pragma GCC diagnostic ignored "-Wuninitialized"
 #include <immintrin.h>
 
 namespace ingot::INGOT_NS {

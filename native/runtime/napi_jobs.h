@@ -51,7 +51,7 @@ class AsyncJob : public Job, public std::enable_shared_from_this<AsyncJob> {
   }
 
  protected:
-  virtual void collect() {}                                        // leader, after success and before the next job
+  virtual void collect() {}                                           // one worker, after success and before the next job
   virtual bool result(napi_env, napi_value*) const { return false; }  // on the event loop; false resolves to undefined
 
  private:

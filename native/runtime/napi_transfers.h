@@ -9,7 +9,7 @@
 
 namespace ingot {
 
-// Everything is captured when the run is submitted and performed by the leader, so
+// Everything is captured when the run is submitted and performed by one worker, so
 // runs of one program may queue up, each fed by the one before it.
 struct Transfers {
   struct Slice {

@@ -28,7 +28,7 @@ class Program {
   const Memory& arena() const { return *arena_; }
   const std::vector<double>& profile() const { return profile_; }
 
-  // Leader only: substitutes scalars, checks every dispatch, reserves shared memory. False with team.failed set on error.
+  // The worker that starts a run: substitutes scalars, checks every dispatch, reserves shared memory. False with team.failed set on error.
   bool prepare(const double* scalars, Team& team, int nthreads);
   // Every worker, from the dispatch that comes next: some may join late.
   void execute(Ctx& ctx, bool profile);
