@@ -1,5 +1,6 @@
 // What the machine can do: read bandwidth and multiply peaks, measured by the same workers that run the models.
-//   measure_read   bufs: data, sink f64[threads]     params: -          reads every byte once
+//   measure_read   bufs: data, sink f64[threads]     params: ahead      reads every byte once; some lines are asked for so many bytes
+//                                                                       ahead, 0: the hardware's prefetchers are left alone
 //   measure_int8   bufs: ops f64[1]                  params: rounds     widest int8 dot product (or tile) instruction
 //   measure_bf16   bufs: ops f64[1]                  params: rounds     bf16 tiles or dot product; ops 0 where there is none
 //   measure_f32    bufs: ops f64[1]                  params: rounds     fused multiply-add
@@ -16,27 +17,30 @@ namespace ingot::INGOT_NS {
 
 namespace {
 
+template <bool Ask> int64_t read_range(const uint8_t* p, const uint8_t* stop, int64_t ahead) {
+#if defined(__AVX512F__)
+  __m512i s[4] = {};
+  for (; p < stop; p += 512) {
+    if constexpr (Ask)
+      for (int i = 0; i < 2; i++) __builtin_prefetch(p + ahead + 256 * i, 0, 3);
+    for (int i = 0; i < 8; i++) s[i % 4] = _mm512_xor_si512(s[i % 4], _mm512_loadu_si512(p + 64 * i));
+  }
+  return _mm512_reduce_add_epi64(_mm512_xor_si512(_mm512_xor_si512(s[0], s[1]), _mm512_xor_si512(s[2], s[3])));
+#else
+  uint64_t s[8] = {0};
+  for (; p < stop; p += 64) {
+    if constexpr (Ask) __builtin_prefetch(p + ahead, 0, 3);
+    for (int i = 0; i < 8; i++) s[i] ^= reinterpret_cast<const uint64_t*>(p)[i];
+  }
+  return int64_t(s[0] ^ s[1] ^ s[2] ^ s[3] ^ s[4] ^ s[5] ^ s[6] ^ s[7]);
+#endif
+}
+
 void read_all(const Args& a, Ctx& c) {
   int64_t begin, end;
   c.range(a.bufs[0].bytes / 512, begin, end);
   const uint8_t *p = a.bufs[0].data + begin * 512, *stop = a.bufs[0].data + end * 512;
-#if defined(__AVX512F__)
-  __m512i s0 = _mm512_setzero_si512(), s1 = s0, s2 = s0, s3 = s0;
-  for (; p < stop; p += 512) {
-    _mm_prefetch(reinterpret_cast<const char*>(p) + 2048, _MM_HINT_T0);
-    _mm_prefetch(reinterpret_cast<const char*>(p) + 2048 + 256, _MM_HINT_T0);
-    s0 = _mm512_xor_si512(s0, _mm512_xor_si512(_mm512_loadu_si512(p), _mm512_loadu_si512(p + 256)));
-    s1 = _mm512_xor_si512(s1, _mm512_xor_si512(_mm512_loadu_si512(p + 64), _mm512_loadu_si512(p + 320)));
-    s2 = _mm512_xor_si512(s2, _mm512_xor_si512(_mm512_loadu_si512(p + 128), _mm512_loadu_si512(p + 384)));
-    s3 = _mm512_xor_si512(s3, _mm512_xor_si512(_mm512_loadu_si512(p + 192), _mm512_loadu_si512(p + 448)));
-  }
-  const int64_t sum = _mm512_reduce_add_epi64(_mm512_xor_si512(_mm512_xor_si512(s0, s1), _mm512_xor_si512(s2, s3)));
-#else
-  uint64_t s[8] = {0};
-  for (; p < stop; p += 64)
-    for (int i = 0; i < 8; i++) s[i] ^= reinterpret_cast<const uint64_t*>(p)[i];
-  const int64_t sum = int64_t(s[0] ^ s[1] ^ s[2] ^ s[3] ^ s[4] ^ s[5] ^ s[6] ^ s[7]);
-#endif
+  const int64_t sum = a.i(0) > 0 ? read_range<true>(p, stop, a.i(0)) : read_range<false>(p, stop, 0);
   if (c.tid < a.bufs[1].bytes / 8) a.bufs[1].as<double>()[c.tid] = double(sum);
 }
 
@@ -158,7 +162,7 @@ void f32_peak(const Args& a, Ctx& c) {
 const char* needs_output(const Args& a) {
   return a.nbufs == 1 && a.bufs[0].bytes >= 8 && a.nparams == 1 && a.i(0) >= 0 ? nullptr : "expected one f64 buffer and a round count";
 }
-const char* needs_sink(const Args& a) { return a.nbufs == 2 ? nullptr : "expected data and sink"; }
+const char* needs_sink(const Args& a) { return a.nbufs == 2 && a.nparams == 1 && a.i(0) >= 0 ? nullptr : "expected data, sink and how far ahead to ask"; }
 
 constexpr KernelDef defs[] = {
     {"measure_read", read_all, nullptr, needs_sink},

@@ -34,7 +34,7 @@ Limits measure(Level level, int threads) {
   std::vector<double> sink(threads), ops(1);
   const auto find = [&](const char* name) { return find_kernel(level, name); };
   Limits l{};
-  l.read = data.size() / best_time(find("measure_read"), {buf(data), buf(sink)}, {}, threads, 9);
+  l.read = data.size() / best_time(find("measure_read"), {buf(data), buf(sink)}, {0}, threads, 9);
   double t = best_time(find("measure_int8"), {buf(ops)}, {1e6}, threads, 5);
   l.int8 = ops[0] / t;
   t = best_time(find("measure_bf16"), {buf(ops)}, {1e6}, threads, 5);
