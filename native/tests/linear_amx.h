@@ -12,6 +12,5 @@ namespace ingot::tests {
 const KernelDef* emulated_linear(const char* name);
 const KernelDef* emulated_moe(const char* name);
 const KernelDef* emulated_attention(const char* name);
-/** The kernel in use and the others of tile_designs.h under test, in blocks small enough that tests have several; null past the last. */
-const KernelDef* tile_design(int i);
+const KernelDef* emulated_linear_plain(const char* name);
 }  // namespace ingot::tests

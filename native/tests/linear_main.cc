@@ -17,27 +17,10 @@ const KernelDef* emulated_tiles(const char* name) {
   return def ? def : emulated_moe(name);
 }
 
-template <int I>
-const KernelDef* design(const char*) { return tile_design(I); }
-
-// The AMX product and its candidates over emulated tiles, without AVX-512.
-int run_designs(const Options& options) {
-  const Suite suites[] = {{"amx in use", design<0>, true}, {"amx resident", design<1>, true}, {"amx shadow", design<2>, true}};
-  int failures = 0;
-  for (int i = 0; tile_design(i); i++) {
-    Suite suite = suites[i];
-    suite.every = std::max(5, options.every);
-    run_linear_suite(suite);
-    printf("linear %-12s %d cases, %d failures, emulated\n", suite.name, suite.cases, suite.failures);
-    failures += suite.failures;
-  }
-  return failures;
-}
-
 int run_suite(Suite suite, int every) {
   suite.every = every;
   run_linear_suite(suite);
-  run_moe_suite(suite);
+  if (suite.find("moe_glu")) run_moe_suite(suite);
   if (suite.embeds) run_embed_suite(suite);
   printf("linear %-12s %d cases, %d failures\n", suite.name, suite.cases, suite.failures);
   return suite.failures;
@@ -61,7 +44,9 @@ int run_linear_tests(const Options& options) {
   if (emulated_tiles("linear") && strstr("amx", options.filter)) {
     failures += run_suite({"amx emulated", emulated_tiles, true, false}, options.every);
   }
-  if (strstr("amx", options.filter)) failures += run_designs(options);
+  if (emulated_linear_plain("linear") && strstr("amx", options.filter)) {
+    failures += run_suite({"amx plain", emulated_linear_plain, true, false}, std::max(5, options.every));
+  }
   return failures;
 }
 
