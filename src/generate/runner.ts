@@ -261,7 +261,7 @@ async function readTokens(
   const width = (topIds?.length ?? 0) / sampled.length;
   return sampled.map((request, row) => {
     const top: TokenLogprob[] = [];
-    for (let i = row * width; i < row * width + request.top; i++) {
+    for (let i = row * width; i < row * width + Math.min(request.top, width); i++) {
       const logprob = topLogprobs?.[i] ?? 0;
       if (Number.isFinite(logprob)) top.push({ id: topIds?.[i] ?? 0, logprob });
     }
