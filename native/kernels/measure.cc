@@ -68,6 +68,15 @@ void load_tiles() {
   }
 #endif
 
+// Chains of one instruction, N of them so that none waits for itself. `step` keeps the compiler from folding its result away.
+template <int N, class V, class Step> inline __attribute__((always_inline)) void run_chains(int64_t rounds, V start, Step step) {
+  V acc[N];
+  for (auto& x : acc) x = start;
+  for (int64_t r = 0; r < rounds; r++)
+#pragma GCC unroll 16
+    for (int j = 0; j < N; j++) step(acc[j]);
+}
+
 void int8_peak(const Args& a, Ctx& c) {
   [[maybe_unused]] const int64_t rounds = a.i(0);
 #if defined(__AMX_TILE__)
@@ -77,35 +86,25 @@ void int8_peak(const Args& a, Ctx& c) {
   _tile_release();
   report(a, c, double(rounds) * 8 * 16 * 16 * 64 * 2);
 #elif defined(__AVX512VNNI__)
-  __m512i acc[16], u = _mm512_set1_epi8(3);
-  for (auto& x : acc) x = _mm512_setzero_si512();
-  for (int64_t r = 0; r < rounds; r++)
-#pragma GCC unroll 16
-    for (int j = 0; j < 16; j++) {
-      acc[j] = _mm512_dpbusd_epi32(acc[j], u, u);
-      asm volatile("" : : "v"(acc[j]));
-    }
+  const __m512i u = _mm512_set1_epi8(3);
+  run_chains<16>(rounds, _mm512_setzero_si512(), [&](__m512i& x) __attribute__((always_inline)) {
+    x = _mm512_dpbusd_epi32(x, u, u);
+    asm volatile("" : : "v"(x));
+  });
   report(a, c, double(rounds) * 16 * 64 * 2);
 #elif defined(__AVX2__)
-  __m256i acc[8], u = _mm256_set1_epi8(3), one = _mm256_set1_epi16(1);
-  for (auto& x : acc) x = _mm256_setzero_si256();
-  for (int64_t r = 0; r < rounds; r++)
-#pragma GCC unroll 8
-    for (int j = 0; j < 8; j++) {
-      acc[j] = _mm256_add_epi32(acc[j], _mm256_madd_epi16(_mm256_maddubs_epi16(u, u), one));
-      asm volatile("" : : "x"(acc[j]));
-    }
+  const __m256i u = _mm256_set1_epi8(3), one = _mm256_set1_epi16(1);
+  run_chains<8>(rounds, _mm256_setzero_si256(), [&](__m256i& x) __attribute__((always_inline)) {
+    x = _mm256_add_epi32(x, _mm256_madd_epi16(_mm256_maddubs_epi16(u, u), one));
+    asm volatile("" : : "x"(x));
+  });
   report(a, c, double(rounds) * 8 * 32 * 2);
 #elif defined(__ARM_FEATURE_DOTPROD)
-  int32x4_t acc[16];
-  int8x16_t u = vdupq_n_s8(3);
-  for (auto& x : acc) x = vdupq_n_s32(0);
-  for (int64_t r = 0; r < rounds; r++)
-#pragma GCC unroll 16
-    for (int j = 0; j < 16; j++) {
-      acc[j] = vdotq_s32(acc[j], u, u);
-      asm volatile("" : : "w"(acc[j]));
-    }
+  const int8x16_t u = vdupq_n_s8(3);
+  run_chains<16>(rounds, vdupq_n_s32(0), [&](int32x4_t& x) __attribute__((always_inline)) {
+    x = vdotq_s32(x, u, u);
+    asm volatile("" : : "w"(x));
+  });
   report(a, c, double(rounds) * 16 * 16 * 2);
 #else
   report(a, c, 0);
@@ -122,15 +121,11 @@ void bf16_peak(const Args& a, Ctx& c) {
   report(a, c, double(rounds) * 8 * 16 * 16 * 32 * 2);
 #elif defined(__AVX512BF16__)
   const int64_t rounds = a.i(0);
-  __m512 acc[16];
   const __m512bh half = (__m512bh)_mm512_set1_epi16(0x3f00);
-  for (auto& x : acc) x = _mm512_setzero_ps();
-  for (int64_t r = 0; r < rounds; r++)
-#pragma GCC unroll 16
-    for (int j = 0; j < 16; j++) {
-      acc[j] = _mm512_dpbf16_ps(acc[j], half, half);
-      asm volatile("" : : "v"(acc[j]));
-    }
+  run_chains<16>(rounds, _mm512_setzero_ps(), [&](__m512& x) __attribute__((always_inline)) {
+    x = _mm512_dpbf16_ps(x, half, half);
+    asm volatile("" : : "v"(x));
+  });
   report(a, c, double(rounds) * 16 * 32 * 2);
 #else
   report(a, c, 0);
