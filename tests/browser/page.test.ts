@@ -122,6 +122,8 @@ describe.skipIf(typeof started === 'string').each(Object.keys(sizes) as (keyof t
     it('shows thoughts, speed and the number of tokens', async () => {
       server.answer = {
         pieces: [{ reasoning_content: 'Let me ' }, { reasoning_content: 'think.' }, { content: 'Yes.' }],
+        // A busy page may get all pieces at once, and then knows no speed.
+        last: () => lastAnswer().getByText('Let me think.').waitFor(),
       };
       await say('Well?');
       await isDone();

@@ -28,8 +28,10 @@ export class ScriptedServer {
   /** Paths that were asked for. */
   readonly paths: string[] = [];
   models = ['small-model', 'large-model'];
-  /** The next answer; `hold` keeps it open after its pieces. */
-  answer: { pieces: readonly Piece[]; hold?: boolean; end?: string } = { pieces: [] };
+  /** The next answer; `last` runs before its last piece, and `hold` keeps it open after its pieces. */
+  answer: { pieces: readonly Piece[]; last?: () => Promise<void>; hold?: boolean; end?: string } = {
+    pieces: [],
+  };
   /** A status and message instead of the next answer. */
   failure: { status: number; message: string } | undefined;
   aborted = 0;
@@ -79,13 +81,14 @@ export class ScriptedServer {
       json(response, status, { error: { message } });
       return;
     }
-    const { pieces, hold = false, end = 'stop' } = this.answer;
+    const { pieces, last, hold = false, end = 'stop' } = this.answer;
     response.writeHead(200, { 'content-type': 'text/event-stream' });
     response.on('close', () => {
       if (!response.writableFinished) this.aborted++;
     });
     const send = (data: object): void => void response.write(`data: ${JSON.stringify(data)}\n\n`);
-    for (const delta of pieces) {
+    for (const [i, delta] of pieces.entries()) {
+      if (i === pieces.length - 1) await last?.();
       send({ choices: [{ index: 0, delta, finish_reason: null }] });
       await new Promise((resolve) => setTimeout(resolve, 2));
     }
