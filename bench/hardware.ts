@@ -1,5 +1,6 @@
 // The machine a benchmark runs on: the CPU, or a GPU. What it is called, and its limits, measured in the same run.
 
+import { openCpuDevice } from '../src/device/cpu/device.ts';
 import { cpuReport } from '../src/device/cpu/doctor.ts';
 import { gpuReport } from '../src/device/webgpu/doctor.ts';
 import { openNodeGpu } from '../src/device/webgpu/node.ts';
@@ -17,9 +18,8 @@ export interface Hardware {
 }
 
 export async function openHardware(device: 'cpu' | 'webgpu'): Promise<Hardware> {
-  const { cpu, threads, levels } = await cpuReport();
+  const { cpu, threads, level } = openCpuDevice().info;
   if (device === 'cpu') {
-    const level = levels.find(({ status }) => status === 'in use')?.name ?? '';
     return {
       device,
       description: { cpu, threads, level },

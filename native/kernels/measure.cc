@@ -93,8 +93,10 @@ void int8_peak(const Args& a, Ctx& c) {
   });
   report(a, c, double(rounds) * 16 * 64 * 2);
 #elif defined(__AVX2__)
-  const __m256i u = _mm256_set1_epi8(3), one = _mm256_set1_epi16(1);
+  __m256i u = _mm256_set1_epi8(3);
+  const __m256i one = _mm256_set1_epi16(1);
   run_chains<8>(rounds, _mm256_setzero_si256(), [&](__m256i& x) __attribute__((always_inline)) {
+    asm volatile("" : "+x"(u));  // unknown, or the products of constants are computed by the compiler
     x = _mm256_add_epi32(x, _mm256_madd_epi16(_mm256_maddubs_epi16(u, u), one));
     asm volatile("" : : "x"(x));
   });
@@ -134,24 +136,27 @@ void bf16_peak(const Args& a, Ctx& c) {
 
 void f32_peak(const Args& a, Ctx& c) {
   const int64_t rounds = a.i(0);
-  constexpr int lanes = 16;
-  typedef float v __attribute__((vector_size(lanes * 4)));
-  v acc[10], m;
-  for (int i = 0; i < lanes; i++) m[i] = 0.5f;
-  for (auto& x : acc) x = m;
-  for (int64_t r = 0; r < rounds; r++)
-#pragma GCC unroll 10
-    for (int j = 0; j < 10; j++) {
-      acc[j] = acc[j] * m + m;
 #if defined(__AVX512F__)
-      asm volatile("" : : "v"(acc[j]));
+  constexpr int lanes = 16;
+#elif defined(__AVX2__)
+  constexpr int lanes = 8;
 #else
-      asm volatile("" : "+m"(acc[j]));
+  constexpr int lanes = 4;
 #endif
-    }
-  volatile float sink = acc[0][0] + acc[5][1];
-  (void)sink;
-  report(a, c, double(rounds) * 10 * lanes * 2);
+  constexpr int chains = 12;  // and one constant: as many as there are registers on AVX2
+  typedef float v __attribute__((vector_size(lanes * 4)));
+  const v half = v{} + 0.5f;
+  run_chains<chains>(rounds, half, [&](v& x) __attribute__((always_inline)) {
+    x = x * half + half;
+#if defined(__x86_64__)
+    asm volatile("" : : "x"(x));
+#elif defined(__aarch64__)
+    asm volatile("" : : "w"(x));
+#else
+    asm volatile("" : : "m"(x));
+#endif
+  });
+  report(a, c, double(rounds) * chains * lanes * 2);
 }
 
 const char* needs_output(const Args& a) {

@@ -1,7 +1,6 @@
 // How weights are packed for a device: by the native kernels where there are any, into memory of the processor first when
 // the device has its own.
 
-import { env } from '../base/env.ts';
 import { IngotError } from '../base/errors.ts';
 import { CpuDevice, openCpuDevice } from '../device/cpu/device.ts';
 import { packNative } from '../device/cpu/pack.ts';
@@ -34,7 +33,7 @@ export function filePacker(): ReturnType<typeof packThrough> | undefined {
 
 function openPacker(): CpuDevice | undefined {
   try {
-    return openCpuDevice({ threads: env.threads, level: env.level });
+    return openCpuDevice();
   } catch (error) {
     if (error instanceof IngotError && error.code === 'unsupported') return undefined;
     throw error;

@@ -1,5 +1,6 @@
 // The CPU device: buffers in native memory, programs replayed by the addon's worker pool in one call per run.
 
+import { env } from '../../base/env.ts';
 import { IngotError, invariant } from '../../base/errors.ts';
 import type {
   BufferRange,
@@ -284,10 +285,10 @@ export class CpuDevice implements Device {
 }
 
 /**
- * Opens the CPU device and starts its worker pool.
+ * Opens the CPU device and starts its worker pool; without options, with what `INGOT_THREADS` and `INGOT_LEVEL` say.
  * @throws IngotError `unsupported` when the addon is missing, `invalid_argument` for a level this CPU does not have.
  */
-export function openCpuDevice(options: CpuDeviceOptions = {}): CpuDevice {
+export function openCpuDevice(options: CpuDeviceOptions = env): CpuDevice {
   const addon = loadAddon();
   try {
     addon.configure(options.threads ?? 0, options.level ?? '');
