@@ -71,6 +71,17 @@ describe('fusion of model layers', () => {
     expect(compare(results[0]!, results[1]!, { absolute: 1e-5, relative: 1e-5 })).toMatchObject({ ok: true });
   });
 
+  it('merges linears of one input, at most eight', async () => {
+    const device = openJsDevice();
+    const weights = Array.from({ length: 19 }, () => layer(device).k);
+    const fn = ({ x }: Args) => weights.map((w) => linear(x, w, exact));
+    const plan = compile(fn, { device, inputs });
+    expect(plan.program.dispatches.map((d) => d.buffers.length)).toEqual([17, 17, 7]); // x, weights, results
+    const got = await runSteps(plan);
+    const want = await runSteps(compile(fn, { device, inputs, fusion: false }));
+    expect(got).toEqual(want);
+  });
+
   it('does not add a residual to a linear that is also used alone', () => {
     const device = openJsDevice();
     const w = layer(device);

@@ -6,6 +6,9 @@ import { sameValue } from '../trace.ts';
 import { isPlain } from './glu.ts';
 import { isLeaf, type Pattern, rewritten } from './pattern.ts';
 
+/** Of one dispatch, as many as `kMaxSegments` in native/kernels/linear.cc. */
+const maxSegments = 8;
+
 export const mergeLinears: Pattern = {
   name: 'merge-linears',
   root: linearOp,
@@ -13,7 +16,7 @@ export const mergeLinears: Pattern = {
     const x = node.inputs[0];
     if (!isOp(node, linearOp) || x == null) return undefined;
     const { precision } = node.attrs;
-    const siblings = [...new Set(context.users.get(x.node))].filter(
+    const all = [...new Set(context.users.get(x.node))].filter(
       (n) =>
         n !== null &&
         isOp(n, linearOp) &&
@@ -24,7 +27,9 @@ export const mergeLinears: Pattern = {
         isLeaf(n.inputs[3]) &&
         isLeaf(n.inputs[4]),
     );
-    if (siblings.length < 2 || !siblings.includes(node)) return undefined;
+    const first = all.indexOf(node);
+    const siblings = all.slice(first - (first % maxSegments)).slice(0, maxSegments);
+    if (first < 0 || siblings.length < 2) return undefined;
     const segments = siblings.flatMap((n) =>
       n === null ? [] : [rewritten(n, 3, context), rewritten(n, 4, context)],
     );
