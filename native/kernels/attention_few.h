@@ -13,12 +13,19 @@ constexpr int64_t kMinSplit = 64;     // keys
 constexpr int64_t kScoreKeys = 256;   // keys whose scores are held at once
 constexpr int64_t kScoreStride = kScoreKeys + kW;  // dot_keys writes up to a vector beyond the last key
 
-constexpr int lanes_for(int group) { return group == 3 ? 4 : group; }
+// Sums that fit in registers beside what they are made of.
 #if defined(__AVX__) && !defined(__AVX512F__)
-constexpr int kValueVecs = 2;
+constexpr int kSums = 12;
 #else
-constexpr int kValueVecs = 4;
+constexpr int kSums = 16;
 #endif
+// Keys, or vectors of values, that are used together for a group of queries.
+constexpr int keys_for(int group) {
+  int n = 1;
+  while (2 * n <= kW && 2 * n * group <= kSums) n *= 2;
+  return n;
+}
+constexpr int value_vecs(int group) { return keys_for(group) < 4 ? keys_for(group) : 4; }
 
 // Reading keys asks for the values of the same positions, and reading values for the keys that are read next: a range is too
 // short for the hardware to find its stream, and one request for all of it blocks the core.
@@ -26,8 +33,8 @@ constexpr int kValueVecs = 4;
 // scores[g * kScoreStride + j] = q[g] . k[j] for n keys that follow each other in memory. q is padded with zeros to ldq.
 // `ahead`: n rows that are read next.
 template <bool Half, int GQ>
-void dot_keys(const float* q, int64_t ldq, const uint8_t* k, const uint8_t* ahead, int64_t Dh, int64_t n, float* scores) {
-  constexpr int kKeys = kW / lanes_for(GQ);
+__attribute__((noinline)) void dot_keys(const float* q, int64_t ldq, const uint8_t* k, const uint8_t* ahead, int64_t Dh, int64_t n, float* scores) {
+  constexpr int kKeys = keys_for(GQ);
   const int64_t row = Dh * (Half ? 2 : 4), full = Dh / kW * kW;
   const int tail = int(Dh - full);
   for (int64_t j = 0; j < n; j += kKeys) {
@@ -35,32 +42,28 @@ void dot_keys(const float* q, int64_t ldq, const uint8_t* k, const uint8_t* ahea
     prefetch_lines(ahead + j * row, live * row);
     const uint8_t* key[kKeys];
     for (int i = 0; i < kKeys; i++) key[i] = k + (j + min64(i, live - 1)) * row;
-    vf acc[kW] = {};
-    for (int64_t d = 0; d < full; d += kW) {
+    vf acc[(GQ * kKeys + kW - 1) / kW * kW];
+    for (auto& x : acc) x = vf{};
+    const auto add = [&](int64_t d, auto load_key) __attribute__((always_inline)) {
       vf qv[GQ];
       for (int g = 0; g < GQ; g++) qv[g] = load(q + g * ldq + d);
       for (int i = 0; i < kKeys; i++) {
-        const vf kv = load_kv<Half>(key[i], d);
-        for (int g = 0; g < GQ; g++) acc[g * kKeys + i] += qv[g] * kv;
+        const vf x = load_key(key[i], d);
+        for (int g = 0; g < GQ; g++) acc[g * kKeys + i] += qv[g] * x;
       }
-    }
-    if (tail) {
-      for (int i = 0; i < kKeys; i++) {
-        const vf kv = load_kv_n<Half>(key[i], full, tail);
-        for (int g = 0; g < GQ; g++) acc[g * kKeys + i] += load(q + g * ldq + full) * kv;
-      }
-    }
-    float sums[kW];
-    store(sums, sum_each(acc));
-    for (int g = 0; g < GQ; g++)
-      for (int i = 0; i < kKeys; i++) scores[g * kScoreStride + j + i] = sums[g * kKeys + i];
+    };
+    for (int64_t d = 0; d < full; d += kW) add(d, [](const uint8_t* p, int64_t at) __attribute__((always_inline)) { return load_kv<Half>(p, at); });
+    if (tail) add(full, [&](const uint8_t* p, int64_t at) __attribute__((always_inline)) { return load_kv_n<Half>(p, at, tail); });
+    float sums[sizeof acc / 4];
+    for (int i = 0; i < GQ * kKeys; i += kW) store(sums + i, sum_each(acc + i));
+    for (int g = 0; g < GQ; g++) std::memcpy(scores + g * kScoreStride + j, sums + g * kKeys, kKeys * 4);
   }
 }
 
 // out[g * ldo + d] += sum over j of p[g * kScoreStride + j] * v[j][d]. `ahead` as above.
 template <bool Half, int GQ>
-void add_values(const float* p, const uint8_t* v, const uint8_t* ahead, int64_t Dh, int64_t n, float* out, int64_t ldo) {
-  constexpr int element = Half ? 2 : 4;
+__attribute__((noinline)) void add_values(const float* p, const uint8_t* v, const uint8_t* ahead, int64_t Dh, int64_t n, float* out, int64_t ldo) {
+  constexpr int element = Half ? 2 : 4, kValueVecs = value_vecs(GQ);
   const int64_t row = Dh * element;
   int64_t d = 0;
   for (; d + kValueVecs * kW <= Dh; d += kValueVecs * kW) {
@@ -70,11 +73,11 @@ void add_values(const float* p, const uint8_t* v, const uint8_t* ahead, int64_t 
     for (int64_t j = 0; j < n; j++) {
       const int64_t at = j * row + d * element;
       prefetch_lines(ahead + at, kValueVecs * kW * element);
-      vf x[kValueVecs];
-      for (int i = 0; i < kValueVecs; i++) x[i] = load_kv<Half>(v + at, i * kW);
-      for (int g = 0; g < GQ; g++) {
-        const vf w = set1(p[g * kScoreStride + j]);
-        for (int i = 0; i < kValueVecs; i++) acc[g][i] += w * x[i];
+      vf w[GQ];
+      for (int g = 0; g < GQ; g++) w[g] = set1(p[g * kScoreStride + j]);
+      for (int i = 0; i < kValueVecs; i++) {
+        const vf x = load_kv<Half>(v + at, i * kW);
+        for (int g = 0; g < GQ; g++) acc[g][i] += w[g] * x;
       }
     }
     for (int g = 0; g < GQ; g++)
