@@ -75,8 +75,8 @@ inline void store_outputs(const Attention& a, int64_t head, int64_t q0, int64_t 
     const float* out = b.out + i0 / kW * b.out_step;
     for (int64_t d0 = 0; d0 < a.Dh; d0 += kW) {
       const int lanes = int(min64(kW, a.Dh - d0));
-      vf v[kW] = {};
-      for (int d = 0; d < lanes; d++) v[d] = load(out + (d0 + d) * b.ld) * inverse;
+      vf v[kW];
+      for (int d = 0; d < kW; d++) v[d] = d < lanes ? load(out + (d0 + d) * b.ld) * inverse : vf{};
       transpose(v);
       for (int i = 0; i < int(min64(kW, n - i0)); i++) store_some(a.y + b.at[i0 + i] + d0, v[i], lanes);
     }

@@ -12,9 +12,10 @@ constexpr int kTileRows = 4;
 #endif
 constexpr int kTileVecs = 3;
 
-// c[m][n] (+)= sum over k of a[m * am + k * ak] * b[k * ldb + n] for MR rows and NV vectors of columns.
+// c[m][n] (+)= sum over k of a[m * am + k * ak] * b[k * ldb + n] for MR rows and NV vectors of columns. A function of its own: inside
+// a larger one GCC keeps sums in memory.
 template <int MR, int NV>
-INGOT_INLINE void gemm_tile(const float* a, int64_t am, int64_t ak, const float* b, int64_t ldb, float* c, int64_t ldc,
+__attribute__((noinline)) void gemm_tile(const float* a, int64_t am, int64_t ak, const float* b, int64_t ldb, float* c, int64_t ldc,
                             int64_t K, bool accumulate) {
   vf acc[MR][NV];
   for (int m = 0; m < MR; m++)
