@@ -133,6 +133,7 @@ struct PanelPair {
 
 template <int L>
 void gemm_int8(const PanelPair& pair, const Acts& acts, const int32_t* index, int64_t count, uint8_t* scratch, float* C) {
+  constexpr int kRows = tile_rows(code_bits(L));
   const Weights& w = *pair.w;
   uint8_t* unpacked[2] = {scratch, scratch};
   if (pair.second != pair.first) unpacked[1] += kIntColumns / kBlock * kUnpackedBlock<L>;
@@ -140,10 +141,10 @@ void gemm_int8(const PanelPair& pair, const Acts& acts, const int32_t* index, in
     const int64_t blocks = min64(kIntColumns, w.K - k0) / kBlock;
     unpack_block_range<L>(w, pair.first, k0 / kBlock, blocks, unpacked[0]);
     if (pair.second != pair.first) unpack_block_range<L>(w, pair.second, k0 / kBlock, blocks, unpacked[1]);
-    for (int64_t r0 = 0; r0 < count; r0 += kTileRows) {
-      const int n = int(min64(kTileRows, count - r0));
-      const ActBlock* rows[kTileRows];
-      float* sums[kTileRows];
+    for (int64_t r0 = 0; r0 < count; r0 += kRows) {
+      const int n = int(min64(kRows, count - r0));
+      const ActBlock* rows[kRows];
+      float* sums[kRows];
       for (int r = 0; r < n; r++) rows[r] = acts.q + (index ? index[r0 + r] : r0 + r) * acts.q_stride + k0 / kBlock;
       if constexpr (kHasMatrixInt8) {
         for (int panel = 0; panel < 2; panel++) {
@@ -156,7 +157,7 @@ void gemm_int8(const PanelPair& pair, const Acts& acts, const int32_t* index, in
         const uint8_t* panels[kTileParts];
         for (int v = 0; v < kTileParts; v++) panels[v] = unpacked[(v0 + v) / kParts] + (v0 + v) % kParts * (4 * kW);
         for (int r = 0; r < n; r++) sums[r] = C + (r0 + r) * 32 + v0 * kW;
-        with_rows<kTileRows>(n, [&]<int R>() { int8_tile<L, R>(panels, rows, blocks, sums, k0 == 0); });
+        with_rows<kRows>(n, [&]<int R>() { int8_tile<L, R>(panels, rows, blocks, sums, k0 == 0); });
       }
     }
   }

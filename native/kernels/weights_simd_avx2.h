@@ -8,7 +8,8 @@ namespace ingot::INGOT_NS {
 constexpr int kW = 8;
 constexpr bool kSignedCodes = true;
 constexpr int kFewRows = 4;
-constexpr int kTileRows = 3, kTileParts = 2;
+constexpr int tile_rows(int bits) { return bits == 4 ? 6 : 4; }  // sums of wider codes take registers of their own
+constexpr int kTileParts = 2;
 constexpr int kFloatRows = 6;
 
 using vf = __m256;

@@ -9,7 +9,8 @@ namespace ingot::INGOT_NS {
 constexpr int kW = 16;
 constexpr bool kSignedCodes = false;
 constexpr int kFewRows = 8;                    // most rows of one streaming pass
-constexpr int kTileRows = 6, kTileParts = 2;   // int8 tile: 6 rows x 32 lanes
+constexpr int tile_rows(int) { return 6; }     // int8 tile: rows x kTileParts vectors, by the bits of a code
+constexpr int kTileParts = 2;
 constexpr int kFloatRows = 12;                 // f32 tile: 12 rows x 32 lanes
 
 using vf = __m512;

@@ -7,7 +7,8 @@ namespace ingot::INGOT_NS {
 constexpr int kW = 4;
 constexpr bool kSignedCodes = true;
 constexpr int kFewRows = 4;
-constexpr int kTileRows = 4, kTileParts = 2;
+constexpr int tile_rows(int) { return 4; }
+constexpr int kTileParts = 2;
 constexpr int kFloatRows = 8;
 
 typedef float vf __attribute__((vector_size(16)));

@@ -11,7 +11,8 @@ namespace ingot::INGOT_NS {
 constexpr int kW = INGOT_SCALAR_LANES;
 constexpr bool kSignedCodes = false;
 constexpr int kFewRows = 2;
-constexpr int kTileRows = 2, kTileParts = 1;
+constexpr int tile_rows(int) { return 2; }
+constexpr int kTileParts = 1;
 constexpr int kFloatRows = 4;
 
 typedef float vf __attribute__((vector_size(4 * INGOT_SCALAR_LANES)));
