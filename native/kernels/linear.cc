@@ -88,26 +88,30 @@ int64_t total_panels(const Problem& p) {
   return n;
 }
 
-// Products of a panel with all rows -> out [rows][16].
-void few_sums(const Problem& p, const Weights& w, int64_t panel, const Acts& acts, float* out) {
+// Products of a panel with all rows -> out [rows][16]; or of `panels` with one row.
+void few_sums(const Problem& p, const Weights& w, int64_t panel, int panels, const Acts& acts, float* out) {
   const bool twice = p.twice && uses_int8(w, p.exact);
-  few_rows(w, panel, acts, nullptr, int(twice ? 2 * p.rows : p.rows), p.exact, out);
+  few_rows(w, panel, acts, nullptr, int(twice ? 2 * p.rows : p.rows), p.exact, out, panels);
   for (int64_t i = 0; twice && i < p.rows * 16; i++) out[i] += out[p.rows * 16 + i];
 }
 
-void few_panel(const Problem& p, const Acts& acts, int64_t panel) {
+// One panel, or more of the `left` that follow each other; how many.
+int few_panels(const Problem& p, const Acts& acts, int64_t panel, int64_t left) {
   alignas(64) float sums[kPassRowsMax * 16], up[kPassRowsMax * 16];
   int s = 0;
   if (p.glu == kNoGlu)
     while (panel >= p.seg[s].w.panels()) panel -= p.seg[s++].w.panels();
-  few_sums(p, p.seg[s].w, panel, acts, sums);
-  if (p.glu == kNoGlu) {
-    for (int64_t r = 0; r < p.rows; r++) finish_row(p.seg[s].out, r, panel, sums + r * 16);
-    return;
+  const Weights& w = p.seg[s].w;
+  const bool mixed = p.glu != kNoGlu && p.seg[1].w.layout != w.layout;
+  const int n = mixed ? 1 : panels_at_once(w, p.rows, p.exact, min64(left, w.panels() - panel));
+  few_sums(p, w, panel, n, acts, sums);
+  if (p.glu != kNoGlu) few_sums(p, p.seg[1].w, panel, n, acts, up);
+  for (int64_t i = 0; i < n * p.rows; i++) {
+    const int64_t row = n > 1 ? 0 : i, q = n > 1 ? panel + i : panel;
+    if (p.glu == kNoGlu) finish_row(p.seg[s].out, row, q, sums + i * 16);
+    else finish_glu_row(p.seg[0].out, p.seg[1].out.bias, p.glu, row, q, sums + i * 16, up + i * 16);
   }
-  few_sums(p, p.seg[1].w, panel, acts, up);
-  for (int64_t r = 0; r < p.rows; r++)
-    finish_glu_row(p.seg[0].out, p.seg[1].out.bias, p.glu, r, panel, sums + r * 16, up + r * 16);
+  return n;
 }
 
 void run_few(const Problem& p, Ctx& c) {
@@ -116,7 +120,7 @@ void run_few(const Problem& p, Ctx& c) {
                             : prepare_many(p.x, p.rows, p.K, p.norm, p.need, c, arena, p.twice);
   if (!p.few()) c.barrier();
   share_panels(total_panels(p), p.rows, c, [&](int64_t begin, int64_t end) {
-    for (int64_t panel = begin; panel < end; panel++) few_panel(p, acts, panel);
+    for (int64_t panel = begin; panel < end;) panel += few_panels(p, acts, panel, end - panel);
   });
 }
 

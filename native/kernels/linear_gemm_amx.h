@@ -104,7 +104,7 @@ void unpack_tiles(const Weights& w, const uint8_t* panel, int64_t k0, int64_t n,
   } else {
     for (int64_t b = k0 / kBlock; b < (k0 + n) / kBlock; b++, out += step) {
       vf even{};
-      block_floats<L>(w, panel, b, 0, [&](int k, vf x) __attribute__((always_inline)) {
+      block_floats<L, 1>(w, panel, b, 0, [&](int k, int, vf x) __attribute__((always_inline)) {
         if (k & 1) store_pair(out + (k - 1) * 16, even, x);
         else even = x;
       });

@@ -59,16 +59,21 @@ __attribute__((noinline)) void panel_dot(const Weights& w, const uint8_t* panel,
     for (int part = 0; part < kParts; part++) store(out + r * 16 + part * kW, acc[r][part]);
 }
 
-// f32 activations times dequantised weights, one panel, R rows -> out [R][16]. `Steady` sums every row in the order of the
-// columns, as the kernel for many rows does, so that a row is the same in any company; else few rows sum in several chains.
-template <int L, int R, bool Steady>
+// Panels of 4-bit codes that one row takes at once where every row is summed in one order: two vectors of sums wait for themselves.
+template <int L> constexpr int kExactPanels = !is_float_layout(L) && code_bits(L) == 4 && kParts < 4 ? 4 / kParts : 1;
+
+// f32 activations times dequantised weights, R rows -> out [R][16]; or one row and P panels -> out [P][16]. `Steady` sums every row
+// in the order of the columns, as the kernel for many rows does, so that a row is the same in any company; else few rows sum in
+// several chains.
+template <int L, int R, bool Steady, int P = 1>
 __attribute__((noinline)) void panel_dot_f32(const Weights& w, const uint8_t* panel, const float* const* rows, float* out) {
+  static_assert(P == 1 || R == 1);
   constexpr int chains = Steady || R > 2 ? 1 : R == 1 ? 4 : 2;   // independent sums, to hide the latency of fma
-  // Parts of the panel side by side, for the same reason, and so that columns of floats are read once.
-  constexpr int together = R <= (is_float_layout(L) ? 4 : Steady ? 2 : 0) ? kParts : 1;
+  // Parts of the panels side by side, for the same reason, and so that columns of floats are read once.
+  constexpr int together = R <= (is_float_layout(L) ? 4 : Steady ? 2 : 0) ? P * kParts : 1;
   const float* x[R];
   for (int r = 0; r < R; r++) x[r] = rows[r];
-  for (int part0 = 0; part0 < kParts; part0 += together) {
+  for (int part0 = 0; part0 < P * kParts; part0 += together) {
     vf acc[R][together][chains] = {};
     const auto use = [&](int64_t k, int chain, int p, vf v) __attribute__((always_inline)) {
 #pragma GCC unroll 8
@@ -109,9 +114,8 @@ __attribute__((noinline)) void panel_dot_f32(const Weights& w, const uint8_t* pa
         }
     } else {
       for (int64_t b = 0; b < w.K / kBlock; b++) {
-        prefetch_block(panel + b * (64 * code_bits(L)), 64 * code_bits(L));
-        for (int p = 0; p < together; p++)
-          block_floats<L>(w, panel, b, part0 + p, [&](int k, vf v) __attribute__((always_inline)) { use(b * kBlock + k, k % chains, p, v); });
+        for (int p = 0; p < P; p++) prefetch_block(panel + p * w.panel_bytes + b * (64 * code_bits(L)), 64 * code_bits(L));
+        block_floats<L, together>(w, panel, b, part0, [&](int k, int p, vf v) __attribute__((always_inline)) { use(b * kBlock + k, k % chains, p, v); });
       }
     }
     for (int r = 0; r < R; r++)
@@ -133,8 +137,16 @@ struct Acts {
 
 INGOT_INLINE bool uses_int8(const Weights& w, bool exact) { return !exact && !is_float_layout(w.layout); }
 
-// Panel p times `count` rows of acts (rows index[i], or i when index is null) -> out [count][16].
-inline void few_rows(const Weights& w, int64_t p, const Acts& acts, const int32_t* index, int count, bool exact, float* out) {
+// How many of `left` panels few_rows takes at once.
+inline int panels_at_once(const Weights& w, int64_t rows, bool exact, int64_t left) {
+  int n = 1;
+  if (exact && rows == 1) with_layout(w.layout, [&]<int L>() { n = left >= kExactPanels<L> ? kExactPanels<L> : 1; });
+  return n;
+}
+
+// Panel p times `count` rows of acts (rows index[i], or i when index is null) -> out [count][16]; or one row and as many `panels` as
+// panels_at_once says -> out [panels][16].
+inline void few_rows(const Weights& w, int64_t p, const Acts& acts, const int32_t* index, int count, bool exact, float* out, int panels = 1) {
   const uint8_t* panel = w.panel(p);
   const auto rows_of = [&](int begin, int n, auto** rows, auto* base, int64_t stride) {
     for (int i = 0; i < n; i++) rows[i] = base + (index ? index[begin + i] : begin + i) * stride;
@@ -161,7 +173,8 @@ inline void few_rows(const Weights& w, int64_t p, const Acts& acts, const int32_
         if (exact) panel_dot_f32<L, R, true>(w, panel, rows, o);
         else panel_dot_f32<L, R, false>(w, panel, rows, o);
       };
-      if (n == 1) dot.template operator()<1>();
+      if (panels > 1) panel_dot_f32<L, 1, true, kExactPanels<L>>(w, panel, rows, o);
+      else if (n == 1) dot.template operator()<1>();
       else if (n == 2) dot.template operator()<2>();
       else if (n == 4) { if constexpr (kFewRows >= 4) dot.template operator()<4>(); }
       else if constexpr (kFewRows >= 8) dot.template operator()<8>();

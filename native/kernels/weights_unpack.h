@@ -67,33 +67,40 @@ INGOT_INLINE void float_meta(const Weights& w, const uint8_t* meta, int64_t b, i
   if constexpr (!has_minimum(L)) m = s * float(-(1 << zero_shift(L)));
 }
 
-// Calls use(k, values) for the 32 columns of a block, dequantised exactly.
-template <int L, class Use>
+// Calls use(k, p, values) for the 32 columns of a block and `Parts` parts from `part` on, which may reach into the panels that
+// follow; dequantised exactly. Of 4-bit codes 8 columns of each part in turn, so that sums of several can be under way.
+template <int L, int Parts, class Use>
 INGOT_INLINE void block_floats(const Weights& w, const uint8_t* panel, int64_t b, int part, const Use& use) {
+  const auto at = [&](int p) __attribute__((always_inline)) { return panel + (part + p) / kParts * w.panel_bytes; };
   if constexpr (code_bits(L) == 4) {
-    vf s, m;
-    if constexpr (kLooksUpNibbles) block_meta<L>(w, panel + w.codes_bytes, b, 0, part, s, m);
-    else float_meta<L>(w, panel + w.codes_bytes, b, 0, part, s, m);
-    const vf table = nibble_table(has_minimum(L) ? 0.0f : float(1 << zero_shift(L)));
-    for (int i = 0; i < 4; i++) {
-      const vi word = load_i(panel + b * 256 + i * 64 + part * (4 * kW));
-      for (int j = 0; j < 8; j++) {  // the low nibbles of the four bytes, then the high ones
-        const int shift = j % 4 * 8 + j / 4 * 4;
-        if constexpr (!kLooksUpNibbles) use(8 * i + j, fma(code_to_float(word, shift, 15), s, m));
-        else if constexpr (has_minimum(L)) use(8 * i + j, fma(look_up_nibble(word, shift, table), s, m));
-        else use(8 * i + j, look_up_nibble(word, shift, table) * s);
-      }
+    vf s[Parts], m[Parts];
+    for (int p = 0; p < Parts; p++) {
+      if constexpr (kLooksUpNibbles) block_meta<L>(w, at(p) + w.codes_bytes, b, 0, (part + p) % kParts, s[p], m[p]);
+      else float_meta<L>(w, at(p) + w.codes_bytes, b, 0, (part + p) % kParts, s[p], m[p]);
     }
+    const vf table = nibble_table(has_minimum(L) ? 0.0f : float(1 << zero_shift(L)));
+    for (int i = 0; i < 4; i++)
+      for (int p = 0; p < Parts; p++) {
+        const vi word = load_i(at(p) + b * 256 + i * 64 + (part + p) % kParts * (4 * kW));
+        for (int j = 0; j < 8; j++) {  // the low nibbles of the four bytes, then the high ones
+          const int shift = j % 4 * 8 + j / 4 * 4;
+          if constexpr (!kLooksUpNibbles) use(8 * i + j, p, fma(code_to_float(word, shift, 15), s[p], m[p]));
+          else if constexpr (has_minimum(L)) use(8 * i + j, p, fma(look_up_nibble(word, shift, table), s[p], m[p]));
+          else use(8 * i + j, p, look_up_nibble(word, shift, table) * s[p]);
+        }
+      }
     return;
   }
-  vb c[8];
-  block_codes<L, false>(panel, b, part, c);
-  for (int half = 0; half < 2; half++) {
-    vf s, m;
-    float_meta<L>(w, panel + w.codes_bytes, b, half, part, s, m);
-    for (int i = 0; i < 4; i++)
-      for (int j = 0; j < 4; j++)
-        use(16 * half + 4 * i + j, fma(code_to_float(reinterpret_cast<vi>(c[4 * half + i]), 8 * j, 255), s, m));
+  for (int p = 0; p < Parts; p++) {
+    vb c[8];
+    block_codes<L, false>(at(p), b, (part + p) % kParts, c);
+    for (int half = 0; half < 2; half++) {
+      vf s, m;
+      float_meta<L>(w, at(p) + w.codes_bytes, b, half, (part + p) % kParts, s, m);
+      for (int i = 0; i < 4; i++)
+        for (int j = 0; j < 4; j++)
+          use(16 * half + 4 * i + j, p, fma(code_to_float(reinterpret_cast<vi>(c[4 * half + i]), 8 * j, 255), s, m));
+    }
   }
 }
 
@@ -124,7 +131,7 @@ void unpack_floats(const Weights& w, const uint8_t* panel, int64_t k0, int64_t n
     for (int64_t b = 0; b < n / kBlock; b++)
       for (int part = 0; part < kParts; part++) {
         float* o = out + b * (kBlock * 16) + part * kW;
-        block_floats<L>(w, panel, k0 / kBlock + b, part, [&](int k, vf x) __attribute__((always_inline)) { store(o + k * 16, x); });
+        block_floats<L, 1>(w, panel, k0 / kBlock + b, part, [&](int k, int, vf x) __attribute__((always_inline)) { store(o + k * 16, x); });
       }
   }
 }
