@@ -236,11 +236,11 @@ describe('chat', () => {
     const other = new OpenAI({ baseURL: `${nameless.url}/v1`, apiKey: 'any', maxRetries: 0 });
     const long = 'x'.repeat(5000);
     for (const [call, param] of [
-      [other.chat.completions.create({ model: 'tiny', messages: user(long) }), 'messages'],
-      [other.completions.create({ model: 'tiny', prompt: long }), 'prompt'],
-      [other.embeddings.create({ model: 'tiny', input: ['x', long] }), 'input[1]'],
+      [() => other.chat.completions.create({ model: 'tiny', messages: user(long) }), 'messages'],
+      [() => other.completions.create({ model: 'tiny', prompt: long }), 'prompt'],
+      [() => other.embeddings.create({ model: 'tiny', input: ['x', long] }), 'input[1]'],
     ] as const) {
-      const error = await call.then(undefined, (e) => e);
+      const error = await call().then(undefined, (e) => e);
       expect([error.status, error.code, error.param]).toEqual([400, 'context_length_exceeded', param]);
       expect(error.message).toMatch(/the prompt has 50\d\d tokens and the context of tiny holds 4096/);
     }
