@@ -4,6 +4,7 @@
 import type { DType, TypedArray } from '../base/dtype.ts';
 import { IngotError } from '../base/errors.ts';
 import type { Dim, Shape } from '../base/shape.ts';
+import type { ReductionKind } from '../kernel/signature.ts';
 import type { WeightLayout } from '../quant/layout.ts';
 import { setStateVersion } from './context.ts';
 import { readValue } from './evaluate.ts';
@@ -62,7 +63,7 @@ import { neg } from './ops/neg.ts';
 import { pow } from './ops/pow.ts';
 import { prod } from './ops/prod.ts';
 import { reciprocal } from './ops/reciprocal.ts';
-import type { Axes, ReduceKind } from './ops/reduce.ts';
+import type { Axes } from './ops/reduce.ts';
 import { reshape } from './ops/reshape.ts';
 import { rightShift } from './ops/right-shift.ts';
 import { rmsNorm } from './ops/rms-norm.ts';
@@ -338,7 +339,7 @@ export class NDArray implements Operand {
   }
 
   /** A reduction by name. */
-  reduce(kind: ReduceKind, axes?: Axes, keepDims = false): NDArray {
+  reduce(kind: ReductionKind, axes?: Axes, keepDims = false): NDArray {
     return this[kind](axes, keepDims);
   }
   cast(dtype: DType): NDArray {

@@ -1,6 +1,7 @@
 // The array library without the devices of a platform: lazy arrays, the ops over them, and compile.
 
 export { dynDim } from '../base/shape.ts';
+export type { Glu, Precision } from '../kernel/signature.ts';
 export { Array, type Operand } from './array.ts';
 export { type CompileOptions, compile, type InputSpec, type Outputs } from './compile.ts';
 export { setDefaultDevice } from './context.ts';
@@ -85,7 +86,6 @@ export { type MoeRouteOptions, moeRoute } from './ops/moe-route.ts';
 export { mul } from './ops/mul.ts';
 export { ne } from './ops/ne.ts';
 export { neg } from './ops/neg.ts';
-export type { Glu, Precision } from './ops/packed.ts';
 export { type PenalizeOptions, penalize } from './ops/penalize.ts';
 export { pow } from './ops/pow.ts';
 export { prod } from './ops/prod.ts';

@@ -1,6 +1,6 @@
 // OpDef: everything the library knows about one operation, in one place. Rules, definition, gradient, lowerings, tests.
 
-import type { Param } from '../device/device.ts';
+import type { KernelBuffers, KernelName, KernelParams } from '../kernel/signature.ts';
 import type { RegisterKind, TileOpcode } from '../kernel/tile-opcodes.ts';
 import type { NDArray } from './array.ts';
 import type { Tensor, ValueType } from './types.ts';
@@ -21,12 +21,17 @@ export interface LoweredValue {
   readonly slice: Slice;
 }
 
-/** What a lowering sees and does: it emits dispatches in order. `emit` puts a zero-length slice for null. */
+/** What a lowering sees and does: it emits dispatches in order, by the names of their kernels' signatures. */
 export interface LowerContext<A> {
   readonly inputs: Operands<LoweredValue>;
   readonly outputs: readonly LoweredValue[];
   readonly attrs: A;
-  emit(kernel: string, buffers: readonly (LoweredValue | Slice | null)[], params: readonly Param[]): void;
+  /** Puts a zero-length slice for null. */
+  emit<K extends KernelName>(
+    kernel: K,
+    buffers: KernelBuffers<K, LoweredValue | Slice>,
+    params: KernelParams<K>,
+  ): void;
   /** Bytes that live for this op only. */
   scratch(byteLength: number): Slice;
 }
@@ -99,7 +104,8 @@ export interface OpDef<A extends object = object> {
   composite?(inputs: Operands<NDArray>, attrs: A): readonly NDArray[];
   readonly vjp: Vjp<A> | 'none';
   readonly elementwise?: Elementwise<A>;
-  readonly native?: Lowering<A>;
+  /** The op as dispatches of kernels: on devices that have them. */
+  readonly kernel?: Lowering<A>;
   /** Computed from the reference's inputs and outputs. Default: 4 roundings of the result. */
   tolerance?(inputs: Operands<Tensor>, outputs: readonly Tensor[], attrs: A): Tolerance;
   /** Floating-point operations of one call at capacity. Default: none, the op moves data. */

@@ -1,8 +1,9 @@
 // What a device is: buffers, and compiled programs over them. A device knows no op, no graph and no model. It runs
-// dispatches: a kernel reference, buffer slices, and numeric parameters, each constant or taken from the plan's scalars.
+// dispatches: a kernel reference, buffer slices, and numeric parameters, each constant or taken from the plan's scalars; what a
+// kernel's buffers and params mean is in its signature (kernel/signatures.ts).
 
-import type { DType } from '../base/dtype.ts';
 import { IngotError } from '../base/errors.ts';
+import type { Param } from '../kernel/signature.ts';
 
 /** Where the bytes of a dispatch argument are: a bound buffer, or an offset in the program's own arena. */
 export type BufferSlice =
@@ -13,9 +14,6 @@ export type BufferSlice =
       readonly byteLength: number;
     }
   | { readonly kind: 'arena'; readonly offset: number; readonly byteLength: number };
-
-/** A constant, or `scalar * mul + add` where scalar is read from the block given to `run`. */
-export type Param = number | { readonly scalar: string; readonly mul: number; readonly add: number };
 
 /** Element view handed to a plain-TypeScript kernel: one typed array per slice (u8 for packed weights). */
 export type JsKernel = (args: readonly Uint8Array[], params: readonly number[]) => void;
@@ -124,15 +122,3 @@ export interface Device {
   statistics(): DeviceStatistics;
   dispose(): void;
 }
-
-/** dtype of a parameter slot where a kernel needs to be told an element type; stable, shared with native code. */
-export const dtypeCode: Readonly<Record<DType, number>> = {
-  f32: 0,
-  f16: 1,
-  bf16: 2,
-  i32: 3,
-  u32: 4,
-  i8: 5,
-  u8: 6,
-  bool: 7,
-};

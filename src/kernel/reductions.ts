@@ -2,21 +2,8 @@
 // other, and give a result. Devices make their kernels from this; any order of joining gives the same integers and extremes.
 
 import { binary, cast, constant, type Expr, input, instruction, select, unary } from './expr.ts';
+import type { ReductionKind } from './signature.ts';
 import type { RegisterKind } from './tile-opcodes.ts';
-
-/** In the order of the codes of the `reduce` kernel (docs/cpu-kernels.md). */
-export const reductionKinds = [
-  'sum',
-  'max',
-  'min',
-  'prod',
-  'mean',
-  'argmax',
-  'argmin',
-  'any',
-  'all',
-] as const;
-export type ReductionKind = (typeof reductionKinds)[number];
 
 /** A reduction of elements of one register kind. Expressions name their operands as inputs, in the order given. */
 export interface Reduction {

@@ -1,12 +1,12 @@
 // The parameter block of a `tile` dispatch (docs/cpu-kernels.md, "Tile programs") read back into a program: what
 // `encodeTileProgram` wrote.
 
-import { type DType, dtypes } from '../base/dtype.ts';
 import { invariant } from '../base/errors.ts';
 import { registerKind } from './expr.ts';
 import type { PlacedInstruction } from './registers.ts';
+import { nameOf, type Param } from './signature.ts';
 import { findOpcode, opcodeByCode, type RegisterKind } from './tile-opcodes.ts';
-import type { TileConstant, TileLayout, TileParam, TileProgram } from './tile-program.ts';
+import type { TileConstant, TileLayout, TileProgram } from './tile-program.ts';
 
 export interface DecodedTile {
   readonly program: TileProgram;
@@ -15,17 +15,10 @@ export interface DecodedTile {
   readonly constantParams: readonly number[];
 }
 
-/** The dtype of a code: dtypes are numbered in the order of `dtypes`. Throws internal for a wrong code. */
-export function dtypeOf(code: TileParam | undefined): DType {
-  const dtype = typeof code === 'number' ? dtypes[code] : undefined;
-  invariant(dtype !== undefined, `${JSON.stringify(code)} is no dtype code`);
-  return dtype;
-}
-
 /** Throws internal for a block that is not one. */
-export function decodeTileProgram(params: readonly TileParam[]): DecodedTile {
+export function decodeTileProgram(params: readonly Param[]): DecodedTile {
   let at = 0;
-  const next = (): TileParam => {
+  const next = (): Param => {
     const p = params[at++];
     invariant(p !== undefined, 'the parameter block of a tile program ends early');
     return p;
@@ -39,11 +32,11 @@ export function decodeTileProgram(params: readonly TileParam[]): DecodedTile {
   const count = next();
   const [nIn, nOut, rank] = [number(), number(), number()];
   const sizes = times(rank, next);
-  const inputs = times(nIn, () => ({ dtype: dtypeOf(next()), strides: times(rank, next) }));
-  const outputs = times(nOut, () => dtypeOf(next()));
+  const inputs = times(nIn, () => ({ dtype: nameOf('dtype', next()), strides: times(rank, next) }));
+  const outputs = times(nOut, () => nameOf('dtype', next()));
   const constantParams: number[] = [];
   const constants = times(number(), (): TileConstant => {
-    const kind = registerKind(dtypeOf(next()));
+    const kind = registerKind(nameOf('dtype', next()));
     constantParams.push(at);
     const value = next();
     return { kind, value: typeof value === 'number' ? value : { scalar: value.scalar } };

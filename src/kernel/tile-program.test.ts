@@ -1,7 +1,6 @@
 // Compilation of expressions: sharing, register reuse, encoding; random programs give what the expressions mean.
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { dtypeCode } from '../device/device.ts';
 import { evaluateTileProgram } from './evaluate.ts';
 import { binary, cast, constant, type Expr, input, scalar, select, unary } from './expr.ts';
 import { placeRegisters } from './registers.ts';
@@ -85,19 +84,15 @@ describe('encoding', () => {
       ['f32', 'f32'],
       [binary('mul', unary('silu', x), binary('add', y, scalar('s', 'f32')))],
     );
-    const params = encodeTileProgram(
-      program,
-      {
-        count: { scalar: 'rows', mul: 5, add: 0 },
-        sizes: [{ scalar: 'rows', mul: 1, add: 0 }, 5],
-        inputs: [
-          { dtype: 'f16', strides: [5, 1] },
-          { dtype: 'f32', strides: [0, 1] },
-        ],
-        outputs: ['bf16'],
-      },
-      dtypeCode,
-    );
+    const params = encodeTileProgram(program, {
+      count: { scalar: 'rows', mul: 5, add: 0 },
+      sizes: [{ scalar: 'rows', mul: 1, add: 0 }, 5],
+      inputs: [
+        { dtype: 'f16', strides: [5, 1] },
+        { dtype: 'f32', strides: [0, 1] },
+      ],
+      outputs: ['bf16'],
+    });
     const code = (name: string): number => tileOpcodes.findIndex(([n]) => n === name);
     const rows = (mul: number) => ({ scalar: 'rows', mul, add: 0 });
     expect(params).toEqual([

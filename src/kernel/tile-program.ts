@@ -5,6 +5,7 @@ import type { DType } from '../base/dtype.ts';
 import { IngotError } from '../base/errors.ts';
 import type { Expr } from './expr.ts';
 import { type Instruction, opcodeNumber, type PlacedInstruction, placeRegisters } from './registers.ts';
+import { listParams, type Param } from './signature.ts';
 import type { RegisterKind } from './tile-opcodes.ts';
 
 /** A constant register: known now, or a plan scalar known when the plan runs. */
@@ -118,38 +119,35 @@ function unique(numbering: Numbering, key: string, prefix: string, make: () => n
   return `${prefix}${id}`;
 }
 
-/** A number of the parameter block, or `scalar * mul + add` of a plan scalar: what a device takes as a parameter. */
-export type TileParam = number | { readonly scalar: string; readonly mul: number; readonly add: number };
-
 /** The iteration space and the operands of one run of a program. */
 export interface TileLayout {
   /** Outermost first. */
-  readonly sizes: readonly TileParam[];
+  readonly sizes: readonly Param[];
   /** Product of the sizes. */
-  readonly count: TileParam;
+  readonly count: Param;
   /** Per input; strides in elements, 0 broadcasts. */
-  readonly inputs: readonly { readonly dtype: DType; readonly strides: readonly TileParam[] }[];
+  readonly inputs: readonly { readonly dtype: DType; readonly strides: readonly Param[] }[];
   readonly outputs: readonly DType[];
 }
 
-/** The parameter block of a program over these operands; `code` maps dtypes to their numbers (device/device.ts). */
-export function encodeTileProgram(
-  program: TileProgram,
-  layout: TileLayout,
-  code: Readonly<Record<DType, number>>,
-): readonly TileParam[] {
-  const { inputs, outputs, sizes } = layout;
-  const params: TileParam[] = [layout.count, inputs.length, outputs.length, sizes.length, ...sizes];
-  for (const { dtype, strides } of inputs) params.push(code[dtype], ...strides);
-  for (const dtype of outputs) params.push(code[dtype]);
-  params.push(program.constants.length);
-  for (const { kind, value } of program.constants) {
-    params.push(code[kind], typeof value === 'number' ? value : { scalar: value.scalar, mul: 1, add: 0 });
-  }
-  params.push(program.instructions.length);
-  for (const { opcode, dst, args } of program.instructions) {
-    params.push(opcodeNumber(opcode), dst, args[0] ?? 0, args[1] ?? 0, args[2] ?? 0);
-  }
-  params.push(...program.results.map((r) => r.register));
-  return params;
+/** The params of a program over these operands. */
+export function encodeTileProgram(program: TileProgram, layout: TileLayout): readonly Param[] {
+  return listParams('tile', {
+    count: layout.count,
+    sizes: layout.sizes,
+    inputs: layout.inputs,
+    outputs: layout.outputs.map((dtype) => ({ dtype })),
+    constants: program.constants.map(({ kind, value }) => ({
+      dtype: kind,
+      value: typeof value === 'number' ? value : { scalar: value.scalar, mul: 1, add: 0 },
+    })),
+    instructions: program.instructions.map(({ opcode, dst, args: [a = 0, b = 0, c = 0] }) => ({
+      opcode: opcodeNumber(opcode),
+      dst,
+      a,
+      b,
+      c,
+    })),
+    results: program.results.map((r) => r.register),
+  });
 }

@@ -2,8 +2,8 @@
 
 import type { NDArray } from '../array/array.ts';
 import { linear } from '../array/ops/linear.ts';
-import type { Precision } from '../array/ops/packed.ts';
 import type { Weight } from '../array/weight.ts';
+import type { Precision } from '../kernel/signature.ts';
 
 export interface LinearOptions {
   /** `[N]` */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { dtypeCode } from '../device/device.ts';
+import { codeOf } from '../kernel/signature.ts';
 import {
   affineLayout,
   checkLayout,
@@ -44,7 +44,7 @@ describe('layout sizes', () => {
 
   it('uses the device codes for scale types', () => {
     for (const meta of ['f32', 'f16', 'bf16'] as const) {
-      expect(metaDtypeCode(affineLayout(4, 32, meta))).toBe(dtypeCode[meta]);
+      expect(metaDtypeCode(affineLayout(4, 32, meta))).toBe(codeOf('dtype', meta));
     }
   });
 

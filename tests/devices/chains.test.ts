@@ -3,9 +3,10 @@
 
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { openNodeGpu } from '../../src/device/webgpu/node.ts';
+import type { Param } from '../../src/kernel/signature.ts';
 import { chainAt } from '../../src/kernel/wgsl/chain/chain.ts';
 import type { ChainDispatch } from '../../src/kernel/wgsl/chain/phase.ts';
-import { type GpuCapabilities, type GpuParam, KernelRequest } from '../../src/kernel/wgsl/contract.ts';
+import { type GpuCapabilities, KernelRequest } from '../../src/kernel/wgsl/contract.ts';
 import { parseModel } from '../../src/models/registry.ts';
 import { packedBytes } from '../../src/quant/layout.ts';
 import { memoryLoader } from '../../src/testing/tiny-models.ts';
@@ -30,7 +31,7 @@ const weight = (N: number, K: number): number => packedBytes(q4, N, K);
 
 interface Given {
   readonly kernel: string;
-  readonly params: readonly GpuParam[];
+  readonly params: readonly Param[];
   readonly buffers: readonly (readonly [memory: string, bytes: number] | undefined)[];
 }
 

@@ -1,6 +1,7 @@
 // Runs single dispatches of a device: how kernels are tested below the array library.
 
-import type { Device, DeviceBuffer, Param, ScalarSpec } from '../../src/device/device.ts';
+import type { Device, DeviceBuffer, ScalarSpec } from '../../src/device/device.ts';
+import type { Param } from '../../src/kernel/signature.ts';
 
 export interface DispatchCase {
   readonly kernel: string;

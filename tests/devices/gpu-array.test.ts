@@ -7,10 +7,11 @@ import { fromData } from '../../src/array/creation.ts';
 import { typedView } from '../../src/array/ops/operands.ts';
 import { sort } from '../../src/array/ops/sort.ts';
 import { bytesPerElement, type DType, type TypedArray } from '../../src/base/dtype.ts';
-import { dtypeCode, type Param } from '../../src/device/device.ts';
 import { openNodeGpu } from '../../src/device/webgpu/node.ts';
 import { input, unary } from '../../src/kernel/expr.ts';
-import { type ReductionKind, reductionKinds } from '../../src/kernel/reductions.ts';
+import type { Param } from '../../src/kernel/signature.ts';
+import { codeOf, type ReductionKind } from '../../src/kernel/signature.ts';
+import { kernelCodes } from '../../src/kernel/signatures.ts';
 import { buildTileProgram, encodeTileProgram } from '../../src/kernel/tile-program.ts';
 import { bf16ToF32, f16ToF32, f32ToBf16, f32ToF16 } from '../../src/quant/half.ts';
 import { expectAllClose } from '../../src/testing/allclose.ts';
@@ -93,7 +94,7 @@ describe('reduce', () => {
     const [, got] = await runDispatch(device, {
       kernel: 'reduce',
       buffers: [capacity, y],
-      params: [p.outer ?? 0, p.D ?? 0, p.inner ?? 0, reductionKinds.indexOf(kind), dtypeCode[dtype]],
+      params: [p.outer ?? 0, p.D ?? 0, p.inner ?? 0, codeOf('reduction', kind), codeOf('dtype', dtype)],
       scalars: { outer, D, inner },
     });
     const want = Array.from({ length: outer * inner }, (_, line) => {
@@ -115,7 +116,7 @@ describe('reduce', () => {
     expect([...(got as Uint8Array).slice(written)].every((b) => b === 0x55)).toBe(true);
   }
 
-  it.each(reductionKinds)('%s over rows, columns and the middle', async (kind) => {
+  it.each(kernelCodes.reduction)('%s over rows, columns and the middle', async (kind) => {
     const shapes = [
       [3, 64, 1],
       [2, 9, 5],
@@ -126,7 +127,7 @@ describe('reduce', () => {
     const own = ['sum', 'mean', 'argmax', 'any'].includes(kind); // the others differ from these in one expression
     for (const shape of shapes.slice(0, own ? 5 : 2)) await check(kind, 'f32', shape);
   });
-  it.each(reductionKinds)('%s of every dtype it takes', async (kind) => {
+  it.each(kernelCodes.reduction)('%s of every dtype it takes', async (kind) => {
     const bytes: readonly DType[] = ['any', 'all', 'argmax', 'argmin'].includes(kind)
       ? ['i8', 'u8', 'bool']
       : [];
@@ -338,7 +339,7 @@ describe('scatter_add', () => {
     const run = runDispatch(device, {
       kernel: 'scatter_add',
       buffers: [encode(dtype, updates), encode('i32', ids), new Uint8Array(D * inner * 4).fill(7)],
-      params: [ids.length, inner, D, dtypeCode[dtype]],
+      params: [ids.length, inner, D, codeOf('dtype', dtype)],
     });
     return { table, run };
   };
@@ -376,7 +377,7 @@ describe('candidates on a million elements', () => {
 
   it.each(['1', '2', '4'])('tile of %s fours a thread', async (units) => {
     device.choices.force('tile i32 i32', units);
-    const params = encodeTileProgram(program, layout, dtypeCode);
+    const params = encodeTileProgram(program, layout);
     const [, got] = await runDispatch(device, {
       kernel: 'tile',
       buffers: [bytesOf(x), new Uint8Array(4 * x.length)],
@@ -401,7 +402,7 @@ describe('candidates on a million elements', () => {
       const [, got] = await runDispatch(device, {
         kernel: 'reduce',
         buffers: [bytesOf(x.subarray(0, outer * D * inner)), new Uint8Array(want.byteLength)],
-        params: [outer, D, inner, 0, dtypeCode.i32],
+        params: [outer, D, inner, 0, codeOf('dtype', 'i32')],
       });
       expect(typedView('i32', got as Uint8Array)).toEqual(want);
     }

@@ -5,12 +5,12 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { typedView } from '../../src/array/ops/operands.ts';
 import { bytesPerElement, type DType } from '../../src/base/dtype.ts';
 import type { Device } from '../../src/device/device.ts';
-import { dtypeCode } from '../../src/device/device.ts';
 import { openNodeGpu } from '../../src/device/webgpu/node.ts';
 import { evaluateTileProgram } from '../../src/kernel/evaluate.ts';
 import { binary, type Expr, input, instruction, registerKind, scalar } from '../../src/kernel/expr.ts';
+import type { Param } from '../../src/kernel/signature.ts';
 import { type RegisterKind, type TileOpcode, tileOpcodes } from '../../src/kernel/tile-opcodes.ts';
-import { buildTileProgram, encodeTileProgram, type TileParam } from '../../src/kernel/tile-program.ts';
+import { buildTileProgram, encodeTileProgram } from '../../src/kernel/tile-program.ts';
 import { bf16ToF32, f16ToF32 } from '../../src/quant/half.ts';
 import { expectAllClose } from '../../src/testing/allclose.ts';
 import { randomNumbers } from '../../src/testing/case-data.ts';
@@ -53,7 +53,7 @@ async function both(
     { s: 3 },
   );
   const outer = sizes[0] ?? 1;
-  const vary = (n: number): TileParam =>
+  const vary = (n: number): Param =>
     dynamic && n % outer === 0 ? { scalar: 'n', mul: n / outer, add: 0 } : n;
   const layout = {
     sizes: sizes.map((d, axis) => (axis === 0 ? vary(d) : d)),
@@ -64,7 +64,7 @@ async function both(
   const got = await runDispatch(on, {
     kernel: 'tile',
     buffers: [...inputs.map((i) => i.data), ...want.map((w) => new Uint8Array(w.byteLength))],
-    params: encodeTileProgram(program, layout, dtypeCode),
+    params: encodeTileProgram(program, layout),
     scalars: { n: outer, s: 3 },
     scalarTypes: { s: 'f32' },
   });
@@ -255,11 +255,12 @@ describe('tile operands', () => {
     const x = input(0, registerKind(dtype));
     const program = buildTileProgram([registerKind(dtype)], [x]);
     const bytes = 7 * bytesPerElement(dtype);
-    const params = encodeTileProgram(
-      program,
-      { sizes, count: 7, inputs: [{ dtype, strides: [1] }], outputs: [dtype] },
-      dtypeCode,
-    );
+    const params = encodeTileProgram(program, {
+      sizes,
+      count: 7,
+      inputs: [{ dtype, strides: [1] }],
+      outputs: [dtype],
+    });
     const buffer = device.allocate(64, 'out');
     device.write(buffer, 0, new Uint8Array(64).fill(0xaa));
     const from = device.allocate(source.data.length, 'in');

@@ -1,9 +1,9 @@
 // The WGSL of variants that the software GPU cannot run: Dawn's null backend has every feature, compiles shaders and runs none.
 
 import { beforeAll, describe, expect, it } from 'vitest';
+import type { Param } from '../../src/kernel/signature.ts';
 import {
   type GpuCapabilities,
-  type GpuParam,
   type GpuPass,
   KernelRequest,
   wgslSource,
@@ -13,7 +13,7 @@ import { complaint, h100, openNullGpu } from './null-gpu.ts';
 
 interface Case {
   readonly kernel: string;
-  readonly params: readonly GpuParam[];
+  readonly params: readonly Param[];
   readonly bytes: readonly number[];
 }
 

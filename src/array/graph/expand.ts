@@ -66,8 +66,8 @@ function lowerability(node: OpNode, device: Device): 'lowered' | 'cast' | 'missi
     const result = registerKind(operand(outputs, 0).dtype);
     return op.elementwise.opcode(kinds, result, attrs) === undefined ? 'missing' : 'lowered';
   }
-  if (op.native === undefined || op.native.supports?.(inputs, outputs, attrs) === false) return 'missing';
-  if (op.native.halfFloats === true) return 'lowered';
+  if (op.kernel === undefined || op.kernel.supports?.(inputs, outputs, attrs) === false) return 'missing';
+  if (op.kernel.halfFloats === true) return 'lowered';
   return [...inputs, ...outputs].some((t) => t !== null && isHalf(t)) ? 'cast' : 'lowered';
 }
 

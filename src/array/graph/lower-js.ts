@@ -2,7 +2,8 @@
 
 import { bytesPerElement } from '../../base/dtype.ts';
 import { isDynamic } from '../../base/shape.ts';
-import type { JsKernel, KernelRef, Param } from '../../device/device.ts';
+import type { JsKernel, KernelRef } from '../../device/device.ts';
+import type { Param } from '../../kernel/signature.ts';
 import type { LoweredValue, Operands } from '../op.ts';
 import { numel, typedView } from '../ops/operands.ts';
 import type { Tensor, ValueType } from '../types.ts';

@@ -3,7 +3,9 @@
 import { bytesPerElement } from '../../base/dtype.ts';
 import { invariant } from '../../base/errors.ts';
 import { formatShape, maxElements } from '../../base/shape.ts';
-import type { Device, DeviceBuffer, KernelRef, Param } from '../../device/device.ts';
+import type { Device, DeviceBuffer, KernelRef } from '../../device/device.ts';
+import type { Param } from '../../kernel/signature.ts';
+import { listBuffers, listParams } from '../../kernel/signature.ts';
 import { packedBytes } from '../../quant/layout.ts';
 import type { LowerContext, LoweredValue, Slice } from '../op.ts';
 import { operand } from '../ops/operands.ts';
@@ -115,7 +117,8 @@ class LoweringState {
       outputs,
       attrs: node.attrs,
       emit: (kernel, buffers, params) => {
-        this.#emit({ kind: 'native', name: kernel }, buffers, params, node);
+        const ref: KernelRef = { kind: 'native', name: kernel };
+        this.#emit(ref, listBuffers(kernel, buffers), listParams(kernel, params), node);
       },
       scratch: (byteLength) => this.#allocate({ bytes: byteLength }),
     };
@@ -124,8 +127,8 @@ class LoweringState {
       this.#emit(kernel, buffers, params, node);
     } else if (node.op.elementwise !== undefined) lowerElementwise(node, context);
     else {
-      invariant(node.op.native !== undefined, `${node.op.name} has no native lowering`);
-      node.op.native.emit(context);
+      invariant(node.op.kernel !== undefined, `${node.op.name} has no lowering`);
+      node.op.kernel.emit(context);
     }
   }
 

@@ -1,7 +1,7 @@
 // attention: causal attention over a key-value cache, with grouped heads, sliding window, soft cap and sinks.
 
 import { elementCount, formatShape, maxElements } from '../../base/shape.ts';
-import { dtypeCode } from '../../device/device.ts';
+import type { Precision } from '../../kernel/signature.ts';
 import type { NDArray, Operand } from '../array.ts';
 import { defineOp, type OpCase, type Operands } from '../op.ts';
 import type { Tensor } from '../types.ts';
@@ -20,7 +20,7 @@ import {
   shapeError,
   writeFloats,
 } from './operands.ts';
-import { maxAbs, type Precision, precisionCode } from './packed.ts';
+import { maxAbs } from './packed.ts';
 import { checkPages, type PageTable, pageParams, slotFinder } from './paged.ts';
 
 export interface AttentionAttrs {
@@ -77,7 +77,7 @@ export const attentionOp = defineOp<AttentionAttrs>({
     });
   },
   vjp: 'none', // reads a cache
-  native: {
+  kernel: {
     emit: (context) => {
       const { inputs, attrs } = context;
       const [q, k, v, positions] = [
@@ -89,30 +89,30 @@ export const attentionOp = defineOp<AttentionAttrs>({
       const { kvHeads, capacity, headDim } = cacheShape(k.type, v.type, 'attention');
       context.emit(
         'attention',
-        [
+        {
           q,
-          k,
-          v,
+          kCache: k,
+          vCache: v,
           positions,
-          optional(inputs, 4),
-          operand(context.outputs, 0),
-          optional(inputs, 5),
-          optional(inputs, 6),
-        ],
-        [
-          countParam(elementCount(positions.type.shape)),
-          fixed(q.type.shape[1], 'attention'),
-          kvHeads,
-          headDim,
-          capacity,
-          dtypeCode[k.type.dtype],
-          attrs.scale,
-          attrs.window,
-          attrs.softcap,
-          attrs.ring,
+          sinks: optional(inputs, 4),
+          y: operand(context.outputs, 0),
+          sequences: optional(inputs, 5),
+          pageTable: optional(inputs, 6),
+        },
+        {
+          rows: countParam(elementCount(positions.type.shape)),
+          H: fixed(q.type.shape[1], 'attention'),
+          Hkv: kvHeads,
+          Dh: headDim,
+          cap: capacity,
+          kvDtype: k.type.dtype,
+          scale: attrs.scale,
+          window: attrs.window,
+          softcap: attrs.softcap,
+          ring: attrs.ring,
           ...pageParams(optional(inputs, 6), 'attention'),
-          precisionCode(attrs.precision),
-        ],
+          precision: attrs.precision,
+        },
       );
     },
   },

@@ -58,7 +58,7 @@ export const concatOp = defineOp<ConcatAttrs>({
       return g.slice(...ranges);
     });
   },
-  native: {
+  kernel: {
     halfFloats: true,
     emit: (context) => {
       const { axis } = context.attrs;

@@ -13,15 +13,22 @@ export const contiguousOp = defineOp<NoAttrs>({
   },
   reference: (inputs, outputs) => output(outputs).data.set(operand(inputs, 0).data),
   vjp: ({ grads }) => [operand(grads, 0)],
-  native: {
+  kernel: {
     halfFloats: true,
     emit: (context) => {
       const x = operand(context.inputs, 0);
       const n = countParam(elementCount(x.type.shape));
       context.emit(
         'copy',
-        [x, operand(context.outputs, 0)],
-        [1, bytesPerElement(x.type.dtype), n, 1, 1, 0, 0],
+        { x, y: operand(context.outputs, 0) },
+        {
+          bytes: bytesPerElement(x.type.dtype),
+          sizes: [n],
+          fromStrides: [1],
+          toStrides: [1],
+          fromOffset: 0,
+          toOffset: 0,
+        },
       );
     },
   },

@@ -26,16 +26,15 @@ export function emitCopy<A>(
   const zero: Count = { mul: 0 };
   context.emit(
     'copy',
-    [x, y],
-    [
-      spec.sizes.length,
-      spec.bytes,
-      ...spec.sizes.map((d) => countParam(elementCount([d]))),
-      ...spec.from.map(countParam),
-      ...spec.to.map(countParam),
-      countParam(spec.fromOffset ?? zero),
-      countParam(spec.toOffset ?? zero),
-    ],
+    { x, y },
+    {
+      bytes: spec.bytes,
+      sizes: spec.sizes.map((d) => countParam(elementCount([d]))),
+      fromStrides: spec.from.map(countParam),
+      toStrides: spec.to.map(countParam),
+      fromOffset: countParam(spec.fromOffset ?? zero),
+      toOffset: countParam(spec.toOffset ?? zero),
+    },
   );
 }
 

@@ -55,18 +55,18 @@ export const countOp = defineOp<NoAttrs>({
     });
   },
   vjp: 'none', // updates memory
-  native: {
+  kernel: {
     emit: (context) => {
       const counts = operand(context.outputs, 0);
       const ids = operand(context.inputs, 1);
       context.emit(
         'count',
-        [ids, counts, optional(context.inputs, 2), optional(context.inputs, 3)],
-        [
-          countParam(elementCount(ids.type.shape)),
-          fixed(counts.type.shape[1], 'count'),
-          fixed(counts.type.shape[0], 'count'),
-        ],
+        { ids, counts, slots: optional(context.inputs, 2), fresh: optional(context.inputs, 3) },
+        {
+          rows: countParam(elementCount(ids.type.shape)),
+          V: fixed(counts.type.shape[1], 'count'),
+          S: fixed(counts.type.shape[0], 'count'),
+        },
       );
     },
   },

@@ -33,20 +33,20 @@ export const embeddingOp = defineOp<EmbeddingAttrs>({
     });
   },
   vjp: 'none', // packed tables are constants
-  native: {
+  kernel: {
     emit: (context) => {
       const [ids, w] = [operand(context.inputs, 0), operand(context.inputs, 1)];
       const { layout, rows, columns } = packedShape(w.type, 2, 'embedding');
       context.emit(
         'embed',
-        [ids, w, operand(context.outputs, 0)],
-        [
-          countParam(elementCount(ids.type.shape)),
-          rows,
-          columns,
+        { ids, w, y: operand(context.outputs, 0) },
+        {
+          rows: countParam(elementCount(ids.type.shape)),
+          N: rows,
+          K: columns,
           ...layoutParams(layout),
-          context.attrs.scale,
-        ],
+          scale: context.attrs.scale,
+        },
       );
     },
   },

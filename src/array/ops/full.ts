@@ -26,7 +26,7 @@ export const fullOp = defineOp<FullAttrs>({
     for (let i = 0; i < out.data.length; i++) write(i, x);
   },
   vjp: () => [],
-  native: {
+  kernel: {
     halfFloats: true,
     emit: (context: LowerContext<FullAttrs>) => {
       const { dtype, value } = context.attrs;

@@ -2,7 +2,6 @@
 
 import { isFloat } from '../../base/dtype.ts';
 import { elementCount, formatShape, sameShape } from '../../base/shape.ts';
-import { dtypeCode } from '../../device/device.ts';
 import type { NDArray, Operand } from '../array.ts';
 import { defineOp } from '../op.ts';
 import type { Tensor, ValueType } from '../types.ts';
@@ -86,7 +85,7 @@ export const kvWriteOp = defineOp<KvWriteAttrs>({
     writeRows(output(outputs, 1), operand(inputs, 3), slots);
   },
   vjp: 'none', // updates memory
-  native: {
+  kernel: {
     emit: (context) => {
       const [kCache, vCache] = [operand(context.outputs, 0), operand(context.outputs, 1)];
       const [k, v, positions] = [
@@ -97,16 +96,24 @@ export const kvWriteOp = defineOp<KvWriteAttrs>({
       const { kvHeads, capacity, headDim } = cacheShape(kCache.type, vCache.type, 'kvWrite');
       context.emit(
         'kv_write',
-        [k, v, positions, kCache, vCache, optional(context.inputs, 5), optional(context.inputs, 6)],
-        [
-          countParam(elementCount(positions.type.shape)),
-          kvHeads,
-          headDim,
-          capacity,
-          dtypeCode[kCache.type.dtype],
-          context.attrs.ring,
+        {
+          k,
+          v,
+          positions,
+          kCache,
+          vCache,
+          sequences: optional(context.inputs, 5),
+          pageTable: optional(context.inputs, 6),
+        },
+        {
+          rows: countParam(elementCount(positions.type.shape)),
+          Hkv: kvHeads,
+          Dh: headDim,
+          cap: capacity,
+          kvDtype: kCache.type.dtype,
+          ring: context.attrs.ring,
           ...pageParams(optional(context.inputs, 6), 'kvWrite'),
-        ],
+        },
       );
     },
   },

@@ -70,18 +70,23 @@ export const layerNormOp = defineOp<LayerNormAttrs>({
       .mul(r);
     return [dx, w && sumTo(g.mul(y), w.shape), b && sumTo(g, b.shape)];
   },
-  native: {
+  kernel: {
     emit: (context) => {
       const x = operand(context.inputs, 0);
       const { shape } = x.type;
       context.emit(
         'layer_norm',
-        [x, optional(context.inputs, 1), optional(context.inputs, 2), operand(context.outputs, 0)],
-        [
-          countParam(elementCount(shape.slice(0, -1))),
-          countParam(elementCount(shape.slice(-1))),
-          context.attrs.eps,
-        ],
+        {
+          x,
+          w: optional(context.inputs, 1),
+          b: optional(context.inputs, 2),
+          y: operand(context.outputs, 0),
+        },
+        {
+          rows: countParam(elementCount(shape.slice(0, -1))),
+          D: countParam(elementCount(shape.slice(-1))),
+          eps: context.attrs.eps,
+        },
       );
     },
   },

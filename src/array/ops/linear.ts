@@ -3,8 +3,9 @@
 
 import { elementCount, formatShape, maxElements } from '../../base/shape.ts';
 import { erf } from '../../kernel/scalar-functions.ts';
+import type { Glu, Precision } from '../../kernel/signature.ts';
 import type { NDArray, Operand } from '../array.ts';
-import { defineOp, type LoweredValue, type OpCase, type Operands } from '../op.ts';
+import { defineOp, type OpCase, type Operands } from '../op.ts';
 import type { Tensor, ValueType } from '../types.ts';
 import type { Weight } from '../weight.ts';
 import { dequantize } from './embedding.ts';
@@ -21,16 +22,12 @@ import {
   writeFloats,
 } from './operands.ts';
 import {
-  type Glu,
-  gluCode,
   gluValue,
   layoutParams,
   magnitude,
   maxAbs,
   multiplyPacked,
-  type Precision,
   packedShape,
-  precisionCode,
   productError,
 } from './packed.ts';
 import { normalizeRows } from './rms-norm.ts';
@@ -125,29 +122,33 @@ export const linearOp = defineOp<LinearAttrs>({
     const rows = g.shape.slice(0, -1).map((_, i) => i);
     return [dx, null, optional(inputs, 2) && g, null, bias && g.sum(rows)];
   },
-  native: {
+  kernel: {
     emit: (context) => {
       const { inputs, outputs, attrs } = context;
       const x = operand(inputs, 0);
       const segments = linearSegments(inputs);
-      const buffers: (LoweredValue | null)[] = [x, optional(inputs, 1), optional(inputs, 2)];
       const { shape } = x.type;
-      const K = shape.slice(-1);
-      const params = [
-        countParam(elementCount(shape.slice(0, -1))),
-        countParam(elementCount(K)),
-        precisionCode(attrs.precision),
-        attrs.norm?.eps ?? 0,
-        attrs.norm?.offset ?? 0,
-        gluCode(attrs.glu),
-        segments.length,
-      ];
-      segments.forEach(({ w, bias }, s) => {
-        const { layout, rows } = packedShape(w.type, 2, 'linear');
-        buffers.push(w, bias, outputs[s] ?? null);
-        params.push(rows, ...layoutParams(layout));
-      });
-      context.emit('linear', buffers, params);
+      context.emit(
+        'linear',
+        {
+          x,
+          normWeight: optional(inputs, 1),
+          residual: optional(inputs, 2),
+          segments: segments.map(({ w, bias }, s) => ({ w, bias, y: outputs[s] ?? null })),
+        },
+        {
+          rows: countParam(elementCount(shape.slice(0, -1))),
+          K: countParam(elementCount(shape.slice(-1))),
+          precision: attrs.precision,
+          normEps: attrs.norm?.eps ?? 0,
+          normOffset: attrs.norm?.offset ?? 0,
+          glu: attrs.glu,
+          segments: segments.map(({ w }) => {
+            const { layout, rows } = packedShape(w.type, 2, 'linear');
+            return { N: rows, ...layoutParams(layout) };
+          }),
+        },
+      );
     },
   },
   tolerance: (inputs, outputs, attrs) => {

@@ -87,7 +87,7 @@ export const matmulOp: OpDef<MatmulAttrs> = defineOp<MatmulAttrs>({
     const db = transposeB ? matmul(swapLast(g), a) : matmul(swapLast(a), g);
     return [sumTo(da, a.shape), sumTo(db, b.shape)];
   },
-  native: {
+  kernel: {
     supports: (inputs, [out]) =>
       [0, 1].every((i) => {
         const own = batchOf(operand(inputs, i));
@@ -99,16 +99,16 @@ export const matmulOp: OpDef<MatmulAttrs> = defineOp<MatmulAttrs>({
       const rank = out.type.shape.length;
       context.emit(
         'matmul',
-        [a, b, out],
-        [
-          countParam(elementCount(batchOf(out.type))),
-          countParam(elementCount(out.type.shape.slice(rank - 2, rank - 1))),
-          countParam(elementCount(a.type.shape.slice(-1))),
-          countParam(elementCount(out.type.shape.slice(rank - 1))),
-          context.attrs.transposeB ? 1 : 0,
-          countParam(batchStride(a.type)),
-          countParam(batchStride(b.type)),
-        ],
+        { a, b, y: out },
+        {
+          batch: countParam(elementCount(batchOf(out.type))),
+          M: countParam(elementCount(out.type.shape.slice(rank - 2, rank - 1))),
+          K: countParam(elementCount(a.type.shape.slice(-1))),
+          N: countParam(elementCount(out.type.shape.slice(rank - 1))),
+          transposeB: context.attrs.transposeB,
+          aStride: countParam(batchStride(a.type)),
+          bStride: countParam(batchStride(b.type)),
+        },
       );
     },
   },

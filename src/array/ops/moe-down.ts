@@ -1,6 +1,7 @@
 // moeDown: weighted sum of the chosen experts' down projections, plus a residual.
 
 import { elementCount, formatShape, maxElements } from '../../base/shape.ts';
+import type { Precision } from '../../kernel/signature.ts';
 import type { NDArray } from '../array.ts';
 import { defineOp, type OpDef } from '../op.ts';
 import type { Weight } from '../weight.ts';
@@ -23,9 +24,7 @@ import {
   magnitude,
   maxAbs,
   multiplyPacked,
-  type Precision,
   packedShape,
-  precisionCode,
   productError,
 } from './packed.ts';
 
@@ -86,7 +85,7 @@ export const moeDownOp: OpDef<MoeDownAttrs> = defineOp<MoeDownAttrs>({
     return [residual === null ? y : y.add(residual)];
   },
   vjp: 'none', // packed experts are constants of inference
-  native: {
+  kernel: {
     emit: (context) => {
       const { inputs, attrs } = context;
       const [h, ids, weights, down] = [
@@ -98,13 +97,13 @@ export const moeDownOp: OpDef<MoeDownAttrs> = defineOp<MoeDownAttrs>({
       const { columns } = packedShape(down.type, 3, 'moeDown');
       context.emit(
         'moe_down',
-        [h, ids, weights, down, optional(inputs, 4), operand(context.outputs, 0)],
-        [
-          countParam(elementCount(h.type.shape.slice(0, 1))),
-          columns,
-          precisionCode(attrs.precision),
+        { h, ids, weights, down, residual: optional(inputs, 4), y: operand(context.outputs, 0) },
+        {
+          rows: countParam(elementCount(h.type.shape.slice(0, 1))),
+          K: columns,
+          precision: attrs.precision,
           ...expertParams(ids.type, down.type, 'moeDown'),
-        ],
+        },
       );
     },
   },

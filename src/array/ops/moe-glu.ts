@@ -2,6 +2,7 @@
 
 import { elementCount, formatShape, maxElements } from '../../base/shape.ts';
 import { erf } from '../../kernel/scalar-functions.ts';
+import type { Glu, Precision } from '../../kernel/signature.ts';
 import { sameLayout } from '../../quant/layout.ts';
 import type { NDArray } from '../array.ts';
 import { defineOp } from '../op.ts';
@@ -20,15 +21,11 @@ import {
 import {
   expertBytes,
   expertParams,
-  type Glu,
-  gluCode,
   gluValue,
   magnitude,
   maxAbs,
   multiplyPacked,
-  type Precision,
   packedShape,
-  precisionCode,
   productError,
 } from './packed.ts';
 
@@ -89,7 +86,7 @@ export const moeGluOp = defineOp<MoeGluAttrs>({
     });
   },
   vjp: 'none', // packed experts are constants of inference
-  native: {
+  kernel: {
     emit: (context) => {
       const { inputs, attrs } = context;
       const [x, ids, gate, up] = [
@@ -101,14 +98,14 @@ export const moeGluOp = defineOp<MoeGluAttrs>({
       const { columns } = packedShape(gate.type, 3, 'moeGlu');
       context.emit(
         'moe_glu',
-        [x, ids, gate, up, operand(context.outputs, 0)],
-        [
-          countParam(elementCount(x.type.shape.slice(0, 1))),
-          columns,
-          precisionCode(attrs.precision),
-          gluCode(attrs.glu),
+        { x, ids, gate, up, h: operand(context.outputs, 0) },
+        {
+          rows: countParam(elementCount(x.type.shape.slice(0, 1))),
+          K: columns,
+          precision: attrs.precision,
+          glu: attrs.glu,
           ...expertParams(ids.type, gate.type, 'moeGlu'),
-        ],
+        },
       );
     },
   },

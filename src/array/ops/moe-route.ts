@@ -58,22 +58,22 @@ export const moeRouteOp = defineOp<MoeRouteAttrs>({
     return [ids, scale === 1 ? normed : normed.mul(scale)];
   },
   vjp: 'none', // the choice has no gradient; training uses the composite
-  native: {
+  kernel: {
     emit: (context) => {
       const x = operand(context.inputs, 0);
       const { k, normTopk, mode, scale } = context.attrs;
       const { shape } = x.type;
       context.emit(
         'moe_route',
-        [x, operand(context.outputs, 0), operand(context.outputs, 1)],
-        [
-          countParam(elementCount(shape.slice(0, -1))),
-          fixed(shape.at(-1), 'moeRoute'),
+        { logits: x, ids: operand(context.outputs, 0), weights: operand(context.outputs, 1) },
+        {
+          rows: countParam(elementCount(shape.slice(0, -1))),
+          E: fixed(shape.at(-1), 'moeRoute'),
           k,
-          normTopk ? 1 : 0,
-          mode === 'softmax-topk' ? 0 : 1,
+          normTopk,
+          order: mode,
           scale,
-        ],
+        },
       );
     },
   },

@@ -4,7 +4,7 @@ import { type DType, isFloat, type TypedArray } from '../../base/dtype.ts';
 import { IngotError, invariant } from '../../base/errors.ts';
 import type { Count, Dim } from '../../base/shape.ts';
 import { formatShape, type Shape, sameShape } from '../../base/shape.ts';
-import type { Param } from '../../device/device.ts';
+import type { Param } from '../../kernel/signature.ts';
 import { bf16ToF32, f16ToF32, f32ToBf16, f32ToF16 } from '../../quant/half.ts';
 import type { Operands } from '../op.ts';
 import { isScalarRef, type Scalar, type Tensor, type ValueType } from '../types.ts';

@@ -1,29 +1,11 @@
 // Packed weights inside ops: checks, kernel parameters, and plain-TypeScript products panel by panel.
 
 import { formatShape, maxElements } from '../../base/shape.ts';
-import type { Param } from '../../device/device.ts';
-import {
-  layoutCode,
-  metaDtypeCode,
-  packedBytes,
-  panelBytes,
-  panelRows,
-  type WeightLayout,
-} from '../../quant/layout.ts';
+import type { Glu, Precision } from '../../kernel/signature.ts';
+import { layoutCode, packedBytes, panelBytes, panelRows, type WeightLayout } from '../../quant/layout.ts';
 import { gatherRow, unpackReference } from '../../quant/reference.ts';
 import type { Tensor, ValueType } from '../types.ts';
 import { fixed, shapeError } from './operands.ts';
-
-/**
- * `exact`: f32 activations. `fast`: activations quantised to int8 per group. `fine`: int8 plus the int8 rounding error,
- * about 15 bits, at the speed of reading the weights; for the few rows of a decode step, exact for more.
- */
-export type Precision = 'fast' | 'exact' | 'fine';
-export const precisionCode = (p: Precision): number => ['fast', 'exact', 'fine'].indexOf(p);
-
-/** Activation fused into gate/up products. */
-export type Glu = 'none' | 'silu' | 'gelu_tanh' | 'gelu_erf';
-export const gluCode = (glu: Glu): number => ['none', 'silu', 'gelu_tanh', 'gelu_erf'].indexOf(glu);
 
 export interface PackedShape {
   readonly layout: WeightLayout;
@@ -42,17 +24,17 @@ export function packedShape(t: ValueType | Tensor, rank: 2 | 3, what: string): P
   return { layout: t.layout, experts, rows, columns };
 }
 
-/** layout code, group, metaDtype: how kernels are told a layout. */
-export const layoutParams = (layout: WeightLayout): readonly Param[] => [
-  layoutCode(layout),
-  layout.group,
-  metaDtypeCode(layout),
-];
+/** How kernels are told a layout. */
+export const layoutParams = (layout: WeightLayout) => ({
+  layout: layoutCode(layout),
+  group: layout.group,
+  metaDtype: layout.metaDtype,
+});
 
-/** The params that both expert kernels end with: top-k of ids `[n, k]`, then E, N and layout of weights `[E, N, K]`. */
-export function expertParams(ids: ValueType, w: ValueType, what: string): readonly Param[] {
+/** What both expert kernels are told of ids `[n, k]` and weights `[E, N, K]`. */
+export function expertParams(ids: ValueType, w: ValueType, what: string) {
   const { layout, experts, rows } = packedShape(w, 3, what);
-  return [fixed(ids.shape[1], what), experts, rows, ...layoutParams(layout)];
+  return { topk: fixed(ids.shape[1], what), E: experts, N: rows, ...layoutParams(layout) };
 }
 
 const bytesOf = (t: Tensor): Uint8Array =>

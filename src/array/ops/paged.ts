@@ -2,7 +2,7 @@
 
 import { IngotError } from '../../base/errors.ts';
 import { elementCount, formatShape, type Shape } from '../../base/shape.ts';
-import type { Param } from '../../device/device.ts';
+import type { Param } from '../../kernel/signature.ts';
 import type { NDArray } from '../array.ts';
 import type { LoweredValue, Operands } from '../op.ts';
 import type { Tensor, ValueType } from '../types.ts';
@@ -77,7 +77,10 @@ export function slotFinder(
 }
 
 /** The dispatch parameters S and maxPages; zeros without a table. */
-export function pageParams(table: LoweredValue | null, what: string): readonly Param[] {
-  if (table === null) return [0, 0];
-  return [countParam(elementCount(table.type.shape.slice(0, 1))), fixed(table.type.shape[1], what)];
+export function pageParams(table: LoweredValue | null, what: string): { S: Param; maxPages: Param } {
+  if (table === null) return { S: 0, maxPages: 0 };
+  return {
+    S: countParam(elementCount(table.type.shape.slice(0, 1))),
+    maxPages: fixed(table.type.shape[1], what),
+  };
 }

@@ -51,7 +51,7 @@ export const penalizeOp = defineOp<NoAttrs>({
     for (let row = 0; row < B; row++) maskRow(inputs, words, row, out.subarray(row * V, (row + 1) * V));
   },
   vjp: 'none', // sampling is not differentiated
-  native: {
+  kernel: {
     emit: (context) => {
       const logits = operand(context.inputs, 0);
       const out = operand(context.outputs, 0);
@@ -67,8 +67,16 @@ export const penalizeOp = defineOp<NoAttrs>({
       };
       context.emit(
         'penalize',
-        [out, operand(context.inputs, 1), ...[2, 3, 4, 5, 6].map((i) => optional(context.inputs, i))],
-        [rows(0), fixed(shape[1], 'penalize'), rows(2), rows(3), rows(4)],
+        {
+          logits: out,
+          settings: operand(context.inputs, 1),
+          counts: optional(context.inputs, 2),
+          masks: optional(context.inputs, 3),
+          biasRows: optional(context.inputs, 4),
+          biasIds: optional(context.inputs, 5),
+          biasValues: optional(context.inputs, 6),
+        },
+        { B: rows(0), V: fixed(shape[1], 'penalize'), S: rows(2), M: rows(3), n: rows(4) },
       );
     },
   },

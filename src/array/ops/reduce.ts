@@ -3,7 +3,7 @@
 import { type DType, isFloat } from '../../base/dtype.ts';
 import { IngotError } from '../../base/errors.ts';
 import { elementCount, maxElements, normalizeAxis, rowMajorStrides, type Shape } from '../../base/shape.ts';
-import { dtypeCode } from '../../device/device.ts';
+import type { ReductionKind } from '../../kernel/signature.ts';
 import type { NDArray } from '../array.ts';
 import type { CaseOperand, OpDef, Operands, Tolerance, Vjp } from '../op.ts';
 import type { Tensor } from '../types.ts';
@@ -15,21 +15,8 @@ export interface ReduceAttrs {
   readonly keepDims: boolean;
 }
 
-export type ReduceKind = 'sum' | 'max' | 'min' | 'prod' | 'mean' | 'argmax' | 'argmin' | 'any' | 'all';
-const kindCodes: readonly ReduceKind[] = [
-  'sum',
-  'max',
-  'min',
-  'prod',
-  'mean',
-  'argmax',
-  'argmin',
-  'any',
-  'all',
-];
-
 interface ReduceSpec {
-  readonly name: ReduceKind;
+  readonly name: ReductionKind;
   readonly dtypes: readonly DType[];
   result(dtype: DType): DType;
   /** Value of the elements along the reduced axes, given in row-major order. */
@@ -64,7 +51,7 @@ export function reduceOp(spec: ReduceSpec): OpDef<ReduceAttrs> {
       reduceReference(operand(inputs, 0), output(outputs), axes, spec.fold),
     composite: (inputs, attrs) => [withAdjacentAxes(operand(inputs, 0), attrs, name)],
     vjp: spec.vjp,
-    native: {
+    kernel: {
       supports: (_, __, { axes }) => adjacent(axes),
       emit: (context) => {
         const x = operand(context.inputs, 0);
@@ -73,14 +60,14 @@ export function reduceOp(spec: ReduceSpec): OpDef<ReduceAttrs> {
         const last = first + axes.length;
         context.emit(
           'reduce',
-          [x, operand(context.outputs, 0)],
-          [
-            countParam(elementCount(x.type.shape.slice(0, first))),
-            countParam(elementCount(x.type.shape.slice(first, last))),
-            countParam(elementCount(x.type.shape.slice(last))),
-            kindCodes.indexOf(name),
-            dtypeCode[x.type.dtype],
-          ],
+          { x, y: operand(context.outputs, 0) },
+          {
+            outer: countParam(elementCount(x.type.shape.slice(0, first))),
+            D: countParam(elementCount(x.type.shape.slice(first, last))),
+            inner: countParam(elementCount(x.type.shape.slice(last))),
+            kind: name,
+            dtype: x.type.dtype,
+          },
         );
       },
     },
@@ -91,7 +78,7 @@ export function reduceOp(spec: ReduceSpec): OpDef<ReduceAttrs> {
 }
 
 /** Reductions over axes that are not neighbours: move them to the end first. */
-function withAdjacentAxes(x: NDArray, { axes, keepDims }: ReduceAttrs, name: ReduceKind): NDArray {
+function withAdjacentAxes(x: NDArray, { axes, keepDims }: ReduceAttrs, name: ReductionKind): NDArray {
   const kept = x.shape.map((_, i) => i).filter((i) => !axes.includes(i));
   const moved = x.transpose([...kept, ...axes]);
   const last = axes.map((_, i) => kept.length + i);

@@ -75,20 +75,19 @@ export const rmsNormOp = defineOp<RmsNormAttrs>({
     const dx = gw.sub(y.mul(gw.mul(y).mean(-1, true))).mul(r);
     return [dx, w === null ? null : sumTo(g.mul(y), w.shape)];
   },
-  native: {
+  kernel: {
     emit: (context) => {
       const x = operand(context.inputs, 0);
       const { shape } = x.type;
-      const D = shape.slice(-1);
       context.emit(
         'rms_norm',
-        [x, optional(context.inputs, 1), operand(context.outputs, 0)],
-        [
-          countParam(elementCount(shape.slice(0, -1))),
-          countParam(elementCount(D)),
-          context.attrs.eps,
-          context.attrs.offset,
-        ],
+        { x, w: optional(context.inputs, 1), y: operand(context.outputs, 0) },
+        {
+          rows: countParam(elementCount(shape.slice(0, -1))),
+          D: countParam(elementCount(shape.slice(-1))),
+          eps: context.attrs.eps,
+          offset: context.attrs.offset,
+        },
       );
     },
   },

@@ -1,7 +1,6 @@
 // ropeKv: rotation of q and of k with the cache write, in one dispatch. Made by fusion of two rope and a kvWrite.
 
 import { elementCount } from '../../base/shape.ts';
-import { dtypeCode } from '../../device/device.ts';
 import { defineOp, type OpCase } from '../op.ts';
 import type { Tensor } from '../types.ts';
 import { cacheShape, kvWrite, kvWriteOp, nextVersion } from './kv-write.ts';
@@ -52,7 +51,7 @@ export const ropeKvOp = defineOp<RopeKvAttrs>({
     return [...kvWrite(operand(inputs, 0), operand(inputs, 1), rotated, v, positions, { ring, paged }), y];
   },
   vjp: 'none', // updates memory
-  native: {
+  kernel: {
     emit: (context) => {
       const { inputs, outputs, attrs } = context;
       const [kCache, vCache, y] = [operand(outputs, 0), operand(outputs, 1), operand(outputs, 2)];
@@ -63,27 +62,36 @@ export const ropeKvOp = defineOp<RopeKvAttrs>({
         operand(inputs, 5),
       ];
       const { kvHeads, capacity, headDim } = cacheShape(kCache.type, vCache.type, 'ropeKv');
-      const norms = [optional(inputs, 7), optional(inputs, 8)];
       context.emit(
         'rope_kv',
-        [
-          ...[q, k, v, positions, operand(inputs, 6), ...norms, kCache, vCache, y],
-          ...[optional(inputs, 9), optional(inputs, 10)],
-        ],
-        [
-          countParam(elementCount(positions.type.shape)),
-          fixed(q.type.shape[1], 'ropeKv'),
-          kvHeads,
-          headDim,
-          attrs.rotaryDim,
-          attrs.interleaved ? 1 : 0,
-          attrs.attentionScale,
-          attrs.norm?.eps ?? 0,
-          capacity,
-          dtypeCode[kCache.type.dtype],
-          attrs.ring,
+        {
+          q,
+          k,
+          v,
+          positions,
+          invFreq: operand(inputs, 6),
+          qNorm: optional(inputs, 7),
+          kNorm: optional(inputs, 8),
+          kCache,
+          vCache,
+          y,
+          sequences: optional(inputs, 9),
+          pageTable: optional(inputs, 10),
+        },
+        {
+          rows: countParam(elementCount(positions.type.shape)),
+          H: fixed(q.type.shape[1], 'ropeKv'),
+          Hkv: kvHeads,
+          Dh: headDim,
+          rot: attrs.rotaryDim,
+          interleaved: attrs.interleaved,
+          attentionScale: attrs.attentionScale,
+          normEps: attrs.norm?.eps ?? 0,
+          cap: capacity,
+          kvDtype: kCache.type.dtype,
+          ring: attrs.ring,
           ...pageParams(optional(inputs, 10), 'ropeKv'),
-        ],
+        },
       );
     },
   },

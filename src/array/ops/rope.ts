@@ -98,7 +98,7 @@ export const ropeOp: OpDef<RopeAttrs> = defineOp<RopeAttrs>({
     const g = operand(grads, 0);
     return [g.apply(ropeOp, [g, positions, invFreq.neg(), null], attrs), null, null, null];
   },
-  native: {
+  kernel: {
     emit: (context) => {
       const [x, positions, invFreq] = [
         operand(context.inputs, 0),
@@ -106,20 +106,19 @@ export const ropeOp: OpDef<RopeAttrs> = defineOp<RopeAttrs>({
         operand(context.inputs, 2),
       ];
       const { rotaryDim, interleaved, attentionScale, norm } = context.attrs;
-      const weight = optional(context.inputs, 3);
       context.emit(
         'rope',
-        [x, positions, invFreq, operand(context.outputs, 0), weight],
-        [
-          countParam(elementCount(x.type.shape.slice(0, 1))),
-          fixed(x.type.shape[1], 'rope'),
-          fixed(x.type.shape[2], 'rope'),
-          rotaryDim,
-          interleaved ? 1 : 0,
+        { x, positions, invFreq, y: operand(context.outputs, 0), normWeight: optional(context.inputs, 3) },
+        {
+          rows: countParam(elementCount(x.type.shape.slice(0, 1))),
+          H: fixed(x.type.shape[1], 'rope'),
+          Dh: fixed(x.type.shape[2], 'rope'),
+          rot: rotaryDim,
+          interleaved,
           attentionScale,
-          norm?.eps ?? 0,
-          norm === null ? 0 : 1,
-        ],
+          normEps: norm?.eps ?? 0,
+          hasNorm: norm !== null,
+        },
       );
     },
   },

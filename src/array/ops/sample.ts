@@ -62,14 +62,25 @@ export const sampleOp = defineOp<SampleAttrs>({
     }
   },
   vjp: 'none', // a choice has no gradient
-  native: {
+  kernel: {
     emit: (context) => {
       const [logits, settings] = [operand(context.inputs, 0), operand(context.inputs, 1)];
       const { shape } = logits.type;
       context.emit(
         'sample',
-        [logits, settings, ...context.outputs],
-        [countParam(elementCount(shape.slice(0, 1))), fixed(shape[1], 'sample'), context.attrs.n],
+        {
+          logits,
+          settings,
+          out: operand(context.outputs, 0),
+          outLogprob: operand(context.outputs, 1),
+          topIds: operand(context.outputs, 2),
+          topLogprobs: operand(context.outputs, 3),
+        },
+        {
+          B: countParam(elementCount(shape.slice(0, 1))),
+          V: fixed(shape[1], 'sample'),
+          n: context.attrs.n,
+        },
       );
     },
   },

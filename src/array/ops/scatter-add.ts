@@ -2,7 +2,6 @@
 
 import { IngotError } from '../../base/errors.ts';
 import { elementCount } from '../../base/shape.ts';
-import { dtypeCode } from '../../device/device.ts';
 import type { NDArray } from '../array.ts';
 import { defineOp } from '../op.ts';
 import { countParam, expectDtype, floats, numel, operand, output, writeFloats } from './operands.ts';
@@ -36,19 +35,19 @@ export const scatterAddOp = defineOp<ScatterAddAttrs>({
     });
   },
   vjp: ({ inputs, grads }) => [operand(grads, 0).take(operand(inputs, 1), 0), null],
-  native: {
+  kernel: {
     emit: (context) => {
       const [updates, ids] = [operand(context.inputs, 0), operand(context.inputs, 1)];
       const { shape, dtype } = updates.type;
       context.emit(
         'scatter_add',
-        [updates, ids, operand(context.outputs, 0)],
-        [
-          countParam(elementCount(ids.type.shape)),
-          countParam(elementCount(shape.slice(1))),
-          context.attrs.rows,
-          dtypeCode[dtype],
-        ],
+        { updates, indices: ids, y: operand(context.outputs, 0) },
+        {
+          n: countParam(elementCount(ids.type.shape)),
+          inner: countParam(elementCount(shape.slice(1))),
+          D: context.attrs.rows,
+          dtype,
+        },
       );
     },
   },

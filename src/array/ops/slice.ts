@@ -51,7 +51,7 @@ export const sliceOp = defineOp<SliceAttrs>({
     return offset.dyn === undefined ? offset.mul : null;
   },
   vjp: ({ inputs, grads, attrs }) => [unslice(operand(grads, 0), operand(inputs, 0), attrs)],
-  native: {
+  kernel: {
     halfFloats: true,
     emit: (context) => {
       const x = operand(context.inputs, 0);

@@ -39,15 +39,18 @@ export function softmaxLike(name: string, log: boolean, rules: SoftmaxRules): Op
     },
     composite: rules.composite,
     vjp: rules.vjp,
-    native: {
+    kernel: {
       emit: (context) => {
         const x = operand(context.inputs, 0);
         const { shape } = x.type;
-        const D = shape.slice(-1);
         context.emit(
           'softmax',
-          [x, operand(context.outputs, 0)],
-          [countParam(elementCount(shape.slice(0, -1))), countParam(elementCount(D)), log ? 1 : 0],
+          { x, y: operand(context.outputs, 0) },
+          {
+            rows: countParam(elementCount(shape.slice(0, -1))),
+            D: countParam(elementCount(shape.slice(-1))),
+            log,
+          },
         );
       },
     },

@@ -33,12 +33,22 @@ export function sortReference(
 }
 
 /** Emits `sort_rows` or `topk_rows`. */
-export function emitSort<A>(context: LowerContext<A>, kernel: string, k: number, descending: boolean): void {
+export function emitSort<A>(
+  context: LowerContext<A>,
+  kernel: 'sort_rows' | 'topk_rows',
+  k: number,
+  descending: boolean,
+): void {
   const x = operand(context.inputs, 0);
   const { shape } = x.type;
   context.emit(
     kernel,
-    [x, operand(context.outputs, 0), operand(context.outputs, 1)],
-    [countParam(elementCount(shape.slice(0, -1))), fixed(shape.at(-1), kernel), k, descending ? 1 : 0],
+    { x, values: operand(context.outputs, 0), indices: operand(context.outputs, 1) },
+    {
+      rows: countParam(elementCount(shape.slice(0, -1))),
+      D: fixed(shape.at(-1), kernel),
+      k,
+      descending,
+    },
   );
 }

@@ -25,7 +25,7 @@ export const sortOp = defineOp<SortAttrs>({
   reference: (inputs, outputs, { descending }) =>
     sortReference(inputs, outputs, operand(inputs, 0).shape.at(-1) ?? 1, descending),
   vjp: 'none', // needs a scatter along the last axis
-  native: {
+  kernel: {
     supports: (inputs) => ['f32', 'f16', 'bf16'].includes(operand(inputs, 0).dtype),
     emit: (context) => {
       const D = fixed(operand(context.inputs, 0).type.shape.at(-1), 'sort');

@@ -53,7 +53,7 @@ export const takeOp = defineOp<TakeAttrs>({
     const back = [...others.keys()].map((i) => i + 1);
     return [summed.transpose([...back.slice(0, axis), 0, ...back.slice(axis)]), null];
   },
-  native: {
+  kernel: {
     halfFloats: true,
     emit: (context) => {
       const [x, ids] = [operand(context.inputs, 0), operand(context.inputs, 1)];
@@ -61,14 +61,14 @@ export const takeOp = defineOp<TakeAttrs>({
       const { shape, dtype } = x.type;
       context.emit(
         'gather',
-        [x, ids, operand(context.outputs, 0)],
-        [
-          countParam(elementCount(shape.slice(0, axis))),
-          countParam(elementCount(shape.slice(axis, axis + 1))),
-          countParam(elementCount(shape.slice(axis + 1))),
-          countParam(elementCount(ids.type.shape)),
-          bytesPerElement(dtype),
-        ],
+        { x, indices: ids, y: operand(context.outputs, 0) },
+        {
+          outer: countParam(elementCount(shape.slice(0, axis))),
+          D: countParam(elementCount(shape.slice(axis, axis + 1))),
+          inner: countParam(elementCount(shape.slice(axis + 1))),
+          n: countParam(elementCount(ids.type.shape)),
+          bytes: bytesPerElement(dtype),
+        },
       );
     },
   },

@@ -3,7 +3,7 @@
 import type { DType } from '../../base/dtype.ts';
 import { invariant } from '../../base/errors.ts';
 import { elementCount, isDynamic, type Shape } from '../../base/shape.ts';
-import { dtypeCode, type Param } from '../../device/device.ts';
+import type { KernelParams, Param } from '../../kernel/signature.ts';
 import { findOpcode, type TileOpcode } from '../../kernel/tile-opcodes.ts';
 import type { LowerContext } from '../op.ts';
 import type { Scalar, ValueType } from '../types.ts';
@@ -36,7 +36,7 @@ export function lowerTile<A>(context: LowerContext<A>, program: TileProgram): vo
     out.type,
     program,
   );
-  context.emit('tile', [...inputs, out], params);
+  context.emit('tile', { inputs: inputs.map((x) => ({ x })), outputs: [{ y: out }] }, params);
 }
 
 /** The parameter block of a program over these operands. */
@@ -44,27 +44,28 @@ export function tileParams(
   inputs: readonly ValueType[],
   out: ValueType,
   program: TileProgram,
-): readonly Param[] {
+): KernelParams<'tile'> {
   const { groups, strides } = mergedAxes(
     inputs.map((t) => t.shape),
     out.shape,
   );
-  const params: Param[] = [countParam(elementCount(out.shape)), inputs.length, 1, groups.length];
-  params.push(...groups.map((g) => countParam(elementCount(g))));
-  inputs.forEach((t, i) => {
-    params.push(dtypeCode[t.dtype], ...operand(strides, i));
-  });
-  params.push(dtypeCode[out.dtype], program.constants.length);
-  for (const c of program.constants) params.push(dtypeCode[constantDtype(c.dtype)], scalarParam(c.value));
-  params.push(program.instructions.length);
   const base = inputs.length + program.constants.length;
-  program.instructions.forEach(({ opcode, args }, i) => {
-    const info = findOpcode(opcode);
-    invariant(info !== undefined, `no tile instruction ${opcode}`);
-    params.push(info.code, base + i, args[0] ?? 0, args[1] ?? 0, args[2] ?? 0);
-  });
-  params.push(program.result);
-  return params;
+  return {
+    count: countParam(elementCount(out.shape)),
+    sizes: groups.map((g) => countParam(elementCount(g))),
+    inputs: inputs.map(({ dtype }, i) => ({ dtype, strides: operand(strides, i) })),
+    outputs: [{ dtype: out.dtype }],
+    constants: program.constants.map(({ dtype, value }) => ({
+      dtype: constantDtype(dtype),
+      value: scalarParam(value),
+    })),
+    instructions: program.instructions.map(({ opcode, args: [a = 0, b = 0, c = 0] }, i) => {
+      const info = findOpcode(opcode);
+      invariant(info !== undefined, `no tile instruction ${opcode}`);
+      return { opcode: info.code, dst: base + i, a, b, c };
+    }),
+    results: [program.result],
+  };
 }
 
 /** Constants live in registers, which have four kinds. */

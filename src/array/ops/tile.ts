@@ -47,7 +47,7 @@ export const tileOp = defineOp<TileAttrs>({
     }
   },
   vjp: 'none', // made after differentiation
-  native: { halfFloats: true, emit: (context) => lowerTile(context, context.attrs) },
+  kernel: { halfFloats: true, emit: (context) => lowerTile(context, context.attrs) },
   tolerance: (_, outputs, attrs) => {
     const { dtype } = output(outputs);
     if (!isFloat(dtype)) return { absolute: 0, relative: 0 };

@@ -30,7 +30,7 @@ export const topkOp = defineOp<TopkAttrs>({
   },
   reference: (inputs, outputs, { k }) => sortReference(inputs, outputs, k, true),
   vjp: 'none', // needs a scatter along the last axis
-  native: {
+  kernel: {
     supports: (inputs) => ['f32', 'f16', 'bf16'].includes(operand(inputs, 0).dtype),
     emit: (context) => emitSort(context, 'topk_rows', context.attrs.k, true),
   },

@@ -47,7 +47,7 @@ export const transposeOp = defineOp<TransposeAttrs>({
     const inverse = attrs.axes.map((_, i) => attrs.axes.indexOf(i));
     return [transpose(operand(grads, 0), inverse)];
   },
-  native: {
+  kernel: {
     halfFloats: true,
     emit: (context) => {
       const x = operand(context.inputs, 0);

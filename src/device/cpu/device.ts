@@ -2,6 +2,7 @@
 
 import { env } from '../../base/env.ts';
 import { IngotError, invariant } from '../../base/errors.ts';
+import type { Param } from '../../kernel/signature.ts';
 import type {
   BufferRange,
   CompiledProgram,
@@ -9,7 +10,6 @@ import type {
   DeviceBuffer,
   DeviceProgram,
   DeviceStatistics,
-  Param,
   ScalarSpec,
   Transfers,
 } from '../device.ts';

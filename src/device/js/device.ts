@@ -3,6 +3,7 @@
 
 import { IngotError, invariant } from '../../base/errors.ts';
 import { Turns } from '../../base/turn.ts';
+import type { Param } from '../../kernel/signature.ts';
 import {
   type BufferRange,
   type BufferSlice,
@@ -13,7 +14,6 @@ import {
   type DeviceStatistics,
   type JsKernel,
   noFiles,
-  type Param,
   type ReadFile,
   type Transfers,
 } from '../device.ts';

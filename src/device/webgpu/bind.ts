@@ -2,6 +2,7 @@
 // bindings made once.
 
 import { IngotError } from '../../base/errors.ts';
+import type { Param } from '../../kernel/signature.ts';
 import {
   type GpuBinding,
   type GpuCapabilities,
@@ -12,7 +13,7 @@ import {
 } from '../../kernel/wgsl/contract.ts';
 import { findGpuKernel } from '../../kernel/wgsl/index.ts';
 import { statusBytes } from '../../kernel/wgsl/status.ts';
-import type { BufferSlice, DeviceProgram, Dispatch, Param } from '../device.ts';
+import type { BufferSlice, DeviceProgram, Dispatch } from '../device.ts';
 import { type BufferOwner, checkedRange, roundUp } from './buffer.ts';
 import { findChains } from './chains.ts';
 import type { ByteMover, Place } from './moves.ts';

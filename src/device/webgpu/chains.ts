@@ -1,10 +1,12 @@
 // Finds the dispatches of a program that can run as a chain (kernel/wgsl/chain) when there is one row.
 
+import type { Param } from '../../kernel/signature.ts';
+import { kernelName, placesOf, rowsPlace } from '../../kernel/signature.ts';
 import { chainAt } from '../../kernel/wgsl/chain/chain.ts';
 import { mailStart } from '../../kernel/wgsl/chain/mail.ts';
 import type { ChainDispatch } from '../../kernel/wgsl/chain/phase.ts';
 import { KernelRequest } from '../../kernel/wgsl/contract.ts';
-import type { BufferSlice, DeviceBuffer, DeviceProgram, Dispatch, Param } from '../device.ts';
+import type { BufferSlice, DeviceBuffer, DeviceProgram, Dispatch } from '../device.ts';
 import type { BindContext, Planned } from './bind.ts';
 
 export interface FoundChain {
@@ -30,7 +32,7 @@ export function findChains(
     let first = 0;
     const given = run.map((d): ChainDispatch => {
       const bytes = d.buffers.map((b) => b.byteLength);
-      const params = [1, ...d.params.slice(1)];
+      const params = d.params.with(rowsPlace(d.kernel.name) ?? 0, 1);
       const request = new KernelRequest({ name: d.kernel.name, params, bytes, caps, scalars, choose });
       const memory = d.buffers.map((b) => (b.byteLength === 0 ? undefined : names(b)));
       first += d.buffers.length;
@@ -56,7 +58,7 @@ export function findChains(
       const dispatch: Dispatch = {
         kernel: { kind: 'native', name: chain.pass.name },
         buffers,
-        params: own[0]?.params.slice(0, 1) ?? [],
+        params: own.flatMap((d) => rowsOf(d) ?? []).slice(0, 1),
         label: `${chain.pass.name} of ${own.map((d) => d.label).join(', ')}`,
       };
       const variants = [
@@ -71,12 +73,16 @@ export function findChains(
   return { chains, words };
 }
 
-/** Those at the front with the same number of rows, their first param. */
+/** Those at the front whose kernels have rows, and the same number of them. */
 function sameRows(dispatches: readonly Dispatch[]): readonly Dispatch[] {
-  const key = (p: Param | undefined): string => JSON.stringify(p);
-  const rows = key(dispatches[0]?.params[0]);
-  const end = dispatches.findIndex((d) => key(d.params[0]) !== rows || d.kernel.kind !== 'native');
+  const [first] = dispatches.map((d) => JSON.stringify(rowsOf(d)));
+  const end = dispatches.findIndex((d) => rowsOf(d) === undefined || JSON.stringify(rowsOf(d)) !== first);
   return end < 0 ? dispatches : dispatches.slice(0, end);
+}
+
+function rowsOf({ kernel, params }: Dispatch): Param | undefined {
+  const at = kernel.kind === 'native' ? rowsPlace(kernel.name) : undefined;
+  return at === undefined ? undefined : params[at];
 }
 
 type Names = (slice: BufferSlice) => string;
@@ -117,25 +123,17 @@ function writesApart(
   });
 }
 
-/** Outputs of kernels that are written whole, by number of buffer. */
-const outputs: Readonly<Record<string, (buffer: number) => boolean>> = {
-  linear: (b) => b >= 5 && (b - 5) % 3 === 0,
-  rope_kv: (b) => b === 9,
-  attention: (b) => b === 5,
-  rms_norm: (b) => b === 2,
-  moe_route: (b) => b >= 1,
-  moe_glu: (b) => b === 4,
-  moe_down: (b) => b === 5,
-};
-
 /** Whether memory of the arena is written before it is read again, if ever. */
 function isDead(memory: string, later: readonly Dispatch[], names: Names): boolean {
   const slot = slotOf(memory);
   if (!slot.startsWith('arena')) return false;
-  for (const { kernel, buffers } of later) {
+  for (const { kernel, buffers, params } of later) {
     const uses = buffers.flatMap((b, i) => (b.byteLength > 0 && slotOf(names(b)) === slot ? [i] : []));
     if (uses.length === 0) continue;
-    return uses.every((i) => outputs[kernel.name]?.(i) === true);
+    const name = kernelName(kernel.name);
+    if (name === undefined) return false;
+    const { bufferInfos } = placesOf(name, params, buffers.length);
+    return uses.every((i) => bufferInfos[i]?.access === 'write');
   }
   return true;
 }

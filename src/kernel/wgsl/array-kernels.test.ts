@@ -2,11 +2,12 @@
 
 import { describe, expect, it } from 'vitest';
 import { dtypes } from '../../base/dtype.ts';
-import { dtypeCode } from '../../device/device.ts';
 import { binary, type Expr, input, scalar, unary } from '../expr.ts';
-import { decodeTileProgram, dtypeOf } from '../tile-decode.ts';
+import type { Param } from '../signature.ts';
+import { codeOf, nameOf } from '../signature.ts';
+import { decodeTileProgram } from '../tile-decode.ts';
 import { buildTileProgram, encodeTileProgram, type TileLayout } from '../tile-program.ts';
-import { type GpuCapabilities, type GpuParam, KernelRequest, wgslSource } from './contract.ts';
+import { type GpuCapabilities, KernelRequest, wgslSource } from './contract.ts';
 import { emitWgsl, literal } from './emit.ts';
 import { findGpuKernel } from './index.ts';
 
@@ -23,7 +24,7 @@ const caps: GpuCapabilities = {
   vendor: '',
 };
 
-function plan(name: string, params: readonly GpuParam[], bytes: readonly number[]) {
+function plan(name: string, params: readonly Param[], bytes: readonly number[]) {
   const request = new KernelRequest({ name, params, bytes, caps, scalars: ['n', 's'] });
   const kernel = findGpuKernel(name);
   if (kernel === undefined) throw new RangeError(name);
@@ -37,7 +38,7 @@ const sources = (...of: Parameters<typeof plan>): string =>
     .join('\n');
 
 const x = input(0, 'f32');
-const n: GpuParam = { scalar: 'n', mul: 1, add: 0 };
+const n: Param = { scalar: 'n', mul: 1, add: 0 };
 /** silu(x) * row + s over [n, 64], x f16, the row f32 and broadcast. */
 const program = buildTileProgram(
   ['f32', 'f32'],
@@ -52,15 +53,15 @@ const layout: TileLayout = {
   ],
   outputs: ['f32'],
 };
-const tileParams = encodeTileProgram(program, layout, dtypeCode);
+const tileParams = encodeTileProgram(program, layout);
 
 describe('WGSL of array kernels', () => {
   it.each([
     ['tile', tileParams, [2048, 256, 4096]],
-    ['reduce', [1, 100_000, 1, 5, dtypeCode.f32], [400_000, 4]],
+    ['reduce', [1, 100_000, 1, 5, codeOf('dtype', 'f32')], [400_000, 4]],
     ['copy', [2, 2, 5, 7, 1, 5, 7, 1, 0, 3], [70, 76]],
     ['gather', [2, n, 12, 5, 4], [960, 20, 480]],
-    ['scatter_add', [n, 8, 100, dtypeCode.f32], [320, 40, 3200]],
+    ['scatter_add', [n, 8, 100, codeOf('dtype', 'f32')], [320, 40, 3200]],
     ['topk_rows', [n, 10_000, 40, 1], [80_000, 320, 320]],
   ] as const)('%s', async (name, params, bytes) => {
     await expect(sources(name, params, bytes)).toMatchFileSnapshot(`__snapshots__/array/${name}.wgsl`);
@@ -81,7 +82,7 @@ describe('what planning decides', () => {
   });
   it('rows of a reduction are shared by workgroups only when they are few', () => {
     const passes = (outer: number, D: number): number =>
-      plan('reduce', [outer, D, 1, 0, dtypeCode.f32], [outer * D * 4, outer * 4]).variants[0]?.passes
+      plan('reduce', [outer, D, 1, 0, codeOf('dtype', 'f32')], [outer * D * 4, outer * 4]).variants[0]?.passes
         .length ?? 0;
     expect([passes(1, 1 << 20), passes(4096, 4096), passes(3, 100)]).toEqual([2, 1, 1]);
   });
@@ -94,7 +95,7 @@ describe('what planning decides', () => {
       inputs: inputs.map((dtype) => ({ dtype, strides: [1] })),
       outputs: ['f32'] as const,
     };
-    const params = encodeTileProgram(buildTileProgram(inputs, [sum]), wide, dtypeCode);
+    const params = encodeTileProgram(buildTileProgram(inputs, [sum]), wide);
     return plan('tile', params, new Array(n + 1).fill(400)).variants[0]?.passes ?? [];
   };
   it('a tile of more inputs than a pass binds gets a pass that lays them side by side', () => {
@@ -114,7 +115,7 @@ describe('tile programs read back', () => {
     });
   });
   it('dtype codes are the order of dtypes', () => {
-    for (const dtype of dtypes) expect(dtypeOf(dtypeCode[dtype])).toBe(dtype);
+    for (const dtype of dtypes) expect(nameOf('dtype', codeOf('dtype', dtype))).toBe(dtype);
   });
   it.each([[[3]], [[4, 1, 1]], [[1, 1, 1, 1, 9, 0, 0]], [tileParams.slice(0, -1)]])(
     'a block %# that is none is refused',

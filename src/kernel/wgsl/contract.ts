@@ -2,6 +2,7 @@
 // device compiles and binds them. The kernels, their buffers and params are those of docs/cpu-kernels.md.
 
 import { invariant } from '../../base/errors.ts';
+import type { Param } from '../signature.ts';
 
 /** What an adapter offers and allows. Kernels pick their variants by it. */
 export interface GpuCapabilities {
@@ -31,9 +32,6 @@ export interface SubgroupMatrixShape {
   readonly component: 'f32' | 'f16' | 'i32' | 'u32' | 'i8' | 'u8';
   readonly result: 'f32' | 'f16' | 'i32' | 'u32' | 'i8' | 'u8';
 }
-
-/** A number, or `scalar * mul + add` of a plan scalar. The same as a device's Param. */
-export type GpuParam = number | { readonly scalar: string; readonly mul: number; readonly add: number };
 
 export type GpuEnable = 'f16' | 'subgroups' | 'chromium_experimental_subgroup_matrix';
 
@@ -89,7 +87,7 @@ export const maxScalars = 64;
 /** A dispatch to be planned: params, sizes of buffers, capabilities; and params as WGSL expressions. */
 export class KernelRequest {
   readonly name: string;
-  readonly params: readonly GpuParam[];
+  readonly params: readonly Param[];
   /** Bytes of each buffer; 0: absent. */
   readonly bytes: readonly number[];
   readonly caps: GpuCapabilities;
@@ -98,7 +96,7 @@ export class KernelRequest {
 
   constructor(parts: {
     readonly name: string;
-    readonly params: readonly GpuParam[];
+    readonly params: readonly Param[];
     readonly bytes: readonly number[];
     readonly caps: GpuCapabilities;
     /** Names of the program's scalars, in the order of the uniform block. */
@@ -115,7 +113,7 @@ export class KernelRequest {
   }
 
   /** The same dispatch with other params, to write expressions of them. */
-  withParams(params: readonly GpuParam[]): KernelRequest {
+  withParams(params: readonly Param[]): KernelRequest {
     const { name, bytes, caps } = this;
     return new KernelRequest({ name, params, bytes, caps, scalars: this.#scalars, choose: this.#choose });
   }

@@ -1,17 +1,18 @@
 // What a strided copy moves: the params of `copy` read back, with neighbours that move together joined.
 
 import { invariant } from '../../base/errors.ts';
-import type { GpuBinding, GpuParam, KernelRequest } from './contract.ts';
+import type { Param } from '../signature.ts';
+import type { GpuBinding, KernelRequest } from './contract.ts';
 import { divided, isMultiple, product, sameParam } from './params.ts';
 import { wideBinding } from './storage.ts';
 
 export interface CopyAxis {
-  readonly size: GpuParam;
+  readonly size: Param;
   /** The size in a run, from the params of the dispatch. */
   readonly sizeOf: (params: readonly number[]) => number;
   /** Strides in elements. */
-  readonly from: GpuParam;
-  readonly to: GpuParam;
+  readonly from: Param;
+  readonly to: Param;
 }
 
 export interface CopyPlan {
@@ -19,8 +20,8 @@ export interface CopyPlan {
   readonly bytes: number;
   /** Outermost first; none of size 1. */
   readonly axes: readonly CopyAxis[];
-  readonly fromOffset: GpuParam;
-  readonly toOffset: GpuParam;
+  readonly fromOffset: Param;
+  readonly toOffset: Param;
 }
 
 /** What a `copy` dispatch moves, in as few axes and as large elements as it can be told. */
@@ -28,7 +29,7 @@ export const copyPlan = (request: KernelRequest): CopyPlan => widen(collapse(rea
 
 function readPlan(request: KernelRequest): CopyPlan {
   const rank = request.constant(0);
-  const param = (i: number): GpuParam => {
+  const param = (i: number): Param => {
     const p = request.params[i];
     invariant(p !== undefined, `copy: param ${i} is missing`);
     return p;
@@ -91,7 +92,7 @@ export const copyBindings = (request: KernelRequest, width: number): readonly Gp
 ];
 
 /** Params of the plan as expressions: sizes, strides of x, strides of y, then the offsets. */
-export const planParams = ({ axes, fromOffset, toOffset }: CopyPlan): readonly GpuParam[] => [
+export const planParams = ({ axes, fromOffset, toOffset }: CopyPlan): readonly Param[] => [
   ...axes.map((a) => a.size),
   ...axes.map((a) => a.from),
   ...axes.map((a) => a.to),

@@ -2,11 +2,12 @@
 // over topk · K columns, so that nothing is summed up through memory.
 
 import type { WeightLayout } from '../../quant/layout.ts';
+import type { Precision } from '../signature.ts';
+import { nameOf } from '../signature.ts';
 import { type GpuKernel, type GpuPass, grid, type KernelRequest } from './contract.ts';
 import { weightWork } from './linear/geometry.ts';
 import { chosenGeometry } from './linear/linear-rows.ts';
 import { rowCode } from './linear/rows.ts';
-import { type Precision, precisionOf } from './linear/shape.ts';
 import { layoutFromParams, octetsOf, weightReader } from './linear/unpack.ts';
 import { type PanelWindow, panelsOf, panelWindows } from './linear/windows.ts';
 import { rowReader, rowType } from './linear/x-input.ts';
@@ -26,7 +27,7 @@ export interface MoeDownShape {
 export function moeDownShape(request: KernelRequest): MoeDownShape {
   return {
     K: request.constant(1),
-    precision: precisionOf(request.constant(2)),
+    precision: nameOf('precision', request.constant(2)),
     topk: request.constant(3),
     experts: request.constant(4),
     N: request.constant(5),

@@ -1,12 +1,13 @@
 // moe_glu: act(gate) · up of the chosen experts of each row, in one pass over their weights.
 
 import type { WeightLayout } from '../../quant/layout.ts';
+import type { Glu, Precision } from '../signature.ts';
+import { nameOf } from '../signature.ts';
 import { type GpuKernel, type GpuPass, grid, type KernelRequest } from './contract.ts';
 import { gluFunction } from './linear/epilogue.ts';
 import { weightWork } from './linear/geometry.ts';
 import { chosenGeometry } from './linear/linear-rows.ts';
 import { rowCode } from './linear/rows.ts';
-import { type Glu, gluOf, type Precision, precisionOf } from './linear/shape.ts';
 import { layoutFromParams, octetsOf, weightReader } from './linear/unpack.ts';
 import { type PanelWindow, panelsOf, panelWindows } from './linear/windows.ts';
 import { rowReader, rowType } from './linear/x-input.ts';
@@ -26,8 +27,8 @@ export interface MoeGluShape {
 export function moeGluShape(request: KernelRequest): MoeGluShape {
   return {
     K: request.constant(1),
-    precision: precisionOf(request.constant(2)),
-    glu: gluOf(request.constant(3)),
+    precision: nameOf('precision', request.constant(2)),
+    glu: nameOf('glu', request.constant(3)),
     topk: request.constant(4),
     experts: request.constant(5),
     N: request.constant(6),

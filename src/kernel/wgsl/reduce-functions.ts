@@ -2,7 +2,8 @@
 // struct `State`, and the words of a state in memory.
 
 import type { Expr } from '../expr.ts';
-import { type ReductionKind, reduction } from '../reductions.ts';
+import { reduction } from '../reductions.ts';
+import type { ReductionKind } from '../signature.ts';
 import type { RegisterKind } from '../tile-opcodes.ts';
 import { buildTileProgram } from '../tile-program.ts';
 import { emitFunction } from './emit.ts';

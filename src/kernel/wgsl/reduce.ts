@@ -5,8 +5,7 @@
 import { bytesPerElement, type DType } from '../../base/dtype.ts';
 import { IngotError } from '../../base/errors.ts';
 import { registerKind } from '../expr.ts';
-import { type ReductionKind, reductionKinds } from '../reductions.ts';
-import { dtypeOf } from '../tile-decode.ts';
+import { nameOf, type ReductionKind } from '../signature.ts';
 import { groupIndex } from './common.ts';
 import { type GpuBinding, type GpuKernel, type GpuPass, grid, type KernelRequest } from './contract.ts';
 import { withFunctions } from './emit.ts';
@@ -31,8 +30,8 @@ interface Shares {
 export const reduceKernel: GpuKernel = {
   name: 'reduce',
   plan(request) {
-    const kind = reductionKinds[request.constant(3)] ?? 'sum';
-    const dtype = dtypeOf(request.constant(4));
+    const kind = nameOf('reduction', request.constant(3));
+    const dtype = nameOf('dtype', request.constant(4));
     const to = resultDtype(kind, dtype);
     const lines = (request.bytes[1] ?? 0) / bytesPerElement(to);
     const length = lines === 0 ? 0 : (request.bytes[0] ?? 0) / bytesPerElement(dtype) / lines;

@@ -2,7 +2,7 @@
 // a target are linked, first to last; then the first of each list walks it, a thread per column. Linking compares n²/2 places
 // at most; the rest is the time of the bytes of updates and table.
 
-import { dtypeOf } from '../tile-decode.ts';
+import { nameOf } from '../signature.ts';
 import { groupIndex } from './common.ts';
 import { type GpuKernel, type GpuPass, grid, type KernelRequest } from './contract.ts';
 import { fail, statusBinding } from './status.ts';
@@ -62,7 +62,7 @@ const linkPass = (request: KernelRequest): GpuPass => ({
 });
 
 const addPass = (request: KernelRequest): GpuPass => {
-  const type = dtypeOf(request.constant(3));
+  const type = nameOf('dtype', request.constant(3));
   return {
     name: 'scatter_add',
     bindings: [

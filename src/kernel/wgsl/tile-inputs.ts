@@ -2,7 +2,7 @@
 
 import { bytesPerElement, type DType } from '../../base/dtype.ts';
 import { registerKind } from '../expr.ts';
-import type { TileParam } from '../tile-program.ts';
+import type { Param } from '../signature.ts';
 import type { GpuBinding, KernelRequest } from './contract.ts';
 import { valueType } from './emit.ts';
 import { isMultiple, product, sameParam } from './params.ts';
@@ -13,18 +13,18 @@ type Access = 'flat' | 'row' | 'splat' | 'each';
 
 export interface TileInput {
   readonly dtype: DType;
-  readonly strides: readonly TileParam[];
+  readonly strides: readonly Param[];
   readonly access: Access;
   /** Number of the dispatch's buffer, or place in the staging scratch. */
   readonly from: { readonly buffer: number } | { readonly staged: number };
 }
 
 /** How to read an operand with these strides. */
-export function accessOf(sizes: readonly TileParam[], strides: readonly TileParam[]): Access {
+export function accessOf(sizes: readonly Param[], strides: readonly Param[]): Access {
   const last = strides.length - 1;
   const inner = sizes[last];
   if (inner === undefined || strides.every((s) => s === 0)) return 'splat';
-  let expected: TileParam | undefined = 1;
+  let expected: Param | undefined = 1;
   const flat = strides.toReversed().every((stride, k) => {
     const same = sameParam(stride, expected);
     expected = expected === undefined ? undefined : product(expected, sizes[last - k] ?? 1);
@@ -64,7 +64,7 @@ export function loadInput({ dtype, access, from }: TileInput, i: number, staged:
 /** `place_i(e)`, where input i has the element that lands at flat place e; and `element_i(place)`. */
 export function inputFunctions(
   request: KernelRequest,
-  sizes: readonly TileParam[],
+  sizes: readonly Param[],
   inputs: readonly TileInput[],
 ): string {
   return inputs

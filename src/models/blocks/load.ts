@@ -1,6 +1,6 @@
 // Modules from a weight loader: shapes come from the config, names from the family's table.
 
-import type { Precision } from '../../array/ops/packed.ts';
+import type { Precision } from '../../kernel/signature.ts';
 import { Linear } from '../../nn/linear.ts';
 import { RmsNorm } from '../../nn/rms-norm.ts';
 import type { BuildOptions, WeightLoader } from '../contract.ts';

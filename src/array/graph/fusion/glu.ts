@@ -1,12 +1,12 @@
 // act(linear(x, gate)) * linear(x, up) -> one linear with two segments and the activation in its epilogue.
 
 import { sameShape } from '../../../base/shape.ts';
+import type { Glu } from '../../../kernel/signature.ts';
 import type { OpDef } from '../../op.ts';
 import { geluOp } from '../../ops/gelu.ts';
 import { geluTanhOp } from '../../ops/gelu-tanh.ts';
 import { linearOp } from '../../ops/linear.ts';
 import { mulOp } from '../../ops/mul.ts';
-import type { Glu } from '../../ops/packed.ts';
 import { siluOp } from '../../ops/silu.ts';
 import { isOp, opNode, valueType } from '../node.ts';
 import { sameValue, valuesOf } from '../trace.ts';

@@ -1,12 +1,13 @@
 // A product of one row as a phase: the row comes from memory or by mail, results go to memory or by mail.
 
+import type { Precision } from '../../signature.ts';
 import type { GpuBinding, GpuCapabilities } from '../contract.ts';
 import { keeps, type XMode } from '../linear/activations.ts';
 import { gluFunction } from '../linear/epilogue.ts';
 import { type Geometry, type RowWork, segmentOctets, weightWork } from '../linear/geometry.ts';
 import type { RowOutput } from '../linear/row-plan.ts';
 import { rowCode } from '../linear/rows.ts';
-import type { LinearSegment, LinearShape, Precision } from '../linear/shape.ts';
+import type { LinearSegment, LinearShape } from '../linear/shape.ts';
 import { octetsOf, weightReader } from '../linear/unpack.ts';
 import { panelsOf, panelWindows } from '../linear/windows.ts';
 import { normReader, rowReader, rowType } from '../linear/x-input.ts';

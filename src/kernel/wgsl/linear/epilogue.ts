@@ -1,6 +1,6 @@
 // What happens to products before they are stored: act(gate) · up.
 
-import type { Glu } from './shape.ts';
+import type { Glu } from '../../signature.ts';
 
 /** `glu(gate, up)`, or nothing for 'none'. */
 export function gluFunction(glu: Glu): string {

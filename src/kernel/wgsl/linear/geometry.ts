@@ -1,9 +1,9 @@
 // How the work of a product with few rows is laid over threads: the ways to choose among, by name.
 
+import type { Precision } from '../../signature.ts';
 import type { GpuCapabilities } from '../contract.ts';
 import { octetBytes, stagingBytes, type XMode } from './activations.ts';
 import { reductionBytes } from './reduce.ts';
-import type { Precision } from './shape.ts';
 import type { WeightReader } from './unpack.ts';
 
 export interface Geometry {

@@ -1,11 +1,9 @@
 // What a `linear` dispatch asks for, read from its params and buffers once for all its variants.
 
 import type { WeightLayout } from '../../../quant/layout.ts';
+import { type Glu, nameOf, type Precision } from '../../signature.ts';
 import type { KernelRequest } from '../contract.ts';
 import { layoutFromParams, octetsOf } from './unpack.ts';
-
-export type Precision = 'fast' | 'exact' | 'fine';
-export type Glu = 'none' | 'silu' | 'gelu_tanh' | 'gelu_erf';
 
 /** One weight matrix `[N, K]`; the members `w`, `bias` and `y` are numbers of buffers. */
 export interface LinearSegment {
@@ -30,10 +28,6 @@ export interface LinearShape {
   readonly segments: readonly LinearSegment[];
 }
 
-export const precisionOf = (code: number): Precision => (['fast', 'exact', 'fine'] as const)[code] ?? 'exact';
-export const gluOf = (code: number): Glu =>
-  (['none', 'silu', 'gelu_tanh', 'gelu_erf'] as const)[code] ?? 'none';
-
 /** Number of the params before those of the segments. */
 const head = 7;
 
@@ -53,10 +47,10 @@ export function linearShape(request: KernelRequest): LinearShape {
     rows: request.isConstant(0) ? request.constant(0) : undefined,
     K,
     octets: octetsOf(K),
-    precision: precisionOf(request.constant(2)),
+    precision: nameOf('precision', request.constant(2)),
     norm: request.has(1) ? { eps: request.float(3), offset: request.float(4) } : undefined,
     residual: request.has(2),
-    glu: gluOf(request.constant(5)),
+    glu: nameOf('glu', request.constant(5)),
     segments,
   };
 }

@@ -1,8 +1,8 @@
 // What the ways to compute a tile of `y = x Wᵀ` share: its size, and where its operands come from and its results go.
 
+import type { Glu } from '../../signature.ts';
 import type { GpuEnable } from '../contract.ts';
 import { gluFunction } from './epilogue.ts';
-import type { Glu } from './shape.ts';
 import type { TileMath } from './tile-weights.ts';
 
 /** Rows of x and rows of W (of gate and up together) that a workgroup multiplies, and how its subgroups share them. */

@@ -1,9 +1,9 @@
 // Experts for many rows: slots sorted by expert, then tiles of one expert each, in one grid for the worst case.
 
 import { panelRows, type WeightLayout } from '../../../quant/layout.ts';
+import { nameOf } from '../../signature.ts';
 import { groupIndex } from '../common.ts';
 import { type GpuBinding, type GpuKernelPlan, type GpuPass, grid, type KernelRequest } from '../contract.ts';
-import { gluOf } from '../linear/shape.ts';
 import { halfActivations, halfRowWords, maxRows } from '../linear/tile-activations.ts';
 import {
   gluFunctions,
@@ -80,7 +80,7 @@ export function moeGluTiles(request: KernelRequest, choose: TileChooser = choose
     partBytes: 0,
     mostRows: maxRows(request.bytes[0] ?? 0, K),
     outputs: (type) => [{ buffer: 4, name: 'h', type: `array<${type}>`, access: 'read_write' }],
-    glu: gluFunctions(gluOf(request.constant(3))),
+    glu: gluFunctions(nameOf('glu', request.constant(3))),
     store: (scale, width) => `h[slot * ${N / width}u + n] = glu_${width}(a${scale}, b${scale});`,
   });
 }
