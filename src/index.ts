@@ -3,7 +3,7 @@
 export { type ErrorCode, FileFormatError, IngotError } from './base/errors.ts';
 export type { AnswerEvent } from './chat/answer.ts';
 export type { Message, Role, TextPart, Tool, ToolCall, ToolChoice } from './chat/messages.ts';
-export { type AnswerOptions, type AnswerStream, answer } from './engine/answer.ts';
+export { type AnsweringModel, AnswerStream, answer } from './engine/answer.ts';
 export { load } from './engine/load.ts';
 export type * from './engine/types.ts';
 export type { ConstraintSpec, JsonSchema } from './generate/guided/spec.ts';

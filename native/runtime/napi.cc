@@ -25,8 +25,11 @@ napi_value Configure(napi_env env, napi_callback_info info) {  // (threads, leve
   }
   if (threads < 0 || threads > 1024) raise(env, "threads must lie between 0 (all cores) and 1024");
   const int n = threads ? threads : default_threads();
-  if (c.state->pending) raise(env, "the pool cannot be changed while work is in flight");
-  if (!c.state->pool || c.state->pool->threads() != n) c.state->pool = std::make_unique<Pool>(n);
+  if (!c.state->pool || c.state->pool->threads() != n) {
+    auto next = std::make_unique<Pool>(n);
+    if (c.state->pool) next->submit(std::make_shared<Handover>(std::move(c.state->pool)));
+    c.state->pool = std::move(next);
+  }
   c.state->level = level;
   return make(env, n);
 }

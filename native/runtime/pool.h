@@ -68,4 +68,17 @@ class Pool {
   Signal knocked_;  // raised when a worker knocks
 };
 
+// The first job of a pool that takes another's place: it waits until the jobs of that one have ended. So jobs keep their order
+// when the number of workers changes, whatever is in flight, and the event loop does not wait.
+class Handover : public Job {
+ public:
+  explicit Handover(std::unique_ptr<Pool> before) : before_(std::move(before)) {}
+  void prepare(Team&, int) override { before_.reset(); }
+  void work(Ctx&) override {}
+  void finish(const Team&) override {}
+
+ private:
+  std::unique_ptr<Pool> before_;
+};
+
 }  // namespace ingot

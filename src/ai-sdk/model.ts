@@ -56,7 +56,7 @@ async function* streamParts(
   const writer = new PartWriter();
   for await (const event of stream) yield* writer.parts(event);
   yield* writer.end();
-  yield { type: 'finish', usage: usageOf(stream), finishReason: finishOf(stream, writer.calls) };
+  yield { type: 'finish', usage: usageOf(stream), finishReason: finishOf(stream) };
 }
 
 function append(content: LanguageModelV3Content[], type: 'text' | 'reasoning', text: string): void {

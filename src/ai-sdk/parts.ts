@@ -19,7 +19,6 @@ export class PartWriter {
   #block: { readonly kind: 'text' | 'reasoning'; readonly id: string } | undefined;
   #blocks = 0;
   #call: OpenCall | undefined;
-  calls = 0;
 
   parts(event: AnswerEvent): LanguageModelV3StreamPart[] {
     switch (event.kind) {
@@ -34,7 +33,6 @@ export class PartWriter {
       }
       case 'toolCall': {
         const before = this.end();
-        this.calls++;
         this.#call = { id: event.id, name: event.name, input: '' };
         return [...before, { type: 'tool-input-start', id: event.id, toolName: event.name }];
       }
@@ -62,13 +60,14 @@ export class PartWriter {
   }
 }
 
-export function finishOf({ stats, stoppedBy }: AnswerStream, calls: number): LanguageModelV3FinishReason {
-  const raw = stoppedBy === undefined ? stats.stopReason : 'stop';
-  if (raw === 'length') return { unified: 'length', raw };
-  return { unified: calls > 0 ? 'tool-calls' : 'stop', raw };
-}
+const reasons = { end: 'stop', stopText: 'stop', length: 'length', toolCalls: 'tool-calls' } as const;
 
-export function usageOf({ stats }: AnswerStream): LanguageModelV3Usage {
+export const finishOf = ({ endReason }: AnswerStream): LanguageModelV3FinishReason => ({
+  unified: reasons[endReason],
+  raw: endReason,
+});
+
+export function usageOf({ stats, reasoningTokens }: AnswerStream): LanguageModelV3Usage {
   const { promptTokens, cachedTokens, generatedTokens } = stats;
   return {
     inputTokens: {
@@ -77,6 +76,10 @@ export function usageOf({ stats }: AnswerStream): LanguageModelV3Usage {
       cacheRead: cachedTokens,
       cacheWrite: undefined,
     },
-    outputTokens: { total: generatedTokens, text: undefined, reasoning: undefined },
+    outputTokens: {
+      total: generatedTokens,
+      text: generatedTokens - reasoningTokens,
+      reasoning: reasoningTokens,
+    },
   };
 }

@@ -8,12 +8,12 @@ import type {
 } from '@ai-sdk/provider';
 import { IngotError } from '../base/errors.ts';
 import type { Message, Tool, ToolCall, ToolChoice } from '../chat/messages.ts';
-import type { AnswerOptions } from '../engine/answer.ts';
+import type { ChatOptions } from '../engine/types.ts';
 import type { ConstraintSpec, JsonSchema } from '../generate/guided/spec.ts';
 
 export interface Request {
   readonly messages: readonly Message[];
-  readonly options: AnswerOptions;
+  readonly options: ChatOptions;
   readonly warnings: SharedV3Warning[];
 }
 

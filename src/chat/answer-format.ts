@@ -31,7 +31,7 @@ export function answerFormatOf(template: string): AnswerFormat {
         ...options,
         newId: options?.newId ?? calls.newId,
       }),
-    grammar: (tools, choice, parallel) => callGrammar(calls, tools, choice, parallel),
+    grammar: (tools, choice, parallel, held) => callGrammar(calls, tools, { choice, parallel, held }),
     afterReasoning: (rest, prompt) => afterReasoning(reasoning, rest, prompt),
   };
 }
@@ -49,8 +49,7 @@ function allMarkers(template: string, calls: CallFormat): readonly string[] {
 function callGrammar(
   format: CallFormat,
   tools: readonly Tool[],
-  choice: ToolChoice,
-  parallel: boolean,
+  { choice, parallel, held }: { choice: ToolChoice; parallel: boolean; held: boolean | undefined },
 ): ConstraintSpec | undefined {
   if (choice === 'none' || tools.length === 0) return undefined;
   const forced = choice !== 'auto';
@@ -59,7 +58,7 @@ function callGrammar(
     typeof choice === 'object' ? tools.filter((tool) => tool.function.name === choice.name) : tools;
   const call: ConstraintSpec = {
     kind: 'any_of',
-    options: named.map((tool) => format.call(tool.function.name, argumentsOf(tool), tool)),
+    options: named.map((tool) => format.call(tool.function.name, argumentsOf(tool, held ?? forced), tool)),
   };
   const several = parallel && typeof choice !== 'object';
   const calls = sequence(
@@ -79,10 +78,10 @@ function textOrCalls(format: CallFormat, calls: ConstraintSpec): ConstraintSpec 
   return { kind: 'any_of', options: [calls, repeat(sequence(start, text), 1)] };
 }
 
-/** Arguments by the schema where it can be followed, which a strict tool insists on. */
-function argumentsOf({ function: { parameters, strict } }: Tool): ConstraintSpec {
+/** Arguments by the schema where it can be followed, which strict tools and forced calls insist on. */
+function argumentsOf({ function: { parameters, strict } }: Tool, held: boolean): ConstraintSpec {
   const schema = parameters ?? { type: 'object', properties: {} };
-  if (strict || schemaProblem(schema) === undefined) return { kind: 'json_schema', schema };
+  if (strict || held || schemaProblem(schema) === undefined) return { kind: 'json_schema', schema };
   return { kind: 'json_object' };
 }
 

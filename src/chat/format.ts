@@ -38,8 +38,16 @@ export interface AnswerFormat {
   /** Tools that the template is given. */
   tools(tools: readonly Tool[]): readonly Tool[];
   parser(options?: ParserOptions): AnswerParser;
-  /** The grammar of an answer under `choice`; undefined when nothing is forced: auto or none, and no strict tool. */
-  grammar(tools: readonly Tool[], choice: ToolChoice, parallel: boolean): ConstraintSpec | undefined;
+  /**
+   * The grammar of an answer under `choice`; undefined when nothing is forced: auto or none, and no strict tool. `held`: arguments
+   * keep to the schemas of all tools, also those that cannot be followed, which is an error. Default: when a call is forced.
+   */
+  grammar(
+    tools: readonly Tool[],
+    choice: ToolChoice,
+    parallel: boolean,
+    held?: boolean,
+  ): ConstraintSpec | undefined;
   /** The grammar of an answer of which `rest` comes after the reasoning, if any. */
   afterReasoning(rest: ConstraintSpec, prompt: string): ConstraintSpec;
 }

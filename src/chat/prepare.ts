@@ -83,10 +83,19 @@ export function prepareChat(tokenizer: Tokenizer, request: ChatRequest): Prepare
   return {
     text,
     keep,
-    parser: () => format.parser({ tools, prompt: text }),
+    parser: () => {
+      const parser = format.parser({ tools, prompt: text });
+      return choice === 'auto' || choice === 'none' ? parser : withoutText(parser);
+    },
     constraint: spec && (() => compileConstraint(format.afterReasoning(spec, text), tokenizer, { keep })),
   };
 }
+
+/** An answer that must be calls has no text: what looks like it is a call that was cut off in the middle of its markup. */
+const withoutText = (parser: AnswerParser): AnswerParser => ({
+  push: (text) => parser.push(text).filter(({ kind }) => kind !== 'text'),
+  end: () => parser.end().filter(({ kind }) => kind !== 'text'),
+});
 
 /** A prescribed form holds for the text of an answer; with tools at hand an answer may be calls instead. */
 function answerSpec(
@@ -98,7 +107,7 @@ function answerSpec(
 ): ConstraintSpec | undefined {
   if (!responseFormat || (choice !== 'auto' && choice !== 'none'))
     return format.grammar(tools, choice, parallel);
-  const calls = format.grammar(tools, 'required', parallel);
+  const calls = format.grammar(tools, 'required', parallel, false);
   return calls && choice === 'auto' ? { kind: 'any_of', options: [calls, responseFormat] } : responseFormat;
 }
 

@@ -25,8 +25,12 @@ const stats: GenerateStats = {
 
 const textStream = (parts: readonly string[]): TextStream => ({
   stats,
+  dropped: 0,
   async *[Symbol.asyncIterator]() {
     yield* parts;
+  },
+  whole() {
+    throw new Error('not used');
   },
 });
 
@@ -40,10 +44,18 @@ class FakeModel implements Model {
     parameters: 1,
     layers: 1,
     contextLength: 8,
+    trainedContextLength: 8,
+    sampling: {},
     weightBytes: 1,
     format: 'GGUF F32',
   };
-  readonly tokenizer = undefined;
+  readonly hasTokenizer = false;
+  get tokenizer(): never {
+    throw new Error('not used');
+  }
+  ask(): never {
+    throw new Error('not used');
+  }
   chat(messages: readonly Message[], options?: ChatOptions): TextStream {
     this.asked.push({ messages: [...messages], options });
     return textStream(['You said ', String(messages.at(-1)?.content ?? ''), '\u001b[31m!']);
@@ -81,6 +93,9 @@ class FakeModel implements Model {
     this.disposed++;
   }
   [Symbol.dispose](): void {
+    this.dispose();
+  }
+  async [Symbol.asyncDispose](): Promise<void> {
     this.dispose();
   }
 }

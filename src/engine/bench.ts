@@ -51,10 +51,10 @@ export async function benchModel(
   options: BenchOptions = {},
   measure: (device: CpuDevice) => Promise<CpuReport> = cpuReport,
 ): Promise<BenchReport> {
-  const { promptTokens = 512, decodeTokens = 64, runs = 5 } = options;
+  const { promptTokens = 512, decodeTokens = 64, runs = 5, onTokens: _, ...loading } = options;
   const { device, cpu } = await examineDevice(options, measure);
   const model = await load(name, {
-    ...options,
+    ...loading,
     device,
     contextLength: options.contextLength ?? promptTokens + decodeTokens + 1,
   });

@@ -1,15 +1,20 @@
 // What `model.info` and `ingot show` say of a checkpoint.
 
+import type { SamplingOptions } from '../generate/sampling.ts';
 import type { ModelConfig } from '../models/contract.ts';
 import type { Checkpoint } from '../weights/checkpoint.ts';
 import type { ModelInfo } from './types.ts';
 
-/** Facts of an open checkpoint; `contextLength` and `weightBytes` as it was loaded. */
+/** Facts of an open checkpoint, and of how it was loaded. */
 export function describeCheckpoint(
   name: string,
   checkpoint: Checkpoint,
   config: ModelConfig,
-  loaded: { readonly contextLength: number; readonly weightBytes: number },
+  loaded: {
+    readonly contextLength: number;
+    readonly weightBytes: number;
+    readonly sampling: SamplingOptions;
+  },
 ): ModelInfo {
   let parameters = 0;
   const byFormat = new Map<string, number>();
@@ -27,6 +32,8 @@ export function describeCheckpoint(
     parameters,
     layers: config.numLayers,
     contextLength: loaded.contextLength,
+    trainedContextLength: config.contextLength,
+    sampling: loaded.sampling,
     weightBytes: loaded.weightBytes,
     format: `${checkpoint.kind} ${main?.[0] ?? ''}`.trim(),
   };

@@ -5,6 +5,7 @@ import { openDevice } from '../device/open.ts';
 import { resolveModel } from '../hub/resolve.ts';
 import { openCheckpoint } from '../weights/open.ts';
 import { availableMemory } from './available-memory.ts';
+import { checkOptions, checkText } from './check.ts';
 import { packerFor } from './packer.ts';
 import { loadOnto } from './place.ts';
 import type { LoadOptions, Model } from './types.ts';
@@ -16,6 +17,8 @@ import type { LoadOptions, Model } from './types.ts';
  *   signal's reason when aborted. Nothing stays allocated after a failure.
  */
 export async function load(name: string, options: LoadOptions = {}): Promise<Model> {
+  checkText('name', name);
+  checkOptions('load', options);
   const { signal, onProgress, onNotice } = options;
   const path = await resolveModel(name, { signal, onProgress, onNotice });
   signal?.throwIfAborted();

@@ -1,19 +1,24 @@
 // A loaded model: text and token streams over one scheduler.
 
 import { IngotError } from '../base/errors.ts';
-import { type Message, withSystem } from '../chat/messages.ts';
-import { type ChatTemplate, templateOf } from '../chat/template.ts';
+import type { Message } from '../chat/messages.ts';
 import type { Device } from '../device/device.ts';
-import { checkTokens, checkTop, type GenerateProgress } from '../generate/job.ts';
-import type { Passes } from '../generate/passes.ts';
+import { checkTokens, checkTop } from '../generate/job.ts';
+import type { Passes, Pooling } from '../generate/passes.ts';
 import type { GeneratedToken, Runner } from '../generate/runner.ts';
+import type { SamplingOptions } from '../generate/sampling.ts';
 import type { Scheduler, SchedulerStatus } from '../generate/scheduler.ts';
-import { StopMatcher } from '../generate/stop.ts';
 import { encodeInSlices } from '../tokenizer/slices.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
+import { chatText, completeText, conversationOf } from './answer.ts';
+import { checkOptions, checkText, checkTokenList } from './check.ts';
 import { perplexity } from './perplexity.ts';
+import { contextOverflow, encodeInput } from './prompt.ts';
+import { type MutableStats, newStats } from './stats.ts';
 import type {
+  Answer,
   ChatOptions,
+  CompleteOptions,
   EmbedOptions,
   GenerateOptions,
   GenerateStats,
@@ -22,7 +27,6 @@ import type {
   ModelInfo,
   PerplexityOptions,
   PerplexityResult,
-  TextOptions,
   TextStream,
   TokenStream,
   TuneOptions,
@@ -42,73 +46,68 @@ export interface LoadedParts {
   readonly owned: readonly { dispose(): void }[];
 }
 
-/** A stream that can be read once, with the numbers of its generation. */
-class Stream<T> {
-  readonly stats: GenerateStats;
-  readonly #start: () => AsyncIterator<T>;
+/** How a model is sampled whose makers do not say: varied, but without the unlikely. */
+const COMMON_SAMPLING: SamplingOptions = { temperature: 0.8, topK: 40, topP: 0.95 };
 
-  constructor(stats: GenerateStats, start: () => AsyncIterator<T>) {
+/** A stream of tokens with the numbers of its generation. */
+class Tokens implements TokenStream {
+  readonly stats: GenerateStats;
+  readonly #start: () => AsyncIterator<number>;
+
+  constructor(stats: GenerateStats, start: () => AsyncIterator<number>) {
     this.stats = stats;
     this.#start = start;
   }
-  [Symbol.asyncIterator](): AsyncIterator<T> {
+  [Symbol.asyncIterator](): AsyncIterator<number> {
     return this.#start();
   }
 }
 
-interface MutableStats extends GenerateProgress {
-  readonly logprobs: GeneratedToken[];
-}
-
-const newStats = (): MutableStats => ({
-  promptTokens: 0,
-  cachedTokens: 0,
-  generatedTokens: 0,
-  queueMs: 0,
-  prefillMs: 0,
-  decodeMs: 0,
-  stopReason: undefined,
-  logprobs: [],
-});
-
 export class LoadedModel implements Model {
   readonly info: ModelInfo;
-  readonly tokenizer: Tokenizer | undefined;
   readonly #parts: LoadedParts;
-  #template: ChatTemplate | undefined;
-  #disposed = false;
+  #freed: Promise<void> | undefined;
 
   constructor(parts: LoadedParts) {
     this.info = parts.info;
-    this.tokenizer = parts.tokenizer;
     this.#parts = parts;
   }
 
+  get hasTokenizer(): boolean {
+    return this.#parts.tokenizer !== undefined;
+  }
+  get tokenizer(): Tokenizer {
+    const { tokenizer } = this.#parts;
+    if (tokenizer) return tokenizer;
+    throw new IngotError(
+      'unsupported',
+      `${this.info.name} came without a tokenizer, so there is no text for it to work on; use generate() with token ids`,
+    );
+  }
+
   chat(messages: readonly Message[], options: ChatOptions = {}): TextStream {
-    const tokenizer = this.#needTokenizer('chat');
-    this.#template ??= templateOf(tokenizer);
-    const text = this.#template.render(withSystem(messages, options.system), {
-      tools: options.tools,
-      bosToken: tokenizer.bosToken,
-      eosToken: tokenizer.eosToken,
-    });
-    return this.#text(tokenizer, text, options, false);
+    return chatText(this, messages, options);
   }
 
-  complete(text: string, options: TextOptions = {}): TextStream {
-    const tokenizer = this.#needTokenizer('complete');
-    return this.#text(tokenizer, text, options, true);
+  async ask(question: string | readonly Message[], options: ChatOptions = {}): Promise<Answer> {
+    return chatText(this, conversationOf(question), options).whole();
   }
 
+  complete(text: string, options: CompleteOptions = {}): TextStream {
+    return completeText(this, text, options);
+  }
+
+  /** Sampled as the model's makers advise where `options` do not say; temperature 0 takes the most probable token. */
   generate(tokens: readonly number[], options: GenerateOptions = {}): TokenStream {
     const stats = newStats();
-    return new Stream(stats, () => this.#tokens(tokens, options, stats));
+    return new Tokens(stats, () => this.#tokens(tokens, options, stats));
   }
 
   async logits(
     tokens: readonly number[],
   ): Promise<{ readonly data: Float32Array; readonly shape: readonly [number, number] }> {
     const { vocabSize } = this.#parts;
+    checkTokenList(tokens);
     checkTokens(tokens, vocabSize);
     this.#checkLength(tokens.length);
     const data = new Float32Array(tokens.length * vocabSize);
@@ -118,8 +117,11 @@ export class LoadedModel implements Model {
 
   async logprobs(
     tokens: readonly number[],
-    { top, signal }: LogprobsOptions = {},
+    options: LogprobsOptions = {},
   ): Promise<readonly GeneratedToken[]> {
+    checkOptions('logprobs', options);
+    checkTokenList(tokens);
+    const { top, signal } = options;
     checkTokens(tokens, this.#parts.vocabSize);
     this.#checkLength(tokens.length);
     const found = await this.#parts.passes.logprobs(tokens, checkTop(top), signal);
@@ -132,22 +134,38 @@ export class LoadedModel implements Model {
     return found;
   }
 
-  async embed(tokens: readonly number[], options: EmbedOptions = {}): Promise<Float32Array> {
+  embed(input: string | readonly number[], options?: EmbedOptions): Promise<Float32Array>;
+  embed(inputs: readonly string[], options?: EmbedOptions): Promise<readonly Float32Array[]>;
+  async embed(
+    input: string | readonly string[] | readonly number[],
+    options: EmbedOptions = {},
+  ): Promise<Float32Array | readonly Float32Array[]> {
+    checkOptions('embed', options);
     const { pooling = 'mean', signal } = options;
-    if (pooling !== 'mean' && pooling !== 'last') {
-      throw new IngotError('invalid_argument', `pooling must be 'mean' or 'last', got ${String(pooling)}`);
-    }
+    if (!isTexts(input)) return this.#embed(input, pooling, signal);
+    const vectors: Float32Array[] = [];
+    for (const text of input) vectors.push(await this.#embed(text, pooling, signal));
+    return vectors;
+  }
+
+  async #embed(
+    input: string | readonly number[],
+    pooling: Pooling,
+    signal: AbortSignal | undefined,
+  ): Promise<Float32Array> {
+    if (typeof input !== 'string') checkTokenList(input);
+    const tokens = await encodeInput(this, input, { signal });
     checkTokens(tokens, this.#parts.vocabSize);
-    this.#checkLength(tokens.length);
     return this.#parts.passes.embed(tokens, pooling, signal);
   }
 
   async perplexity(text: string, options: PerplexityOptions = {}): Promise<PerplexityResult> {
     const { vocabSize, contextLength, passes } = this.#parts;
-    const { signal } = options;
-    const tokens = await encodeInSlices(this.#needTokenizer('perplexity'), text, { signal });
+    checkText('text', text);
+    checkOptions('perplexity', options);
+    const tokens = await encodeInSlices(this.tokenizer, text, { signal: options.signal });
     checkTokens(tokens, vocabSize);
-    return perplexity(tokens, (window, onRows) => passes.logits(window, onRows, signal), {
+    return perplexity(tokens, (window, onRows) => passes.logits(window, onRows, options.signal), {
       vocabSize,
       contextLength,
       ...options,
@@ -170,32 +188,24 @@ export class LoadedModel implements Model {
 
   /** Safe at any moment: what is in flight ends first. */
   dispose(): void {
-    if (this.#disposed) return;
-    this.#disposed = true;
-    void this.#parts.scheduler.close().then(() => {
-      for (const x of this.#parts.owned) x.dispose();
-    });
+    void this.#free();
   }
   [Symbol.dispose](): void {
     this.dispose();
   }
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#free();
+  }
 
-  #needTokenizer(what: string): Tokenizer {
-    if (this.tokenizer) return this.tokenizer;
-    throw new IngotError(
-      'unsupported',
-      `${this.info.name} came without a tokenizer, so ${what}() has no text to work on; use generate() with token ids`,
-    );
+  #free(): Promise<void> {
+    this.#freed ??= this.#parts.scheduler.close().then(() => {
+      for (const x of this.#parts.owned) x.dispose();
+    });
+    return this.#freed;
   }
 
   #checkLength(tokens: number): void {
-    const { contextLength } = this.#parts;
-    if (tokens <= contextLength) return;
-    throw new IngotError(
-      'context_overflow',
-      `${tokens} tokens do not fit the context of ${contextLength}: give fewer, or load the model with a larger contextLength`,
-      { details: { tokens, contextLength } },
-    );
+    if (tokens > this.#parts.contextLength) throw contextOverflow(this, tokens);
   }
 
   async *#tokens(
@@ -203,39 +213,31 @@ export class LoadedModel implements Model {
     options: GenerateOptions,
     stats: MutableStats,
   ): AsyncGenerator<number, void, void> {
-    for await (const token of this.#parts.scheduler.generate(prompt, options, stats)) {
-      if (options.logprobs) stats.logprobs.push(token);
+    const { scheduler } = this.#parts;
+    try {
+      checkTokenList(prompt);
+      checkOptions('generate', options);
+      this.#checkLength(prompt.length);
+    } catch (error) {
+      options.constraint?.dispose();
+      throw error;
+    }
+    const sampled = { ...this.#sampling, ...given(options) };
+    for await (const token of scheduler.generate(prompt, sampled, stats)) {
+      if (options.logprobs !== undefined) stats.logprobs.push(token);
       yield token.id;
     }
   }
 
-  #text(tokenizer: Tokenizer, prompt: string, options: TextOptions, continuation: boolean): TextStream {
-    const stats = newStats();
-    const stop = new StopMatcher(options.stop ?? []);
-    return new Stream(stats, () => this.#textOf(tokenizer, prompt, options, { stats, stop, continuation }));
-  }
-
-  async *#textOf(
-    tokenizer: Tokenizer,
-    prompt: string,
-    options: TextOptions,
-    run: { readonly stats: MutableStats; readonly stop: StopMatcher; readonly continuation: boolean },
-  ): AsyncGenerator<string, void, void> {
-    const { stats, stop, continuation } = run;
-    // A template has written the special tokens of a chat.
-    const { signal } = options;
-    const tokens = await encodeInSlices(tokenizer, prompt, { addSpecial: continuation, signal });
-    const decoder = tokenizer.stream({ continuation });
-    for await (const id of this.#tokens(tokens, options, stats)) {
-      const { text, stoppedBy } = stop.push(decoder.push(id));
-      if (text !== '') yield text;
-      if (stoppedBy !== undefined) {
-        stats.stopReason = 'stop';
-        return;
-      }
-    }
-    const { text, stoppedBy } = stop.push(decoder.end());
-    const rest = stoppedBy === undefined ? text + stop.flush() : text;
-    if (rest !== '') yield rest;
+  get #sampling(): SamplingOptions {
+    const { sampling } = this.info;
+    return Object.keys(sampling).length === 0 ? COMMON_SAMPLING : { temperature: 1, ...sampling };
   }
 }
+
+/** Options without those that say nothing, which must not hide a default. */
+const given = (options: GenerateOptions): GenerateOptions =>
+  Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
+
+const isTexts = (input: string | readonly string[] | readonly number[]): input is readonly string[] =>
+  typeof input !== 'string' && input.length > 0 && typeof input[0] === 'string';

@@ -16,6 +16,7 @@ import type { PackInto } from '../weights/load-jobs.ts';
 import { describeCheckpoint } from './info.ts';
 import { planMemory } from './memory.ts';
 import { LoadedModel } from './model.ts';
+import { samplingDefaults } from './sampling-defaults.ts';
 import type { LoadOptions, Model } from './types.ts';
 
 /** What the surroundings give to a load. */
@@ -98,6 +99,7 @@ async function place(
   try {
     const model = build(loader, { device, precision, contextLength });
     owned.push(model);
+    const sampling = await samplingDefaults(checkpoint, options.onNotice);
     const [tokenizer] = await Promise.all([openTokenizer(checkpoint), loader.run()]);
     const cache = new PagedCache(device, config.kv.layers, {
       pages,
@@ -119,7 +121,11 @@ async function place(
     const passes = new Passes({ ...shared, scheduler });
     owned.push(passes);
     return new LoadedModel({
-      info: describeCheckpoint(name, checkpoint, config, { contextLength, weightBytes: loader.bytes }),
+      info: describeCheckpoint(name, checkpoint, config, {
+        contextLength,
+        weightBytes: loader.bytes,
+        sampling,
+      }),
       tokenizer,
       scheduler,
       runner,

@@ -1,11 +1,14 @@
 // The engine's public face as types: what the library exports and all that the CLI knows of a loaded model.
 
-import type { Message, Tool } from '../chat/messages.ts';
+import type { Message, ToolCall } from '../chat/messages.ts';
+import type { ChatRequest } from '../chat/prepare.ts';
 import type { DeviceName } from '../device/open.ts';
 import type { TuneResult } from '../device/webgpu/tune.ts';
+import type { ConstraintSpec } from '../generate/guided/spec.ts';
 import type { GenerateOptions, StopReason } from '../generate/job.ts';
 import type { Pooling } from '../generate/passes.ts';
 import type { GeneratedToken } from '../generate/runner.ts';
+import type { SamplingOptions } from '../generate/sampling.ts';
 import type { SchedulerStatus } from '../generate/scheduler.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 
@@ -55,10 +58,19 @@ export interface TextOptions extends GenerateOptions {
   readonly stop?: readonly string[] | undefined;
 }
 
-export interface ChatOptions extends TextOptions {
+export interface CompleteOptions extends TextOptions {
+  /** What the text must look like. */
+  readonly responseFormat?: ConstraintSpec | undefined;
+}
+
+/** What to do with a conversation that does not fit: refuse it, or leave its oldest turns out. */
+export type FullContext = 'error' | 'dropOldest';
+
+export interface ChatOptions extends TextOptions, Omit<ChatRequest, 'messages'> {
   /** System message put before `messages` when they have none. */
   readonly system?: string | undefined;
-  readonly tools?: readonly Tool[] | undefined;
+  /** A conversation that does not fit the context is an `error` (default), or loses its oldest turns: `dropOldest`. */
+  readonly fullContext?: FullContext | undefined;
 }
 
 /** Numbers of one generation; complete when the stream has ended. Times in milliseconds. */
@@ -76,8 +88,32 @@ export interface GenerateStats {
   readonly logprobs: readonly GeneratedToken[];
 }
 
+/** Text of an answer as it comes. To be read once: as a stream, or as a whole. */
 export interface TextStream extends AsyncIterable<string> {
+  /** Complete when the stream has ended. */
   readonly stats: GenerateStats;
+  /** Oldest messages that were left out because they did not fit; known when the stream has begun. */
+  readonly dropped: number;
+  /** Waits for the end and gives all of the answer, also what is no text. */
+  whole(): Promise<Answer>;
+}
+
+/** Why an answer ended: by itself, by a text of `stop`, at its limit or that of the context, or to have tools called. */
+export type EndReason = 'end' | 'stopText' | 'length' | 'toolCalls';
+
+/** A whole answer. */
+export interface Answer {
+  readonly text: string;
+  /** What the model thought before it answered, where its format tells. */
+  readonly reasoning: string;
+  readonly toolCalls: readonly ToolCall[];
+  readonly endReason: EndReason;
+  /** The text of `stop` that ended it. */
+  readonly stoppedBy: string | undefined;
+  readonly dropped: number;
+  readonly stats: GenerateStats;
+  /** The answer as the next message of the conversation. */
+  readonly message: Message;
 }
 
 export interface TokenStream extends AsyncIterable<number> {
@@ -120,7 +156,12 @@ export interface ModelInfo {
   readonly family: string;
   readonly parameters: number;
   readonly layers: number;
+  /** Tokens that prompt and answer may have together. */
   readonly contextLength: number;
+  /** The most tokens it was trained for: what `contextLength` may be loaded with, where memory allows. */
+  readonly trainedContextLength: number;
+  /** How its makers sample from it (`generation_config.json`, or a GGUF file's own keys): the defaults of its generations. */
+  readonly sampling: SamplingOptions;
   readonly weightBytes: number;
   /** For example `GGUF Q4_1` or `safetensors bf16`. */
   readonly format: string;
@@ -139,13 +180,17 @@ export interface LogprobsOptions {
 }
 
 /** A loaded model. Its generations run together, as many as `maxSequences` and memory allow; the others wait their turn. */
-export interface Model extends Disposable {
+export interface Model extends Disposable, AsyncDisposable {
   readonly info: ModelInfo;
-  readonly tokenizer: Tokenizer | undefined;
+  readonly hasTokenizer: boolean;
+  /** Throws unsupported when the model came without one: then only token ids go in and out. */
+  readonly tokenizer: Tokenizer;
   /** Text of the answer to `messages`. Throws unsupported without a tokenizer. */
   chat(messages: readonly Message[], options?: ChatOptions): TextStream;
+  /** The whole answer to a question or a conversation. Rejects as `chat` does. */
+  ask(question: string | readonly Message[], options?: ChatOptions): Promise<Answer>;
   /** Text that follows `text`. Throws unsupported without a tokenizer. */
-  complete(text: string, options?: TextOptions): TextStream;
+  complete(text: string, options?: CompleteOptions): TextStream;
   generate(tokens: readonly number[], options?: GenerateOptions): TokenStream;
   /** Row i follows token i: `shape` is [tokens, vocabulary], `data` row-major. */
   logits(
@@ -153,8 +198,9 @@ export interface Model extends Disposable {
   ): Promise<{ readonly data: Float32Array; readonly shape: readonly [number, number] }>;
   /** Entry i is about token i + 1: its log probability after those before it, and the most probable tokens in its place. */
   logprobs(tokens: readonly number[], options?: LogprobsOptions): Promise<readonly GeneratedToken[]>;
-  /** One vector of length 1 for a whole sequence: `[hidden size]`. */
-  embed(tokens: readonly number[], options?: EmbedOptions): Promise<Float32Array>;
+  /** One vector of length 1 for a text or its tokens: `[hidden size]`; of several texts, one for each. */
+  embed(input: string | readonly number[], options?: EmbedOptions): Promise<Float32Array>;
+  embed(inputs: readonly string[], options?: EmbedOptions): Promise<readonly Float32Array[]>;
   perplexity(text: string, options?: PerplexityOptions): Promise<PerplexityResult>;
   /** What runs and waits, and how full the KV cache is. */
   status(): SchedulerStatus;
@@ -162,5 +208,6 @@ export interface Model extends Disposable {
   tune(options?: TuneOptions): Promise<TuneReport>;
   /** Time per dispatch of the last step, when loaded with `profile`; else empty. */
   profile(): readonly { readonly label: string; readonly ns: number }[];
+  /** Frees everything once nothing runs any more; later calls reject with `disposed`. `await using` waits for that. */
   dispose(): void;
 }

@@ -1,29 +1,34 @@
 // The answers to one request while they are generated, and the one place where all that they hold is given back.
 
 import { setMaxListeners } from 'node:events';
-import { type GenerationSetup, generateAnswer } from './generation.ts';
+import type { AnswerStream } from '../engine/answer.ts';
 import {
   type AnswerEnd,
   type AnswerPart,
   type Caller,
   type ChoicePart,
   type Echo,
-  type GenerationJob,
   totalUsage,
   type Usage,
 } from './job.ts';
+import { logprobOf } from './logprob.ts';
 import type { Metrics } from './metrics.ts';
 import type { Lease } from './pool.ts';
 
 /** What is known of the answers before they are generated. */
 export interface Prepared {
-  readonly choices: readonly GenerationSetup[];
+  /** Makes the answers, to be ended by this signal. */
+  readonly start: (signal: AbortSignal) => readonly AnswerStream[];
+  /** Frees what they would have used up. */
+  readonly discard: () => void;
+  readonly promptTokens: number;
   /** Of each prompt, when its answers repeat it. */
   readonly echoes?: readonly Echo[] | undefined;
+  /** Oldest messages that were left out because they did not fit. */
+  readonly dropped?: number | undefined;
 }
 
 interface AnsweringParts extends Prepared {
-  readonly job: GenerationJob;
   readonly lease: Lease;
   readonly caller: Caller;
   /** Gives the request's places back. */
@@ -51,10 +56,13 @@ export class Answering {
     return this.#parts.lease.name;
   }
   get promptTokens(): number {
-    return Math.max(...this.#parts.choices.map(({ prompt }) => prompt.length));
+    return this.#parts.promptTokens;
   }
   get echoes(): readonly Echo[] | undefined {
     return this.#parts.echoes;
+  }
+  get dropped(): number {
+    return this.#parts.dropped ?? 0;
   }
   /** What has been counted; complete when all answers have ended. */
   get usage(): Usage {
@@ -65,7 +73,8 @@ export class Answering {
   async *parts(): AsyncGenerator<ChoicePart, void, void> {
     this.#started = true;
     try {
-      for await (const each of merge(this.#parts.choices.map((choice) => this.#generate(choice)))) {
+      const streams = this.#parts.start(this.#abort.signal);
+      for await (const each of merge(streams.map((stream) => this.#partsOf(stream)))) {
         if (each.part.kind === 'end') this.#ends.push(each.part);
         yield each;
       }
@@ -79,19 +88,38 @@ export class Answering {
   end(): void {
     if (this.#over) return;
     this.#over = true;
-    const { lease, leave, choices, caller } = this.#parts;
+    const { lease, leave, discard, caller } = this.#parts;
     caller.signal.removeEventListener('abort', this.#onAbort);
     this.#abort.abort(new DOMException('the answer is no longer wanted', 'AbortError'));
-    if (!this.#started) for (const { constraint } of choices) constraint?.dispose();
+    if (!this.#started) discard();
     lease.release();
     leave();
   }
 
-  #generate(choice: GenerationSetup): AsyncGenerator<AnswerPart, void, void> {
-    const { job, lease, caller, metrics } = this.#parts;
-    const { signal } = this.#abort;
+  async *#partsOf(stream: AnswerStream): AsyncGenerator<AnswerPart, void, void> {
+    const { lease } = this.#parts;
+    const { tokenizer } = lease.model;
+    const clock = this.#clock();
+    for await (const { events, token, logprob } of stream.parts()) {
+      if (token !== undefined) clock();
+      const logprobs = logprob ? [logprobOf(tokenizer, logprob)] : [];
+      if (events.length > 0 || logprobs.length > 0) yield { kind: 'delta', events, logprobs };
+    }
+    const { promptTokens, cachedTokens, generatedTokens, prefillMs, decodeMs } = stream.stats;
+    yield {
+      kind: 'end',
+      reason: stream.endReason,
+      stopText: stream.stoppedBy,
+      usage: { promptTokens, cachedTokens, generatedTokens, reasoningTokens: stream.reasoningTokens },
+      times: { loadMs: lease.loadMs, prefillMs, decodeMs },
+    };
+  }
+
+  /** To be called at each token of one answer. */
+  #clock(): () => void {
+    const { lease, caller, metrics } = this.#parts;
     let last: number | undefined;
-    const onToken = (): void => {
+    return () => {
       const now = performance.now();
       if (last !== undefined) metrics.token(lease.name, now - last);
       else if (this.firstTokenMs === undefined) {
@@ -100,7 +128,6 @@ export class Answering {
       }
       last = now;
     };
-    return generateAnswer(lease.model, job, choice, { signal, loadMs: lease.loadMs, onToken });
   }
 }
 

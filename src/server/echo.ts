@@ -2,7 +2,6 @@
 
 import { Turns } from '../base/turn.ts';
 import type { Model } from '../engine/types.ts';
-import { tokenizerOf } from './backend.ts';
 import type { CompletionJob, Echo, EchoedToken } from './job.ts';
 import { logprobOf } from './logprob.ts';
 import { RequestError } from './problem.ts';
@@ -24,8 +23,7 @@ export async function echoesOf(
   const echoes: Echo[] = [];
   for (const [i, tokens] of encoded.entries()) {
     const prompt = job.prompts[i];
-    const text =
-      typeof prompt === 'string' ? prompt : tokenizerOf(model).decode(tokens, { skipSpecial: false });
+    const text = typeof prompt === 'string' ? prompt : model.tokenizer.decode(tokens, { skipSpecial: false });
     echoes.push({ text, tokens: await scored(model, text, tokens, { top: job.logprobs, signal }) });
   }
   return echoes;
@@ -49,7 +47,7 @@ async function scored(
   { top, signal }: { readonly top: number | undefined; readonly signal: AbortSignal },
 ): Promise<readonly EchoedToken[] | undefined> {
   if (top === undefined) return undefined;
-  const tokenizer = tokenizerOf(model);
+  const { tokenizer } = model;
   const known = await model.logprobs(tokens, { top, signal });
   const turns = new Turns();
   const echoed: EchoedToken[] = [];

@@ -3,13 +3,18 @@
 
 import type { AnswerEvent } from '../chat/answer.ts';
 import type { Message, Tool, ToolChoice } from '../chat/messages.ts';
+import type { EndReason } from '../engine/types.ts';
+import type { ConstraintSpec } from '../generate/guided/spec.ts';
 import type { SamplingOptions } from '../generate/sampling.ts';
 
 /** What every generation may set. */
 export interface GenerationJob {
   /** Undefined takes the server's first model. */
   readonly model: string | undefined;
+  /** What the request says of sampling. */
   readonly sampling: SamplingOptions;
+  /** What its API does where the request and the model's makers say nothing. */
+  readonly defaults: SamplingOptions;
   /** 0 generates nothing. */
   readonly maxTokens?: number | undefined;
   /** Go on after the model's end of text. */
@@ -19,13 +24,9 @@ export interface GenerationJob {
   readonly logprobs?: number | undefined;
   /** Answers to the same prompt. */
   readonly n: number;
-  readonly responseFormat?: ResponseFormat | undefined;
+  /** What the text of an answer must look like. */
+  readonly responseFormat?: ConstraintSpec | undefined;
 }
-
-/** What the text of an answer must look like. */
-export type ResponseFormat =
-  | { readonly kind: 'json_object' }
-  | { readonly kind: 'json_schema'; readonly schema: Readonly<Record<string, unknown>> | boolean };
 
 export interface ChatJob extends GenerationJob {
   readonly messages: readonly Message[];
@@ -79,10 +80,6 @@ export interface Usage {
   readonly generatedTokens: number;
   readonly reasoningTokens: number;
 }
-
-export type EndReason =
-  /** The model ended its answer. */
-  'end' | 'stopText' | 'length' | 'toolCalls';
 
 export interface AnswerDelta {
   readonly kind: 'delta';

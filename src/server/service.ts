@@ -1,12 +1,19 @@
 // What the server does, whatever protocol asks: finds and loads the model, makes room, prepares, generates, counts.
 
-import type { AnswerParser } from '../chat/answer.ts';
-import type { Model } from '../engine/types.ts';
-import type { TokenConstraint } from '../generate/constraint.ts';
-import { encodeInSlices } from '../tokenizer/slices.ts';
+import { IngotError } from '../base/errors.ts';
+import { AnswerStream, type Ready } from '../engine/answer.ts';
+import {
+  chatPrompt,
+  countTokens,
+  encodeInput,
+  type Prompt,
+  type PromptModel,
+  type PromptOptions,
+  textPrompt,
+} from '../engine/prompt.ts';
+import type { Model, SamplingOptions, TextOptions } from '../engine/types.ts';
 import type { Admission } from './admission.ts';
 import { Answering, type Prepared } from './answering.ts';
-import { constraintOf, readyChat, tokenizerOf } from './backend.ts';
 import { echoesOf } from './echo.ts';
 import type { Caller, ChatJob, CompletionJob, EmbeddingJob, GenerationJob } from './job.ts';
 import type { Library } from './library.ts';
@@ -28,11 +35,6 @@ export interface Embeddings {
   readonly times: { readonly loadMs: number; readonly computeMs: number };
 }
 
-const textParser = (): AnswerParser => ({
-  push: (text) => [{ kind: 'text', text }],
-  end: () => [],
-});
-
 export class Service {
   readonly #parts: ServiceParts;
 
@@ -43,41 +45,31 @@ export class Service {
   /** Prepares answers to a chat; they are generated as they are read. Throws what is wrong with the request. */
   chat(job: ChatJob, caller: Caller): Promise<Answering> {
     return this.#answer(job, job.n, caller, async (lease, signal) => {
-      const prepared = await readyChat(lease.model, job, signal);
-      checkRoom(lease, prepared.prompt.length, 'messages');
-      const constraints = await this.#constraints(job.n, () => prepared.constraint?.());
-      const choices = constraints.map((constraint, i) => ({
-        prompt: prepared.prompt,
-        keep: prepared.keep,
-        parser: prepared.parser(),
-        constraint,
-        continuation: job.prefill !== undefined,
-        seed: seedOf(job, i),
-      }));
-      return { choices };
+      const prompt = await chatPrompt(named(lease), promptOf(job, signal)).catch(about('messages'));
+      return prepare(lease.model, job, Array<Prompt>(job.n).fill(prompt));
     });
   }
 
   /** Prepares continuations of texts: `n` of each prompt, numbered prompt by prompt. */
   complete(job: CompletionJob, caller: Caller): Promise<Answering> {
-    const { prompts, n, responseFormat: format } = job;
+    const { prompts, n, responseFormat } = job;
     return this.#answer(job, prompts.length * n, caller, async (lease, signal) => {
       const { model } = lease;
-      const encoded = await Promise.all(prompts.map((prompt) => encode(model, prompt, signal)));
-      for (const prompt of encoded) checkRoom(lease, prompt.length, 'prompt');
-      const echoes = await echoesOf(model, job, encoded, signal);
-      const constraints = await this.#constraints(prompts.length * n, async () =>
-        format === undefined ? undefined : constraintOf(model, format),
+      const made = await Promise.all(
+        prompts.map((prompt) =>
+          textPrompt(named(lease), prompt, { responseFormat, signal }).catch(about('prompt')),
+        ),
       );
-      const choices = constraints.map((constraint, i) => ({
-        prompt: encoded[Math.floor(i / n)] ?? [],
-        keep: new Set<number>(),
-        parser: textParser(),
-        constraint,
-        continuation: true,
-        seed: seedOf(job, i % n),
-      }));
-      return { choices, echoes };
+      const tokens = made.map((prompt) => prompt.tokens);
+      const echoes = await echoesOf(model, job, tokens, signal);
+      return {
+        ...(await prepare(
+          model,
+          job,
+          made.flatMap((prompt) => Array<Prompt>(n).fill(prompt)),
+        )),
+        echoes,
+      };
     });
   }
 
@@ -91,10 +83,9 @@ export class Service {
       const vectors: Float32Array[] = [];
       let promptTokens = 0;
       for (const [i, input] of job.inputs.entries()) {
-        const tokens = await encode(model, input, caller.signal);
-        if (tokens.length === 0)
-          throw new RequestError('invalid', `input[${i}]: is empty`, { param: `input[${i}]` });
-        checkRoom(lease, tokens.length, `input[${i}]`);
+        const param = `input[${i}]`;
+        const tokens = await encodeInput(named(lease), input, { signal: caller.signal }).catch(about(param));
+        if (tokens.length === 0) throw new RequestError('invalid', `${param}: is empty`, { param });
         caller.signal.throwIfAborted();
         vectors.push(await model.embed(tokens, { signal: caller.signal }));
         promptTokens += tokens.length;
@@ -111,7 +102,7 @@ export class Service {
   async count(job: ChatJob, caller: Caller): Promise<number> {
     const lease = await this.#lease(job.model, caller);
     try {
-      return (await readyChat(lease.model, job, caller.signal)).prompt.length;
+      return await countTokens(named(lease), promptOf(job, caller.signal));
     } finally {
       lease.release();
     }
@@ -145,50 +136,74 @@ export class Service {
     try {
       lease = await this.#lease(job.model, caller);
       const prepared = await prepare(lease, caller.signal);
+      if (caller.signal.aborted) prepared.discard();
       caller.signal.throwIfAborted();
-      return new Answering({ job, lease, ...prepared, caller, leave, metrics: this.#parts.metrics });
+      return new Answering({ lease, ...prepared, caller, leave, metrics: this.#parts.metrics });
     } catch (error) {
       lease?.release();
       leave();
       throw error;
     }
   }
-
-  /** One constraint per answer: each is used up by its generation. */
-  async #constraints(
-    count: number,
-    make: () => Promise<TokenConstraint | undefined> | undefined,
-  ): Promise<readonly (TokenConstraint | undefined)[]> {
-    const made: (TokenConstraint | undefined)[] = [];
-    try {
-      for (let i = 0; i < count; i++) made.push(await make());
-      return made;
-    } catch (error) {
-      for (const constraint of made) constraint?.dispose();
-      throw error;
-    }
-  }
 }
+
+/** The model by the name that clients know: its own may be a path of this machine. */
+const named = ({ name, model }: Lease): PromptModel => ({
+  info: { ...model.info, name },
+  get tokenizer() {
+    return model.tokenizer;
+  },
+});
+
+const promptOf = (job: ChatJob, signal: AbortSignal): PromptOptions => {
+  const { reasoningEffort, templateOptions, ...rest } = job;
+  const effort = reasoningEffort === undefined ? {} : { reasoning_effort: reasoningEffort };
+  return { ...rest, templateVariables: { ...effort, ...templateOptions }, signal };
+};
+
+/** One answer to each of `prompts`; the constraint of each is used up by its generation. */
+async function prepare(model: Model, job: GenerationJob, prompts: readonly Prompt[]): Promise<Prepared> {
+  const ready: Ready[] = [];
+  const discard = (): void => {
+    for (const { constraint } of ready) constraint?.dispose();
+  };
+  try {
+    for (const prompt of prompts) ready.push({ prompt, constraint: await prompt.constraint() });
+  } catch (error) {
+    discard();
+    throw error;
+  }
+  return {
+    start: (signal) =>
+      ready.map((each, i) => {
+        const seed = seedOf(job, i % job.n);
+        return new AnswerStream(model, async () => each, { ...samplingOf(model, job), seed, signal });
+      }),
+    discard,
+    promptTokens: Math.max(...prompts.map(({ tokens }) => tokens.length)),
+    dropped: prompts[0]?.dropped,
+  };
+}
+
+/** The request's own settings before those the model's makers advise, and these before the API's. */
+function samplingOf({ info }: Model, { sampling, defaults, ...job }: GenerationJob): TextOptions {
+  const advised = Object.keys(info.sampling).length === 0 ? defaults : { temperature: 1, ...info.sampling };
+  const { maxTokens, ignoreEos, stop, logprobs } = job;
+  return { ...advised, ...given(sampling), maxTokens, ignoreEos, stop, logprobs };
+}
+
+const given = (sampling: SamplingOptions): SamplingOptions =>
+  Object.fromEntries(Object.entries(sampling).filter(([, value]) => value !== undefined));
 
 /** Answers to one prompt differ, and are the same again with the same seed. */
 const seedOf = ({ sampling: { seed } }: GenerationJob, choice: number): number | undefined =>
   seed === undefined ? undefined : (seed + choice) % 2 ** 32;
 
-async function encode(
-  model: Model,
-  input: string | readonly number[],
-  signal: AbortSignal,
-): Promise<readonly number[]> {
-  return typeof input === 'string' ? encodeInSlices(tokenizerOf(model), input, { signal }) : input;
-}
-
-/** Throws RequestError with the sizes when a prompt does not fit: nothing is ever cut. */
-function checkRoom({ name, model }: Lease, tokens: number, param: string): void {
-  const { contextLength } = model.info;
-  if (tokens <= contextLength) return;
-  throw new RequestError(
-    'context_overflow',
-    `the prompt has ${tokens} tokens and the context of ${name} holds ${contextLength}; shorten it, or start the server with a larger --context-length`,
-    { param },
-  );
-}
+/** A prompt that does not fit, told with the field that it came from. */
+const about =
+  (param: string) =>
+  (error: unknown): never => {
+    if (error instanceof IngotError && error.code === 'context_overflow')
+      throw new RequestError('context_overflow', error.message, { param });
+    throw error;
+  };

@@ -3,15 +3,19 @@
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
 import { IngotError } from '../base/errors.ts';
 import type { Message } from '../chat/messages.ts';
+import { chatText, completeText, conversationOf } from '../engine/answer.ts';
 import type {
+  Answer,
   ChatOptions,
+  CompleteOptions,
+  EmbedOptions,
   GeneratedToken,
   GenerateOptions,
   GenerateStats,
   LogprobsOptions,
   Model,
   ModelInfo,
-  TextOptions,
+  SamplingOptions,
   TextStream,
   TokenStream,
 } from '../engine/types.ts';
@@ -31,6 +35,8 @@ export interface ScriptedOptions {
   /** Milliseconds a token takes; default: one turn of the event loop. */
   readonly tokenMs?: number | undefined;
   readonly contextLength?: number | undefined;
+  readonly trainedContextLength?: number | undefined;
+  readonly sampling?: SamplingOptions | undefined;
   readonly weightBytes?: number | undefined;
 }
 
@@ -41,6 +47,7 @@ type Stats = {
 /** Counts what runs on it, and remembers prompts as a prefix cache would. */
 export class ScriptedModel implements Model {
   readonly info: ModelInfo;
+  readonly hasTokenizer = true;
   readonly tokenizer = tokens;
   readonly prompts: string[] = [];
   readonly asked: GenerateOptions[] = [];
@@ -60,6 +67,8 @@ export class ScriptedModel implements Model {
       parameters: 1,
       layers: 1,
       contextLength,
+      trainedContextLength: options.trainedContextLength ?? contextLength,
+      sampling: options.sampling ?? {},
       weightBytes,
       format: 'script',
     };
@@ -132,10 +141,26 @@ export class ScriptedModel implements Model {
   }
 
   /** A vector of eight numbers of length 1 that depends on the tokens. */
-  async embed(tokens: readonly number[]): Promise<Float32Array> {
-    const sums = Float32Array.from({ length: 8 }, (_, i) => 1 + tokens.filter((id) => id % 8 === i).length);
-    const norm = Math.hypot(...sums);
-    return sums.map((value) => value / norm);
+  embed(input: string | readonly number[], options?: EmbedOptions): Promise<Float32Array>;
+  embed(inputs: readonly string[], options?: EmbedOptions): Promise<readonly Float32Array[]>;
+  async embed(
+    input: string | readonly (string | number)[],
+    { pooling = 'mean' }: EmbedOptions = {},
+  ): Promise<Float32Array | readonly Float32Array[]> {
+    const vector = (ids: readonly number[]): Float32Array => {
+      const counted = pooling === 'mean' ? ids : ids.slice(-1);
+      const sums = Float32Array.from(
+        { length: 8 },
+        (_, i) => 1 + counted.filter((id) => id % 8 === i).length,
+      );
+      const norm = Math.hypot(...sums);
+      return sums.map((value) => value / norm);
+    };
+    if (typeof input === 'string') return vector(tokens.encode(input));
+    const texts = input.filter((each) => typeof each === 'string');
+    return texts.length > 0
+      ? texts.map((text) => vector(tokens.encode(text)))
+      : vector(input.filter((each) => typeof each === 'number'));
   }
 
   status() {
@@ -143,11 +168,14 @@ export class ScriptedModel implements Model {
     return { running: this.running, queued: 0, kvBytes: 0, kvBytesUsed: 0, prefix };
   }
 
-  chat(_messages: readonly Message[], _options?: ChatOptions): TextStream {
-    throw new IngotError('unsupported', 'a scripted model generates from tokens only');
+  chat(messages: readonly Message[], options: ChatOptions = {}): TextStream {
+    return chatText(this, messages, options);
   }
-  complete(_text: string, _options?: TextOptions): TextStream {
-    throw new IngotError('unsupported', 'a scripted model generates from tokens only');
+  ask(question: string | readonly Message[], options: ChatOptions = {}): Promise<Answer> {
+    return chatText(this, conversationOf(question), options).whole();
+  }
+  complete(text: string, options: CompleteOptions = {}): TextStream {
+    return completeText(this, text, options);
   }
   logits(): never {
     throw new IngotError('unsupported', 'a scripted model has no logits');
@@ -165,6 +193,9 @@ export class ScriptedModel implements Model {
     this.disposed = true;
   }
   [Symbol.dispose](): void {
+    this.dispose();
+  }
+  async [Symbol.asyncDispose](): Promise<void> {
     this.dispose();
   }
 }

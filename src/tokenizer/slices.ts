@@ -45,7 +45,11 @@ const slicings = new WeakMap<Tokenizer, Promise<Slicing | undefined>>();
 export async function encodeInSlices(
   tokenizer: Tokenizer,
   text: string,
-  options: EncodeOptions & { readonly signal?: AbortSignal | undefined } = {},
+  options: EncodeOptions & {
+    readonly signal?: AbortSignal | undefined;
+    /** Ids beyond which nothing more is encoded: what comes back is longer than that, and not all of the text. */
+    readonly limit?: number | undefined;
+  } = {},
 ): Promise<number[]> {
   if (text.length <= 2 * PIECE) return tokenizer.encode(text, options);
   let found = slicings.get(tokenizer);
@@ -57,11 +61,15 @@ export async function encodeInSlices(
   if (!slicing) return tokenizer.encode(text, options);
   const ids: number[] = [];
   const turns = new Turns();
-  for (const [i, piece] of [...pieces(text, slicing)].entries()) {
+  const { limit = Number.POSITIVE_INFINITY } = options;
+  let i = -1;
+  for (const piece of pieces(text, slicing)) {
+    i++;
     await turns.next();
     options.signal?.throwIfAborted();
     for (const id of tokenizer.encode(piece, { addSpecial: i === 0 && (options.addSpecial ?? true) }))
       ids.push(id);
+    if (ids.length > limit) return ids;
   }
   return ids;
 }

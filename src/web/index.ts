@@ -6,7 +6,7 @@ export type { AnswerEvent } from '../chat/answer.ts';
 export type { Message, Role, TextPart, Tool, ToolCall, ToolChoice } from '../chat/messages.ts';
 export type { Device } from '../device/device.ts';
 export type { BrowserGpuOptions as OpenDeviceOptions } from '../device/webgpu/browser.ts';
-export { type AnswerOptions, type AnswerStream, answer } from '../engine/answer.ts';
+export { type AnsweringModel, AnswerStream, answer } from '../engine/answer.ts';
 export type * from '../engine/types.ts';
 export type { Precision } from '../engine/types.ts';
 export type { ConstraintSpec, JsonSchema } from '../generate/guided/spec.ts';

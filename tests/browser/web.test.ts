@@ -57,7 +57,7 @@ describe.skipIf(typeof started === 'string' || typeof bareStarted === 'string')(
     tiny = await tinyChatModel();
     using model = await loadInNode(tiny.path, { device: addonPath() ? 'cpu' : 'js', precision: 'exact' });
     answer = await textOf(
-      model.chat([{ role: 'user', content: 'Hello' }], { maxTokens: 12, ignoreEos: true }),
+      model.chat([{ role: 'user', content: 'Hello' }], { maxTokens: 12, ignoreEos: true, temperature: 0 }),
     );
     const files: Record<string, SiteFile> = {
       '/': { type: 'text/html', bytes: '<!doctype html><title>test</title>' },
@@ -104,7 +104,8 @@ describe.skipIf(typeof started === 'string' || typeof bareStarted === 'string')(
         const { load } = await ingot;
         const model = await load('/golden/', { precision: 'exact', contextLength: 128 });
         const tokens: number[] = [];
-        for await (const token of model.generate(prompt, { maxTokens, ignoreEos: true })) tokens.push(token);
+        for await (const token of model.generate(prompt, { maxTokens, ignoreEos: true, temperature: 0 }))
+          tokens.push(token);
         const { info } = model;
         model.dispose();
         return { tokens, info };
@@ -125,7 +126,8 @@ describe.skipIf(typeof started === 'string' || typeof bareStarted === 'string')(
       });
       const messages = [{ role: 'user', content: 'Hello' }] as const;
       let text = '';
-      for await (const piece of model.chat(messages, { maxTokens: 12, ignoreEos: true })) text += piece;
+      for await (const piece of model.chat(messages, { maxTokens: 12, ignoreEos: true, temperature: 0 }))
+        text += piece;
       return { name: model.info.name, text, done: progress.at(-1) };
     });
     expect(result).toEqual({ name: 'tiny.gguf', text: answer, done: 1 });

@@ -56,12 +56,12 @@ describe.each(devices)('steps in flight on %s', (device) => {
     rmSync(folder, { recursive: true });
   });
 
-  const greedy = { maxTokens: continuation.length, ignoreEos: true } as const;
+  const greedy = { maxTokens: continuation.length, ignoreEos: true, temperature: 0 } as const;
   const expectFresh = async (): Promise<void> =>
     expect(await collect(model.generate(prompt, greedy))).toEqual(continuation);
 
   it('ends at an end-of-text token in the middle, and is free for the next', async () => {
-    const stream = model.generate(prompt, { maxTokens: continuation.length });
+    const stream = model.generate(prompt, { maxTokens: continuation.length, temperature: 0 });
     expect(await collect(stream)).toEqual(continuation.slice(0, eosAt));
     expect(stream.stats).toMatchObject({ stopReason: 'eos', generatedTokens: eosAt });
     await expectFresh();
@@ -72,34 +72,37 @@ describe.each(devices)('steps in flight on %s', (device) => {
     const start = [...prompt, ...prompt, ...prompt].slice(0, 62);
     const said: number[] = [
       ...start,
-      ...(await collect(fast.generate(start, { maxTokens: 20, ignoreEos: true }))),
+      ...(await collect(fast.generate(start, { maxTokens: 20, ignoreEos: true, temperature: 0 }))),
     ];
     const other = [...said.slice(0, 63), (said[63] ?? 0) + 1, 3];
-    const after = fast.generate(other, { maxTokens: 4, ignoreEos: true });
+    const after = fast.generate(other, { maxTokens: 4, ignoreEos: true, temperature: 0 });
     const tokens = await collect(after);
     expect(after.stats.cachedTokens).toBe(32);
-    const again = fast.generate([...said, 3], { maxTokens: 4, ignoreEos: true });
+    const again = fast.generate([...said, 3], { maxTokens: 4, ignoreEos: true, temperature: 0 });
     await collect(again);
     expect(again.stats.cachedTokens).toBe(64);
     using fresh = await load(folder, { device, contextLength: 128 });
-    expect(await collect(fresh.generate(other, { maxTokens: 4, ignoreEos: true }))).toEqual(tokens);
+    expect(await collect(fresh.generate(other, { maxTokens: 4, ignoreEos: true, temperature: 0 }))).toEqual(
+      tokens,
+    );
   });
 
   it('ends at an end-of-text token right after the prompt', async () => {
     const said = [...prompt, ...continuation.slice(0, eosAt)];
-    const stream = model.generate(said, {});
+    const stream = model.generate(said, { temperature: 0 });
     expect(await collect(stream)).toEqual([]);
     expect(stream.stats).toMatchObject({ stopReason: 'eos', generatedTokens: 0, promptTokens: said.length });
     await expectFresh();
   });
 
   it.each([1, 2, 3])('gives exactly %d tokens when asked to', async (maxTokens) => {
-    const stream = model.generate(prompt, { maxTokens, ignoreEos: true });
+    const stream = model.generate(prompt, { maxTokens, ignoreEos: true, temperature: 0 });
     expect(await collect(stream)).toEqual(continuation.slice(0, maxTokens));
     expect(stream.stats).toMatchObject({ stopReason: 'length', generatedTokens: maxTokens });
     const longer = model.generate([...prompt, ...continuation.slice(0, maxTokens)], {
       maxTokens: 2,
       ignoreEos: true,
+      temperature: 0,
     });
     expect(await collect(longer)).toEqual(continuation.slice(maxTokens, maxTokens + 2));
   });
@@ -123,7 +126,7 @@ describe.each(devices)('steps in flight on %s', (device) => {
     const alone = await collect(model.generate(other, greedy));
     const first = collect(model.generate(prompt, greedy), 3);
     const second = collect(model.generate(other, greedy));
-    const third = collect(model.generate(prompt, { maxTokens: continuation.length }));
+    const third = collect(model.generate(prompt, { maxTokens: continuation.length, temperature: 0 }));
     expect(await first).toEqual(continuation.slice(0, 3));
     expect(await second).toEqual(alone);
     expect(await third).toEqual(continuation.slice(0, eosAt));

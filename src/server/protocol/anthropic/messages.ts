@@ -2,8 +2,10 @@
 // https://docs.anthropic.com/en/docs/build-with-claude/streaming
 
 import type { AnswerEvent } from '../../../chat/answer.ts';
-import type { AnswerEnd, AnswerHead, AnswerPart, EndReason, Usage } from '../../job.ts';
-import { type Block, Message } from '../assemble.ts';
+import type { Block } from '../../../chat/collect.ts';
+import type { EndReason } from '../../../engine/types.ts';
+import type { AnswerEnd, AnswerHead, AnswerPart, Usage } from '../../job.ts';
+import { Message } from '../assemble.ts';
 import { inputOf } from '../fields.ts';
 
 export interface MessageEvent {

@@ -2,7 +2,8 @@
 
 import { z } from 'zod';
 import type { Message, Tool, ToolCall, ToolChoice } from '../../../chat/messages.ts';
-import type { ChatJob, ResponseFormat } from '../../job.ts';
+import type { ConstraintSpec } from '../../../generate/guided/spec.ts';
+import type { ChatJob } from '../../job.ts';
 import { RequestError } from '../../problem.ts';
 import { callsOf, checkChoice, nonZero, reasoningOf, refuseContent, stopOf, toolOf } from '../fields.ts';
 import { object, optional, parse } from '../zod.ts';
@@ -88,10 +89,11 @@ export function parseMessages(body: unknown): MessagesRequest {
     job: {
       ...promptOf(request),
       sampling: {
-        temperature: request.temperature ?? 1,
+        temperature: request.temperature,
         topP: nonZero(request.top_p),
         topK: request.top_k,
       },
+      defaults: { temperature: 1 },
       maxTokens: request.max_tokens,
       stop: stopOf(request.stop_sequences),
     },
@@ -102,10 +104,11 @@ export function parseMessages(body: unknown): MessagesRequest {
 export const parseCount = (body: unknown): ChatJob => ({
   ...promptOf(parse(countShape, body)),
   sampling: {},
+  defaults: {},
   stop: [],
 });
 
-function promptOf(request: Prompt): Omit<ChatJob, 'sampling' | 'stop'> {
+function promptOf(request: Prompt): Omit<ChatJob, 'sampling' | 'defaults' | 'stop'> {
   const tools = toolsOf(request.tools ?? []);
   const messages = [...systemOf(request.system), ...request.messages.flatMap(messagesOf)];
   const last = messages.at(-1);
@@ -128,7 +131,7 @@ function promptOf(request: Prompt): Omit<ChatJob, 'sampling' | 'stop'> {
 
 const formatOf = (
   format: { readonly schema: Readonly<Record<string, unknown>> } | undefined,
-): ResponseFormat | undefined => format && { kind: 'json_schema', schema: format.schema };
+): ConstraintSpec | undefined => format && { kind: 'json_schema', schema: format.schema };
 
 function systemOf(system: Prompt['system']): Message[] {
   const blocks =

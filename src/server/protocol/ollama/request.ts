@@ -2,8 +2,9 @@
 
 import { z } from 'zod';
 import type { Message } from '../../../chat/messages.ts';
+import type { ConstraintSpec } from '../../../generate/guided/spec.ts';
 import type { SamplingOptions } from '../../../generate/sampling.ts';
-import type { ChatJob, CompletionJob, EmbeddingJob, ResponseFormat } from '../../job.ts';
+import type { ChatJob, CompletionJob, EmbeddingJob } from '../../job.ts';
 import { RequestError } from '../../problem.ts';
 import { callsOf, nonZero, reasoningOf, seedOf, stopOf, toolFields, toolsOf } from '../fields.ts';
 import { object, optional, parse } from '../zod.ts';
@@ -147,6 +148,7 @@ const generationJob = (request: Common) => {
   return {
     model: request.model,
     sampling: samplingOf(request.options),
+    defaults,
     maxTokens: limit === undefined || limit <= 0 ? undefined : limit,
     stop: stopOf(stop),
     n: 1,
@@ -164,11 +166,13 @@ const chatJob = (request: Common, messages: readonly Message[]): ChatJob => ({
   reasoningEffort: typeof request.think === 'string' ? request.think : undefined,
 });
 
-/** Defaults as that API documents them. */
+/** As that API documents them. */
+const defaults: SamplingOptions = { temperature: 0.8, topK: 40, topP: 0.9 };
+
 const samplingOf = (from: Common['options']): SamplingOptions => ({
-  temperature: Math.min(from?.temperature ?? 0.8, 100),
-  topK: from?.top_k ?? 40,
-  topP: nonZero(from?.top_p ?? 0.9),
+  temperature: from?.temperature === undefined ? undefined : Math.min(from.temperature, 100),
+  topK: from?.top_k,
+  topP: nonZero(from?.top_p),
   minP: from?.min_p,
   repetitionPenalty: from?.repeat_penalty,
   presencePenalty: from?.presence_penalty,
@@ -176,7 +180,7 @@ const samplingOf = (from: Common['options']): SamplingOptions => ({
   seed: seedOf(from?.seed),
 });
 
-const formatOf = (format: Common['format']): ResponseFormat | undefined => {
+const formatOf = (format: Common['format']): ConstraintSpec | undefined => {
   if (format === undefined || format === '') return undefined;
   return format === 'json' ? { kind: 'json_object' } : { kind: 'json_schema', schema: format };
 };

@@ -3,12 +3,12 @@
 
 import { z } from 'zod';
 import type { AnswerEvent } from '../../../chat/answer.ts';
+import type { EndReason } from '../../../engine/types.ts';
 import {
   type AnswerEnd,
   type AnswerHead,
   type ChatJob,
   type ChoicePart,
-  type EndReason,
   type TokenLogprob,
   totalUsage,
   type Usage,
@@ -18,7 +18,7 @@ import { Message } from '../assemble.ts';
 import { stopOf, toolFields, toolsOf } from '../fields.ts';
 import { object, optional, parse } from '../zod.ts';
 import { messageFields, messagesOf, toolChoiceField, toolChoiceOf } from './messages.ts';
-import { formatField, formatOf, samplingFields, samplingOf } from './sampling.ts';
+import { defaults, formatField, formatOf, samplingFields, samplingOf } from './sampling.ts';
 
 const shape = z.object({
   ...samplingFields,
@@ -59,6 +59,7 @@ export function parseChat(body: unknown): ChatRequest {
       toolChoice: toolChoiceOf(request.tool_choice, tools),
       parallelToolCalls: request.parallel_tool_calls ?? true,
       sampling: samplingOf(request),
+      defaults,
       maxTokens: request.max_completion_tokens ?? request.max_tokens,
       ignoreEos: request.ignore_eos,
       stop: stopOf(request.stop),

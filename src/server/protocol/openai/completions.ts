@@ -1,6 +1,7 @@
 // The OpenAI completions API: a text goes on. https://platform.openai.com/docs/api-reference/completions
 
 import { z } from 'zod';
+import type { EndReason } from '../../../engine/types.ts';
 import {
   type AnswerEnd,
   type AnswerHead,
@@ -9,7 +10,6 @@ import {
   type CompletionJob,
   type Echo,
   type EchoedToken,
-  type EndReason,
   type TokenLogprob,
   totalUsage,
   type Usage,
@@ -19,7 +19,7 @@ import { Message } from '../assemble.ts';
 import { stopOf } from '../fields.ts';
 import { optional, parse } from '../zod.ts';
 import { usageOf } from './chat.ts';
-import { formatField, formatOf, samplingFields, samplingOf } from './sampling.ts';
+import { defaults, formatField, formatOf, samplingFields, samplingOf } from './sampling.ts';
 
 const tokens = z.array(z.int().min(0)).min(1);
 
@@ -77,6 +77,7 @@ export function parseCompletion(body: unknown): CompletionRequest {
       prompts,
       echo: request.echo,
       sampling: samplingOf(request),
+      defaults,
       // The API's own default, which is meant: it keeps a forgotten limit cheap.
       maxTokens: request.max_tokens ?? 16,
       ignoreEos: request.ignore_eos,

@@ -9,7 +9,7 @@ import { callsOf, nonZero, reasoningOf, seedOf, toolOf } from '../fields.ts';
 import { object, optional, parse } from '../zod.ts';
 import { thinkingOf } from './chat.ts';
 import { textOf, toolChoiceField, toolChoiceOf } from './messages.ts';
-import { formatField, formatOf } from './sampling.ts';
+import { defaults, formatField, formatOf } from './sampling.ts';
 
 const contentPart = z.object({ type: z.string(), text: optional(z.string()), refusal: optional(z.string()) });
 
@@ -84,10 +84,11 @@ export function parseResponse(body: unknown): ResponseRequest {
       toolChoice: toolChoiceOf(request.tool_choice, tools),
       parallelToolCalls: request.parallel_tool_calls ?? true,
       sampling: {
-        temperature: request.temperature ?? 1,
+        temperature: request.temperature,
         topP: nonZero(request.top_p),
         seed: seedOf(request.seed),
       },
+      defaults,
       maxTokens: request.max_output_tokens,
       stop: [],
       logprobs: wantsLogprobs || request.top_logprobs !== undefined ? (request.top_logprobs ?? 0) : undefined,
@@ -123,7 +124,7 @@ const echoOf = (request: z.output<typeof shape>, tools: readonly Tool[]) => ({
   previous_response_id: null,
   reasoning: { effort: request.reasoning?.effort ?? null, summary: null },
   store: false,
-  temperature: request.temperature ?? 1,
+  temperature: request.temperature ?? null,
   text: { format: request.text?.format ?? { type: 'text' } },
   tool_choice: request.tool_choice ?? 'auto',
   tools: tools.map((tool) => ({
@@ -133,7 +134,7 @@ const echoOf = (request: z.output<typeof shape>, tools: readonly Tool[]) => ({
     strict: false,
     ...tool.function,
   })),
-  top_p: request.top_p ?? 1,
+  top_p: request.top_p ?? null,
   truncation: 'disabled',
 });
 

@@ -2,8 +2,8 @@
 // https://platform.openai.com/docs/api-reference/chat/create
 
 import { z } from 'zod';
+import type { ConstraintSpec } from '../../../generate/guided/spec.ts';
 import type { SamplingOptions } from '../../../generate/sampling.ts';
-import type { ResponseFormat } from '../../job.ts';
 import { RequestError } from '../../problem.ts';
 import { nonZero, seedOf } from '../fields.ts';
 import { object, optional } from '../zod.ts';
@@ -30,9 +30,11 @@ export const samplingFields = {
 
 type Sampling = z.output<z.ZodObject<typeof samplingFields>>;
 
-/** The API samples at temperature 1 unless told otherwise. */
+/** The API samples at temperature 1 where neither the request nor the model's makers say otherwise. */
+export const defaults: SamplingOptions = { temperature: 1 };
+
 export const samplingOf = (request: Sampling): SamplingOptions => ({
-  temperature: request.temperature ?? 1,
+  temperature: request.temperature,
   topP: nonZero(request.top_p),
   topK: request.top_k === undefined ? undefined : Math.max(0, request.top_k),
   minP: request.min_p,
@@ -57,7 +59,7 @@ export const formatField = optional(
 );
 
 /** Throws RequestError when a schema is announced but not there. */
-export function formatOf(field: z.output<typeof formatField>, param: string): ResponseFormat | undefined {
+export function formatOf(field: z.output<typeof formatField>, param: string): ConstraintSpec | undefined {
   if (field === undefined || field.type === 'text') return undefined;
   if (field.type === 'json_object') return { kind: 'json_object' };
   const schema = field.json_schema?.schema ?? field.schema;

@@ -1,0 +1,211 @@
+// Arguments of the library as callers of JavaScript may get them wrong: each error names the argument and what it must be.
+
+import { IngotError } from '../base/errors.ts';
+
+/** Throws `invalid_argument`: `name` must be `expected`. */
+export function refuse(name: string, expected: string, value: unknown): never {
+  throw new IngotError('invalid_argument', `${name} must be ${expected}, got ${show(value)}`, {
+    details: { argument: name },
+  });
+}
+
+function show(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value);
+  if (Array.isArray(value)) return `an array of ${value.length}`;
+  if (typeof value === 'object' && value !== null)
+    return `an object with ${Object.keys(value).join(', ') || 'nothing in it'}`;
+  return typeof value === 'function' ? 'a function' : String(value);
+}
+
+/** What a value must be, in words, and whether it is. */
+interface Kind {
+  readonly expected: string;
+  is(value: unknown): boolean;
+}
+
+const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+const isText = (value: unknown): value is string => typeof value === 'string';
+
+const text: Kind = { expected: 'a string', is: isText };
+const flag: Kind = { expected: 'true or false', is: (value) => typeof value === 'boolean' };
+const number: Kind = {
+  expected: 'a number',
+  is: (value) => typeof value === 'number' && !Number.isNaN(value),
+};
+const object: Kind = { expected: 'an object', is: isObject };
+const callback: Kind = { expected: 'a function', is: (value) => typeof value === 'function' };
+const signal: Kind = { expected: 'an AbortSignal', is: (value) => value instanceof AbortSignal };
+const count = (min: number): Kind => ({
+  expected: `an integer of at least ${min}`,
+  is: (value) => Number.isSafeInteger(value) && Number(value) >= min,
+});
+const oneOf = (...names: readonly string[]): Kind => ({
+  expected: names.map((name) => `'${name}'`).join(' or '),
+  is: (value) => isText(value) && names.includes(value),
+});
+
+type Kinds = Readonly<Record<string, Kind>>;
+
+const generate: Kinds = {
+  temperature: number,
+  topK: number,
+  topP: number,
+  minP: number,
+  repetitionPenalty: number,
+  presencePenalty: number,
+  frequencyPenalty: number,
+  logitBias: object,
+  seed: number,
+  maxTokens: count(1),
+  ignoreEos: flag,
+  logprobs: number,
+  constraint: object,
+  signal,
+};
+
+const complete: Kinds = {
+  ...generate,
+  stop: {
+    expected: 'a list of texts that are not empty',
+    is: (value) => Array.isArray(value) && value.every((each) => isText(each) && each !== ''),
+  },
+  responseFormat: {
+    expected: "an object with a 'kind'",
+    is: (value) => isObject(value) && isText(value.kind),
+  },
+};
+
+const chat: Kinds = {
+  ...complete,
+  system: text,
+  tools: { expected: 'a list of tools', is: Array.isArray },
+  toolChoice: {
+    expected: "'auto', 'none', 'required' or { name }",
+    is: (value) =>
+      ['auto', 'none', 'required'].includes(value as string) || (isObject(value) && isText(value.name)),
+  },
+  parallelToolCalls: flag,
+  thinking: flag,
+  prefill: text,
+  templateVariables: object,
+  fullContext: oneOf('error', 'dropOldest'),
+};
+
+const load: Kinds = {
+  device: text,
+  precision: oneOf('fast', 'exact'),
+  contextLength: count(1),
+  maxSequences: count(1),
+  kvBytes: count(0),
+  prefixBytes: count(0),
+  memoryLimit: count(0),
+  threads: count(0),
+  profile: flag,
+  signal,
+  onProgress: callback,
+  onNotice: callback,
+};
+
+const ofTokens: Kinds = { signal };
+
+/** Options of each function, by its name. */
+const known = {
+  load,
+  generate,
+  complete,
+  chat,
+  embed: { ...ofTokens, pooling: oneOf('mean', 'last') },
+  logprobs: { ...ofTokens, top: number },
+  perplexity: { ...ofTokens, context: count(1), stride: count(1), onProgress: callback },
+} satisfies Record<string, Kinds>;
+
+/** Throws `invalid_argument` for an option of the wrong kind, and for one that nobody reads: it may be misspelt. */
+export function checkOptions(of: keyof typeof known, options: unknown): void {
+  if (!isObject(options)) refuse('options', 'an object', options);
+  const kinds: Kinds = known[of];
+  for (const [name, value] of Object.entries(options)) {
+    if (value === undefined) continue;
+    const kind = Object.hasOwn(kinds, name) ? kinds[name] : undefined;
+    if (kind === undefined) {
+      const meant = Object.keys(kinds).find((each) => plain(each) === plain(name));
+      const hint =
+        meant === undefined ? `there are ${Object.keys(kinds).join(', ')}` : `did you mean ${meant}?`;
+      throw new IngotError('invalid_argument', `${of}() has no option "${name}"; ${hint}`, {
+        details: { argument: name },
+      });
+    }
+    if (!kind.is(value)) refuse(name, kind.expected, value);
+  }
+}
+
+const plain = (name: string): string => name.toLowerCase().replace(/[^a-z]/g, '');
+
+/** Options of a chat, and the tools among them. */
+export function checkChatOptions(options: unknown): void {
+  checkOptions('chat', options);
+  const { tools = [] } = options as { readonly tools?: readonly unknown[] };
+  tools.forEach((tool, i) => {
+    const name = `tools[${i}]`;
+    if (!isObject(tool)) refuse(name, 'an object', tool);
+    const { function: described } = tool;
+    if (!isObject(described)) refuse(`${name}.function`, 'an object with a name', described);
+    if (!isText(described.name) || described.name === '')
+      refuse(`${name}.function.name`, 'a text that is not empty', described.name);
+    if (described.parameters !== undefined && !isObject(described.parameters))
+      refuse(`${name}.function.parameters`, 'a JSON Schema', described.parameters);
+  });
+}
+
+const roles = ['system', 'developer', 'user', 'assistant', 'tool'];
+
+/** Throws `invalid_argument` for what is no conversation, with the place of what is wrong. */
+export function checkMessages(messages: unknown): void {
+  if (!Array.isArray(messages))
+    refuse('messages', 'a list of messages such as [{ role, content }]', messages);
+  if (messages.length === 0) refuse('messages', 'a list of at least one message', messages);
+  messages.forEach((message: unknown, i) => {
+    const name = `messages[${i}]`;
+    if (!isObject(message)) refuse(name, 'an object with role and content', message);
+    if (!isText(message.role) || !roles.includes(message.role))
+      refuse(`${name}.role`, oneOf(...roles).expected, message.role);
+    checkContent(`${name}.content`, message);
+    checkCalls(`${name}.tool_calls`, message.tool_calls);
+  });
+}
+
+function checkContent(
+  name: string,
+  { role, content, tool_calls: calls }: Readonly<Record<string, unknown>>,
+): void {
+  if (isText(content)) return;
+  // What an assistant said may be nothing but calls.
+  if (role === 'assistant' && (content === null || (content === undefined && calls !== undefined))) return;
+  if (!Array.isArray(content)) refuse(name, 'a text or a list of { type: "text", text }', content);
+  content.forEach((part: unknown, i) => {
+    if (!isObject(part) || part.type !== 'text' || !isText(part.text))
+      refuse(`${name}[${i}]`, '{ type: "text", text }', part);
+  });
+}
+
+function checkCalls(name: string, calls: unknown): void {
+  if (calls === undefined) return;
+  if (!Array.isArray(calls)) refuse(name, 'a list of calls', calls);
+  calls.forEach((call: unknown, i) => {
+    const described = isObject(call) ? call.function : undefined;
+    if (!isObject(described) || !isText(described.name))
+      refuse(`${name}[${i}].function`, 'an object with name and arguments', described);
+    if (!isText(described.arguments) && !isObject(described.arguments))
+      refuse(`${name}[${i}].function.arguments`, 'an object or its JSON', described.arguments);
+  });
+}
+
+/** What looks like token ids; whether they are in the vocabulary is checked where it is known. */
+export function checkTokenList(tokens: unknown): void {
+  if (!Array.isArray(tokens) && !ArrayBuffer.isView(tokens)) refuse('tokens', 'a list of token ids', tokens);
+}
+
+/** Throws `invalid_argument` unless `value` is a text. */
+export function checkText(name: string, value: unknown): void {
+  if (!isText(value)) refuse(name, 'a text', value);
+}
