@@ -11,12 +11,12 @@ void run_gather(const Args& a, Ctx& ctx) {
   int64_t begin, end;
   ctx.range(outer * n, begin, end);
   for (int64_t item = begin; item < end; item++) {
-    const int64_t o = item / n, index = indices[item % n];
-    if (index < 0 || index >= D) {
-      ctx.fail("gather: index %lld at place %lld is outside 0 ... %lld", (long long)index, (long long)(item % n), (long long)(D - 1));
+    const int64_t o = item / n, index = indices[item % n], d = index < 0 ? index + D : index;
+    if (d < 0 || d >= D) {
+      ctx.fail("gather: index %lld at place %lld is outside an axis of %lld", (long long)index, (long long)(item % n), (long long)D);
       return;
     }
-    const uint8_t* from = a.bufs[0].data + (o * D + index) * row;
+    const uint8_t* from = a.bufs[0].data + (o * D + d) * row;
     uint8_t* to = a.bufs[2].data + item * row;
     if (row == 4) std::memcpy(to, from, 4);
     else std::memcpy(to, from, size_t(row));
@@ -47,9 +47,9 @@ template <class T> void scatter(const Args& a, Ctx& ctx) {
   int64_t begin, end;
   ctx.range(by_column ? inner : D, begin, end);
   for (int64_t j = 0; j < n; j++) {
-    const int64_t index = indices[j];
+    const int64_t index = indices[j] < 0 ? indices[j] + D : indices[j];
     if (index < 0 || index >= D) {
-      ctx.fail("scatter_add: index %lld at place %lld is outside 0 ... %lld", (long long)index, (long long)j, (long long)(D - 1));
+      ctx.fail("scatter_add: index %lld at place %lld is outside a table of %lld", (long long)indices[j], (long long)j, (long long)D);
       return;
     }
     if (by_column) add_rows(y + index * inner + begin, updates + j * inner + begin, end - begin);

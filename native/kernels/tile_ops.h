@@ -78,6 +78,17 @@ inline int32_t mod_i32(int32_t a, int32_t b) {
   return r != 0 && (r < 0) != (b < 0) ? r + b : r;
 }
 
+inline uint32_t pow_u32(uint32_t a, uint32_t b) {
+  uint32_t r = 1;
+  for (; b != 0; b >>= 1, a *= a)
+    if (b & 1) r *= a;
+  return r;
+}
+inline int32_t pow_i32(int32_t a, int32_t b) {
+  if (b < 0) return a == 1 ? 1 : a == -1 ? ((b & 1) ? -1 : 1) : 0;
+  return int32_t(pow_u32(uint32_t(a), uint32_t(b)));
+}
+
 inline void tile_execute(int op, void* d, const void* a, const void* b, const void* c, int64_t n) {
 #define UNARY(name, R, A, expr) \
   case op_##name: return tile_map<R, A>(d, a, n, [](A x) { return expr; })
@@ -170,6 +181,8 @@ inline void tile_execute(int op, void* d, const void* a, const void* b, const vo
     UNARY(u32_to_f32, vf, vu, __builtin_convertvector(x, vf));
     UNARY(u32_to_bool, vi, vi, (x != 0) & 1);
     UNARY(bool_to_f32, vf, vi, to_f(x));
+    EACH(pow_i32, int32_t, pow_i32(x, y));
+    EACH(pow_u32, uint32_t, pow_u32(x, y));
     case op_i32_to_u32:
     case op_u32_to_i32:
     case op_bool_to_i32:

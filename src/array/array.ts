@@ -27,6 +27,7 @@ import { ceil } from './ops/ceil.ts';
 import { concat } from './ops/concat.ts';
 import { cos } from './ops/cos.ts';
 import { div } from './ops/div.ts';
+import type { Term } from './ops/elementwise.ts';
 import { eq } from './ops/eq.ts';
 import { erf } from './ops/erf.ts';
 import { exp } from './ops/exp.ts';
@@ -241,73 +242,73 @@ export class NDArray implements Operand {
   bitwiseNot(): NDArray {
     return bitwiseNot(this);
   }
-  add(other: NDArray | number): NDArray {
+  add(other: Term): NDArray {
     return add(this, other);
   }
-  sub(other: NDArray | number): NDArray {
+  sub(other: Term): NDArray {
     return sub(this, other);
   }
-  mul(other: NDArray | number): NDArray {
+  mul(other: Term): NDArray {
     return mul(this, other);
   }
-  div(other: NDArray | number): NDArray {
+  div(other: Term): NDArray {
     return div(this, other);
   }
-  floorDivide(other: NDArray | number): NDArray {
+  floorDivide(other: Term): NDArray {
     return floorDivide(this, other);
   }
-  mod(other: NDArray | number): NDArray {
+  mod(other: Term): NDArray {
     return mod(this, other);
   }
-  pow(other: NDArray | number): NDArray {
+  pow(other: Term): NDArray {
     return pow(this, other);
   }
-  minimum(other: NDArray | number): NDArray {
+  minimum(other: Term): NDArray {
     return minimum(this, other);
   }
-  maximum(other: NDArray | number): NDArray {
+  maximum(other: Term): NDArray {
     return maximum(this, other);
   }
-  eq(other: NDArray | number): NDArray {
+  eq(other: Term): NDArray {
     return eq(this, other);
   }
-  ne(other: NDArray | number): NDArray {
+  ne(other: Term): NDArray {
     return ne(this, other);
   }
-  lt(other: NDArray | number): NDArray {
+  lt(other: Term): NDArray {
     return lt(this, other);
   }
-  le(other: NDArray | number): NDArray {
+  le(other: Term): NDArray {
     return le(this, other);
   }
-  gt(other: NDArray | number): NDArray {
+  gt(other: Term): NDArray {
     return gt(this, other);
   }
-  ge(other: NDArray | number): NDArray {
+  ge(other: Term): NDArray {
     return ge(this, other);
   }
-  bitwiseAnd(other: NDArray | number): NDArray {
+  bitwiseAnd(other: Term): NDArray {
     return bitwiseAnd(this, other);
   }
-  bitwiseOr(other: NDArray | number): NDArray {
+  bitwiseOr(other: Term): NDArray {
     return bitwiseOr(this, other);
   }
-  bitwiseXor(other: NDArray | number): NDArray {
+  bitwiseXor(other: Term): NDArray {
     return bitwiseXor(this, other);
   }
-  leftShift(other: NDArray | number): NDArray {
+  leftShift(other: Term): NDArray {
     return leftShift(this, other);
   }
-  rightShift(other: NDArray | number): NDArray {
+  rightShift(other: Term): NDArray {
     return rightShift(this, other);
   }
-  logicalAnd(other: NDArray): NDArray {
+  logicalAnd(other: Term): NDArray {
     return logicalAnd(this, other);
   }
-  logicalOr(other: NDArray): NDArray {
+  logicalOr(other: Term): NDArray {
     return logicalOr(this, other);
   }
-  logicalXor(other: NDArray): NDArray {
+  logicalXor(other: Term): NDArray {
     return logicalXor(this, other);
   }
   sum(axes?: Axes, keepDims = false): NDArray {
@@ -375,7 +376,7 @@ export class NDArray implements Operand {
   logSoftmax(axis = -1): NDArray {
     return logSoftmax(this, axis);
   }
-  take(ids: NDArray, axis = 0): NDArray {
+  take(ids: NDArray | number, axis = 0): NDArray {
     return take(this, ids, axis);
   }
   topk(k: number): readonly [values: NDArray, indices: NDArray] {

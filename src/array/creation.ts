@@ -8,12 +8,14 @@ import { NDArray } from './array.ts';
 import { currentDevice } from './context.ts';
 import { evaluateValues } from './evaluate.ts';
 import { bufferNode, opNode } from './graph/node.ts';
+import { flattenLists, type NestedNumbers } from './lists.ts';
 import { arangeOp } from './ops/arange.ts';
-import { fullOp } from './ops/full.ts';
+import type { Term } from './ops/elementwise.ts';
+import { constantValue, fullOp } from './ops/full.ts';
 import { typedView } from './ops/operands.ts';
 import type { ScalarType } from './types.ts';
 
-const dtypeOf = (data: TypedArray | readonly number[]): DType => {
+const dtypeOf = (data: TypedArray): DType => {
   if (data instanceof Float32Array) return 'f32';
   if (data instanceof Int32Array) return 'i32';
   if (data instanceof Uint32Array) return 'u32';
@@ -22,39 +24,62 @@ const dtypeOf = (data: TypedArray | readonly number[]): DType => {
 };
 
 export interface FromDataOptions {
-  /** Default: by the kind of typed array; f32 for lists of numbers. f16 and bf16 take their bits in a Uint16Array. */
+  /** Default: by the kind of typed array; f32 for numbers, bool for truth values. f16 and bf16 take their bits in a Uint16Array. */
   readonly dtype?: DType;
   readonly device?: Device;
   readonly label?: string;
 }
 
-/** A constant with these elements, row-major. The shape defaults to a vector. */
+/**
+ * A constant with these elements: a typed array, or numbers and truth values in lists as deep as the array has axes. The shape
+ * defaults to that of the lists. Throws shape_mismatch for lists of unequal length and for a shape of another size, and
+ * invalid_argument for elements that are no numbers or that the dtype does not hold.
+ */
 export function fromData(
-  data: TypedArray | readonly number[],
-  shape: readonly number[] = [data.length],
+  data: TypedArray | NestedNumbers,
+  shape?: readonly number[],
   options: FromDataOptions = {},
 ): NDArray {
-  const { device = currentDevice(), label = 'constant' } = options;
-  const dtype = options.dtype ?? dtypeOf(data);
-  checkShape(shape, 'fromData');
-  if (maxElements(shape) !== data.length) {
+  const { elements, dtype, shape: own } = elementsOf(data, options.dtype);
+  const target = shape ?? own;
+  checkShape(target, 'fromData');
+  if (maxElements(target) !== elements.length) {
     throw new IngotError(
       'shape_mismatch',
-      `fromData: ${data.length} elements do not fill ${formatShape(shape)}`,
+      `fromData: ${elements.length} elements do not fill ${formatShape(target)}`,
     );
   }
-  const typed = typedView(dtype, new Uint8Array(data.length * bytesPerElement(dtype)));
-  if (ArrayBuffer.isView(data) && data.constructor !== typed.constructor) {
-    throw new IngotError('invalid_argument', `fromData: a ${data.constructor.name} cannot hold ${dtype}`);
-  }
-  if (!ArrayBuffer.isView(data) && (dtype === 'f16' || dtype === 'bf16')) {
-    throw new IngotError('invalid_argument', `fromData: numbers to ${dtype}: make an f32 array and cast it`);
-  }
-  typed.set(data);
-  const buffer = device.allocate(typed.byteLength, label);
-  device.write(buffer, 0, typed);
+  return constant(elements, target, dtype, options);
+}
+
+function constant(
+  elements: TypedArray,
+  shape: readonly number[],
+  dtype: DType,
+  { device = currentDevice(), label = 'constant' }: FromDataOptions,
+): NDArray {
+  const buffer = device.allocate(elements.byteLength, label);
+  device.write(buffer, 0, elements);
   const node = bufferNode({ role: 'constant', device, buffer, label, owned: true, type: { shape, dtype } });
   return new NDArray({ node, index: 0 });
+}
+
+interface Elements {
+  readonly elements: TypedArray;
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+}
+
+function elementsOf(data: TypedArray | NestedNumbers, wanted: DType | undefined): Elements {
+  if (!ArrayBuffer.isView(data)) return flattenLists(data, wanted);
+  const dtype = wanted ?? dtypeOf(data);
+  const typed = typedView(dtype, new Uint8Array(data.length * bytesPerElement(dtype)));
+  if (data.constructor !== typed.constructor) {
+    throw new IngotError('invalid_argument', `fromData: a ${data.constructor.name} cannot hold ${dtype}`);
+  }
+  if (dtype === 'bool') for (let i = 0; i < data.length; i++) typed[i] = data[i] === 0 ? 0 : 1;
+  else typed.set(data);
+  return { elements: typed, dtype, shape: [data.length] };
 }
 
 /** A constant over a buffer the caller owns, such as a norm weight inside a mapped file. */
@@ -79,9 +104,17 @@ export function fromBuffer(
   });
 }
 
-/** An array of one value; costs nothing inside elementwise chains. */
-export const full = (shape: Shape, value: number, dtype: DType = 'f32'): NDArray =>
-  new NDArray({ node: opNode(fullOp, [], { shape, dtype, value }), index: 0 });
+/**
+ * An array of one value, or of another array broadcast to `shape`. The dtype is by default that of the array, bool for a truth
+ * value, f32 for a number. Costs nothing inside elementwise chains. Throws invalid_argument when the dtype does not hold the value.
+ */
+export function full(shape: Shape, value: Term, dtype?: DType): NDArray {
+  checkShape(shape, 'full');
+  if (typeof value === 'object') return value.cast(dtype ?? value.dtype).broadcastTo(shape);
+  const type = dtype ?? (typeof value === 'boolean' ? 'bool' : 'f32');
+  const attrs = { shape, dtype: type, value: constantValue(value, type) };
+  return new NDArray({ node: opNode(fullOp, [], attrs), index: 0 });
+}
 
 export const zeros = (shape: Shape, dtype: DType = 'f32'): NDArray => full(shape, 0, dtype);
 export const ones = (shape: Shape, dtype: DType = 'f32'): NDArray => full(shape, 1, dtype);

@@ -39,14 +39,17 @@ export function clip(x: NDArray, low?: number, high?: number): NDArray {
 }
 
 /** log(exp(a) + exp(b)) without overflow. */
-export const logAddExp = (a: NDArray, b: NDArray): NDArray =>
-  a.maximum(b).add(a.sub(b).abs().neg().exp().log1p());
+export function logAddExp(a: NDArray, b: NDArray): NDArray {
+  const distance = where(a.eq(b), 0, a.sub(b)).abs(); // equal infinities are no distance apart
+  return a.maximum(b).add(distance.neg().exp().log1p());
+}
 
 /** log of the sum of exp(x) over axes, without overflow. */
 export function logSumExp(x: NDArray, axes?: Axes, keepDims = false): NDArray {
   const max = x.max(axes, true);
-  const sum = x.sub(max).exp().sum(axes, keepDims).log();
-  return sum.add(keepDims ? max : max.reshape(sum.shape));
+  const shift = where(max.abs().eq(Number.POSITIVE_INFINITY), 0, max); // an infinity less itself is no number
+  const sum = x.sub(shift).exp().sum(axes, keepDims).log();
+  return sum.add(keepDims ? shift : shift.reshape(sum.shape));
 }
 
 /** Mean squared distance from the mean; divided by n - `correction`. */

@@ -19,7 +19,13 @@ const bytes: Readonly<Record<DType, number>> = {
 /** Bytes of one element. */
 export const bytesPerElement = (dtype: DType): number => bytes[dtype];
 
-export const isFloat = (dtype: DType): boolean => dtype === 'f32' || dtype === 'f16' || dtype === 'bf16';
+export type FloatDType = 'f32' | 'f16' | 'bf16';
+
+export const isFloat = (dtype: DType): dtype is FloatDType =>
+  dtype === 'f32' || dtype === 'f16' || dtype === 'bf16';
+
+/** True for dtypes without negative numbers. */
+export const isUnsigned = (dtype: DType): boolean => dtype === 'u32' || dtype === 'u8' || dtype === 'bool';
 
 /** Relative rounding error of the storage type (unit roundoff); 0 for integers. */
 export const epsilon = (dtype: DType): number =>

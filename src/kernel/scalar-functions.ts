@@ -33,6 +33,22 @@ function floatModulo(a: number, b: number): number {
   return r < 0 !== b < 0 ? r + b : r;
 }
 
+/** C's pow: JavaScript gives NaN for powers of 1 and -1 that C and NumPy call 1. */
+function floatPower(a: number, b: number): number {
+  if (a === 1 || (a === -1 && Math.abs(b) === Number.POSITIVE_INFINITY)) return 1;
+  return a ** b;
+}
+
+/** By squaring, modulo 2^32; the register it goes to makes it signed or not. */
+function integerPower(a: number, b: number): number {
+  if (b < 0) return a === 1 ? 1 : a === -1 ? (b & 1 ? -1 : 1) : 0;
+  let result = 1;
+  for (let base = a, left = b; left !== 0; base = Math.imul(base, base), left >>>= 1) {
+    if (left & 1) result = Math.imul(result, base);
+  }
+  return result;
+}
+
 function roundHalfEven(x: number): number {
   const r = Math.round(x); // halves go up
   const even = r - x === 0.5 && r % 2 !== 0 ? r - 1 : r;
@@ -83,7 +99,7 @@ export const scalarFunctions: Readonly<Record<TileOpcode, ScalarFunction>> = {
   mul_f32: (a, b) => a * b,
   div_f32: (a, b) => a / b,
   mod_f32: floatModulo,
-  pow_f32: (a, b) => a ** b,
+  pow_f32: floatPower,
   min_f32: (a, b) => Math.min(a, b),
   max_f32: (a, b) => Math.max(a, b),
   neg_f32: (a) => -a,
@@ -177,4 +193,6 @@ export const scalarFunctions: Readonly<Record<TileOpcode, ScalarFunction>> = {
   bool_to_f32: same,
   bool_to_i32: same,
   bool_to_u32: same,
+  pow_i32: integerPower,
+  pow_u32: integerPower,
 };

@@ -304,7 +304,7 @@ export const kernelSignatures = {
       y: 'write any [outer, n, inner]',
     },
     params: { outer: 'int', D: 'int', inner: 'int', n: 'int', bytes: 'int; of an element' },
-    notes: 'an index outside 0 … D-1 fails the run',
+    notes: 'negative indices count from the end; one outside the axis fails the run',
   },
   scatter_add: {
     buffers: {
@@ -313,7 +313,7 @@ export const kernelSignatures = {
       y: 'write any [D, inner]',
     },
     params: { n: 'int', inner: 'int', D: 'int', dtype: 'dtype; f32, i32 or u32' },
-    notes: 'accumulated in index order',
+    notes: 'accumulated in index order; negative indices count from the end',
   },
   penalize: {
     buffers: {

@@ -8,7 +8,7 @@ export type RegisterKind = 'f32' | 'i32' | 'u32' | 'bool';
  * Name, operand kinds, result kind; the code of an instruction is its row number. `any` marks operands and results of one
  * common kind. Semantics that differ between languages are NumPy's: `div` and `mod` of integers round toward minus
  * infinity and give 0 for a zero divisor, `mod` takes the sign of the divisor, min and max propagate NaN, `round`
- * goes to even. Shift counts are taken modulo 32. Float to integer truncates and saturates, NaN becomes 0.
+ * goes to even. Powers of integers wrap; a negative exponent gives 0 unless the base is 1 or -1. Shift counts are taken modulo 32. Float to integer truncates and saturates, NaN becomes 0.
  */
 export const tileOpcodes = [
   ['add_f32', 'f32 f32', 'f32'],
@@ -110,6 +110,8 @@ export const tileOpcodes = [
   ['bool_to_f32', 'bool', 'f32'],
   ['bool_to_i32', 'bool', 'i32'],
   ['bool_to_u32', 'bool', 'u32'],
+  ['pow_i32', 'i32 i32', 'i32'],
+  ['pow_u32', 'u32 u32', 'u32'],
 ] as const;
 
 export type TileOpcode = (typeof tileOpcodes)[number][0];

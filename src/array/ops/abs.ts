@@ -1,5 +1,6 @@
 // abs: Absolute value.
 
+import { isUnsigned } from '../../base/dtype.ts';
 import type { NDArray } from '../array.ts';
 import { unary, unaryOp } from './elementwise.ts';
 
@@ -10,4 +11,4 @@ export const absOp = unaryOp({
 });
 
 /** Absolute value. */
-export const abs = (x: NDArray): NDArray => unary(absOp, x, false);
+export const abs = (x: NDArray): NDArray => (isUnsigned(x.dtype) ? x : unary(absOp, x, false));

@@ -1,7 +1,8 @@
 // add: a + b.
 
 import type { NDArray } from '../array.ts';
-import { arithmetic, binary, binaryOp } from './elementwise.ts';
+import { areBool, binary, binaryOp, type Term } from './elementwise.ts';
+import { logicalOr } from './logical-or.ts';
 
 export const addOp = binaryOp({
   name: 'add',
@@ -9,5 +10,5 @@ export const addOp = binaryOp({
   vjp: (g) => [g, g],
 });
 
-/** a + b. Shapes broadcast, dtypes promote. */
-export const add = (a: NDArray, b: NDArray | number): NDArray => binary(addOp, a, b, arithmetic(a, b));
+/** a + b. Shapes broadcast, dtypes promote; truth values stay truth values. */
+export const add = (a: Term, b: Term): NDArray => (areBool(a, b) ? logicalOr(a, b) : binary(addOp, a, b));

@@ -5,7 +5,7 @@ import { unary, unaryOp } from './elementwise.ts';
 
 export const bitwiseNotOp = unaryOp({
   name: 'bitwiseNot',
-  opcodes: { i32: 'not_i32', u32: 'not_u32' },
+  opcodes: { i32: 'not_i32', u32: 'not_u32', bool: 'not_bool' },
   vjp: 'none',
 });
 

@@ -1,7 +1,7 @@
 // ceil: Smallest integer not below x.
 
 import type { NDArray } from '../array.ts';
-import { unary, unaryOp } from './elementwise.ts';
+import { rounding, unaryOp } from './elementwise.ts';
 
 export const ceilOp = unaryOp({
   name: 'ceil',
@@ -10,4 +10,4 @@ export const ceilOp = unaryOp({
 });
 
 /** Smallest integer not below x. */
-export const ceil = (x: NDArray): NDArray => unary(ceilOp, x);
+export const ceil = (x: NDArray): NDArray => rounding(ceilOp, x);

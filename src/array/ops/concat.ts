@@ -102,7 +102,7 @@ export function concat(arrays: readonly NDArray[], axis = 0): NDArray {
   const first = arrays[0];
   if (first === undefined) throw new IngotError('invalid_argument', 'concat: no arrays were given');
   if (arrays.length === 1) return first;
-  const dtype = arrays.reduce((d, a) => promote(d, a.dtype, 'concat'), first.dtype);
+  const dtype = arrays.reduce((d, a) => promote(d, a.dtype), first.dtype);
   return first.apply(
     concatOp,
     arrays.map((a) => a.cast(dtype)),

@@ -1,7 +1,7 @@
 // div: a / b as floats: integers become f32 first.
 
 import type { NDArray } from '../array.ts';
-import { binary, binaryOp, floating } from './elementwise.ts';
+import { binary, binaryOp, floating, type Term } from './elementwise.ts';
 
 export const divOp = binaryOp({
   name: 'div',
@@ -11,4 +11,4 @@ export const divOp = binaryOp({
 });
 
 /** a / b as floats: integers become f32 first. Shapes broadcast, dtypes promote. */
-export const div = (a: NDArray, b: NDArray | number): NDArray => binary(divOp, a, b, floating(a, b, 'div'));
+export const div = (a: Term, b: Term): NDArray => binary(divOp, a, b, floating(a, b));

@@ -8,7 +8,7 @@ import type { RegisterKind, TileOpcode } from '../../kernel/tile-opcodes.ts';
 import type { NDArray } from '../array.ts';
 import type { CaseOperand, NoAttrs, OpCase, OpDef, Operands, Tolerance, Vjp } from '../op.ts';
 import type { Tensor, ValueType } from '../types.ts';
-import { fullOp } from './full.ts';
+import { constantValue, fullOp } from './full.ts';
 import { numel, operand, output, reader, writer } from './operands.ts';
 import { sumTo } from './sum.ts';
 
@@ -21,8 +21,11 @@ export function registerKind(dtype: DType): RegisterKind {
   return dtype === 'i32' || dtype === 'i8' ? 'i32' : 'u32';
 }
 
-/** The dtype two operands meet in: floats win over integers, integers over bool, wider over narrower. */
-export function promote(a: DType, b: DType, what: string): DType {
+/**
+ * The dtype two operands meet in (docs/arrays.md has the table): floats win over integers, integers over bool, wider over
+ * narrower. f16 with bf16 is f32. Signed with unsigned is i32, also for u32: there is no wider integer.
+ */
+export function promote(a: DType, b: DType): DType {
   if (a === b) return a;
   if (a === 'bool') return b;
   if (b === 'bool') return a;
@@ -30,13 +33,7 @@ export function promote(a: DType, b: DType, what: string): DType {
   if (isFloat(a)) return a;
   if (isFloat(b)) return b;
   const pair = [a, b];
-  if (pair.includes('i8')) return 'i32' as const satisfies DType;
-  if (!pair.includes('i32')) return 'u32';
-  if (pair.includes('u8')) return 'i32';
-  throw new IngotError(
-    'invalid_argument',
-    `${what}: ${a} and ${b} have no common integer type; cast one of them`,
-  );
+  return pair.includes('i8') || pair.includes('i32') ? 'i32' : 'u32';
 }
 
 /** Reference of an elementwise op: operands broadcast to the output, one function per element. */
@@ -221,29 +218,54 @@ function checkKind(name: string, opcodes: Opcodes, t: ValueType): void {
 export const unary = (op: OpDef<NoAttrs>, x: NDArray, floatOnly = true): NDArray =>
   x.apply(op, [floatOnly && !isFloat(x.dtype) ? x.cast('f32') : x], {});
 
-/** Applies a binary op after promotion; a number takes the dtype of the array (f32 for a fraction with an integer array). */
-export function binary(op: OpDef<NoAttrs>, a: NDArray, b: NDArray | number, within?: DType): NDArray {
-  const dtype =
-    within ??
-    (typeof b !== 'number'
-      ? promote(a.dtype, b.dtype, op.name)
-      : isFloat(a.dtype)
-        ? a.dtype
-        : Number.isInteger(b) && a.dtype !== 'bool'
-          ? a.dtype
-          : Number.isInteger(b)
-            ? 'i32'
-            : 'f32');
-  const y = typeof b === 'number' ? a.apply(fullOp, [], { shape: [], dtype, value: b }) : b.cast(dtype);
-  return a.apply(op, [a.cast(dtype), y], {});
+/** An operand of a function of several arrays: numbers and truth values stand for arrays of shape []. */
+export type Term = NDArray | number | boolean;
+
+/** Dtype of the sum of two terms: a number or truth value is no wider than it must be, and takes the dtype of an array. */
+export const commonDtype = (a: Term, b: Term): DType => promote(termDtype(a, b), termDtype(b, a));
+
+/** Dtype of a term beside another one: f32 for a fraction with integers, i32 for an integer with bool. */
+function termDtype(x: Term, other: Term): DType {
+  if (typeof x === 'object') return x.dtype;
+  if (typeof x === 'boolean') return 'bool';
+  const beside = typeof other === 'object' ? other.dtype : 'bool';
+  if (isFloat(beside)) return beside;
+  if (!Number.isInteger(x)) return 'f32';
+  return beside === 'bool' ? 'i32' : beside;
+}
+
+/** The array among the operands: what constants and ops are made through. */
+export function someArray(terms: readonly Term[], what: string): NDArray {
+  const found = terms.find((t) => typeof t === 'object');
+  if (found !== undefined) return found;
+  throw new IngotError('invalid_argument', `${what}: no operand is an array; make one with full()`);
+}
+
+/** A term as an array of this dtype. Throws invalid_argument for a number that the dtype does not hold. */
+export const lift = (x: Term, dtype: DType, through: NDArray): NDArray =>
+  typeof x === 'object'
+    ? x.cast(dtype)
+    : through.apply(fullOp, [], { shape: [], dtype, value: constantValue(x, dtype) });
+
+/** Applies a binary op after promotion. */
+export function binary(op: OpDef<NoAttrs>, a: Term, b: Term, within?: DType): NDArray {
+  const through = someArray([a, b], op.name);
+  const dtype = within ?? commonDtype(a, b);
+  return through.apply(op, [lift(a, dtype, through), lift(b, dtype, through)], {});
 }
 
 /** `within` for arithmetic: bool operands count as i32. */
-export const arithmetic = (a: NDArray, b: NDArray | number): DType | undefined =>
-  a.dtype === 'bool' && typeof b !== 'number' && b.dtype === 'bool' ? 'i32' : undefined;
+export const arithmetic = (a: Term, b: Term): DType | undefined => (areBool(a, b) ? 'i32' : undefined);
+
+/** True when both terms are truth values. */
+export const areBool = (a: Term, b: Term): boolean =>
+  termDtype(a, b) === 'bool' && termDtype(b, a) === 'bool';
 
 /** `within` for ops defined on floats only. */
-export function floating(a: NDArray, b: NDArray | number, what: string): DType {
-  const dtype = typeof b === 'number' ? a.dtype : promote(a.dtype, b.dtype, what);
+export function floating(a: Term, b: Term): DType {
+  const dtype = commonDtype(a, b);
   return isFloat(dtype) ? dtype : 'f32';
 }
+
+/** Applies an op that changes nothing in integers and truth values. */
+export const rounding = (op: OpDef<NoAttrs>, x: NDArray): NDArray => (isFloat(x.dtype) ? unary(op, x) : x);

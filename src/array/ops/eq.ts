@@ -1,7 +1,7 @@
 // eq: True where a equals b.
 
 import type { NDArray } from '../array.ts';
-import { binary, binaryOp } from './elementwise.ts';
+import { binary, binaryOp, type Term } from './elementwise.ts';
 
 export const eqOp = binaryOp({
   name: 'eq',
@@ -11,4 +11,4 @@ export const eqOp = binaryOp({
 });
 
 /** True where a equals b. Shapes broadcast, dtypes promote. */
-export const eq = (a: NDArray, b: NDArray | number): NDArray => binary(eqOp, a, b);
+export const eq = (a: Term, b: Term): NDArray => binary(eqOp, a, b);

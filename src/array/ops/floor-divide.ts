@@ -1,7 +1,7 @@
 // floorDivide: Integer quotient rounded toward minus infinity; 0 for a zero divisor.
 
 import type { NDArray } from '../array.ts';
-import { binary, binaryOp } from './elementwise.ts';
+import { arithmetic, binary, binaryOp, type Term } from './elementwise.ts';
 
 export const floorDivideOp = binaryOp({
   name: 'floorDivide',
@@ -11,4 +11,4 @@ export const floorDivideOp = binaryOp({
 });
 
 /** Integer quotient rounded toward minus infinity; 0 for a zero divisor. Shapes broadcast, dtypes promote. */
-export const floorDivide = (a: NDArray, b: NDArray | number): NDArray => binary(floorDivideOp, a, b);
+export const floorDivide = (a: Term, b: Term): NDArray => binary(floorDivideOp, a, b, arithmetic(a, b));

@@ -1,7 +1,7 @@
 // floor: Largest integer not above x.
 
 import type { NDArray } from '../array.ts';
-import { unary, unaryOp } from './elementwise.ts';
+import { rounding, unaryOp } from './elementwise.ts';
 
 export const floorOp = unaryOp({
   name: 'floor',
@@ -10,4 +10,4 @@ export const floorOp = unaryOp({
 });
 
 /** Largest integer not above x. */
-export const floor = (x: NDArray): NDArray => unary(floorOp, x);
+export const floor = (x: NDArray): NDArray => rounding(floorOp, x);

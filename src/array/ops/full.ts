@@ -1,6 +1,7 @@
 // full: an array of one value, which may be a plan scalar. Fusion turns it into a constant register.
 
-import type { DType } from '../../base/dtype.ts';
+import { type DType, isFloat } from '../../base/dtype.ts';
+import { IngotError } from '../../base/errors.ts';
 import { checkShape, type Shape } from '../../base/shape.ts';
 import { defineOp, type LowerContext } from '../op.ts';
 import type { Scalar } from '../types.ts';
@@ -12,6 +13,27 @@ export interface FullAttrs {
   readonly dtype: DType;
   readonly value: Scalar;
 }
+
+/** A number or truth value as an element of `dtype`: integers drop the fraction. Throws invalid_argument when it does not fit. */
+export function constantValue(x: number | boolean, dtype: DType): number {
+  const value = Number(x);
+  if (isFloat(dtype)) return value;
+  if (dtype === 'bool') return value === 0 ? 0 : 1;
+  const [low, high] = integerRange[dtype];
+  const whole = Math.trunc(value);
+  if (whole >= low && whole <= high) return whole;
+  throw new IngotError(
+    'invalid_argument',
+    `${value} does not fit ${dtype}, which holds ${low} to ${high}; cast the array or use another number`,
+  );
+}
+
+const integerRange = {
+  i32: [-(2 ** 31), 2 ** 31 - 1],
+  u32: [0, 2 ** 32 - 1],
+  i8: [-128, 127],
+  u8: [0, 255],
+} as const;
 
 export const fullOp = defineOp<FullAttrs>({
   name: 'full',

@@ -1,7 +1,7 @@
 // ge: True where a >= b.
 
 import type { NDArray } from '../array.ts';
-import { binary, binaryOp } from './elementwise.ts';
+import { arithmetic, binary, binaryOp, type Term } from './elementwise.ts';
 
 export const geOp = binaryOp({
   name: 'ge',
@@ -11,4 +11,4 @@ export const geOp = binaryOp({
 });
 
 /** True where a >= b. Shapes broadcast, dtypes promote. */
-export const ge = (a: NDArray, b: NDArray | number): NDArray => binary(geOp, a, b);
+export const ge = (a: Term, b: Term): NDArray => binary(geOp, a, b, arithmetic(a, b));

@@ -1,7 +1,7 @@
 // gt: True where a > b.
 
 import type { NDArray } from '../array.ts';
-import { binary, binaryOp } from './elementwise.ts';
+import { arithmetic, binary, binaryOp, type Term } from './elementwise.ts';
 
 export const gtOp = binaryOp({
   name: 'gt',
@@ -11,4 +11,4 @@ export const gtOp = binaryOp({
 });
 
 /** True where a > b. Shapes broadcast, dtypes promote. */
-export const gt = (a: NDArray, b: NDArray | number): NDArray => binary(gtOp, a, b);
+export const gt = (a: Term, b: Term): NDArray => binary(gtOp, a, b, arithmetic(a, b));

@@ -2,12 +2,16 @@
 
 import type { NDArray } from '../array.ts';
 
+/** `x` with `axis` moved to the end. */
+export function axisLast(x: NDArray, axis: number): NDArray {
+  const axes = x.shape.map((_, i) => i);
+  return x.transpose([...axes.filter((a) => a !== axis), axis]);
+}
+
 /** `f` with `axis` moved to the end and back. */
 export function alongLastAxis(x: NDArray, axis: number, f: (x: NDArray) => NDArray): NDArray {
-  const last = x.shape.length - 1;
-  if (axis === last) return f(x);
+  if (axis === x.shape.length - 1) return f(x);
   const axes = x.shape.map((_, i) => i);
   const order = [...axes.filter((a) => a !== axis), axis];
-  const inverse = axes.map((a) => order.indexOf(a));
-  return f(x.transpose(order)).transpose(inverse);
+  return f(axisLast(x, axis)).transpose(axes.map((a) => order.indexOf(a)));
 }

@@ -1,7 +1,7 @@
 // le: True where a <= b.
 
 import type { NDArray } from '../array.ts';
-import { binary, binaryOp } from './elementwise.ts';
+import { arithmetic, binary, binaryOp, type Term } from './elementwise.ts';
 
 export const leOp = binaryOp({
   name: 'le',
@@ -11,4 +11,4 @@ export const leOp = binaryOp({
 });
 
 /** True where a <= b. Shapes broadcast, dtypes promote. */
-export const le = (a: NDArray, b: NDArray | number): NDArray => binary(leOp, a, b);
+export const le = (a: Term, b: Term): NDArray => binary(leOp, a, b, arithmetic(a, b));

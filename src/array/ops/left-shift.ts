@@ -1,7 +1,7 @@
 // leftShift: Bits of a moved up by b modulo 32.
 
 import type { NDArray } from '../array.ts';
-import { binary, binaryOp } from './elementwise.ts';
+import { arithmetic, binary, binaryOp, type Term } from './elementwise.ts';
 
 export const leftShiftOp = binaryOp({
   name: 'leftShift',
@@ -11,4 +11,4 @@ export const leftShiftOp = binaryOp({
 });
 
 /** Bits of a moved up by b modulo 32. Shapes broadcast, dtypes promote. */
-export const leftShift = (a: NDArray, b: NDArray | number): NDArray => binary(leftShiftOp, a, b);
+export const leftShift = (a: Term, b: Term): NDArray => binary(leftShiftOp, a, b, arithmetic(a, b));

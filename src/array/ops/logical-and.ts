@@ -1,7 +1,7 @@
 // logicalAnd: True where both are.
 
 import type { NDArray } from '../array.ts';
-import { binary, binaryOp } from './elementwise.ts';
+import { binary, binaryOp, type Term } from './elementwise.ts';
 
 export const logicalAndOp = binaryOp({
   name: 'logicalAnd',
@@ -10,4 +10,4 @@ export const logicalAndOp = binaryOp({
 });
 
 /** True where both are. Shapes broadcast, dtypes promote. */
-export const logicalAnd = (a: NDArray, b: NDArray): NDArray => binary(logicalAndOp, a, b, 'bool');
+export const logicalAnd = (a: Term, b: Term): NDArray => binary(logicalAndOp, a, b, 'bool');

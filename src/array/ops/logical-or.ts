@@ -1,7 +1,7 @@
 // logicalOr: True where either is.
 
 import type { NDArray } from '../array.ts';
-import { binary, binaryOp } from './elementwise.ts';
+import { binary, binaryOp, type Term } from './elementwise.ts';
 
 export const logicalOrOp = binaryOp({
   name: 'logicalOr',
@@ -10,4 +10,4 @@ export const logicalOrOp = binaryOp({
 });
 
 /** True where either is. Shapes broadcast, dtypes promote. */
-export const logicalOr = (a: NDArray, b: NDArray): NDArray => binary(logicalOrOp, a, b, 'bool');
+export const logicalOr = (a: Term, b: Term): NDArray => binary(logicalOrOp, a, b, 'bool');

@@ -1,7 +1,7 @@
 // logicalXor: True where exactly one is.
 
 import type { NDArray } from '../array.ts';
-import { binary, binaryOp } from './elementwise.ts';
+import { binary, binaryOp, type Term } from './elementwise.ts';
 
 export const logicalXorOp = binaryOp({
   name: 'logicalXor',
@@ -10,4 +10,4 @@ export const logicalXorOp = binaryOp({
 });
 
 /** True where exactly one is. Shapes broadcast, dtypes promote. */
-export const logicalXor = (a: NDArray, b: NDArray): NDArray => binary(logicalXorOp, a, b, 'bool');
+export const logicalXor = (a: Term, b: Term): NDArray => binary(logicalXorOp, a, b, 'bool');

@@ -1,7 +1,7 @@
 // lt: True where a < b.
 
 import type { NDArray } from '../array.ts';
-import { binary, binaryOp } from './elementwise.ts';
+import { arithmetic, binary, binaryOp, type Term } from './elementwise.ts';
 
 export const ltOp = binaryOp({
   name: 'lt',
@@ -11,4 +11,4 @@ export const ltOp = binaryOp({
 });
 
 /** True where a < b. Shapes broadcast, dtypes promote. */
-export const lt = (a: NDArray, b: NDArray | number): NDArray => binary(ltOp, a, b);
+export const lt = (a: Term, b: Term): NDArray => binary(ltOp, a, b, arithmetic(a, b));

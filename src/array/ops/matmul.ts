@@ -181,7 +181,7 @@ export const matmulTransposed = (a: NDArray, b: NDArray): NDArray =>
 
 /** Matrix product with NumPy's rules: batch axes broadcast, a vector is a row on the left and a column on the right. */
 export function matmul(a: NDArray, b: NDArray): NDArray {
-  const dtype = promote(a.dtype, b.dtype, 'matmul');
+  const dtype = promote(a.dtype, b.dtype);
   const [x, y] = [a.cast(dtype), b.cast(dtype)];
   const row = x.shape.length === 1;
   const column = y.shape.length === 1;

@@ -2,11 +2,12 @@
 
 import type { NDArray } from '../array.ts';
 import { operand } from './operands.ts';
-import { type Axes, expandReduced, reduceAxes, reduceOp } from './reduce.ts';
+import { type Axes, expandReduced, reduceAxes, reduceOp, widened } from './reduce.ts';
 
 export const maxOp = reduceOp({
   name: 'max',
   dtypes: ['f32', 'f16', 'bf16', 'i32', 'u32'],
+  needsElements: true,
   result: (dtype) => dtype,
   fold: (v) => v.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY),
   vjp: ({ inputs, outputs, grads, attrs }) => {
@@ -17,6 +18,8 @@ export const maxOp = reduceOp({
   },
 });
 
-/** Largest element. Over all axes unless some are given. */
-export const max = (x: NDArray, axes?: Axes, keepDims = false): NDArray =>
-  x.apply(maxOp, [x], { axes: reduceAxes(x, axes, 'max'), keepDims });
+/** Largest element; NaN if any is. Over all axes unless some are given. Throws shape_mismatch when they have no elements. */
+export function max(x: NDArray, axes?: Axes, keepDims = false): NDArray {
+  const attrs = { axes: reduceAxes(x, axes, 'max'), keepDims };
+  return x.apply(maxOp, [widened(x)], attrs).cast(x.dtype);
+}

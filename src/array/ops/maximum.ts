@@ -1,7 +1,8 @@
 // maximum: The larger operand; NaN if either is.
 
 import type { NDArray } from '../array.ts';
-import { arithmetic, binary, binaryOp } from './elementwise.ts';
+import { areBool, binary, binaryOp, type Term } from './elementwise.ts';
+import { logicalOr } from './logical-or.ts';
 
 export const maximumOp = binaryOp({
   name: 'maximum',
@@ -9,6 +10,6 @@ export const maximumOp = binaryOp({
   vjp: (g, a, b) => [g.mul(a.ge(b).cast(g.dtype)), g.mul(a.lt(b).cast(g.dtype))],
 });
 
-/** The larger operand; NaN if either is. Shapes broadcast, dtypes promote. */
-export const maximum = (a: NDArray, b: NDArray | number): NDArray =>
-  binary(maximumOp, a, b, arithmetic(a, b));
+/** The larger operand; NaN if either is. Shapes broadcast, dtypes promote; truth values stay truth values. */
+export const maximum = (a: Term, b: Term): NDArray =>
+  areBool(a, b) ? logicalOr(a, b) : binary(maximumOp, a, b);

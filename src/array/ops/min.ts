@@ -2,11 +2,12 @@
 
 import type { NDArray } from '../array.ts';
 import { operand } from './operands.ts';
-import { type Axes, expandReduced, reduceAxes, reduceOp } from './reduce.ts';
+import { type Axes, expandReduced, reduceAxes, reduceOp, widened } from './reduce.ts';
 
 export const minOp = reduceOp({
   name: 'min',
   dtypes: ['f32', 'f16', 'bf16', 'i32', 'u32'],
+  needsElements: true,
   result: (dtype) => dtype,
   fold: (v) => v.reduce((a, b) => Math.min(a, b), Number.POSITIVE_INFINITY),
   vjp: ({ inputs, outputs, grads, attrs }) => {
@@ -17,6 +18,8 @@ export const minOp = reduceOp({
   },
 });
 
-/** Smallest element. Over all axes unless some are given. */
-export const min = (x: NDArray, axes?: Axes, keepDims = false): NDArray =>
-  x.apply(minOp, [x], { axes: reduceAxes(x, axes, 'min'), keepDims });
+/** Smallest element; NaN if any is. Over all axes unless some are given. Throws shape_mismatch when they have no elements. */
+export function min(x: NDArray, axes?: Axes, keepDims = false): NDArray {
+  const attrs = { axes: reduceAxes(x, axes, 'min'), keepDims };
+  return x.apply(minOp, [widened(x)], attrs).cast(x.dtype);
+}

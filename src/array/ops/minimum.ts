@@ -1,7 +1,8 @@
 // minimum: The smaller operand; NaN if either is.
 
 import type { NDArray } from '../array.ts';
-import { arithmetic, binary, binaryOp } from './elementwise.ts';
+import { areBool, binary, binaryOp, type Term } from './elementwise.ts';
+import { logicalAnd } from './logical-and.ts';
 
 export const minimumOp = binaryOp({
   name: 'minimum',
@@ -9,6 +10,6 @@ export const minimumOp = binaryOp({
   vjp: (g, a, b) => [g.mul(a.le(b).cast(g.dtype)), g.mul(a.gt(b).cast(g.dtype))],
 });
 
-/** The smaller operand; NaN if either is. Shapes broadcast, dtypes promote. */
-export const minimum = (a: NDArray, b: NDArray | number): NDArray =>
-  binary(minimumOp, a, b, arithmetic(a, b));
+/** The smaller operand; NaN if either is. Shapes broadcast, dtypes promote; truth values stay truth values. */
+export const minimum = (a: Term, b: Term): NDArray =>
+  areBool(a, b) ? logicalAnd(a, b) : binary(minimumOp, a, b);

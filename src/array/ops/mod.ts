@@ -1,7 +1,7 @@
 // mod: Remainder with the sign of the divisor; 0 for a zero integer divisor.
 
 import type { NDArray } from '../array.ts';
-import { binary, binaryOp } from './elementwise.ts';
+import { arithmetic, binary, binaryOp, type Term } from './elementwise.ts';
 
 export const modOp = binaryOp({
   name: 'mod',
@@ -11,4 +11,4 @@ export const modOp = binaryOp({
 });
 
 /** Remainder with the sign of the divisor; 0 for a zero integer divisor. Shapes broadcast, dtypes promote. */
-export const mod = (a: NDArray, b: NDArray | number): NDArray => binary(modOp, a, b);
+export const mod = (a: Term, b: Term): NDArray => binary(modOp, a, b, arithmetic(a, b));

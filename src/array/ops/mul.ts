@@ -1,7 +1,8 @@
 // mul: a b.
 
 import type { NDArray } from '../array.ts';
-import { arithmetic, binary, binaryOp } from './elementwise.ts';
+import { areBool, binary, binaryOp, type Term } from './elementwise.ts';
+import { logicalAnd } from './logical-and.ts';
 
 export const mulOp = binaryOp({
   name: 'mul',
@@ -9,5 +10,5 @@ export const mulOp = binaryOp({
   vjp: (g, a, b) => [g.mul(b), g.mul(a)],
 });
 
-/** a b. Shapes broadcast, dtypes promote. */
-export const mul = (a: NDArray, b: NDArray | number): NDArray => binary(mulOp, a, b, arithmetic(a, b));
+/** a b. Shapes broadcast, dtypes promote; truth values stay truth values. */
+export const mul = (a: Term, b: Term): NDArray => (areBool(a, b) ? logicalAnd(a, b) : binary(mulOp, a, b));

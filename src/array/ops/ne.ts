@@ -1,7 +1,7 @@
 // ne: True where a differs from b.
 
 import type { NDArray } from '../array.ts';
-import { binary, binaryOp } from './elementwise.ts';
+import { binary, binaryOp, type Term } from './elementwise.ts';
 
 export const neOp = binaryOp({
   name: 'ne',
@@ -11,4 +11,4 @@ export const neOp = binaryOp({
 });
 
 /** True where a differs from b. Shapes broadcast, dtypes promote. */
-export const ne = (a: NDArray, b: NDArray | number): NDArray => binary(neOp, a, b);
+export const ne = (a: Term, b: Term): NDArray => binary(neOp, a, b);

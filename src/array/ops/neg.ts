@@ -2,6 +2,7 @@
 
 import type { NDArray } from '../array.ts';
 import { unary, unaryOp } from './elementwise.ts';
+import { sub } from './sub.ts';
 
 export const negOp = unaryOp({
   name: 'neg',
@@ -9,5 +10,6 @@ export const negOp = unaryOp({
   vjp: (g) => g.neg(),
 });
 
-/** Negation. */
-export const neg = (x: NDArray): NDArray => unary(negOp, x, false);
+/** Negation; unsigned integers wrap. */
+export const neg = (x: NDArray): NDArray =>
+  x.dtype === 'u32' || x.dtype === 'u8' ? sub(0, x) : unary(negOp, x, false);

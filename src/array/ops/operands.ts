@@ -81,7 +81,7 @@ export function expectShape(t: ValueType, shape: Shape, what: string): void {
 }
 
 /** Throws invalid_argument unless the operand has one of these dtypes. */
-export function expectDtype(t: ValueType, allowed: readonly DType[], what: string): void {
+export function expectDtype(t: Pick<ValueType, 'dtype'>, allowed: readonly DType[], what: string): void {
   if (allowed.includes(t.dtype)) return;
   throw new IngotError(
     'invalid_argument',

@@ -41,7 +41,6 @@ const floatCases = (op: OpDef): readonly OpCase<object>[] =>
 
 /** Cases whose rule is not defined, with the reason. */
 const noGradient: Readonly<Record<string, string>> = {
-  'slice: reversed': 'the gradient of a stepped slice is not defined',
   'linear: norm and three segments': 'fusion runs after differentiation',
   'linear: norm, gate and up': 'fusion runs after differentiation',
   'rope: with norm': 'fusion runs after differentiation',

@@ -2,13 +2,13 @@
 
 import type { NDArray } from '../array.ts';
 import { operand } from './operands.ts';
-import { type Axes, expandReduced, reduceAxes, reduceOp } from './reduce.ts';
+import { type Axes, expandReduced, reduceAxes, reduceOp, widened } from './reduce.ts';
 
 export const prodOp = reduceOp({
   name: 'prod',
   dtypes: ['f32', 'f16', 'bf16', 'i32', 'u32'],
   result: (dtype) => dtype,
-  fold: (v) => v.reduce((a, b) => a * b, 1),
+  fold: (v, integers) => v.reduce(integers ? Math.imul : (a, b) => a * b, 1),
   vjp: ({ inputs, outputs, grads, attrs }) => {
     // Not defined where an element is 0.
     const x = operand(inputs, 0);
@@ -19,6 +19,6 @@ export const prodOp = reduceOp({
   fill: 'unit',
 });
 
-/** Product of the elements. Over all axes unless some are given. */
+/** Product of the elements; 8-bit integers and truth values are multiplied as 32-bit integers, which wrap. Over all axes unless some are given. */
 export const prod = (x: NDArray, axes?: Axes, keepDims = false): NDArray =>
-  x.apply(prodOp, [x], { axes: reduceAxes(x, axes, 'prod'), keepDims });
+  x.apply(prodOp, [widened(x)], { axes: reduceAxes(x, axes, 'prod'), keepDims });

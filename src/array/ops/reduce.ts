@@ -2,7 +2,14 @@
 
 import { type DType, isFloat } from '../../base/dtype.ts';
 import { IngotError } from '../../base/errors.ts';
-import { elementCount, maxElements, normalizeAxis, rowMajorStrides, type Shape } from '../../base/shape.ts';
+import {
+  elementCount,
+  formatShape,
+  maxElements,
+  normalizeAxis,
+  rowMajorStrides,
+  type Shape,
+} from '../../base/shape.ts';
 import type { ReductionKind } from '../../kernel/signature.ts';
 import type { NDArray } from '../array.ts';
 import type { CaseOperand, OpDef, Operands, Tolerance, Vjp } from '../op.ts';
@@ -19,8 +26,10 @@ interface ReduceSpec {
   readonly name: ReductionKind;
   readonly dtypes: readonly DType[];
   result(dtype: DType): DType;
-  /** Value of the elements along the reduced axes, given in row-major order. */
-  fold(values: Float64Array): number;
+  /** Value of the elements along the reduced axes, given in row-major order; `integers` wrap to 32 bits. */
+  fold(values: Float64Array, integers: boolean): number;
+  /** True when there is no result without elements. */
+  readonly needsElements?: boolean;
   readonly vjp: Vjp<ReduceAttrs> | 'none';
   /** Roundings that add up: the sum of n terms. */
   readonly accumulates?: boolean;
@@ -45,10 +54,13 @@ export function reduceOp(spec: ReduceSpec): OpDef<ReduceAttrs> {
           `${name} is not defined for ${x.dtype}; convert with cast()`,
         );
       }
+      if (spec.needsElements) checkElements(name, x.shape, attrs.axes);
       return [{ shape: reducedShape(x.shape, attrs), dtype: spec.result(x.dtype) }];
     },
     reference: (inputs, outputs, { axes }) =>
-      reduceReference(operand(inputs, 0), output(outputs), axes, spec.fold),
+      reduceReference(operand(inputs, 0), output(outputs), axes, (v) =>
+        spec.fold(v, !isFloat(operand(inputs, 0).dtype)),
+      ),
     composite: (inputs, attrs) => [withAdjacentAxes(operand(inputs, 0), attrs, name)],
     vjp: spec.vjp,
     kernel: {
@@ -76,6 +88,28 @@ export function reduceOp(spec: ReduceSpec): OpDef<ReduceAttrs> {
     cases: reduceCases(spec),
   };
 }
+
+/** Throws shape_mismatch when a reduced axis has no elements. */
+function checkElements(name: ReductionKind, shape: Shape, axes: readonly number[]): void {
+  const empty = axes.find((a) => shape[a] === 0);
+  if (empty === undefined) return;
+  throw new IngotError(
+    'shape_mismatch',
+    `${name}: axis ${empty} of ${formatShape(shape)} has no elements to choose from`,
+  );
+}
+
+/** Place of the first element that is better than all before it; NaN is better than every number. */
+export function firstBest(values: Float64Array, better: (x: number, best: number) => boolean): number {
+  const nan = values.findIndex((x) => Number.isNaN(x));
+  return nan >= 0 ? nan : values.reduce((best, x, i) => (better(x, values[best] as number) ? i : best), 0);
+}
+
+/** Elements in a dtype that reductions keep: 8-bit integers and truth values as 32-bit integers. */
+export const widened = (x: NDArray): NDArray => {
+  if (x.dtype === 'u8') return x.cast('u32');
+  return x.dtype === 'bool' || x.dtype === 'i8' ? x.cast('i32') : x;
+};
 
 /** Reductions over axes that are not neighbours: move them to the end first. */
 function withAdjacentAxes(x: NDArray, { axes, keepDims }: ReduceAttrs, name: ReductionKind): NDArray {

@@ -1,7 +1,7 @@
 // rightShift: Bits of a moved down by b modulo 32; keeps the sign of i32.
 
 import type { NDArray } from '../array.ts';
-import { binary, binaryOp } from './elementwise.ts';
+import { arithmetic, binary, binaryOp, type Term } from './elementwise.ts';
 
 export const rightShiftOp = binaryOp({
   name: 'rightShift',
@@ -11,4 +11,4 @@ export const rightShiftOp = binaryOp({
 });
 
 /** Bits of a moved down by b modulo 32; keeps the sign of i32. Shapes broadcast, dtypes promote. */
-export const rightShift = (a: NDArray, b: NDArray | number): NDArray => binary(rightShiftOp, a, b);
+export const rightShift = (a: Term, b: Term): NDArray => binary(rightShiftOp, a, b, arithmetic(a, b));

@@ -1,7 +1,7 @@
 // round: Nearest integer, ties to even.
 
 import type { NDArray } from '../array.ts';
-import { unary, unaryOp } from './elementwise.ts';
+import { rounding, unaryOp } from './elementwise.ts';
 
 export const roundOp = unaryOp({
   name: 'round',
@@ -10,4 +10,4 @@ export const roundOp = unaryOp({
 });
 
 /** Nearest integer, ties to even. */
-export const round = (x: NDArray): NDArray => unary(roundOp, x);
+export const round = (x: NDArray): NDArray => rounding(roundOp, x);

@@ -25,11 +25,12 @@ export const scatterAddOp = defineOp<ScatterAddAttrs>({
     writeFloats(output(outputs), (out) => {
       out.fill(0);
       ids.data.forEach((id, i) => {
-        if (id < 0 || id >= rows) {
+        const row = id < 0 ? id + rows : id;
+        if (row < 0 || row >= rows) {
           throw new IngotError('invalid_argument', `scatterAdd: index ${id} is outside ${rows} rows`);
         }
         for (let k = 0; k < inner; k++) {
-          out[id * inner + k] = (out[id * inner + k] as number) + (x[i * inner + k] as number);
+          out[row * inner + k] = (out[row * inner + k] as number) + (x[i * inner + k] as number);
         }
       });
     });
@@ -60,6 +61,11 @@ export const scatterAddOp = defineOp<ScatterAddAttrs>({
       name: 'rows',
       inputs: [{ shape: [9, 5] }, { shape: [9], dtype: 'i32', fill: 'index', below: 4 }],
       attrs: { rows: 6 },
+    },
+    {
+      name: 'from the end',
+      inputs: [{ shape: [5, 3] }, { shape: [5], dtype: 'i32', values: [-1, 3, 0, -4, 1] }],
+      attrs: { rows: 4 },
     },
   ],
 });

@@ -1,5 +1,6 @@
 // sign: -1, 0 or 1.
 
+import { isUnsigned } from '../../base/dtype.ts';
 import type { NDArray } from '../array.ts';
 import { unary, unaryOp } from './elementwise.ts';
 
@@ -10,4 +11,5 @@ export const signOp = unaryOp({
 });
 
 /** -1, 0 or 1. */
-export const sign = (x: NDArray): NDArray => unary(signOp, x, false);
+export const sign = (x: NDArray): NDArray =>
+  isUnsigned(x.dtype) ? x.cast('bool').cast(x.dtype) : unary(signOp, x, false);

@@ -43,9 +43,12 @@ export const sliceOp = defineOp<SliceAttrs>({
   },
   view: (inputs, attrs) => {
     const { shape } = operand(inputs, 0);
+    if (attrs.sizes.includes(0)) return 0; // nothing of it is read, and its start may be past the end
     // Contiguous when only the first axis longer than 1 is cut, without steps, at an offset known now.
     const first = shape.findIndex((d) => d !== 1);
-    const whole = shape.every((d, i) => i <= first || sameDim(d, operand(attrs.sizes, i)));
+    const whole = shape.every(
+      (d, i) => i <= first || (sameDim(d, operand(attrs.sizes, i)) && (d === 1 || attrs.steps[i] === 1)),
+    );
     if (!whole || attrs.steps[Math.max(first, 0)] !== 1) return null;
     const offset = pieceOffset(shape, attrs);
     return offset.dyn === undefined ? offset.mul : null;
@@ -76,6 +79,22 @@ export const sliceOp = defineOp<SliceAttrs>({
       attrs: { starts: [1, 0], sizes: [3, 4], steps: [2, 2] },
     },
     { name: 'reversed', inputs: [{ shape: [5] }], attrs: { starts: [4], sizes: [5], steps: [-1] } },
+    {
+      name: 'second axis reversed',
+      inputs: [{ shape: [2, 3] }],
+      attrs: { starts: [0, 2], sizes: [2, 3], steps: [1, -1] },
+    },
+    {
+      name: 'last of three axes reversed and cut',
+      inputs: [{ shape: [2, 3, 5], dtype: 'u8' }],
+      attrs: { starts: [1, 0, 4], sizes: [1, 3, 2], steps: [1, 1, -2] },
+    },
+    { name: 'nothing at the end', inputs: [{ shape: [4] }], attrs: { starts: [4], sizes: [0], steps: [1] } },
+    {
+      name: 'nothing of the last axis',
+      inputs: [{ shape: [3, 4] }],
+      attrs: { starts: [3, 4], sizes: [0, 0], steps: [1, 1] },
+    },
   ],
 });
 
@@ -104,22 +123,34 @@ function pieceOffset(shape: Shape, { starts }: SliceAttrs): Count {
   return offset;
 }
 
-/** The gradient of a slice: zeros around the gradient of the piece. */
+/** The gradient of a slice: the gradient of the piece where it was, zeros elsewhere. */
 function unslice(g: NDArray, x: NDArray, { starts, sizes, steps }: SliceAttrs): NDArray {
-  let padded = g;
-  x.shape.forEach((d, axis) => {
-    if (sameDim(d, operand(sizes, axis)) && steps[axis] === 1) return;
-    if (steps[axis] !== 1) {
-      throw new IngotError(
-        'unsupported',
-        'slice: the gradient of a stepped slice is not defined; use take()',
-      );
-    }
-    const start = operand(starts, axis);
-    padded = padded.pad(axis, start, fixed(d, 'slice') - start - fixed(operand(sizes, axis), 'slice'));
-  });
-  return padded;
+  return x.shape.reduce<NDArray>((piece, d, axis) => {
+    const [start, step] = [operand(starts, axis), operand(steps, axis)];
+    if (sameDim(d, operand(sizes, axis)) && step === 1) return piece;
+    const [n, size] = [fixed(d, 'slice'), fixed(operand(sizes, axis), 'slice')];
+    const spread = spreadOut(
+      step < 0 ? alongAxis(piece, axis, [size - 1, -size - 1, -1]) : piece,
+      axis,
+      step,
+    );
+    const first = size === 0 ? 0 : Math.min(start, start + (size - 1) * step);
+    return spread.pad(axis, first, n - first - fixed(spread.shape[axis], 'slice'));
+  }, g);
 }
+
+/** `x` with |step| - 1 zeros between neighbours along an axis. */
+function spreadOut(x: NDArray, axis: number, step: number): NDArray {
+  const size = fixed(x.shape[axis], 'slice');
+  const gap = Math.abs(step);
+  if (gap === 1 || size < 2) return x;
+  const [before, after] = [x.shape.slice(0, axis), x.shape.slice(axis + 1)];
+  const apart = x.reshape([...before, size, 1, ...after]).pad(axis + 1, 0, gap - 1);
+  return alongAxis(apart.reshape([...before, size * gap, ...after]), axis, [0, (size - 1) * gap + 1]);
+}
+
+const alongAxis = (x: NDArray, axis: number, range: Range): NDArray =>
+  slice(x, ...x.shape.map((_, k) => (k === axis ? range : null)));
 
 /** Range of one axis: `[start, stop)`, `[start, stop, step]`, or null for the whole axis. Negative numbers count from the end. */
 export type Range = readonly [start: number, stop: number, step?: number] | null;
@@ -144,7 +175,7 @@ function resolveRange(d: Dim, range: Range): { start: number; size: Dim; step: n
   const clamp = (v: number, low: number, high: number): number =>
     Math.min(Math.max(v < 0 ? v + n : v, low), high);
   const start = step > 0 ? clamp(from, 0, n) : clamp(from, -1, n - 1);
-  const stop = step > 0 ? clamp(to, 0, n) : to === -n - 1 ? -1 : clamp(to, -1, n - 1);
+  const stop = step > 0 ? clamp(to, 0, n) : clamp(to, -1, n - 1);
   const size = Math.max(0, Math.ceil((stop - start) / step));
   return { start, size, step, whole: start === 0 && size === n && step === 1 };
 }

@@ -5,11 +5,16 @@ import type { NDArray } from '../array.ts';
 import { defineOp } from '../op.ts';
 import { alongLastAxis } from './last-axis.ts';
 import { expectDtype, fixed, operand } from './operands.ts';
-import { emitSort, sortReference } from './sort-rows.ts';
+import { widened } from './reduce.ts';
+import { emitSort, integerOrder, sortReference } from './sort-rows.ts';
+import { pickInRows } from './take-along-axis.ts';
 
 export interface SortAttrs {
   readonly descending: boolean;
 }
+
+const odd = [NaN, 1, -Infinity, NaN, Infinity, -1, 0, Infinity, Infinity, -0, NaN, -Infinity];
+const wide = [2 ** 31 - 1, -(2 ** 31), 2 ** 31 - 2, -1, 16777217, 16777216, 65536, 65535];
 
 export const sortOp = defineOp<SortAttrs>({
   name: 'sort',
@@ -24,6 +29,11 @@ export const sortOp = defineOp<SortAttrs>({
   },
   reference: (inputs, outputs, { descending }) =>
     sortReference(inputs, outputs, operand(inputs, 0).shape.at(-1) ?? 1, descending),
+  composite: (inputs, { descending }) => {
+    const x = operand(inputs, 0);
+    const order = integerOrder(x, descending);
+    return [pickInRows(x, order), order];
+  },
   vjp: 'none', // needs a scatter along the last axis
   kernel: {
     supports: (inputs) => ['f32', 'f16', 'bf16'].includes(operand(inputs, 0).dtype),
@@ -40,21 +50,38 @@ export const sortOp = defineOp<SortAttrs>({
       inputs: [{ shape: [3, 50], fill: 'index', below: 9 }],
       attrs: { descending: true },
     },
+    { name: 'numbers that are none', inputs: [{ shape: [2, 6], values: odd }], attrs: { descending: false } },
+    {
+      name: 'such numbers descending',
+      inputs: [{ shape: [2, 6], values: odd }],
+      attrs: { descending: true },
+    },
+    { name: 'i32', inputs: [{ shape: [2, 4], dtype: 'i32', values: wide }], attrs: { descending: false } },
+    {
+      name: 'i32 descending',
+      inputs: [{ shape: [2, 4], dtype: 'i32', values: wide }],
+      attrs: { descending: true },
+    },
+    {
+      name: 'u32',
+      inputs: [{ shape: [3], dtype: 'u32', values: [7, 4e9, 0] }],
+      attrs: { descending: false },
+    },
   ],
 });
 
-/** `x` sorted along `axis` (default the last); equal elements keep their order. */
+/** `x` sorted along `axis` (default the last); equal elements keep their order, NaN is above every number. */
 export const sort = (x: NDArray, axis = -1, descending = false): NDArray =>
-  alongLastAxis(
-    x,
-    normalizeAxis(axis, x.shape.length, 'sort'),
-    (y) => y.applyMany(sortOp, [y], { descending })[0] as NDArray,
+  alongLastAxis(x, normalizeAxis(axis, x.shape.length, 'sort'), (y) =>
+    sorted(y, descending)[0].cast(x.dtype),
   );
 
 /** Positions (i32) that sort `x` along `axis`. */
 export const argsort = (x: NDArray, axis = -1, descending = false): NDArray =>
-  alongLastAxis(
-    x,
-    normalizeAxis(axis, x.shape.length, 'argsort'),
-    (y) => y.applyMany(sortOp, [y], { descending })[1] as NDArray,
-  );
+  alongLastAxis(x, normalizeAxis(axis, x.shape.length, 'argsort'), (y) => sorted(y, descending)[1]);
+
+function sorted(x: NDArray, descending: boolean): readonly [values: NDArray, positions: NDArray] {
+  const y = widened(x);
+  const [values, positions] = y.applyMany(sortOp, [y], { descending });
+  return [values as NDArray, positions as NDArray];
+}

@@ -1,5 +1,6 @@
 // square: x squared.
 
+import { isFloat } from '../../base/dtype.ts';
 import type { NDArray } from '../array.ts';
 import { unary, unaryOp } from './elementwise.ts';
 
@@ -9,5 +10,5 @@ export const squareOp = unaryOp({
   vjp: (g, x) => g.mul(x).mul(2),
 });
 
-/** x squared. */
-export const square = (x: NDArray): NDArray => unary(squareOp, x);
+/** x squared; integers stay integers and wrap. */
+export const square = (x: NDArray): NDArray => (isFloat(x.dtype) ? unary(squareOp, x) : x.mul(x));

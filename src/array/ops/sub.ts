@@ -1,7 +1,7 @@
 // sub: a - b.
 
 import type { NDArray } from '../array.ts';
-import { arithmetic, binary, binaryOp } from './elementwise.ts';
+import { arithmetic, binary, binaryOp, type Term } from './elementwise.ts';
 
 export const subOp = binaryOp({
   name: 'sub',
@@ -10,4 +10,4 @@ export const subOp = binaryOp({
 });
 
 /** a - b. Shapes broadcast, dtypes promote. */
-export const sub = (a: NDArray, b: NDArray | number): NDArray => binary(subOp, a, b, arithmetic(a, b));
+export const sub = (a: Term, b: Term): NDArray => binary(subOp, a, b, arithmetic(a, b));

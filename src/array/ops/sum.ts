@@ -3,7 +3,7 @@
 import { type Shape, sameShape } from '../../base/shape.ts';
 import type { NDArray } from '../array.ts';
 import { operand } from './operands.ts';
-import { type Axes, expandReduced, reduceAxes, reduceOp } from './reduce.ts';
+import { type Axes, expandReduced, reduceAxes, reduceOp, widened } from './reduce.ts';
 
 export const sumOp = reduceOp({
   name: 'sum',
@@ -17,9 +17,9 @@ export const sumOp = reduceOp({
   accumulates: true,
 });
 
-/** Sum of the elements. Over all axes unless some are given. */
+/** Sum of the elements; 8-bit integers and truth values are summed as 32-bit integers, which wrap. Over all axes unless some are given. */
 export const sum = (x: NDArray, axes?: Axes, keepDims = false): NDArray =>
-  x.apply(sumOp, [x.dtype === 'bool' || x.dtype === 'i8' || x.dtype === 'u8' ? x.cast('i32') : x], {
+  x.apply(sumOp, [widened(x)], {
     axes: reduceAxes(x, axes, 'sum'),
     keepDims,
   });

@@ -5,6 +5,7 @@ import { IngotError } from '../../base/errors.ts';
 import { elementCount, normalizeAxis } from '../../base/shape.ts';
 import type { NDArray } from '../array.ts';
 import { defineOp } from '../op.ts';
+import { lift } from './elementwise.ts';
 import { countParam, expectDtype, fixed, numel, operand, output } from './operands.ts';
 import { scatterAdd } from './scatter-add.ts';
 
@@ -28,10 +29,11 @@ export const takeOp = defineOp<TakeAttrs>({
     let to = 0;
     for (let o = 0; o < outer; o++) {
       for (const id of ids.data) {
-        if (id < 0 || id >= D) {
+        const row = id < 0 ? id + D : id;
+        if (row < 0 || row >= D) {
           throw new IngotError('invalid_argument', `take: index ${id} is outside axis ${axis} of size ${D}`);
         }
-        const from = (o * D + id) * inner;
+        const from = (o * D + row) * inner;
         out.data.set(x.data.subarray(from, from + inner), to);
         to += inner;
       }
@@ -49,7 +51,8 @@ export const takeOp = defineOp<TakeAttrs>({
     const others = rest.map((a) => operand(g.shape, a));
     const count = elementCount(ids.shape);
     const n = count.dyn ?? count.mul;
-    const summed = scatterAdd(updates.reshape([n, -1]), ids.reshape([n]), D).reshape([D, ...others]);
+    const restSize = others.reduce<number>((size, d) => size * fixed(d, 'take: gradient'), 1);
+    const summed = scatterAdd(updates.reshape([n, restSize]), ids.reshape([n]), D).reshape([D, ...others]);
     const back = [...others.keys()].map((i) => i + 1);
     return [summed.transpose([...back.slice(0, axis), 0, ...back.slice(axis)]), null];
   },
@@ -97,9 +100,28 @@ export const takeOp = defineOp<TakeAttrs>({
       ],
       attrs: { axis: 1 },
     },
+    {
+      name: 'from the end',
+      inputs: [{ shape: [3, 5] }, { shape: [4], dtype: 'i32', values: [-1, 0, -5, 4] }],
+      attrs: { axis: 1 },
+    },
   ],
 });
 
-/** Elements of `x` along `axis` (default 0) at i32 indices of any shape, which replaces that axis. */
-export const take = (x: NDArray, ids: NDArray, axis = 0): NDArray =>
-  x.apply(takeOp, [x, ids], { axis: normalizeAxis(axis, x.shape.length, 'take') });
+/**
+ * Elements of `x` along `axis` (default 0) at integer indices of any shape, which replaces that axis. Negative indices count
+ * from the end; one outside the axis fails the run.
+ */
+export const take = (x: NDArray, ids: NDArray | number, axis = 0): NDArray => {
+  const at = normalizeAxis(axis, x.shape.length, 'take');
+  return x.apply(takeOp, [x, indices(typeof ids === 'number' ? lift(ids, 'i32', x) : ids, 'take')], {
+    axis: at,
+  });
+};
+
+/** Indices as i32. Throws invalid_argument for floats and truth values. */
+export function indices(ids: NDArray, what: string): NDArray {
+  expectDtype(ids, ['i32', 'u32', 'i8', 'u8'], `${what}: indices`);
+  // Beyond i32 is beyond every axis: it must not turn into an index from the end.
+  return ids.dtype === 'u32' ? ids.minimum(2 ** 31 - 1).cast('i32') : ids.cast('i32');
+}

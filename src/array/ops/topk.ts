@@ -4,7 +4,9 @@ import { IngotError } from '../../base/errors.ts';
 import type { NDArray } from '../array.ts';
 import { defineOp } from '../op.ts';
 import { expectDtype, fixed, operand } from './operands.ts';
-import { emitSort, sortReference } from './sort-rows.ts';
+import { widened } from './reduce.ts';
+import { emitSort, integerOrder, sortReference } from './sort-rows.ts';
+import { pickInRows } from './take-along-axis.ts';
 
 export interface TopkAttrs {
   readonly k: number;
@@ -29,6 +31,12 @@ export const topkOp = defineOp<TopkAttrs>({
     ];
   },
   reference: (inputs, outputs, { k }) => sortReference(inputs, outputs, k, true),
+  composite: (inputs, { k }) => {
+    const x = operand(inputs, 0);
+    const first = x.shape.map((_, axis) => (axis === x.shape.length - 1 ? ([0, k] as const) : null));
+    const order = integerOrder(x, true).slice(...first);
+    return [pickInRows(x, order), order];
+  },
   vjp: 'none', // needs a scatter along the last axis
   kernel: {
     supports: (inputs) => ['f32', 'f16', 'bf16'].includes(operand(inputs, 0).dtype),
@@ -38,12 +46,15 @@ export const topkOp = defineOp<TopkAttrs>({
   cases: [
     { name: 'some', inputs: [{ shape: [5, 64] }], attrs: { k: 8 } },
     { name: 'ties', inputs: [{ shape: [3, 40], fill: 'index', below: 5 }], attrs: { k: 7 } },
+    { name: 'i32', inputs: [{ shape: [2, 9], dtype: 'i32' }], attrs: { k: 3 } },
+    { name: 'NaN', inputs: [{ shape: [4], values: [1, NaN, 3, 2] }], attrs: { k: 2 } },
     { name: 'one of a vector', inputs: [{ shape: [129] }], attrs: { k: 1 } },
   ],
 });
 
-/** Values and i32 positions of the k largest elements along the last axis; ties go to the lower position. */
+/** Values and i32 positions of the k largest elements along the last axis; ties go to the lower position, NaN is the largest. */
 export function topk(x: NDArray, k: number): readonly [values: NDArray, indices: NDArray] {
-  const [values, indices] = x.applyMany(topkOp, [x], { k });
-  return [values as NDArray, indices as NDArray];
+  const y = widened(x);
+  const [values, indices] = y.applyMany(topkOp, [y], { k });
+  return [(values as NDArray).cast(x.dtype), indices as NDArray];
 }

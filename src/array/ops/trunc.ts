@@ -1,7 +1,7 @@
 // trunc: x without its fraction.
 
 import type { NDArray } from '../array.ts';
-import { unary, unaryOp } from './elementwise.ts';
+import { rounding, unaryOp } from './elementwise.ts';
 
 export const truncOp = unaryOp({
   name: 'trunc',
@@ -10,4 +10,4 @@ export const truncOp = unaryOp({
 });
 
 /** x without its fraction. */
-export const trunc = (x: NDArray): NDArray => unary(truncOp, x);
+export const trunc = (x: NDArray): NDArray => rounding(truncOp, x);

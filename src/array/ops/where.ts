@@ -5,7 +5,7 @@ import { broadcastShapes } from '../../base/shape.ts';
 import { scalarFunctions } from '../../kernel/scalar-functions.ts';
 import type { NDArray } from '../array.ts';
 import { defineOp, type NoAttrs } from '../op.ts';
-import { applyElementwise, promote } from './elementwise.ts';
+import { applyElementwise, commonDtype, lift, someArray, type Term } from './elementwise.ts';
 import { fullOp } from './full.ts';
 import { expectDtype, operand, output } from './operands.ts';
 import { sumTo } from './sum.ts';
@@ -49,13 +49,13 @@ export const whereOp = defineOp<NoAttrs>({
 });
 
 /** Elements of `a` where `condition`, of `b` elsewhere; shapes broadcast, dtypes promote. */
-export function where(condition: NDArray, a: NDArray | number, b: NDArray | number): NDArray {
-  const array = typeof a !== 'number' ? a : typeof b !== 'number' ? b : null;
-  const dtype: DType =
-    typeof a !== 'number' && typeof b !== 'number'
-      ? promote(a.dtype, b.dtype, 'where')
-      : (array?.dtype ?? 'f32');
-  const lift = (x: NDArray | number): NDArray =>
-    typeof x === 'number' ? condition.apply(fullOp, [], { shape: [], dtype, value: x }) : x.cast(dtype);
-  return condition.apply(whereOp, [condition.cast('bool'), lift(a), lift(b)], {});
+export function where(condition: Term, a: Term, b: Term): NDArray {
+  const through = someArray([condition, a, b], 'where');
+  const dtype = typeof a !== 'object' && typeof b !== 'object' ? literalDtype(a, b) : commonDtype(a, b);
+  const choices = [lift(a, dtype, through), lift(b, dtype, through)];
+  return through.apply(whereOp, [lift(condition, 'bool', through), ...choices], {});
 }
+
+/** Two numbers make f32, two truth values bool. */
+const literalDtype = (a: Term, b: Term): DType =>
+  typeof a === 'boolean' && typeof b === 'boolean' ? 'bool' : 'f32';

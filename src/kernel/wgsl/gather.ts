@@ -54,7 +54,8 @@ fn source(item: u32) -> u32 {
   let row = item / inner;
   let n = u32(${p.int(3)});
   let D = ${p.int(1)};
-  let index = indices[row % n];
+  var index = indices[row % n];
+  index += select(0, D, index < 0);
   if (index < 0 || index >= D) {
     ${fail('gather_index', 'index')}
     return 0u;

@@ -172,15 +172,15 @@ fn pow_positive(a: F, y: F) -> F {
   let grows = (a > F(1.0)) == (y > F(0.0));
   var r = select(pow_positive(a, y), select(F(0.0), infinity(), grows), end);
   // an infinite exponent
-  let edge = select(select(F(0.0), infinity(), grows), not_a_number(), a == F(1.0));
-  r = select(r, edge, abs(y) == infinity());
+  r = select(r, select(F(0.0), infinity(), grows), abs(y) == infinity());
   let integral = trunc(y) == y;
   let odd = integral & (abs(y) < F(16777216.0)) & ((I(clamp(y, F(-16777216.0), F(16777216.0))) & I(1)) == I(1));
   let negative = bitcast<I>(x) < I(0);
   r = select(r, -r, negative & odd);
   r = select(r, not_a_number(), (x < F(0.0)) & (a < infinity()) & !integral);
   r = select(r, not_a_number(), is_nan(x) | is_nan(y));
-  return select(r, F(1.0), y == F(0.0));
+  let one = (y == F(0.0)) | (x == F(1.0)) | ((x == F(-1.0)) & (abs(y) == infinity()));
+  return select(r, F(1.0), one);
 }`,
   mod_one: `// a - b floor(a / b), exactly: long division of the mantissas, eight bits at a time
 fn mod_one(a: f32, b: f32) -> f32 {
@@ -237,6 +237,22 @@ fn infinity() -> F { return F(bitcast<f32>(infinity_bits)); }`,
   return select(floored, I(0), b == I(0));
 }`,
   mod_i32: `fn mod_i32(a: I, b: I) -> I { return select(a - b * div_i32(a, b), I(0), b == I(0)); }`,
+  pow_u32: `fn pow_u32(a: U, b: U) -> U { // by squaring; wraps
+  var result = U(1u);
+  var base = a;
+  var left = b;
+  for (var i = 0u; i < 32u; i++) {
+    result = select(result, result * base, (left & U(1u)) == U(1u));
+    base *= base;
+    left = left >> U(1u);
+  }
+  return result;
+}`,
+  pow_i32: `fn pow_i32(a: I, b: I) -> I {
+  let odd = (b & I(1)) == I(1);
+  let unit = select(select(I(0), select(I(1), I(-1), odd), a == I(-1)), I(1), a == I(1));
+  return select(bitcast<I>(pow_u32(bitcast<U>(a), bitcast<U>(b))), unit, b < I(0));
+}`,
   div_u32: 'fn div_u32(a: U, b: U) -> U { return select(a / max(b, U(1u)), U(0u), b == U(0u)); }',
   mod_u32: 'fn mod_u32(a: U, b: U) -> U { return select(a % max(b, U(1u)), U(0u), b == U(0u)); }',
   f32_to_i32: `fn f32_to_i32(x: F) -> I {

@@ -134,4 +134,6 @@ export const wgslOpcodes: Readonly<Record<TileOpcode, Expression>> = {
   bool_to_f32: fromBool('F'),
   bool_to_i32: fromBool('I'),
   bool_to_u32: fromBool('U'),
+  pow_i32: call2('pow_i32'),
+  pow_u32: call2('pow_u32'),
 };

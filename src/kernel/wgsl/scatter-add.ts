@@ -25,6 +25,13 @@ export const scatterAddKernel: GpuKernel = {
   },
 };
 
+/** The row that a place adds to; negative indices count from the end. */
+const rowFunction = (request: KernelRequest): string => `fn row_of(place: u32) -> i32 {
+  let index = indices[place];
+  return index + select(0, ${request.int(2)}, index < 0);
+}
+`;
+
 const zeroPass = (request: KernelRequest): GpuPass => ({
   name: 'scatter_add zero',
   bindings: [{ buffer: 2, name: 'y', type: 'array<u32>', access: 'read_write' }],
@@ -42,18 +49,18 @@ const linkPass = (request: KernelRequest): GpuPass => ({
     { buffer: { scratch: 0 }, name: 'links', type: 'array<i32>', access: 'read_write' },
     statusBinding,
   ],
-  code: `${groupIndex}${entry}  let n = u32(${request.int(0)});
+  code: `${groupIndex}${rowFunction(request)}${entry}  let n = u32(${request.int(0)});
   if (item >= n) { return; }
-  let index = indices[item];
+  let index = row_of(item);
   if (index < 0 || index >= ${request.int(2)}) {
     ${fail('scatter_index', 'index')}
     links[2u * item + 1u] = 0;
     return;
   }
   var next = item + 1u;
-  while (next < n && indices[next] != index) { next++; }
+  while (next < n && row_of(next) != index) { next++; }
   var before = item;
-  while (before > 0u && indices[before - 1u] != index) { before--; }
+  while (before > 0u && row_of(before - 1u) != index) { before--; }
   links[2u * item] = select(-1, i32(next), next < n);
   links[2u * item + 1u] = select(0, 1, before == 0u);
 }
@@ -71,12 +78,12 @@ const addPass = (request: KernelRequest): GpuPass => {
       { buffer: { scratch: 0 }, name: 'links', type: 'array<i32>', access: 'read' },
       { buffer: 2, name: 'y', type: `array<${type}>`, access: 'read_write' },
     ],
-    code: `${groupIndex}${entry}  let inner = u32(${request.int(1)});
+    code: `${groupIndex}${rowFunction(request)}${entry}  let inner = u32(${request.int(1)});
   if (item >= u32(${request.int(0)}) * inner) { return; }
   let column = item % inner;
   var place = i32(item / inner);
   if (links[2 * place + 1] == 0) { return; }
-  let to = u32(indices[place]) * inner + column;
+  let to = u32(row_of(u32(place))) * inner + column;
   var sum = ${type}(0);
   while (place >= 0) {
     sum += updates[u32(place) * inner + column];
