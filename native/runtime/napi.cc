@@ -12,7 +12,7 @@ namespace {
 
 // What src/device/cpu/addon.ts must agree with: raised with every change to a function here or to a kernel's buffers or
 // params. An addon older than the code that calls it would compute nonsense.
-constexpr double kContract = 3;
+constexpr double kContract = 4;
 
 napi_value Configure(napi_env env, napi_callback_info info) {  // (threads, level) -> threads in use
   Call c(env, info);
@@ -138,7 +138,7 @@ napi_value Compile(napi_env env, napi_callback_info info) {  // (kernel names, m
   }
 }
 
-// (program, Float64Array scalars, profile[, memories, Float64Array slices, data]) -> promise of an ArrayBuffer with what was read
+// (program, Float64Array scalars, profile[, memories, Float64Array slices, data[, bound memories]]) -> promise of an ArrayBuffer with what was read
 napi_value Run(napi_env env, napi_callback_info info) {
   Call c(env, info);
   auto& program = c.handle<Program>(c.arg(0));
@@ -148,7 +148,15 @@ napi_value Run(napi_env env, napi_callback_info info) {
   const auto* s = reinterpret_cast<const double*>(data);
   Transfers transfers;
   if (c.argc > 3) transfers = transfers_of(c, c.arg(3), c.arg(4), c.arg(5));
-  return std::make_shared<RunJob>(program, std::vector<double>(s, s + bytes / 8), c.boolean(2), std::move(transfers))->start(c);
+  std::vector<std::shared_ptr<Memory>> bound;
+  if (c.argc > 6) {
+    for (uint32_t i = 0, n = c.length(c.arg(6)); i < n; i++) bound.push_back(c.handle<Memory>(c.at(c.arg(6), i)));
+    if (bound.size() != program->buffers()) raise(env, "a run binds as many memories as the program was compiled with");
+    for (size_t i = 0; i < bound.size(); i++)
+      if (bound[i]->bytes() < program->needed(i)) raise(env, "a bound memory is smaller than the program needs");
+  }
+  return std::make_shared<RunJob>(program, std::vector<double>(s, s + bytes / 8), c.boolean(2), std::move(transfers), std::move(bound))
+      ->start(c);
 }
 
 napi_value Profile(napi_env env, napi_callback_info info) {  // (program) -> Float64Array of nanoseconds per dispatch

@@ -64,9 +64,10 @@ class AsyncJob : public Job, public std::enable_shared_from_this<AsyncJob> {
 // Runs a program, and what a run moves around it.
 class RunJob : public AsyncJob {
  public:
-  RunJob(std::shared_ptr<Program> p, std::vector<double> s, bool profile, Transfers t)
-      : program_(std::move(p)), scalars_(std::move(s)), transfers_(std::move(t)), profile_(profile) {}
+  RunJob(std::shared_ptr<Program> p, std::vector<double> s, bool profile, Transfers t, std::vector<std::shared_ptr<Memory>> bound)
+      : program_(std::move(p)), scalars_(std::move(s)), transfers_(std::move(t)), bound_(std::move(bound)), profile_(profile) {}
   void prepare(Team& team, int n) override {
+    if (!bound_.empty()) program_->bind(bound_);
     ready_ = program_->prepare(scalars_.data(), team, n);
     if (ready_) transfers_.before();
   }
@@ -77,7 +78,10 @@ class RunJob : public AsyncJob {
   bool elastic() const override { return program_->size() >= 16; }
 
  protected:
-  void collect() override { transfers_.after(); }
+  void collect() override {
+    transfers_.after();
+    if (!bound_.empty()) program_->bind({});  // the memories go when their owners let go of them
+  }
   bool result(napi_env env, napi_value* value) const override {
     const auto& read = transfers_.read;
     if (read.empty()) return false;
@@ -91,6 +95,7 @@ class RunJob : public AsyncJob {
   std::shared_ptr<Program> program_;
   std::vector<double> scalars_;
   Transfers transfers_;
+  std::vector<std::shared_ptr<Memory>> bound_;
   bool profile_, ready_ = false;
 };
 

@@ -1,5 +1,6 @@
 #include "program.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstdio>
@@ -11,7 +12,7 @@ namespace ingot {
 
 Program::Program(const std::vector<const KernelDef*>& kernels, std::vector<std::shared_ptr<Memory>> buffers,
                  size_t arena_bytes, int scalars, const double* code, size_t length)
-    : buffers_(std::move(buffers)), scalars_(scalars) {
+    : sizes_(buffers.size()), buffers_(std::move(buffers)), scalars_(scalars) {
   arena_ = Memory::allocate(arena_bytes ? arena_bytes : 64);
   if (!arena_) throw std::runtime_error("out of memory: the arena of " + std::to_string(arena_bytes) + " bytes");
   size_t at = 0;
@@ -33,6 +34,8 @@ Program::Program(const std::vector<const KernelDef*>& kernels, std::vector<std::
       const size_t offset = size_t(take(0, double(m.bytes()), "offset"));
       const size_t bytes = size_t(take(0, double(m.bytes() - offset), "length"));
       bufs_.push_back({m.data() + offset, int64_t(bytes)});
+      places_.push_back({index, offset});
+      if (index >= 0) sizes_[size_t(index)] = std::max(sizes_[size_t(index)], offset + bytes);
     }
     op.nparams = size_t(take(0, 65536, "param count"));
     op.first_param = params_.size();
@@ -48,6 +51,13 @@ Program::Program(const std::vector<const KernelDef*>& kernels, std::vector<std::
   values_.resize(params_.size());
   for (size_t i = 0; i < params_.size(); i++) values_[i] = params_[i].constant;
   profile_.resize(ops_.size());
+}
+
+void Program::bind(std::vector<std::shared_ptr<Memory>> buffers) {
+  buffers_ = std::move(buffers);
+  if (buffers_.empty()) return;
+  for (size_t i = 0; i < bufs_.size(); i++)
+    if (places_[i].buffer >= 0) bufs_[i].data = buffers_[size_t(places_[i].buffer)]->data() + places_[i].offset;
 }
 
 bool Program::prepare(const double* scalars, Team& team, int nthreads) {

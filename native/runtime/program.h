@@ -30,6 +30,10 @@ class Program {
 
   // The worker that starts a run: substitutes scalars, checks every dispatch, reserves shared memory. False with team.failed set on error.
   bool prepare(const double* scalars, Team& team, int nthreads);
+  // Before prepare: other memories in place of those given to the constructor, none smaller. Empty lets go of them.
+  void bind(std::vector<std::shared_ptr<Memory>> buffers);
+  size_t buffers() const { return sizes_.size(); }
+  size_t needed(size_t buffer) const { return sizes_[buffer]; }
   // Every worker, from the dispatch that comes next: some may join late.
   void execute(Ctx& ctx, bool profile);
 
@@ -43,7 +47,13 @@ class Program {
     return {bufs_.data() + op.first_buf, int(op.nbufs), values_.data() + op.first_param, int(op.nparams)};
   }
   std::vector<Op> ops_;
+  struct Place {
+    int buffer;  // -1: the arena, which does not move
+    size_t offset;
+  };
   std::vector<Buf> bufs_;
+  std::vector<Place> places_;   // of each of bufs_
+  std::vector<size_t> sizes_;  // bytes that the program reaches in each buffer
   std::vector<Param> params_;
   std::vector<double> values_;
   std::vector<double> profile_;

@@ -6,6 +6,7 @@ import { maxElements } from '../base/shape.ts';
 import type { Device } from '../device/device.ts';
 import type { NDArray } from './array.ts';
 import { currentDevice } from './context.ts';
+import { runEagerly } from './eager.ts';
 import {
   type BufferNode,
   bufferNode,
@@ -15,63 +16,82 @@ import {
   type Value,
   valueType,
 } from './graph/node.ts';
-import { assemble, optimise } from './graph/pipeline.ts';
-import { topologicalOrder, valuesOf } from './graph/trace.ts';
-import { release, retain, settle, tidy } from './lifetime.ts';
+import { isView } from './graph/schedule.ts';
+import { staleState, topologicalOrder, valuesOf } from './graph/trace.ts';
+import { release, retain, settle } from './lifetime.ts';
 import { typedView } from './ops/operands.ts';
 
-type Wrap = (v: Value) => NDArray;
+export type Wrap = (v: Value) => NDArray;
 
 /** Computes these values if they have not been. */
 export async function evaluateValues(values: readonly Value[], wrap: Wrap): Promise<void> {
   const pending = [...new Set(values.map((v) => resolve(v).node).filter((n) => n.kind !== 'buffer'))];
   if (pending.length === 0) return;
   const order = topologicalOrder(pending.flatMap(valuesOf));
-  const input = order.find((n) => n.kind === 'input');
-  if (input !== undefined) {
-    throw new IngotError(
-      'invalid_argument',
-      `the array depends on the plan input ${input.kind === 'input' ? input.name : ''}: return it from the compiled function and read the plan's output`,
-    );
-  }
-  // Updates of states run once: every one that is reached becomes a result, in order.
-  const wanted = new Set<Node>(pending);
-  const nodes = order
-    .filter((n) => n.kind === 'op')
-    .filter((n) => wanted.has(n) || n.op.inPlace !== undefined);
-  await runNodes(nodes, deviceOf(order), wrap);
-}
-
-async function runNodes(nodes: readonly OpNode[], device: Device, wrap: Wrap): Promise<void> {
-  const outputs = nodes.flatMap((node) => valuesOf(node));
-  const leaves: Node[] = [];
-  const { places, compiled } = tidy(() => {
-    const graph = optimise(outputs, [], { device, wrap });
-    const assembled = assemble(graph, { device, wrap }, new Map());
-    for (const leaf of topologicalOrder(graph.outputs)) {
-      if (leaf.kind !== 'buffer') continue;
-      retain(leaf);
-      leaves.push(leaf);
-    }
-    return { places: assembled.outputs, compiled: device.compile(assembled.program) };
-  });
+  const device = deviceOf(order);
+  checkLeaves(order, device);
+  const nodes = resultsOf(order, new Set(pending));
+  const leaves = order.filter((n) => n.kind === 'buffer');
+  for (const leaf of leaves) retain(leaf); // a handle may be disposed while the run is under way
   try {
-    await compiled.run({});
+    const buffers = await runEagerly(nodes, device, wrap);
     let at = 0;
     for (const node of nodes) {
-      const realized = node.outputs.map((_, index) =>
-        realizedNode(node, index, device, places[at++]?.buffer),
-      );
+      const realized = node.outputs.map((_, index) => realizedNode(node, index, device, buffers[at++]));
       if (node.realized === undefined)
         settle(
           node,
           realized.map((r) => ({ node: r })),
         );
+      else for (const r of realized) if (r.owned) r.buffer.dispose(); // another evaluation was faster
     }
   } finally {
-    compiled.dispose();
     for (const leaf of leaves) release(leaf);
   }
+}
+
+/** Throws when a graph needs what only a plan has, or memory that is no longer what it was. */
+function checkLeaves(order: readonly Node[], device: Device): void {
+  for (const node of order) {
+    if (node.kind === 'input') {
+      throw new IngotError(
+        'invalid_argument',
+        `the array depends on the plan input ${node.name}: return it from the compiled function and read the plan's output`,
+      );
+    }
+    if (node.kind !== 'buffer') continue;
+    if (node.device !== device) {
+      throw new IngotError(
+        'invalid_argument',
+        `${node.role} ${node.label} is on device ${node.device.name}, other operands are on another device ${device.name}`,
+      );
+    }
+    if (node.stale) throw staleState(node.label);
+  }
+}
+
+/** Ops that were computed without being kept because they cost little: the second time they are kept. */
+const computed = new WeakSet<OpNode>();
+
+/**
+ * The ops whose results are kept: those asked for; updates of States, which run once; and what somebody still holds and would
+ * compute again. A chain of elementwise ops whose handles were merely not disposed stays one pass over memory, until it
+ * is needed a second time.
+ */
+function resultsOf(order: readonly Node[], wanted: ReadonlySet<Node>): readonly OpNode[] {
+  const ops = order.filter((n) => n.kind === 'op');
+  const uses = new Map<Node, number>();
+  for (const node of ops) {
+    for (const v of node.inputs) if (v !== null) uses.set(v.node, (uses.get(v.node) ?? 0) + 1);
+  }
+  return ops.filter((node) => {
+    if (wanted.has(node) || node.op.inPlace !== undefined) return true;
+    const others = node.refs - (uses.get(node) ?? 0);
+    if (others <= 0 || node.inputs.length === 0 || isView(node)) return false;
+    if (others > 1 || node.op.elementwise === undefined || computed.has(node)) return true;
+    computed.add(node);
+    return false;
+  });
 }
 
 /** The leaf that stands for an output from now on. */

@@ -28,6 +28,7 @@ export {
   swapAxes,
   variance,
 } from './derived.ts';
+export { clearCache } from './eager.ts';
 export { tidy } from './lifetime.ts';
 export { abs } from './ops/abs.ts';
 export { add } from './ops/add.ts';

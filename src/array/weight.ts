@@ -1,13 +1,14 @@
 // Packed matrices and persistent buffers: the two kinds of memory a model owns.
 
-import { bytesPerElement, type DType } from '../base/dtype.ts';
+import { bytesPerElement, type DType, type TypedArray } from '../base/dtype.ts';
 import { IngotError } from '../base/errors.ts';
 import { checkShape, maxElements } from '../base/shape.ts';
 import type { Device, DeviceBuffer } from '../device/device.ts';
 import { formatLayout, packedBytes, type WeightLayout } from '../quant/layout.ts';
-import type { Operand } from './array.ts';
+import { NDArray, type Operand } from './array.ts';
 import { stateVersion } from './context.ts';
 import { type BufferNode, bufferNode, type Value } from './graph/node.ts';
+import { assignOp } from './ops/assign.ts';
 
 export interface WeightSpec {
   readonly device: Device;
@@ -107,6 +108,24 @@ export class State implements Operand {
   /** The present version. */
   get value(): Value {
     return stateVersion(this.#leaf);
+  }
+
+  /**
+   * The elements of `x` (broadcast and cast) as the next version, which is returned: inside `compile` it is an update of every
+   * run; outside, it happens when that array or the State is evaluated.
+   */
+  assign(x: NDArray): NDArray {
+    return x.apply(assignOp, [this, x.cast(this.dtype).broadcastTo(this.shape)], {});
+  }
+
+  /** The elements of the present version, computed if they have not been. */
+  async data(): Promise<TypedArray> {
+    const now = new NDArray(this.value);
+    try {
+      return await now.data();
+    } finally {
+      now.dispose();
+    }
   }
 
   /** Overwrites elements from `offset` on. No plan that uses the state may be running. */

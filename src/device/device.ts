@@ -64,6 +64,9 @@ export interface Transfers {
   readonly reads?: readonly BufferRange[];
 }
 
+/** Buffers that take the place, for one run, of those a program was compiled with: each as large at least. */
+export type Rebound = ReadonlyMap<DeviceBuffer, DeviceBuffer>;
+
 export interface CompiledProgram {
   /** Resolves when runs need not wait for compilers, and rejects as the first run would. Absent: they never do. */
   readonly ready?: Promise<void>;
@@ -72,7 +75,11 @@ export interface CompiledProgram {
    * call, and runs of one device are serialised in the order of their calls, so several may be in flight. Rejects with
    * device_failed, and with invalid_argument or device_failed for a transfer outside its buffer, before anything runs.
    */
-  run(scalars: Readonly<Record<string, number>>, transfers?: Transfers): Promise<readonly Uint8Array[]>;
+  run(
+    scalars: Readonly<Record<string, number>>,
+    transfers?: Transfers,
+    rebound?: Rebound,
+  ): Promise<readonly Uint8Array[]>;
   /** Nanoseconds per dispatch of the last run when profiling was on; empty otherwise. */
   profile(): readonly { readonly label: string; readonly ns: number }[];
   /** Reads a slice of the arena after a run (outputs that live there). */
@@ -111,6 +118,8 @@ export interface Device {
    * read and write one buffer, so what lives at the same time is planned into slots that do not overlap.
    */
   readonly memory: 'shared' | 'separate';
+  /** True when runs take other buffers than their program was compiled with; others refuse `rebound`. */
+  readonly rebinds: boolean;
   readonly description: string;
   /** Zero-filled buffer, 64-byte aligned. Throws out_of_memory with sizes. */
   allocate(byteLength: number, label: string, options?: AllocateOptions): DeviceBuffer;

@@ -3,6 +3,7 @@
 
 import { NDArray } from '../array/array.ts';
 import { evaluate, fromData } from '../array/creation.ts';
+import { clearCache } from '../array/eager.ts';
 import { opNode, type Value } from '../array/graph/node.ts';
 import { tidy } from '../array/lifetime.ts';
 import type { OpCase, OpDef, Tolerance } from '../array/op.ts';
@@ -159,6 +160,7 @@ export async function runCase(device: Device, op: OpDef, c: OpCase<object>, seed
     const values = numbers({ ...t, data: got[i] as TypedArray });
     expectAllClose(values, numbers(t), tolerance, `${op.name} (${c.name}) output ${i} on ${device.name}`);
   });
+  clearCache(device);
   const after = device.statistics().liveBuffers;
   invariant(after === before, `${op.name} (${c.name}): ${after - before} buffers are still alive`);
 }

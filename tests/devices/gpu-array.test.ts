@@ -316,7 +316,7 @@ describe('gather', () => {
       expect([...((await run)[2] as Uint8Array)]).toEqual(want.flat());
     }
   });
-  it.each([-1, 5])('index %i of 5 fails the run', async (id) => {
+  it.each([-6, 5])('index %i of 5 fails the run', async (id) => {
     await expect(gather(4, [1, 5, 4, 3], [0, id, 2]).run).rejects.toMatchObject({
       code: 'device_failed',
       message: expect.stringContaining(`(${id})`),
@@ -425,8 +425,8 @@ describe('empty arrays', () => {
     result.dispose();
   });
   const ids = (): NDArray => fromData(new Int32Array(0), [0], { device });
-  it('have no largest element', async () => {
-    await expect(empty([0, 3]).max([0]).data()).rejects.toThrow(/maximum or minimum of an empty axis/);
+  it('have no largest element', () => {
+    expect(() => empty([0, 3]).max([0])).toThrow(/axis 0 of \[0, 3\] has no elements/);
   });
 });
 

@@ -45,13 +45,17 @@ export function traceGraph(outputs: readonly Value[], effects: readonly Value[])
   const graph = rewriteGraph({ outputs, effects }, () => undefined);
   for (const node of graphNodes(graph)) {
     if (node.kind !== 'buffer' || !node.stale) continue;
-    throw new IngotError(
-      'invalid_argument',
-      `state ${node.label} was updated after this array read it; take its present version with value()`,
-    );
+    throw staleState(node.label);
   }
   return graph;
 }
+
+/** The error of reading a version of a State that has been overwritten. */
+export const staleState = (label: string): IngotError =>
+  new IngotError(
+    'invalid_argument',
+    `state ${label} was updated after this array read it; take its present version with value()`,
+  );
 
 /** Where a value of the old graph is in the new one. */
 export type Lookup = (v: Value) => Value;

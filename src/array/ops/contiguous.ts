@@ -1,9 +1,8 @@
 // contiguous: a copy in memory of its own; what outputs of plans get that would otherwise be pieces of other arrays.
 
-import { bytesPerElement } from '../../base/dtype.ts';
-import { elementCount } from '../../base/shape.ts';
 import { defineOp, type NoAttrs } from '../op.ts';
-import { countParam, operand, output } from './operands.ts';
+import { emitWholeCopy } from './copy.ts';
+import { operand, output } from './operands.ts';
 
 export const contiguousOp = defineOp<NoAttrs>({
   name: 'contiguous',
@@ -16,20 +15,7 @@ export const contiguousOp = defineOp<NoAttrs>({
   kernel: {
     halfFloats: true,
     emit: (context) => {
-      const x = operand(context.inputs, 0);
-      const n = countParam(elementCount(x.type.shape));
-      context.emit(
-        'copy',
-        { x, y: operand(context.outputs, 0) },
-        {
-          bytes: bytesPerElement(x.type.dtype),
-          sizes: [n],
-          fromStrides: [1],
-          toStrides: [1],
-          fromOffset: 0,
-          toOffset: 0,
-        },
-      );
+      emitWholeCopy(context, operand(context.inputs, 0), operand(context.outputs, 0));
     },
   },
   tolerance: () => ({ absolute: 0, relative: 0 }),

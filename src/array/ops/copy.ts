@@ -1,5 +1,6 @@
 // The strided `copy` kernel of the CPU device, for ops that move elements without computing.
 
+import { bytesPerElement } from '../../base/dtype.ts';
 import { type Count, elementCount, type Shape } from '../../base/shape.ts';
 import type { LowerContext, LoweredValue } from '../op.ts';
 import { countParam } from './operands.ts';
@@ -41,3 +42,19 @@ export function emitCopy<A>(
 /** A count times a number. */
 export const scaleCount = (c: Count, k: number): Count =>
   c.dyn === undefined || k === 0 ? { mul: c.mul * k } : { mul: c.mul * k, dyn: c.dyn };
+
+/** Emits a copy of all elements in their order. */
+export function emitWholeCopy<A>(context: LowerContext<A>, x: LoweredValue, y: LoweredValue): void {
+  context.emit(
+    'copy',
+    { x, y },
+    {
+      bytes: bytesPerElement(x.type.dtype),
+      sizes: [countParam(elementCount(x.type.shape))],
+      fromStrides: [1],
+      toStrides: [1],
+      fromOffset: 0,
+      toOffset: 0,
+    },
+  );
+}

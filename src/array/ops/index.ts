@@ -8,6 +8,7 @@ import { anyOp } from './any.ts';
 import { arangeOp } from './arange.ts';
 import { argmaxOp } from './argmax.ts';
 import { argminOp } from './argmin.ts';
+import { assignOp } from './assign.ts';
 import { attentionOp } from './attention.ts';
 import { bitwiseAndOp } from './bitwise-and.ts';
 import { bitwiseNotOp } from './bitwise-not.ts';
@@ -101,6 +102,7 @@ export const ops: readonly OpDef[] = [
   arangeOp,
   argmaxOp,
   argminOp,
+  assignOp,
   attentionOp,
   bitwiseAndOp,
   bitwiseNotOp,

@@ -9,6 +9,7 @@ import { referenceResult } from '../../testing/device-conformance.ts';
 import { checkGradient } from '../../testing/gradient-check.ts';
 import { NDArray } from '../array.ts';
 import { evaluate, fromData } from '../creation.ts';
+import { clearCache } from '../eager.ts';
 import { tidy } from '../lifetime.ts';
 import type { OpCase, OpDef } from '../op.ts';
 import { State, Weight } from '../weight.ts';
@@ -64,6 +65,7 @@ describe('gradient rules agree with differences of the reference', () => {
             `operand ${d.operand}: rule ${d.rule}, difference ${d.difference}`,
           ).toBeLessThanOrEqual(d.bound);
         }
+        clearCache(device);
         expect(device.statistics().liveBuffers).toBe(0);
       });
     }
@@ -106,6 +108,7 @@ describe('composites agree with references', () => {
           expectAllClose(numbers(values), numbers(t.data), bound, `output ${k}`);
         }
         for (const x of [...handles, ...results, ...owned]) x?.dispose();
+        clearCache(device);
         expect(device.statistics().liveBuffers).toBe(0);
       });
     }

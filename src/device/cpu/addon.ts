@@ -21,7 +21,7 @@ export interface NativeInfo {
 }
 
 /** kContract of native/runtime/napi.cc: which functions and kernel parameters this code expects. */
-export const addonContract = 3;
+export const addonContract = 4;
 
 export interface Addon {
   readonly contract: number;
@@ -55,6 +55,8 @@ export interface Addon {
     memories: readonly NativeMemory[],
     slices: Float64Array,
     data: readonly ArrayBufferView[],
+    /** In place of the memories that the program was compiled with, in their order; each as large at least. */
+    bound?: readonly NativeMemory[],
   ): Promise<ArrayBuffer | undefined>;
   profile(program: NativeProgram): Float64Array;
   pack(

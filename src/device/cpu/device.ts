@@ -10,6 +10,7 @@ import type {
   DeviceBuffer,
   DeviceProgram,
   DeviceStatistics,
+  Rebound,
   ScalarSpec,
   Transfers,
 } from '../device.ts';
@@ -101,6 +102,8 @@ class CpuProgram implements CompiledProgram {
   readonly #labels: readonly string[];
   readonly #scalars: readonly ScalarSpec[];
   readonly #values: Float64Array;
+  /** What the program was compiled with, in the order the addon knows. */
+  readonly #buffers: readonly DeviceBuffer[];
   readonly #profile: boolean;
   #program: NativeProgram | undefined;
 
@@ -111,7 +114,7 @@ class CpuProgram implements CompiledProgram {
     this.#scalars = program.scalars;
     this.#values = new Float64Array(program.scalars.length);
     const kernels = new Map<string, number>();
-    const memories = new Map<NativeMemory, number>();
+    const buffers = new Map<DeviceBuffer, number>();
     const scalars = new Map(program.scalars.map((s, i) => [s.name, i]));
     const indexOf = <K>(map: Map<K, number>, key: K): number => {
       const known = map.get(key);
@@ -120,20 +123,21 @@ class CpuProgram implements CompiledProgram {
       return map.size - 1;
     };
     const code: number[] = [];
-    for (const { kernel, buffers, params, label } of program.dispatches) {
+    for (const { kernel, buffers: slices, params, label } of program.dispatches) {
       invariant(kernel.kind === 'native', `the CPU device cannot run the ${kernel.kind} kernel of ${label}`);
-      code.push(indexOf(kernels, kernel.name), buffers.length);
-      for (const slice of buffers) {
-        const index = slice.kind === 'arena' ? -1 : indexOf(memories, device.memoryOf(slice.buffer));
+      code.push(indexOf(kernels, kernel.name), slices.length);
+      for (const slice of slices) {
+        const index = slice.kind === 'arena' ? -1 : indexOf(buffers, slice.buffer);
         code.push(index, slice.offset, slice.byteLength);
       }
       code.push(params.length);
       for (const param of params) encodeParam(code, param, scalars);
     }
+    this.#buffers = [...buffers.keys()];
     try {
       this.#program = device.addon.compile(
         [...kernels.keys()],
-        [...memories.keys()],
+        this.#buffers.map((b) => device.memoryOf(b)),
         program.arenaBytes,
         scalars.size,
         Float64Array.from(code),
@@ -151,6 +155,7 @@ class CpuProgram implements CompiledProgram {
   async run(
     scalars: Readonly<Record<string, number>>,
     transfers?: Transfers,
+    rebound?: Rebound,
   ): Promise<readonly Uint8Array[]> {
     for (let i = 0; i < this.#scalars.length; i++) {
       const { name, type } = this.#scalars[i] as ScalarSpec;
@@ -165,17 +170,24 @@ class CpuProgram implements CompiledProgram {
     }
     try {
       const { addon } = this.#device;
-      if (transfers === undefined) {
+      if (transfers === undefined && rebound === undefined) {
         await addon.run(this.#native, this.#values, this.#profile);
         return [];
       }
-      const { memories, slices, data } = encodeTransfers(this.#device, transfers);
-      const read = await addon.run(this.#native, this.#values, this.#profile, memories, slices, data);
-      return splitReads(transfers.reads ?? [], read);
+      const { memories, slices, data } = encodeTransfers(this.#device, transfers ?? {});
+      const moved = [this.#native, this.#values, this.#profile, memories, slices, data] as const;
+      const read = await (rebound === undefined
+        ? addon.run(...moved)
+        : addon.run(...moved, this.#reboundMemories(rebound)));
+      return splitReads(transfers?.reads ?? [], read);
     } catch (cause) {
       if (cause instanceof IngotError) throw cause;
       throw nativeError(cause, 'running on the CPU');
     }
+  }
+
+  #reboundMemories(rebound: Rebound): readonly NativeMemory[] {
+    return this.#buffers.map((b) => this.#device.memoryOf(rebound.get(b) ?? b));
   }
 
   profile(): readonly { readonly label: string; readonly ns: number }[] {
@@ -199,6 +211,7 @@ export class CpuDevice implements Device {
   readonly name = 'cpu';
   readonly kernels = 'native';
   readonly memory = 'shared';
+  readonly rebinds = true;
   readonly description: string;
   readonly addon: Addon;
   readonly info: NativeInfo;

@@ -12,9 +12,11 @@ import {
   type DeviceBuffer,
   type DeviceProgram,
   type DeviceStatistics,
+  type Dispatch,
   type JsKernel,
   noFiles,
   type ReadFile,
+  type Rebound,
   type Transfers,
 } from '../device.ts';
 
@@ -29,8 +31,10 @@ class JsBuffer implements DeviceBuffer {
   readonly byteLength: number;
   readonly label: string;
   readonly owner: JsDevice;
+  readonly #counted: boolean;
   #bytes: Uint8Array | null;
-  constructor(owner: JsDevice, bytes: Uint8Array, label: string) {
+  constructor(owner: JsDevice, bytes: Uint8Array, label: string, counted = true) {
+    this.#counted = counted;
     this.owner = owner;
     this.#bytes = bytes;
     this.byteLength = bytes.byteLength;
@@ -49,7 +53,7 @@ class JsBuffer implements DeviceBuffer {
   dispose(): void {
     if (this.#bytes === null) return;
     this.#bytes = null;
-    this.owner.freed(this.byteLength);
+    if (this.#counted) this.owner.freed(this.byteLength);
   }
 }
 
@@ -57,6 +61,7 @@ class JsDevice implements Device {
   readonly name = 'js';
   readonly kernels = 'js';
   readonly memory = 'shared';
+  readonly rebinds = true;
   readonly description = 'plain TypeScript, one thread';
   readonly #readFile: ReadFile | undefined;
   #live = 0;
@@ -141,7 +146,7 @@ function zeros(byteLength: number, label: string): Uint8Array {
   }
 }
 
-/** A dispatch with its byte views made once. */
+/** A dispatch with its byte views. */
 interface BoundDispatch {
   readonly label: string;
   readonly run: JsKernel;
@@ -175,8 +180,11 @@ function bindTransfers(
 
 class JsProgram implements CompiledProgram {
   readonly #device: JsDevice;
-  readonly #arena: DeviceBuffer;
-  readonly #dispatches: readonly BoundDispatch[];
+  /** Not counted among the buffers, as on other devices: it goes with the program. */
+  readonly #arena: JsBuffer;
+  readonly #dispatches: readonly Dispatch[];
+  /** Made by the first run over the program's own buffers. */
+  #bound: readonly BoundDispatch[] | undefined;
   readonly #scalars: readonly string[];
   readonly #profiling: boolean;
   #profile: { label: string; ns: number }[] = [];
@@ -186,26 +194,21 @@ class JsProgram implements CompiledProgram {
     this.#device = device;
     this.#profiling = profiling;
     this.#scalars = program.scalars.map((s) => s.name);
-    this.#arena = device.allocate(program.arenaBytes, 'arena');
-    this.#dispatches = program.dispatches.map((d) => {
-      invariant(d.kernel.kind === 'js', `dispatch ${d.label} has a ${d.kernel.kind} kernel on the js device`);
-      return {
-        label: d.label,
-        run: d.kernel.run,
-        args: d.buffers.map((b) => this.#bind(b)),
-        params: d.params,
-      };
-    });
+    this.#arena = new JsBuffer(device, zeros(program.arenaBytes, 'arena'), 'arena', false);
+    this.#dispatches = program.dispatches;
   }
 
   async run(
     scalars: Readonly<Record<string, number>>,
     transfers: Transfers = {},
+    rebound?: Rebound,
   ): Promise<readonly Uint8Array[]> {
     if (this.#disposed) throw new IngotError('disposed', 'the program is disposed');
     const moves = bindTransfers(this.#device, transfers);
     const values = { ...scalars };
-    const result = this.#device.queue.then(() => this.#execute(values, moves));
+    if (rebound === undefined) this.#bound ??= this.#bindAll();
+    const dispatches = (rebound === undefined ? this.#bound : undefined) ?? this.#bindAll(rebound);
+    const result = this.#device.queue.then(() => this.#execute(dispatches, values, moves));
     this.#device.queue = result.then(
       () => undefined,
       () => undefined,
@@ -213,7 +216,15 @@ class JsProgram implements CompiledProgram {
     return result;
   }
 
+  #bindAll(rebound?: Rebound): readonly BoundDispatch[] {
+    return this.#dispatches.map(({ label, kernel, buffers, params }) => {
+      invariant(kernel.kind === 'js', `dispatch ${label} has a ${kernel.kind} kernel on the js device`);
+      return { label, run: kernel.run, args: buffers.map((b) => this.#bind(b, rebound)), params };
+    });
+  }
+
   async #execute(
+    dispatches: readonly BoundDispatch[],
     scalars: Readonly<Record<string, number>>,
     { moves, reads }: BoundTransfers,
   ): Promise<readonly Uint8Array[]> {
@@ -223,7 +234,7 @@ class JsProgram implements CompiledProgram {
     for (const { from, to } of moves) to.set(from);
     if (this.#profiling) this.#profile = [];
     const turns = new Turns(sliceMs);
-    for (const d of this.#dispatches) {
+    for (const d of dispatches) {
       const turn = turns.next();
       if (turn !== undefined) await turn; // no microtask between dispatches
       const start = performance.now();
@@ -247,8 +258,8 @@ class JsProgram implements CompiledProgram {
     }
   }
 
-  #bind(slice: BufferSlice): Uint8Array {
-    const buffer = slice.kind === 'arena' ? this.#arena : slice.buffer;
+  #bind(slice: BufferSlice, rebound?: Rebound): Uint8Array {
+    const buffer = slice.kind === 'arena' ? this.#arena : (rebound?.get(slice.buffer) ?? slice.buffer);
     return this.#device.own(buffer).slice(slice.offset, slice.byteLength);
   }
 

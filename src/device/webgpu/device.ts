@@ -42,6 +42,7 @@ export class WebGpuDevice implements Device, BufferOwner {
   readonly name = 'webgpu';
   readonly kernels = 'native';
   readonly memory = 'separate';
+  readonly rebinds = false;
   readonly description: string;
   readonly gpu: GPUDevice;
   readonly caps: GpuCapabilities;
