@@ -11,7 +11,8 @@ fn source(item: u32) -> u32 {
   let row = item / inner;
   let n = u32(5i);
   let D = (bitcast<i32>(scalars[0][0]));
-  let index = indices[row % n];
+  var index = indices[row % n];
+  index += select(0, D, index < 0);
   if (index < 0 || index >= D) {
     if (atomicCompareExchangeWeak(&status[0], 0u, 1u).exchanged) { atomicStore(&status[1], u32(index)); }
     return 0u;

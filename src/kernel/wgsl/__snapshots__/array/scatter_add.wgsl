@@ -14,21 +14,25 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
 @group(0) @binding(2) var<storage, read_write> status: array<atomic<u32>>;
 @group(0) @binding(3) var<uniform> scalars: array<vec4<u32>, 16>;
 fn group_index(id: vec3<u32>, count: vec3<u32>) -> u32 { return id.y * count.x + id.x; }
+fn row_of(place: u32) -> i32 {
+  let index = indices[place];
+  return index + select(0, 100i, index < 0);
+}
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) t: u32) {
   let item = group_index(id, groups) * 256u + t;
   let n = u32((bitcast<i32>(scalars[0][0])));
   if (item >= n) { return; }
-  let index = indices[item];
+  let index = row_of(item);
   if (index < 0 || index >= 100i) {
     if (atomicCompareExchangeWeak(&status[0], 0u, 4u).exchanged) { atomicStore(&status[1], u32(index)); }
     links[2u * item + 1u] = 0;
     return;
   }
   var next = item + 1u;
-  while (next < n && indices[next] != index) { next++; }
+  while (next < n && row_of(next) != index) { next++; }
   var before = item;
-  while (before > 0u && indices[before - 1u] != index) { before--; }
+  while (before > 0u && row_of(before - 1u) != index) { before--; }
   links[2u * item] = select(-1, i32(next), next < n);
   links[2u * item + 1u] = select(0, 1, before == 0u);
 }
@@ -40,6 +44,10 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
 @group(0) @binding(3) var<storage, read_write> y: array<f32>;
 @group(0) @binding(4) var<uniform> scalars: array<vec4<u32>, 16>;
 fn group_index(id: vec3<u32>, count: vec3<u32>) -> u32 { return id.y * count.x + id.x; }
+fn row_of(place: u32) -> i32 {
+  let index = indices[place];
+  return index + select(0, 100i, index < 0);
+}
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) t: u32) {
   let item = group_index(id, groups) * 256u + t;
@@ -48,7 +56,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
   let column = item % inner;
   var place = i32(item / inner);
   if (links[2 * place + 1] == 0) { return; }
-  let to = u32(indices[place]) * inner + column;
+  let to = u32(row_of(u32(place))) * inner + column;
   var sum = f32(0);
   while (place >= 0) {
     sum += updates[u32(place) * inner + column];
