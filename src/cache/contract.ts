@@ -1,22 +1,27 @@
-// What a KV strategy is: device memory for keys and values, sequences in it, and the inputs a plan needs to reach them.
+// What a strategy is: device memory for what layers keep, sequences in it, and the inputs a plan needs to reach them.
 
 import type { NDArray } from '../array/array.ts';
 import type { InputSpec } from '../array/compile.ts';
 import { IngotError } from '../base/errors.ts';
 import type { DynDim } from '../base/shape.ts';
-import type { KVCache } from '../nn/contracts.ts';
+import type { LayerSpec, SequenceMemory } from '../nn/contracts.ts';
+import type { CacheDtype } from './parts.ts';
 
-/** Keys and values of one sequence in host memory, in a form that every strategy reads. */
+/** What one layer keeps of a sequence, in host memory. */
+export interface LayerSnapshot {
+  /** The first position that is in `arrays`; those before it are not needed to go on from the end. */
+  readonly first: number;
+  /** Each `[heads, rows, width]`, in the order of the layer's spec: a row for each position from `first` on, or one state. */
+  readonly arrays: readonly Uint8Array[];
+}
+
+/** A sequence in host memory, in a form that every strategy reads. */
 export interface CacheSnapshot {
-  readonly dtype: 'f16' | 'f32';
+  readonly dtype: CacheDtype;
   /** Positions of the sequence. */
   readonly length: number;
-  /** The first position that is in `layers`; those before it had left every window. */
-  readonly first: number;
-  /** As CacheSequence.earliestTrim. */
-  readonly earliestTrim: number;
-  /** Per layer `[Hkv, length - first, Dh]`; zeros where a layer's own window has left. */
-  readonly layers: readonly { readonly keys: Uint8Array; readonly values: Uint8Array }[];
+  /** Undefined for layers that keep nothing. */
+  readonly layers: readonly (LayerSnapshot | undefined)[];
 }
 
 /** A sequence of positions 0 … length - 1. Used by one step at a time. */
@@ -24,11 +29,19 @@ export interface CacheSequence {
   readonly store: CacheStore;
   /** Positions that are written, or will be by the steps submitted so far. */
   readonly length: number;
-  /** The shortest length other than 0 that `trim` takes: windowed layers have lost what is needed before it. */
-  readonly earliestTrim: number;
+  /**
+   * The longest length of at most `length` that `trim` takes: less than asked for where windows have lost what is needed
+   * before it, or where a recurrent state has its last checkpoint.
+   */
+  checkpoint(length: number): number;
   /** Makes room for `rows` more positions, which the next step writes. False, with nothing changed, when there is none. */
   extend(rows: number): boolean;
-  /** Forgets the positions from `length` on. Throws invalid_argument when it is longer than the sequence or before earliestTrim. */
+  /**
+   * Takes what it needs to be extended by `rows` positions, in steps as large as the store allows: they will not fail.
+   * False, with nothing changed, when there is no room.
+   */
+  reserve(rows: number): boolean;
+  /** Forgets the positions from `length` on. Throws invalid_argument for a length that is no checkpoint. */
   trim(length: number): void;
   /** A sequence with the same positions that goes its own way, in this store or in one that is freed with it. Throws out_of_memory. */
   fork(): Promise<CacheSequence>;
@@ -49,36 +62,60 @@ export interface CacheStore {
   readonly bytes: number;
   /** The part of it that sequences use. */
   readonly bytesUsed: number;
+  /** The part of it that known prefixes keep, also those that a sequence uses. */
+  readonly prefixBytes: number;
   /** Inputs of a plan over this store beside ids and positions; `rows` is the dimension of both. */
   inputs(rows: DynDim): Readonly<Record<string, InputSpec>>;
-  /** The cache that a model gets while such a plan is traced. */
-  view(inputs: Readonly<Record<string, NDArray>>): KVCache;
+  /** What a model gets while such a plan is traced. */
+  view(inputs: Readonly<Record<string, NDArray>>): SequenceMemory;
   /** Values of those inputs for a step whose rows are those of `parts`, in this order. */
   bind(parts: readonly SequenceRows[]): Readonly<Record<string, Int32Array>>;
   /** An empty sequence. Throws out_of_memory when the store holds no more of them. */
   create(): CacheSequence;
+  /** A sequence that begins with the longest known prefix of `tokens`, at most `atMost` of them. Throws out_of_memory. */
+  createFrom(tokens: readonly number[], atMost: number): CacheSequence;
+  /** Remembers what a sequence has of the first `length` of its tokens, which are written: what `createFrom` knows. */
+  remember(sequence: CacheSequence, tokens: readonly number[], length: number): void;
+  /**
+   * Positions that a sequence can be extended by when each of `others` is left room to go on; what only prefixes keep
+   * counts as free.
+   */
+  available(others: number): number;
   /** A sequence with the positions of a snapshot, of any strategy with the same layers and dtype. Throws out_of_memory. */
   restore(snapshot: CacheSnapshot): Promise<CacheSequence>;
   dispose(): void;
 }
 
 /** @throws IngotError `invalid_argument` for a length that the sequence cannot be cut to. */
-export function checkTrim({ length, earliestTrim }: CacheSequence, to: number): void {
-  if (Number.isInteger(to) && to >= 0 && to <= length && (to === 0 || to >= earliestTrim)) return;
+export function checkTrim(sequence: CacheSequence, to: number): void {
+  const { length } = sequence;
+  if (!Number.isInteger(to) || to < 0 || to > length) {
+    throw new IngotError(
+      'invalid_argument',
+      `a sequence of ${length} positions can be cut to 0 … ${length} of them, not to ${to}`,
+    );
+  }
+  const possible = sequence.checkpoint(to);
+  if (possible === to) return;
   throw new IngotError(
     'invalid_argument',
-    `a sequence of ${length} positions can be cut to 0 or to ${earliestTrim} … ${length} of them, not to ${to}`,
+    `a sequence of ${length} positions cannot be cut to ${to} of them: what is needed to go on from there is gone, ${possible} is the longest that is possible`,
+    { details: { length, to, possible } },
   );
 }
 
 /** @throws IngotError `invalid_argument` for a snapshot that a store cannot hold. */
 export function checkSnapshot(
   { dtype, layers, length }: CacheSnapshot,
-  store: { readonly dtype: 'f16' | 'f32'; readonly layers: number; readonly positions: number },
+  store: { readonly dtype: CacheDtype; readonly specs: readonly LayerSpec[]; readonly positions: number },
 ): void {
-  if (dtype === store.dtype && layers.length === store.layers && length <= store.positions) return;
+  const { specs, positions } = store;
+  const same =
+    layers.length === specs.length &&
+    specs.every(({ kind }, i) => (kind === 'none') === (layers[i] === undefined));
+  if (dtype === store.dtype && same && length <= positions) return;
   throw new IngotError(
     'invalid_argument',
-    `a snapshot of ${length} positions of ${layers.length} layers as ${dtype} does not fit a KV cache for ${store.positions} positions of ${store.layers} layers as ${store.dtype}`,
+    `a snapshot of ${length} positions of ${layers.length} layers as ${dtype} does not fit a cache for ${positions} positions of ${specs.length} layers as ${store.dtype}`,
   );
 }

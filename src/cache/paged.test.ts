@@ -3,19 +3,36 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { openJsDevice } from '../device/js/device.ts';
-import { PagedCache, type PagedCacheOptions, type PagedSequence, pagesFor } from './paged.ts';
+import { attentionSpec, convolutionSpec, type LayerSpec } from '../nn/contracts.ts';
+import { PagedCache, type PagedCacheOptions } from './paged.ts';
+import type { PagedSequence } from './paged-sequence.ts';
+import { CacheSizes, pagesFor } from './sizes.ts';
 
 const device = openJsDevice();
 const range = (length: number, first = 0): number[] => Array.from({ length }, (_, i) => first + i);
 
-const open = (options: Partial<PagedCacheOptions> = {}, window?: number): PagedCache =>
-  new PagedCache(device, [{ numKvHeads: 1, headDim: 2, ...(window === undefined ? {} : { window }) }], {
+const attention = (window?: number): LayerSpec => attentionSpec({ numKvHeads: 1, headDim: 2, window });
+
+const openLayers = (specs: readonly LayerSpec[], options: Partial<PagedCacheOptions> = {}): PagedCache =>
+  new PagedCache(device, specs, {
     pages: 8,
     contextLength: 256,
     maxSequences: 4,
+    maxRows: 10,
     dtype: 'f32',
     ...options,
   });
+
+const open = (options: Partial<PagedCacheOptions> = {}, window?: number): PagedCache =>
+  openLayers([attention(window)], options);
+
+/** Pages of the only group, or of another: how many, free, kept by prefixes, and the bytes of one. */
+function pagesOf(cache: PagedCache, group = 0) {
+  const { pool, pageBytes } = cache.groups[group] as PagedCache['groups'][number];
+  return { size: pool.size, free: pool.free, available: pool.available, pageBytes, pool };
+}
+
+const prefixPages = (cache: PagedCache): number => cache.prefixBytes / pagesOf(cache).pageBytes;
 
 /** A sequence of these tokens, remembered and left. */
 function leave(cache: PagedCache, tokens: readonly number[]): void {
@@ -37,7 +54,7 @@ describe('prefixes', () => {
   it('are known by whole pages, up to a limit', () => {
     const cache = open();
     leave(cache, range(70));
-    expect(cache.prefixPages).toBe(2);
+    expect(prefixPages(cache)).toBe(2);
     expect(cache.bytesUsed).toBe(0);
     expect(known(cache, range(100))).toBe(64);
     expect(known(cache, range(100), 63)).toBe(32);
@@ -57,7 +74,7 @@ describe('prefixes', () => {
     expect([known(cache, range(96)), known(cache, range(96, 500))]).toEqual([0, 0]);
     expect(cache.create().extend(1)).toBe(false);
     sequence.dispose();
-    expect(cache.available).toBe(8);
+    expect(cache.available(0)).toBe(256);
   });
 
   it('in use are not taken', () => {
@@ -65,23 +82,23 @@ describe('prefixes', () => {
     leave(cache, range(96));
     const user = cache.createFrom(range(96), 96);
     const other = cache.create();
-    expect(cache.available).toBe(5);
+    expect([cache.available(0), cache.available(2)]).toEqual([160, 96]);
     expect(other.extend(6 * 32)).toBe(false);
     expect(other.length).toBe(0);
     expect(other.extend(5 * 32)).toBe(true);
-    expect(user.pages.every((page) => cache.pool.holders(page) === 2)).toBe(true);
+    expect(user.groups[0]?.pages.every((page) => pagesOf(cache).pool.holders(page) === 2)).toBe(true);
   });
 
   it('keep no more pages than they may', () => {
-    const cache = open({ prefixPages: 2 });
+    const cache = open({ prefixBytes: 2 * 32 * 16 });
     leave(cache, range(64));
     leave(cache, range(64, 500));
-    expect(cache.prefixPages).toBe(2);
+    expect(prefixPages(cache)).toBe(2);
     expect(known(cache, range(64, 500))).toBe(64);
-    const none = open({ prefixPages: 0 });
+    const none = open({ prefixBytes: 0 });
     leave(none, range(64));
-    expect(none.prefixPages).toBe(0);
-    expect(none.pool.free).toBe(8);
+    expect(prefixPages(none)).toBe(0);
+    expect(pagesOf(none).free).toBe(8);
   });
 
   it('whose last pages are there are enough for layers with a window', () => {
@@ -91,9 +108,11 @@ describe('prefixes', () => {
     expect(filler.extend(32)).toBe(true);
     const long = cache.createFrom(range(128), 128);
     expect(long.length).toBe(128);
-    expect(long.pages.slice(0, 3)).toEqual([-1, -1, -1]);
+    expect(long.groups[0]?.pages.slice(0, 3)).toEqual([-1, -1, -1]);
     expect(long.extend(100)).toBe(true);
-    expect(() => long.trim(100)).toThrow(/can be cut to 0 or to 11[0-9] … 228/);
+    expect(() => long.trim(100)).toThrow(
+      /228 positions cannot be cut to 100 of them: .* gone, 0 is the longest/,
+    );
     for (const sequence of [long, filler]) sequence.dispose();
   });
 
@@ -101,9 +120,9 @@ describe('prefixes', () => {
     const cache = open({ pages: 4 }, 40);
     leave(cache, range(96));
     const filler = cache.create();
-    expect(filler.extend(64)).toBe(true); // takes the last page of the three, the one used longest ago
+    expect(filler.extend(64)).toBe(true); // takes the first page of the three: the end is of more use
     filler.dispose();
-    expect(known(cache, range(96))).toBe(64);
+    expect([known(cache, range(96)), known(cache, range(64))]).toEqual([96, 0]);
   });
 });
 
@@ -113,11 +132,89 @@ describe('sequences with a window', () => {
     const sequence = cache.create();
     for (let at = 0; at < 200; at += 10) {
       expect(sequence.extend(10)).toBe(true);
-      expect(cache.pool.size - cache.pool.free).toBeLessThanOrEqual(2);
+      expect(8 - pagesOf(cache).free).toBeLessThanOrEqual(3);
     }
-    expect(cache.bytesUsed).toBe(2 * cache.pageBytes);
+    expect(cache.bytesUsed).toBe((8 - pagesOf(cache).free) * pagesOf(cache).pageBytes);
     sequence.dispose();
-    expect(cache.pool.free).toBe(8);
+    expect(pagesOf(cache).free).toBe(8);
+  });
+
+  it('hold no more pages in layers with a window because other layers see everything', () => {
+    const contextLength = 4096;
+    const layers = [...Array.from({ length: 5 }, () => attention(512)), attention()];
+    const cache = openLayers(layers, { pages: pagesFor(contextLength), contextLength, maxSequences: 1 });
+    const sequence = cache.create();
+    while (sequence.length + 10 <= contextLength) expect(sequence.extend(10)).toBe(true);
+    const [windowed, all] = sequence.groups.map(({ pages }) => pages.filter((page) => page >= 0).length);
+    expect(all).toBe(128);
+    expect(windowed).toBeLessThanOrEqual(18);
+    expect(cache.bytes).toBe(32 * 16 * (128 + 5 * pagesOf(cache, 0).size));
+    expect(pagesOf(cache, 0).size).toBeLessThanOrEqual(24);
+  });
+});
+
+describe('layers with a state', () => {
+  const specs = [attention(), convolutionSpec(4, 3)];
+
+  it('are remembered at the ends of pages, so that a longer prompt goes on from the last', () => {
+    const cache = openLayers(specs, { maxRows: 100 });
+    leave(cache, range(100));
+    expect(known(cache, range(256))).toBe(96);
+    expect(known(cache, [...range(80), 7])).toBe(64);
+    expect(known(cache, range(31))).toBe(0);
+  });
+
+  it('can be cut to the end and to the last checkpoints, from where nothing else is run again', () => {
+    const cache = openLayers(specs);
+    const sequence = cache.create();
+    for (let at = 0; at < 150; at += 10) expect(sequence.extend(10)).toBe(true);
+    expect([150, 149, 128, 127, 96, 95].map((to) => sequence.checkpoint(to))).toEqual([
+      150, 128, 128, 96, 96, 0,
+    ]);
+    expect(() => sequence.trim(149)).toThrow(
+      /150 positions cannot be cut to 149 of them: .* 128 is the longest/,
+    );
+    sequence.trim(96);
+    expect(sequence.extend(10)).toBe(true);
+    expect(sequence.checkpoint(105)).toBe(96);
+    sequence.dispose();
+    expect(pagesOf(cache, 1).free).toBe(pagesOf(cache, 1).size);
+  });
+
+  it('lend what they keep of checkpoints to whoever has to go on', () => {
+    const cache = openLayers(specs, { pages: 16, maxSequences: 2, maxRows: 64 });
+    const [first, second] = [cache.create(), cache.create()];
+    for (let at = 0; at < 256; at += 64) {
+      expect(first.extend(64)).toBe(true);
+      expect(second.extend(64)).toBe(true);
+    }
+  });
+
+  it('that were reserved do not fail, whatever others take', () => {
+    const cache = openLayers([attention(), attention(20), convolutionSpec(4, 3)], { pages: 12 });
+    const sequence = cache.create();
+    expect(sequence.reserve(256)).toBe(true);
+    const other = cache.create();
+    while (other.extend(10));
+    for (let at = 0; at < 250; at += 10) expect(sequence.extend(10)).toBe(true);
+    for (const each of [sequence, other]) each.dispose();
+    for (const group of [0, 1, 2]) expect(pagesOf(cache, group).free).toBe(pagesOf(cache, group).size);
+  });
+});
+
+describe('sizes', () => {
+  it('give layers that see less what all sequences together can use, and less where bytes are short', () => {
+    const sizes = new CacheSizes([attention(), attention(64), convolutionSpec(4, 3)], 'f16');
+    const limits = { contextLength: 4096, maxRows: 64 };
+    const roomy = sizes.pages(512, 4, limits);
+    expect(roomy[0]).toBe(512);
+    expect(roomy[1]).toBeLessThan(4 * 12);
+    const least = sizes.pages(512, 4, limits, 0);
+    expect(least).toEqual([512, 5, 2]);
+    const bytes = (sizes.bytes(roomy) + sizes.bytes(least)) / 2;
+    const between = sizes.pages(512, 4, limits, bytes);
+    expect(sizes.bytes(between)).toBeLessThanOrEqual(bytes);
+    expect(sizes.bytes(between)).toBeGreaterThan(0.9 * bytes);
   });
 });
 
@@ -128,10 +225,15 @@ describe('pages', () => {
       which: fc.nat(5),
       amount: fc.nat(90),
     });
-    const windows = fc.constantFrom(undefined, 1, 20, 70);
+    const layers = fc.subarray(
+      [attention(), attention(1), attention(20), attention(70), convolutionSpec(4, 3)],
+      {
+        minLength: 1,
+      },
+    );
     await fc.assert(
-      fc.asyncProperty(fc.array(action, { maxLength: 40 }), windows, async (actions, window) => {
-        const cache = open({ pages: 7 }, window);
+      fc.asyncProperty(fc.array(action, { maxLength: 40 }), layers, async (actions, specs) => {
+        const cache = openLayers(specs, { pages: 7, maxRows: 90 });
         const tokens = range(256);
         let live: PagedSequence[] = [];
         for (const { what, which, amount } of actions) {
@@ -140,22 +242,28 @@ describe('pages', () => {
           else if (what === 'known') live.push(cache.createFrom(tokens, amount));
           else if (at === undefined) continue;
           else if (what === 'extend') at.extend(amount);
-          else if (what === 'trim') at.trim(Math.max(Math.min(at.length, amount), at.earliestTrim));
+          else if (what === 'trim') at.trim(at.checkpoint(amount));
           else if (what === 'fork') live.push((await at.fork()) as PagedSequence);
           else if (what === 'remember') cache.remember(at, tokens, at.length);
           else {
             at.dispose();
             live = live.filter((x) => x !== at);
           }
-          for (const { pages, length } of live) {
-            expect(pages).toHaveLength(pagesFor(length));
-            for (const page of pages) if (page >= 0) expect(cache.pool.holders(page)).toBeGreaterThan(0);
+          for (const { groups, length } of live) {
+            for (const { pages, group } of groups) {
+              expect(pages).toHaveLength(pagesFor(length));
+              for (const page of pages) if (page >= 0) expect(group.pool.holders(page)).toBeGreaterThan(0);
+            }
           }
         }
         for (const sequence of live) sequence.dispose();
         expect(cache.bytesUsed).toBe(0);
-        expect(cache.pool.free + cache.prefixPages).toBe(7);
-        expect(cache.available).toBe(7);
+        const kept = cache.groups.reduce(
+          (sum, { pool, pageBytes }) => sum + (pool.size - pool.free) * pageBytes,
+          0,
+        );
+        expect(cache.prefixBytes).toBe(kept);
+        for (const { pool } of cache.groups) expect(pool.available).toBe(pool.size);
       }),
       { numRuns: 300 },
     );

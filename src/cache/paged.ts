@@ -1,173 +1,207 @@
-// The paged KV cache: many sequences share pages of 32 positions. Forks and known prefixes share them by reference, and a
-// page that is shared is copied before it is written. Pages that have left every window are given back.
+// The paged cache: many sequences share pages of 32 positions, by groups of layers that see alike. Forks and known prefixes
+// share pages by reference, and a page that is shared is copied before it is written. Pages that no row sees any more are
+// given back. A recurrent state is the only row of its page, as of the last position in it: whole pages are checkpoints.
 
 import type { NDArray } from '../array/array.ts';
 import type { InputSpec } from '../array/compile.ts';
-import { attention } from '../array/ops/attention.ts';
-import { kvWrite } from '../array/ops/kv-write.ts';
 import { PAGE_SLOTS } from '../array/ops/paged.ts';
 import { IngotError, invariant } from '../base/errors.ts';
 import { type DynDim, dynDim } from '../base/shape.ts';
 import type { Device } from '../device/device.ts';
-import type { KVCache, KvLayerSpec } from '../nn/contracts.ts';
+import type { LayerSpec, SequenceMemory } from '../nn/contracts.ts';
 import {
   type CacheSequence,
   type CacheSnapshot,
   type CacheStore,
   checkSnapshot,
-  checkTrim,
   type SequenceRows,
 } from './contract.ts';
-import { LayerStates, layerBytes, type SlotRun } from './layer-states.ts';
+import { GroupPages, type StoreGroup } from './group-pages.ts';
 import { PagePool } from './page-pool.ts';
+import { PagedMemory } from './paged-memory.ts';
+import { ownSequence, PagedSequence } from './paged-sequence.ts';
+import { type CacheDtype, groupLayers, groupPageBytes } from './parts.ts';
 import { PrefixTree } from './prefix-tree.ts';
+import { CacheSizes, pagesFor, pagesOfSequence } from './sizes.ts';
+import { SlotStates } from './slot-states.ts';
+import { rowsFrom } from './snapshot-rows.ts';
 
 export interface PagedCacheOptions {
-  /** Pages of 32 positions that all sequences share. */
+  /** Pages of 32 positions, of layers that see everything, that all sequences share; other layers have what goes with them. */
   readonly pages: number;
   /** Positions one sequence can have. */
   readonly contextLength: number;
   /** Sequences with rows in one step. */
   readonly maxSequences: number;
+  /** Most rows that a sequence has in one step; default: its context. */
+  readonly maxRows?: number;
   /** Storage type of keys and values: f16, or f32 for exact results. */
-  readonly dtype: 'f16' | 'f32';
-  /** Pages that prefixes may keep when no sequence uses them; default all: they are given up as soon as one needs them. */
-  readonly prefixPages?: number;
+  readonly dtype: CacheDtype;
+  /** Bytes to stay within, where layers that see less can do with fewer pages. */
+  readonly maxBytes?: number;
+  /** Bytes that prefixes may keep when no sequence uses them; default all: they are given up as soon as one needs them. */
+  readonly prefixBytes?: number;
 }
-
-/** Pages that a sequence of this length takes. */
-export const pagesFor = (length: number): number => Math.ceil(length / PAGE_SLOTS);
-
-/** Bytes that a page takes over all layers. */
-export const pageBytes = (layers: readonly KvLayerSpec[], dtype: 'f16' | 'f32'): number =>
-  layers.reduce((sum, spec) => sum + layerBytes({ spec, slots: PAGE_SLOTS }, dtype), 0);
 
 export class PagedCache implements CacheStore {
   readonly bytes: number;
-  readonly pageBytes: number;
   readonly contextLength: number;
-  /** Longest window; undefined when a layer sees everything. */
-  readonly window: number | undefined;
-  readonly pool: PagePool;
-  readonly states: LayerStates;
-  readonly dtype: 'f16' | 'f32';
+  readonly dtype: CacheDtype;
+  readonly specs: readonly LayerSpec[];
+  readonly groups: readonly StoreGroup[];
   readonly #prefixes: PrefixTree;
   readonly #maxSequences: number;
   readonly #live = new Set<PagedSequence>();
 
   /** Throws out_of_memory from the device. */
-  constructor(device: Device, layers: readonly KvLayerSpec[], options: PagedCacheOptions) {
-    const { pages, contextLength, dtype, prefixPages = pages } = options;
-    const slots = pages * PAGE_SLOTS;
-    this.states = new LayerStates(
-      device,
-      layers.map((spec) => ({ spec, slots })),
-      dtype,
-    );
-    this.bytes = this.states.bytes;
-    this.pageBytes = pageBytes(layers, dtype);
+  constructor(device: Device, specs: readonly LayerSpec[], options: PagedCacheOptions) {
+    const { contextLength, dtype } = options;
+    this.specs = specs;
     this.contextLength = contextLength;
     this.dtype = dtype;
     this.#maxSequences = options.maxSequences;
-    const windows = layers.map((layer) => layer.window);
-    const bounded = windows.filter((w) => w !== undefined);
-    this.window = bounded.length === windows.length ? Math.max(...bounded) : undefined;
-    this.pool = new PagePool(pages);
-    this.#prefixes = new PrefixTree(this.pool, { maxPages: prefixPages, window: this.window });
-    this.pool.onShortage(() => this.#prefixes.reclaim());
+    this.groups = makeGroups(device, specs, options);
+    this.bytes = this.groups.reduce((sum, { states }) => sum + states.bytes, 0);
+    const share = Math.min(1, (options.prefixBytes ?? this.bytes) / this.bytes);
+    this.#prefixes = new PrefixTree(
+      this.groups.map(({ sight, pool }) => ({ sight, pool, maxPages: Math.floor(pool.size * share) })),
+    );
   }
 
   get bytesUsed(): number {
-    const pages = new Set<number>();
-    for (const { pages: own } of this.#live) for (const page of own) if (page >= 0) pages.add(page);
-    return pages.size * this.pageBytes;
+    return this.groups.reduce((sum, { pageBytes }, g) => {
+      const pages = new Set<number>();
+      for (const { groups } of this.#live) {
+        for (const page of groups[g]?.pages ?? []) if (page >= 0) pages.add(page);
+      }
+      return sum + pages.size * pageBytes;
+    }, 0);
   }
 
-  /** Pages of known prefixes, also of those that a sequence uses. */
-  get prefixPages(): number {
-    return this.#prefixes.pages;
+  get prefixBytes(): number {
+    const { pages } = this.#prefixes;
+    return this.groups.reduce((sum, { pageBytes }, g) => sum + (pages[g] ?? 0) * pageBytes, 0);
   }
 
-  /** Pages that a sequence can have at once: those that are free and those that only prefixes keep. */
-  get available(): number {
-    return this.pool.free + this.#prefixes.reclaimable;
+  /**
+   * Pages of a group that sees everything are needed for all positions. Others need no more than a sequence can have of
+   * them at once.
+   */
+  available(others: number): number {
+    return this.groups.reduce((least, { sight, pool, pagesOfSequence: needed }) => {
+      const pages = pool.available - others;
+      if (sight.kind !== 'all' && pages >= needed) return least;
+      return Math.min(least, Math.max(0, pages * PAGE_SLOTS));
+    }, this.contextLength);
   }
 
   inputs(rows: DynDim): Readonly<Record<string, InputSpec>> {
+    if (this.groups.length === 0) return {};
+    const table = [dynDim('sequencesInStep', this.#maxSequences), pagesFor(this.contextLength)];
     return {
       sequences: { shape: [rows], dtype: 'i32' },
-      pageTable: {
-        shape: [dynDim('sequencesInStep', this.#maxSequences), pagesFor(this.contextLength)],
-        dtype: 'i32',
-      },
+      ...Object.fromEntries(
+        this.groups.map((_, g) => [tableName(g), { shape: table, dtype: 'i32' as const }]),
+      ),
     };
   }
 
-  view(inputs: Readonly<Record<string, NDArray>>): KVCache {
-    const { sequences, pageTable: pages } = inputs;
-    invariant(sequences && pages, 'a paged cache needs the inputs that it named');
-    return {
-      attend: (layer, q, k, v, positions, options) => {
-        const states = this.states.layers[layer];
-        if (states === undefined) {
-          const count = this.states.layers.length;
-          throw new IngotError('invalid_argument', `KV cache: layer ${layer} of ${count} does not exist`);
-        }
-        const paged = { sequences, pages };
-        const [keys, values] = kvWrite(states.keys, states.values, k, v, positions, { paged });
-        return attention(q, keys, values, positions, { ...options, paged });
-      },
-    };
+  view(inputs: Readonly<Record<string, NDArray>>): SequenceMemory {
+    const { sequences } = inputs;
+    return new PagedMemory(this.specs, (layer) => {
+      for (const [g, { states }] of this.groups.entries()) {
+        const own = states.of(layer);
+        if (own === undefined) continue;
+        const pages = inputs[tableName(g)];
+        invariant(sequences && pages, 'a paged cache needs the inputs that it named');
+        return { states: own, paged: { sequences, pages } };
+      }
+      return undefined;
+    });
   }
 
   bind(parts: readonly SequenceRows[]): Readonly<Record<string, Int32Array>> {
+    if (this.groups.length === 0) return {};
     const width = pagesFor(this.contextLength);
-    const sequences = new Int32Array(parts.reduce((sum, { rows }) => sum + rows, 0));
-    const pageTable = new Int32Array(parts.length * width).fill(-1);
+    const bound: Record<string, Int32Array> = {
+      sequences: new Int32Array(parts.reduce((sum, { rows }) => sum + rows, 0)),
+    };
+    this.groups.forEach((_, g) => {
+      const table = new Int32Array(parts.length * width).fill(-1);
+      parts.forEach(({ sequence }, i) => {
+        table.set(ownSequence(sequence, this).groups[g]?.pages ?? [], i * width);
+      });
+      bound[tableName(g)] = table;
+    });
     let at = 0;
-    parts.forEach(({ sequence, rows }, i) => {
-      invariant(sequence instanceof PagedSequence, 'a paged cache binds its own sequences');
-      sequences.fill(i, at, at + rows);
-      pageTable.set(sequence.pages, i * width);
+    parts.forEach(({ rows }, i) => {
+      bound.sequences?.fill(i, at, at + rows);
       at += rows;
     });
-    return { sequences, pageTable };
+    return bound;
   }
 
   create(): PagedSequence {
-    return this.#add([], 0);
+    return this.#add(
+      this.groups.map((group) => new GroupPages(group, [])),
+      0,
+    );
   }
 
-  /** A sequence that begins with the longest known prefix of `tokens`, at most `atMost` of them. */
   createFrom(tokens: readonly number[], atMost: number): PagedSequence {
     const pages = this.#prefixes.match(tokens, atMost);
-    return this.#add(pages, pages.length * PAGE_SLOTS);
+    const length = (pages[0]?.length ?? 0) * PAGE_SLOTS;
+    return this.#add(
+      this.groups.map((group, g) => new GroupPages(group, [...(pages[g] ?? [])])),
+      length,
+    );
   }
 
-  /** Remembers the whole pages among the first `length` tokens of a sequence, once they are written. */
-  remember(sequence: PagedSequence, tokens: readonly number[], length: number): void {
-    const pages = sequence.pages.slice(0, Math.floor(length / PAGE_SLOTS));
-    if (pages.length > 0) this.#prefixes.insert(tokens, pages);
+  remember(sequence: CacheSequence, tokens: readonly number[], length: number): void {
+    const { groups } = ownSequence(sequence, this);
+    const count = Math.floor(length / PAGE_SLOTS);
+    if (count > 0) {
+      const pages = groups.map((group) => group.pages);
+      this.#prefixes.insert(tokens, pages, count);
+    }
   }
 
   async restore(snapshot: CacheSnapshot): Promise<PagedSequence> {
-    const { length, first, layers } = snapshot;
-    const held = { dtype: this.dtype, layers: this.states.layers.length, positions: this.contextLength };
-    checkSnapshot(snapshot, held);
-    const pages: number[] = Array(Math.floor(first / PAGE_SLOTS)).fill(-1);
-    const sequence = this.#add(pages, pages.length * PAGE_SLOTS, snapshot.earliestTrim);
-    if (!sequence.extend(length - sequence.length)) {
+    const { length, layers } = snapshot;
+    const { dtype, specs } = this;
+    checkSnapshot(snapshot, { dtype, specs, positions: this.contextLength });
+    const firsts = this.groups.map(({ parts }) =>
+      Math.max(0, ...parts.map(({ layer }) => layers[layer]?.first ?? 0)),
+    );
+    const rows = this.groups.map(({ parts }, g) =>
+      parts.map(({ layer, arrays }) =>
+        arrays.map((array, i) => rowsFrom(layers[layer], i, { ...array, first: firsts[g] ?? 0, length })),
+      ),
+    );
+    const groups = this.groups.map((group, g) => {
+      const first = firsts[g] ?? 0;
+      return new GroupPages(group, Array(Math.floor(first / PAGE_SLOTS)).fill(-1), first);
+    });
+    const sequence = this.#add(groups, 0);
+    if (!sequence.restart(length)) {
       sequence.dispose();
-      throw outOfPages(pagesFor(length) - pages.length, this);
+      throw outOfPages(length, this);
     }
-    await this.states.write(length - first, layers, () => sequence.runs(first));
+    await Promise.all(
+      groups.map((pages, g) => {
+        const first = firsts[g] ?? 0;
+        return pages.group.states.write(length - first, rows[g] ?? [], pages.runs(first, length));
+      }),
+    );
     return sequence;
   }
 
   /** Used by a sequence: another with the same pages. */
   copy(of: PagedSequence): PagedSequence {
-    for (const page of of.pages) if (page >= 0) this.pool.hold(page);
-    return this.#add([...of.pages], of.length, of.earliestTrim);
+    return this.#add(
+      of.groups.map((group) => group.copy()),
+      of.length,
+    );
   }
 
   /** Used by a sequence that is disposed. */
@@ -176,137 +210,53 @@ export class PagedCache implements CacheStore {
   }
 
   dispose(): void {
-    this.states.dispose();
+    for (const { states } of this.groups) states.dispose();
   }
 
-  #add(pages: number[], length: number, floor = 0): PagedSequence {
-    const sequence = new PagedSequence(this, pages, length, floor);
+  #add(groups: readonly GroupPages[], length: number): PagedSequence {
+    const sequence = new PagedSequence(this, groups, length);
     this.#live.add(sequence);
     return sequence;
   }
 }
 
-export class PagedSequence implements CacheSequence {
-  readonly store: PagedCache;
-  /** Page of positions 32 i … 32 i + 31; -1 once they have left every window. */
-  readonly pages: number[];
-  #length: number;
-  /** From a snapshot. */
-  readonly #floor: number;
-  #disposed = false;
+const tableName = (group: number): string => `pages${group}`;
 
-  constructor(store: PagedCache, pages: number[], length: number, floor: number) {
-    this.store = store;
-    this.pages = pages;
-    this.#length = length;
-    this.#floor = floor;
-  }
-
-  get length(): number {
-    return this.#length;
-  }
-
-  get earliestTrim(): number {
-    const { window } = this.store;
-    const gone = this.pages.lastIndexOf(-1) + 1;
-    const seen = window === undefined || gone === 0 ? 0 : gone * PAGE_SLOTS + window - 1;
-    return Math.min(this.#length, Math.max(this.#floor, seen));
-  }
-
-  extend(rows: number): boolean {
-    const { pool, contextLength } = this.store;
-    const length = this.#length + rows;
-    if (length > contextLength) return false;
-    this.#leaveBehind();
-    const before = this.pages.length;
-    while (this.pages.length < pagesFor(length)) {
-      const page = pool.take();
-      if (page === undefined) {
-        for (const taken of this.pages.splice(before)) pool.release(taken);
-        return false;
-      }
-      this.pages.push(page);
-    }
-    if (!this.#ownLastPage()) {
-      for (const taken of this.pages.splice(before)) pool.release(taken);
-      return false;
-    }
-    this.#length = length;
-    return true;
-  }
-
-  trim(length: number): void {
-    checkTrim(this, length);
-    this.#length = length;
-    for (const page of this.pages.splice(pagesFor(length))) if (page >= 0) this.store.pool.release(page);
-  }
-
-  async fork(): Promise<CacheSequence> {
-    return this.store.copy(this);
-  }
-
-  async snapshot(): Promise<CacheSnapshot> {
-    const { states, dtype } = this.store;
-    const [length, earliestTrim] = [this.#length, this.earliestTrim];
-    const first = (this.pages.lastIndexOf(-1) + 1) * PAGE_SLOTS;
-    const layers = await states.read(length - first, () => this.runs(first));
-    return { dtype, length, first, earliestTrim, layers };
-  }
-
-  /** Slots of the positions from `first` on, one run for each page. */
-  runs(first: number): readonly SlotRun[] {
-    const runs: SlotRun[] = [];
-    for (let at = first; at < this.#length; ) {
-      const within = at % PAGE_SLOTS;
-      const count = Math.min(PAGE_SLOTS - within, this.#length - at);
-      runs.push({
-        from: at - first,
-        slot: (this.pages[Math.floor(at / PAGE_SLOTS)] ?? 0) * PAGE_SLOTS + within,
-        count,
+function makeGroups(
+  device: Device,
+  specs: readonly LayerSpec[],
+  options: PagedCacheOptions,
+): readonly StoreGroup[] {
+  const { contextLength, maxSequences, maxRows = contextLength, dtype, maxBytes } = options;
+  const limits = { contextLength, maxRows: Math.min(maxRows, contextLength) };
+  const pages = new CacheSizes(specs, dtype).pages(options.pages, maxSequences, limits, maxBytes);
+  const made: StoreGroup[] = [];
+  try {
+    for (const [g, group] of groupLayers(specs, dtype).entries()) {
+      const pool = new PagePool(pages[g] ?? 0);
+      const needed = pagesOfSequence(group, limits);
+      made.push({
+        ...group,
+        pool,
+        states: new SlotStates(device, group.parts, pool.size * group.slotsPerPage),
+        pageBytes: groupPageBytes(group),
+        pagesOfSequence: needed,
+        keptFree: Math.min(maxSequences * needed, Math.floor(pool.size / 2)),
       });
-      at += count;
     }
-    return runs;
-  }
-
-  dispose(): void {
-    if (this.#disposed) return;
-    this.#disposed = true;
-    // In reverse, so that pages are handed out again in ascending order: neighbours are read in one go.
-    for (const page of this.pages.splice(0).reverse()) if (page >= 0) this.store.pool.release(page);
-    this.store.forget(this);
-  }
-
-  /** Gives back pages that no row from the next position on sees. */
-  #leaveBehind(): void {
-    const { window, pool } = this.store;
-    if (window === undefined) return;
-    const seen = Math.floor((this.#length - window + 1) / PAGE_SLOTS);
-    for (let i = seen - 1; i >= 0 && (this.pages[i] ?? -1) >= 0; i--) {
-      pool.release(this.pages[i] as number);
-      this.pages[i] = -1;
-    }
-  }
-
-  /** The page that the next position goes to, when it holds earlier ones too, must be this sequence's alone. */
-  #ownLastPage(): boolean {
-    const { pool, states } = this.store;
-    const at = Math.floor(this.#length / PAGE_SLOTS);
-    const shared = this.pages[at];
-    if (this.#length % PAGE_SLOTS === 0 || shared === undefined || pool.holders(shared) === 1) return true;
-    const own = pool.take();
-    if (own === undefined) return false;
-    // Comes before the next step on the device; when it fails, so does that.
-    states.copy(shared * PAGE_SLOTS, own * PAGE_SLOTS, PAGE_SLOTS).catch(() => undefined);
-    pool.release(shared);
-    this.pages[at] = own;
-    return true;
+    return made;
+  } catch (error) {
+    for (const { states } of made) states.dispose();
+    throw error;
   }
 }
 
-const outOfPages = (needed: number, { pool, available }: PagedCache): IngotError =>
-  new IngotError(
+const outOfPages = (length: number, store: PagedCache): IngotError => {
+  const available = store.available(0);
+  const size = store.groups.map(({ pool }) => pool.size).join(' and ');
+  return new IngotError(
     'out_of_memory',
-    `the KV cache needs ${needed} pages and has ${available} of ${pool.size} available: end other generations first, or give it more memory`,
-    { details: { needed, available, pages: pool.size } },
+    `the cache has no room for a sequence of ${length} positions (${available} available, of ${size} pages): end other generations first, or give it more memory`,
+    { details: { needed: length, available } },
   );
+};

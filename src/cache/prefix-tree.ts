@@ -1,52 +1,52 @@
-// The prefixes that earlier sequences left: a tree whose nodes are pages of tokens, in least-recently-used order.
+// The prefixes that earlier sequences left: a tree whose nodes are pages of tokens. A node has a page of each group, or not:
+// what only its last rows see is not needed inside a longer prefix. The page used longest ago goes first.
 
 import { PAGE_SLOTS } from '../array/ops/paged.ts';
 import type { PagePool } from './page-pool.ts';
+import { firstPageNeeded, type Sight } from './parts.ts';
 
 interface Node {
-  /** -1: the page was given back; what follows it may still be of use to layers with a window. */
-  page: number;
+  /** By group; -1: the page was given back, or never kept. */
+  readonly pages: number[];
   readonly key: string;
   readonly parent: Node | undefined;
   readonly children: Map<string, Node>;
 }
 
-export interface PrefixTreeOptions {
+export interface PrefixGroup {
+  readonly sight: Sight;
+  readonly pool: PagePool;
   /** Pages it keeps at most. */
   readonly maxPages: number;
-  /** Longest sliding window of the layers; undefined when a layer sees everything. */
-  readonly window: number | undefined;
 }
 
+/** Pages by group, of positions 32 i … 32 i + 31; -1 where there is none. */
+export type PathPages = readonly (readonly number[])[];
+
 export class PrefixTree {
-  readonly #pool: PagePool;
-  readonly #options: PrefixTreeOptions;
-  readonly #root: Node = { page: -1, key: '', parent: undefined, children: new Map() };
-  /** Nodes with a page, the one used longest ago first. A node is used after those below it. */
-  readonly #used = new Set<Node>();
+  readonly #groups: readonly PrefixGroup[];
+  readonly #root: Node = { pages: [], key: '', parent: undefined, children: new Map() };
+  /** By group: nodes with a page, the one used longest ago first. */
+  readonly #used: readonly Set<Node>[];
 
-  constructor(pool: PagePool, options: PrefixTreeOptions) {
-    this.#pool = pool;
-    this.#options = options;
+  constructor(groups: readonly PrefixGroup[]) {
+    this.#groups = groups;
+    this.#used = groups.map(() => new Set());
+    groups.forEach(({ pool }, g) => {
+      pool.onShortage(() => this.#reclaim(g));
+    });
   }
 
-  /** Pages it keeps. */
-  get pages(): number {
-    return this.#used.size;
-  }
-
-  /** How many of its pages nobody else holds. */
-  get reclaimable(): number {
-    let count = 0;
-    for (const { page } of this.#used) if (this.#pool.holders(page) === 1) count++;
-    return count;
+  /** Pages it keeps of each group. */
+  get pages(): readonly number[] {
+    return this.#used.map((nodes) => nodes.size);
   }
 
   /**
    * Pages of the longest known prefix of `tokens` that is of at most `atMost` tokens, held once more for the caller; -1
-   * for those that no window sees any more from its end on.
+   * for those that are not needed from its end on.
    */
-  match(tokens: readonly number[], atMost: number): number[] {
+  match(tokens: readonly number[], atMost: number): PathPages {
     const path: Node[] = [];
     let node: Node | undefined = this.#root;
     for (let end = PAGE_SLOTS; end <= atMost; end += PAGE_SLOTS) {
@@ -55,28 +55,30 @@ export class PrefixTree {
       path.push(node);
     }
     while (path.length > 0 && !this.#usable(path)) path.pop();
-    const first = this.#firstSeen(path.length);
-    for (const at of path.slice(first)) this.#pool.hold(at.page);
     this.#touch(path);
-    return path.map(({ page }, i) => (i < first ? -1 : page));
+    return this.#groups.map(({ sight, pool }, g) => {
+      const first = firstPageNeeded(sight, path.length * PAGE_SLOTS);
+      return path.map(({ pages }, i) => {
+        if (i < first) return -1;
+        const page = pages[g] as number;
+        pool.hold(page);
+        return page;
+      });
+    });
   }
 
-  /** Remembers whole pages of `tokens`; pages[i] holds tokens 32 i … 32 i + 31, -1 where it is gone. */
-  insert(tokens: readonly number[], pages: readonly number[]): void {
+  /** Remembers the first `count` pages of `tokens`; pages[g][i] holds tokens 32 i … 32 i + 31, -1 where it is gone. */
+  insert(tokens: readonly number[], pages: PathPages, count: number): void {
     const path: Node[] = [];
     let node = this.#root;
-    for (const [i, page] of pages.entries()) {
+    for (let i = 0; i < count; i++) {
       const key = keyOf(tokens, i * PAGE_SLOTS);
       let child = node.children.get(key);
       if (child === undefined) {
-        child = { page: -1, key, parent: node, children: new Map() };
+        child = { pages: this.#groups.map(() => -1), key, parent: node, children: new Map() };
         node.children.set(key, child);
       }
-      if (child.page < 0 && page >= 0 && this.#makeRoom()) {
-        this.#pool.hold(page);
-        child.page = page;
-        this.#used.add(child);
-      }
+      for (const [g, own] of pages.entries()) this.#keep(child, g, own[i] ?? -1);
       path.push(child);
       node = child;
     }
@@ -84,60 +86,77 @@ export class PrefixTree {
     this.#prune(node);
   }
 
-  /** Gives back the page used longest ago that nobody else holds. False when there is none. */
-  reclaim(): boolean {
-    for (const node of this.#used) {
-      const inner = this.#options.window === undefined && node.children.size > 0;
-      if (inner || this.#pool.holders(node.page) > 1) continue;
-      this.#drop(node);
+  /** Gives back all pages. */
+  clear(): void {
+    this.#used.forEach((nodes, g) => {
+      for (const { pages } of nodes) this.#groups[g]?.pool.drop(pages[g] as number);
+      nodes.clear();
+    });
+    this.#root.children.clear();
+  }
+
+  #keep(node: Node, g: number, page: number): void {
+    if (page < 0 || (node.pages[g] ?? -1) >= 0 || !this.#makeRoom(g)) return;
+    this.#groups[g]?.pool.keep(page);
+    node.pages[g] = page;
+    this.#used[g]?.add(node);
+  }
+
+  /** Gives back the page of a group used longest ago that nobody else holds. False when there is none. */
+  #reclaim(g: number): boolean {
+    const { sight, pool } = this.#groups[g] as PrefixGroup;
+    for (const node of this.#used[g] ?? []) {
+      const inner = sight.kind === 'all' && node.children.size > 0;
+      if (inner || pool.holders(node.pages[g] as number) > 1) continue;
+      // Without what rows see of everything, the rest of the node is of no use.
+      if (sight.kind === 'all') for (const each of node.pages.keys()) this.#drop(node, each);
+      else this.#drop(node, g);
+      this.#prune(node);
       return true;
     }
     return false;
   }
 
-  /** Gives back all pages. */
-  clear(): void {
-    for (const { page } of this.#used) this.#pool.release(page);
-    this.#used.clear();
-    this.#root.children.clear();
+  #makeRoom(g: number): boolean {
+    const { maxPages } = this.#groups[g] as PrefixGroup;
+    const kept = this.#used[g]?.size ?? 0;
+    return kept < maxPages || (maxPages > 0 && this.#reclaim(g));
   }
 
-  #makeRoom(): boolean {
-    return this.#used.size < this.#options.maxPages || (this.#options.maxPages > 0 && this.reclaim());
-  }
-
-  /** Whether all pages that a row after this path sees are there. */
+  /** Whether all pages that a row after this path needs are there. */
   #usable(path: readonly Node[]): boolean {
-    return path.slice(this.#firstSeen(path.length)).every(({ page }) => page >= 0);
+    return this.#groups.every(({ sight }, g) => {
+      for (let i = path.length - 1; i >= firstPageNeeded(sight, path.length * PAGE_SLOTS); i--) {
+        if ((path[i]?.pages[g] ?? -1) < 0) return false;
+      }
+      return true;
+    });
   }
 
-  /** First of `pages` pages that the row after them sees. */
-  #firstSeen(pages: number): number {
-    const { window } = this.#options;
-    if (window === undefined) return 0;
-    return Math.max(0, Math.floor((pages * PAGE_SLOTS - window + 1) / PAGE_SLOTS));
-  }
-
-  /** The end of the path first, so that ends go before what leads to them. */
+  /** Ends go before what leads to them where rows see everything, and after it where they see the end only. */
   #touch(path: readonly Node[]): void {
-    for (const node of [...path].reverse()) {
-      if (node.page < 0) continue;
-      this.#used.delete(node);
-      this.#used.add(node);
-    }
+    this.#groups.forEach(({ sight }, g) => {
+      const used = this.#used[g] as Set<Node>;
+      for (const node of sight.kind === 'all' ? [...path].reverse() : path) {
+        if ((node.pages[g] as number) < 0) continue;
+        used.delete(node);
+        used.add(node);
+      }
+    });
   }
 
-  #drop(node: Node): void {
-    this.#used.delete(node);
-    this.#pool.release(node.page);
-    node.page = -1;
-    this.#prune(node);
+  #drop(node: Node, g: number): void {
+    const page = node.pages[g] ?? -1;
+    if (page < 0) return;
+    this.#used[g]?.delete(node);
+    this.#groups[g]?.pool.drop(page);
+    node.pages[g] = -1;
   }
 
   /** Removes nodes without a page and without anything below them. */
   #prune(from: Node): void {
     let node = from;
-    while (node.parent !== undefined && node.page < 0 && node.children.size === 0) {
+    while (node.parent !== undefined && node.children.size === 0 && node.pages.every((page) => page < 0)) {
       node.parent.children.delete(node.key);
       node = node.parent;
     }

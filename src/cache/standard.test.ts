@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { NDArray } from '../array/array.ts';
 import { fromData } from '../array/creation.ts';
 import { openJsDevice } from '../device/js/device.ts';
+import { attentionSpec } from '../nn/contracts.ts';
 import { StandardCache, standardCacheBytes } from './standard.ts';
 
 const headDim = 4;
@@ -19,7 +20,6 @@ function rows(positions: readonly number[], generation: number, frequency: numbe
 async function attend(
   cache: StandardCache,
   positions: readonly number[],
-  window: number,
   generation = 0,
 ): Promise<Float32Array> {
   const [q, k, v] = [
@@ -28,7 +28,7 @@ async function attend(
     rows(positions, generation, 1.1),
   ];
   const at = fromData(Int32Array.from(positions), [positions.length], { device });
-  const out = cache.attend(0, q, k, v, at, { scale: 0.5, window });
+  const out = cache.attend(0, q, k, v, at, { scale: 0.5 });
   return Float32Array.from(await out.data());
 }
 
@@ -40,14 +40,14 @@ describe('StandardCache', () => {
     const steps = fc.array(fc.integer({ min: 1, max: 5 }), { minLength: 1, maxLength: 12 });
     await fc.assert(
       fc.asyncProperty(steps, fc.integer({ min: 1, max: 9 }), async (sizes, window) => {
-        const layers = [{ numKvHeads: 1, headDim, window }];
+        const layers = [attentionSpec({ numKvHeads: 1, headDim, window })];
         const plain = new StandardCache(device, layers, { capacity: 64, dtype: 'f32' });
         const ring = new StandardCache(device, layers, { capacity: 64, dtype: 'f32', maxRows: 5 });
         expect(ring.bytes).toBeLessThan(plain.bytes);
         let at = 0;
         for (const size of sizes) {
           const positions = range(at, at + size);
-          expect(await attend(ring, positions, window)).toEqual(await attend(plain, positions, window));
+          expect(await attend(ring, positions)).toEqual(await attend(plain, positions));
           at += size;
         }
       }),
@@ -57,7 +57,7 @@ describe('StandardCache', () => {
 
   it('continues differently from any position at or after earliestRewind', async () => {
     const window = 6;
-    const layers = [{ numKvHeads: 1, headDim, window }];
+    const layers = [attentionSpec({ numKvHeads: 1, headDim, window })];
     const make = (maxRows?: number): StandardCache =>
       new StandardCache(device, layers, {
         capacity: 64,
@@ -66,7 +66,7 @@ describe('StandardCache', () => {
       });
     const written = 20;
     const fill = async (cache: StandardCache): Promise<void> => {
-      for (let at = 0; at < written; at += 4) await attend(cache, range(at, at + 4), window);
+      for (let at = 0; at < written; at += 4) await attend(cache, range(at, at + 4));
     };
     const earliest = make(4).earliestRewind(written);
     expect(earliest).toBe(16); // 9 slots hold 11 … 19; position 16 reads back to 11
@@ -74,19 +74,19 @@ describe('StandardCache', () => {
       const [plain, ring] = [make(), make(4)];
       await fill(plain);
       await fill(ring);
-      expect(await attend(ring, range(to, to + 4), window, 1), `from ${to}`).toEqual(
-        await attend(plain, range(to, to + 4), window, 1),
+      expect(await attend(ring, range(to, to + 4), 1), `from ${to}`).toEqual(
+        await attend(plain, range(to, to + 4), 1),
       );
     }
     const [plain, ring] = [make(), make(4)];
     await fill(plain);
     await fill(ring);
     const before = [earliest - 1];
-    expect(await attend(ring, before, window, 1)).not.toEqual(await attend(plain, before, window, 1));
+    expect(await attend(ring, before, 1)).not.toEqual(await attend(plain, before, 1));
   });
 
   it('can go back anywhere without windows', () => {
-    const cache = new StandardCache(device, [{ numKvHeads: 1, headDim }], {
+    const cache = new StandardCache(device, [attentionSpec({ numKvHeads: 1, headDim })], {
       capacity: 32,
       dtype: 'f16',
       maxRows: 4,
@@ -97,8 +97,8 @@ describe('StandardCache', () => {
   it('takes the bytes it says, and gives them back', () => {
     const device = openJsDevice();
     const layers = [
-      { numKvHeads: 3, headDim: 64 },
-      { numKvHeads: 2, headDim: 16, window: 8 },
+      attentionSpec({ numKvHeads: 3, headDim: 64 }),
+      attentionSpec({ numKvHeads: 2, headDim: 16, window: 8 }),
     ];
     const options = { capacity: 100, dtype: 'f16', maxRows: 5 } as const;
     const cache = new StandardCache(device, layers, options);
@@ -110,14 +110,16 @@ describe('StandardCache', () => {
   });
 
   it('rejects what it cannot hold', async () => {
-    const layers = [{ numKvHeads: 1, headDim }];
+    const layers = [attentionSpec({ numKvHeads: 1, headDim })];
     expect(() => new StandardCache(device, layers, { capacity: 0, dtype: 'f32' })).toThrow(
-      'KV cache: capacity 0 must be at least 1',
+      'cache: capacity 0 must be at least 1',
     );
     const cache = new StandardCache(device, layers, { capacity: 4, dtype: 'f32' });
     const x = rows([0], 0, 1);
     const at = fromData(Int32Array.of(0), [1], { device });
-    expect(() => cache.attend(1, x, x, x, at, { scale: 1 })).toThrow('KV cache: layer 1 of 1 does not exist');
-    await expect(attend(cache, [4], 0)).rejects.toThrow('position 4 is outside a cache of 4');
+    expect(() => cache.attend(1, x, x, x, at, { scale: 1 })).toThrow(
+      'sequence memory: layer 1 of 1 does not exist',
+    );
+    await expect(attend(cache, [4])).rejects.toThrow('position 4 is outside a cache of 4');
   });
 });

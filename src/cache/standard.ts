@@ -1,61 +1,90 @@
-// The plain KV cache: one sequence, a slot per position. Layers with a sliding window shorter than the capacity keep a ring
-// of slots instead.
+// The plain cache: one sequence, a slot per position. Layers with a sliding window shorter than the capacity keep a ring of
+// slots instead, and recurrent layers their one state.
 
 import type { NDArray } from '../array/array.ts';
 import { attention } from '../array/ops/attention.ts';
 import { kvWrite } from '../array/ops/kv-write.ts';
+import { shortConv } from '../array/ops/short-conv.ts';
+import type { State } from '../array/weight.ts';
 import { IngotError } from '../base/errors.ts';
 import type { Device } from '../device/device.ts';
-import type { AttendOptions, KVCache, KvLayerSpec } from '../nn/contracts.ts';
+import {
+  type AttendOptions,
+  type Convolution,
+  type LayerSpec,
+  layerOfKind,
+  type SequenceMemory,
+} from '../nn/contracts.ts';
 import {
   type CacheSequence,
   type CacheSnapshot,
   type CacheStore,
   checkSnapshot,
   checkTrim,
+  type LayerSnapshot,
 } from './contract.ts';
-import { type LayerSlots, LayerStates, layerBytes, type SlotRun } from './layer-states.ts';
+import { type CacheDtype, type LayerPart, partOf, type Sight, slotBytes } from './parts.ts';
+import { type SlotRun, SlotStates } from './slot-states.ts';
+import { rowsFrom } from './snapshot-rows.ts';
 
 export interface StandardCacheOptions {
   /** Positions the sequence can have. */
   readonly capacity: number;
   /** Storage type of keys and values: f16, or f32 for exact results. */
-  readonly dtype: 'f16' | 'f32';
+  readonly dtype: CacheDtype;
   /** Most rows written by one step (a prefill chunk). Windowed layers then keep window + maxRows slots at most. */
   readonly maxRows?: number;
 }
 
-interface LayerPlan extends LayerSlots {
+/** Where one layer's rows are. */
+interface LayerPlan {
+  readonly part: LayerPart;
+  readonly sight: Sight;
+  readonly slots: number;
   /** Slot = position mod ring; 0: slot = position. */
   readonly ring: number;
 }
 
 /** Bytes that a cache of these layers takes: known before it is allocated. */
-export const standardCacheBytes = (layers: readonly KvLayerSpec[], options: StandardCacheOptions): number =>
-  layers.reduce((sum, spec) => sum + layerBytes(plan(spec, options), options.dtype), 0);
+export const standardCacheBytes = (layers: readonly LayerSpec[], options: StandardCacheOptions): number =>
+  layers.reduce((sum, spec, i) => {
+    const { part, slots } = plan(spec, i, options) ?? { part: { arrays: [] }, slots: 0 };
+    return sum + part.arrays.reduce((bytes, array) => bytes + slots * slotBytes(array), 0);
+  }, 0);
 
-export class StandardCache implements CacheStore, KVCache {
-  /** Bytes of keys and values on the device. */
+export class StandardCache implements CacheStore, SequenceMemory {
+  /** Bytes on the device. */
   readonly bytes: number;
+  readonly prefixBytes = 0;
   readonly capacity: number;
   readonly #device: Device;
-  readonly #specs: readonly KvLayerSpec[];
+  readonly #specs: readonly LayerSpec[];
   readonly #options: StandardCacheOptions;
-  readonly #plans: readonly LayerPlan[];
-  readonly #states: LayerStates;
+  readonly #layers: readonly ((LayerPlan & { readonly states: SlotStates }) | undefined)[];
   #sequence: StandardSequence | undefined;
 
   /** Allocates the cache, zeroed. Throws out_of_memory from the device, invalid_argument for an impossible capacity. */
-  constructor(device: Device, layers: readonly KvLayerSpec[], options: StandardCacheOptions) {
+  constructor(device: Device, specs: readonly LayerSpec[], options: StandardCacheOptions) {
     if (!Number.isSafeInteger(options.capacity) || options.capacity < 1) {
-      throw new IngotError('invalid_argument', `KV cache: capacity ${options.capacity} must be at least 1`);
+      throw new IngotError('invalid_argument', `cache: capacity ${options.capacity} must be at least 1`);
     }
     this.#device = device;
-    this.#specs = layers;
+    this.#specs = specs;
     this.#options = options;
-    this.#plans = layers.map((spec) => plan(spec, options));
-    this.#states = new LayerStates(device, this.#plans, options.dtype);
-    this.bytes = this.#states.bytes;
+    const made: SlotStates[] = [];
+    try {
+      this.#layers = specs.map((spec, i) => {
+        const planned = plan(spec, i, options);
+        if (planned === undefined) return undefined;
+        const states = new SlotStates(device, [planned.part], planned.slots);
+        made.push(states);
+        return { ...planned, states };
+      });
+    } catch (error) {
+      for (const states of made) states.dispose();
+      throw error;
+    }
+    this.bytes = made.reduce((sum, { bytes }) => sum + bytes, 0);
     this.capacity = options.capacity;
   }
 
@@ -67,7 +96,7 @@ export class StandardCache implements CacheStore, KVCache {
     return {};
   }
 
-  view(): KVCache {
+  view(): SequenceMemory {
     return this;
   }
 
@@ -83,49 +112,66 @@ export class StandardCache implements CacheStore, KVCache {
     positions: NDArray,
     options: AttendOptions,
   ): NDArray {
-    const [states, ring] = [this.#states.layers[layer], this.#plans[layer]?.ring];
-    if (states === undefined || ring === undefined) {
-      throw new IngotError(
-        'invalid_argument',
-        `KV cache: layer ${layer} of ${this.#plans.length} does not exist`,
-      );
-    }
-    const [keys, values] = kvWrite(states.keys, states.values, k, v, positions, { ring });
-    return attention(q, keys, values, positions, { ...options, ring });
+    const spec = layerOfKind(this.#specs, layer, ['full', 'window'], 'attend');
+    const ring = this.#layers[layer]?.ring ?? 0;
+    const [keys, values] = this.#states(layer) as readonly [State, State];
+    const [nextKeys, nextValues] = kvWrite(keys, values, k, v, positions, { ring });
+    const window = spec.kind === 'window' ? { window: spec.window } : {};
+    return attention(q, nextKeys, nextValues, positions, { ...options, ...window, ring });
+  }
+
+  convolve(layer: number, x: NDArray, positions: NDArray, { weight, bias }: Convolution): NDArray {
+    layerOfKind(this.#specs, layer, ['recurrent'], 'convolve');
+    const [state] = this.#states(layer) as readonly [State];
+    return shortConv(state, x, weight, positions, { bias });
   }
 
   create(): CacheSequence {
-    if (this.#sequence !== undefined) {
-      throw new IngotError('out_of_memory', 'a standard KV cache holds one sequence, and it has one');
-    }
-    this.#sequence = new StandardSequence(this, () => {
-      this.#sequence = undefined;
-    });
-    return this.#sequence;
+    return this.#create();
+  }
+
+  /** It knows no prefixes. */
+  createFrom(): CacheSequence {
+    return this.#create();
+  }
+
+  remember(): void {}
+
+  available(): number {
+    return this.#sequence === undefined ? this.capacity : this.capacity - this.#sequence.length;
   }
 
   async restore(snapshot: CacheSnapshot): Promise<CacheSequence> {
-    const { length, first, layers } = snapshot;
-    checkSnapshot(snapshot, {
-      dtype: this.#options.dtype,
-      layers: this.#plans.length,
-      positions: this.capacity,
+    const { length, layers } = snapshot;
+    checkSnapshot(snapshot, { dtype: this.#options.dtype, specs: this.#specs, positions: this.capacity });
+    const writes = this.#layers.map((own, i) => {
+      const from = layers[i];
+      if (own === undefined || from === undefined) return undefined;
+      const { first } = from;
+      const rows = own.part.arrays.map((array, a) => rowsFrom(from, a, { ...array, first, length }));
+      return own.states.write(length - first, [rows], runs(own, first, length));
     });
-    const sequence = this.create() as StandardSequence;
-    await this.#states.write(length - first, layers, (layer) => this.#runs(layer, first, length));
-    sequence.reset(length, snapshot.earliestTrim);
+    const sequence = this.#create();
+    await Promise.all(writes);
+    const floor = Math.max(
+      0,
+      ...this.#layers.map((own, i) => floorOf(own?.sight, layers[i]?.first ?? 0, length)),
+    );
+    sequence.reset(length, floor);
     return sequence;
   }
 
   /** Used by its sequence. */
-  async snapshot(sequence: CacheSequence): Promise<CacheSnapshot> {
-    const { length, earliestTrim } = sequence;
-    const first = Math.min(
-      length,
-      ...this.#plans.map(({ ring }) => (ring === 0 ? 0 : Math.max(0, length - ring))),
-    );
-    const layers = await this.#states.read(length - first, (layer) => this.#runs(layer, first, length));
-    return { dtype: this.#options.dtype, length, first, earliestTrim, layers };
+  async snapshot({ length }: CacheSequence): Promise<CacheSnapshot> {
+    const layers = this.#layers.map(async (own): Promise<LayerSnapshot | undefined> => {
+      if (own === undefined) return undefined;
+      const { sight, ring, states } = own;
+      const kept = sight.kind === 'last' ? 1 : ring;
+      const first = kept === 0 ? 0 : Math.max(0, length - kept);
+      const [arrays = []] = await states.read(length - first, runs(own, first, length));
+      return { first, arrays };
+    });
+    return { dtype: this.#options.dtype, length, layers: await Promise.all(layers) };
   }
 
   /** Used by its sequence: another cache of the same kind. */
@@ -135,31 +181,34 @@ export class StandardCache implements CacheStore, KVCache {
 
   /**
    * The first position from which a sequence can be continued differently when `written` tokens, counting the longest it
-   * has been, are in the cache: earlier keys of windowed layers have been overwritten. Starting over at 0 always works.
+   * has been, are in the cache: earlier keys of windowed layers have been overwritten, and the state of recurrent layers
+   * is that of the end. Starting over at 0 always works.
    */
   earliestRewind(written: number): number {
-    return this.#plans.reduce((earliest, { ring, spec }) => {
-      if (ring === 0 || written <= ring) return earliest;
-      return Math.max(earliest, written - ring + (spec.window ?? ring) - 1);
+    return this.#layers.reduce((earliest, own) => {
+      if (own?.sight.kind === 'last') return written;
+      if (own === undefined || own.ring === 0 || written <= own.ring) return earliest;
+      return Math.max(earliest, floorOf(own.sight, written - own.ring, written));
     }, 0);
   }
 
   /** Frees the device memory. */
   dispose(): void {
-    this.#states.dispose();
+    for (const own of this.#layers) own?.states.dispose();
   }
 
-  /** Slots of positions first … length - 1, as places counted from `first`. */
-  #runs(layer: number, first: number, length: number): readonly SlotRun[] {
-    const ring = this.#plans[layer]?.ring ?? 0;
-    if (ring === 0) return [{ from: 0, slot: first, count: length - first }];
-    const runs: SlotRun[] = [];
-    for (let at = Math.max(first, length - ring); at < length; ) {
-      const count = Math.min(length - at, ring - (at % ring));
-      runs.push({ from: at - first, slot: at % ring, count });
-      at += count;
+  #create(): StandardSequence {
+    if (this.#sequence !== undefined) {
+      throw new IngotError('out_of_memory', 'a standard cache holds one sequence, and it has one');
     }
-    return runs;
+    this.#sequence = new StandardSequence(this, () => {
+      this.#sequence = undefined;
+    });
+    return this.#sequence;
+  }
+
+  #states(layer: number): readonly State[] {
+    return this.#layers[layer]?.states.of(layer) ?? [];
   }
 }
 
@@ -183,15 +232,21 @@ class StandardSequence implements CacheSequence {
     return this.#length;
   }
 
-  get earliestTrim(): number {
-    return Math.max(this.#floor, this.store.earliestRewind(this.#written));
+  checkpoint(length: number): number {
+    const earliest = Math.max(this.#floor, this.store.earliestRewind(this.#written));
+    const possible = Math.min(length, this.#length);
+    return possible >= earliest ? possible : 0;
   }
 
   extend(rows: number): boolean {
-    if (this.#length + rows > this.store.capacity) return false;
+    if (!this.reserve(rows)) return false;
     this.#length += rows;
     this.#written = Math.max(this.#written, this.#length);
     return true;
+  }
+
+  reserve(rows: number): boolean {
+    return this.#length + rows <= this.store.capacity;
   }
 
   trim(length: number): void {
@@ -229,8 +284,39 @@ class StandardSequence implements CacheSequence {
   }
 }
 
+/** The earliest position to go on from when a layer has positions `first` … `length` - 1. */
+function floorOf(sight: Sight | undefined, first: number, length: number): number {
+  if (first === 0 || sight === undefined || sight.kind === 'all') return 0;
+  return sight.kind === 'last' ? length : first + sight.window - 1;
+}
+
+/** Slots of positions first … length - 1, as places counted from `first`. */
+function runs({ sight, ring, slots }: LayerPlan, first: number, length: number): readonly SlotRun[] {
+  if (length === 0) return [];
+  if (sight.kind === 'last') return [{ from: length - 1 - first, slot: 0, count: 1 }];
+  if (ring === 0) return [{ from: 0, slot: first, count: length - first }];
+  const found: SlotRun[] = [];
+  for (let at = Math.max(first, length - slots); at < length; ) {
+    const count = Math.min(length - at, ring - (at % ring));
+    found.push({ from: at - first, slot: at % ring, count });
+    at += count;
+  }
+  return found;
+}
+
 /** A row at position p reads back to p - window + 1 after the last row of its step, p + maxRows - 1, was written. */
-function plan(spec: KvLayerSpec, { capacity, maxRows }: StandardCacheOptions): LayerPlan {
-  const needed = spec.window === undefined || maxRows === undefined ? capacity : spec.window + maxRows - 1;
-  return needed < capacity ? { spec, slots: needed, ring: needed } : { spec, slots: capacity, ring: 0 };
+function plan(
+  spec: LayerSpec,
+  layer: number,
+  { capacity, maxRows, dtype }: StandardCacheOptions,
+): LayerPlan | undefined {
+  const kept = partOf(spec, dtype);
+  if (kept === undefined) return undefined;
+  const { sight, arrays } = kept;
+  const part = { layer, arrays };
+  if (sight.kind === 'last') return { part, sight, slots: 1, ring: 0 };
+  const needed = sight.kind === 'all' || maxRows === undefined ? capacity : sight.window + maxRows - 1;
+  return needed < capacity
+    ? { part, sight, slots: needed, ring: needed }
+    : { part, sight, slots: capacity, ring: 0 };
 }

@@ -1,11 +1,16 @@
 import { describe, expect, it } from 'vitest';
+import { CacheSizes } from '../cache/sizes.ts';
+import { attentionSpec } from '../nn/contracts.ts';
 import { availableMemory } from './available-memory.ts';
 import { type MemoryRequest, planMemory, WORKING_BYTES } from './memory.ts';
+
+/** 1,000 bytes a position. */
+const sizes = new CacheSizes([attentionSpec({ numKvHeads: 25, headDim: 10 })], 'f16');
 
 const request = (over: Partial<MemoryRequest>): MemoryRequest => ({
   model: 'tiny',
   weightBytes: 1000,
-  pageBytes: 32 * 1000,
+  sizes,
   vocabSize: 100,
   modelContext: 8192,
   contextLength: undefined,
@@ -18,9 +23,13 @@ const request = (over: Partial<MemoryRequest>): MemoryRequest => ({
 describe('planMemory', () => {
   it('gives the whole context when it fits a quarter of the budget, and pages for what is left of that', () => {
     const quarter = Math.floor((WORKING_BYTES + 100_000_000) / 4 / 32_000);
-    expect(planMemory(request({}))).toEqual({ contextLength: 8192, maxSequences: 64, pages: quarter });
+    expect(planMemory(request({}))).toMatchObject({
+      contextLength: 8192,
+      maxSequences: 64,
+      pages: quarter,
+    });
     const small = planMemory(request({ contextLength: 33, maxSequences: 5 }));
-    expect(small).toEqual({ contextLength: 33, maxSequences: 5, pages: 10 });
+    expect(small).toMatchObject({ contextLength: 33, maxSequences: 5, pages: 10 });
   });
 
   it('halves the default context until it fits', () => {

@@ -1,7 +1,8 @@
 // The byte budget of a loaded model, decided before anything is allocated.
 
 import { IngotError } from '../base/errors.ts';
-import { pagesFor } from '../cache/paged.ts';
+import { type CacheSizes, pagesFor } from '../cache/sizes.ts';
+import { CHUNK } from '../generate/runner.ts';
 
 /** Working memory beside weights and KV: activations of one chunk, worker scratch, the runtime. */
 export const WORKING_BYTES = 192 * 2 ** 20;
@@ -20,8 +21,8 @@ const SHORT_CONTEXT = 2048;
 export interface MemoryRequest {
   readonly model: string;
   readonly weightBytes: number;
-  /** KV bytes of a page of positions. */
-  readonly pageBytes: number;
+  /** Of what layers keep. */
+  readonly sizes: CacheSizes;
   readonly vocabSize: number;
   /** The most tokens the model was trained for. */
   readonly modelContext: number;
@@ -36,8 +37,10 @@ export interface MemoryPlan {
   /** Tokens a sequence can have. */
   readonly contextLength: number;
   readonly maxSequences: number;
-  /** Pages of the KV cache: at least those of one whole context. */
+  /** Pages of the cache, of layers that see everything: at least those of one whole context. */
   readonly pages: number;
+  /** Bytes that the cache stays within where layers that see less can do with fewer pages. */
+  readonly cacheBytes: number;
 }
 
 /**
@@ -59,17 +62,29 @@ export function planMemory(request: MemoryRequest): MemoryPlan {
       tokens = Math.ceil(tokens / 2);
   }
   if (!fits(tokens)) throw outOfMemory(request, tokens, fixed);
-  const one = pagesFor(tokens);
   const budget = Math.min(share, kvLimit);
-  const affordable = Math.floor((Number.isFinite(budget) ? budget : BLIND_KV_BYTES) / request.pageBytes);
-  return {
-    contextLength: tokens,
-    maxSequences,
-    pages: Math.max(one, Math.min(maxSequences * one, affordable)),
-  };
+  const cacheBytes = Number.isFinite(budget) ? budget : Math.max(BLIND_KV_BYTES, kvOf(request, tokens));
+  const pages = pagesWithin(request, tokens, maxSequences, cacheBytes);
+  return { contextLength: tokens, maxSequences, pages, cacheBytes };
 }
 
-const kvOf = ({ pageBytes }: MemoryRequest, tokens: number): number => pagesFor(tokens) * pageBytes;
+const limitsOf = (tokens: number) => ({ contextLength: tokens, maxRows: Math.min(CHUNK, tokens) });
+
+/** Bytes of one sequence of this length. */
+const kvOf = ({ sizes }: MemoryRequest, tokens: number): number => sizes.sequenceBytes(limitsOf(tokens));
+
+/** The most pages, up to whole contexts of all sequences, that fit with what the other layers need; at least one context's. */
+function pagesWithin({ sizes }: MemoryRequest, tokens: number, maxSequences: number, bytes: number): number {
+  let [low, high] = [pagesFor(tokens), maxSequences * pagesFor(tokens)];
+  const fits = (pages: number): boolean =>
+    sizes.bytes(sizes.pages(pages, maxSequences, limitsOf(tokens))) <= bytes;
+  while (low < high) {
+    const middle = Math.ceil((low + high) / 2);
+    if (fits(middle)) low = middle;
+    else high = middle - 1;
+  }
+  return low;
+}
 
 /** Weights, working memory, and logits and token counts of every sequence. */
 const fixedBytes = ({ weightBytes, vocabSize }: MemoryRequest, maxSequences: number): number =>

@@ -3,10 +3,11 @@
 import { fromBuffer } from '../array/creation.ts';
 import { Weight } from '../array/weight.ts';
 import { IngotError } from '../base/errors.ts';
-import { PagedCache, pageBytes } from '../cache/paged.ts';
+import { PagedCache } from '../cache/paged.ts';
+import { CacheSizes } from '../cache/sizes.ts';
 import type { Device } from '../device/device.ts';
 import { Passes } from '../generate/passes.ts';
-import { Runner } from '../generate/runner.ts';
+import { CHUNK, Runner } from '../generate/runner.ts';
 import { Scheduler } from '../generate/scheduler.ts';
 import { parseModel } from '../models/registry.ts';
 import { openTokenizer } from '../tokenizer/open.ts';
@@ -61,11 +62,10 @@ async function place(
   }
   const { config, build } = parseModel(checkpoint.config, checkpoint.path);
   const dtype = precision === 'exact' ? ('f32' as const) : ('f16' as const);
-  const bytesOfPage = pageBytes(config.kv.layers, dtype);
-  const { contextLength, maxSequences, pages } = planMemory({
+  const { contextLength, maxSequences, pages, cacheBytes } = planMemory({
     model: name,
     weightBytes: checkpointBytes(checkpoint),
-    pageBytes: bytesOfPage,
+    sizes: new CacheSizes(config.memory, dtype),
     vocabSize: config.vocabSize,
     modelContext: config.contextLength,
     contextLength: options.contextLength,
@@ -101,12 +101,14 @@ async function place(
     owned.push(model);
     const sampling = await samplingDefaults(checkpoint, options.onNotice);
     const [tokenizer] = await Promise.all([openTokenizer(checkpoint), loader.run()]);
-    const cache = new PagedCache(device, config.kv.layers, {
+    const cache = new PagedCache(device, config.memory, {
       pages,
       contextLength,
       maxSequences,
+      maxRows: CHUNK,
       dtype,
-      prefixPages: Math.floor((options.prefixBytes ?? pages * bytesOfPage) / bytesOfPage),
+      maxBytes: cacheBytes,
+      ...(options.prefixBytes === undefined ? {} : { prefixBytes: options.prefixBytes }),
     });
     owned.push(cache);
     const shared = { model, device, cache, contextLength };

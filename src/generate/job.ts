@@ -1,7 +1,7 @@
 // One generation in the scheduler: what was asked for, how far it is, and what it holds.
 
 import { IngotError } from '../base/errors.ts';
-import type { PagedSequence } from '../cache/paged.ts';
+import type { CacheSequence } from '../cache/contract.ts';
 import type { TokenConstraint } from './constraint.ts';
 import { type GeneratedToken, TOP_LOGPROBS } from './runner.ts';
 import { resolveSampling, type Sampling, type SamplingOptions } from './sampling.ts';
@@ -65,8 +65,8 @@ export class Job {
   readonly enqueuedAt = performance.now();
   /** The prompt and what has been sampled and read since. */
   readonly tokens: number[];
-  /** Where its keys and values are while it runs. */
-  sequence: PagedSequence | undefined;
+  /** What layers keep of it while it runs. */
+  sequence: CacheSequence | undefined;
   /** Row of counts, and its place among the sequences that run; undefined while it waits. */
   slot: number | undefined;
   /** True until its first step: its row of counts has the tokens of another generation. */

@@ -9,6 +9,7 @@ import { sample } from '../array/ops/sample.ts';
 import { take } from '../array/ops/take.ts';
 import { where } from '../array/ops/where.ts';
 import type { Plan } from '../array/plan.ts';
+import { invariant } from '../base/errors.ts';
 import { type DynDim, dynDim } from '../base/shape.ts';
 import { CHUNK, type GeneratedToken, type RunnerOptions, TOP_LOGPROBS } from './runner.ts';
 import type { Scheduler } from './scheduler.ts';
@@ -122,6 +123,7 @@ export class Passes {
       for (let at = 0; at < tokens.length; at += size) {
         signal?.throwIfAborted();
         const ids = tokens.slice(at, at + size);
+        invariant(sequence.extend(ids.length), 'a sequence has the room that was reserved for it');
         const rows = cache.bind([{ sequence, rows: ids.length }]);
         await this.#alone(() => step({ ids, positions: ids.map((_, i) => at + i), ...rows }, at));
       }

@@ -3,6 +3,7 @@
 import { describe, expect, it } from 'vitest';
 import { PagedCache } from '../cache/paged.ts';
 import { openJsDevice } from '../device/js/device.ts';
+import { attentionSpec } from '../nn/contracts.ts';
 import type { TokenConstraint } from './constraint.ts';
 import type { GenerateOptions, GenerateProgress } from './job.ts';
 import type { GeneratedToken, Runner, StepPart } from './runner.ts';
@@ -59,7 +60,7 @@ function scripted({ pages = 64, maxSequences = 4, exact = false, chunk = 80 }: S
         });
       }),
   };
-  const cache = new PagedCache(openJsDevice(), [{ numKvHeads: 1, headDim: 4 }], {
+  const cache = new PagedCache(openJsDevice(), [attentionSpec({ numKvHeads: 1, headDim: 4 })], {
     pages,
     contextLength: 320,
     maxSequences,
@@ -315,7 +316,8 @@ describe('room', () => {
     expect(cache.bytesUsed).toBe(0);
     expect(scheduler.status()).toMatchObject({ running: 0, queued: 0 });
     for (const step of steps) await step.end();
-    expect(cache.pool.free + cache.prefixPages).toBe(cache.pool.size);
+    const { available, size } = cache.groups[0]?.pool ?? { available: -1, size: 0 };
+    expect(available).toBe(size);
   });
 
   it('is lent to sequences of others in their turn', async () => {
@@ -323,7 +325,7 @@ describe('room', () => {
     const first = run(prompt(200), { maxTokens: 1 });
     const order: string[] = [];
     const lease = scheduler.withSequence(300, undefined, async (sequence) => {
-      order.push(`lent ${sequence.length}`);
+      order.push(`lent ${sequence.extend(300) && sequence.length}`);
     });
     const after = run(prompt(4), { maxTokens: 1 });
     await settle();

@@ -3,7 +3,7 @@
 // again later. The next step is queued on the device before the last one ends.
 
 import { IngotError } from '../base/errors.ts';
-import { type PagedCache, type PagedSequence, pagesFor } from '../cache/paged.ts';
+import type { CacheSequence, CacheStore } from '../cache/contract.ts';
 import { type GenerateOptions, type GenerateProgress, Job, type StopReason } from './job.ts';
 import type { GeneratedToken, Runner } from './runner.ts';
 import { type JobPart, planStep } from './step.ts';
@@ -13,7 +13,7 @@ const STEPS_IN_FLIGHT = 2;
 
 export interface SchedulerOptions {
   readonly runner: Runner;
-  readonly cache: PagedCache;
+  readonly cache: CacheStore;
   readonly contextLength: number;
   readonly vocabSize: number;
   readonly eosTokenIds: ReadonlySet<number>;
@@ -37,8 +37,8 @@ export interface SchedulerStatus {
 /** Someone who needs room in the cache for a sequence of his own. */
 class Lease {
   readonly rows: number;
-  readonly granted: Promise<PagedSequence>;
-  grant: (sequence: PagedSequence) => void = () => undefined;
+  readonly granted: Promise<CacheSequence>;
+  grant: (sequence: CacheSequence) => void = () => undefined;
   refuse: (reason: unknown) => void = () => undefined;
 
   constructor(rows: number) {
@@ -106,13 +106,13 @@ export class Scheduler {
   }
 
   /**
-   * Calls `work` with a sequence of `rows` positions, for steps that are not part of a generation, once there is room for
+   * Calls `work` with an empty sequence that can be extended to `rows` positions, for steps that are not part of a generation, once there is room for
    * it. Waits its turn as generations do.
    */
   async withSequence<T>(
     rows: number,
     signal: AbortSignal | undefined,
-    work: (sequence: PagedSequence) => Promise<T>,
+    work: (sequence: CacheSequence) => Promise<T>,
   ): Promise<T> {
     this.#checkOpen(signal);
     const lease = new Lease(rows);
@@ -149,7 +149,7 @@ export class Scheduler {
       prefix: {
         hits: this.#hits,
         hitTokens: this.#hitTokens,
-        bytes: cache.prefixPages * cache.pageBytes,
+        bytes: cache.prefixBytes,
       },
     };
   }
@@ -237,7 +237,7 @@ export class Scheduler {
     const at = performance.now();
     let index = 0;
     parts.forEach(({ job, part }, i) => {
-      this.#remember(job, part.sequence as PagedSequence, part.rows, ends[i] ?? 0);
+      this.#remember(job, part.sequence, ends[i] ?? 0);
       if (part.sample === undefined) return;
       const token = tokens[index++];
       job.inFlight--;
@@ -250,9 +250,9 @@ export class Scheduler {
     });
   }
 
-  /** Pages that a step has filled are of use to others. */
-  #remember(job: Job, sequence: PagedSequence, rows: number, end: number): void {
-    if (job.sequence !== sequence || pagesFor(end + 1) === pagesFor(end - rows + 1)) return;
+  /** What a step has computed is of use to others. */
+  #remember(job: Job, sequence: CacheSequence, end: number): void {
+    if (job.sequence !== sequence) return;
     const { cache, exact } = this.#options;
     cache.remember(sequence, job.tokens, exact ? Math.min(end, job.prompt.length) : end);
   }
@@ -339,7 +339,7 @@ export class Scheduler {
 
   #grant(lease: Lease): boolean {
     const sequence = this.#options.cache.create();
-    if (this.#hasRoom(pagesFor(lease.rows)) && sequence.extend(lease.rows)) {
+    if (this.#hasRoom(lease.rows) && sequence.reserve(lease.rows)) {
       this.#leases++;
       lease.grant(sequence);
       return true;
@@ -353,8 +353,7 @@ export class Scheduler {
     const { tokens, prompt, progress } = job;
     if (job.inFlight > 0 || this.#freeSlots.length === 0) return false;
     const sequence = cache.createFrom(tokens, exact ? prompt.length - 2 : tokens.length - 1);
-    const pages = pagesFor(Math.min(tokens.length + 1, contextLength)) - sequence.pages.length;
-    if (!this.#hasRoom(pages)) {
+    if (!this.#hasRoom(Math.min(tokens.length + 1, contextLength) - sequence.length)) {
       sequence.dispose();
       return false;
     }
@@ -374,10 +373,10 @@ export class Scheduler {
     return true;
   }
 
-  /** Whether a newcomer finds these pages with one left for each of the others. With no others there is always room. */
-  #hasRoom(pages: number): boolean {
+  /** Whether a newcomer finds room for these positions, with some left for each of the others. With no others there always is. */
+  #hasRoom(rows: number): boolean {
     const others = this.#running.length + this.#leases;
-    return others === 0 || pages + others <= this.#options.cache.available;
+    return others === 0 || rows <= this.#options.cache.available(others);
   }
 }
 

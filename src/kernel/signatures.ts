@@ -168,6 +168,21 @@ export const kernelSignatures = {
     },
     notes: '',
   },
+  short_conv: {
+    buffers: {
+      state: 'update f32 [slots, taps - 1, C]',
+      x: 'read f32 [rows, C]',
+      weight: 'read f32 [C, taps]',
+      positions: 'read i32 [rows]',
+      bias: 'read? f32 [C]',
+      sequences: 'read? i32 [rows]',
+      pageTable: 'read? i32 [S, maxPages]',
+      y: 'write f32 [rows, C]',
+    },
+    params: { rows: 'int', C: 'int', taps: 'int', slots: 'int', S: 'int', maxPages: 'int' },
+    notes:
+      'y = bias + the sum over taps of weight and the inputs up to the row; a slot has the last inputs as of the end of its page, and is written for the last row of each sequence and for the last position of a page that has one',
+  },
   rope_kv: {
     buffers: {
       q: 'read f32 [rows, H, Dh]',

@@ -1,9 +1,9 @@
-// What a model is to the rest of Ingot: a config, a forward pass over a KV cache, and a family that makes both.
+// What a model is to the rest of Ingot: a config, a forward pass over the memory of sequences, and a family that makes both.
 
 import type { NDArray } from '../array/array.ts';
 import type { Weight } from '../array/weight.ts';
 import type { Device } from '../device/device.ts';
-import type { KVCache, KvLayerSpec } from '../nn/contracts.ts';
+import type { LayerSpec, SequenceMemory } from '../nn/contracts.ts';
 
 /** What callers of any model need to know about it. Families extend it with what their blocks need. */
 export interface ModelConfig {
@@ -19,7 +19,8 @@ export interface ModelConfig {
   readonly eosTokenIds: readonly number[];
   /** Experts that one token uses in a layer that has experts; absent where no layer has. */
   readonly expertsPerToken?: number;
-  readonly kv: { readonly layers: readonly KvLayerSpec[] };
+  /** What each layer keeps of a sequence. */
+  readonly memory: readonly LayerSpec[];
 }
 
 export type Precision = 'fast' | 'exact';
@@ -28,10 +29,10 @@ export type Precision = 'fast' | 'exact';
 export interface Model {
   readonly config: ModelConfig;
   /**
-   * Residual stream after the final norm, `[n, D]`, of tokens ids i32 `[n]` at positions i32 `[n]` (ascending), whose
-   * keys and values are added to the cache.
+   * Residual stream after the final norm, `[n, D]`, of tokens ids i32 `[n]` at positions i32 `[n]`, which layers add to the
+   * memory of their sequences.
    */
-  hidden(ids: NDArray, positions: NDArray, cache: KVCache): NDArray;
+  hidden(ids: NDArray, positions: NDArray, memory: SequenceMemory): NDArray;
   /** Output head: `[n, D]` -> `[n, vocabSize]`. */
   logits(hidden: NDArray): NDArray;
   /** Frees the constants that `build` made itself; weights belong to the loader. */

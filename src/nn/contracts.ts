@@ -1,21 +1,67 @@
-// What a model asks of the place where its keys and values live. Models know this contract and no cache; caches know
-// layer shapes and no model.
+// What a model asks of the memory of its sequences. Each layer states what it keeps of the tokens before (a LayerSpec), and
+// gets an object with one method for each kind while its graph is traced. Models know no cache; caches know specs and no model.
 
 import type { NDArray } from '../array/array.ts';
+import { IngotError } from '../base/errors.ts';
 
-/** Keys and values of one layer: what a cache must make room for. */
-export interface KvLayerSpec {
+/** Vectors that one position leaves: `[heads, width]`. */
+export interface HeadRows {
+  readonly heads: number;
+  readonly width: number;
+}
+
+/** Keys and values of all positions. */
+export interface FullSpec {
+  readonly kind: 'full';
+  readonly keys: HeadRows;
+  readonly values: HeadRows;
+}
+
+/** Keys and values of the last positions: the row at position p sees p - window + 1 … p. */
+export interface WindowSpec {
+  readonly kind: 'window';
+  readonly window: number;
+  readonly keys: HeadRows;
+  readonly values: HeadRows;
+}
+
+/** State of fixed size that each position replaces, in f32: no row is ever read again. */
+export interface RecurrentSpec {
+  readonly kind: 'recurrent';
+  readonly states: readonly { readonly shape: readonly number[] }[];
+}
+
+/** A layer that keeps nothing. */
+export interface NoneSpec {
+  readonly kind: 'none';
+}
+
+/** What one layer keeps of the positions before. */
+export type LayerSpec = FullSpec | WindowSpec | RecurrentSpec | NoneSpec;
+
+/** Attention whose keys and values have the same heads; with `window`, of the last positions only. */
+export function attentionSpec(heads: {
   readonly numKvHeads: number;
   readonly headDim: number;
-  /** Row at position p attends to positions p - window + 1 … p; undefined: to all up to p. */
-  readonly window?: number;
+  /** Default: headDim. */
+  readonly valueDim?: number | undefined;
+  readonly window?: number | undefined;
+}): FullSpec | WindowSpec {
+  const { numKvHeads, headDim, valueDim = headDim, window } = heads;
+  const keys = { heads: numKvHeads, width: headDim };
+  const values = { heads: numKvHeads, width: valueDim };
+  return window === undefined ? { kind: 'full', keys, values } : { kind: 'window', window, keys, values };
 }
+
+/** A causal convolution over `taps` positions of `channels`: what it keeps are the inputs of the last taps - 1. */
+export const convolutionSpec = (channels: number, taps: number): RecurrentSpec => ({
+  kind: 'recurrent',
+  states: [{ shape: [taps - 1, channels] }],
+});
 
 export interface AttendOptions {
   /** Multiplies q·k before the softmax. */
   readonly scale: number;
-  /** Sliding window in tokens, the row's own position included. */
-  readonly window?: number;
   /** Scores become softcap * tanh(score / softcap). */
   readonly softcap?: number;
   /** `[H]`: one extra score per head that takes part in the softmax and has no value. */
@@ -24,15 +70,23 @@ export interface AttendOptions {
   readonly precision?: 'fast' | 'exact';
 }
 
+export interface Convolution {
+  /** f32 `[channels * taps]`, a channel's taps together; the last belongs to the row itself. */
+  readonly weight: NDArray;
+  /** f32 `[channels]` */
+  readonly bias?: NDArray | undefined;
+}
+
 /**
- * Keys and values of all layers of one sequence. Positions are given by the caller, so going back to a shorter prefix
- * needs no call: later writes overwrite.
+ * What the layers of a model keep, for all sequences of a step. Rows are those of the step: one sequence's follow each
+ * other, at ascending `positions` (i32 `[n]`) that continue it. Each layer calls the method of its kind once. Throws
+ * invalid_argument for a layer of another kind, shape_mismatch when rows do not fit its spec.
  */
-export interface KVCache {
+export interface SequenceMemory {
   /**
-   * Writes k, v `[n, Hkv, Dh]` of `layer` at `positions` (i32 `[n]`, ascending) and attends: causal, row i sees
-   * positions 0 … positions[i], of which the last `window`. q is `[n, H, Dh]` with H a multiple of Hkv; rotation is
-   * already applied. Returns `[n, H, Dh]`. Throws shape_mismatch when the layer has other shapes.
+   * Layers of kind `full` and `window`. Keeps k `[n, Hkv, Dk]` and v `[n, Hkv, Dv]`, and attends: causal, a row sees its own
+   * position and those before it that its spec keeps. q is `[n, H, Dk]` with H a multiple of Hkv; rotation is already
+   * applied. Returns `[n, H, Dv]`.
    */
   attend(
     layer: number,
@@ -42,4 +96,30 @@ export interface KVCache {
     positions: NDArray,
     options: AttendOptions,
   ): NDArray;
+  /**
+   * Layers of kind `recurrent` that are convolutions. y of a channel at position p is bias + the sum over taps j of
+   * weight[j] x[p - taps + 1 + j], with zeros before position 0: x `[n, channels]` -> `[n, channels]`.
+   */
+  convolve(layer: number, x: NDArray, positions: NDArray, convolution: Convolution): NDArray;
+}
+
+/** The spec of a layer, of the kind that a method is for. Throws invalid_argument. */
+export function layerOfKind<K extends LayerSpec['kind']>(
+  specs: readonly LayerSpec[],
+  layer: number,
+  kinds: readonly K[],
+  method: string,
+): Extract<LayerSpec, { kind: K }> {
+  const spec = specs[layer];
+  if (spec === undefined) {
+    throw new IngotError(
+      'invalid_argument',
+      `sequence memory: layer ${layer} of ${specs.length} does not exist`,
+    );
+  }
+  if ((kinds as readonly string[]).includes(spec.kind)) return spec as Extract<LayerSpec, { kind: K }>;
+  throw new IngotError(
+    'invalid_argument',
+    `sequence memory: layer ${layer} is of kind ${spec.kind}, ${method} is for ${kinds.join(' and ')}`,
+  );
 }

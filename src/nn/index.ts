@@ -1,6 +1,6 @@
 // Entry of `ingot/nn`: the modules that models are made of, and what a model asks of a KV cache.
 
-export type { AttendOptions, KVCache, KvLayerSpec } from './contracts.ts';
+export type { AttendOptions, LayerSpec, SequenceMemory } from './contracts.ts';
 export { Embedding } from './embedding.ts';
 export { Linear, type LinearOptions } from './linear.ts';
 export { RmsNorm } from './rms-norm.ts';

@@ -1,12 +1,14 @@
-// What every KV strategy must do, as tests: attention over what was appended, in any cut, after trim, fork and restore.
+// What every strategy must do, as tests: each kind of layer sees what was appended, in any cut, after trim, fork and restore.
 
 import { describe, expect, it } from 'vitest';
+import type { NDArray } from '../array/array.ts';
 import { compile } from '../array/compile.ts';
+import { fromData } from '../array/creation.ts';
 import type { Plan } from '../array/plan.ts';
 import { dynDim } from '../base/shape.ts';
 import type { CacheSequence, CacheStore } from '../cache/contract.ts';
 import type { Device } from '../device/device.ts';
-import type { KvLayerSpec } from '../nn/contracts.ts';
+import { attentionSpec, convolutionSpec, type LayerSpec } from '../nn/contracts.ts';
 
 export interface CacheStrategy {
   readonly name: string;
@@ -14,57 +16,88 @@ export interface CacheStrategy {
   /** A store with room for `capacity` positions of one sequence, in steps of up to `maxRows`. */
   readonly open: (
     device: Device,
-    layers: readonly KvLayerSpec[],
+    layers: readonly LayerSpec[],
     options: { readonly capacity: number; readonly maxRows: number; readonly dtype: 'f16' | 'f32' },
   ) => CacheStore;
 }
 
 const [kvHeads, headDim, maxRows, capacity] = [2, 4, 5, 96] as const;
-const layerSets: Readonly<Record<string, readonly KvLayerSpec[]>> = {
-  'layers that see everything': [{ numKvHeads: kvHeads, headDim }],
-  'layers with a window': [{ numKvHeads: kvHeads, headDim, window: 7 }],
-  'layers of both kinds': [
-    { numKvHeads: kvHeads, headDim },
-    { numKvHeads: kvHeads, headDim, window: 3 },
-  ],
+const [channels, taps] = [kvHeads * headDim, 4];
+const full = attentionSpec({ numKvHeads: kvHeads, headDim });
+const window = (size: number): LayerSpec => attentionSpec({ numKvHeads: kvHeads, headDim, window: size });
+const recurrent = convolutionSpec(channels, taps);
+const layerSets: Readonly<Record<string, readonly LayerSpec[]>> = {
+  'layers that see everything': [full],
+  'layers with a window': [window(7)],
+  'layers of both kinds': [full, window(3)],
+  'layers with a state': [recurrent],
+  'layers of every kind': [window(40), recurrent, { kind: 'none' }, full, recurrent, window(3)],
 };
 
 /** Query, key or value of a token: a function of the token, its layer and what is asked for. */
 const feature = (token: number, layer: number, frequency: number): number[] =>
-  Array.from({ length: kvHeads * headDim }, (_, d) => Math.sin(frequency * (token + 1) * (d + 1) + layer));
-const features = { q: 0.7, k: 0.3, v: 1.1 } as const;
+  Array.from({ length: channels }, (_, d) => Math.sin(frequency * (token + 1) * (d + 1) + layer));
+const features: Readonly<Record<string, number>> = { q: 0.7, k: 0.3, v: 1.1 };
 
-/** Attention of the last token over all of them, written out. */
-function attended(tokens: readonly number[], layer: number, window: number | undefined): number[] {
-  const [q, first] = [
-    feature(tokens.at(-1) ?? 0, layer, features.q),
-    window === undefined ? 0 : Math.max(0, tokens.length - window),
-  ];
-  const seen = tokens.slice(first);
+/** Attention of the last token over those it sees, written out. */
+function attended(tokens: readonly number[], layer: number, size: number | undefined): number[] {
+  const seen = size === undefined ? tokens : tokens.slice(-size);
+  const of = (token: number, what: string): number[] => feature(token, layer, features[what] ?? 0);
+  const q = of(tokens.at(-1) ?? 0, 'q');
   return Array.from({ length: kvHeads }, (_, h) => {
     const head = (x: number[]): number[] => x.slice(h * headDim, (h + 1) * headDim);
     const weights = seen.map((t) =>
-      Math.exp(head(feature(t, layer, features.k)).reduce((sum, k, d) => sum + k * (head(q)[d] ?? 0), 0) / 2),
+      Math.exp(head(of(t, 'k')).reduce((sum, k, d) => sum + k * (head(q)[d] ?? 0), 0) / 2),
     );
     const total = weights.reduce((a, b) => a + b, 0);
     return Array.from({ length: headDim }, (_, d) =>
-      seen.reduce(
-        (sum, t, i) => sum + ((weights[i] ?? 0) / total) * (head(feature(t, layer, features.v))[d] ?? 0),
-        0,
-      ),
+      seen.reduce((sum, t, i) => sum + ((weights[i] ?? 0) / total) * (head(of(t, 'v'))[d] ?? 0), 0),
     );
   }).flat();
 }
 
+const tapWeight = (c: number, tap: number): number => Math.cos(c + 3 * tap);
+
+/** Convolution at the last token, written out. */
+const convolved = (tokens: readonly number[], layer: number): number[] =>
+  Array.from({ length: channels }, (_, c) =>
+    Array.from({ length: taps }, (_, k) => {
+      const token = tokens[tokens.length - taps + k];
+      return token === undefined ? 0 : tapWeight(c, k) * (feature(token, layer, features.v ?? 0)[c] ?? 0);
+    }).reduce((a, b) => a + b, 0),
+  );
+
+/** What a layer gives for the last of these tokens. */
+function expected(tokens: readonly number[], layer: number, spec: LayerSpec): number[] {
+  switch (spec.kind) {
+    case 'full':
+      return attended(tokens, layer, undefined);
+    case 'window':
+      return attended(tokens, layer, spec.window);
+    case 'recurrent':
+      return convolved(tokens, layer);
+    case 'none':
+      return feature(tokens.at(-1) ?? 0, layer, features.v ?? 0);
+    default:
+      return spec satisfies never;
+  }
+}
+
 /** Sequences of tokens over a store, each step compared with attention written out. */
 class Harness {
-  readonly #layers: readonly KvLayerSpec[];
+  readonly #layers: readonly LayerSpec[];
   readonly #device: Device;
   readonly #plans = new Map<CacheStore, Plan>();
+  /** Of every convolution. */
+  readonly #weight: NDArray;
 
-  constructor(device: Device, layers: readonly KvLayerSpec[]) {
+  constructor(device: Device, layers: readonly LayerSpec[]) {
     this.#device = device;
     this.#layers = layers;
+    const weight = Array.from({ length: channels * taps }, (_, i) =>
+      tapWeight(Math.floor(i / taps), i % taps),
+    );
+    this.#weight = fromData(Float32Array.from(weight), [channels * taps], { device });
   }
 
   /** Appends `tokens` to each of the sequences, whose tokens so far are `before`, in one step per store. */
@@ -83,15 +116,18 @@ class Harness {
       }
     });
     const outputs = await this.#plan(store).run({ inputs });
-    for (const [layer, { window }] of this.#layers.entries()) {
+    const results: Float32Array[] = [];
+    for (const [layer, spec] of this.#layers.entries()) {
       const want = parts.flatMap(({ before, tokens }) =>
-        tokens.flatMap((_, i) => attended([...before, ...tokens.slice(0, i + 1)], layer, window)),
+        tokens.flatMap((_, i) => expected([...before, ...tokens.slice(0, i + 1)], layer, spec)),
       );
-      const got = await outputs[layer]?.data();
+      const got = Float32Array.from((await outputs[layer]?.data()) ?? []);
+      results.push(got);
       // f32: scores and sums over at most `capacity` keys of magnitude 1, a few roundings each
       const worst = want.reduce((max, x, i) => Math.max(max, Math.abs((got?.[i] ?? Number.NaN) - x)), 0);
       expect(worst).toBeLessThan(capacity * 2 ** -22);
     }
+    return results;
   }
 
   /** Appends tokens in steps of these sizes. */
@@ -122,11 +158,21 @@ class Harness {
         const { positions, ...rest } = given as Readonly<
           Record<string, NonNullable<(typeof given)['positions']>>
         >;
-        const cache = store.view(rest);
-        return this.#layers.map(({ window }, layer) => {
+        const memory = store.view(rest);
+        return this.#layers.map((spec, layer) => {
           const [q, k, v] = [rest[`q${layer}`], rest[`k${layer}`], rest[`v${layer}`]];
           if (!positions || !q || !k || !v) throw new Error('an input is missing');
-          return cache.attend(layer, q, k, v, positions, { scale: 0.5, ...(window ? { window } : {}) });
+          switch (spec.kind) {
+            case 'full':
+            case 'window':
+              return memory.attend(layer, q, k, v, positions, { scale: 0.5 });
+            case 'recurrent':
+              return memory.convolve(layer, v.reshape([rows, channels]), positions, { weight: this.#weight });
+            case 'none':
+              return v;
+            default:
+              return spec satisfies never;
+          }
         });
       },
       {
@@ -144,6 +190,7 @@ class Harness {
 
   dispose(): void {
     for (const plan of this.#plans.values()) plan.dispose();
+    this.#weight.dispose();
   }
 }
 
@@ -183,7 +230,8 @@ export function testCacheStrategy(strategy: CacheStrategy): void {
         let tokens = range(0, 70);
         await harness.fill(sequence, [], tokens);
         for (const wanted of [69, 66, 1, 0]) {
-          const cut = wanted === 0 ? 0 : Math.max(wanted, sequence.earliestTrim);
+          const cut = sequence.checkpoint(wanted);
+          expect(cut).toBeLessThanOrEqual(wanted);
           sequence.trim(cut);
           expect(sequence.length).toBe(cut);
           const more = range(0, 11).map((i) => 500 + cut + 3 * i);
@@ -191,10 +239,12 @@ export function testCacheStrategy(strategy: CacheStrategy): void {
           await harness.fill(sequence, tokens, more, 4);
           tokens = [...tokens, ...more];
         }
-        expect(() => sequence.trim(tokens.length + 1)).toThrow(/can be cut to 0 or to/);
+        expect(() => sequence.trim(tokens.length + 1)).toThrow(/can be cut to 0 …/);
         await harness.fill(sequence, tokens, range(0, 80));
-        if (sequence.earliestTrim > 1) {
-          expect(() => sequence.trim(sequence.earliestTrim - 1)).toThrow(/can be cut to 0 or to/);
+        const { length } = sequence;
+        expect([0, length].map((to) => sequence.checkpoint(to))).toEqual([0, length]);
+        for (const to of range(1, length).filter((at) => sequence.checkpoint(at) !== at)) {
+          expect(() => sequence.trim(to)).toThrow(/cannot be cut to \d+ of them/);
         }
         sequence.dispose();
       });
@@ -227,7 +277,38 @@ export function testCacheStrategy(strategy: CacheStrategy): void {
         restored.dispose();
         const wrong = { ...snapshot, dtype: 'f16' as const };
         await expect(store.restore(wrong)).rejects.toThrow(/38 positions .* as f16 does not fit/);
+        const short = { ...snapshot, layers: snapshot.layers.map((x) => x && { ...x, arrays: [] }) };
+        await expect(store.restore(short)).rejects.toThrow(/has 0 bytes for an array of a layer that takes/);
       });
+    });
+
+    it('gives a sequence the same bits alone and beside others', async () => {
+      const outputs = async (crowd: boolean): Promise<readonly (readonly Float32Array[])[]> => {
+        const found: (readonly Float32Array[])[] = [];
+        await withStore(async (store, harness) => {
+          const sequence = store.create();
+          const other = crowd ? await sequence.fork() : undefined;
+          const together = other?.store === store;
+          let [own, theirs]: [number[], number[]] = [[], []];
+          for (const [i, rows] of [3, 1, 5, 1, 1, 4, 5, 5, 5, 2, 1, 3].entries()) {
+            const tokens = range(100 * i, 100 * i + rows);
+            const beside = range(50 * i, 50 * i + 1 + (i % maxRows));
+            const parts = [{ sequence, before: own, tokens }];
+            if (other !== undefined && together)
+              parts.unshift({ sequence: other, before: theirs, tokens: beside });
+            const all = await harness.append(parts);
+            found.push(all.map((x) => x.slice(-rows * channels)));
+            [own, theirs] = [
+              [...own, ...tokens],
+              [...theirs, ...beside],
+            ];
+          }
+          other?.dispose();
+          sequence.dispose();
+        });
+        return found;
+      };
+      expect(await outputs(true)).toEqual(await outputs(false));
     });
 
     it('says when it is full, and changes nothing', async () => {

@@ -1,9 +1,11 @@
-// Runs a model the way the engine does: one plan with a dynamic number of rows over a KV cache, logits of every row.
+// Runs a model the way the engine does: one plan with a dynamic number of rows over a cache of one sequence, logits of every row.
 
 import { compile } from '../../src/array/compile.ts';
 import type { Plan } from '../../src/array/plan.ts';
 import { dynDim } from '../../src/base/shape.ts';
-import { StandardCache } from '../../src/cache/standard.ts';
+import type { CacheSequence } from '../../src/cache/contract.ts';
+import { PagedCache } from '../../src/cache/paged.ts';
+import { pagesFor } from '../../src/cache/sizes.ts';
 import type { Device } from '../../src/device/device.ts';
 import type { Model } from '../../src/models/contract.ts';
 import { argmax } from './compare.ts';
@@ -16,23 +18,39 @@ export interface RunnerOptions {
 }
 
 export class ModelRunner {
-  readonly cache: StandardCache;
+  readonly cache: PagedCache;
+  readonly #sequence: CacheSequence;
   readonly #plan: Plan;
 
   constructor(device: Device, model: Model, { capacity, maxRows, kv }: RunnerOptions) {
-    this.cache = new StandardCache(device, model.config.kv.layers, { capacity, maxRows, dtype: kv });
+    this.cache = new PagedCache(device, model.config.memory, {
+      pages: pagesFor(capacity),
+      contextLength: capacity,
+      maxSequences: 1,
+      maxRows,
+      dtype: kv,
+    });
+    this.#sequence = this.cache.create();
     const rows = dynDim('rows', maxRows);
     const { cache } = this;
-    this.#plan = compile(({ ids, positions }) => model.logits(model.hidden(ids, positions, cache)), {
+    this.#plan = compile((x) => model.logits(model.hidden(x.ids, x.positions, cache.view(x))), {
       device,
-      inputs: { ids: { shape: [rows], dtype: 'i32' }, positions: { shape: [rows], dtype: 'i32' } },
+      inputs: {
+        ids: { shape: [rows], dtype: 'i32' },
+        positions: { shape: [rows], dtype: 'i32' },
+        ...cache.inputs(rows),
+      },
     });
   }
 
   /** Logits `[tokens, vocab]` of tokens that stand at `start` and after. */
   async step(tokens: readonly number[], start: number): Promise<Float32Array> {
     const positions = tokens.map((_, i) => start + i);
-    const [logits] = await this.#plan.run({ inputs: { ids: tokens, positions } });
+    this.#sequence.trim(start);
+    if (!this.#sequence.extend(tokens.length))
+      throw new Error(`no room for ${tokens.length} tokens at ${start}`);
+    const bound = this.cache.bind([{ sequence: this.#sequence, rows: tokens.length }]);
+    const [logits] = await this.#plan.run({ inputs: { ids: tokens, positions, ...bound } });
     return Float32Array.from(await logits!.data());
   }
 
@@ -63,6 +81,7 @@ export class ModelRunner {
   }
 
   dispose(): void {
+    this.#sequence.dispose();
     this.#plan.dispose();
     this.cache.dispose();
   }

@@ -74,6 +74,7 @@ import { roundOp } from './round.ts';
 import { rsqrtOp } from './rsqrt.ts';
 import { sampleOp } from './sample.ts';
 import { scatterAddOp } from './scatter-add.ts';
+import { shortConvOp } from './short-conv.ts';
 import { sigmoidOp } from './sigmoid.ts';
 import { signOp } from './sign.ts';
 import { siluOp } from './silu.ts';
@@ -168,6 +169,7 @@ export const ops: readonly OpDef[] = [
   rsqrtOp,
   sampleOp,
   scatterAddOp,
+  shortConvOp,
   sigmoidOp,
   signOp,
   siluOp,

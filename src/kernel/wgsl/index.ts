@@ -18,6 +18,7 @@ import { countKernel } from './sample/count.ts';
 import { sampleKernel } from './sample/index.ts';
 import { penalizeKernel } from './sample/penalize.ts';
 import { scatterAddKernel } from './scatter-add.ts';
+import { shortConvKernel } from './short-conv.ts';
 import { softmaxKernel } from './softmax.ts';
 import { sortRowsKernel, topkRowsKernel } from './sort.ts';
 import { tileKernel } from './tile.ts';
@@ -42,6 +43,7 @@ export const gpuKernels: readonly GpuKernel[] = [
   sampleKernel,
   penalizeKernel,
   scatterAddKernel,
+  shortConvKernel,
   softmaxKernel,
   sortRowsKernel,
   topkRowsKernel,

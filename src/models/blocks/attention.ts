@@ -2,7 +2,7 @@
 
 import type { NDArray } from '../../array/array.ts';
 import { rope } from '../../array/ops/rope.ts';
-import type { AttendOptions, KVCache } from '../../nn/contracts.ts';
+import type { AttendOptions, SequenceMemory } from '../../nn/contracts.ts';
 import type { Linear } from '../../nn/linear.ts';
 import type { RmsNorm } from '../../nn/rms-norm.ts';
 import type { AttentionConfig } from '../config/decoder.ts';
@@ -26,7 +26,6 @@ export class Attention {
     this.#options = {
       scale: config.headDim ** -0.5,
       precision: from.options.precision === 'exact' ? 'exact' : 'fast',
-      ...(layer.window === undefined ? {} : { window: layer.window }),
     };
     this.#projections = {
       q: loadLinear(from, names.q, [queries, hiddenSize], config.qkvBias),
@@ -42,15 +41,15 @@ export class Attention {
       : undefined;
   }
 
-  /** x `[n, D]` at positions i32 `[n]` -> `[n, D]`; keys and values go to `layer` of the cache. */
-  apply(x: NDArray, positions: NDArray, cache: KVCache, layer: number): NDArray {
+  /** x `[n, D]` at positions i32 `[n]` -> `[n, D]`; keys and values go to the memory of `layer`. */
+  apply(x: NDArray, positions: NDArray, memory: SequenceMemory, layer: number): NDArray {
     const { numHeads, numKvHeads, headDim } = this.#config;
     const { q, k, v, o } = this.#projections;
     const rows = x.shape[0] ?? 0;
     const queries = q.apply(x).reshape([rows, numHeads, headDim]);
     const keys = k.apply(x).reshape([rows, numKvHeads, headDim]);
     const values = v.apply(x).reshape([rows, numKvHeads, headDim]);
-    const attended = cache.attend(
+    const attended = memory.attend(
       layer,
       this.#rotate(this.#norms?.q.apply(queries) ?? queries, positions),
       this.#rotate(this.#norms?.k.apply(keys) ?? keys, positions),
@@ -73,5 +72,4 @@ export interface AttentionLayer {
   readonly hiddenSize: number;
   readonly normEps: number;
   readonly rotary: Rotary;
-  readonly window: number | undefined;
 }

@@ -1,7 +1,7 @@
 // A decoder-only transformer as a list of layers between an embedding and a head.
 
 import type { NDArray } from '../../array/array.ts';
-import type { KVCache } from '../../nn/contracts.ts';
+import type { SequenceMemory } from '../../nn/contracts.ts';
 import { Embedding } from '../../nn/embedding.ts';
 import { Linear } from '../../nn/linear.ts';
 import type { RmsNorm } from '../../nn/rms-norm.ts';
@@ -16,7 +16,7 @@ import { type Rotary, rotary } from './rotary.ts';
 
 /** One residual layer: `apply` adds attention and feed-forward to the stream `[n, D]`. */
 export interface Layer {
-  apply(x: NDArray, positions: NDArray, cache: KVCache, layer: number): NDArray;
+  apply(x: NDArray, positions: NDArray, memory: SequenceMemory, layer: number): NDArray;
 }
 
 export interface DecoderParts {
@@ -32,9 +32,9 @@ export interface DecoderParts {
 export function decoder(config: DecoderConfig, parts: DecoderParts): Model {
   return {
     config,
-    hidden(ids, positions, cache) {
+    hidden(ids, positions, memory) {
       const embedded = parts.embedding.apply(ids);
-      const stream = parts.layers.reduce((x, layer, i) => layer.apply(x, positions, cache, i), embedded);
+      const stream = parts.layers.reduce((x, layer, i) => layer.apply(x, positions, memory, i), embedded);
       return parts.finalNorm.apply(stream);
     },
     logits: (hidden) => parts.head.apply(hidden),
@@ -52,8 +52,8 @@ export function preNormLayer(parts: {
   readonly feedForward: Mlp | Moe;
 }): Layer {
   return {
-    apply(x, positions, cache, layer) {
-      const attended = parts.attention.apply(parts.attentionNorm.apply(x), positions, cache, layer);
+    apply(x, positions, memory, layer) {
+      const attended = parts.attention.apply(parts.attentionNorm.apply(x), positions, memory, layer);
       const middle = x.add(attended);
       return middle.add(parts.feedForward.apply(parts.feedForwardNorm.apply(middle)));
     },
@@ -93,11 +93,11 @@ function loadLayer(
   config: DecoderConfig,
   names: DecoderNames,
   frequencies: Rotary,
-  { window, feedForward }: LayerConfig,
+  { feedForward }: LayerConfig,
   i: number,
 ): Layer {
   const { hiddenSize, normEps } = config;
-  const attention = { config: config.attention, hiddenSize, normEps, rotary: frequencies, window };
+  const attention = { config: config.attention, hiddenSize, normEps, rotary: frequencies };
   return preNormLayer({
     attentionNorm: loadNorm(from, names.attentionNorm(i), hiddenSize, normEps),
     attention: new Attention(from, names.attention(i), attention),

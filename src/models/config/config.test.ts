@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { IngotError } from '../../base/errors.ts';
+import { attentionSpec } from '../../nn/contracts.ts';
 import { parseLlama } from '../llama/config.ts';
 import { parseQwen3 } from '../qwen3/config.ts';
 import { parseQwen3Moe } from '../qwen3-moe/config.ts';
@@ -42,7 +43,7 @@ describe('llama config', () => {
       },
     });
     expect(config.attention.rope).toEqual({ theta: 10000, rotaryDim: 128, scaling: { kind: 'default' } });
-    expect(config.kv.layers).toEqual(Array(2).fill({ numKvHeads: 32, headDim: 128 }));
+    expect(config.memory).toEqual(Array(2).fill(attentionSpec({ numKvHeads: 32, headDim: 128 })));
   });
 
   it('reads one or several end tokens', () => {
@@ -60,7 +61,9 @@ describe('llama config', () => {
       model_type: 'mistral',
       sliding_window: 4096,
     };
-    expect(parseLlama(mistral, 'c').kv.layers[0]).toEqual({ numKvHeads: 32, headDim: 128, window: 4096 });
+    expect(parseLlama(mistral, 'c').memory[0]).toEqual(
+      attentionSpec({ numKvHeads: 32, headDim: 128, window: 4096 }),
+    );
     expect(parseLlama({ ...mistral, sliding_window: null }, 'c').layers[0]?.window).toBeUndefined();
     expect(parseLlama({ ...llama, sliding_window: 4096 }, 'c').layers[0]?.window).toBeUndefined();
   });
@@ -193,7 +196,7 @@ describe('any config', () => {
           const { numHeads, numKvHeads, headDim } = config.attention;
           expect(numHeads % numKvHeads).toBe(0);
           expect(Number.isSafeInteger(headDim)).toBe(true);
-          expect(config.kv.layers.length).toBe(config.numLayers);
+          expect(config.memory.length).toBe(config.numLayers);
         } catch (error) {
           expect(error).toBeInstanceOf(IngotError);
           expect((error as IngotError).message).toContain('config.json');

@@ -1,5 +1,6 @@
 // The config of a decoder-only transformer as blocks need it, and the reading of the fields that families share.
 
+import { attentionSpec } from '../../nn/contracts.ts';
 import type { RopeConfig } from '../../nn/rope.ts';
 import type { ModelConfig } from '../contract.ts';
 import { type ConfigReader, limits } from './reader.ts';
@@ -85,13 +86,7 @@ export function readDecoder(reader: ConfigReader, traits: DecoderTraits): Decode
     contextLength,
     ...(bos === undefined ? {} : { bosTokenId: bos }),
     eosTokenIds: reader.ints('eos_token_id', limits.tokenId, 1024) ?? [],
-    kv: {
-      layers: traits.layers.map(({ window }) => ({
-        numKvHeads: heads.numKvHeads,
-        headDim: heads.headDim,
-        ...(window === undefined ? {} : { window }),
-      })),
-    },
+    memory: traits.layers.map(({ window }) => attentionSpec({ ...heads, window })),
     ...(moe?.kind === 'moe' ? { expertsPerToken: moe.topK } : {}),
     normEps: reader.number('rms_norm_eps', limits.eps, traits.defaults.normEps ?? 1e-6),
     attention: { ...heads, ...traits.attention, rope },

@@ -1,0 +1,60 @@
+// What a model gets of a paged cache while a plan is traced: each kind of layer as the ops that write and read its pages.
+
+import type { NDArray } from '../array/array.ts';
+import { attention } from '../array/ops/attention.ts';
+import { kvWrite } from '../array/ops/kv-write.ts';
+import type { PageTable } from '../array/ops/paged.ts';
+import { shortConv } from '../array/ops/short-conv.ts';
+import type { State } from '../array/weight.ts';
+import { invariant } from '../base/errors.ts';
+import {
+  type AttendOptions,
+  type Convolution,
+  type LayerSpec,
+  layerOfKind,
+  type SequenceMemory,
+} from '../nn/contracts.ts';
+
+/** Where a layer's arrays are, and the page table that leads to them in this plan. */
+export interface LayerPlace {
+  readonly states: readonly State[];
+  readonly paged: PageTable;
+}
+
+export class PagedMemory implements SequenceMemory {
+  readonly #specs: readonly LayerSpec[];
+  readonly #place: (layer: number) => LayerPlace | undefined;
+
+  constructor(specs: readonly LayerSpec[], place: (layer: number) => LayerPlace | undefined) {
+    this.#specs = specs;
+    this.#place = place;
+  }
+
+  attend(
+    layer: number,
+    q: NDArray,
+    k: NDArray,
+    v: NDArray,
+    positions: NDArray,
+    options: AttendOptions,
+  ): NDArray {
+    const spec = layerOfKind(this.#specs, layer, ['full', 'window'], 'attend');
+    const { states, paged } = this.#at(layer);
+    const [keys, values] = states as readonly [State, State];
+    const [nextKeys, nextValues] = kvWrite(keys, values, k, v, positions, { paged });
+    const window = spec.kind === 'window' ? { window: spec.window } : {};
+    return attention(q, nextKeys, nextValues, positions, { ...options, ...window, paged });
+  }
+
+  convolve(layer: number, x: NDArray, positions: NDArray, { weight, bias }: Convolution): NDArray {
+    layerOfKind(this.#specs, layer, ['recurrent'], 'convolve');
+    const { states, paged } = this.#at(layer);
+    return shortConv(states[0] as State, x, weight, positions, { bias, paged });
+  }
+
+  #at(layer: number): LayerPlace {
+    const place = this.#place(layer);
+    invariant(place !== undefined, `layer ${layer} keeps something and is in no group`);
+    return place;
+  }
+}
