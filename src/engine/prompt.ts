@@ -8,7 +8,7 @@ import { type ChatRequest, type PreparedChat, prepareChat } from '../chat/prepar
 import type { TokenConstraint } from '../generate/constraint.ts';
 import { compileConstraint } from '../generate/guided/compile.ts';
 import type { ConstraintSpec } from '../generate/guided/spec.ts';
-import { encodeInSlices } from '../tokenizer/slices.ts';
+import { encodeInSlices, fewestTokens } from '../tokenizer/slices.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import type { FullContext, Model } from './types.ts';
 
@@ -96,6 +96,8 @@ export async function encodeInput(
   options: { readonly addSpecial?: boolean; readonly signal?: AbortSignal | undefined } = {},
 ): Promise<readonly number[]> {
   const limit = countedUpTo(model);
+  const fewest = typeof input === 'string' ? fewestTokens(model.tokenizer, input) : 0;
+  if (fewest > limit) throw contextOverflow(model, fewest);
   const tokens =
     typeof input === 'string' ? await encodeInSlices(model.tokenizer, input, { ...options, limit }) : input;
   if (tokens.length <= model.info.contextLength) return tokens;
@@ -125,6 +127,8 @@ export function contextOverflow(model: Pick<PromptModel, 'info'>, tokens: number
 interface Fitted {
   readonly prepared: PreparedChat;
   readonly tokens: readonly number[];
+  /** Of `tokens`, or what there are at least when the text's length alone is too much. */
+  readonly count: number;
   readonly dropped: number;
 }
 
@@ -138,23 +142,31 @@ async function fitInto(model: PromptModel, tokenizer: Tokenizer, request: Prompt
   const attempt = async (kept: readonly Message[]): Promise<Fitted> => {
     const known = kept === messages ? request.prepared : undefined;
     const prepared = known ?? prepareChat(tokenizer, { ...request, messages: kept });
-    const tokens = await encodeInSlices(tokenizer, prepared.text, { addSpecial: false, signal, limit });
-    return { prepared, tokens, dropped: messages.length - kept.length };
+    const { text } = prepared;
+    const fewest = fewestTokens(tokenizer, text);
+    const tokens =
+      fewest > limit ? [] : await encodeInSlices(tokenizer, text, { addSpecial: false, signal, limit });
+    return {
+      prepared,
+      tokens,
+      count: Math.max(fewest, tokens.length),
+      dropped: messages.length - kept.length,
+    };
   };
   const whole = await attempt(messages);
-  if (whole.tokens.length <= room) return whole;
-  if (fullContext === 'error') throw contextOverflow(model, whole.tokens.length);
+  if (whole.count <= room) return whole;
+  if (fullContext === 'error') throw contextOverflow(model, whole.count);
   const shorter = shortened(messages);
   let found: Fitted | undefined;
   // The longest rest that fits, by halving: each attempt takes no longer than a full context.
   for (let [low, high] = [0, shorter.length - 1]; low <= high; ) {
     const middle = (low + high) >> 1;
     const fitted = await attempt(shorter[middle] ?? messages);
-    if (fitted.tokens.length <= room) [found, high] = [fitted, middle - 1];
+    if (fitted.count <= room) [found, high] = [fitted, middle - 1];
     else low = middle + 1;
   }
   if (found) return found;
-  throw contextOverflow(model, whole.tokens.length);
+  throw contextOverflow(model, whole.count);
 }
 
 /** `messages` without their oldest turn, without the two oldest, … What the system said stays, and so does the last turn. */

@@ -1,6 +1,8 @@
 // A tokenizer without training: a token per byte, and the markers of ChatML.
 
+import { byteAlphabet } from '../tokenizer/byte-alphabet.ts';
 import { Decoder } from '../tokenizer/decode.ts';
+import { decoderOf } from '../tokenizer/pipeline/decoders.ts';
 import type {
   DecodeOptions,
   EncodeOptions,
@@ -27,10 +29,9 @@ export class ByteTokenizer implements Tokenizer {
   constructor(chatTemplate?: string) {
     this.chatTemplate = chatTemplate;
     this.#decoder = new Decoder({
-      tokenOf: (id) => this.tokenOf(id),
-      addedIds: this.specialIds,
+      tokenOf: (id) => (id < 256 ? byteAlphabet[id] : this.tokenOf(id)),
       specialIds: this.specialIds,
-      rule: { kind: 'sentencepiece', stripLeadingSpace: false },
+      stages: decoderOf({ type: 'ByteLevel' }, 'the byte tokenizer'),
     });
   }
 

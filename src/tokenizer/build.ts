@@ -1,10 +1,10 @@
-// A Tokenizer over the tokenizer library: the library cuts and merges, Ingot decodes.
+// A Tokenizer from the components of a tokenizer.json.
 
-import { Tokenizer as Encoder } from '@huggingface/tokenizers';
-import { IngotError } from '../base/errors.ts';
 import { Decoder } from './decode.ts';
-import { decodeRule, type TokenizerSpec } from './spec.ts';
-import { widenPreTokenizer } from './split.ts';
+import { decoderOf } from './pipeline/decoders.ts';
+import { Encoder, type EncoderParts, encoderParts, modelOf, shrinkage } from './pipeline/encoder.ts';
+import { finish, type Steps } from './pipeline/steps.ts';
+import type { TokenizerSpec } from './spec.ts';
 import type { DecodeOptions, EncodeOptions, StreamDecoder, StreamOptions, Tokenizer } from './tokenizer.ts';
 
 /** What stands beside a tokenizer.json: which ids begin and end a text, and the chat template. */
@@ -12,24 +12,25 @@ export interface TokenizerExtras {
   readonly bosId: number | undefined;
   readonly eosIds: readonly number[];
   readonly chatTemplate: string | undefined;
-  /** Settings of the library (`tokenizer_config.json`). */
-  readonly config: Readonly<Record<string, unknown>>;
 }
 
 /** Tokens by id, with holes where a file skips ids. */
 export type Tokens = readonly (string | undefined)[];
 
-/** Builds a tokenizer from a checked tokenizer.json and its tokens. The encoder is made when the first text is encoded. */
+/**
+ * Builds a tokenizer from a checked tokenizer.json and its tokens. The model is made when the first text is encoded.
+ * Throws `unsupported` for components that are not known, by their names, and FileFormatError for those that are wrong.
+ */
 export function buildTokenizer(
   spec: TokenizerSpec,
   tokens: Tokens,
   extras: TokenizerExtras,
   file: string,
 ): Tokenizer {
-  return new LibraryTokenizer(spec, tokens, extras, file);
+  return new BuiltTokenizer(spec, tokens, extras, file);
 }
 
-class LibraryTokenizer implements Tokenizer {
+class BuiltTokenizer implements Tokenizer {
   readonly vocabSize: number;
   readonly bosId: number | undefined;
   readonly bosToken: string | undefined;
@@ -39,9 +40,13 @@ class LibraryTokenizer implements Tokenizer {
   readonly chatTemplate: string | undefined;
   readonly #tokens: Tokens;
   readonly #decoder: Decoder;
-  readonly #makeEncoder: () => Encoder;
+  readonly #spec: TokenizerSpec;
+  readonly #file: string;
+  readonly #parts: EncoderParts;
   #ids: Map<string, number> | undefined;
   #encoder: Encoder | undefined;
+  /** Tokens that a character is worth at least. */
+  #perCharacter: number | undefined;
 
   constructor(spec: TokenizerSpec, tokens: Tokens, extras: TokenizerExtras, file: string) {
     this.#tokens = tokens;
@@ -54,27 +59,32 @@ class LibraryTokenizer implements Tokenizer {
     this.specialIds = new Set(
       spec.added_tokens.filter((token) => token.special === true).map(({ id }) => id),
     );
+    this.#spec = spec;
+    this.#file = file;
+    this.#parts = encoderParts(spec, (token) => this.idOf(token), file);
+    const { spelled } = this.#parts;
     this.#decoder = new Decoder({
-      tokenOf: (id) => tokens[id],
-      addedIds: new Set(spec.added_tokens.map(({ id }) => id)),
+      tokenOf: (id) => spelled.get(id) ?? tokens[id],
       specialIds: this.specialIds,
-      rule: decodeRule(spec.decoder, file),
+      stages: decoderOf(spec.decoder, file),
     });
-    this.#makeEncoder = () => makeEncoder(spec, tokens, this.#idsByToken(), extras.config, file);
   }
 
   encode(text: string, options: EncodeOptions = {}): number[] {
+    return finish(this.encodeSteps(text, options));
+  }
+
+  *encodeSteps(text: string, options: EncodeOptions = {}): Steps<number[]> {
     if (text === '' && options.addSpecial === false) return [];
-    this.#encoder ??= this.#makeEncoder();
-    const { ids } = this.#encoder.encode(text, { add_special_tokens: options.addSpecial ?? true });
-    const unknown = ids.findIndex((id: number | undefined) => id === undefined);
-    if (unknown >= 0) {
-      throw new IngotError(
-        'unsupported',
-        `the tokenizer has no token for a part of the text (piece ${unknown}) and no unknown token`,
-      );
-    }
-    return ids;
+    this.#encoder ??= new Encoder(this.#parts, yield* modelOf(this.#spec, this.#idsByToken(), this.#file));
+    return yield* this.#encoder.encode(text, options);
+  }
+
+  fewestTokens(text: string): number {
+    this.#perCharacter ??=
+      shrinkage(this.#parts, this.#spec, (token) => this.idOf(token)) /
+      this.#tokens.reduce((longest, token) => Math.max(longest, token?.length ?? 0), 1);
+    return Math.floor(text.length * this.#perCharacter);
   }
 
   decode(ids: readonly number[], options: DecodeOptions = {}): string {
@@ -106,37 +116,5 @@ class LibraryTokenizer implements Tokenizer {
       this.#ids = ids;
     }
     return this.#ids;
-  }
-}
-
-function makeEncoder(
-  spec: TokenizerSpec,
-  tokens: Tokens,
-  ids: Map<string, number>,
-  config: Readonly<Record<string, unknown>>,
-  file: string,
-): Encoder {
-  const isBpe = spec.model.type === 'BPE';
-  const model = isBpe ? { ...spec.model, vocab: {} } : spec.model;
-  try {
-    const encoder = new Encoder(
-      { ...spec, model, pre_tokenizer: widenPreTokenizer(spec.pre_tokenizer) },
-      config,
-    );
-    if (isBpe && encoder.model) {
-      // Handed over as they are: going through an object of all tokens takes longer than the rest of the start.
-      encoder.model.tokens_to_ids = ids;
-      encoder.model.vocab = tokens as string[];
-      const unknown = spec.model.unk_token;
-      if (typeof unknown === 'string') encoder.model.unk_token_id = ids.get(unknown) ?? 0;
-    }
-    return encoder;
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new IngotError(
-      'unsupported',
-      `${file}: the tokenizer cannot be built: ${reason}; use token ids instead of text`,
-      { cause, details: { file } },
-    );
   }
 }

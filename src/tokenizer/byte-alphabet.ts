@@ -4,12 +4,13 @@
 const printable = (byte: number): boolean =>
   (byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte <= 0xac) || (byte >= 0xae && byte <= 0xff);
 
-const charOfByte: readonly string[] = (() => {
+/** The character of each byte. */
+export const byteAlphabet: readonly string[] = (() => {
   let next = 0x100;
   return Array.from({ length: 256 }, (_, byte) => String.fromCharCode(printable(byte) ? byte : next++));
 })();
 
-const byteOfChar: ReadonlyMap<string, number> = new Map(charOfByte.map((char, byte) => [char, byte]));
+const byteOfChar: ReadonlyMap<string, number> = new Map(byteAlphabet.map((char, byte) => [char, byte]));
 
 const utf8 = new TextEncoder();
 
@@ -24,6 +25,7 @@ export function bytesOfSpelling(token: string): Uint8Array | undefined {
   return bytes;
 }
 
+const printableAscii = /^[!-~]*$/;
 const spelling = /^[!-~\u00a1-\u00ac\u00ae-\u0143]*$/;
 
 /** Whether a token uses the alphabet only. */
@@ -31,7 +33,8 @@ export const isSpelled = (token: string): boolean => spelling.test(token);
 
 /** Spells the UTF-8 bytes of `text` in the alphabet. */
 export function spell(text: string): string {
+  if (printableAscii.test(text)) return text;
   let out = '';
-  for (const byte of utf8.encode(text)) out += charOfByte[byte] ?? '';
+  for (const byte of utf8.encode(text)) out += byteAlphabet[byte] ?? '';
   return out;
 }

@@ -1,43 +1,22 @@
-// From token ids to text. Every supported decoder is one rule per token (id -> bytes) and at most one dropped leading
-// space, so that decoding a list and decoding a stream are the same code.
+// From token ids to text: the stages of a decoder, token by token.
 
 import { IngotError } from '../base/errors.ts';
-import { bytesOfSpelling } from './byte-alphabet.ts';
+import type { Flow, Stage } from './pipeline/decoders.ts';
 import type { DecodeOptions, StreamDecoder, StreamOptions } from './tokenizer.ts';
-
-/** How a vocabulary spells text. */
-export interface DecodeRule {
-  readonly kind: 'byte-level' | 'sentencepiece' | 'plain';
-  /** Drop one space at the start of the whole text (SentencePiece puts one there when it encodes). */
-  readonly stripLeadingSpace: boolean;
-}
 
 export interface DecodeTable {
   /** Token of an id as the vocabulary spells it; undefined beyond the vocabulary. */
   readonly tokenOf: (id: number) => string | undefined;
-  /** Ids whose token is literal text, whatever the rule says. */
-  readonly addedIds: ReadonlySet<number>;
   readonly specialIds: ReadonlySet<number>;
-  readonly rule: DecodeRule;
+  readonly stages: readonly Stage[];
 }
 
 const utf8 = new TextEncoder();
 const nothing = new Uint8Array(0);
-const byteToken = /^<0x([0-9A-Fa-f]{2})>$/;
-const space = 0x20;
 
-function bytesOfToken(token: string, added: boolean, rule: DecodeRule): Uint8Array {
-  if (added || rule.kind === 'plain') return utf8.encode(token);
-  if (rule.kind === 'byte-level') return bytesOfSpelling(token) ?? utf8.encode(token);
-  const byte = byteToken.exec(token)?.[1];
-  if (byte !== undefined) return Uint8Array.of(Number.parseInt(byte, 16));
-  return utf8.encode(token.replaceAll('\u2581', ' '));
-}
-
-/** Decodes ids of one vocabulary. Bytes of a token are worked out when it is first met. */
+/** Decodes ids of one vocabulary. */
 export class Decoder {
   readonly #table: DecodeTable;
-  readonly #bytes = new Map<number, Uint8Array>();
 
   constructor(table: DecodeTable) {
     this.#table = table;
@@ -46,51 +25,45 @@ export class Decoder {
   /** Text of `ids`. Throws invalid_argument for an id that is no non-negative integer. */
   decode(ids: readonly number[], options: DecodeOptions = {}): string {
     const stream = this.stream(options);
-    let text = '';
-    for (const id of ids) text += stream.push(id);
-    return text + stream.end();
+    const parts = ids.map((id) => stream.push(id));
+    return parts.join('') + stream.end();
   }
 
   stream(options: StreamOptions = {}): StreamDecoder {
     const { skipSpecial = true, keep, continuation = false } = options;
-    const strip = this.#table.rule.stripLeadingSpace && !continuation;
-    const utf8Decoder = new TextDecoder('utf-8', { ignoreBOM: true });
-    let atStart = true;
+    const { specialIds, stages } = this.#table;
+    const flows = stages.map((stage) => stage.start(continuation));
     return {
       push: (id) => {
-        if (skipSpecial && this.#table.specialIds.has(id) && keep?.has(id) !== true) return '';
-        let bytes = this.#known(id);
-        if (bytes.length === 0) return '';
-        if (atStart && strip && bytes[0] === space) bytes = bytes.subarray(1);
-        atStart = false;
-        return utf8Decoder.decode(bytes, { stream: true });
+        if (skipSpecial && specialIds.has(id) && keep?.has(id) !== true) return '';
+        const token = this.#token(id);
+        return token === undefined ? '' : through(flows, 0, [token]);
       },
-      end: () => {
-        atStart = true;
-        return utf8Decoder.decode();
-      },
+      end: () => flows.map((flow, i) => through(flows, i + 1, flow.end())).join(''),
     };
   }
 
   /** What an id adds to a text. Throws invalid_argument for an id that is no non-negative integer. */
   bytesOf(id: number): Uint8Array {
-    if (!Number.isInteger(id) || id < 0) {
-      throw new IngotError('invalid_argument', `token id ${id} is not a non-negative integer`, {
-        details: { id },
-      });
-    }
-    const token = this.#table.tokenOf(id);
-    return token === undefined
-      ? nothing
-      : bytesOfToken(token, this.#table.addedIds.has(id), this.#table.rule);
+    let token: string | Uint8Array | undefined = this.#token(id);
+    for (const { middle } of this.#table.stages) if (typeof token === 'string') token = middle(token);
+    return typeof token === 'string' ? utf8.encode(token) : (token ?? nothing);
   }
 
-  #known(id: number): Uint8Array {
-    let bytes = this.#bytes.get(id);
-    if (!bytes) {
-      bytes = this.bytesOf(id);
-      this.#bytes.set(id, bytes);
-    }
-    return bytes;
+  #token(id: number): string | undefined {
+    if (Number.isInteger(id) && id >= 0) return this.#table.tokenOf(id);
+    throw new IngotError('invalid_argument', `token id ${id} is not a non-negative integer`, {
+      details: { id },
+    });
   }
+}
+
+/** What comes out when `tokens` go into the flow at `from` and on. */
+function through(flows: readonly Flow[], from: number, tokens: readonly string[]): string {
+  let made = tokens;
+  for (let i = from; i < flows.length && made.length > 0; i++) {
+    const flow = flows[i];
+    if (flow) made = made.flatMap((token) => flow.push(token));
+  }
+  return made.join('');
 }

@@ -125,6 +125,13 @@ describe('SentencePiece BPE', () => {
     expect(sentencePiece({ 'tokenizer.ggml.add_bos_token': false }).encode('a')[0]).not.toBe(pieces.bos);
   });
 
+  test('the unknown token is special: not part of a text', () => {
+    const tokenizer = sentencePiece();
+    expect(tokenizer.specialIds).toContain(pieces.unk);
+    expect(tokenizer.decode([pieces.unk, ...tokenizer.encode('a', { addSpecial: false })])).toBe('a');
+    expect(tokenizer.encode('<unk>', { addSpecial: false })).toEqual([pieces.unk]);
+  });
+
   test('drops one leading space of a text, and keeps it when the text goes on', () => {
     const tokenizer = sentencePiece({ 'tokenizer.ggml.add_bos_token': false });
     const ids = tokenizer.encode('the dog');

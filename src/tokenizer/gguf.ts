@@ -15,6 +15,7 @@ export interface GgufMetadata {
   get(key: string): unknown;
 }
 
+const unknownType = 2;
 const control = 3;
 const userDefined = 4;
 
@@ -105,7 +106,6 @@ export function tokenizerFromGguf(metadata: GgufMetadata, file: string): Tokeniz
         () => true,
       ),
       chatTemplate: fields.text('tokenizer.chat_template'),
-      config: {},
     },
     file,
   );
@@ -176,6 +176,7 @@ function sentencePieceSpec(tokens: string[], fields: Fields): TokenizerSpec {
     decoder: {
       type: 'Sequence',
       decoders: [
+        { type: 'Replace', pattern: { String: '\u2581' }, content: ' ' },
         { type: 'ByteFallback' },
         { type: 'Fuse' },
         ...(prefix ? [{ type: 'Strip', content: ' ', start: 1, stop: 0 }] : []),
@@ -191,15 +192,15 @@ function sentencePieceSpec(tokens: string[], fields: Fields): TokenizerSpec {
   };
 }
 
-/** Control tokens are special; user-defined ones are matched whole but stay text. */
+/** Control tokens and the unknown one are special; user-defined ones are matched whole but stay text. */
 function addedTokens(tokens: readonly string[], fields: Fields): AddedTokenSpec[] {
   const types = fields.numbers('tokenizer.ggml.token_type', tokens.length);
   const added: AddedTokenSpec[] = [];
   tokens.forEach((content, id) => {
     const type = types?.[id];
-    if (content !== '' && (type === control || type === userDefined)) {
-      added.push({ id, content, special: type === control, normalized: false });
-    }
+    if (content === '') return;
+    const special = type === control || type === unknownType;
+    if (special || type === userDefined) added.push({ id, content, special, normalized: false });
   });
   return added;
 }

@@ -111,10 +111,28 @@ describe('damaged files are named', () => {
     await expect(openTokenizer(source({ 'tokenizer.json': json }))).rejects.toThrow(message);
   });
 
-  test('an unknown step of the encoder is told when text is first encoded', async () => {
-    const json = { ...tokenizerJson, normalizer: { type: 'Mystery' } };
-    const tokenizer = await openTokenizer(source({ 'tokenizer.json': json }));
-    expect(tokenizer?.decode([2])).toBe('ab');
-    expect(() => tokenizer?.encode('a')).toThrow(/cannot be built.*Mystery.*token ids/);
+  test.each([
+    ['normalizer', { normalizer: { type: 'Mystery' } }],
+    ['pre-tokenizer', { pre_tokenizer: { type: 'Sequence', pretokenizers: [{ type: 'Mystery' }] } }],
+    ['post-processor', { post_processor: { type: 'Mystery' } }],
+    ['decoder', { decoder: { type: 'Sequence', decoders: [{ type: 'Mystery' }] } }],
+    ['tokenizer model', { model: { type: 'Mystery', vocab: {} } }],
+  ])('an unknown %s is told when the tokenizer is opened', async (what, change) => {
+    const files = { 'tokenizer.json': { ...tokenizerJson, ...change } };
+    await expect(openTokenizer(source(files))).rejects.toThrow(new RegExp(`${what} "Mystery" is not`));
+  });
+
+  test('what cannot be done as the library does it is refused', async () => {
+    const dropout = { ...tokenizerJson, model: { ...tokenizerJson.model, dropout: 0.1 } };
+    const random = await openTokenizer(source({ 'tokenizer.json': dropout }));
+    expect(() => random?.encode('a')).toThrow(/model\.dropout is 0\.1/);
+    const decoder = { type: 'Sequence', decoders: [{ type: 'Fuse' }, { type: 'Metaspace' }] };
+    await expect(openTokenizer(source({ 'tokenizer.json': { ...tokenizerJson, decoder } }))).rejects.toThrow(
+      /decoder "Metaspace" after Fuse/,
+    );
+    const regex = { type: 'Split', pattern: { Regex: '(?<=a+)b(' }, behavior: 'Isolated' };
+    await expect(
+      openTokenizer(source({ 'tokenizer.json': { ...tokenizerJson, pre_tokenizer: regex } })),
+    ).rejects.toThrow(/the expression .* cannot be used/);
   });
 });

@@ -3,11 +3,10 @@
 import { FileFormatError } from '../base/errors.ts';
 import { buildTokenizer } from './build.ts';
 import { type GgufMetadata, tokenizerFromGguf } from './gguf.ts';
-import { checkSpec, isObject, type TokenizerSpec, tokensOf } from './spec.ts';
+import { isObject, type Json } from './json.ts';
+import { checkSpec, type TokenizerSpec, tokensOf } from './spec.ts';
 import type { Tokenizer } from './tokenizer.ts';
 import { endIds } from './turns.ts';
-
-type Json = Readonly<Record<string, unknown>>;
 
 /** Where a model's small files and metadata are: an open checkpoint fits. */
 export interface TokenizerSource {
@@ -79,7 +78,6 @@ async function fromFiles(source: TokenizerSource, document: unknown): Promise<To
       bosId: named('bos_token') ?? ids(model.bos_token_id)[0],
       eosIds: endIds(ends, idOf, (id) => special.has(id)),
       chatTemplate: template ?? pickTemplate(config.chat_template),
-      config: librarySettings(config),
     },
     file,
   );
@@ -116,12 +114,4 @@ function pickTemplate(value: unknown): string | undefined {
   const entries = value.filter(isObject);
   const chosen = entries.find((entry) => entry.name === 'default') ?? entries[0];
   return typeof chosen?.template === 'string' ? chosen.template : undefined;
-}
-
-/** Only settings that change how text is cut; decoding is Ingot's own. */
-function librarySettings(config: Json): Json {
-  const names = ['tokenizer_class', 'remove_space', 'do_lowercase_and_remove_accent'];
-  return Object.fromEntries(
-    names.filter((name) => config[name] !== undefined).map((name) => [name, config[name]]),
-  );
 }

@@ -1,9 +1,7 @@
-// The parts of a tokenizer.json that Ingot reads itself; everything else is handed on to the tokenizer library as it is.
+// The shape of a tokenizer.json. Its components are read by the files of `pipeline/`.
 
 import { FileFormatError, IngotError } from '../base/errors.ts';
-import type { DecodeRule } from './decode.ts';
-
-type Json = Readonly<Record<string, unknown>>;
+import { isObject, type Json } from './json.ts';
 
 export interface AddedTokenSpec {
   readonly id: number;
@@ -25,9 +23,6 @@ export interface TokenizerSpec {
   readonly model: Json;
 }
 
-export const isObject = (value: unknown): value is Json =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
-
 /** Checks the shape of a parsed tokenizer.json. Throws FileFormatError naming the field. */
 export function checkSpec(value: unknown, file: string): TokenizerSpec {
   if (!isObject(value)) throw new FileFormatError(file, 'document', 'is not a JSON object');
@@ -39,19 +34,37 @@ export function checkSpec(value: unknown, file: string): TokenizerSpec {
   };
   const model = part('model');
   if (!model) throw new FileFormatError(file, 'model', 'is missing');
-  if (model.type === 'BPE' || model.type === undefined) {
-    if (!isObject(model.vocab))
-      throw new FileFormatError(file, 'model.vocab', 'is not an object of token -> id');
-    if (!Array.isArray(model.merges)) throw new FileFormatError(file, 'model.merges', 'is not an array');
-  }
+  const type = modelType(model, file);
+  if (type !== 'Unigram' && !isObject(model.vocab))
+    throw new FileFormatError(file, 'model.vocab', 'is not an object of token -> id');
+  if (type === 'BPE' && !Array.isArray(model.merges))
+    throw new FileFormatError(file, 'model.merges', 'is not an array');
   return {
     added_tokens: checkAddedTokens(value.added_tokens ?? [], file),
     normalizer: part('normalizer'),
     pre_tokenizer: part('pre_tokenizer'),
     post_processor: part('post_processor'),
     decoder: part('decoder'),
-    model: model.type === undefined && 'merges' in model ? { ...model, type: 'BPE' } : model,
+    model: { ...model, type },
   };
+}
+
+const modelTypes = ['BPE', 'Unigram', 'WordPiece', 'WordLevel'];
+
+/** The kind of a model; old files do not say, but its fields do. */
+function modelType(model: Json, file: string): string {
+  const { type, vocab } = model;
+  if (type === undefined || type === null) {
+    if ('merges' in model) return 'BPE';
+    if (Array.isArray(vocab)) return 'Unigram';
+    return 'continuing_subword_prefix' in model ? 'WordPiece' : 'WordLevel';
+  }
+  if (modelTypes.includes(type as string)) return type as string;
+  throw new IngotError(
+    'unsupported',
+    `${file}: tokenizer model ${JSON.stringify(type)} is not known (known: ${modelTypes.join(', ')}); use token ids instead of text`,
+    { details: { file, model: type } },
+  );
 }
 
 // Ids index an array: a hostile file must not make it huge.
@@ -92,35 +105,4 @@ function checkAddedTokens(value: unknown, file: string): AddedTokenSpec[] {
     }
     return token as unknown as AddedTokenSpec;
   });
-}
-
-/** The rule by which a tokenizer.json decodes. Throws unsupported, naming the decoder, for one that is not token by token. */
-export function decodeRule(decoder: Json | null, file: string): DecodeRule {
-  if (decoder === null) return { kind: 'plain', stripLeadingSpace: false };
-  const steps = flatten(decoder);
-  const types = steps.map((step) => String(step.type));
-  if (types.length === 1 && types[0] === 'ByteLevel') return { kind: 'byte-level', stripLeadingSpace: false };
-  const known = new Set(['Replace', 'ByteFallback', 'Fuse', 'Strip', 'Metaspace']);
-  const strange = types.find((type) => !known.has(type));
-  if (strange !== undefined) {
-    throw new IngotError(
-      'unsupported',
-      `${file}: decoder "${strange}" is not supported; use token ids instead of text`,
-      {
-        details: { file, decoder: strange },
-      },
-    );
-  }
-  const strips = steps.some(
-    (step) =>
-      (step.type === 'Strip' && step.content === ' ' && Number(step.start ?? 0) > 0) ||
-      (step.type === 'Metaspace' && step.prepend_scheme !== 'never' && step.add_prefix_space !== false),
-  );
-  return { kind: 'sentencepiece', stripLeadingSpace: strips };
-}
-
-function flatten(decoder: Json): Json[] {
-  if (decoder.type !== 'Sequence') return [decoder];
-  const parts = decoder.decoders;
-  return Array.isArray(parts) ? parts.filter(isObject).flatMap(flatten) : [];
 }

@@ -116,19 +116,3 @@ export function splitFor(name: string): SplitSpec {
     addBos: found.addBos,
   };
 }
-
-/**
- * Rewrites steps whose meaning in the tokenizer library is narrower than in the reference: `Digits` there knows ASCII only,
- * and `ByteLevel`'s built-in expression has JavaScript's idea of white space.
- */
-export function widenPreTokenizer(step: Step | null): Step | null {
-  if (step === null) return null;
-  if (step.type === 'Sequence' && Array.isArray(step.pretokenizers)) {
-    return { ...step, pretokenizers: step.pretokenizers.map((part: Step) => widenPreTokenizer(part)) };
-  }
-  if (step.type === 'Digits') return isolated(step.individual_digits === true ? digit : `${digit}+`);
-  if (step.type === 'ByteLevel' && step.use_regex !== false && step.add_prefix_space !== true) {
-    return { type: 'Sequence', pretokenizers: [isolated(gpt2), { ...step, use_regex: false }] };
-  }
-  return step;
-}

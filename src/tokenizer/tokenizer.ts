@@ -1,8 +1,20 @@
 // What the rest of Ingot knows of a tokenizer. An engine works without one, on token ids.
 
+/** A part of a text, in UTF-16 code units, end exclusive. */
+export interface TextSpan {
+  readonly from: number;
+  readonly to: number;
+}
+
 export interface EncodeOptions {
   /** Add what the model expects around a text, such as a BOS token. Default true. Templates bring their own: false. */
   readonly addSpecial?: boolean;
+  /** What a special token's name in the text is: the token (`match`, the default), or text like any other (`text`). */
+  readonly specialTokens?: 'match' | 'text' | undefined;
+  /** Parts of the text, in order and apart, in which special tokens are text; for texts that have both. */
+  readonly literal?: readonly TextSpan[] | undefined;
+  /** Ids beyond which nothing more is encoded: what comes back is longer than that, and not all of the text. */
+  readonly limit?: number | undefined;
 }
 
 export interface DecodeOptions {
@@ -30,6 +42,10 @@ export interface Tokenizer {
   /** Jinja source of the chat template that came with the tokenizer. */
   readonly chatTemplate: string | undefined;
   encode(text: string, options?: EncodeOptions): number[];
+  /** `encode` in steps of about a millisecond, for texts of any length; without it they are encoded at once. */
+  encodeSteps?(text: string, options?: EncodeOptions): Generator<undefined, number[], undefined>;
+  /** A number of tokens that `text` has at least, from its length alone. */
+  fewestTokens?(text: string): number;
   /** Text of `ids`. Bytes that are no UTF-8 become U+FFFD. Ids beyond the vocabulary give nothing. */
   decode(ids: readonly number[], options?: DecodeOptions): string;
   /** The id of one token as the vocabulary spells it. */

@@ -123,11 +123,13 @@ function ropeScaling(metadata: GgufMetadata, arch: string, context: ConfigContex
     throw new FileFormatError(context.file, key('factor'), `must be above 0, found ${factor}`);
   if (type === 'yarn') {
     const original = metadata.integer(key('original_context_length'), 1);
+    // The file's number multiplies YaRN's own scale of attention; `attention_factor` of a config replaces it.
+    const scale = metadata.number(key('attn_factor'));
     return {
       rope_type: 'yarn',
       factor,
       ...(original === undefined ? {} : { original_max_position_embeddings: original }),
-      ...optional('attention_factor', metadata.number(key('attn_factor'))),
+      ...optional('attention_factor', scale === undefined ? undefined : scale * (1 + 0.1 * Math.log(factor))),
       ...optional('beta_fast', metadata.number(key('yarn_beta_fast'))),
       ...optional('beta_slow', metadata.number(key('yarn_beta_slow'))),
     };

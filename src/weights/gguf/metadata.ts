@@ -34,7 +34,8 @@ const maxStringBytes = 16 * 2 ** 20;
 const maxKeyBytes = 65535;
 const maxNesting = 4;
 const maxNestedArrays = 65536;
-const text = new TextDecoder('utf-8');
+// A byte order mark at the start is a character like any other: tokens begin with it.
+const text = new TextDecoder('utf-8', { ignoreBOM: true });
 
 /** Metadata of one file, in the file's order. 64-bit integers that a number holds exactly are numbers, others bigint. */
 export class GgufMetadata {

@@ -156,6 +156,11 @@ describe('GGUF config', () => {
       factor: 8,
       original_max_position_embeddings: 64,
     });
+    // The file's factor multiplies YaRN's own, 1 + 0.1 ln 8.
+    const scaled = { ...llama, ...yarn, 'llama.rope.scaling.attn_factor': f32(0.5) };
+    expect((await open(scaled)).config.rope_scaling).toMatchObject({
+      attention_factor: 0.5 * (1 + 0.1 * Math.log(8)),
+    });
     await expect(open({ ...llama, 'llama.rope.scaling.type': 'longrope' })).rejects.toThrow(
       '"longrope" is not supported',
     );

@@ -44,6 +44,11 @@ class Raw {
 }
 
 describe('GGUF round trip', () => {
+  it('keeps a byte order mark that a text begins with', async () => {
+    const file = new Raw().header(0, 1).text('\ufeffkey').u32(8).text('\ufeffa\ufeff').padded(64);
+    expect((await read(file)).metadata.string('\ufeffkey')).toBe('\ufeffa\ufeff');
+  });
+
   it('keeps metadata of every type', async () => {
     const numeric: [NumericType, number | bigint][] = [
       ['uint8', 255],
