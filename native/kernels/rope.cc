@@ -166,7 +166,7 @@ void run_kv_write(const Args& a, Ctx& ctx) {
     if (slot < 0) return;
     for (int64_t h = share.head; h < share.heads; h++) {
       cache.put(cache.k, h, slot, a.bufs[0].as<float>() + (r * Hkv + h) * Dh);
-      cache.put(cache.v, h, slot, a.bufs[1].as<float>() + (r * Hkv + h) * Dh);
+      if (a.bufs[4].bytes) cache.put(cache.v, h, slot, a.bufs[1].as<float>() + (r * Hkv + h) * Dh);
     }
   }
 }
@@ -174,9 +174,10 @@ const char* check_kv_write(const Args& a) {
   if (a.nbufs != 7 || a.nparams != 8) return "kv_write: expected 7 buffers and 8 parameters";
   const int64_t rows = a.i(0), Hkv = a.i(1), Dh = a.i(2);
   if (rows < 0 || Dh <= 0) return "kv_write: a dimension is not positive";
-  if (const char* problem = check_cache(a.bufs[3], a.bufs[4], Hkv, Dh, a.i(3), a.i(4), a.i(5))) return problem;
+  const bool values = a.bufs[4].bytes != 0;
+  if (const char* problem = check_cache(a.bufs[3], a.bufs[values ? 4 : 3], Hkv, Dh, a.i(3), a.i(4), a.i(5))) return problem;
   if (const char* problem = check_pages(a.bufs[5], a.bufs[6], rows, a.i(3), a.i(5), a.i(6), a.i(7))) return problem;
-  if (a.bufs[0].bytes < rows * Hkv * Dh * 4 || a.bufs[1].bytes < rows * Hkv * Dh * 4) return "kv_write: k or v smaller than [rows, Hkv, Dh]";
+  if (a.bufs[0].bytes < rows * Hkv * Dh * 4 || (values && a.bufs[1].bytes < rows * Hkv * Dh * 4)) return "kv_write: k or v smaller than [rows, Hkv, Dh]";
   if (a.bufs[2].bytes < rows * 4) return "kv_write: fewer positions than rows";
   return nullptr;
 }

@@ -4,6 +4,7 @@ import type { NDArray } from '../array/array.ts';
 import { attention } from '../array/ops/attention.ts';
 import { kvWrite } from '../array/ops/kv-write.ts';
 import type { PageTable } from '../array/ops/paged.ts';
+import { rowWrite } from '../array/ops/row-write.ts';
 import { shortConv } from '../array/ops/short-conv.ts';
 import type { State } from '../array/weight.ts';
 import { invariant } from '../base/errors.ts';
@@ -44,6 +45,13 @@ export class PagedMemory implements SequenceMemory {
     const [nextKeys, nextValues] = kvWrite(keys, values, k, v, positions, { paged });
     const window = spec.kind === 'window' ? { window: spec.window } : {};
     return attention(q, nextKeys, nextValues, positions, { ...options, ...window, paged });
+  }
+
+  latent(layer: number, q: NDArray, row: NDArray, positions: NDArray, options: AttendOptions): NDArray {
+    const { rank } = layerOfKind(this.#specs, layer, ['latent'], 'latent');
+    const { states, paged } = this.#at(layer);
+    const rows = rowWrite(states[0] as State, row, positions, { paged });
+    return attention(q, rows, rows, positions, { ...options, paged }).slice(null, null, [0, rank]);
   }
 
   convolve(layer: number, x: NDArray, positions: NDArray, { weight, bias }: Convolution): NDArray {

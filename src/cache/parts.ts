@@ -73,6 +73,11 @@ export function partOf(
         ],
       };
     }
+    case 'latent':
+      return {
+        sight: { kind: 'all' },
+        arrays: [{ name: 'rows', heads: 1, width: spec.rank + spec.ropeDim, dtype }],
+      };
     case 'recurrent':
       return {
         sight: { kind: 'last' },

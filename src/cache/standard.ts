@@ -4,6 +4,7 @@
 import type { NDArray } from '../array/array.ts';
 import { attention } from '../array/ops/attention.ts';
 import { kvWrite } from '../array/ops/kv-write.ts';
+import { rowWrite } from '../array/ops/row-write.ts';
 import { shortConv } from '../array/ops/short-conv.ts';
 import type { State } from '../array/weight.ts';
 import { IngotError } from '../base/errors.ts';
@@ -118,6 +119,13 @@ export class StandardCache implements CacheStore, SequenceMemory {
     const [nextKeys, nextValues] = kvWrite(keys, values, k, v, positions, { ring });
     const window = spec.kind === 'window' ? { window: spec.window } : {};
     return attention(q, nextKeys, nextValues, positions, { ...options, ...window, ring });
+  }
+
+  latent(layer: number, q: NDArray, row: NDArray, positions: NDArray, options: AttendOptions): NDArray {
+    const { rank } = layerOfKind(this.#specs, layer, ['latent'], 'latent');
+    const [state] = this.#states(layer) as readonly [State];
+    const rows = rowWrite(state, row, positions);
+    return attention(q, rows, rows, positions, options).slice(null, null, [0, rank]);
   }
 
   convolve(layer: number, x: NDArray, positions: NDArray, { weight, bias }: Convolution): NDArray {

@@ -149,10 +149,10 @@ export const kernelSignatures = {
   kv_write: {
     buffers: {
       k: 'read f32 [rows, Hkv, Dh]',
-      v: 'read f32 [rows, Hkv, Dh]',
+      v: 'read? f32 [rows, Hkv, Dh]',
       positions: 'read i32 [rows]',
       kCache: 'update cache [Hkv, cap, Dh]',
-      vCache: 'update cache [Hkv, cap, Dh]',
+      vCache: 'update? cache [Hkv, cap, Dh]',
       sequences: 'read? i32 [rows]',
       pageTable: 'read? i32 [S, maxPages]',
     },
@@ -166,7 +166,7 @@ export const kernelSignatures = {
       S: 'int',
       maxPages: 'int',
     },
-    notes: '',
+    notes: 'v and its cache go together',
   },
   short_conv: {
     buffers: {

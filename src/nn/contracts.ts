@@ -25,6 +25,16 @@ export interface WindowSpec {
   readonly values: HeadRows;
 }
 
+/**
+ * One row of each position that all heads share: `rank` compressed columns, which are keys and values, and `ropeDim`
+ * rotated ones, which are keys only (multi-head latent attention, DeepSeek V2, https://arxiv.org/abs/2405.04434).
+ */
+export interface LatentSpec {
+  readonly kind: 'latent';
+  readonly rank: number;
+  readonly ropeDim: number;
+}
+
 /** State of fixed size that each position replaces, in f32: no row is ever read again. */
 export interface RecurrentSpec {
   readonly kind: 'recurrent';
@@ -37,7 +47,7 @@ export interface NoneSpec {
 }
 
 /** What one layer keeps of the positions before. */
-export type LayerSpec = FullSpec | WindowSpec | RecurrentSpec | NoneSpec;
+export type LayerSpec = FullSpec | WindowSpec | LatentSpec | RecurrentSpec | NoneSpec;
 
 /** Attention whose keys and values have the same heads; with `window`, of the last positions only. */
 export function attentionSpec(heads: {
@@ -96,6 +106,11 @@ export interface SequenceMemory {
     positions: NDArray,
     options: AttendOptions,
   ): NDArray;
+  /**
+   * Layers of kind `latent`. Keeps row `[n, rank + ropeDim]`, and attends causally with q `[n, H, rank + ropeDim]`, which is
+   * in the space of the rows. Returns `[n, H, rank]`: weighted sums of their first columns.
+   */
+  latent(layer: number, q: NDArray, row: NDArray, positions: NDArray, options: AttendOptions): NDArray;
   /**
    * Layers of kind `recurrent` that are convolutions. y of a channel at position p is bias + the sum over taps j of
    * weight[j] x[p - taps + 1 + j], with zeros before position 0: x `[n, channels]` -> `[n, channels]`.

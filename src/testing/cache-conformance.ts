@@ -26,12 +26,14 @@ const [channels, taps] = [kvHeads * headDim, 4];
 const full = attentionSpec({ numKvHeads: kvHeads, headDim });
 const window = (size: number): LayerSpec => attentionSpec({ numKvHeads: kvHeads, headDim, window: size });
 const recurrent = convolutionSpec(channels, taps);
+const latent: LayerSpec = { kind: 'latent', rank: 3, ropeDim: 1 };
 const layerSets: Readonly<Record<string, readonly LayerSpec[]>> = {
   'layers that see everything': [full],
   'layers with a window': [window(7)],
   'layers of both kinds': [full, window(3)],
+  'layers with shared rows': [latent],
   'layers with a state': [recurrent],
-  'layers of every kind': [window(40), recurrent, { kind: 'none' }, full, recurrent, window(3)],
+  'layers of every kind': [window(40), recurrent, { kind: 'none' }, latent, full, recurrent, window(3)],
 };
 
 /** Query, key or value of a token: a function of the token, its layer and what is asked for. */
@@ -56,6 +58,21 @@ function attended(tokens: readonly number[], layer: number, size: number | undef
   }).flat();
 }
 
+/** Attention with the first head's keys as rows of all heads, and their first columns as values, written out. */
+function attendedRows(tokens: readonly number[], layer: number, rank: number): number[] {
+  const rows = tokens.map((t) => feature(t, layer, features.k ?? 0).slice(0, headDim));
+  const q = feature(tokens.at(-1) ?? 0, layer, features.q ?? 0);
+  return Array.from({ length: kvHeads }, (_, h) => {
+    const weights = rows.map((row) =>
+      Math.exp(row.reduce((sum, k, d) => sum + k * (q[h * headDim + d] ?? 0), 0) / 2),
+    );
+    const total = weights.reduce((a, b) => a + b, 0);
+    return Array.from({ length: rank }, (_, d) =>
+      rows.reduce((sum, row, i) => sum + ((weights[i] ?? 0) / total) * (row[d] ?? 0), 0),
+    );
+  }).flat();
+}
+
 const tapWeight = (c: number, tap: number): number => Math.cos(c + 3 * tap);
 
 /** Convolution at the last token, written out. */
@@ -74,6 +91,8 @@ function expected(tokens: readonly number[], layer: number, spec: LayerSpec): nu
       return attended(tokens, layer, undefined);
     case 'window':
       return attended(tokens, layer, spec.window);
+    case 'latent':
+      return attendedRows(tokens, layer, spec.rank);
     case 'recurrent':
       return convolved(tokens, layer);
     case 'none':
@@ -166,6 +185,10 @@ class Harness {
             case 'full':
             case 'window':
               return memory.attend(layer, q, k, v, positions, { scale: 0.5 });
+            case 'latent': {
+              const row = k.slice(null, [0, 1]).reshape([rows, headDim]);
+              return memory.latent(layer, q, row, positions, { scale: 0.5 });
+            }
             case 'recurrent':
               return memory.convolve(layer, v.reshape([rows, channels]), positions, { weight: this.#weight });
             case 'none':
@@ -297,7 +320,11 @@ export function testCacheStrategy(strategy: CacheStrategy): void {
             if (other !== undefined && together)
               parts.unshift({ sequence: other, before: theirs, tokens: beside });
             const all = await harness.append(parts);
-            found.push(all.map((x) => x.slice(-rows * channels)));
+            found.push(
+              all.map((x) =>
+                x.slice(x.length - (x.length / (together ? tokens.length + beside.length : rows)) * rows),
+              ),
+            );
             [own, theirs] = [
               [...own, ...tokens],
               [...theirs, ...beside],

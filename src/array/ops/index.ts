@@ -71,6 +71,7 @@ import { rmsNormOp } from './rms-norm.ts';
 import { ropeOp } from './rope.ts';
 import { ropeKvOp } from './rope-kv.ts';
 import { roundOp } from './round.ts';
+import { rowWriteOp } from './row-write.ts';
 import { rsqrtOp } from './rsqrt.ts';
 import { sampleOp } from './sample.ts';
 import { scatterAddOp } from './scatter-add.ts';
@@ -169,6 +170,7 @@ export const ops: readonly OpDef[] = [
   rsqrtOp,
   sampleOp,
   scatterAddOp,
+  rowWriteOp,
   shortConvOp,
   sigmoidOp,
   signOp,

@@ -43,7 +43,7 @@ export function cacheShape(k: ValueType | Tensor, v: ValueType | Tensor, what: s
 }
 
 /** Writes rows `[rows, Hkv, Dh]` of one of k and v to their slots. */
-function writeRows(cache: Tensor, rows: Tensor, slots: readonly number[]): void {
+export function writeRows(cache: Tensor, rows: Tensor, slots: readonly number[]): void {
   const [kvHeads = 0, capacity = 0, headDim = 0] = cache.shape;
   const read = reader(rows);
   const write = writer(cache);

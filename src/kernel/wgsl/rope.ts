@@ -257,7 +257,7 @@ export const kvWriteKernel: GpuKernel = {
     const heads = request.constant(1);
     const parts: readonly Part[] = [
       { name: 'k', heads, from: 0, to: 3, rotates: false, cached: true },
-      { name: 'v', heads, from: 1, to: 4, rotates: false, cached: true },
+      ...(request.has(4) ? [{ name: 'v', heads, from: 1, to: 4, rotates: false, cached: true }] : []),
     ];
     return plan(request, parts, {
       headDim: request.constant(2),
