@@ -3,12 +3,12 @@
 
 import type { DType, TypedArray } from '../base/dtype.ts';
 import { IngotError } from '../base/errors.ts';
-import type { Dim, Shape } from '../base/shape.ts';
+import { type Dim, formatShape, maxElements, type Shape } from '../base/shape.ts';
 import type { ReductionKind } from '../kernel/signature.ts';
 import type { WeightLayout } from '../quant/layout.ts';
 import { setStateVersion } from './context.ts';
 import { readValue } from './evaluate.ts';
-import { type Node, opNode, type Value, valueType } from './graph/node.ts';
+import { type Node, opNode, resolve, type Value, valueType } from './graph/node.ts';
 import { register, release, retain, unregister } from './lifetime.ts';
 import type { OpDef } from './op.ts';
 import { abs } from './ops/abs.ts';
@@ -61,6 +61,7 @@ import { mod } from './ops/mod.ts';
 import { mul } from './ops/mul.ts';
 import { ne } from './ops/ne.ts';
 import { neg } from './ops/neg.ts';
+import { floats } from './ops/operands.ts';
 import { pow } from './ops/pow.ts';
 import { prod } from './ops/prod.ts';
 import { reciprocal } from './ops/reciprocal.ts';
@@ -87,6 +88,7 @@ import { tanh } from './ops/tanh.ts';
 import { topk } from './ops/topk.ts';
 import { transpose } from './ops/transpose.ts';
 import { trunc } from './ops/trunc.ts';
+import { type NestedList, nestedList, printArray } from './print.ts';
 
 /** What an op takes as an operand: an array, a packed weight, or a State (its present version). */
 export interface Operand {
@@ -124,9 +126,32 @@ export class NDArray implements Operand {
     return valueType(this.#value).layout;
   }
 
-  /** Computes the array if it has not been, and reads it: row-major; f16 and bf16 as their bits. */
-  data(): Promise<TypedArray> {
-    return readValue(this.value, (v) => new NDArray(v));
+  /** Computes the array if it has not been, and reads it: row-major; f16 and bf16 as numbers in a Float32Array. */
+  async data(): Promise<TypedArray> {
+    const dtype = this.dtype;
+    const stored = await readValue(this.value, (v) => new NDArray(v));
+    return dtype === 'f16' || dtype === 'bf16' ? floats({ dtype, data: stored }) : stored;
+  }
+
+  /** The only element. Rejects with shape_mismatch when there are more. */
+  async item(): Promise<number> {
+    if (maxElements(this.shape) !== 1) {
+      throw new IngotError('shape_mismatch', `item: ${formatShape(this.shape)} is not one element`);
+    }
+    return (await this.data())[0] as number;
+  }
+
+  /** The elements in lists as deep as the array has axes: numbers, or truth values for bool. */
+  async toList(): Promise<NestedList> {
+    return nestedList(await this.data(), this.shape, this.dtype);
+  }
+
+  /** Dtype and shape, and the elements where they are computed and in memory that JavaScript can look at. */
+  toString(): string {
+    return printArray(resolve(this.value));
+  }
+  [Symbol.for('nodejs.util.inspect.custom')](): string {
+    return this.#disposed ? 'array (disposed)' : this.toString();
   }
 
   /** Frees the array's memory unless something pending needs it. Idempotent. */

@@ -88,6 +88,23 @@ export interface VjpCall<A> {
 /** Gradient of the inputs; null for inputs without one. (A method type: op lists hold ops of all attribute types.) */
 export type Vjp<A> = { rule(call: VjpCall<A>): readonly (NDArray | null)[] }['rule'];
 
+/** What a batching rule gets: the op on one example, whose flagged operands have all examples along a new axis 0. */
+export interface BatchCall<A> {
+  readonly inputs: Operands<NDArray>;
+  readonly batched: readonly boolean[];
+  /** Number of examples. */
+  readonly size: number;
+  readonly attrs: A;
+  /** The op itself on other operands, with other attributes where they are given. */
+  again(inputs: Operands<NDArray>, attrs?: A): readonly NDArray[];
+  /** A function of examples over the batches along axis 0 of the arrays flagged. */
+  vmap(
+    fn: (examples: readonly NDArray[]) => readonly NDArray[],
+    arrays: readonly NDArray[],
+    batched: readonly boolean[],
+  ): readonly NDArray[];
+}
+
 export interface OpDef<A extends object = object> {
   readonly name: string;
   /** Shape and dtype rule. Throws shape_mismatch or invalid_argument. */
@@ -103,6 +120,13 @@ export interface OpDef<A extends object = object> {
   /** The op in terms of others: used where a device has no lowering. */
   composite?(inputs: Operands<NDArray>, attrs: A): readonly NDArray[];
   readonly vjp: Vjp<A> | 'none';
+  /**
+   * Results for all examples, each along a new axis 0. Without one, vmap broadcasts elementwise ops, goes through composites, and
+   * runs what is left example by example.
+   */
+  batch?(call: BatchCall<A>): readonly NDArray[];
+  /** Output i is operand i: the op goes away before anything runs. */
+  readonly forwards?: true;
   readonly elementwise?: Elementwise<A>;
   /** The op as dispatches of kernels: on devices that have them. */
   readonly kernel?: Lowering<A>;

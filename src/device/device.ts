@@ -127,6 +127,8 @@ export interface Device {
   map(path: string, offset: number, byteLength: number, label: string): DeviceBuffer;
   write(buffer: DeviceBuffer, offset: number, data: ArrayBufferView): void;
   read(buffer: DeviceBuffer, offset: number, byteLength: number): Promise<Uint8Array>;
+  /** The first bytes of a buffer that no run writes, at once: for devices whose memory is the computer's. */
+  peek?(buffer: DeviceBuffer, byteLength: number): Uint8Array;
   compile(program: DeviceProgram, options?: { profile?: boolean }): CompiledProgram;
   statistics(): DeviceStatistics;
   dispose(): void;

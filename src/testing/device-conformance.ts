@@ -157,7 +157,7 @@ export async function runCase(device: Device, op: OpDef, c: OpCase<object>, seed
   const got = await deviceResult(device, op, c, tensors);
   const tolerance = toleranceOf(op, c.attrs, tensors, want);
   want.forEach((t, i) => {
-    const values = numbers({ ...t, data: got[i] as TypedArray });
+    const values = Float64Array.from(got[i] as TypedArray);
     expectAllClose(values, numbers(t), tolerance, `${op.name} (${c.name}) output ${i} on ${device.name}`);
   });
   clearCache(device);

@@ -2,6 +2,7 @@
 // Dead code needs no pass: a graph is what its outputs and effects reach.
 
 import { sameShape } from '../../base/shape.ts';
+import { operand } from '../ops/operands.ts';
 import { reshapeOp } from '../ops/reshape.ts';
 import { attributeKey } from './attributes.ts';
 import { type Graph, isOp, type OpNode, opNode, type Value, valueType } from './node.ts';
@@ -17,6 +18,7 @@ export function canonicalise(graph: Graph): Graph {
     return `${id}.${v.index}`;
   };
   return rewriteGraph(graph, (node, inputs) => {
+    if (node.op.forwards) return node.outputs.map((_, i) => operand(inputs, i));
     const folded = foldReshape(node, inputs);
     if (folded !== undefined) return [folded];
     if (node.op.inPlace !== undefined) return undefined;

@@ -3,6 +3,7 @@
 import { broadcastShapes, formatShape, type Shape, sameShape } from '../../base/shape.ts';
 import type { NDArray } from '../array.ts';
 import { defineOp } from '../op.ts';
+import { padRank } from './batch.ts';
 import { applyElementwise } from './elementwise.ts';
 import { operand, output, shapeError } from './operands.ts';
 import { sumTo } from './sum.ts';
@@ -23,6 +24,9 @@ export const broadcastToOp = defineOp<BroadcastAttrs>({
   reference: (inputs, outputs) => applyElementwise(inputs, output(outputs), (x) => x),
   elementwise: { opcode: () => 'copy' },
   vjp: ({ inputs, grads }) => [sumTo(operand(grads, 0), operand(inputs, 0).shape)],
+  batch: ({ inputs, size, attrs: { shape } }) => [
+    padRank(operand(inputs, 0), shape.length).broadcastTo([size, ...shape]),
+  ],
   tolerance: () => ({ absolute: 0, relative: 0 }),
   cases: [
     { name: 'rows', inputs: [{ shape: [5] }], attrs: { shape: [3, 5] } },

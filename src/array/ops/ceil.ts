@@ -6,7 +6,7 @@ import { rounding, unaryOp } from './elementwise.ts';
 export const ceilOp = unaryOp({
   name: 'ceil',
   opcodes: { f32: 'ceil_f32' },
-  vjp: 'none',
+  vjp: 'zero',
 });
 
 /** Smallest integer not below x. */

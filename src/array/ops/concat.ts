@@ -5,6 +5,7 @@ import { IngotError } from '../../base/errors.ts';
 import { formatShape, normalizeAxis, rowMajorStrides, sameDim } from '../../base/shape.ts';
 import type { NDArray } from '../array.ts';
 import { defineOp } from '../op.ts';
+import { withBatch } from './batch.ts';
 import { emitCopy, scaleCount } from './copy.ts';
 import { promote } from './elementwise.ts';
 import { fixed, numel, operand, output, shapeError } from './operands.ts';
@@ -58,6 +59,11 @@ export const concatOp = defineOp<ConcatAttrs>({
       return g.slice(...ranges);
     });
   },
+  batch: (call) =>
+    call.again(
+      call.inputs.map((_, i) => withBatch(call, i)),
+      { axis: call.attrs.axis + 1 },
+    ),
   kernel: {
     halfFloats: true,
     emit: (context) => {

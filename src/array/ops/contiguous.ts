@@ -12,6 +12,7 @@ export const contiguousOp = defineOp<NoAttrs>({
   },
   reference: (inputs, outputs) => output(outputs).data.set(operand(inputs, 0).data),
   vjp: ({ grads }) => [operand(grads, 0)],
+  batch: ({ inputs, again }) => again(inputs),
   kernel: {
     halfFloats: true,
     emit: (context) => {

@@ -94,8 +94,8 @@ const elementwiseTolerance =
 interface UnarySpec {
   readonly name: string;
   readonly opcodes: Opcodes;
-  /** Gradient; `x` is the operand, `y` the result. */
-  readonly vjp: ((g: NDArray, x: NDArray, y: NDArray) => NDArray) | 'none';
+  /** Gradient; `x` is the operand, `y` the result. 'zero' for steps. */
+  readonly vjp: ((g: NDArray, x: NDArray, y: NDArray) => NDArray) | 'zero' | 'none';
   readonly result?: DType;
   readonly fill?: CaseOperand['fill'];
   /** Multiplies the tolerance where the function is steep or reduced (tan, pow). */
@@ -130,7 +130,9 @@ export function unaryOp(spec: UnarySpec): OpDef<NoAttrs> {
     vjp:
       vjp === 'none'
         ? 'none'
-        : ({ inputs, outputs, grads }) => [vjp(operand(grads, 0), operand(inputs, 0), operand(outputs, 0))],
+        : vjp === 'zero'
+          ? () => [null]
+          : ({ inputs, outputs, grads }) => [vjp(operand(grads, 0), operand(inputs, 0), operand(outputs, 0))],
     flops: (_, outputs) => maxElements(operand(outputs, 0).shape),
     tolerance: elementwiseTolerance(spec.errorScale ?? 1),
     cases,

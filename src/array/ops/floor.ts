@@ -6,7 +6,7 @@ import { rounding, unaryOp } from './elementwise.ts';
 export const floorOp = unaryOp({
   name: 'floor',
   opcodes: { f32: 'floor_f32' },
-  vjp: 'none',
+  vjp: 'zero',
 });
 
 /** Largest integer not above x. */

@@ -34,6 +34,7 @@ import { geOp } from './ge.ts';
 import { geluOp } from './gelu.ts';
 import { geluTanhOp } from './gelu-tanh.ts';
 import { gtOp } from './gt.ts';
+import { barrierOp, identityOp } from './identity.ts';
 import { isnanOp } from './is-nan.ts';
 import { kvWriteOp } from './kv-write.ts';
 import { layerNormOp } from './layer-norm.ts';
@@ -130,6 +131,8 @@ export const ops: readonly OpDef[] = [
   geluTanhOp,
   geluOp,
   gtOp,
+  barrierOp,
+  identityOp,
   isnanOp,
   kvWriteOp,
   layerNormOp,

@@ -13,6 +13,7 @@ import {
 import type { NDArray } from '../array.ts';
 import { defineOp, type OpDef } from '../op.ts';
 import type { ValueType } from '../types.ts';
+import { broadcastingBatch } from './batch.ts';
 import { promote } from './elementwise.ts';
 import {
   countParam,
@@ -86,6 +87,10 @@ export const matmulOp: OpDef<MatmulAttrs> = defineOp<MatmulAttrs>({
     const da = transposeB ? matmul(g, b) : matmulTransposed(g, b);
     const db = transposeB ? matmul(swapLast(g), a) : matmul(swapLast(a), g);
     return [sumTo(da, a.shape), sumTo(db, b.shape)];
+  },
+  batch: (call) => {
+    const rank = Math.max(...call.inputs.map((x, i) => (x?.shape.length ?? 0) - (call.batched[i] ? 1 : 0)));
+    return call.again(broadcastingBatch(call, rank));
   },
   kernel: {
     supports: (inputs, [out]) =>

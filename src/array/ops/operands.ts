@@ -23,7 +23,7 @@ export const optional = <T>(list: Operands<T>, i: number): T | null => list[i] ?
 export const output = (outputs: readonly Tensor[], i = 0): Tensor => operand(outputs, i);
 
 /** Values of a float tensor as f32; the tensor's own memory when it is f32 already. */
-export function floats(t: Tensor): Float32Array {
+export function floats(t: Pick<Tensor, 'dtype' | 'data'>): Float32Array {
   if (t.data instanceof Float32Array) return t.data;
   const to = t.dtype === 'f16' ? f16ToF32 : t.dtype === 'bf16' ? bf16ToF32 : (x: number) => x;
   return Float32Array.from(t.data, to);

@@ -3,6 +3,7 @@
 import type { NDArray } from '../array.ts';
 import { operand } from './operands.ts';
 import { type Axes, expandReduced, reduceAxes, reduceOp, widened } from './reduce.ts';
+import { where } from './where.ts';
 
 export const prodOp = reduceOp({
   name: 'prod',
@@ -10,10 +11,15 @@ export const prodOp = reduceOp({
   result: (dtype) => dtype,
   fold: (v, integers) => v.reduce(integers ? Math.imul : (a, b) => a * b, 1),
   vjp: ({ inputs, outputs, grads, attrs }) => {
-    // Not defined where an element is 0.
     const x = operand(inputs, 0);
     const y = expandReduced(operand(outputs, 0), x, attrs);
-    return [y.div(x).mul(expandReduced(operand(grads, 0), x, attrs))];
+    const zero = x.eq(0);
+    const zeros = zero.cast('i32').sum(attrs.axes, true);
+    // A zero alone in its product has the product of the others as its derivative; beside zeros everything has 0.
+    const others = where(zero, 1, x);
+    const alone = prod(others, attrs.axes, true);
+    const derivative = where(zeros.eq(0), y.div(others), where(zeros.eq(1).logicalAnd(zero), alone, 0));
+    return [derivative.mul(expandReduced(operand(grads, 0), x, attrs))];
   },
   accumulates: true,
   fill: 'unit',

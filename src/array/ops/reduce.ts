@@ -63,6 +63,8 @@ export function reduceOp(spec: ReduceSpec): OpDef<ReduceAttrs> {
       ),
     composite: (inputs, attrs) => [withAdjacentAxes(operand(inputs, 0), attrs, name)],
     vjp: spec.vjp,
+    batch: ({ inputs, attrs: { axes, keepDims }, again }) =>
+      again(inputs, { axes: axes.map((a) => a + 1), keepDims }),
     kernel: {
       supports: (_, __, { axes }) => adjacent(axes),
       emit: (context) => {

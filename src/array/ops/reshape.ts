@@ -31,6 +31,7 @@ export const reshapeOp = defineOp<ReshapeAttrs>({
   reference: (inputs, outputs) => output(outputs).data.set(operand(inputs, 0).data),
   view: () => 0,
   vjp: ({ inputs, grads }) => [operand(grads, 0).reshape(operand(inputs, 0).shape)],
+  batch: ({ inputs, size, attrs }) => [operand(inputs, 0).reshape([size, ...attrs.shape])],
   tolerance: () => ({ absolute: 0, relative: 0 }),
   cases: [
     { name: 'split', inputs: [{ shape: [4, 6] }], attrs: { shape: [4, 2, 3] } },

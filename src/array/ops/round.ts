@@ -6,7 +6,7 @@ import { rounding, unaryOp } from './elementwise.ts';
 export const roundOp = unaryOp({
   name: 'round',
   opcodes: { f32: 'round_f32' },
-  vjp: 'none',
+  vjp: 'zero',
 });
 
 /** Nearest integer, ties to even. */

@@ -7,7 +7,7 @@ import { unary, unaryOp } from './elementwise.ts';
 export const signOp = unaryOp({
   name: 'sign',
   opcodes: { f32: 'sign_f32', i32: 'sign_i32' },
-  vjp: 'none',
+  vjp: 'zero',
 });
 
 /** -1, 0 or 1. */

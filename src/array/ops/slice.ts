@@ -54,6 +54,8 @@ export const sliceOp = defineOp<SliceAttrs>({
     return offset.dyn === undefined ? offset.mul : null;
   },
   vjp: ({ inputs, grads, attrs }) => [unslice(operand(grads, 0), operand(inputs, 0), attrs)],
+  batch: ({ inputs, size, attrs: { starts, sizes, steps }, again }) =>
+    again(inputs, { starts: [0, ...starts], sizes: [size, ...sizes], steps: [1, ...steps] }),
   kernel: {
     halfFloats: true,
     emit: (context) => {
@@ -124,7 +126,7 @@ function pieceOffset(shape: Shape, { starts }: SliceAttrs): Count {
 }
 
 /** The gradient of a slice: the gradient of the piece where it was, zeros elsewhere. */
-function unslice(g: NDArray, x: NDArray, { starts, sizes, steps }: SliceAttrs): NDArray {
+export function unslice(g: NDArray, x: NDArray, { starts, sizes, steps }: SliceAttrs): NDArray {
   return x.shape.reduce<NDArray>((piece, d, axis) => {
     const [start, step] = [operand(starts, axis), operand(steps, axis)];
     if (sameDim(d, operand(sizes, axis)) && step === 1) return piece;
@@ -140,7 +142,7 @@ function unslice(g: NDArray, x: NDArray, { starts, sizes, steps }: SliceAttrs): 
 }
 
 /** `x` with |step| - 1 zeros between neighbours along an axis. */
-function spreadOut(x: NDArray, axis: number, step: number): NDArray {
+export function spreadOut(x: NDArray, axis: number, step: number): NDArray {
   const size = fixed(x.shape[axis], 'slice');
   const gap = Math.abs(step);
   if (gap === 1 || size < 2) return x;
@@ -158,17 +160,23 @@ export type Range = readonly [start: number, stop: number, step?: number] | null
 /** The piece of `x` in these ranges; missing trailing ranges are whole. Dynamic axes must be whole. */
 export function slice(x: NDArray, ...ranges: readonly Range[]): NDArray {
   if (ranges.length > x.shape.length) shapeError('slice', `more ranges than the ${x.shape.length} axes`);
+  const attrs = sliceAttrs(x, ranges);
+  const whole = x.shape.every((d, i) => sameDim(d, operand(attrs.sizes, i)) && attrs.steps[i] === 1);
+  return whole ? x : x.apply(sliceOp, [x], attrs);
+}
+
+/** Ranges as starts, sizes and steps. */
+export function sliceAttrs(x: NDArray, ranges: readonly Range[]): SliceAttrs {
   const parts = x.shape.map((d, axis) => resolveRange(d, ranges[axis] ?? null));
-  if (parts.every((p) => p.whole)) return x;
-  return x.apply(sliceOp, [x], {
+  return {
     starts: parts.map((p) => p.start),
     sizes: parts.map((p) => p.size),
     steps: parts.map((p) => p.step),
-  });
+  };
 }
 
-function resolveRange(d: Dim, range: Range): { start: number; size: Dim; step: number; whole: boolean } {
-  if (range === null) return { start: 0, size: d, step: 1, whole: true };
+function resolveRange(d: Dim, range: Range): { start: number; size: Dim; step: number } {
+  if (range === null) return { start: 0, size: d, step: 1 };
   const n = fixed(d, 'slice: a cut axis');
   const [from, to, step = 1] = range;
   if (step === 0) throw new IngotError('invalid_argument', 'slice: step 0');
@@ -177,5 +185,5 @@ function resolveRange(d: Dim, range: Range): { start: number; size: Dim; step: n
   const start = step > 0 ? clamp(from, 0, n) : clamp(from, -1, n - 1);
   const stop = step > 0 ? clamp(to, 0, n) : clamp(to, -1, n - 1);
   const size = Math.max(0, Math.ceil((stop - start) / step));
-  return { start, size, step, whole: start === 0 && size === n && step === 1 };
+  return { start, size, step };
 }

@@ -39,6 +39,7 @@ export function softmaxLike(name: string, log: boolean, rules: SoftmaxRules): Op
     },
     composite: rules.composite,
     vjp: rules.vjp,
+    batch: ({ inputs, again }) => again(inputs),
     kernel: {
       emit: (context) => {
         const x = operand(context.inputs, 0);

@@ -7,7 +7,7 @@ import { alongLastAxis } from './last-axis.ts';
 import { expectDtype, fixed, operand } from './operands.ts';
 import { widened } from './reduce.ts';
 import { emitSort, integerOrder, sortReference } from './sort-rows.ts';
-import { pickInRows } from './take-along-axis.ts';
+import { pickInRows, putInRows } from './take-along-axis.ts';
 
 export interface SortAttrs {
   readonly descending: boolean;
@@ -34,7 +34,11 @@ export const sortOp = defineOp<SortAttrs>({
     const order = integerOrder(x, descending);
     return [pickInRows(x, order), order];
   },
-  vjp: 'none', // needs a scatter along the last axis
+  vjp: ({ inputs, outputs, grads }) => {
+    const D = fixed(operand(inputs, 0).shape.at(-1), 'sort');
+    return [putInRows(operand(grads, 0), operand(outputs, 1), D)];
+  },
+  batch: ({ inputs, again }) => again(inputs),
   kernel: {
     supports: (inputs) => ['f32', 'f16', 'bf16'].includes(operand(inputs, 0).dtype),
     emit: (context) => {

@@ -5,6 +5,7 @@ import type { NDArray } from '../array.ts';
 import { arangeOp } from './arange.ts';
 import { alongLastAxis, axisLast } from './last-axis.ts';
 import { fixed, shapeError } from './operands.ts';
+import { scatterAdd } from './scatter-add.ts';
 import { indices } from './take.ts';
 
 /** `x[row, ids[row, j]]` over the last axis; negative indices count from the end. Axes before it are of one size. */
@@ -30,6 +31,20 @@ export function pickInRows(x: NDArray, ids: NDArray): NDArray {
     .reshape([rows * D])
     .take(checked.reshape([rows * k]), 0)
     .reshape(ids.shape);
+}
+
+/** Rows of D zeros with `x[row, j]` added at `ids[row, j]`, which are inside: the gradient of pickInRows. */
+export function putInRows(x: NDArray, ids: NDArray, D: number): NDArray {
+  const k = fixed(ids.shape.at(-1), 'takeAlongAxis');
+  const rows = ids.shape.slice(0, -1).reduce<number>((n, d) => n * fixed(d, 'takeAlongAxis'), 1);
+  const starts = ids
+    .apply(arangeOp, [], { start: 0, step: D, length: rows, dtype: 'i32' })
+    .reshape([rows, 1]);
+  const places = ids
+    .reshape([rows, k])
+    .add(starts)
+    .reshape([rows * k]);
+  return scatterAdd(x.reshape([rows * k]), places, rows * D).reshape([...ids.shape.slice(0, -1), D]);
 }
 
 /**

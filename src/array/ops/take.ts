@@ -5,6 +5,8 @@ import { IngotError } from '../../base/errors.ts';
 import { elementCount, normalizeAxis } from '../../base/shape.ts';
 import type { NDArray } from '../array.ts';
 import { defineOp } from '../op.ts';
+import { arangeOp } from './arange.ts';
+import { toFront } from './batch.ts';
 import { lift } from './elementwise.ts';
 import { countParam, expectDtype, fixed, numel, operand, output } from './operands.ts';
 import { scatterAdd } from './scatter-add.ts';
@@ -55,6 +57,31 @@ export const takeOp = defineOp<TakeAttrs>({
     const summed = scatterAdd(updates.reshape([n, restSize]), ids.reshape([n]), D).reshape([D, ...others]);
     const back = [...others.keys()].map((i) => i + 1);
     return [summed.transpose([...back.slice(0, axis), 0, ...back.slice(axis)]), null];
+  },
+  batch: (call) => {
+    const { inputs, batched, size, attrs, again } = call;
+    const [x, ids] = [operand(inputs, 0), operand(inputs, 1)];
+    if (!batched[1]) return again(inputs, { axis: attrs.axis + 1 });
+    if (!batched[0]) return [toFront(operand(again(inputs), 0), attrs.axis, 'take')];
+    // Both differ: the examples one after the other along the axis, and indices that know which is theirs.
+    const D = fixed(x.shape[attrs.axis + 1], 'take');
+    const others = x.shape.filter((_, i) => i !== 0 && i !== attrs.axis + 1);
+    const rows = toFront(x, attrs.axis + 1, 'take').transpose(swapFirst(x.shape.length));
+    const flat = rows.reshape([size * D, ...others]);
+    const wrapped = ids.add(ids.lt(0).cast('i32').mul(D));
+    const outside = wrapped
+      .lt(0)
+      .logicalOr(wrapped.ge(D))
+      .cast('i32')
+      .mul(size * D);
+    const starts = ids
+      .apply(arangeOp, [], { start: 0, step: D, length: size, dtype: 'i32' })
+      .reshape([size, ...ids.shape.slice(1).map(() => 1)]);
+    const taken = flat.take(wrapped.add(starts).add(outside), 0);
+    // [size, ids…, others…]: the axes of the indices go where the axis was.
+    const idAxes = ids.shape.slice(1).map((_, i) => i + 1);
+    const rest = others.map((_, i) => i + ids.shape.length);
+    return [taken.transpose([0, ...rest.slice(0, attrs.axis), ...idAxes, ...rest.slice(attrs.axis)])];
   },
   kernel: {
     halfFloats: true,
@@ -125,3 +152,10 @@ export function indices(ids: NDArray, what: string): NDArray {
   // Beyond i32 is beyond every axis: it must not turn into an index from the end.
   return ids.dtype === 'u32' ? ids.minimum(2 ** 31 - 1).cast('i32') : ids.cast('i32');
 }
+
+/** The order of `rank` axes that exchanges the first two. */
+const swapFirst = (rank: number): readonly number[] => [
+  1,
+  0,
+  ...Array.from({ length: rank - 2 }, (_, i) => i + 2),
+];

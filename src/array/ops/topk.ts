@@ -6,7 +6,7 @@ import { defineOp } from '../op.ts';
 import { expectDtype, fixed, operand } from './operands.ts';
 import { widened } from './reduce.ts';
 import { emitSort, integerOrder, sortReference } from './sort-rows.ts';
-import { pickInRows } from './take-along-axis.ts';
+import { pickInRows, putInRows } from './take-along-axis.ts';
 
 export interface TopkAttrs {
   readonly k: number;
@@ -37,7 +37,11 @@ export const topkOp = defineOp<TopkAttrs>({
     const order = integerOrder(x, true).slice(...first);
     return [pickInRows(x, order), order];
   },
-  vjp: 'none', // needs a scatter along the last axis
+  vjp: ({ inputs, outputs, grads }) => {
+    const D = fixed(operand(inputs, 0).shape.at(-1), 'topk');
+    return [putInRows(operand(grads, 0), operand(outputs, 1), D)];
+  },
+  batch: ({ inputs, again }) => again(inputs),
   kernel: {
     supports: (inputs) => ['f32', 'f16', 'bf16'].includes(operand(inputs, 0).dtype),
     emit: (context) => emitSort(context, 'topk_rows', context.attrs.k, true),

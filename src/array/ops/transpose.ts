@@ -47,6 +47,7 @@ export const transposeOp = defineOp<TransposeAttrs>({
     const inverse = attrs.axes.map((_, i) => attrs.axes.indexOf(i));
     return [transpose(operand(grads, 0), inverse)];
   },
+  batch: ({ inputs, attrs: { axes } }) => [operand(inputs, 0).transpose([0, ...axes.map((a) => a + 1)])],
   kernel: {
     halfFloats: true,
     emit: (context) => {

@@ -6,7 +6,7 @@ import { rounding, unaryOp } from './elementwise.ts';
 export const truncOp = unaryOp({
   name: 'trunc',
   opcodes: { f32: 'trunc_f32' },
-  vjp: 'none',
+  vjp: 'zero',
 });
 
 /** x without its fraction. */

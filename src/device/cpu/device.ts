@@ -273,6 +273,10 @@ export class CpuDevice implements Device {
     }
   }
 
+  peek(buffer: DeviceBuffer, byteLength: number): Uint8Array {
+    return this.addon.read(this.memoryOf(buffer), 0, byteLength);
+  }
+
   async read(buffer: DeviceBuffer, offset: number, byteLength: number): Promise<Uint8Array> {
     try {
       return this.addon.read(this.memoryOf(buffer), offset, byteLength);

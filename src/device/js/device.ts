@@ -95,6 +95,10 @@ class JsDevice implements Device {
     target.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
   }
 
+  peek(buffer: DeviceBuffer, byteLength: number): Uint8Array {
+    return this.own(buffer).slice(0, byteLength).slice();
+  }
+
   async read(buffer: DeviceBuffer, offset: number, byteLength: number): Promise<Uint8Array> {
     return this.own(buffer).slice(offset, byteLength).slice();
   }

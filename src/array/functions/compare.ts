@@ -1,0 +1,59 @@
+// Tests of numbers, and comparisons of whole arrays.
+
+import { isFloat } from '../../base/dtype.ts';
+import { sameShape } from '../../base/shape.ts';
+import type { NDArray } from '../array.ts';
+import { full } from '../creation.ts';
+import type { Term } from '../ops/elementwise.ts';
+import { where } from '../ops/where.ts';
+import { toArray, toFloats } from './terms.ts';
+
+const infinity = Number.POSITIVE_INFINITY;
+
+/** True where x is neither infinite nor NaN. */
+export const isfinite = (x: Term): NDArray => toFloats(x).abs().lt(infinity);
+export const isinf = (x: Term): NDArray => toFloats(x).abs().eq(infinity);
+export const isposinf = (x: Term): NDArray => toFloats(x).eq(infinity);
+export const isneginf = (x: Term): NDArray => toFloats(x).eq(-infinity);
+
+/** `x` with numbers in place of NaN (default 0) and infinities (default: the largest and smallest of the dtype). */
+export function nanToNum(x: NDArray, nan = 0, posinf?: number, neginf?: number): NDArray {
+  if (!isFloat(x.dtype)) return x;
+  const largest = { f32: 3.4028234663852886e38, f16: 65504, bf16: 3.3895313892515355e38 }[x.dtype];
+  const numbers = where(x.isnan(), nan, x);
+  const below = where(isposinf(numbers), posinf ?? largest, numbers);
+  return where(isneginf(below), neginf ?? -largest, below);
+}
+
+export interface CloseOptions {
+  /** Relative to |b|; default 1e-5. */
+  readonly rtol?: number;
+  /** Default 1e-8. */
+  readonly atol?: number;
+  /** True counts NaN as close to NaN. */
+  readonly equalNan?: boolean;
+}
+
+/** Where |a - b| <= atol + rtol |b|; equal infinities are close. */
+export function isclose(
+  a: Term,
+  b: Term,
+  { rtol = 1e-5, atol = 1e-8, equalNan = false }: CloseOptions = {},
+): NDArray {
+  const [x, y] = [toFloats(a), toFloats(b)];
+  const finite = isfinite(x).logicalAnd(isfinite(y));
+  const near = x.sub(y).abs().le(y.abs().mul(rtol).add(atol)).logicalAnd(finite).logicalOr(x.eq(y));
+  return equalNan ? near.logicalOr(x.isnan().logicalAnd(y.isnan())) : near;
+}
+
+/** True when all elements are close. */
+export const allclose = (a: Term, b: Term, options: CloseOptions = {}): NDArray =>
+  isclose(a, b, options).all();
+
+/** True when shapes and all elements are equal. */
+export function arrayEqual(a: Term, b: Term, equalNan = false): NDArray {
+  const [x, y] = [toArray(a), toArray(b)];
+  if (!sameShape(x.shape, y.shape)) return full([], false);
+  const equal = x.eq(y);
+  return (equalNan ? equal.logicalOr(x.isnan().logicalAnd(y.isnan())) : equal).all();
+}

@@ -1,0 +1,316 @@
+// Functions that arrange elements: axes, pieces, copies side by side.
+
+import type { DType } from '../../base/dtype.ts';
+import { IngotError } from '../../base/errors.ts';
+import { broadcastShapes, type Dim, formatShape, normalizeAxis, type Shape } from '../../base/shape.ts';
+import type { NDArray } from '../array.ts';
+import { arange, full } from '../creation.ts';
+
+import { concat } from '../ops/concat.ts';
+import type { Term } from '../ops/elementwise.ts';
+import { fixed } from '../ops/operands.ts';
+import { where } from '../ops/where.ts';
+import { alongAxis, axisOf, toArray } from './terms.ts';
+
+/** Axes moved to other places; the others keep their order. */
+export function moveaxis(
+  x: NDArray,
+  source: number | readonly number[],
+  destination: number | readonly number[],
+): NDArray {
+  const rank = x.shape.length;
+  const list = (a: number | readonly number[]): readonly number[] =>
+    (typeof a === 'number' ? [a] : a).map((i) => normalizeAxis(i, rank, 'moveaxis'));
+  const [from, to] = [list(source), list(destination)];
+  if (from.length !== to.length || new Set(from).size !== from.length || new Set(to).size !== to.length) {
+    throw new IngotError(
+      'invalid_argument',
+      `moveaxis: [${source}] to [${destination}] does not pair distinct axes`,
+    );
+  }
+  const rest = x.shape.map((_, i) => i).filter((i) => !from.includes(i));
+  return x.transpose(
+    x.shape.map((_, i) => (to.includes(i) ? (from[to.indexOf(i)] as number) : (rest.shift() as number))),
+  );
+}
+
+/** One axis as several; one of their sizes may be -1. */
+export function unflatten(x: NDArray, axis: number, shape: readonly number[]): NDArray {
+  const [at, n] = axisOf(x, axis, 'unflatten');
+  const known = shape.filter((d) => d !== -1).reduce((p, d) => p * d, 1);
+  const sizes = shape.map((d) => (d === -1 ? n / known : d));
+  if (sizes.some((d) => !Number.isInteger(d)) || sizes.reduce((p, d) => p * d, 1) !== n) {
+    throw new IngotError(
+      'shape_mismatch',
+      `unflatten: axis ${axis} of ${formatShape(x.shape)} is not [${shape}]`,
+    );
+  }
+  return x.reshape([...x.shape.slice(0, at), ...sizes, ...x.shape.slice(at + 1)]);
+}
+
+/** Copies side by side: `repetitions` of each axis, counted from the last. */
+export function tile(x: NDArray, repetitions: number | readonly number[]): NDArray {
+  const counts = typeof repetitions === 'number' ? [repetitions] : repetitions;
+  const rank = Math.max(counts.length, x.shape.length);
+  const times = Array.from({ length: rank }, (_, i) => counts[i - rank + counts.length] ?? 1);
+  const shape = Array.from({ length: rank }, (_, i) =>
+    fixed(x.shape[i - rank + x.shape.length] ?? 1, 'tile'),
+  );
+  const apart = x.reshape(shape.flatMap((d) => [1, d]));
+  const wide = apart.broadcastTo(shape.flatMap((d, i) => [times[i] as number, d]));
+  return wide.reshape(shape.map((d, i) => d * (times[i] as number)));
+}
+
+/** Elements moved along axes, those that leave at one end come in at the other. Without axes over the flat array. */
+export function roll(
+  x: NDArray,
+  shift: number | readonly number[],
+  axis?: number | readonly number[],
+): NDArray {
+  const shifts = typeof shift === 'number' ? [shift] : shift;
+  if (axis === undefined)
+    return rollAxis(
+      x.reshape([-1]),
+      shifts.reduce((a, b) => a + b, 0),
+      0,
+    ).reshape(x.shape);
+  const axes = typeof axis === 'number' ? [axis] : axis;
+  if (shifts.length !== 1 && shifts.length !== axes.length) {
+    throw new IngotError('invalid_argument', `roll: ${shifts.length} shifts for ${axes.length} axes`);
+  }
+  return axes.reduce<NDArray>((y, a, i) => rollAxis(y, shifts[i] ?? (shifts[0] as number), a), x);
+}
+
+function rollAxis(x: NDArray, shift: number, axis: number): NDArray {
+  const [at, n] = axisOf(x, axis, 'roll');
+  const k = n === 0 ? 0 : ((shift % n) + n) % n;
+  return k === 0 ? x : concat([alongAxis(x, at, [n - k, n]), alongAxis(x, at, [0, n - k])], at);
+}
+
+/** Order of elements reversed along axes (default all). */
+export function flip(x: NDArray, axis?: number | readonly number[]): NDArray {
+  const axes = axis === undefined ? x.shape.map((_, i) => i) : typeof axis === 'number' ? [axis] : axis;
+  return axes.reduce<NDArray>((y, a) => {
+    const [at, n] = axisOf(y, a, 'flip');
+    return alongAxis(y, at, [n - 1, -n - 1, -1]);
+  }, x);
+}
+
+/** Quarter turns in the plane of two axes, from the first toward the second. */
+export function rot90(x: NDArray, turns = 1, axes: readonly [number, number] = [0, 1]): NDArray {
+  const [a, b] = axes.map((i) => normalizeAxis(i, x.shape.length, 'rot90')) as [number, number];
+  const swap = (y: NDArray): NDArray => y.transpose(y.shape.map((_, i) => (i === a ? b : i === b ? a : i)));
+  switch (((turns % 4) + 4) % 4) {
+    case 1:
+      return swap(flip(x, b));
+    case 2:
+      return flip(x, [a, b]);
+    case 3:
+      return flip(swap(x), b);
+    default:
+      return x;
+  }
+}
+
+/** At least one axis. */
+export const atleast1d = (x: Term): NDArray =>
+  toArray(x).shape.length === 0 ? toArray(x).reshape([1]) : toArray(x);
+/** At least two axes: new ones in front. */
+export function atleast2d(x: Term): NDArray {
+  const a = atleast1d(x);
+  return a.shape.length === 1 ? a.reshape([1, ...a.shape]) : a;
+}
+/** At least three axes: as NumPy adds them, a vector becomes [1, n, 1] and a matrix [m, n, 1]. */
+export function atleast3d(x: Term): NDArray {
+  const a = toArray(x);
+  if (a.shape.length >= 3) return a;
+  return a.shape.length === 1 ? a.reshape([1, ...a.shape, 1]) : a.reshape([...atleast2d(a).shape, 1]);
+}
+
+/** Arrays broadcast to one shape. */
+export function broadcastArrays(...arrays: readonly NDArray[]): readonly NDArray[] {
+  const shape = arrays.reduce<Shape>((s, a) => broadcastShapes(s, a.shape, 'broadcastArrays'), []);
+  return arrays.map((a) => a.broadcastTo(shape));
+}
+
+export type PadWidths =
+  | number
+  | readonly [before: number, after: number]
+  | readonly (readonly [number, number])[];
+export type PadMode = 'constant' | 'edge' | 'reflect' | 'symmetric' | 'wrap';
+
+/** Elements added around `x`: one width for all sides, a pair for all axes, or a pair for each axis. */
+export function pad(
+  x: NDArray,
+  widths: PadWidths,
+  mode: PadMode = 'constant',
+  value: number | boolean = 0,
+): NDArray {
+  const pairs = x.shape.map((_, i): readonly [number, number] => {
+    if (typeof widths === 'number') return [widths, widths];
+    if (typeof widths[0] === 'number') return widths as readonly [number, number];
+    return (widths as readonly (readonly [number, number])[])[i] ?? [0, 0];
+  });
+  return pairs.reduce<NDArray>((y, [before, after], axis) => {
+    if (before < 0 || after < 0)
+      throw new IngotError('invalid_argument', `pad: widths ${before} and ${after} must not be negative`);
+    if (before === 0 && after === 0) return y;
+    return mode === 'constant'
+      ? padConstant(y, axis, before, after, value)
+      : padFrom(y, axis, before, after, mode);
+  }, x);
+}
+
+function padConstant(
+  x: NDArray,
+  axis: number,
+  before: number,
+  after: number,
+  value: number | boolean,
+): NDArray {
+  const side = (n: number): readonly NDArray[] =>
+    n === 0
+      ? []
+      : [
+          full(
+            x.shape.map((d, i) => (i === axis ? n : d)),
+            value,
+            x.dtype,
+          ),
+        ];
+  return concat([...side(before), x, ...side(after)], axis);
+}
+
+/** Padding from the elements themselves: a gather along the axis. */
+function padFrom(
+  x: NDArray,
+  axis: number,
+  before: number,
+  after: number,
+  mode: Exclude<PadMode, 'constant'>,
+): NDArray {
+  const n = fixed(x.shape[axis], 'pad');
+  const period = { edge: n, reflect: 2 * (n - 1), symmetric: 2 * n, wrap: n }[mode];
+  if (n === 0 || (mode === 'reflect' && n === 1)) {
+    throw new IngotError(
+      'shape_mismatch',
+      `pad: axis ${axis} of ${formatShape(x.shape)} is too short for mode ${mode}`,
+    );
+  }
+  const places = Array.from({ length: before + n + after }, (_, i) => {
+    const at = i - before;
+    if (mode === 'edge') return Math.min(Math.max(at, 0), n - 1);
+    const r = ((at % period) + period) % period;
+    if (mode === 'wrap' || r < n) return r;
+    return mode === 'reflect' ? period - r : period - 1 - r;
+  });
+  return gatherStatic(x, places, axis);
+}
+
+/** Elements along an axis at places known now: slices where neighbours follow each other. */
+export function gatherStatic(x: NDArray, places: readonly number[], axis: number): NDArray {
+  const runs: [number, number][] = [];
+  for (const p of places) {
+    const last = runs.at(-1);
+    if (last !== undefined && last[1] === p) last[1] = p + 1;
+    else runs.push([p, p + 1]);
+  }
+  return concat(
+    runs.map(([a, b]) => alongAxis(x, axis, [a, b])),
+    axis,
+  );
+}
+
+/** True where column - row <= k. */
+function belowDiagonal(rows: Dim, columns: Dim, k: number): NDArray {
+  const [m, n] = [fixed(rows, 'tri'), fixed(columns, 'tri')];
+  return arange(n)
+    .reshape([1, n])
+    .sub(arange(m).reshape([m, 1]))
+    .le(k);
+}
+
+/** The lower triangle of the last two axes: elements above diagonal k become 0. */
+export const tril = (x: NDArray, k = 0): NDArray =>
+  where(belowDiagonal(x.shape.at(-2) as Dim, x.shape.at(-1) as Dim, k), x, zeroOf(x));
+/** The upper triangle: elements below diagonal k become 0. */
+export const triu = (x: NDArray, k = 0): NDArray =>
+  where(belowDiagonal(x.shape.at(-2) as Dim, x.shape.at(-1) as Dim, k - 1), zeroOf(x), x);
+/** Ones on and below diagonal k. */
+export const tri = (rows: number, columns = rows, k = 0, dtype: DType = 'f32'): NDArray =>
+  belowDiagonal(rows, columns, k).cast(dtype);
+/** Ones on diagonal k. */
+export const eye = (rows: number, columns = rows, k = 0, dtype: DType = 'f32'): NDArray =>
+  arange(columns)
+    .reshape([1, columns])
+    .sub(arange(rows).reshape([rows, 1]))
+    .eq(k)
+    .cast(dtype);
+export const identityMatrix = (n: number, dtype: DType = 'f32'): NDArray => eye(n, n, 0, dtype);
+
+const zeroOf = (x: NDArray): NDArray => full([], 0, x.dtype);
+
+/** Elements (…, i, i + offset) of two axes, as a new last axis. */
+export function diagonal(x: NDArray, offset = 0, axis1 = 0, axis2 = 1): NDArray {
+  const rank = x.shape.length;
+  const [a, b] = [normalizeAxis(axis1, rank, 'diagonal'), normalizeAxis(axis2, rank, 'diagonal')];
+  if (a === b) throw new IngotError('invalid_argument', `diagonal: axes ${axis1} and ${axis2} are one`);
+  const last = moveaxis(x, [a, b], [rank - 2, rank - 1]);
+  const [m, n] = [fixed(last.shape[rank - 2], 'diagonal'), fixed(last.shape[rank - 1], 'diagonal')];
+  const start = offset >= 0 ? offset : -offset * n;
+  const length = Math.max(0, offset >= 0 ? Math.min(m, n - offset) : Math.min(m + offset, n));
+  const flat = last.reshape([...last.shape.slice(0, -2), m * n]);
+  return alongAxis(flat, rank - 2, [
+    length === 0 ? 0 : start,
+    length === 0 ? 0 : start + (length - 1) * (n + 1) + 1,
+    n + 1,
+  ]);
+}
+
+/** The diagonal k of a matrix, or a matrix with a vector on it. */
+export function diag(x: NDArray, k = 0): NDArray {
+  if (x.shape.length === 2) return diagonal(x, k);
+  if (x.shape.length !== 1)
+    throw new IngotError(
+      'shape_mismatch',
+      `diag: a vector or a matrix is needed, got ${formatShape(x.shape)}`,
+    );
+  const n = fixed(x.shape[0], 'diag');
+  const size = n + Math.abs(k);
+  const padded = padConstant(x, 0, Math.max(0, -k), Math.max(0, k), 0); // row i holds x[i + min(k, 0)]
+  return where(eye(size, size, k, 'bool'), padded.reshape([size, 1]), zeroOf(x));
+}
+
+/** Sum of a diagonal. */
+export const trace = (x: NDArray, offset = 0, axis1 = 0, axis2 = 1): NDArray =>
+  diagonal(x, offset, axis1, axis2).sum(-1);
+
+/** Coordinates of a grid: one array for each vector. `indexing` xy exchanges the first two axes, as NumPy does. */
+export function meshgrid(
+  vectors: readonly NDArray[],
+  { indexing = 'xy', sparse = false }: { readonly indexing?: 'xy' | 'ij'; readonly sparse?: boolean } = {},
+): readonly NDArray[] {
+  const order = vectors.map((_, i) => (indexing === 'xy' && i < 2 && vectors.length > 1 ? 1 - i : i));
+  const sizes = vectors.map((v) => fixed(v.reshape([-1]).shape[0], 'meshgrid'));
+  const grid = order.map((i) => sizes[i] as number);
+  return vectors.map((v, i) => {
+    const shape = grid.map((_, axis) => (order[axis] === i ? (sizes[i] as number) : 1));
+    return sparse ? v.reshape(shape) : v.reshape(shape).broadcastTo(grid);
+  });
+}
+
+/** Arrays joined along the axis of columns; vectors become columns. */
+export const columnStack = (arrays: readonly NDArray[]): NDArray =>
+  concat(
+    arrays.map((a) => (a.shape.length < 2 ? a.reshape([-1, 1]) : a)),
+    1,
+  );
+/** Arrays one below the other. */
+export const vstack = (arrays: readonly NDArray[]): NDArray => concat(arrays.map(atleast2d), 0);
+/** Arrays side by side. */
+export function hstack(arrays: readonly NDArray[]): NDArray {
+  const all = arrays.map(atleast1d);
+  return concat(all, all[0]?.shape.length === 1 ? 0 : 1);
+}
+/** Arrays along a third axis. */
+export const dstack = (arrays: readonly NDArray[]): NDArray => concat(arrays.map(atleast3d), 2);

@@ -1,0 +1,195 @@
+// Statistics over axes, counts of elements, and reductions that leave NaN out.
+
+import { isFloat } from '../../base/dtype.ts';
+import { IngotError } from '../../base/errors.ts';
+import { elementCount } from '../../base/shape.ts';
+import type { NDArray } from '../array.ts';
+import { arange } from '../creation.ts';
+import { concat } from '../ops/concat.ts';
+import type { Term } from '../ops/elementwise.ts';
+import { type Axes, reduceAxes } from '../ops/reduce.ts';
+import { where } from '../ops/where.ts';
+import { eye } from './shape.ts';
+import { alongAxis, axisOf, toArray, toFloats } from './terms.ts';
+
+/** `x` with the reduced axes as one last axis. */
+function linesOf(
+  x: NDArray,
+  axes: Axes,
+  what: string,
+): { readonly lines: NDArray; readonly reduced: readonly number[] } {
+  const reduced = reduceAxes(x, axes, what);
+  const kept = x.shape.map((_, i) => i).filter((i) => !reduced.includes(i));
+  const moved = x.transpose([...kept, ...reduced]);
+  const size = elementCount(reduced.map((i) => x.shape[i] ?? 1)).mul;
+  return { lines: moved.reshape([...kept.map((i) => x.shape[i] ?? 1), size]), reduced };
+}
+
+const restore = (y: NDArray, x: NDArray, reduced: readonly number[], keepDims: boolean): NDArray =>
+  keepDims ? y.reshape(x.shape.map((d, i) => (reduced.includes(i) ? 1 : d))) : y;
+
+/** The middle element in order, the mean of two for an even number of them; NaN where one is. */
+export const median = (x: NDArray, axes?: Axes, keepDims = false): NDArray =>
+  quantile(x, 0.5, axes, keepDims);
+
+/** The element at `q` (0 … 1) of the order, between two by their distance to it; NaN where one is. */
+export function quantile(x: NDArray, q: number, axes?: Axes, keepDims = false): NDArray {
+  if (!(q >= 0 && q <= 1)) throw new IngotError('invalid_argument', `quantile: ${q} is not from 0 to 1`);
+  const a = toFloats(x);
+  const { lines, reduced } = linesOf(a, axes, 'quantile');
+  const [last, n] = axisOf(lines, -1, 'quantile');
+  if (n === 0) throw new IngotError('shape_mismatch', 'quantile: there are no elements');
+  const sorted = lines.sort();
+  const at = q * (n - 1);
+  const low = Math.min(Math.floor(at), n - 1);
+  const pick = (i: number): NDArray => alongAxis(sorted, last, [i, i + 1]).reshape(lines.shape.slice(0, -1));
+  const part = at - low;
+  const value =
+    part === 0
+      ? pick(low)
+      : pick(low)
+          .mul(1 - part)
+          .add(pick(low + 1).mul(part));
+  return restore(where(lines.isnan().any(-1), Number.NaN, value), a, reduced, keepDims);
+}
+
+/** quantile in hundredths. */
+export const percentile = (x: NDArray, q: number, axes?: Axes, keepDims = false): NDArray =>
+  quantile(x, q / 100, axes, keepDims);
+
+/** Mean with weights, which are 1 by default; they have the shape of `x`, or are those of one axis. */
+export function average(x: NDArray, axis?: number, weights?: NDArray): NDArray {
+  if (weights === undefined) return x.mean(axis);
+  if (axis === undefined || weights.shape.length === x.shape.length) {
+    return x.mul(weights).sum(axis).div(weights.broadcastTo(x.shape).sum(axis));
+  }
+  const [at] = axisOf(x, axis, 'average');
+  const wide = weights.reshape(x.shape.map((d, i) => (i === at ? d : 1)));
+  return x.mul(wide).sum(at).div(weights.sum());
+}
+
+/** Largest less smallest element. */
+export const ptp = (x: NDArray, axes?: Axes, keepDims = false): NDArray =>
+  x.max(axes, keepDims).sub(x.min(axes, keepDims));
+
+/** Number of elements that are not 0, as i32. */
+export const countNonzero = (x: NDArray, axes?: Axes, keepDims = false): NDArray =>
+  x.cast('bool').sum(axes, keepDims);
+
+/** Differences of neighbours along an axis, `n` times. */
+export function diff(x: NDArray, n = 1, axis = -1): NDArray {
+  let result = x;
+  for (let i = 0; i < n; i++) {
+    const [at, size] = axisOf(result, axis, 'diff');
+    const [low, high] = [alongAxis(result, at, [0, Math.max(0, size - 1)]), alongAxis(result, at, [1, size])];
+    result = x.dtype === 'bool' ? high.ne(low) : high.sub(low);
+  }
+  return result;
+}
+
+const without = (x: NDArray, value: number): NDArray => (isFloat(x.dtype) ? where(x.isnan(), value, x) : x);
+
+/** Sum of the elements that are numbers. */
+export const nansum = (x: NDArray, axes?: Axes, keepDims = false): NDArray =>
+  without(x, 0).sum(axes, keepDims);
+export const nanprod = (x: NDArray, axes?: Axes, keepDims = false): NDArray =>
+  without(x, 1).prod(axes, keepDims);
+/** Mean of the elements that are numbers; NaN where there are none. */
+export const nanmean = (x: NDArray, axes?: Axes, keepDims = false): NDArray =>
+  toFloats(nansum(x, axes, keepDims)).div(x.isnan().logicalNot().sum(axes, keepDims));
+/** Largest number; NaN where there is none. */
+export const nanmax = (x: NDArray, axes?: Axes, keepDims = false): NDArray =>
+  nanExtreme(x, without(x, Number.NEGATIVE_INFINITY).max(axes, keepDims), axes, keepDims);
+export const nanmin = (x: NDArray, axes?: Axes, keepDims = false): NDArray =>
+  nanExtreme(x, without(x, Number.POSITIVE_INFINITY).min(axes, keepDims), axes, keepDims);
+const nanExtreme = (x: NDArray, y: NDArray, axes: Axes, keepDims: boolean): NDArray =>
+  isFloat(x.dtype) ? where(x.isnan().all(axes, keepDims), Number.NaN, y) : y;
+/** Variance of the elements that are numbers, divided by their count less `correction`. */
+export function nanvar(x: NDArray, axes?: Axes, keepDims = false, correction = 0): NDArray {
+  const valid = x.isnan().logicalNot();
+  const squares = where(valid, x.sub(nanmean(x, axes, true)), 0)
+    .square()
+    .sum(axes, keepDims);
+  return squares.div(valid.sum(axes, keepDims).sub(correction));
+}
+export const nanstd = (x: NDArray, axes?: Axes, keepDims = false, correction = 0): NDArray =>
+  nanvar(x, axes, keepDims, correction).sqrt();
+
+/** Covariances of the rows of a matrix, divided by the number of columns less `correction`. */
+export function cov(x: NDArray, correction = 1): NDArray {
+  const rows = x.shape.length === 1 ? x.reshape([1, -1]) : x;
+  const [, n] = axisOf(rows, 1, 'cov');
+  const centred = toFloats(rows).sub(rows.mean(1, true));
+  const product = centred.matmul(centred.transpose()).div(n - correction);
+  return x.shape.length === 1 ? product.reshape([]) : product;
+}
+
+/** Correlations of the rows of a matrix. */
+export function corrcoef(x: NDArray): NDArray {
+  const c = x.shape.length === 1 ? cov(x).reshape([1, 1]) : cov(x);
+  const [, n] = axisOf(c, 0, 'corrcoef');
+  const variances = c.mul(eye(n, n, 0, c.dtype)).sum(1);
+  const result = c.div(variances.reshape([n, 1]).sqrt()).div(variances.reshape([1, n]).sqrt());
+  return x.shape.length === 1 ? result.reshape([]) : result;
+}
+
+/** Integral by the trapezoid rule over points that are `dx` apart, or at `x`. */
+export function trapezoid(
+  y: NDArray,
+  { x, dx = 1, axis = -1 }: { readonly x?: NDArray; readonly dx?: number; readonly axis?: number } = {},
+): NDArray {
+  const [at, n] = axisOf(y, axis, 'trapezoid');
+  const sums = alongAxis(y, at, [0, n - 1])
+    .add(alongAxis(y, at, [1, n]))
+    .mul(0.5);
+  if (x === undefined) return sums.mul(dx).sum(at);
+  const steps = diff(x, 1, -1);
+  return sums
+    .mul(x.shape.length === 1 ? steps.reshape(y.shape.map((_, i) => (i === at ? n - 1 : 1))) : diff(x, 1, at))
+    .sum(at);
+}
+
+/** How often each of 0 … length - 1 occurs among integers; others count nowhere. */
+export const bincount = (ids: NDArray, length: number): NDArray =>
+  ids.reshape([-1, 1]).eq(arange(length)).sum(0);
+
+/** Places at which `values` would go into sorted numbers: before equal ones, or after them with side right. */
+export function searchsorted(sorted: NDArray, values: Term, side: 'left' | 'right' = 'left'): NDArray {
+  const v = toArray(values);
+  const wide = v.reshape([...v.shape, 1]);
+  return (side === 'left' ? sorted.lt(wide) : sorted.le(wide)).sum(-1);
+}
+
+/** The bin of each value between ascending edges. */
+export const digitize = (x: NDArray, edges: NDArray, right = false): NDArray =>
+  searchsorted(edges, x, right ? 'left' : 'right');
+
+/** Values at `x` on the lines between points (xp ascending, fp); the first or last value outside. */
+export function interp(x: NDArray, xp: NDArray, fp: NDArray): NDArray {
+  const [, n] = axisOf(xp, 0, 'interp');
+  const after = searchsorted(xp, x, 'right')
+    .maximum(1)
+    .minimum(n - 1);
+  const [x0, x1] = [xp.take(after.sub(1), 0), xp.take(after, 0)];
+  const [y0, y1] = [fp.take(after.sub(1), 0), fp.take(after, 0)];
+  const part = x.sub(x0).div(x1.sub(x0)).maximum(0).minimum(1);
+  return y0.add(y1.sub(y0).mul(part));
+}
+
+/** Discrete convolution of two vectors. */
+export function convolve(a: NDArray, b: NDArray, mode: 'full' | 'same' | 'valid' = 'full'): NDArray {
+  const [[, m], [, n]] = [axisOf(a, 0, 'convolve'), axisOf(b, 0, 'convolve')];
+  if (m < n) return convolve(b, a, mode);
+  const zeros = a.mul(0);
+  const wide = concat([alongAxis(zeros, 0, [0, n - 1]), a, alongAxis(zeros, 0, [0, n - 1])], 0);
+  const places = arange(m + n - 1)
+    .reshape([-1, 1])
+    .add(arange(n).reshape([1, -1]));
+  const full = wide
+    .take(places, 0)
+    .mul(alongAxis(b, 0, [n - 1, -n - 1, -1]))
+    .sum(1);
+  if (mode === 'full') return full;
+  const start = mode === 'valid' ? n - 1 : (n - 1) >> 1;
+  return alongAxis(full, 0, [start, start + (mode === 'valid' ? m - n + 1 : m)]);
+}

@@ -1,0 +1,52 @@
+// What the functions here share: operands that may be numbers, and results that know their derivative.
+
+import { isFloat } from '../../base/dtype.ts';
+import { normalizeAxis } from '../../base/shape.ts';
+import type { NDArray } from '../array.ts';
+import { full } from '../creation.ts';
+import type { Term } from '../ops/elementwise.ts';
+import { withGradient } from '../ops/identity.ts';
+import { fixed } from '../ops/operands.ts';
+
+/** A term as an array: numbers and truth values get shape []. */
+export const toArray = (x: Term): NDArray => (typeof x === 'object' ? x : full([], x));
+
+/** A term as an array of floats. */
+export function toFloats(x: Term): NDArray {
+  const a = toArray(x);
+  return isFloat(a.dtype) ? a : a.cast('f32');
+}
+
+/** `y`, a function of `x`, with its derivative, where that of the way y is computed would be worse. */
+export const differentiated = (
+  y: NDArray,
+  x: NDArray,
+  derivative: (x: NDArray, y: NDArray) => NDArray,
+): NDArray =>
+  withGradient([y], [x], ([p], [g], [r]) => [
+    (g as NDArray).mul(derivative(p as NDArray, r as NDArray)),
+  ])[0] as NDArray;
+
+/** c[0] x^n + … + c[n], by Horner's rule. */
+export const polynomial = (x: NDArray, coefficients: readonly number[]): NDArray =>
+  coefficients.slice(1).reduce<NDArray>((sum, c) => sum.mul(x).add(c), x.mul(0).add(coefficients[0] ?? 0));
+
+/** Size of an axis that is known when the graph is made, and the axis from the front. */
+export function axisOf(x: NDArray, axis: number, what: string): readonly [at: number, size: number] {
+  const at = normalizeAxis(axis, x.shape.length, what);
+  return [at, fixed(x.shape[at], what)];
+}
+
+/** Ranges that are whole but for one axis. */
+export const alongAxis = (
+  x: NDArray,
+  axis: number,
+  range: readonly [start: number, stop: number, step?: number],
+): NDArray => x.slice(...x.shape.map((_, i) => (i === axis ? range : null)));
+
+/** `f` over one axis, or over the elements in their order when no axis is given. */
+export const overAxis = (
+  x: NDArray,
+  axis: number | undefined,
+  f: (x: NDArray, axis: number) => NDArray,
+): NDArray => (axis === undefined ? f(x.reshape([-1]), 0) : f(x, axis));

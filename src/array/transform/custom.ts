@@ -1,0 +1,37 @@
+// customFunction and checkpoint: functions that say themselves how they are differentiated.
+
+import { NDArray } from '../array.ts';
+import { barrier, withGradient } from '../ops/identity.ts';
+import { backward } from './backward.ts';
+
+type Results = NDArray | readonly NDArray[];
+type Fn = (...args: NDArray[]) => Results;
+
+/** Gradients of the arguments; null for those without one. */
+export type CustomVjp = (
+  primals: readonly NDArray[],
+  cotangents: readonly NDArray[],
+  outputs: readonly NDArray[],
+) => NDArray | readonly (NDArray | null)[];
+
+/** `fn` with the gradient that `rule` gives. Arrays that it closes over have none. */
+export function customFunction<F extends Fn>(fn: F, rule: CustomVjp): F {
+  const wrapped = (...args: NDArray[]): Results => {
+    const result = fn(...args);
+    const outputs = result instanceof NDArray ? [result] : result;
+    const linked = withGradient(outputs, args, (primals, cotangents, results) => {
+      const grads = rule(primals, cotangents, results);
+      return grads instanceof NDArray ? [grads] : grads;
+    });
+    return result instanceof NDArray ? (linked[0] as NDArray) : linked;
+  };
+  return wrapped as F;
+}
+
+/** `fn`, whose intermediate results are computed again for the gradient instead of kept for it. */
+export const checkpoint = <F extends Fn>(fn: F): F =>
+  customFunction(fn, (primals, cotangents) => {
+    const again = primals.map(barrier); // equal computations would be shared with those of the forward pass
+    const result = fn(...again);
+    return backward(result instanceof NDArray ? [result] : result, cotangents, again);
+  });
