@@ -46,6 +46,10 @@ template <class T> void scatter(const Args& a, Ctx& ctx) {
   const bool by_column = inner >= 64 * ctx.nthreads;
   int64_t begin, end;
   ctx.range(by_column ? inner : D, begin, end);
+  // y may be memory that held something else.
+  if (by_column)
+    for (int64_t d = 0; d < D; d++) std::memset(y + d * inner + begin, 0, size_t(end - begin) * sizeof(T));
+  else std::memset(y + begin * inner, 0, size_t(end - begin) * size_t(inner) * sizeof(T));
   for (int64_t j = 0; j < n; j++) {
     const int64_t index = indices[j] < 0 ? indices[j] + D : indices[j];
     if (index < 0 || index >= D) {

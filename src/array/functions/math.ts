@@ -4,6 +4,7 @@
 import type { NDArray } from '../array.ts';
 import type { Term } from '../ops/elementwise.ts';
 import { withGradient } from '../ops/identity.ts';
+import { pow } from '../ops/pow.ts';
 import { where } from '../ops/where.ts';
 import { differentiated, polynomial, toArray, toFloats } from './terms.ts';
 
@@ -130,7 +131,7 @@ export const log10 = (x: Term): NDArray => toFloats(x).log().mul(Math.LOG10E);
 /** 2 to the x, exact for integers. */
 export function exp2(x: Term): NDArray {
   const a = toFloats(x);
-  return differentiated(a.mul(0).add(2).pow(a), a, (_, y) => y.mul(Math.LN2));
+  return differentiated(pow(2, a), a, (_, y) => y.mul(Math.LN2));
 }
 /** Real cube root. */
 export function cbrt(x: Term): NDArray {

@@ -27,9 +27,9 @@ export const differentiated = (
     (g as NDArray).mul(derivative(p as NDArray, r as NDArray)),
   ])[0] as NDArray;
 
-/** c[0] x^n + … + c[n], by Horner's rule. */
-export const polynomial = (x: NDArray, coefficients: readonly number[]): NDArray =>
-  coefficients.slice(1).reduce<NDArray>((sum, c) => sum.mul(x).add(c), x.mul(0).add(coefficients[0] ?? 0));
+/** c[0] x^n + … + c[n], by Horner's rule, n at least 1. */
+export const polynomial = (x: NDArray, [first = 0, ...rest]: readonly number[]): NDArray =>
+  rest.slice(1).reduce<NDArray>((sum, c) => sum.mul(x).add(c), x.mul(first).add(rest[0] ?? 0));
 
 /** Size of an axis that is known when the graph is made, and the axis from the front. */
 export function axisOf(x: NDArray, axis: number, what: string): readonly [at: number, size: number] {

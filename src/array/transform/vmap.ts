@@ -4,9 +4,10 @@
 import { IngotError } from '../../base/errors.ts';
 import { formatShape, type Shape } from '../../base/shape.ts';
 import { NDArray } from '../array.ts';
+import { attributeKey } from '../graph/attributes.ts';
 import { inputNode, type Node, nextNodeId, type OpNode, resolve, type Value } from '../graph/node.ts';
 import { tidy } from '../lifetime.ts';
-import type { BatchCall } from '../op.ts';
+import type { BatchCall, OpDef } from '../op.ts';
 import { broadcastingBatch, toFront } from '../ops/batch.ts';
 import { concat } from '../ops/concat.ts';
 import { operand } from '../ops/operands.ts';
@@ -150,24 +151,36 @@ function batchOp(node: OpNode, call: BatchCall<object>): readonly NDArray[] {
   if (op.batch !== undefined) return op.batch(call);
   if (op.elementwise !== undefined)
     return call.again(broadcastingBatch(call, operand(node.outputs, 0).shape.length));
-  if (op.composite !== undefined) {
-    const composite = op.composite;
-    const present = call.inputs.flatMap((x, i) =>
-      x === null ? [] : [{ x, batched: call.batched[i] === true }],
-    );
-    return mapBatch(
-      (list) => {
-        let next = 0;
-        return composite(
-          call.inputs.map((x) => (x === null ? null : operand(list, next++))),
-          call.attrs,
-        );
-      },
-      present.map((p) => p.x),
-      present.map((p) => p.batched),
-    );
+  const key = `${op.name}${attributeKey(call.attrs)}`;
+  // A composite may use its own op where there is nothing to take apart.
+  if (op.composite === undefined || expanding.has(key)) return oneByOne(node, call);
+  expanding.add(key);
+  try {
+    return throughComposite(op.composite, call);
+  } finally {
+    expanding.delete(key);
   }
-  return oneByOne(node, call);
+}
+
+/** Ops whose composites are being mapped. */
+const expanding = new Set<string>();
+
+function throughComposite(
+  composite: NonNullable<OpDef['composite']>,
+  { inputs, batched, attrs }: BatchCall<object>,
+): readonly NDArray[] {
+  const present = inputs.flatMap((x, i) => (x === null ? [] : [{ x, batched: batched[i] === true }]));
+  return mapBatch(
+    (list) => {
+      let next = 0;
+      return composite(
+        inputs.map((x) => (x === null ? null : operand(list, next++))),
+        attrs,
+      );
+    },
+    present.map((p) => p.x),
+    present.map((p) => p.batched),
+  );
 }
 
 /** The definition: the op on each example. */

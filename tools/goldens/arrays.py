@@ -1,0 +1,242 @@
+"""Results of array functions by NumPy, SciPy-free, and PyTorch, for src/array: python tools/goldens/arrays.py
+
+Each case names a function of ingot/array, its arguments, and what the reference gives. Inputs have odd shapes, NaN, infinities,
+zero sizes and several dtypes; numbers are written with 9 digits. Output: tests/goldens/arrays.json.
+"""
+
+import json
+import os
+
+import numpy as np
+import torch
+
+rng = np.random.default_rng(7)
+cases = []
+
+
+def enc(x):
+    if isinstance(x, (list, tuple)):
+        return [enc(v) for v in x]
+    x = np.asarray(x.detach().numpy() if isinstance(x, torch.Tensor) else x)
+    kind = {"f": "f32", "b": "bool", "u": "u32"}.get(x.dtype.kind, "i32")
+    if x.dtype == np.uint8:
+        kind = "u8"
+    if x.dtype == np.int8:
+        kind = "i8"
+    flat = x.reshape(-1)
+    if kind == "f32":
+        data = [("nan" if np.isnan(v) else "inf" if v == np.inf else "-inf" if v == -np.inf else float(f"{v:.9g}")) for v in flat.astype(np.float64)]
+    else:
+        data = [int(v) for v in flat]
+    return {"dtype": kind, "shape": list(x.shape), "data": data}
+
+
+def case(name, args, want, tolerance=2e-6):
+    """args: arrays, or plain values that are passed as they are."""
+    coded = [{"array": enc(a)} if isinstance(a, np.ndarray) else {"arrays": [enc(v) for v in a]} if isinstance(a, list) and a and isinstance(a[0], np.ndarray) else {"value": a} for a in args]
+    cases.append({"f": name, "args": coded, "want": [enc(w) for w in want] if isinstance(want, (list, tuple)) else enc(want), "tolerance": tolerance})
+
+
+def f32(*shape):
+    return rng.standard_normal(shape).astype(np.float32)
+
+
+def i32(*shape, low=-9, high=10):
+    return rng.integers(low, high, shape).astype(np.int32)
+
+
+special = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, 1.0, -1.0, 2.5, -3.75, 1e-20, 3e38], np.float32)
+ordinary = np.linspace(-4, 4, 17).astype(np.float32)
+unit = np.linspace(-1, 1, 17).astype(np.float32)
+positive = np.array([1e-3, 0.25, 0.5, 1, 1.5, 2, 3.3, 10, 100, 1e4], np.float32)
+
+with np.errstate(all="ignore"):
+    for name, f, xs, tol in [
+        ("arcsin", np.arcsin, [unit, special], 3e-7), ("arccos", np.arccos, [unit, special], 4e-7), ("arctan", np.arctan, [ordinary, special], 3e-7),
+        ("sinh", np.sinh, [ordinary, special], 1e-6), ("cosh", np.cosh, [ordinary, special], 1e-6), ("arcsinh", np.arcsinh, [ordinary, special], 1e-6),
+        ("arccosh", np.arccosh, [positive, special], 2e-6), ("arctanh", np.arctanh, [unit, special], 1e-6), ("log2", np.log2, [positive, special], 1e-6),
+        ("log10", np.log10, [positive, special], 1e-6), ("exp2", np.exp2, [ordinary, special], 1e-6), ("cbrt", np.cbrt, [ordinary, special], 1e-6),
+        ("degrees", np.degrees, [ordinary], 1e-6), ("radians", np.radians, [ordinary], 1e-6), ("sinc", np.sinc, [ordinary], 1e-6),
+        ("signbit", np.signbit, [ordinary, special], 0), ("isfinite", np.isfinite, [special], 0), ("isinf", np.isinf, [special], 0),
+        ("isposinf", np.isposinf, [special], 0), ("isneginf", np.isneginf, [special], 0), ("isnan", np.isnan, [special], 0),
+        ("floor", np.floor, [ordinary, special], 0), ("ceil", np.ceil, [ordinary, special], 0), ("trunc", np.trunc, [ordinary, special], 0), ("round", np.round, [ordinary, special], 0),
+        ("negative", np.negative, [special, i32(5)], 0), ("abs", np.abs, [special, i32(5)], 0), ("sign", np.sign, [ordinary, i32(5)], 0), ("square", np.square, [ordinary, i32(5)], 1e-6),
+        ("sqrt", np.sqrt, [special], 1e-6), ("exp", np.exp, [ordinary, special], 2e-6), ("log", np.log, [positive, special], 1e-6), ("expm1", np.expm1, [ordinary, special], 1e-6),
+        ("log1p", np.log1p, [positive, special], 1e-6), ("sin", np.sin, [ordinary], 1e-6), ("cos", np.cos, [ordinary], 1e-6), ("tan", np.tan, [ordinary], 2e-6), ("tanh", np.tanh, [ordinary, special], 1e-6),
+        ("logicalNot", np.logical_not, [i32(5), special], 0), ("bitwiseInvert", np.invert, [i32(5)], 0), ("nanToNum", np.nan_to_num, [special], 0),
+    ]:
+        for x in xs:
+            case(name, [x], f(x), tol)
+    for name, f, tol in [("erf", torch.erf, 1e-6), ("erfinv", torch.erfinv, 3e-6), ("lgamma", torch.lgamma, 4e-6), ("digamma", torch.digamma, 4e-6), ("logit", torch.logit, 2e-6)]:
+        for x in [np.array([0.01, 0.2, 0.5, 0.77, 0.99], np.float32), unit if name in ("erf", "erfinv") else positive]:
+            case(name, [x], f(torch.tensor(x.astype(np.float64))).numpy().astype(np.float32), tol)
+    x, y = f32(3, 5), f32(5)
+    a, b = i32(4, 3), i32(3, low=1, high=6)
+    for name, f, pairs, tol in [
+        ("add", np.add, [(x, y), (a, b)], 1e-6), ("subtract", np.subtract, [(x, y), (a, b)], 1e-6), ("multiply", np.multiply, [(x, y), (a, b)], 1e-6),
+        ("divide", np.divide, [(x, y)], 1e-6), ("power", np.power, [(np.abs(x), y), (a, b)], 2e-6), ("remainder", np.remainder, [(x, y), (a, b)], 1e-5), ("floorDivide", np.floor_divide, [(a, b)], 0),
+        ("fmod", np.fmod, [(x, y), (a, b)], 1e-6), ("maximum", np.maximum, [(x, y), (a, b), (special, special[::-1].copy())], 0), ("minimum", np.minimum, [(x, y), (special, special[::-1].copy())], 0),
+        ("fmax", np.fmax, [(special, special[::-1].copy())], 0), ("fmin", np.fmin, [(special, special[::-1].copy())], 0), ("arctan2", np.arctan2, [(x, y), (special, special[::-1].copy())], 1e-6),
+        ("hypot", np.hypot, [(x, y), (special, special[::-1].copy())], 1e-6), ("logaddexp", np.logaddexp, [(x, y), (special, special[::-1].copy())], 2e-6), ("copysign", np.copysign, [(x, special[:5])], 0),
+        ("equal", np.equal, [(a, b), (special, special)], 0), ("notEqual", np.not_equal, [(a, b), (special, special)], 0), ("less", np.less, [(x, y), (a, b)], 0), ("lessEqual", np.less_equal, [(x, y)], 0),
+        ("greater", np.greater, [(x, y)], 0), ("greaterEqual", np.greater_equal, [(x, y)], 0), ("logicalAnd", np.logical_and, [(a, b)], 0), ("logicalOr", np.logical_or, [(a, b)], 0), ("logicalXor", np.logical_xor, [(a, b)], 0),
+        ("bitwiseAnd", np.bitwise_and, [(a, b)], 0), ("bitwiseOr", np.bitwise_or, [(a, b)], 0), ("bitwiseXor", np.bitwise_xor, [(a, b)], 0), ("leftShift", np.left_shift, [(a, b)], 0), ("rightShift", np.right_shift, [(a, b)], 0),
+        ("heaviside", np.heaviside, [(x, y)], 0), ("isclose", np.isclose, [(special, special)], 0), ("outer", np.outer, [(x, y), (a, b)], 1e-6), ("inner", np.inner, [(x, y), (a, b)], 2e-6), ("kron", np.kron, [(x, y), (a, b)], 1e-6),
+        ("dot", np.dot, [(x, y), (a, b), (y, y)], 2e-6),
+    ]:
+        for p, q in pairs:
+            case(name, [p, q], f(p, q), tol)
+    m = f32(3, 4, 5)
+    n = m.copy()
+    n[1, 2, 3] = np.nan
+    k = i32(3, 4)
+    for name, f, tol in [("sum", np.sum, 4e-6), ("prod", np.prod, 4e-6), ("mean", np.mean, 2e-6), ("max", np.max, 0), ("min", np.min, 0), ("median", np.median, 1e-6), ("ptp", np.ptp, 1e-6), ("nansum", np.nansum, 4e-6), ("nanmax", np.nanmax, 0), ("nanmin", np.nanmin, 0), ("nanmean", np.nanmean, 2e-6), ("nanprod", np.nanprod, 4e-6), ("countNonzero", np.count_nonzero, 0)]:
+        for axis in [None, 0, 1, -1]:
+            case(name, [m] + ([] if axis is None else [axis]), f(m, axis=axis), tol)
+            case(name, [n] + ([] if axis is None else [axis]), f(n, axis=axis), tol)
+        case(name, [k, 1], f(k, axis=1), tol)
+    for name, f in [("sum", np.sum), ("mean", np.mean), ("max", np.max)]:
+        case(name, [m, [0, 2], True], f(m, axis=(0, 2), keepdims=True), 4e-6)
+    for axis in [0, 1, -1]:
+        case("var", [m, axis], np.var(m, axis=axis), 4e-6)
+        case("std", [m, axis, False, 1], np.std(m, axis=axis, ddof=1), 4e-6)
+        case("argmax", [n, axis], np.argmax(n, axis=axis), 0)
+        case("argmin", [n, axis], np.argmin(n, axis=axis), 0)
+        case("sort", [n, axis], np.sort(n, axis=axis), 0)
+        case("argsort", [n, axis], np.argsort(n, axis=axis, kind="stable"), 0)
+        case("cumsum", [m, axis], np.cumsum(m, axis=axis), 4e-6)
+        case("cumprod", [m, axis], np.cumprod(m, axis=axis), 4e-6)
+        case("cummax", [m, axis], np.maximum.accumulate(m, axis=axis), 0)
+        case("cummin", [m, axis], np.minimum.accumulate(m, axis=axis), 0)
+        case("logcumsumexp", [m, axis], torch.logcumsumexp(torch.tensor(m), axis).numpy(), 4e-6)
+        case("logsumexp", [m, axis], torch.logsumexp(torch.tensor(m), axis).numpy(), 4e-6)
+        case("diff", [m, 1, axis], np.diff(m, axis=axis), 1e-6)
+        case("flip", [m, axis], np.flip(m, axis), 0)
+        case("roll", [m, 2, axis], np.roll(m, 2, axis), 0)
+        case("repeat", [m, 2, axis], np.repeat(m, 2, axis), 0)
+        case("percentile", [m, 35, axis], np.percentile(m.astype(np.float64), 35, axis=axis).astype(np.float32), 2e-6)
+        case("takeAlongAxis", [m, np.argsort(m, axis=axis).astype(np.int32), axis], np.sort(m, axis=axis), 0)
+    case("cumsum", [k], np.cumsum(k), 0)
+    case("roll", [m, -3], np.roll(m, -3), 0)
+    sq = f32(4, 4)
+    for offset in [-2, 0, 1, 5]:
+        case("tril", [f32(3, 5) * 0 + x, offset], np.tril(x, offset), 0)
+        case("triu", [m, offset], np.triu(m, offset), 0)
+        case("diag", [x, offset], np.diag(x, offset), 0)
+        case("diag", [y, offset], np.diag(y, offset), 0)
+        case("diagonal", [m, offset, 0, 2], np.diagonal(m, offset, 0, 2), 0)
+        case("trace", [sq, offset], np.trace(sq, offset), 2e-6)
+        case("eye", [3, 5, offset], np.eye(3, 5, offset, np.float32), 0)
+        case("tri", [3, 5, offset], np.tri(3, 5, offset, np.float32), 0)
+    for shift in [1, 2, 3, -1]:
+        case("rot90", [x, shift], np.rot90(x, shift), 0)
+    case("moveaxis", [m, 0, -1], np.moveaxis(m, 0, -1), 0)
+    case("moveaxis", [m, [0, 1], [2, 0]], np.moveaxis(m, [0, 1], [2, 0]), 0)
+    case("swapaxes", [m, 0, 2], np.swapaxes(m, 0, 2), 0)
+    case("permuteDims", [m, [2, 0, 1]], np.transpose(m, [2, 0, 1]), 0)
+    case("tile", [x, [2, 1, 3]], np.tile(x, [2, 1, 3]), 0)
+    for mode in ["constant", "edge", "reflect", "symmetric", "wrap"]:
+        case("pad", [x, [[2, 1], [0, 3]], mode], np.pad(x, [[2, 1], [0, 3]], mode), 0)
+    case("linspace", [-1, 3, 7], np.linspace(-1, 3, 7, dtype=np.float32), 1e-6)
+    case("logspace", [0, 2, 5], np.logspace(0, 2, 5, dtype=np.float32), 1e-6)
+    case("geomspace", [1, 81, 5], np.geomspace(1, 81, 5, dtype=np.float32), 1e-6)
+    for name, f in [("hanning", np.hanning), ("hamming", np.hamming), ("blackman", np.blackman), ("bartlett", np.bartlett)]:
+        case(name, [9], f(9).astype(np.float32), 2e-6)
+    case("concatenate", [[x, x + 1], 1], np.concatenate([x, x + 1], 1), 0)
+    case("stack", [[x, x + 1], 1], np.stack([x, x + 1], 1), 0)
+    case("vstack", [[y, y + 1]], np.vstack([y, y + 1]), 0)
+    case("hstack", [[x, x + 1]], np.hstack([x, x + 1]), 0)
+    case("dstack", [[x, x + 1]], np.dstack([x, x + 1]), 0)
+    case("columnStack", [[y, y + 1]], np.column_stack([y, y + 1]), 0)
+    case("atleast3d", [x], np.atleast_3d(x), 0)
+    w = f32(5, 2)
+    case("matmul", [m, w], m @ w, 4e-6)
+    case("tensordot", [m, f32(4, 5, 2) * 0 + 1, 2], np.tensordot(m, np.ones((4, 5, 2), np.float32), 2), 4e-6)
+    case("addmm", [f32(3, 2) * 0 + 1, x, w, 0.5, 2], 2 * np.ones((3, 2), np.float32) + 0.5 * (x @ w), 4e-6)
+    u, v = f32(4, 3), f32(4, 3)
+    case("linalg.cross", [u, v], np.cross(u, v), 2e-6)
+    case("vecdot", [u, v], np.sum(u * v, -1), 2e-6)
+    case("vdot", [u, v], np.vdot(u, v), 4e-6)
+    for order in [None, 1, 2, "fro", "nuc"]:
+        case("linalg.norm", [sq] + ([] if order is None else [order]), np.linalg.norm(sq, order), 2e-5)
+    for order in [0, 1, 2, 3]:
+        case("linalg.norm", [x, order, 1], np.linalg.norm(x, order, axis=1), 4e-6)
+    spd = (sq @ sq.T + 4 * np.eye(4)).astype(np.float32)
+    case("linalg.cholesky", [spd], np.linalg.cholesky(spd), 1e-5)
+    case("linalg.inv", [np.stack([spd, spd + np.eye(4, dtype=np.float32)])], np.linalg.inv(np.stack([spd, spd + np.eye(4, dtype=np.float32)])), 1e-5)
+    case("linalg.det", [sq], np.linalg.det(sq), 2e-5)
+    case("linalg.slogdet", [sq], list(np.linalg.slogdet(sq)), 2e-5)
+    case("linalg.solve", [sq, f32(4, 2) * 0 + 1], np.linalg.solve(sq, np.ones((4, 2), np.float32)), 1e-4)
+    case("linalg.eigvalsh", [spd], np.linalg.eigvalsh(spd), 2e-5)
+    case("linalg.pinv", [x], np.linalg.pinv(x), 2e-5)
+    case("linalg.matrixPower", [sq, 3], np.linalg.matrix_power(sq, 3), 2e-5)
+    case("linalg.matrixRank", [np.outer(y, y).astype(np.float32)], np.linalg.matrix_rank(np.outer(y, y)), 0)
+    case("convolve", [y, f32(3) * 0 + 1, "same"], np.convolve(y, np.ones(3, np.float32), "same"), 2e-6)
+    case("cov", [x], np.cov(x).astype(np.float32), 4e-6)
+    case("corrcoef", [x], np.corrcoef(x).astype(np.float32), 4e-6)
+    edges = np.array([-1, 0, 0.5, 2], np.float32)
+    case("searchsorted", [edges, x], np.searchsorted(edges, x), 0)
+    case("searchsorted", [edges, edges, "right"], np.searchsorted(edges, edges, "right"), 0)
+    case("digitize", [x, edges], np.digitize(x, edges), 0)
+    case("interp", [y, edges, edges**2], np.interp(y, edges, edges**2).astype(np.float32), 2e-6)
+    case("trapezoid", [x], np.trapezoid(x), 2e-6)
+    case("clip", [x, -0.5, 0.5], np.clip(x, -0.5, 0.5), 0)
+    # nothing at all, and axes of no elements
+    none = np.zeros((0, 3), np.float32)
+    for name, f in [("sum", np.sum), ("prod", np.prod), ("cumsum", np.cumsum), ("sort", np.sort)]:
+        case(name, [none, 0], f(none, axis=0), 0)
+    case("concatenate", [[none, x[:, :3].copy()], 0], np.concatenate([none, x[:, :3]], 0), 0)
+    case("matmul", [np.zeros((2, 0), np.float32), np.zeros((0, 3), np.float32)], np.zeros((2, 3), np.float32), 0)
+    # convolution and pooling, channels last
+    for stride, padding, dilation, groups in [(1, 0, 1, 1), (2, 1, 1, 1), (1, 2, 2, 1), (1, 1, 1, 2)]:
+        img, ker = f32(2, 7, 6, 4), f32(6, 3, 2, 4 // groups)
+        t = torch.nn.functional.conv2d(torch.tensor(img).permute(0, 3, 1, 2), torch.tensor(ker).permute(0, 3, 1, 2), stride=stride, padding=padding, dilation=dilation, groups=groups)
+        case("conv2d", [img, ker, {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}], t.permute(0, 2, 3, 1).contiguous(), 1e-5)
+    for stride, padding, extra in [(1, 0, 0), (2, 1, 1), (3, 0, 2)]:
+        img, ker = f32(2, 5, 3), f32(4, 3, 3)
+        t = torch.nn.functional.conv_transpose1d(torch.tensor(img).permute(0, 2, 1), torch.tensor(ker).permute(2, 0, 1), stride=stride, padding=padding, output_padding=extra)
+        case("convTranspose1d", [img, ker, {"stride": stride, "padding": padding, "outputPadding": extra}], t.permute(0, 2, 1).contiguous(), 1e-5)
+    img = f32(2, 6, 5, 3)
+    chw = torch.tensor(img).permute(0, 3, 1, 2)
+    case("maxPool2d", [img, 2, {"stride": 2, "padding": 1}], torch.nn.functional.max_pool2d(chw, 2, 2, 1).permute(0, 2, 3, 1).contiguous(), 0)
+    case("avgPool2d", [img, 3, {"stride": 1}], torch.nn.functional.avg_pool2d(chw, 3, 1).permute(0, 2, 3, 1).contiguous(), 2e-6)
+    # scatter
+    rows, ids = f32(5, 3), np.array([3, 0, 3, 1, 3], np.int32)
+    updates = f32(5, 3)
+    for mode, f in [("add", np.add), ("max", np.maximum), ("min", np.minimum), ("prod", np.multiply)]:
+        want = rows.copy()
+        f.at(want, ids, updates)
+        case("scatter", [rows, ids, updates, mode], want, 4e-6)
+    want = rows.copy()
+    want[ids] = updates
+    case("scatter", [rows, ids, updates], want, 0)
+    put = rows.copy()
+    np.put_along_axis(put, np.array([[0], [2], [1], [0], [2]]), np.float32(9), 1)
+    case("putAlongAxis", [rows, np.array([[0], [2], [1], [0], [2]], np.int32), 9, 1], put, 0)
+    # activations and losses
+    F = torch.nn.functional
+    for name, f in [("relu6", F.relu6), ("selu", F.selu), ("celu", F.celu), ("hardSigmoid", F.hardsigmoid), ("hardTanh", F.hardtanh), ("hardShrink", F.hardshrink), ("softShrink", F.softshrink), ("softsign", F.softsign), ("tanhShrink", F.tanhshrink), ("softplus", F.softplus), ("logSigmoid", F.logsigmoid), ("mish", F.mish), ("hardSwish", F.hardswish), ("elu", F.elu), ("leakyRelu", F.leaky_relu), ("gelu", F.gelu), ("silu", F.silu), ("relu", F.relu), ("sigmoid", torch.sigmoid)]:
+        case(name, [ordinary], f(torch.tensor(ordinary)), 3e-6)
+    case("softmax", [m, 1], F.softmax(torch.tensor(m), 1), 2e-6)
+    case("logSoftmax", [m, 1], F.log_softmax(torch.tensor(m), 1), 2e-6)
+    logits, classes = f32(6, 5), i32(6, low=0, high=5)
+    t, c = torch.tensor(logits), torch.tensor(classes.astype(np.int64))
+    case("losses.crossEntropy", [logits, classes], F.cross_entropy(t, c), 4e-6)
+    case("losses.crossEntropy", [logits, classes, {"labelSmoothing": 0.1, "reduction": "none"}], F.cross_entropy(t, c, label_smoothing=0.1, reduction="none"), 4e-6)
+    other = f32(6, 5)
+    o = torch.tensor(other)
+    case("losses.mseLoss", [logits, other], F.mse_loss(t, o), 4e-6)
+    case("losses.l1Loss", [logits, other], F.l1_loss(t, o), 4e-6)
+    case("losses.smoothL1Loss", [logits, other, 0.7], F.smooth_l1_loss(t, o, beta=0.7), 4e-6)
+    case("losses.huberLoss", [logits, other, 0.7, "mean"], F.huber_loss(t, o, delta=0.7), 4e-6)
+    probabilities = (other > 0).astype(np.float32)
+    case("losses.binaryCrossEntropy", [logits, probabilities], F.binary_cross_entropy_with_logits(t, torch.tensor(probabilities)), 4e-6)
+
+for equation, shapes in [("ij,jk->ik", [(3, 4), (4, 5)]), ("bij,bjk->bik", [(2, 3, 4), (2, 4, 5)]), ("ii->i", [(4, 4)]), ("ij->ji", [(3, 5)]), ("i,j,k->kji", [(2,), (3,), (4,)]), ("...ij,...j->...i", [(2, 3, 4), (4,)]), ("abc,cd,db->a", [(2, 3, 4), (4, 5), (5, 3)]), ("ij,ij", [(3, 4), (3, 4)]), ("ijk->", [(2, 3, 4)])]:
+    ops = [f32(*s) for s in shapes]
+    case("einsum", [equation] + ops, np.einsum(equation, *ops), 1e-5)
+
+path = os.path.join(os.path.dirname(__file__), "..", "..", "tests", "goldens", "arrays.json")
+with open(path, "w") as out:
+    out.write("[\n" + ",\n".join(json.dumps(c, separators=(",", ":")) for c in cases) + "\n]\n")
+print(len(cases), "cases,", os.path.getsize(path), "bytes")
