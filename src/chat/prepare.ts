@@ -4,10 +4,11 @@ import { IngotError } from '../base/errors.ts';
 import type { TokenConstraint } from '../generate/constraint.ts';
 import { compileConstraint } from '../generate/guided/compile.ts';
 import type { ConstraintSpec } from '../generate/guided/spec.ts';
-import type { Tokenizer } from '../tokenizer/tokenizer.ts';
+import type { TextSpan, Tokenizer } from '../tokenizer/tokenizer.ts';
 import type { AnswerParser } from './answer.ts';
 import { answerFormatOf } from './answer-format.ts';
 import type { AnswerFormat } from './format.ts';
+import { LiteralTokens } from './literal-tokens.ts';
 import type { Message, Tool, ToolChoice } from './messages.ts';
 import { type ChatTemplate, templateOf } from './template.ts';
 
@@ -24,6 +25,8 @@ export interface ChatRequest {
   readonly thinking?: boolean | undefined;
   /** The answer begins with this text, which becomes part of the prompt. */
   readonly prefill?: string | undefined;
+  /** Special tokens in what users and tools say: text like any other (`text`, the default), or the tokens (`match`). */
+  readonly specialTokens?: 'text' | 'match' | undefined;
   /** Further variables for the template. */
   readonly templateVariables?: Readonly<Record<string, unknown>> | undefined;
 }
@@ -31,6 +34,8 @@ export interface ChatRequest {
 export interface PreparedChat {
   /** The prompt, to be encoded without added special tokens. */
   readonly text: string;
+  /** Parts of the text in which special tokens are text, for `encode`. */
+  readonly literal: readonly TextSpan[];
   /** Special tokens that the parser must see, for `Tokenizer.stream`. */
   readonly keep: ReadonlySet<number>;
   /** A parser of one answer. */
@@ -42,6 +47,7 @@ export interface PreparedChat {
 interface Style {
   readonly template: ChatTemplate;
   readonly format: AnswerFormat;
+  readonly literalTokens: LiteralTokens;
 }
 
 const styles = new WeakMap<Tokenizer, Style>();
@@ -50,7 +56,11 @@ function styleOf(tokenizer: Tokenizer): Style {
   let style = styles.get(tokenizer);
   if (!style) {
     const template = templateOf(tokenizer);
-    style = { template, format: answerFormatOf(template.source) };
+    style = {
+      template,
+      format: answerFormatOf(template.source),
+      literalTokens: new LiteralTokens(tokenizer),
+    };
     styles.set(tokenizer, style);
   }
   return style;
@@ -62,26 +72,28 @@ function styleOf(tokenizer: Tokenizer): Style {
  *   and for a choice of a tool that is not there.
  */
 export function prepareChat(tokenizer: Tokenizer, request: ChatRequest): PreparedChat {
-  const { template, format } = styleOf(tokenizer);
+  const { template, format, literalTokens } = styleOf(tokenizer);
   const { messages, thinking, prefill = '', toolChoice: choice = 'auto', parallelToolCalls = true } = request;
   const tools = choice === 'none' ? [] : (request.tools ?? []);
   checkChoice(tools, choice);
-  const text =
-    template.render(format.messages(messages, tools), {
-      tools: format.tools(tools),
-      bosToken: tokenizer.bosToken,
-      eosToken: tokenizer.eosToken,
-      extra: {
-        ...(thinking === undefined ? {} : { enable_thinking: thinking, thinking }),
-        ...request.templateVariables,
-      },
-    }) + prefill;
+  const rendered = template.renderChat(format.messages(messages, tools), {
+    tools: format.tools(tools),
+    bosToken: tokenizer.bosToken,
+    eosToken: tokenizer.eosToken,
+    literalTokens: request.specialTokens === 'match' ? undefined : literalTokens,
+    extra: {
+      ...(thinking === undefined ? {} : { enable_thinking: thinking, thinking }),
+      ...request.templateVariables,
+    },
+  });
+  const text = rendered.text + prefill;
   const spec = answerSpec(format, tools, choice, parallelToolCalls, request.responseFormat);
   const keep = new Set(
     format.markers.map((marker) => tokenizer.idOf(marker)).filter((id) => id !== undefined),
   );
   return {
     text,
+    literal: rendered.literal,
     keep,
     parser: () => {
       const parser = format.parser({ tools, prompt: text });

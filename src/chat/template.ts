@@ -1,8 +1,10 @@
 // Chat templates: from messages to the text a model was trained to continue.
 // https://huggingface.co/docs/transformers/chat_templating
 
-import { Template } from '@huggingface/jinja';
 import { IngotError } from '../base/errors.ts';
+import type { TextSpan } from '../tokenizer/tokenizer.ts';
+import { JinjaTemplate } from './jinja/environment.ts';
+import { type LiteralTokens, withoutMarks } from './literal-tokens.ts';
 import type { Message, Tool } from './messages.ts';
 import { normaliseMessages } from './normalise.ts';
 
@@ -12,6 +14,8 @@ export interface RenderOptions {
   readonly tools?: readonly Tool[] | undefined;
   readonly bosToken?: string | undefined;
   readonly eosToken?: string | undefined;
+  /** What users and tools say has special tokens as text. */
+  readonly literalTokens?: LiteralTokens | undefined;
   /** Further variables a template knows, such as `enable_thinking`. */
   readonly extra?: Readonly<Record<string, unknown>> | undefined;
 }
@@ -20,35 +24,53 @@ export interface RenderOptions {
 export const chatMl =
   "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>' + '\\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}";
 
+export interface RenderedChat {
+  readonly text: string;
+  /** Parts of `text` in which special tokens are text, in order. */
+  readonly literal: readonly TextSpan[];
+}
+
 /** A parsed template. */
 export class ChatTemplate {
   readonly source: string;
-  readonly #template: Template;
+  readonly #template: JinjaTemplate;
 
   /** Throws bad_file with the parser's message when the source is not valid Jinja. */
   constructor(source: string) {
     this.source = source;
     try {
-      this.#template = new Template(source);
+      this.#template = new JinjaTemplate(source);
     } catch (cause) {
       throw new IngotError('bad_file', `the chat template cannot be read: ${reasonOf(cause)}`, { cause });
     }
   }
 
-  /** Throws invalid_argument when the template refuses the messages, for example because roles do not alternate. */
+  /** The text of `renderChat`. */
   render(messages: readonly Message[], options: RenderOptions = {}): string {
-    const { addGenerationPrompt = true, tools, bosToken, eosToken, extra } = options;
+    return this.renderChat(messages, options).text;
+  }
+
+  /**
+   * Throws invalid_argument when the template refuses the messages, for example because roles do not alternate, and bad_file
+   * when it does not come to an end.
+   */
+  renderChat(messages: readonly Message[], options: RenderOptions = {}): RenderedChat {
+    const { addGenerationPrompt = true, tools, bosToken, eosToken, literalTokens, extra } = options;
+    const normal = normaliseMessages(messages, this.source);
+    const marked = literalTokens?.mark(normal) ?? { messages: normal, mark: undefined };
+    const variables = {
+      ...extra,
+      messages: marked.messages,
+      tools: tools && tools.length > 0 ? tools : null,
+      documents: null,
+      add_generation_prompt: addGenerationPrompt,
+      bos_token: bosToken,
+      eos_token: eosToken,
+    };
     try {
-      return this.#template.render({
-        ...extra,
-        messages: withoutUndefined(normaliseMessages(messages, this.source)),
-        tools: tools && tools.length > 0 ? withoutUndefined(tools) : null,
-        documents: null,
-        add_generation_prompt: addGenerationPrompt,
-        ...(bosToken === undefined ? {} : { bos_token: bosToken }),
-        ...(eosToken === undefined ? {} : { eos_token: eosToken }),
-      });
+      return withoutMarks(this.#template.render(variables), marked.mark);
     } catch (cause) {
+      if (cause instanceof IngotError) throw cause;
       throw new IngotError(
         'invalid_argument',
         `the model's chat template refused the messages: ${reasonOf(cause)}`,
@@ -62,9 +84,6 @@ export class ChatTemplate {
 }
 
 const reasonOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause));
-
-/** Templates ask `is defined`: a key that holds undefined must not exist. */
-const withoutUndefined = (value: unknown): unknown => JSON.parse(JSON.stringify(value));
 
 /** The template of a tokenizer. Without one: ChatML when the vocabulary has its tokens, else unsupported. */
 export function templateOf(tokenizer: {

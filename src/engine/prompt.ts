@@ -61,8 +61,9 @@ export async function chatPrompt(model: PromptModel, request: PromptOptions): Pr
 
 /** Tokens of a chat's prompt, whether or not it fits. */
 export async function countTokens({ tokenizer }: PromptModel, request: PromptOptions): Promise<number> {
-  const { text } = request.prepared ?? prepareChat(tokenizer, request);
-  return (await encodeInSlices(tokenizer, text, { addSpecial: false, signal: request.signal })).length;
+  const { text, literal } = request.prepared ?? prepareChat(tokenizer, request);
+  const { signal } = request;
+  return (await encodeInSlices(tokenizer, text, { addSpecial: false, literal, signal })).length;
 }
 
 /** Encodes a text that is to go on, or takes its tokens. */
@@ -142,10 +143,12 @@ async function fitInto(model: PromptModel, tokenizer: Tokenizer, request: Prompt
   const attempt = async (kept: readonly Message[]): Promise<Fitted> => {
     const known = kept === messages ? request.prepared : undefined;
     const prepared = known ?? prepareChat(tokenizer, { ...request, messages: kept });
-    const { text } = prepared;
+    const { text, literal } = prepared;
     const fewest = fewestTokens(tokenizer, text);
     const tokens =
-      fewest > limit ? [] : await encodeInSlices(tokenizer, text, { addSpecial: false, signal, limit });
+      fewest > limit
+        ? []
+        : await encodeInSlices(tokenizer, text, { addSpecial: false, literal, signal, limit });
     return {
       prepared,
       tokens,

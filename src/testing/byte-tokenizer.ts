@@ -2,7 +2,10 @@
 
 import { byteAlphabet } from '../tokenizer/byte-alphabet.ts';
 import { Decoder } from '../tokenizer/decode.ts';
+import { AddedTokens } from '../tokenizer/pipeline/added-tokens.ts';
 import { decoderOf } from '../tokenizer/pipeline/decoders.ts';
+import { literalRule } from '../tokenizer/pipeline/literal.ts';
+import { finish } from '../tokenizer/pipeline/steps.ts';
 import type {
   DecodeOptions,
   EncodeOptions,
@@ -12,7 +15,7 @@ import type {
 } from '../tokenizer/tokenizer.ts';
 
 const markers: readonly string[] = ['<|im_start|>', '<|im_end|>'];
-const marker = /(<\|im_start\|>|<\|im_end\|>)/;
+const found = new AddedTokens(markers.map((content, i) => ({ id: 256 + i, content, special: true })));
 const utf8 = new TextEncoder();
 
 export class ByteTokenizer implements Tokenizer {
@@ -35,11 +38,10 @@ export class ByteTokenizer implements Tokenizer {
     });
   }
 
-  encode(text: string, _options: EncodeOptions = {}): number[] {
-    return text.split(marker).flatMap((part) => {
-      const special = markers.indexOf(part);
-      return special >= 0 ? [256 + special] : [...utf8.encode(part)];
-    });
+  encode(text: string, options: EncodeOptions = {}): number[] {
+    return finish(found.sections(text, literalRule(options))).flatMap(({ id, from, to }) =>
+      id === undefined ? [...utf8.encode(text.slice(from, to))] : [id],
+    );
   }
   decode(ids: readonly number[], options: DecodeOptions = {}): string {
     return this.#decoder.decode(ids, options);

@@ -57,7 +57,7 @@ export class AddedTokens {
     let done = 0;
     for (let at = 0, steps = 1; at < text.length; steps++) {
       if (steps % charactersPerStep === 0) yield;
-      const match = this.#at(text, at);
+      const match = this.matchAt(text, at);
       if (!match) {
         at++;
         continue;
@@ -75,7 +75,8 @@ export class AddedTokens {
     return found;
   }
 
-  #at(text: string, at: number): { token: AddedTokenSpec; length: number } | undefined {
+  /** The longest token at a place. */
+  matchAt(text: string, at: number): { token: AddedTokenSpec; length: number } | undefined {
     let node = this.#root.next.get(text.charCodeAt(at));
     let match: { token: AddedTokenSpec; length: number } | undefined;
     for (let end = at + 1; node; node = node.next.get(text.charCodeAt(end++))) {

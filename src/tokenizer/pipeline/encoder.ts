@@ -4,9 +4,10 @@
 import { byteAlphabet } from '../byte-alphabet.ts';
 import { isObject } from '../json.ts';
 import type { AddedTokenSpec, TokenizerSpec } from '../spec.ts';
-import type { EncodeOptions, TextSpan } from '../tokenizer.ts';
+import type { EncodeOptions } from '../tokenizer.ts';
 import { AddedTokens, type Section } from './added-tokens.ts';
 import { bpeOf, byteTokenNames } from './bpe.ts';
+import { allLiteral, type LiteralRule, literalRule, nothingLiteral } from './literal.ts';
 import type { TokenModel } from './model.ts';
 import { type Normalizer, normalizerOf } from './normalizers.ts';
 import { type Around, aroundOf } from './post-processor.ts';
@@ -78,6 +79,8 @@ export function shrinkage(
   const absorbs = added.some(({ lstrip, rstrip }) => lstrip === true || rstrip === true);
   return complete && preTokenizer.keepsAll && !absorbs ? (normalizer?.shrinks ?? 1) : 0;
 }
+
+const anySpecial: AddedTokenSpec = { id: 0, content: '', special: true };
 
 const wordsPerStep = 32;
 const longestRemembered = 64;
@@ -167,30 +170,4 @@ export class Encoder {
     }
     return ids;
   }
-}
-
-type LiteralRule = (token: AddedTokenSpec, from: number, to: number) => boolean;
-
-const nothingLiteral: LiteralRule = () => false;
-const allLiteral: LiteralRule = ({ special }) => special === true;
-const anySpecial: AddedTokenSpec = { id: 0, content: '', special: true };
-
-/** Which special tokens of a text are text: all, or those that touch one of some places. */
-function literalRule({ specialTokens = 'match', literal = [] }: EncodeOptions): LiteralRule {
-  if (specialTokens === 'text') return allLiteral;
-  if (literal.length === 0) return nothingLiteral;
-  return ({ special }, from, to) => special === true && touches(literal, from, to);
-}
-
-/** Whether one of `spans`, in order and apart, has a part of `from..to`. */
-function touches(spans: readonly TextSpan[], from: number, to: number): boolean {
-  let low = 0;
-  let high = spans.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if ((spans[middle]?.to ?? 0) > from) high = middle;
-    else low = middle + 1;
-  }
-  const span = spans[low];
-  return span !== undefined && span.from < to;
 }
