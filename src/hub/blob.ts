@@ -29,7 +29,7 @@ export interface BlobSource {
   /** Bytes that travel. */
   readonly transferBytes: number;
   /** Fills `partial`, going on where it stops. */
-  readonly fetch: (partial: string, onBytes: (done: number) => void) => Promise<void>;
+  readonly fetch: (partial: string, onBytes: (done: number) => void, signal?: AbortSignal) => Promise<void>;
 }
 
 export interface BlobOptions {
@@ -53,8 +53,9 @@ export async function obtainBlob(
   await mkdir(dirname(target.path), { recursive: true });
   const { signal, onNotice } = options;
   const onWait = (owner: string) => onNotice?.(`${owner} is downloading ${target.label}; waiting for it`);
-  await withLock(`${target.path}.lock`, { signal, onWait }, async () => {
+  await withLock(`${target.path}.lock`, { signal, onWait }, async (lost) => {
     if (await exists(target)) return;
+    const held = { ...options, signal: signal ? AbortSignal.any([signal, lost]) : lost };
     const id = createHash('sha256').update(source.id).digest('hex').slice(0, 12);
     const partial = `${target.path}.${id}.partial`;
     const before = await sizeOf(partial);
@@ -62,11 +63,11 @@ export async function obtainBlob(
     const missing = Math.max(0, source.transferBytes - before);
     await requireSpace(dirname(target.path), missing + inflated, options.freeBytes);
     try {
-      await fetchAndCheck(target, source, partial, options);
+      await fetchAndCheck(target, source, partial, held);
     } catch (error) {
       if (!(error instanceof WrongBytes) || before === 0) throw error;
       onNotice?.(`${target.label}: what an earlier run left did not fit; downloading it anew`);
-      await fetchAndCheck(target, source, partial, options);
+      await fetchAndCheck(target, source, partial, held);
     }
     await removeScraps(target.path);
   });
@@ -99,7 +100,7 @@ async function fetchAndCheck(
   partial: string,
   options: BlobOptions,
 ): Promise<void> {
-  await source.fetch(partial, (done) => options.onBytes?.(done));
+  await source.fetch(partial, (done) => options.onBytes?.(done), options.signal);
   const whole = source.compression === 'none' ? partial : `${target.path}.${process.pid}.tmp`;
   try {
     if (source.compression === 'deflate') await inflate(partial, whole, target, options.signal);

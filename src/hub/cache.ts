@@ -36,7 +36,8 @@ export async function cachedCommit(
 ): Promise<string | undefined> {
   if (commitForm.test(revision)) return revision;
   const text = await readFile(join(repoFolder(cache, repo), 'refs', revision), 'utf8').catch(() => undefined);
-  return text?.trim() || undefined;
+  const commit = text?.trim() ?? '';
+  return /^[\w-]+$/.test(commit) ? commit : undefined;
 }
 
 /** Path of a cached file, if it is there (a dangling link is not) and, when given, has the right size. */
@@ -98,12 +99,13 @@ export interface CachedModel {
   readonly repo: string;
   readonly commit: string;
   readonly folder: string;
-  /** A .gguf file, or undefined for a folder of safetensors. */
+  /** A .gguf file, the first of its parts, or undefined for a folder of safetensors. */
   readonly file: string | undefined;
+  /** Of all parts. */
   readonly bytes: number;
 }
 
-/** Every model in the cache: one entry per GGUF file and one per snapshot with safetensors. */
+/** Every model in the cache: one entry per GGUF file, split or not, and one per snapshot with safetensors. */
 export async function listCached(cache: string): Promise<CachedModel[]> {
   const names = await readdir(cache).catch(() => []);
   const models: CachedModel[] = [];
@@ -125,31 +127,67 @@ function modelsIn(
   folder: string,
   files: { file: string; bytes: number }[],
 ): CachedModel[] {
-  const ggufs = files.filter(({ file }) => file.endsWith('.gguf'));
+  const ggufs = files.filter(({ file }) => file.endsWith('.gguf') && partOf(file) <= 1);
   const tensors = files.filter(({ file }) => file.endsWith('.safetensors'));
   const whole = { repo, commit, folder };
   return [
-    ...ggufs.map(({ file, bytes }) => ({ ...whole, file, bytes })),
-    ...(tensors.length > 0
-      ? [{ ...whole, file: undefined, bytes: files.reduce((sum, each) => sum + each.bytes, 0) }]
-      : []),
+    ...ggufs.map(({ file }) => ({ ...whole, file, bytes: sumOf(partsOf(file, files)) })),
+    ...(tensors.length > 0 ? [{ ...whole, file: undefined, bytes: sumOf(files) }] : []),
   ];
 }
 
-/** Deletes a model: its links and the blobs behind them, then what is left empty of the repository. Returns the bytes freed. */
+const partForm = /-(\d{5})(-of-\d{5}\.gguf)$/;
+
+/** Which part of a split file this is; 0 for one that is whole. */
+const partOf = (file: string): number => Number(partForm.exec(file)?.[1] ?? 0);
+
+/** The files of which `file` is the first part, or itself. */
+function partsOf<T extends { readonly file: string }>(file: string, files: readonly T[]): T[] {
+  const match = partForm.exec(file);
+  if (!match) return files.filter((each) => each.file === file);
+  const start = file.slice(0, match.index);
+  const rest = match[2] ?? '';
+  return files.filter(
+    (each) =>
+      each.file.startsWith(start) &&
+      partForm.exec(each.file)?.[2] === rest &&
+      each.file.length === file.length,
+  );
+}
+
+const sumOf = (files: readonly { readonly bytes: number }[]): number =>
+  files.reduce((sum, { bytes }) => sum + bytes, 0);
+
+/**
+ * Deletes a model: its links, the blobs behind them that no other snapshot uses, then what is left empty of the repository.
+ * Returns the bytes freed.
+ */
 export async function removeCached(cache: string, model: CachedModel): Promise<number> {
   const files = await snapshotFiles(model.folder);
-  const doomed = files.filter(({ file }) => (model.file === undefined ? true : file === model.file));
-  const blobs = join(repoFolder(cache, model.repo), 'blobs');
-  for (const { file } of doomed) {
+  const doomed = model.file === undefined ? files : partsOf(model.file, files);
+  const folder = repoFolder(cache, model.repo);
+  const blobs = await realpath(join(folder, 'blobs')).catch(() => join(folder, 'blobs'));
+  const behind = new Map<string, number>();
+  for (const { file, bytes } of doomed) {
     const path = join(model.folder, file);
-    const blob = await realpath(path);
+    behind.set(await realpath(path), bytes);
     await rm(path);
-    if (dirname(blob) === (await realpath(blobs).catch(() => blobs))) await rm(blob, { force: true });
   }
-  if (await isUnused(cache, model.repo))
-    await rm(repoFolder(cache, model.repo), { recursive: true, force: true });
-  return doomed.reduce((sum, { bytes }) => sum + bytes, 0);
+  let freed = 0;
+  const used = await blobsInUse(join(folder, 'snapshots'));
+  for (const [blob, bytes] of behind) {
+    if (used.has(blob)) continue;
+    if (dirname(blob) === blobs) await rm(blob, { force: true });
+    freed += bytes;
+  }
+  if (await isUnused(cache, model.repo)) await rm(folder, { recursive: true, force: true });
+  return freed;
+}
+
+/** What the links of all snapshots lead to. */
+async function blobsInUse(snapshots: string): Promise<Set<string>> {
+  const files = await snapshotFiles(snapshots);
+  return new Set(await Promise.all(files.map(({ file }) => realpath(join(snapshots, file)))));
 }
 
 async function isUnused(cache: string, repo: string): Promise<boolean> {

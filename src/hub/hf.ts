@@ -67,7 +67,8 @@ function toFile(
   // Both become paths in the cache.
   if (
     !/^[0-9a-f]{40,64}$/.test(blob) ||
-    file.split('/').some((part) => part === '' || part === '..' || part === '.')
+    file.includes('\0') ||
+    file.split(/[/\\]/).some((part) => part === '' || part === '..' || part === '.')
   )
     return [];
   return [{ file, bytes: size, blob }];
@@ -86,14 +87,14 @@ export async function hubBlob(
     id: `${repo} ${file.blob}`,
     compression: 'none',
     transferBytes: file.bytes,
-    fetch: (partial, onBytes) =>
+    fetch: (partial, onBytes, held = signal) =>
       transfer({
         url: `${env.hfEndpoint}/${repo}/resolve/${commit}/${encodePath(file.file)}`,
         http,
         partial,
         start: 0,
         length: file.bytes,
-        signal,
+        signal: held,
         onBytes,
       }),
   };

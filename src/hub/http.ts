@@ -68,7 +68,7 @@ const maxRedirects = 8;
 /** Follows redirects and returns the response with its body unread. Throws UnreachableError, HttpStatusError (>= 400) or the signal's reason. */
 export async function open(url: string, options: HttpOptions = {}): Promise<HttpResponse> {
   const redirects: IncomingHttpHeaders[] = [];
-  const origin = new URL(url);
+  const origin = addressOf(url, undefined, url);
   let current = origin;
   for (;;) {
     const response = await request(current, origin, options);
@@ -78,7 +78,7 @@ export async function open(url: string, options: HttpOptions = {}): Promise<Http
       response.resume();
       if (redirects.push(response.headers) > maxRedirects)
         throw new UnreachableError(url, `more than ${maxRedirects} redirects`);
-      const next = new URL(location, current);
+      const next = addressOf(location, current, url);
       if (current.protocol === 'https:' && next.protocol !== 'https:') {
         throw new UnreachableError(url, `it redirects from https to ${next.protocol.slice(0, -1)}`);
       }
@@ -91,6 +91,15 @@ export async function open(url: string, options: HttpOptions = {}): Promise<Http
     }
     return { status, headers: response.headers, redirects, url: withoutLogin(current.href), body: response };
   }
+}
+
+/** An address that can be asked. `start` is where the way began, for messages. */
+function addressOf(address: string, from: URL | undefined, start: string): URL {
+  const how = from ? 'it redirects to' : 'its address is';
+  if (!URL.canParse(address, from?.href)) throw new UnreachableError(start, `${how} no address`);
+  const url = new URL(address, from);
+  if (url.protocol === 'https:' || url.protocol === 'http:') return url;
+  throw new UnreachableError(start, `${how} ${url.protocol.slice(0, -1)}, neither https nor http`);
 }
 
 async function request(url: URL, origin: URL, options: HttpOptions): Promise<IncomingMessage> {

@@ -1,10 +1,10 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { withLock } from './lock.ts';
+import { processSpace, withLock } from './lock.ts';
 
 let folder: string;
 let path: string;
@@ -15,7 +15,9 @@ beforeEach(async () => {
 afterEach(() => rm(folder, { recursive: true, force: true }));
 
 const quick = { pollMs: 2 };
-const owner = (pid: number, host = hostname()) => JSON.stringify({ id: 'other', pid, host });
+const space = await processSpace();
+const owner = (pid: number, host = hostname(), inside = space) =>
+  JSON.stringify({ id: 'other', pid, host, space: inside });
 
 test('never two at a time, and nothing is left', async () => {
   let inside = 0;
@@ -71,4 +73,33 @@ test('goes on when the holder is done', async () => {
   await sleep(10);
   await rm(path);
   expect(await waiting).toBe('done');
+});
+
+test('a process of another namespace is not taken for dead, and two of them do not rob each other', async () => {
+  const { pid } = spawnSync(process.execPath, ['-e', '0']);
+  await writeFile(path, owner(pid, hostname(), 'pid:[1]'));
+  const controller = new AbortController();
+  const waiting = withLock(path, { ...quick, signal: controller.signal }, async () => 1);
+  await sleep(30);
+  controller.abort(new Error('stop'));
+  await expect(waiting).rejects.toThrow('stop');
+  expect(JSON.parse(await readFile(path, 'utf8')).id).toBe('other');
+});
+
+test('a holder that lost its lock stops, waits and begins anew, and leaves the lock of the other alone', async () => {
+  let runs = 0;
+  const work = async (lost: AbortSignal): Promise<string> => {
+    if (++runs > 1) return `run ${runs}`;
+    await writeFile(path, owner(process.ppid));
+    await new Promise((resolve) => lost.addEventListener('abort', resolve));
+    // The other one works on while this one comes to its senses.
+    setTimeout(() => rm(path), 20);
+    throw lost.reason;
+  };
+  expect(await withLock(path, { ...quick, heartbeatMs: 2 }, work)).toBe('run 2');
+});
+
+test('a lock that another took over is not removed at the end', async () => {
+  await withLock(path, quick, () => writeFile(path, owner(process.ppid)));
+  expect(JSON.parse(await readFile(path, 'utf8')).id).toBe('other');
 });

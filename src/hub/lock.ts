@@ -1,8 +1,9 @@
 // One downloader per file across processes: a lock file that its owner touches while it works. A lock whose owner died is
-// taken over. Losing a race here costs time, not data: files get their final name only after their checksum was right.
+// taken over, and an owner that slept so long that it lost its lock stops and waits like others. Losing a race here costs time,
+// not data: files get their final name only after their checksum was right.
 
 import { randomUUID } from 'node:crypto';
-import { open, readFile, rename, rm, stat, utimes } from 'node:fs/promises';
+import { open, readFile, readlink, rename, rm, stat, utimes } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 
@@ -20,35 +21,61 @@ interface Owner {
   readonly id: string;
   readonly pid: number;
   readonly host: string;
+  /** Where `pid` means something: containers of one host count their processes each for themselves. */
+  readonly space: string;
 }
 
-/** Runs `work` while holding the lock file `path`; waits for another holder first. */
-export async function withLock<T>(path: string, options: LockOptions, work: () => Promise<T>): Promise<T> {
+/** The namespace of this process's id; empty where there is only one. */
+export const processSpace = (): Promise<string> => readlink('/proc/self/ns/pid').catch(() => '');
+
+/**
+ * Runs `work` while holding the lock file `path`; waits for another holder first. The signal that `work` gets is aborted when the
+ * lock was lost, and then all begins anew.
+ */
+export async function withLock<T>(
+  path: string,
+  options: LockOptions,
+  work: (lost: AbortSignal) => Promise<T>,
+): Promise<T> {
   const { heartbeatMs = 2000 } = options;
-  await acquire(path, options);
-  const beat = setInterval(() => {
-    const now = new Date();
-    utimes(path, now, now).catch(() => {});
-  }, heartbeatMs);
-  beat.unref();
-  try {
-    return await work();
-  } finally {
-    clearInterval(beat);
-    await rm(path, { force: true });
+  for (;;) {
+    const id = await acquire(path, options);
+    const lost = new AbortController();
+    const beat = setInterval(() => void touch(path, id, lost), heartbeatMs);
+    beat.unref();
+    try {
+      return await work(lost.signal);
+    } catch (error) {
+      if (!lost.signal.aborted && (await isHeldBy(path, id))) throw error;
+      options.signal?.throwIfAborted();
+    } finally {
+      clearInterval(beat);
+      if (await isHeldBy(path, id)) await rm(path, { force: true });
+    }
   }
 }
 
-async function acquire(path: string, options: LockOptions): Promise<void> {
+const isHeldBy = async (path: string, id: string): Promise<boolean> => (await read(path))?.id === id;
+
+/** Shows that the holder is there, or tells it that it is the holder no more. */
+async function touch(path: string, id: string, lost: AbortController): Promise<void> {
+  if (!(await isHeldBy(path, id))) return lost.abort(new Error(`${path} was taken over`));
+  const now = new Date();
+  await utimes(path, now, now).catch(() => {});
+}
+
+/** Takes the lock and returns the holder's id. */
+async function acquire(path: string, options: LockOptions): Promise<string> {
   const { signal, onWait, pollMs = 250, staleMs = 20_000 } = options;
-  const owner: Owner = { id: randomUUID(), pid: process.pid, host: hostname() };
+  const space = await processSpace();
+  const owner: Owner = { id: randomUUID(), pid: process.pid, host: hostname(), space };
   let told = false;
   for (;;) {
     signal?.throwIfAborted();
-    if (await create(path, JSON.stringify(owner))) return;
+    if (await create(path, JSON.stringify(owner))) return owner.id;
     const holder = await read(path);
     if (holder === undefined) continue;
-    if (await isStale(path, holder, staleMs)) {
+    if (await isStale(path, holder, { staleMs, space })) {
       await steal(path, holder);
       continue;
     }
@@ -77,15 +104,25 @@ async function create(path: string, text: string): Promise<boolean> {
 async function read(path: string): Promise<Owner | undefined> {
   try {
     const value = JSON.parse(await readFile(path, 'utf8')) as Partial<Owner>;
-    return { id: String(value.id), pid: Number(value.pid), host: String(value.host) };
+    return {
+      id: String(value.id),
+      pid: Number(value.pid),
+      host: String(value.host),
+      space: String(value.space ?? ''),
+    };
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    return { id: '', pid: 0, host: '' };
+    return { id: '', pid: 0, host: '', space: '' };
   }
 }
 
-async function isStale(path: string, holder: Owner, staleMs: number): Promise<boolean> {
-  if (holder.host === hostname() && holder.pid !== process.pid && !isAlive(holder.pid)) return true;
+async function isStale(
+  path: string,
+  holder: Owner,
+  { staleMs, space }: { readonly staleMs: number; readonly space: string },
+): Promise<boolean> {
+  const isNear = holder.host === hostname() && holder.space === space;
+  if (isNear && holder.pid !== process.pid && !isAlive(holder.pid)) return true;
   const age = await stat(path).then(
     ({ mtimeMs }) => Date.now() - mtimeMs,
     () => 0,

@@ -25,12 +25,14 @@ const pathForm = /^(\.{0,2}[/\\]|~|[A-Za-z]:[/\\])|\.(gguf|ingot|safetensors)$/;
  * is a path. Throws not_found for anything else, with names that are similar.
  */
 export function parseName(name: string, known: Catalog = catalog): ModelName {
+  if (name.includes('\0'))
+    throw new IngotError('invalid_argument', `${JSON.stringify(name)} is no name of a model: it has a NUL`);
   const entry = findEntry(name, known);
   if (entry) return { kind: 'catalog', entry };
   if (!name.startsWith('hf:') && existsSync(name)) return { kind: 'path', path: resolve(name) };
   const hub = hubForm.exec(name);
   if (hub?.[2] !== undefined && (hub[1] !== undefined || hub[4] !== undefined || !pathForm.test(name))) {
-    return { kind: 'hub', repo: hub[2], revision: hub[3] ?? 'main', wanted: hub[4] };
+    return { kind: 'hub', repo: hub[2], revision: checkedRevision(hub[3] ?? 'main'), wanted: hub[4] };
   }
   if (pathForm.test(name)) {
     throw new IngotError('not_found', `there is no file or folder ${resolve(name)}`, {
@@ -49,4 +51,12 @@ export function parseName(name: string, known: Catalog = catalog): ModelName {
       details: { name },
     },
   );
+}
+
+/** Revisions become paths in the cache. */
+function checkedRevision(revision: string): string {
+  if (revision.split('/').every((part) => !/^\.{0,2}$/.test(part))) return revision;
+  throw new IngotError('invalid_argument', `"${revision}" is no branch, tag or commit`, {
+    details: { revision },
+  });
 }

@@ -2,7 +2,7 @@
 
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { lstat, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { lstat, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { zipSync } from 'fflate';
@@ -302,5 +302,42 @@ describe('repositories', () => {
     expect(await removeCached(env.hfHubCache, second)).toBe(tensors.length + 18);
     expect(await readdir(env.hfHubCache)).toEqual(['models--owner--tiny']);
     expect(existsSync(kept)).toBe(true);
+  });
+
+  /** Snapshots that share blobs, as other tools write them. */
+  const snapshot = async (revision: string, files: Record<string, string>) => {
+    const cache = join(env.hfHubCache, 'models--u--m');
+    for (const [file, blob] of Object.entries(files)) {
+      const path = join(cache, 'snapshots', revision, file);
+      await mkdir(dirname(path), { recursive: true });
+      await mkdir(join(cache, 'blobs'), { recursive: true });
+      await writeFile(join(cache, 'blobs', blob), blob);
+      await symlink(`../../blobs/${blob}`, path);
+    }
+  };
+
+  test('removing one revision leaves what another uses', async () => {
+    await snapshot('1'.repeat(40), { 'model.gguf': 'shared', 'old.gguf': 'old' });
+    await snapshot('2'.repeat(40), { 'model.gguf': 'shared' });
+    const models = await listCached(env.hfHubCache);
+    const first = models.find(({ commit: of, file }) => of.startsWith('1') && file === 'model.gguf');
+    const second = models.find(({ commit: of }) => of.startsWith('2'));
+    if (!first || !second) throw new Error('not listed');
+    expect(await removeCached(env.hfHubCache, first)).toBe(0);
+    expect(await readFile(join(second.folder, 'model.gguf'), 'utf8')).toBe('shared');
+    expect(await removeCached(env.hfHubCache, second)).toBe('shared'.length);
+    expect(await readdir(join(env.hfHubCache, 'models--u--m', 'blobs'))).toEqual(['old']);
+  });
+
+  test('a split file is one model, and goes as a whole', async () => {
+    const parts = { 'm-00001-of-00002.gguf': 'p1', 'm-00002-of-00002.gguf': 'p02' };
+    await snapshot('1'.repeat(40), { ...parts, 'm.gguf': 'whole' });
+    const models = await listCached(env.hfHubCache);
+    expect(models.map(({ file, bytes }) => [file, bytes])).toEqual([
+      ['m-00001-of-00002.gguf', 5],
+      ['m.gguf', 5],
+    ]);
+    expect(await removeCached(env.hfHubCache, models[0] ?? expect.fail('none'))).toBe(5);
+    expect(await readdir(join(env.hfHubCache, 'models--u--m', 'blobs'))).toEqual(['whole']);
   });
 });

@@ -41,7 +41,8 @@ export function parseJsonPage(text: string, page: string): IndexFile[] {
     (file: { filename?: unknown; url?: unknown; hashes?: { sha256?: unknown } } | null) => {
       if (typeof file?.filename !== 'string' || typeof file.url !== 'string') return [];
       const sha256 = typeof file.hashes?.sha256 === 'string' ? file.hashes.sha256.toLowerCase() : undefined;
-      return [{ filename: file.filename, url: absolute(file.url, page), sha256 }];
+      const url = absolute(file.url, page);
+      return url === undefined ? [] : [{ filename: file.filename, url, sha256 }];
     },
   );
 }
@@ -50,23 +51,42 @@ const entities: Readonly<Record<string, string>> = { amp: '&', lt: '<', gt: '>',
 const unescapeHtml = (text: string): string =>
   text.replace(/&(amp|lt|gt|quot|#39);/g, (_, name: string) => entities[name] ?? '');
 
-/** Files of a PEP 503 page: anchors whose text is a file name and whose fragment may be `sha256=...`. */
+/** Files of a PEP 503 page: anchors whose text is a file name and whose fragment may be `sha256=...`. Read once, front to back. */
 export function parseHtmlPage(text: string, page: string): IndexFile[] {
-  const anchors = text.matchAll(/<a\b[^>]*?\bhref\s*=\s*(?:"([^"]*)"|'([^']*)')[^>]*>([^<]*)<\/a>/gi);
-  return [...anchors].map((match) => {
-    const href = unescapeHtml(match[1] ?? match[2] ?? '');
-    const sha256 = /#sha256=([0-9a-f]{64})/i.exec(href)?.[1]?.toLowerCase();
-    return {
-      filename: unescapeHtml(match[3] ?? '').trim(),
-      url: absolute(href.replace(/#.*$/, ''), page),
-      sha256,
-    };
-  });
+  const files: IndexFile[] = [];
+  const anchor = /<a(?=[\s>/])/gi;
+  for (let start = anchor.exec(text); start; start = anchor.exec(text)) {
+    const { end, href } = readTag(text, anchor.lastIndex);
+    if (end < 0) break;
+    const close = text.indexOf('<', end);
+    if (close < 0) break;
+    anchor.lastIndex = close;
+    if (href === undefined || !/^<\/a\s*>/i.test(text.slice(close, close + 16))) continue;
+    const address = unescapeHtml(href);
+    const url = absolute(address.replace(/#[\s\S]*$/, ''), page);
+    if (url === undefined) continue;
+    const sha256 = /#sha256=([0-9a-f]{64})/i.exec(address)?.[1]?.toLowerCase();
+    files.push({ filename: unescapeHtml(text.slice(end, close)).trim(), url, sha256 });
+  }
+  return files;
 }
 
-/** Resolves against the page; an index address with a login keeps it for files on the same host. */
-function absolute(href: string, page: string): string {
+/** The end of a tag whose name ends at `from`, -1 for none, and its `href`. */
+function readTag(text: string, from: number): { readonly end: number; readonly href: string | undefined } {
+  const attribute = /\s*(?:(>)|=|([^\s=>]+)(?:\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s>]*)))?)/y;
+  let href: string | undefined;
+  attribute.lastIndex = from;
+  for (let part = attribute.exec(text); part; part = attribute.exec(text)) {
+    if (part[1] !== undefined) return { end: attribute.lastIndex, href };
+    if (part[2]?.toLowerCase() === 'href') href ??= part[3] ?? part[4] ?? part[5];
+  }
+  return { end: -1, href };
+}
+
+/** Resolves against the page; an index address with a login keeps it for files on the same host. Undefined for what is no address. */
+function absolute(href: string, page: string): string | undefined {
   const base = new URL(page);
+  if (!URL.canParse(href, page)) return undefined;
   const url = new URL(href, base);
   if (url.host === base.host && url.username === '') {
     url.username = base.username;

@@ -198,6 +198,16 @@ describe('open', () => {
     expect(server.requests[0]?.authorization).toBe(`Basic ${Buffer.from('user:p@ss').toString('base64')}`);
   });
 
+  test.each([
+    ['ftp://files.example/b', /redirects to ftp, neither https nor http/],
+    ['file:///etc/passwd', /redirects to file/],
+    ['http://[', /redirects to no address/],
+  ])('a redirect to %s is refused', async (location, message) => {
+    server.files.set('/a', { body: '', status: 302, headers: { location } });
+    await expect(open(`${server.url}/a`)).rejects.toThrow(message);
+    await expect(open(location)).rejects.toBeInstanceOf(UnreachableError);
+  });
+
   test('a circle of redirects ends', async () => {
     server.files.set('/a', { body: '', status: 302, headers: { location: '/a' } });
     await expect(open(`${server.url}/a`)).rejects.toThrow(/more than 8 redirects/);

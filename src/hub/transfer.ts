@@ -1,7 +1,7 @@
 // Downloads a byte range of an address into a partial file and goes on where it stopped: after a lost connection at once,
 // after a killed process in the next run. The partial file's name must stand for one exact source.
 
-import { open as openFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { constants, open as openFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { IngotError } from '../base/errors.ts';
 import { isDiskFull, writeError } from './disk.ts';
@@ -105,12 +105,15 @@ async function append(job: Transfer, done: number): Promise<void> {
     );
   }
   if (!whole) checkRange(response, first, job);
-  const file = await openFile(job.partial, whole ? 'w' : 'a');
+  // At places, not at the end: should another process write the same bytes at the same time, they stay the same.
+  const file = await openFile(job.partial, whole ? 'w' : constants.O_WRONLY | constants.O_CREAT);
   try {
     let position = whole ? 0 : done;
     for await (const chunk of chunksOf(response)) {
       const room = job.length - position;
-      await file.write(chunk.length > room ? chunk.subarray(0, room) : chunk);
+      const part = chunk.length > room ? chunk.subarray(0, room) : chunk;
+      await file.write(part, 0, part.length, position);
+      job.signal?.throwIfAborted();
       position = Math.min(position + chunk.length, job.length);
       job.onBytes?.(position);
       if (position === job.length) break;

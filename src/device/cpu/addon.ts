@@ -1,6 +1,6 @@
 // Types and loading of the native addon (native/runtime/napi.cc). Nothing else in the package touches it directly.
 
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -72,15 +72,26 @@ export interface Addon {
   ): Promise<void>;
 }
 
-/** Where the build puts the addon: `native/build/ingot.node` under the package's root. */
-export function addonPath(): string | undefined {
-  let folder = dirname(fileURLToPath(import.meta.url));
-  for (;;) {
-    const candidate = join(folder, 'native', 'build', 'ingot.node');
-    if (existsSync(candidate)) return candidate;
-    const parent = dirname(folder);
-    if (parent === folder) return undefined;
-    folder = parent;
+/**
+ * Where the build puts the addon: `native/build/ingot.node` in the package this file belongs to. Folders around the package are
+ * other people's, and so would be an addon there.
+ */
+export function addonPath(from: string = dirname(fileURLToPath(import.meta.url))): string | undefined {
+  for (let folder = from; ; folder = dirname(folder)) {
+    const manifest = join(folder, 'package.json');
+    if (existsSync(manifest)) {
+      const candidate = join(folder, 'native', 'build', 'ingot.node');
+      return isOurs(manifest) && existsSync(candidate) ? candidate : undefined;
+    }
+    if (dirname(folder) === folder) return undefined;
+  }
+}
+
+function isOurs(manifest: string): boolean {
+  try {
+    return (JSON.parse(readFileSync(manifest, 'utf8')) as { name?: unknown }).name === 'ingot';
+  } catch {
+    return false;
   }
 }
 
