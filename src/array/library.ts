@@ -7,9 +7,7 @@ export { type CompileOptions, compile, type InputSpec, type Outputs } from './co
 export { setDefaultDevice } from './context.ts';
 export { arange, evaluate, fromBuffer, fromData, full, ones, scalar, zeros } from './creation.ts';
 export {
-  clip,
   elu,
-  expandDims,
   flatten,
   hardSwish,
   leakyRelu,
@@ -24,7 +22,6 @@ export {
   repeat,
   softplus,
   split,
-  squeeze,
   stack,
   standardDeviation,
   standardDeviation as std,
@@ -35,9 +32,11 @@ export {
 } from './derived.ts';
 export { clearCache } from './eager.ts';
 export * from './functions/activations.ts';
+export * from './functions/arrange.ts';
 export * from './functions/compare.ts';
 export * from './functions/convolution.ts';
 export { einsum, einsumPath } from './functions/einsum.ts';
+export * as fast from './functions/fast.ts';
 export {
   argwhere,
   nonzero,
@@ -50,7 +49,17 @@ export {
   unique,
 } from './functions/indexing.ts';
 export * as linalg from './functions/linalg.ts';
-export { addmm, dot, inner, kron, outer, tensordot, vdot, vecdot } from './functions/linear-algebra.ts';
+export {
+  addmm,
+  dot,
+  inner,
+  kron,
+  outer,
+  product as matmul,
+  tensordot,
+  vdot,
+  vecdot,
+} from './functions/linear-algebra.ts';
 export * as losses from './functions/losses.ts';
 export * from './functions/make.ts';
 export * from './functions/math.ts';
@@ -88,6 +97,7 @@ export {
 export * from './functions/special.ts';
 export * from './functions/statistics.ts';
 export { tidy } from './lifetime.ts';
+export { fromNpy, toNpy } from './npy.ts';
 export { abs } from './ops/abs.ts';
 export { add } from './ops/add.ts';
 export { all } from './ops/all.ts';
@@ -130,7 +140,6 @@ export { logicalNot } from './ops/logical-not.ts';
 export { logicalOr } from './ops/logical-or.ts';
 export { logicalXor } from './ops/logical-xor.ts';
 export { lt, lt as less } from './ops/lt.ts';
-export { matmul } from './ops/matmul.ts';
 export { max } from './ops/max.ts';
 export { maximum } from './ops/maximum.ts';
 export { mean } from './ops/mean.ts';
@@ -147,7 +156,6 @@ export { reshape } from './ops/reshape.ts';
 export { rightShift } from './ops/right-shift.ts';
 export { rmsNorm } from './ops/rms-norm.ts';
 export { type RopeOptions, rope } from './ops/rope.ts';
-export { round } from './ops/round.ts';
 export { rsqrt } from './ops/rsqrt.ts';
 export { scatterAdd } from './ops/scatter-add.ts';
 export { sigmoid } from './ops/sigmoid.ts';

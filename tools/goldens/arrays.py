@@ -232,6 +232,32 @@ with np.errstate(all="ignore"):
     probabilities = (other > 0).astype(np.float32)
     case("losses.binaryCrossEntropy", [logits, probabilities], F.binary_cross_entropy_with_logits(t, torch.tensor(probabilities)), 4e-6)
 
+    for heads, masked in [(4, None), (2, "causal"), (1, "bool"), (4, "float")]:
+        q, kk, vv = f32(2, 4, 3, 8), f32(2, heads, 5, 8), f32(2, heads, 5, 6)
+        mask = None if masked is None else np.tril(np.ones((3, 5), bool), 2) if masked == "causal" else rng.random((3, 5)) < 0.7 if masked == "bool" else f32(3, 5)
+        if masked == "bool":
+            mask[:, 0] = True
+        rep = lambda z: torch.tensor(z).repeat_interleave(4 // heads, 1)
+        want = F.scaled_dot_product_attention(torch.tensor(q), rep(kk), rep(vv), attn_mask=None if mask is None else torch.tensor(mask))
+        # a mask goes beside the arrays as one of the options, which hold plain values: causal has a name
+        if masked in (None, "causal"):
+            case("fast.scaledDotProductAttention", [q, kk, vv] + ([{"mask": "causal"}] if masked else []), want, 4e-6)
+    case("fast.rmsNorm", [x, y, 1e-5], F.rms_norm(torch.tensor(x), (5,), torch.tensor(y), 1e-5), 4e-6)
+    case("fast.layerNorm", [x, y, y, 1e-5], F.layer_norm(torch.tensor(x), (5,), torch.tensor(y), torch.tensor(y), 1e-5), 4e-6)
+    case("round", [x, 2], np.round(x, 2), 2e-6)
+    g1, g2 = i32(9, low=-60, high=60), i32(9, low=-60, high=60)
+    case("gcd", [g1, g2], np.gcd(g1, g2), 0)
+    case("lcm", [g1, g2], np.lcm(g1, g2), 0)
+    case("arraySplit", [m, 3, 2], [np.ascontiguousarray(z) for z in np.array_split(m, 3, 2)], 0)
+    case("append", [x, y], np.append(x, y), 0)
+    case("remove", [x, [1, -1], 1], np.delete(x, [1, -1], 1), 0)
+    case("expandDims", [x, [0, 3]], np.expand_dims(x, (0, 3)), 0)
+    case("squeeze", [x.reshape(1, 3, 1, 5), [0, 2]], x, 0)
+    case("asStrided", [y, [3, 3], [1, 1]], np.lib.stride_tricks.as_strided(y, (3, 3), (4, 4)), 0)
+    case("matmul", [a, b], a @ b, 0)
+    case("oneHot", [np.array([2, 0, 1], np.int32), 4], np.eye(4, dtype=np.float32)[[2, 0, 1]], 0)
+    case("partition", [y, 2], np.sort(y), 0)
+
 for equation, shapes in [("ij,jk->ik", [(3, 4), (4, 5)]), ("bij,bjk->bik", [(2, 3, 4), (2, 4, 5)]), ("ii->i", [(4, 4)]), ("ij->ji", [(3, 5)]), ("i,j,k->kji", [(2,), (3,), (4,)]), ("...ij,...j->...i", [(2, 3, 4), (4,)]), ("abc,cd,db->a", [(2, 3, 4), (4, 5), (5, 3)]), ("ij,ij", [(3, 4), (3, 4)]), ("ijk->", [(2, 3, 4)])]:
     ops = [f32(*s) for s in shapes]
     case("einsum", [equation] + ops, np.einsum(equation, *ops), 1e-5)

@@ -1,0 +1,133 @@
+// The namespace `fast`: norms, rotary embedding and attention as models use them.
+
+import { isFloat } from '../../base/dtype.ts';
+import { IngotError } from '../../base/errors.ts';
+import { formatShape } from '../../base/shape.ts';
+import type { NDArray } from '../array.ts';
+import { arange } from '../creation.ts';
+import { concat } from '../ops/concat.ts';
+import { fixed } from '../ops/operands.ts';
+import { where } from '../ops/where.ts';
+import { alongAxis } from './terms.ts';
+
+/** x / sqrt(mean(x²) + eps) over the last axis, times `weight`. */
+export const rmsNorm = (x: NDArray, weight: NDArray | null, eps = 1e-5): NDArray => x.rmsNorm(weight, eps);
+/** (x - mean) / sqrt(variance + eps) over the last axis, times `weight`, plus `bias`. */
+export const layerNorm = (x: NDArray, weight: NDArray | null, bias: NDArray | null, eps = 1e-5): NDArray =>
+  x.layerNorm(weight, bias, eps);
+
+export interface RopeSettings {
+  /** True pairs neighbours, false the two halves of the rotated part. */
+  readonly traditional?: boolean;
+  readonly base?: number;
+  /** Multiplies positions. */
+  readonly scale?: number;
+  /** Position of the first row. */
+  readonly offset?: number;
+}
+
+/** Rotary embedding of the first `dims` elements of x [..., length, headDim], by position: https://arxiv.org/abs/2104.09864. */
+export function rope(
+  x: NDArray,
+  dims: number,
+  { traditional = false, base = 10000, scale = 1, offset = 0 }: RopeSettings = {},
+): NDArray {
+  const rank = x.shape.length;
+  const [n, width] = [fixed(x.shape[rank - 2], 'rope'), fixed(x.shape[rank - 1], 'rope')];
+  if (dims % 2 !== 0 || dims > width || dims < 2) {
+    throw new IngotError('invalid_argument', `rope: ${dims} dimensions are not an even part of ${width}`);
+  }
+  const half = dims / 2;
+  const frequencies = arange(half)
+    .cast('f32')
+    .mul((-2 * Math.log(base)) / dims)
+    .exp();
+  const angles = arange(n).cast('f32').add(offset).mul(scale).reshape([n, 1]).mul(frequencies);
+  const [cos, sin] = [angles.cos(), angles.sin()];
+  const part = alongAxis(x, rank - 1, [0, dims]);
+  const pairs = traditional
+    ? part.reshape([...x.shape.slice(0, -1), half, 2])
+    : part.reshape([...x.shape.slice(0, -1), 2, half]);
+  const pick = (i: number): NDArray => {
+    const axis = traditional ? rank : rank - 1;
+    return alongAxis(pairs, axis, [i, i + 1]).reshape([...x.shape.slice(0, -1), half]);
+  };
+  const [a, b] = [pick(0), pick(1)];
+  const turned = [a.mul(cos).sub(b.mul(sin)), a.mul(sin).add(b.mul(cos))];
+  const rotated = traditional
+    ? concat(
+        turned.map((t) => t.reshape([...t.shape, 1])),
+        -1,
+      ).reshape(part.shape)
+    : concat(turned, -1);
+  return (dims === width ? rotated : concat([rotated, alongAxis(x, rank - 1, [dims, width])], -1)).cast(
+    x.dtype,
+  );
+}
+
+export interface AttentionSettings {
+  /** Default 1 / sqrt(headDim). */
+  readonly scale?: number;
+  /** bool (true is seen), numbers that are added to scores, or causal: row i of the last rows sees the keys up to its own. */
+  readonly mask?: NDArray | 'causal' | null;
+  /** Scores [heads] of a key without value that every row sees. */
+  readonly sinks?: NDArray;
+}
+
+/**
+ * softmax(scale q kᵀ + mask) v for q [B, H, L, D], k and v [B, Hkv, S, D]; H is a multiple of Hkv, whose heads serve H / Hkv
+ * query heads each. Rows that see nothing give 0.
+ */
+export function scaledDotProductAttention(
+  q: NDArray,
+  k: NDArray,
+  v: NDArray,
+  { scale, mask = null, sinks }: AttentionSettings = {},
+): NDArray {
+  if (q.shape.length !== 4 || k.shape.length !== 4 || v.shape.length !== 4) {
+    throw new IngotError(
+      'shape_mismatch',
+      `scaledDotProductAttention: q ${formatShape(q.shape)}, k ${formatShape(k.shape)} and v ${formatShape(v.shape)} need four axes`,
+    );
+  }
+  const [B, H, L, D] = q.shape.map((d) => fixed(d, 'attention')) as [number, number, number, number];
+  const [, heads, S] = k.shape.map((d) => fixed(d, 'attention')) as [number, number, number, number];
+  if (H % heads !== 0)
+    throw new IngotError(
+      'shape_mismatch',
+      `scaledDotProductAttention: ${H} query heads do not divide into ${heads}`,
+    );
+  const group = H / heads;
+  const wide = (x: NDArray): NDArray => x.reshape([B, heads, 1, S, fixed(x.shape[3], 'attention')]);
+  const rows = q.reshape([B, heads, group, L, D]).mul(scale ?? 1 / Math.sqrt(D));
+  const scores = rows
+    .matmul(wide(k).transpose([0, 1, 2, 4, 3]))
+    .reshape([B, H, L, S])
+    .cast('f32');
+  const seen =
+    mask === 'causal'
+      ? arange(S)
+          .reshape([1, S])
+          .le(
+            arange(L)
+              .reshape([L, 1])
+              .add(S - L),
+          )
+      : mask;
+  const masked =
+    seen === null
+      ? scores
+      : isFloat(seen.dtype)
+        ? scores.add(seen)
+        : where(seen, scores, Number.NEGATIVE_INFINITY);
+  const sink = sinks?.cast('f32').reshape([1, H, 1, 1]).broadcastTo([B, H, L, 1]);
+  const top = masked.max(-1, true);
+  const most = sink === undefined ? top : top.maximum(sink);
+  const shift = where(most.eq(Number.NEGATIVE_INFINITY), 0, most);
+  const weights = masked.sub(shift).exp();
+  const rest = sink === undefined ? 0 : sink.sub(shift).exp();
+  const sum = weights.sum(-1, true).add(rest);
+  const shares = weights.div(where(sum.eq(0), 1, sum)).cast(v.dtype);
+  const width = fixed(v.shape[3], 'attention');
+  return shares.reshape([B, heads, group, L, S]).matmul(wide(v)).reshape([B, H, L, width]).cast(q.dtype);
+}

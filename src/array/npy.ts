@@ -1,0 +1,64 @@
+// NumPy's .npy files, as bytes: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
+
+import { bytesPerElement, type DType } from '../base/dtype.ts';
+import { IngotError } from '../base/errors.ts';
+import { checkShape, maxElements } from '../base/shape.ts';
+import type { NDArray } from './array.ts';
+import { fromData } from './creation.ts';
+import { fixed, typedView } from './ops/operands.ts';
+
+const types: Readonly<Record<string, DType>> = {
+  '<f4': 'f32',
+  '<f2': 'f16',
+  '<i4': 'i32',
+  '<u4': 'u32',
+  '|i1': 'i8',
+  '|u1': 'u8',
+  '|b1': 'bool',
+};
+const magic = [0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59];
+
+const refuse = (problem: string): never => {
+  throw new IngotError('invalid_argument', `npy: ${problem}`);
+};
+
+/** The array of a .npy file. Throws invalid_argument for other bytes, orders and types, and for files that are cut off. */
+export function fromNpy(bytes: Uint8Array): NDArray {
+  if (bytes.length < 10 || magic.some((b, i) => bytes[i] !== b))
+    refuse('the bytes do not begin as a .npy file');
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const wide = (bytes[6] as number) >= 2;
+  if (wide && bytes.length < 12) refuse('the header is cut off');
+  const length = wide ? view.getUint32(8, true) : view.getUint16(8, true);
+  const start = (wide ? 12 : 10) + length;
+  if (start > bytes.length) refuse(`the header says ${length} bytes, the file has ${bytes.length}`);
+  const header = new TextDecoder('latin1').decode(bytes.subarray(wide ? 12 : 10, start));
+  const descr = /'descr':\s*'([^']*)'/.exec(header)?.[1] ?? '';
+  const sizes = /'shape':\s*\(([\d,\s]*)\)/.exec(header)?.[1];
+  const dtype =
+    types[descr] ?? refuse(`elements of type '${descr}' are not one of ${Object.keys(types).join(', ')}`);
+  if (/'fortran_order':\s*True/.test(header)) refuse('elements are in column order; save a C-ordered array');
+  if (sizes === undefined) return refuse('the header has no shape');
+  const shape = sizes.split(',').flatMap((s) => (s.trim() === '' ? [] : [Number(s)]));
+  checkShape(shape, 'npy');
+  const needed = maxElements(shape) * bytesPerElement(dtype);
+  if (bytes.length - start < needed)
+    refuse(`${needed} bytes of elements are needed, ${bytes.length - start} are there`);
+  return fromData(typedView(dtype, bytes.slice(start, start + needed)), shape, { dtype });
+}
+
+/** The array as a .npy file. bf16 is written as f32, since NumPy has no such type. */
+export async function toNpy(x: NDArray): Promise<Uint8Array> {
+  const y = x.dtype === 'bf16' || x.dtype === 'f16' ? x.cast('f32') : x;
+  const shape = y.shape.map((d) => fixed(d, 'npy'));
+  const descr = Object.keys(types).find((k) => types[k] === y.dtype) ?? '<f4';
+  const data = await y.data();
+  const list = shape.length === 1 ? `${shape[0]},` : shape.join(', ');
+  const text = `{'descr': '${descr}', 'fortran_order': False, 'shape': (${list}), }`;
+  const padded = `${text.padEnd(Math.ceil((text.length + 11) / 64) * 64 - 11)}\n`;
+  const out = new Uint8Array(10 + padded.length + data.byteLength);
+  out.set([...magic, 1, 0, padded.length & 255, padded.length >> 8]);
+  out.set(new TextEncoder().encode(padded), 10);
+  out.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), 10 + padded.length);
+  return out;
+}
