@@ -63,6 +63,7 @@ export {
 export * as losses from './functions/losses.ts';
 export * from './functions/make.ts';
 export * from './functions/math.ts';
+export * as quantized from './functions/quantized.ts';
 export * as random from './functions/random.ts';
 export * from './functions/scans.ts';
 export {

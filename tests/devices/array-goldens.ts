@@ -34,6 +34,13 @@ const numbers = (a: GoldenArray): number[] =>
   a.data.map((x) => (typeof x !== 'number' ? words[x] : a.dtype === 'f32' ? Math.fround(x) : x));
 const make = (a: GoldenArray): NDArray => fromData(numbers(a), a.shape, { dtype: a.dtype });
 
+/** Plain values, in which `{ $array }` stands for an array. */
+function revive(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
+  if ('$array' in value) return make(value.$array as GoldenArray);
+  return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, revive(v)]));
+}
+
 /** The function of this name, also `linalg.inv`. */
 function find(name: string): (...args: unknown[]) => NDArray | readonly NDArray[] {
   const found = name.split('.').reduce<unknown>((at, key) => (at as Record<string, unknown>)[key], library);
@@ -46,7 +53,7 @@ export async function runGolden({ f, args, want, tolerance }: GoldenCase): Promi
   const results = tidy(() => {
     const given = args.map((a) => {
       if ('array' in a) return make(a.array);
-      return 'arrays' in a ? a.arrays.map(make) : (a.value ?? undefined);
+      return 'arrays' in a ? a.arrays.map(make) : (revive(a.value) ?? undefined);
     });
     const result = find(f)(...given);
     return result instanceof NDArray ? [result] : [...result];

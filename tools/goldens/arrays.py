@@ -1,4 +1,4 @@
-"""Results of array functions by NumPy, SciPy-free, and PyTorch, for src/array: python tools/goldens/arrays.py
+"""Results of array functions by NumPy, PyTorch and MLX, for src/array: python tools/goldens/arrays.py
 
 Each case names a function of ingot/array, its arguments, and what the reference gives. Inputs have odd shapes, NaN, infinities,
 zero sizes and several dtypes; numbers are written with 9 digits. Output: tests/goldens/arrays.json.
@@ -7,6 +7,7 @@ zero sizes and several dtypes; numbers are written with 9 digits. Output: tests/
 import json
 import os
 
+import mlx.core as mx
 import numpy as np
 import torch
 
@@ -261,6 +262,40 @@ with np.errstate(all="ignore"):
 for equation, shapes in [("ij,jk->ik", [(3, 4), (4, 5)]), ("bij,bjk->bik", [(2, 3, 4), (2, 4, 5)]), ("ii->i", [(4, 4)]), ("ij->ji", [(3, 5)]), ("i,j,k->kji", [(2,), (3,), (4,)]), ("...ij,...j->...i", [(2, 3, 4), (4,)]), ("abc,cd,db->a", [(2, 3, 4), (4, 5), (5, 3)]), ("ij,ij", [(3, 4), (3, 4)]), ("ijk->", [(2, 3, 4)])]:
     ops = [f32(*s) for s in shapes]
     case("einsum", [equation] + ops, np.einsum(equation, *ops), 1e-5)
+
+# MLX: quantised matrices, and the numbers of its generator
+matrix, rows = f32(5, 128), f32(3, 128)
+for bits, group in [(4, 64), (8, 32), (2, 64)]:
+    options = {"groupSize": group, "bits": bits}
+    parts = [np.array(a) for a in mx.quantize(mx.array(matrix), group_size=group, bits=bits)]
+    case("quantized.quantize", [matrix, options], parts, 1e-6)
+    case("quantized.dequantize", parts + [options], np.array(mx.dequantize(*map(mx.array, parts), group_size=group, bits=bits)), 1e-6)
+    product = mx.quantized_matmul(mx.array(rows), *map(mx.array, parts), transpose=True, group_size=group, bits=bits)
+    case("quantized.quantizedMatmul", [rows] + parts + [options], np.array(product), 2e-5)
+key = mx.random.key(11)
+words = {"$array": enc(np.array(key))}
+keyed = {"key": words}
+case("random.key", [11], np.array(key), 0)
+case("random.split", [words, 3], np.array(mx.random.split(key, 3)), 0)
+case("random.uniform", [[2, 7], -1, 3, keyed], np.array(mx.random.uniform(-1, 3, (2, 7), key=key)), 1e-6)
+case("random.normal", [[9], 0, 1, keyed], np.array(mx.random.normal((9,), key=key)), 1e-5)
+case("random.randint", [-5, 50, [8], "i32", words], np.array(mx.random.randint(-5, 50, (8,), key=key)), 0)
+case("random.bernoulli", [0.4, [12], words], np.array(mx.random.bernoulli(0.4, (12,), key=key)), 0)
+case("random.gumbel", [[6], keyed], np.array(mx.random.gumbel((6,), key=key)), 1e-5)
+case("random.laplace", [[6], 1, 2, keyed], np.array(mx.random.laplace((6,), loc=1, scale=2, key=key)), 1e-5)
+case("random.truncatedNormal", [-1, 2, [6], keyed], np.array(mx.random.truncated_normal(-1, 2, (6,), key=key)), 1e-5)
+mask = rng.random((3, 5)) < 0.6
+mask[:, 0] = True
+q, k, v, sinks = f32(2, 4, 3, 8), f32(2, 2, 5, 8), f32(2, 2, 5, 8), f32(4)
+attend = lambda **options: np.array(mx.fast.scaled_dot_product_attention(mx.array(q), mx.array(k), mx.array(v), scale=0.3, **options))
+coded = lambda **options: {"scale": 0.3, **{name: {"$array": enc(x)} for name, x in options.items()}}
+case("fast.scaledDotProductAttention", [q, k, v, coded(mask=mask)], attend(mask=mx.array(mask)), 4e-6)
+bias = f32(3, 5)
+case("fast.scaledDotProductAttention", [q, k, v, coded(mask=bias)], attend(mask=mx.array(bias)), 4e-6)
+case("fast.scaledDotProductAttention", [q, k, v, coded(sinks=sinks)], attend(sinks=mx.array(sinks)), 4e-6)
+for dims, traditional, offset in [(8, False, 0), (6, True, 3)]:
+    want = mx.fast.rope(mx.array(q), dims, traditional=traditional, base=1000.0, scale=0.5, offset=offset)
+    case("fast.rope", [q, dims, {"traditional": traditional, "base": 1000, "scale": 0.5, "offset": offset}], np.array(want), 4e-6)
 
 path = os.path.join(os.path.dirname(__file__), "..", "..", "tests", "goldens", "arrays.json")
 with open(path, "w") as out:
