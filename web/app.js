@@ -65,8 +65,11 @@ async function answer() {
   scroller.scrollTop = scroller.scrollHeight;
   showControls();
   let first;
+  let dropped = 0;
   try {
-    for await (const chunk of streamAnswer(request, { apiKey: settings.apiKey, signal: controller.signal })) {
+    const { signal } = controller;
+    const options = { apiKey: settings.apiKey, signal, onDropped: (count) => (dropped = count) };
+    for await (const chunk of streamAnswer(request, options)) {
       const choice = chunk.choices?.[0];
       const { content, reasoning_content: reasoning } = choice?.delta ?? {};
       if (content || reasoning) {
@@ -89,7 +92,11 @@ async function answer() {
   if (messages.at(-1) === message) {
     saveMessages(messages);
     drawLast();
-    status.textContent = message.error ? 'The answer failed.' : '';
+    status.textContent = message.error
+      ? 'The answer failed.'
+      : dropped > 0
+        ? `The conversation is longer than the context: its oldest ${dropped} messages were left out.`
+        : '';
   }
   showControls();
 }

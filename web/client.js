@@ -30,15 +30,22 @@ export async function listModels(apiKey) {
   return (await response.json()).data.map(({ id }) => id);
 }
 
-/** Chunks of an answer. Throws an Error whose message can be shown. */
-export async function* streamAnswer(request, { apiKey, signal }) {
+/** Chunks of an answer; `onDropped` is told how many old messages were left out. Throws an Error whose message can be shown. */
+export async function* streamAnswer(request, { apiKey, signal, onDropped = () => {} }) {
   const response = await ask('v1/chat/completions', {
     method: 'POST',
     headers: headers(apiKey),
-    body: JSON.stringify({ ...request, stream: true, stream_options: { include_usage: true } }),
+    // A conversation that outgrows the context loses its oldest turns, and the page says so.
+    body: JSON.stringify({
+      ...request,
+      truncation: 'auto',
+      stream: true,
+      stream_options: { include_usage: true },
+    }),
     signal,
   });
   if (!response.ok) throw new Error(await problemOf(response));
+  onDropped(Number(response.headers.get('x-ingot-dropped-messages') ?? 0));
   for await (const data of eventData(response.body)) {
     if (data === '[DONE]') return;
     const chunk = JSON.parse(data);

@@ -1,6 +1,6 @@
 // The provider under the real `ai` package, over a model that says what it is told to and keeps to its constraint.
 
-import { generateObject, generateText, Output, stepCountIs, streamText, tool } from 'ai';
+import { embed, embedMany, generateObject, generateText, Output, stepCountIs, streamText, tool } from 'ai';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { load } from '../engine/load.ts';
@@ -165,6 +165,21 @@ describe('objects', () => {
       generateObject({ model: provider(engine), schema: impossible, prompt: 'x', maxRetries: 0 }),
     ).rejects.toThrow(/a lookahead/);
   });
+});
+
+it('makes vectors of texts', async () => {
+  const engine = scripted([]);
+  const model = provider.embeddingModel(engine);
+  const { embedding, usage } = await embed({ model, value: 'abc' });
+  expect(embedding).toEqual([...(await engine.embed('abc'))]);
+  expect(usage.tokens).toBe(3);
+  const { embeddings } = await embedMany({ model, values: ['abc', 'b'] });
+  expect(embeddings).toEqual([embedding, [...(await engine.embed('b'))]]);
+  const last = await embed({ model, value: 'abc', providerOptions: { ingot: { pooling: 'last' } } });
+  expect(last.embedding).not.toEqual(embedding);
+  const odd = { model, value: 'abc', maxRetries: 0, providerOptions: { ingot: { pooling: 'best' } } };
+  await expect(embed(odd)).rejects.toThrow(/pooling must be 'mean' or 'last', got best/);
+  expect(() => provider.imageModel('x')).toThrow(/no models of images/);
 });
 
 it('refuses pictures', async () => {

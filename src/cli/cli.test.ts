@@ -47,6 +47,7 @@ class FakeModel implements Model {
     trainedContextLength: 8,
     sampling: {},
     weightBytes: 1,
+    prefixBytes: 1,
     format: 'GGUF F32',
   };
   readonly hasTokenizer = false;
@@ -54,6 +55,12 @@ class FakeModel implements Model {
     throw new Error('not used');
   }
   ask(): never {
+    throw new Error('not used');
+  }
+  session(): never {
+    throw new Error('not used');
+  }
+  render(): never {
     throw new Error('not used');
   }
   chat(messages: readonly Message[], options?: ChatOptions): TextStream {

@@ -9,6 +9,9 @@ export interface ModelFlags {
   readonly contextLength?: number;
   readonly memoryLimit?: number;
   readonly threads?: number;
+  readonly maxSequences?: number;
+  readonly kvBytes?: number;
+  readonly prefixBytes?: number;
 }
 
 export interface SamplingFlags {
@@ -89,12 +92,15 @@ export const addModelOptions = (command: Command): Command =>
     )
     .option('--context-length <tokens>', 'room for prompt and answer', positive)
     .option('--memory-limit <size>', 'most memory to use, for example 4GB', size)
-    .option('--threads <n>', 'worker threads', positive);
+    .option('--threads <n>', 'worker threads', positive)
+    .option('--max-sequences <n>', 'answers that are computed at a time', positive)
+    .option('--kv-bytes <size>', 'most memory for the conversations in progress', size)
+    .option('--prefix-bytes <size>', 'most of it that earlier prompts may keep', size);
 
 export const addSamplingOptions = (command: Command): Command =>
   command
     .option('-n, --max-tokens <n>', 'longest answer in tokens', integer)
-    .option('-t, --temperature <x>', '0 takes the most likely token', number)
+    .option('-t, --temperature <x>', '0 takes the most likely token; default: what the model advises', number)
     .option('--top-k <n>', 'choose among the n most likely tokens', integer)
     .option('--top-p <p>', 'choose among the most likely tokens that together have probability p', number)
     .option('--min-p <p>', 'leave out tokens less likely than p times the likeliest', number)
@@ -111,6 +117,9 @@ export const loadOptions = (flags: ModelFlags, signal: AbortSignal): LoadOptions
   contextLength: flags.contextLength,
   memoryLimit: flags.memoryLimit,
   threads: flags.threads,
+  maxSequences: flags.maxSequences,
+  kvBytes: flags.kvBytes,
+  prefixBytes: flags.prefixBytes,
   signal,
 });
 

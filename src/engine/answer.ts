@@ -164,6 +164,10 @@ export const generateOptions = (options: ChatOptions): TextOptions => {
   return rest;
 };
 
+/** The prompt of a conversation as text. */
+export const renderChat = (model: PromptModel, messages: readonly Message[], options: ChatOptions): string =>
+  prepareAnswer(model, messages, options).prepared?.text ?? '';
+
 /** The text of the answer to `messages`: what is wrong with them is told at once, and not when the stream is read. */
 export function chatText(
   model: AnsweringModel,

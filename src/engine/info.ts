@@ -13,6 +13,7 @@ export function describeCheckpoint(
   loaded: {
     readonly contextLength: number;
     readonly weightBytes: number;
+    readonly prefixBytes: number;
     readonly sampling: SamplingOptions;
   },
 ): ModelInfo {
@@ -35,6 +36,7 @@ export function describeCheckpoint(
     trainedContextLength: config.contextLength,
     sampling: loaded.sampling,
     weightBytes: loaded.weightBytes,
+    prefixBytes: loaded.prefixBytes,
     format: `${checkpoint.kind} ${main?.[0] ?? ''}`.trim(),
   };
 }

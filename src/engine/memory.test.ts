@@ -21,15 +21,37 @@ const request = (over: Partial<MemoryRequest>): MemoryRequest => ({
 });
 
 describe('planMemory', () => {
-  it('gives the whole context when it fits a quarter of the budget, and pages for what is left of that', () => {
-    const quarter = Math.floor((WORKING_BYTES + 100_000_000) / 4 / 32_000);
-    expect(planMemory(request({}))).toMatchObject({
+  it('gives the whole context when it fits a quarter of the budget, and pages for an eighth of that', () => {
+    const limit = WORKING_BYTES + 100_000_000;
+    expect(planMemory(request({}))).toEqual({
       contextLength: 8192,
       maxSequences: 64,
-      pages: quarter,
+      pages: Math.floor(limit / 8 / 32_000),
+      cacheBytes: limit / 8,
+      prefixBytes: limit / 16,
     });
     const small = planMemory(request({ contextLength: 33, maxSequences: 5 }));
     expect(small).toMatchObject({ contextLength: 33, maxSequences: 5, pages: 10 });
+  });
+
+  it('leaves a large machine most of its memory, also when every page has been used', () => {
+    const gib = 2 ** 30;
+    const wide = (heads: number) =>
+      new CacheSizes([attentionSpec({ numKvHeads: heads, headDim: 128 })], 'f16');
+    const large = { limit: 24 * gib, modelContext: 32_768 };
+    expect(planMemory(request({ ...large, sizes: wide(64) }))).toMatchObject({
+      contextLength: 32_768,
+      cacheBytes: 3 * gib,
+      prefixBytes: gib,
+    });
+    // At least one whole context: an agent's next turn begins with all of the one before.
+    expect(planMemory(request({ ...large, sizes: wide(256) }))).toMatchObject({
+      contextLength: 32_768,
+      cacheBytes: 4 * gib,
+      prefixBytes: 4 * gib,
+    });
+    expect(planMemory(request({ prefixBytes: 0 })).prefixBytes).toBe(0);
+    expect(planMemory(request({ kvBytes: 20_000_000 })).prefixBytes).toBeLessThanOrEqual(20_000_000);
   });
 
   it('halves the default context until it fits', () => {

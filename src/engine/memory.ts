@@ -15,6 +15,9 @@ export const MAX_SEQUENCES = 64;
 /** KV bytes, beside one whole context, where the size of the memory is not known. */
 const BLIND_KV_BYTES = 2 * 2 ** 30;
 
+/** What prefixes of earlier prompts keep at most by default, beside one whole context. */
+const PREFIX_BYTES = 2 ** 30;
+
 /** A context that is shortened to fit memory stays at least this long. */
 const SHORT_CONTEXT = 2048;
 
@@ -30,6 +33,7 @@ export interface MemoryRequest {
   readonly contextLength: number | undefined;
   readonly maxSequences: number | undefined;
   readonly kvBytes: number | undefined;
+  readonly prefixBytes?: number | undefined;
   readonly limit: number;
 }
 
@@ -41,12 +45,15 @@ export interface MemoryPlan {
   readonly pages: number;
   /** Bytes that the cache stays within where layers that see less can do with fewer pages. */
   readonly cacheBytes: number;
+  /** Bytes of the cache that prefixes of earlier prompts may keep when no sequence uses them. */
+  readonly prefixBytes: number;
 }
 
 /**
  * What fits: the caller's context length, or the model's own cut to what the budget leaves (a quarter of it at most, so
- * that a 128k-token model does not take the machine by default); and pages for as many sequences of that length as there may
- * be, again at most a quarter unless the caller says how much.
+ * that a 128k-token model does not take the machine by default); pages for as many sequences of that length as there may
+ * be, at most an eighth beside one such sequence unless the caller says how much; and of these, for prefixes that nobody uses,
+ * at most a gigabyte or one sequence: a server that has answered much leaves room for other programs.
  * @throws IngotError `out_of_memory` naming what was needed, `invalid_argument` for impossible numbers.
  */
 export function planMemory(request: MemoryRequest): MemoryPlan {
@@ -62,10 +69,18 @@ export function planMemory(request: MemoryRequest): MemoryPlan {
       tokens = Math.ceil(tokens / 2);
   }
   if (!fits(tokens)) throw outOfMemory(request, tokens, fixed);
-  const budget = Math.min(share, kvLimit);
-  const cacheBytes = Number.isFinite(budget) ? budget : Math.max(BLIND_KV_BYTES, kvOf(request, tokens));
+  const one = kvOf(request, tokens);
+  const budget = Math.min(request.kvBytes ?? Math.max(one, request.limit / 8), kvLimit);
+  const cacheBytes = Number.isFinite(budget) ? budget : Math.max(BLIND_KV_BYTES, one);
   const pages = pagesWithin(request, tokens, maxSequences, cacheBytes);
-  return { contextLength: tokens, maxSequences, pages, cacheBytes };
+  const prefixBytes = request.prefixBytes ?? Math.max(one, Math.min(PREFIX_BYTES, request.limit / 16));
+  return {
+    contextLength: tokens,
+    maxSequences,
+    pages,
+    cacheBytes,
+    prefixBytes: Math.min(prefixBytes, cacheBytes),
+  };
 }
 
 const limitsOf = (tokens: number) => ({ contextLength: tokens, maxRows: Math.min(CHUNK, tokens) });

@@ -10,10 +10,11 @@ import type { SamplingOptions } from '../generate/sampling.ts';
 import type { Scheduler, SchedulerStatus } from '../generate/scheduler.ts';
 import { encodeInSlices } from '../tokenizer/slices.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
-import { chatText, completeText, conversationOf } from './answer.ts';
+import { chatText, completeText, conversationOf, renderChat } from './answer.ts';
 import { checkOptions, checkText, checkTokenList } from './check.ts';
 import { perplexity } from './perplexity.ts';
 import { contextOverflow, encodeInput } from './prompt.ts';
+import { Session, type SessionOptions } from './session.ts';
 import { type MutableStats, newStats } from './stats.ts';
 import type {
   Answer,
@@ -91,6 +92,14 @@ export class LoadedModel implements Model {
 
   async ask(question: string | readonly Message[], options: ChatOptions = {}): Promise<Answer> {
     return chatText(this, conversationOf(question), options).whole();
+  }
+
+  session(options: SessionOptions = {}): Session {
+    return new Session(this, options);
+  }
+
+  render(messages: readonly Message[], options: ChatOptions = {}): string {
+    return renderChat(this, messages, options);
   }
 
   complete(text: string, options: CompleteOptions = {}): TextStream {

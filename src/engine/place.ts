@@ -62,7 +62,7 @@ async function place(
   }
   const { config, build } = parseModel(checkpoint.config, checkpoint.path);
   const dtype = precision === 'exact' ? ('f32' as const) : ('f16' as const);
-  const { contextLength, maxSequences, pages, cacheBytes } = planMemory({
+  const { contextLength, maxSequences, pages, cacheBytes, prefixBytes } = planMemory({
     model: name,
     weightBytes: checkpointBytes(checkpoint),
     sizes: new CacheSizes(config.memory, dtype),
@@ -71,6 +71,7 @@ async function place(
     contextLength: options.contextLength,
     maxSequences: options.maxSequences,
     kvBytes: options.kvBytes,
+    prefixBytes: options.prefixBytes,
     // A GPU's memory is not the machine's, and WebGPU does not tell its size: the driver refuses what does not fit.
     limit: Math.min(
       memoryLimit ?? Number.POSITIVE_INFINITY,
@@ -108,7 +109,7 @@ async function place(
       maxRows: CHUNK,
       dtype,
       maxBytes: cacheBytes,
-      ...(options.prefixBytes === undefined ? {} : { prefixBytes: options.prefixBytes }),
+      prefixBytes,
     });
     owned.push(cache);
     const shared = { model, device, cache, contextLength };
@@ -126,6 +127,7 @@ async function place(
       info: describeCheckpoint(name, checkpoint, config, {
         contextLength,
         weightBytes: loader.bytes,
+        prefixBytes,
         sampling,
       }),
       tokenizer,

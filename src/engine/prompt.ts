@@ -94,14 +94,21 @@ export async function textPrompt(
 export async function encodeInput(
   model: PromptModel,
   input: string | readonly number[],
-  options: { readonly addSpecial?: boolean; readonly signal?: AbortSignal | undefined } = {},
+  options: {
+    readonly addSpecial?: boolean;
+    readonly signal?: AbortSignal | undefined;
+    /** What does not fit is left out instead. */
+    readonly cut?: boolean | undefined;
+  } = {},
 ): Promise<readonly number[]> {
   const limit = countedUpTo(model);
-  const fewest = typeof input === 'string' ? fewestTokens(model.tokenizer, input) : 0;
+  const { cut = false, ...encoding } = options;
+  const fewest = typeof input === 'string' && !cut ? fewestTokens(model.tokenizer, input) : 0;
   if (fewest > limit) throw contextOverflow(model, fewest);
   const tokens =
-    typeof input === 'string' ? await encodeInSlices(model.tokenizer, input, { ...options, limit }) : input;
+    typeof input === 'string' ? await encodeInSlices(model.tokenizer, input, { ...encoding, limit }) : input;
   if (tokens.length <= model.info.contextLength) return tokens;
+  if (cut) return tokens.slice(0, model.info.contextLength);
   throw contextOverflow(model, tokens.length);
 }
 

@@ -11,6 +11,7 @@ import type { GeneratedToken } from '../generate/runner.ts';
 import type { SamplingOptions } from '../generate/sampling.ts';
 import type { SchedulerStatus } from '../generate/scheduler.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
+import type { Session, SessionOptions } from './session.ts';
 
 export type { DeviceName as DeviceChoice } from '../device/open.ts';
 export type { TokenConstraint } from '../generate/constraint.ts';
@@ -36,9 +37,9 @@ export interface LoadOptions {
   readonly contextLength?: number | undefined;
   /** Generations that run at a time; more wait their turn. Default 64. */
   readonly maxSequences?: number | undefined;
-  /** Bytes of the KV cache, which all generations share. Default: a quarter of the memory there is, at most. */
+  /** Bytes of the KV cache, which all generations share. Default: an eighth of the memory there is, and at least one context. */
   readonly kvBytes?: number | undefined;
-  /** Bytes of it that prefixes of earlier prompts may keep until they are needed. Default: all; 0 keeps none. */
+  /** Bytes of it that prefixes of earlier prompts may keep until they are needed. Default: a gigabyte, and at least one context; 0 keeps none. */
   readonly prefixBytes?: number | undefined;
   /** Bytes that weights, KV cache and scratch together may take. */
   readonly memoryLimit?: number | undefined;
@@ -163,6 +164,8 @@ export interface ModelInfo {
   /** How its makers sample from it (`generation_config.json`, or a GGUF file's own keys): the defaults of its generations. */
   readonly sampling: SamplingOptions;
   readonly weightBytes: number;
+  /** Bytes of the KV cache that prefixes of earlier prompts may keep. */
+  readonly prefixBytes: number;
   /** For example `GGUF Q4_1` or `safetensors bf16`. */
   readonly format: string;
 }
@@ -189,6 +192,10 @@ export interface Model extends Disposable, AsyncDisposable {
   chat(messages: readonly Message[], options?: ChatOptions): TextStream;
   /** The whole answer to a question or a conversation. Rejects as `chat` does. */
   ask(question: string | readonly Message[], options?: ChatOptions): Promise<Answer>;
+  /** A conversation that remembers what was said and calls tools. */
+  session(options?: SessionOptions): Session;
+  /** The prompt of a conversation as the model's own template writes it. Throws unsupported without one. */
+  render(messages: readonly Message[], options?: ChatOptions): string;
   /** Text that follows `text`. Throws unsupported without a tokenizer. */
   complete(text: string, options?: CompleteOptions): TextStream;
   generate(tokens: readonly number[], options?: GenerateOptions): TokenStream;

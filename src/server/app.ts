@@ -10,7 +10,7 @@ import { type Problem, problemOf, RequestError } from './problem.ts';
 import { anthropicError } from './protocol/anthropic/errors.ts';
 import { openaiError } from './protocol/openai/errors.ts';
 import { anthropicRoutes } from './routes/anthropic.ts';
-import type { Ctx, Env, Kit } from './routes/kit.ts';
+import { type Ctx, DROPPED, type Env, type Kit } from './routes/kit.ts';
 import { ollamaRoutes } from './routes/ollama.ts';
 import { openaiRoutes } from './routes/openai.ts';
 
@@ -42,6 +42,8 @@ export function createApp(parts: AppParts): Hono<Env> {
     await next();
     const status = exchange.signal.aborted && c.res.status >= 400 ? CLIENT_GONE : c.res.status;
     for (const [name, value] of Object.entries(headersOf(c, parts))) c.res.headers.set(name, value);
+    const { dropped = 0 } = exchange.answering ?? {};
+    if (dropped > 0) c.res.headers.set(DROPPED, String(dropped));
     if (!exchange.streaming) exchange.finish(status);
   });
   app.use(async (c, next) => admit(c, parts) ?? (await next()));
@@ -106,7 +108,7 @@ function errorResponse(c: Ctx, problem: Problem): Response {
   const { path } = c.req;
   const body = path.startsWith('/api/')
     ? { error: problem.message }
-    : path.startsWith('/v1/messages')
+    : /^(\/v1)?\/messages/.test(path)
       ? anthropicError(problem, c.var.exchange.id)
       : openaiError(problem);
   const headers: Record<string, string> =

@@ -3,7 +3,7 @@
 
 import type { AnswerEvent } from '../chat/answer.ts';
 import type { Message, Tool, ToolChoice } from '../chat/messages.ts';
-import type { EndReason } from '../engine/types.ts';
+import type { EndReason, FullContext, Pooling } from '../engine/types.ts';
 import type { ConstraintSpec } from '../generate/guided/spec.ts';
 import type { SamplingOptions } from '../generate/sampling.ts';
 
@@ -38,6 +38,8 @@ export interface ChatJob extends GenerationJob {
   readonly reasoningEffort?: string | undefined;
   /** The answer begins with this text, which is part of the prompt. */
   readonly prefill?: string | undefined;
+  /** What to do with a conversation that does not fit; default: refuse it. */
+  readonly fullContext?: FullContext | undefined;
   /** Further variables for the chat template. */
   readonly templateOptions?: Readonly<Record<string, unknown>> | undefined;
 }
@@ -51,6 +53,11 @@ export interface CompletionJob extends GenerationJob {
 export interface EmbeddingJob {
   readonly model: string | undefined;
   readonly inputs: readonly (string | readonly number[])[];
+  readonly pooling?: Pooling | undefined;
+  /** Numbers of each vector: the first of them, scaled to length 1. Default: all. */
+  readonly dimensions?: number | undefined;
+  /** Texts that do not fit are cut to what the context holds; default: refused. */
+  readonly truncate?: boolean | undefined;
 }
 
 export interface TokenLogprob {
@@ -130,6 +137,8 @@ export interface AnswerHead {
   /** Seconds since 1970. */
   readonly created: number;
   readonly promptTokens: number;
+  /** Names what answers: another version may answer otherwise. */
+  readonly fingerprint: string;
 }
 
 /** The sum of usages of several answers to one prompt: the prompt counts once. */

@@ -17,7 +17,7 @@ export interface PoolOptions {
   readonly idleMs: number;
   /** Bytes of a loaded model: weights and caches. */
   readonly bytesOf: (model: Model) => number;
-  readonly onLoad?: ((name: string, ms: number) => void) | undefined;
+  readonly onLoad?: ((name: string, model: Model, ms: number) => void) | undefined;
   readonly onUnload?: ((name: string, why: 'idle' | 'asked' | 'room' | 'shutdown') => void) | undefined;
 }
 
@@ -154,7 +154,7 @@ export class ModelPool {
       const left = memoryLimit === undefined ? undefined : Math.max(0, memoryLimit - taken);
       try {
         const model = await load(source.path, { memoryLimit: left });
-        onLoad?.(source.name, performance.now() - start);
+        onLoad?.(source.name, model, performance.now() - start);
         return model;
       } catch (error) {
         if (!(error instanceof IngotError) || error.code !== 'out_of_memory') throw error;

@@ -22,6 +22,8 @@ export interface Problem {
   readonly param?: string | undefined;
   /** Seconds after which trying again makes sense. */
   readonly retryAfter?: number | undefined;
+  /** What a client can act on, in the words of its API. */
+  readonly details?: Readonly<Record<string, unknown>> | undefined;
 }
 
 const statuses: Readonly<Record<ProblemKind, number>> = {
@@ -58,7 +60,7 @@ export class RequestError extends IngotError {
   constructor(
     kind: ProblemKind,
     message: string,
-    more: { readonly param?: string | undefined; readonly retryAfter?: number | undefined } = {},
+    more: Partial<Pick<Problem, 'param' | 'retryAfter' | 'details'>> = {},
   ) {
     super(codes[kind], message);
     this.problem = { kind, status: statuses[kind], message, ...more };

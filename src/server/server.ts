@@ -80,9 +80,13 @@ async function assemble(options: ServerOptions, limits: Limits): Promise<Assembl
     maxModels: options.maxModels ?? 3,
     idleMs: options.idleMs ?? 300_000,
     bytesOf: (model) => model.info.weightBytes + model.status().kvBytes,
-    onLoad: (model, ms) => {
-      metrics.loaded(model, ms);
-      exchanges.note('info', 'model loaded', { model, ms: Math.round(ms) });
+    onLoad: (name, model, ms) => {
+      metrics.loaded(name, ms);
+      // What it may grow to is said before it does.
+      const { weightBytes, prefixBytes, contextLength } = model.info;
+      const { kvBytes } = model.status();
+      const sizes = { contextLength, weightBytes, kvBytes, prefixBytes };
+      exchanges.note('info', 'model loaded', { model: name, ms: Math.round(ms), ...sizes });
     },
     onUnload: (model, why) => {
       metrics.unloaded(model, why);

@@ -84,10 +84,14 @@ export class Service {
       let promptTokens = 0;
       for (const [i, input] of job.inputs.entries()) {
         const param = `input[${i}]`;
-        const tokens = await encodeInput(named(lease), input, { signal: caller.signal }).catch(about(param));
+        const tokens = await encodeInput(named(lease), input, {
+          signal: caller.signal,
+          cut: job.truncate,
+        }).catch(about(param));
         if (tokens.length === 0) throw new RequestError('invalid', `${param}: is empty`, { param });
         caller.signal.throwIfAborted();
-        vectors.push(await model.embed(tokens, { signal: caller.signal }));
+        const vector = await model.embed(tokens, { pooling: job.pooling, signal: caller.signal });
+        vectors.push(shortened(vector, job.dimensions, name));
         promptTokens += tokens.length;
       }
       this.#parts.metrics.embedded(name, promptTokens);
@@ -145,6 +149,21 @@ export class Service {
       throw error;
     }
   }
+}
+
+/** The first numbers of a vector, scaled to length 1 again. Throws RequestError when it has not as many. */
+function shortened(vector: Float32Array, dimensions: number | undefined, model: string): Float32Array {
+  if (dimensions === undefined || dimensions === vector.length) return vector;
+  if (dimensions > vector.length) {
+    throw new RequestError(
+      'invalid',
+      `dimensions: ${dimensions} asked for, but vectors of ${model} have ${vector.length}`,
+      { param: 'dimensions' },
+    );
+  }
+  const start = vector.slice(0, dimensions);
+  const norm = Math.hypot(...start);
+  return start.map((x) => (norm > 0 ? x / norm : x));
 }
 
 /** The model by the name that clients know: its own may be a path of this machine. */

@@ -3,7 +3,8 @@
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
 import { IngotError } from '../base/errors.ts';
 import type { Message } from '../chat/messages.ts';
-import { chatText, completeText, conversationOf } from '../engine/answer.ts';
+import { chatText, completeText, conversationOf, renderChat } from '../engine/answer.ts';
+import { Session, type SessionOptions } from '../engine/session.ts';
 import type {
   Answer,
   ChatOptions,
@@ -70,6 +71,7 @@ export class ScriptedModel implements Model {
       trainedContextLength: options.trainedContextLength ?? contextLength,
       sampling: options.sampling ?? {},
       weightBytes,
+      prefixBytes: 0,
       format: 'script',
     };
   }
@@ -174,6 +176,14 @@ export class ScriptedModel implements Model {
   ask(question: string | readonly Message[], options: ChatOptions = {}): Promise<Answer> {
     return chatText(this, conversationOf(question), options).whole();
   }
+  session(options: SessionOptions = {}): Session {
+    return new Session(this, options);
+  }
+
+  render(messages: readonly Message[], options: ChatOptions = {}): string {
+    return renderChat(this, messages, options);
+  }
+
   complete(text: string, options: CompleteOptions = {}): TextStream {
     return completeText(this, text, options);
   }

@@ -283,7 +283,7 @@ describe('completions', () => {
   test.each([
     [{ prompt: 'x', suffix: 'y' }, /suffix/],
     [{ prompt: 'x', best_of: 3 }, /best_of/],
-    [{ prompt: 'x', max_tokens: -1 }, /max_tokens/],
+    [{ prompt: 'x', max_tokens: -2 }, /max_tokens: must be at least 0, or -1 for no limit/],
     [{ prompt: Array(65).fill('x') }, /65 prompts/],
     [{ prompt: 7 }, /prompt/],
   ])('refuses %j', async (body, message) => {
@@ -350,7 +350,7 @@ describe('responses', () => {
     [{ input: 'x', previous_response_id: 'resp_1' }, /stores no responses/],
     [{ input: 'x', conversation: 'c' }, /stores no responses/],
     [{ input: 'x', background: true }, /background/],
-    [{ input: [{ type: 'item_reference', id: 'x' }] }, /"item_reference" are not supported/],
+    [{ input: [{ type: 'item_reference', id: 'x' }] }, /no item x to refer to; send the item itself/],
     [{ input: [{ role: 'user', content: [{ type: 'input_image' }] }] }, /"input_image" is not supported/],
   ])('refuses %j', async (body, message) => {
     await expect(client.responses.create({ model: 'tiny', ...body } as never)).rejects.toThrow(message);
@@ -373,7 +373,11 @@ describe('embeddings and models', () => {
       });
     }
     expect(asNumbers.usage.prompt_tokens).toBe(3);
-    await expect(client.embeddings.create({ model: 'tiny', input: 'x', dimensions: 3 })).rejects.toThrow(
+    const short = await client.embeddings.create({ model: 'tiny', input: 'ab', dimensions: 3 });
+    const [vector = []] = short.data.map(({ embedding }) => embedding);
+    expect(vector).toHaveLength(3);
+    expect(Math.hypot(...vector)).toBeCloseTo(1, 5);
+    await expect(client.embeddings.create({ model: 'tiny', input: 'x', dimensions: 9 })).rejects.toThrow(
       /have 8/,
     );
     await expect(client.embeddings.create({ model: 'tiny', input: '' })).rejects.toThrow(/is empty/);

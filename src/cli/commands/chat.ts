@@ -103,12 +103,21 @@ async function reply(
   const clean = context.stdout.isTTY ? harmless : (text: string) => text;
   let answer = '';
   try {
-    const stream = model.chat(messages, { ...textOptions(flags, signal), system: flags.system });
+    const options = {
+      ...textOptions(flags, signal),
+      system: flags.system,
+      fullContext: 'dropOldest' as const,
+    };
+    const stream = model.chat(messages, options);
     for await (const part of stream) {
       answer += part;
       context.stdout.write(clean(part));
     }
     context.stdout.write('\n');
+    if (stream.dropped > 0)
+      context.stderr.write(
+        `(the conversation is longer than the context: its oldest ${stream.dropped} messages were left out)\n`,
+      );
     if (flags.stats) context.stderr.write(`${formatStats(stream.stats)}\n`);
   } catch (error) {
     context.signal.throwIfAborted();

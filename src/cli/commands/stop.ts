@@ -1,4 +1,4 @@
-// ingot stop [MODEL]: ends the servers of this machine, or lets one model go.
+// ingot stop [MODEL]: ends a server of this machine, or lets one model go. Which of several is for the user to say.
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
@@ -10,20 +10,37 @@ import { askServer, isProcess, loadedModels, runningServers, type ServerRecord }
 export function register(program: Command, context: Context): void {
   program
     .command('stop')
-    .description('stop the servers of this machine, or unload one model from them')
+    .description('stop the server of this machine, or unload one model')
     .argument('[model]', 'a loaded model (as "ingot ps" names it)')
     .option('-p, --port <n>', 'only the server on this port', positive)
-    .action((model: string | undefined, flags: { port?: number }) => stop(context, model, flags.port));
+    .option('--all', 'every server of this user')
+    .action((model: string | undefined, flags: StopFlags) => stop(context, model, flags));
 }
 
-async function stop(context: Context, model: string | undefined, port: number | undefined): Promise<void> {
-  const all = await runningServers(context.env);
-  const servers = all.filter(({ url }) => port === undefined || Number(new URL(url).port) === port);
+interface StopFlags {
+  readonly port?: number;
+  readonly all?: boolean;
+}
+
+async function stop(
+  context: Context,
+  model: string | undefined,
+  { port, all = false }: StopFlags,
+): Promise<void> {
+  const running = await runningServers(context.env);
+  const servers = running.filter(({ url }) => port === undefined || Number(new URL(url).port) === port);
   if (servers.length === 0) {
     throw new IngotError('not_found', `no server is running${port === undefined ? '' : ` on port ${port}`}`);
   }
-  if (model === undefined) await Promise.all(servers.map((server) => end(context, server)));
-  else await unload(context, servers, model);
+  if (model !== undefined) return await unload(context, servers, model);
+  if (servers.length > 1 && !all) {
+    const list = servers.map(({ url }) => `  ${url}`).join('\n');
+    throw new IngotError(
+      'invalid_argument',
+      `${servers.length} servers are running; say which with --port, or --all:\n${list}`,
+    );
+  }
+  await Promise.all(servers.map((server) => end(context, server)));
 }
 
 async function unload(context: Context, servers: readonly ServerRecord[], model: string): Promise<void> {

@@ -9,6 +9,14 @@ import { object, optional } from './zod.ts';
 export const nonZero = (share: number | undefined): number | undefined =>
   share === undefined ? undefined : Math.max(share, 1e-6);
 
+/** Seeds may have 64 bits, which a number of JSON holds nearly. */
+export const seedField = optional(z.number().refine(Number.isInteger, 'must be an integer'));
+
+/** The k most probable tokens: 0 and -1 keep all. */
+export const topKField = optional(z.int().min(-1));
+export const topKOf = (k: number | undefined): number | undefined =>
+  k === undefined ? undefined : Math.max(0, k);
+
 /** Any integer as the 32 bits that sampling takes. */
 export const seedOf = (seed: number | undefined): number | undefined =>
   seed === undefined ? undefined : Number(BigInt.asUintN(32, BigInt(seed)));
@@ -25,25 +33,58 @@ export const callsOf = (
   calls: NonNullable<Message['tool_calls']> | undefined,
 ): Pick<Message, 'tool_calls'> => (calls === undefined || calls.length === 0 ? {} : { tool_calls: calls });
 
+export const functionField = z.object({
+  name: z.string().min(1),
+  description: optional(z.string()),
+  parameters: optional(object),
+  strict: optional(z.boolean()),
+});
+
 export const toolFields = optional(
-  z.array(
-    z.object({
-      type: z.string(),
-      function: optional(
-        z.object({
-          name: z.string().min(1),
-          description: optional(z.string()),
-          parameters: optional(object),
-          strict: optional(z.boolean()),
-        }),
-      ),
-    }),
-  ),
+  z.array(z.object({ type: optional(z.string()), function: optional(functionField) })),
 );
 
-/** Function tools; those of other types belong to services that a local server does not have, and are left out. */
+/** Function tools, which need not say that they are. Throws RequestError for others: a model could not call them. */
 export const toolsOf = (tools: z.output<typeof toolFields>): Tool[] =>
-  (tools ?? []).flatMap((tool) => (tool.type === 'function' && tool.function ? [toolOf(tool.function)] : []));
+  (tools ?? []).map(({ type = 'function', function: described }, i) => {
+    if (type !== 'function') refuseTool(type, `tools[${i}]`);
+    if (described) return toolOf(described);
+    throw new RequestError('invalid', `tools[${i}].function: is missing`, { param: `tools[${i}].function` });
+  });
+
+/** Throws RequestError: without the tool the answer would be another than was asked for. */
+export function refuseTool(type: string, param: string): never {
+  throw new RequestError('invalid', `${param}: tools of type "${type}" are not supported; use "function"`, {
+    param,
+  });
+}
+
+/** Fields of other servers that change an answer and cannot be followed here, with the values that change nothing. */
+const unfollowed: Readonly<Record<string, readonly unknown[]>> = {
+  audio: [],
+  dry_multiplier: [0],
+  dynatemp_range: [0],
+  guided_decoding_backend: [],
+  length_penalty: [1],
+  min_tokens: [0],
+  mirostat: [0],
+  n_probs: [0],
+  top_n_sigma: [-1, 0],
+  tfs_z: [1],
+  typical_p: [1],
+  use_beam_search: [false],
+  web_search_options: [],
+  xtc_probability: [0],
+};
+
+/** Throws RequestError for a field that would change the answer and is not followed. */
+export function refuseUnfollowed(body: Readonly<Record<string, unknown>>, at = ''): void {
+  for (const [name, neutral] of Object.entries(unfollowed)) {
+    const value = body[name];
+    if (value === undefined || value === null || neutral.includes(value)) continue;
+    throw new RequestError('invalid', `${at}${name}: is not supported`, { param: `${at}${name}` });
+  }
+}
 
 interface ToolFields {
   readonly name: string;

@@ -9,13 +9,13 @@ export const optional = <T extends z.ZodType>(type: T) =>
 
 export const object = z.record(z.string(), z.unknown());
 
-/** `body` as `shape` describes it. Throws RequestError that names the first wrong field and counts the others. */
-export function parse<T extends z.ZodType>(shape: T, body: unknown): z.output<T> {
+/** `body`, which stands at `at` in the request, as `shape` describes it. Throws RequestError that names the first wrong field and counts the others. */
+export function parse<T extends z.ZodType>(shape: T, body: unknown, at = ''): z.output<T> {
   const result = shape.safeParse(body, { reportInput: false });
   if (result.success) return result.data;
   const [first, ...more] = result.error.issues;
   const issue = first && deepest(first);
-  const param = issue === undefined || issue.path.length === 0 ? undefined : formatPath(issue.path);
+  const param = issue === undefined || issue.path.length === 0 ? undefined : at + formatPath(issue.path);
   const rest = more.length === 0 ? '' : ` (and ${more.length} more problems)`;
   throw new RequestError('invalid', `${param ?? 'the request'}: ${issue?.message ?? 'is not valid'}${rest}`, {
     param,

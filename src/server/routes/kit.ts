@@ -33,6 +33,7 @@ export interface Kit {
 export const bodyOf = (kit: Kit, c: Ctx): Promise<Record<string, unknown>> => readJson(c.req.raw, kit.limits);
 
 export const headOf = (
+  kit: Kit,
   prefix: string,
   c: Ctx,
   answering: Answering,
@@ -42,7 +43,14 @@ export const headOf = (
   model: asked ?? answering.model,
   created: Math.floor(Date.now() / 1000),
   promptTokens: answering.promptTokens,
+  fingerprint: `fp_ingot_${kit.version}`,
 });
+
+/** Handlers under their path with and without `/v1`: some clients add it to the address they are given, and some do not. */
+export const versioned = (path: string): string[] => [`/v1${path}`, path];
+
+/** Tells how many of a conversation's oldest messages were left out; APIs have no field for it. */
+export const DROPPED = 'x-ingot-dropped-messages';
 
 export interface StreamForm {
   readonly contentType: string;

@@ -17,8 +17,10 @@ import {
   type OllamaRequest,
   parseOllamaChat,
   parseOllamaEmbed,
+  parseOllamaEmbeddings,
   parseOllamaGenerate,
   parseOllamaName,
+  parseOllamaPull,
 } from '../protocol/ollama/request.ts';
 import { NDJSON } from '../stream.ts';
 import { answerWith, bodyOf, type Ctx, type Env, headOf, type Kit, type StreamForm } from './kit.ts';
@@ -29,14 +31,19 @@ export function ollamaRoutes(app: Hono<Env>, kit: Kit): void {
     answer(kit, c, 'generate', parseOllamaGenerate(await bodyOf(kit, c))),
   );
   app.post('/api/embed', (c) => embed(kit, c));
+  app.post('/api/embeddings', (c) => embedding(kit, c));
+  app.post('/api/pull', (c) => pull(kit, c));
   app.get('/api/tags', async (c) => {
     const models = await kit.library.list();
     return c.json(ollamaTags(await Promise.all(models.map((model) => describe(kit, model)))));
   });
   app.post('/api/show', (c) => show(kit, c));
   app.get('/api/ps', (c) => running(kit, c));
-  app.get('/api/version', (c) => c.json({ version: kit.version }));
+  app.get('/api/version', (c) => c.json({ version: API_VERSION, ingot: kit.version }));
 }
+
+/** What clients compare with: the version of that API which is followed here. */
+const API_VERSION = '0.13.0';
 
 async function answer(
   kit: Kit,
@@ -47,12 +54,13 @@ async function answer(
   const caller = c.var.exchange.caller(keepAlive);
   if (job === undefined) {
     await kit.service.touch(model, caller);
-    const head = { id: '', model, created: Math.floor(Date.now() / 1000), promptTokens: 0 };
+    const created = Math.floor(Date.now() / 1000);
+    const head = { id: '', model, created, promptTokens: 0, fingerprint: '' };
     return c.json(ollamaLoaded(head, form, keepAlive === 0));
   }
   const answering: Answering =
     'messages' in job ? await kit.service.chat(job, caller) : await kit.service.complete(job, caller);
-  const head = headOf('', c, answering, model);
+  const head = headOf(kit, '', c, answering, model);
   return answerWith(kit, c, answering, stream ? lineStream(head, form) : undefined, (parts) =>
     ollamaBody(
       head,
@@ -76,8 +84,8 @@ function lineStream(head: AnswerHead, form: OllamaForm): StreamForm {
 }
 
 async function embed(kit: Kit, c: Ctx): Promise<Response> {
-  const job = parseOllamaEmbed(await bodyOf(kit, c));
-  const { vectors, promptTokens, times } = await kit.service.embed(job, c.var.exchange.caller());
+  const { job, keepAlive } = parseOllamaEmbed(await bodyOf(kit, c));
+  const { vectors, promptTokens, times } = await kit.service.embed(job, c.var.exchange.caller(keepAlive));
   return c.json({
     model: job.model,
     embeddings: vectors.map((vector) => [...vector]),
@@ -85,6 +93,21 @@ async function embed(kit: Kit, c: Ctx): Promise<Response> {
     load_duration: Math.round(times.loadMs * 1e6),
     prompt_eval_count: promptTokens,
   });
+}
+
+async function embedding(kit: Kit, c: Ctx): Promise<Response> {
+  const { job, keepAlive } = parseOllamaEmbeddings(await bodyOf(kit, c));
+  const { vectors } = await kit.service.embed(job, c.var.exchange.caller(keepAlive));
+  return c.json({ embedding: [...(vectors[0] ?? [])] });
+}
+
+/** A request downloads nothing: what is there is pulled already, and anything else is not found. */
+async function pull(kit: Kit, c: Ctx): Promise<Response> {
+  const { model, stream } = parseOllamaPull(await bodyOf(kit, c));
+  await kit.library.find(model);
+  if (!stream) return c.json({ status: 'success' });
+  const lines = ['pulling manifest', 'success'].map((status) => `${JSON.stringify({ status })}\n`);
+  return c.body(lines.join(''), 200, { 'content-type': NDJSON });
 }
 
 async function show(kit: Kit, c: Ctx): Promise<Response> {

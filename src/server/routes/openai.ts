@@ -21,15 +21,18 @@ import {
   type Kit,
   type StreamForm,
   streamPieces,
+  versioned,
 } from './kit.ts';
 
 export function openaiRoutes(app: Hono<Env>, kit: Kit): void {
-  app.post('/v1/chat/completions', (c) => chat(kit, c));
-  app.post('/v1/completions', (c) => completions(kit, c));
-  app.post('/v1/responses', (c) => responses(kit, c));
-  app.post('/v1/embeddings', (c) => embeddings(kit, c));
-  app.get('/v1/models', async (c) => c.json(modelListBody(await listed(kit, await kit.library.list()))));
-  app.get('/v1/models/:name{.+}', async (c) => {
+  app.on('POST', versioned('/chat/completions'), (c) => chat(kit, c));
+  app.on('POST', versioned('/completions'), (c) => completions(kit, c));
+  app.on('POST', versioned('/responses'), (c) => responses(kit, c));
+  app.on('POST', versioned('/embeddings'), (c) => embeddings(kit, c));
+  app.on('GET', versioned('/models'), async (c) =>
+    c.json(modelListBody(await listed(kit, await kit.library.list()))),
+  );
+  app.on('GET', versioned('/models/:name{.+}'), async (c) => {
     const models = await listed(kit, [await kit.library.find(c.req.param('name'))]);
     return c.json(models.map(modelBody)[0] ?? {});
   });
@@ -54,30 +57,31 @@ const chunkStream = (chunks: Chunks): StreamForm => ({
 });
 
 async function chat(kit: Kit, c: Ctx): Promise<Response> {
-  const { job, stream, includeUsage } = parseChat(await bodyOf(kit, c));
+  const { job, stream, form: shape } = parseChat(await bodyOf(kit, c));
   const answering = await kit.service.chat(job, c.var.exchange.caller());
-  const head = headOf('chatcmpl-', c, answering, job.model);
-  const form = stream ? chunkStream(new ChatChunks(head, includeUsage)) : undefined;
-  return answerWith(kit, c, answering, form, (parts) => chatResponse(head, parts));
+  const head = headOf(kit, 'chatcmpl-', c, answering, job.model);
+  const form = stream ? chunkStream(new ChatChunks(head, shape)) : undefined;
+  return answerWith(kit, c, answering, form, (parts) => chatResponse(head, shape, parts));
 }
 
 async function completions(kit: Kit, c: Ctx): Promise<Response> {
   const request = parseCompletion(await bodyOf(kit, c));
   const answering = await kit.service.complete(request.job, c.var.exchange.caller());
-  const head = { ...headOf('cmpl-', c, answering, request.job.model), echoes: answering.echoes };
+  const head = { ...headOf(kit, 'cmpl-', c, answering, request.job.model), echoes: answering.echoes };
   const form = request.stream ? chunkStream(new CompletionChunks(head, request)) : undefined;
   return answerWith(kit, c, answering, form, (parts) => completionResponse(head, request, parts));
 }
 
 async function responses(kit: Kit, c: Ctx): Promise<Response> {
-  const { job, stream, echo } = parseResponse(await bodyOf(kit, c));
+  const { job, stream, echo, tools } = parseResponse(await bodyOf(kit, c));
   const answering = await kit.service.chat(job, c.var.exchange.caller());
-  const head = headOf('resp_', c, answering, job.model);
-  const form = stream ? responseStream(new ResponseEvents(head, echo)) : undefined;
+  const head = headOf(kit, 'resp_', c, answering, job.model);
+  const form = stream ? responseStream(new ResponseEvents(head, echo, tools)) : undefined;
   return answerWith(kit, c, answering, form, (parts) =>
     responseBody(
       head,
       echo,
+      tools,
       parts.map(({ part }) => part),
     ),
   );

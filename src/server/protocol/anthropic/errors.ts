@@ -16,11 +16,12 @@ const types: Readonly<Record<ProblemKind, string>> = {
 };
 
 /** Coding agents look for "prompt is too long" before they shorten a conversation. */
-export const anthropicError = ({ kind, message }: Problem, requestId: string): object => ({
+export const anthropicError = ({ kind, message, details }: Problem, requestId: string): object => ({
   type: 'error',
   error: {
     type: types[kind],
     message: kind === 'context_overflow' ? `prompt is too long: ${message}` : message,
+    ...(details === undefined ? {} : { details }),
   },
   request_id: requestId,
 });

@@ -5,24 +5,20 @@ import type { Message, Tool, ToolCall, ToolChoice } from '../../../chat/messages
 import type { ConstraintSpec } from '../../../generate/guided/spec.ts';
 import type { ChatJob } from '../../job.ts';
 import { RequestError } from '../../problem.ts';
-import { callsOf, checkChoice, nonZero, reasoningOf, refuseContent, stopOf, toolOf } from '../fields.ts';
+import {
+  callsOf,
+  checkChoice,
+  nonZero,
+  reasoningOf,
+  refuseTool,
+  stopOf,
+  toolOf,
+  topKField,
+  topKOf,
+} from '../fields.ts';
 import { object, optional, parse } from '../zod.ts';
 import { withoutBillingHeader } from './billing.ts';
-
-const textBlock = z.object({ type: z.string(), text: optional(z.string()) });
-
-/** One shape for all blocks; which fields count depends on `type`. Fields such as cache_control are let through unread. */
-const block = z.object({
-  type: z.string(),
-  text: optional(z.string()),
-  thinking: optional(z.string()),
-  id: optional(z.string()),
-  name: optional(z.string()),
-  input: optional(object),
-  tool_use_id: optional(z.string()),
-  content: optional(z.union([z.string(), z.array(textBlock)])),
-  is_error: optional(z.boolean()),
-});
+import { type Block, block, contentText, serverToolText, textBlock, textOf } from './blocks.ts';
 
 const promptFields = {
   model: optional(z.string()),
@@ -54,6 +50,10 @@ const promptFields = {
     }),
   ),
   thinking: optional(z.object({ type: z.string() })),
+  /** Conversations that the service keeps. */
+  thread: optional(z.unknown()),
+  mcp_servers: optional(z.array(z.unknown())),
+  container: optional(z.unknown()),
   output_config: optional(
     z.object({
       effort: optional(z.string()),
@@ -69,12 +69,11 @@ const shape = z.object({
   stream: optional(z.boolean()),
   temperature: optional(z.number().min(0).max(1)),
   top_p: optional(z.number().min(0).max(1)),
-  top_k: optional(z.int().min(0)),
+  top_k: topKField,
   stop_sequences: optional(z.array(z.string()).max(64)),
 });
 
 type Prompt = z.output<typeof countShape>;
-type Block = z.output<typeof block>;
 
 export interface MessagesRequest {
   readonly job: ChatJob;
@@ -91,7 +90,7 @@ export function parseMessages(body: unknown): MessagesRequest {
       sampling: {
         temperature: request.temperature,
         topP: nonZero(request.top_p),
-        topK: request.top_k,
+        topK: topKOf(request.top_k),
       },
       defaults: { temperature: 1 },
       maxTokens: request.max_tokens,
@@ -108,7 +107,21 @@ export const parseCount = (body: unknown): ChatJob => ({
   stop: [],
 });
 
+/** What needs a service behind the API: the answer would be another one without it. */
+function refuseServices({ thread, mcp_servers: servers = [], container }: Prompt): void {
+  if (thread !== undefined) {
+    // Clients that keep the conversation themselves go on without a thread when they are told in these words.
+    throw new RequestError('invalid', 'thread: this server keeps no conversations; send all messages', {
+      param: 'thread',
+      details: { error_code: 'thread_unsupported_request', unsupported: ['thread'] },
+    });
+  }
+  const param = servers.length > 0 ? 'mcp_servers' : container !== undefined ? 'container' : undefined;
+  if (param !== undefined) throw new RequestError('invalid', `${param}: is not supported`, { param });
+}
+
 function promptOf(request: Prompt): Omit<ChatJob, 'sampling' | 'defaults' | 'stop'> {
+  refuseServices(request);
   const tools = toolsOf(request.tools ?? []);
   const messages = [...systemOf(request.system), ...request.messages.flatMap(messagesOf)];
   const last = messages.at(-1);
@@ -142,13 +155,15 @@ function systemOf(system: Prompt['system']): Message[] {
   return texts.length === 0 ? [] : [{ role: 'system', content: texts.join('\n\n') }];
 }
 
-/** Tools that a client brings; those of other types run at the service whose API this is, and are left out. */
+/** Tools of the service whose API this is, which agents offer with every request and do without. */
+const dispensable = /^(web_search|web_fetch|tool_search)/;
+
+/** Tools that a client brings. Throws RequestError for others that a model could not use. */
 const toolsOf = (tools: NonNullable<Prompt['tools']>): Tool[] =>
-  tools
-    .filter(({ type }) => type === undefined || type === 'custom')
-    .map(({ name, description, input_schema: parameters, strict }) =>
-      toolOf({ name, description, parameters, strict }),
-    );
+  tools.flatMap(({ type = 'custom', name, description, input_schema: parameters, strict }, i) => {
+    if (type === 'custom') return [toolOf({ name, description, parameters, strict })];
+    return dispensable.test(type) ? [] : refuseTool(type, `tools[${i}]`);
+  });
 
 function choiceOf(choice: Prompt['tool_choice']): ToolChoice {
   if (choice === undefined) return 'auto';
@@ -183,10 +198,7 @@ function userOf(role: 'user' | 'system', blocks: readonly Block[], param: string
 }
 
 function resultOf({ content = '', is_error }: Block, param: string): string {
-  const text =
-    typeof content === 'string'
-      ? content
-      : content.map((each, i) => textOf(each, `${param}[${i}]`)).join('\n\n');
+  const text = contentText(content, param);
   return is_error === true && text === '' ? 'error' : text;
 }
 
@@ -198,6 +210,7 @@ function assistantOf(blocks: readonly Block[], param: string): Message {
     if (each.type === 'thinking') reasoning += each.thinking ?? '';
     else if (each.type === 'redacted_thinking') return;
     else if (each.type === 'tool_use') calls.push(callOf(each, `${param}[${i}]`));
+    else if (serverToolText(each) !== undefined) texts.push(`${serverToolText(each)}\n`);
     else texts.push(textOf(each, `${param}[${i}]`));
   });
   return {
@@ -211,13 +224,4 @@ function assistantOf(blocks: readonly Block[], param: string): Message {
 function callOf({ id, name, input = {} }: Block, param: string): ToolCall {
   if (name === undefined) throw new RequestError('invalid', `${param}.name: is missing`, { param });
   return { id, type: 'function', function: { name, arguments: input } };
-}
-
-/** Throws RequestError for blocks that are no text. */
-function textOf(
-  { type, text }: { readonly type: string; readonly text?: string | undefined },
-  param: string,
-): string {
-  if (type === 'text' && text !== undefined) return text;
-  return refuseContent(type, param);
 }

@@ -1,6 +1,6 @@
 // Answers of the Ollama API: one JSON document per line while streaming, the same fields in one document otherwise.
 
-import type { AnswerEnd, AnswerHead, AnswerPart } from '../../job.ts';
+import type { AnswerEnd, AnswerHead, AnswerPart, TokenLogprob } from '../../job.ts';
 import { Message } from '../assemble.ts';
 import { inputOf } from '../fields.ts';
 
@@ -56,13 +56,16 @@ export class OllamaLines {
     if (part.kind === 'end') {
       return [...this.#callsUpTo(this.#message.calls.length), this.#line(nothing, finalFields(part))];
     }
-    return part.events.flatMap((event) => {
-      this.#message.push({ ...part, events: [event], logprobs: [] });
+    const lines = part.events.flatMap((event) => {
+      this.#message.add(event);
       if (event.kind === 'toolCall') return this.#callsUpTo(event.index);
       if (event.kind === 'text') return [this.#line({ ...nothing, content: event.text })];
       if (event.kind === 'reasoning') return [this.#line({ ...nothing, thinking: event.text })];
       return [];
     });
+    if (part.logprobs.length === 0) return lines;
+    const [first = this.#line(nothing), ...others] = lines;
+    return [{ ...first, logprobs: part.logprobs.map(logprobOf) }, ...others];
   }
 
   #callsUpTo(count: number): object[] {
@@ -75,6 +78,8 @@ export class OllamaLines {
     return { ...base(this.#head), ...fieldsOf(this.#form, body), ...more };
   }
 }
+
+const logprobOf = ({ top, ...token }: TokenLogprob): object => ({ ...token, top_logprobs: top });
 
 const base = (head: AnswerHead) => ({
   model: head.model,
@@ -89,6 +94,7 @@ export function ollamaBody(head: AnswerHead, form: OllamaForm, parts: readonly A
   return {
     ...base(head),
     ...fieldsOf(form, body),
+    ...(message.logprobs.length > 0 ? { logprobs: message.logprobs.map(logprobOf) } : {}),
     ...(message.end ? finalFields(message.end) : { done: true }),
   };
 }

@@ -6,23 +6,38 @@ import type { ConstraintSpec } from '../../../generate/guided/spec.ts';
 import type { SamplingOptions } from '../../../generate/sampling.ts';
 import type { ChatJob, CompletionJob, EmbeddingJob } from '../../job.ts';
 import { RequestError } from '../../problem.ts';
-import { callsOf, nonZero, reasoningOf, seedOf, stopOf, toolFields, toolsOf } from '../fields.ts';
+import {
+  callsOf,
+  nonZero,
+  reasoningOf,
+  seedField,
+  seedOf,
+  stopOf,
+  toolFields,
+  toolsOf,
+  topKField,
+  topKOf,
+} from '../fields.ts';
+import { continued } from '../openai/messages.ts';
 import { object, optional, parse } from '../zod.ts';
 
 /** Options that choose how a model is loaded, such as num_ctx, were decided when it was, and are let through unread. */
 const options = optional(
   z.object({
     temperature: optional(z.number().min(0)),
-    top_k: optional(z.int().min(0)),
+    top_k: topKField,
     top_p: optional(z.number().min(0).max(1)),
     min_p: optional(z.number().min(0).max(1)),
     repeat_penalty: optional(z.number().gt(0)),
     presence_penalty: optional(z.number()),
     frequency_penalty: optional(z.number()),
-    seed: optional(z.int()),
+    seed: seedField,
     /** Below zero: as many as there is room for. */
     num_predict: optional(z.int()),
     stop: optional(z.union([z.string(), z.array(z.string())])),
+    mirostat: optional(z.literal(0, 'is not supported')),
+    typical_p: optional(z.literal(1, 'is not supported')),
+    tfs_z: optional(z.literal(1, 'is not supported')),
   }),
 );
 
@@ -33,6 +48,10 @@ const common = {
   options,
   think: optional(z.union([z.boolean(), z.string()])),
   keep_alive: optional(z.union([z.number(), z.string()])),
+  logprobs: optional(z.boolean()),
+  top_logprobs: optional(z.int().min(0).max(20)),
+  /** A conversation that does not fit loses its oldest turns instead of being refused. */
+  truncate: optional(z.boolean()),
 };
 
 const chatShape = z.object({
@@ -125,12 +144,41 @@ export function parseOllamaGenerate(body: unknown): OllamaRequest<ChatJob | Comp
 const embedShape = z.object({
   model: z.string().min(1),
   input: z.union([z.string(), z.array(z.string())]),
+  dimensions: optional(z.int().min(1)),
+  truncate: optional(z.boolean()),
+  pooling: optional(z.enum(['mean', 'last'])),
+  keep_alive: optional(z.union([z.number(), z.string()])),
 });
 
+export interface OllamaEmbedding {
+  readonly job: EmbeddingJob;
+  readonly keepAlive: number | undefined;
+}
+
 /** Throws RequestError naming the field that is wrong. */
-export function parseOllamaEmbed(body: unknown): EmbeddingJob {
-  const { model, input } = parse(embedShape, body);
-  return { model, inputs: typeof input === 'string' ? [input] : input };
+export function parseOllamaEmbed(body: unknown): OllamaEmbedding {
+  const { input, keep_alive, ...rest } = parse(embedShape, body);
+  return {
+    job: { ...rest, inputs: typeof input === 'string' ? [input] : input },
+    keepAlive: keepAliveOf(keep_alive),
+  };
+}
+
+/** The earlier form, of one text. */
+export function parseOllamaEmbeddings(body: unknown): OllamaEmbedding {
+  const shape = z.object({
+    model: z.string().min(1),
+    prompt: z.string(),
+    keep_alive: embedShape.shape.keep_alive,
+  });
+  const { model, prompt, keep_alive } = parse(shape, body);
+  return { job: { model, inputs: [prompt] }, keepAlive: keepAliveOf(keep_alive) };
+}
+
+/** A pull names a model and may be streamed. */
+export function parseOllamaPull(body: unknown): { readonly model: string; readonly stream: boolean } {
+  const { stream } = parse(z.object({ stream: optional(z.boolean()) }), body);
+  return { model: parseOllamaName(body), stream: stream ?? true };
 }
 
 /** The model a request is about. Older clients say `name`. */
@@ -152,13 +200,16 @@ const generationJob = (request: Common) => {
     maxTokens: limit === undefined || limit <= 0 ? undefined : limit,
     stop: stopOf(stop),
     n: 1,
+    logprobs: request.logprobs === true ? (request.top_logprobs ?? 0) : undefined,
     responseFormat: formatOf(request.format),
   };
 };
 
-const chatJob = (request: Common, messages: readonly Message[]): ChatJob => ({
+const chatJob = (request: Common, given: readonly Message[]): ChatJob => ({
   ...generationJob(request),
-  messages,
+  // A last message of the assistant is the beginning of the answer.
+  ...continued(given, undefined),
+  fullContext: request.truncate === true ? 'dropOldest' : 'error',
   tools: [],
   toolChoice: 'auto',
   parallelToolCalls: true,
@@ -171,7 +222,7 @@ const defaults: SamplingOptions = { temperature: 0.8, topK: 40, topP: 0.9 };
 
 const samplingOf = (from: Common['options']): SamplingOptions => ({
   temperature: from?.temperature === undefined ? undefined : Math.min(from.temperature, 100),
-  topK: from?.top_k,
+  topK: topKOf(from?.top_k),
   topP: nonZero(from?.top_p),
   minP: from?.min_p,
   repetitionPenalty: from?.repeat_penalty,
@@ -189,7 +240,7 @@ type OllamaMessage = NonNullable<z.output<typeof chatShape>['messages']>[number]
 
 const messageOf = (message: OllamaMessage): Message => ({
   role: message.role,
-  content: message.content ?? null,
+  content: message.content ?? (message.role === 'assistant' ? null : ''),
   ...(message.tool_name === undefined ? {} : { name: message.tool_name }),
   ...(message.tool_call_id === undefined ? {} : { tool_call_id: message.tool_call_id }),
   ...reasoningOf(message.thinking),

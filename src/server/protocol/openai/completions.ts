@@ -16,10 +16,19 @@ import {
 } from '../../job.ts';
 import { RequestError } from '../../problem.ts';
 import { Message } from '../assemble.ts';
-import { stopOf } from '../fields.ts';
+import { refuseUnfollowed, stopOf } from '../fields.ts';
 import { optional, parse } from '../zod.ts';
 import { usageOf } from './chat.ts';
-import { defaults, formatField, formatOf, samplingFields, samplingOf } from './sampling.ts';
+import {
+  defaults,
+  formatField,
+  formOf,
+  grammarFields,
+  limitField,
+  limitOf,
+  samplingFields,
+  samplingOf,
+} from './sampling.ts';
 
 const tokens = z.array(z.int().min(0)).min(1);
 
@@ -34,7 +43,8 @@ export const promptsOf = (prompt: z.output<typeof promptField>): (string | numbe
 const shape = z.object({
   ...samplingFields,
   prompt: promptField,
-  max_tokens: optional(z.int().min(0)),
+  ...grammarFields,
+  max_tokens: limitField(0),
   logprobs: optional(z.int().min(0).max(20)),
   echo: optional(z.boolean()),
   suffix: optional(z.string()),
@@ -59,6 +69,7 @@ export interface CompletionHead extends AnswerHead {
 /** Throws RequestError naming the field that is wrong or not supported. */
 export function parseCompletion(body: unknown): CompletionRequest {
   const request = parse(shape, body);
+  refuseUnfollowed(body as Readonly<Record<string, unknown>>);
   const refuse = (param: string, message: string): never => {
     throw new RequestError('invalid', `${param}: ${message}`, { param });
   };
@@ -79,12 +90,12 @@ export function parseCompletion(body: unknown): CompletionRequest {
       sampling: samplingOf(request),
       defaults,
       // The API's own default, which is meant: it keeps a forgotten limit cheap.
-      maxTokens: request.max_tokens ?? 16,
+      maxTokens: limitOf(request.max_tokens ?? 16),
       ignoreEos: request.ignore_eos,
       stop: stopOf(request.stop),
       logprobs: request.logprobs,
       n,
-      responseFormat: formatOf(request.response_format, 'response_format'),
+      responseFormat: formOf(request),
     },
   };
 }
@@ -174,10 +185,11 @@ export class CompletionChunks {
     const text = textOf(part);
     if (part.kind === 'end') {
       this.#ends[choice] = part;
-      chunks.push(this.#chunk(choice, text, null, finishReason(part.reason)));
+      const logprobs = this.#asked ? logprobsOf([], []) : null;
+      chunks.push(this.#chunk(choice, text, logprobs, finishReason(part.reason)));
     } else if (text !== '' || part.logprobs.length > 0) {
       const places = part.logprobs.map(({ bytes }) => offsets.next(bytes));
-      const logprobs = places.length > 0 ? logprobsOf(part.logprobs, places) : null;
+      const logprobs = this.#asked ? logprobsOf(part.logprobs, places) : null;
       chunks.push(this.#chunk(choice, text, logprobs, null));
     }
     return chunks;
@@ -186,6 +198,10 @@ export class CompletionChunks {
   end(): object[] {
     if (!this.#request.includeUsage) return [];
     return [{ ...this.#base(), choices: [], usage: usageOf(usage(this.#ends, this.#request.job.n)) }];
+  }
+
+  get #asked(): boolean {
+    return this.#request.job.logprobs !== undefined;
   }
 
   #echoChunk(choice: number, echo: Echo, offsets: TextOffsets): object {
@@ -202,15 +218,14 @@ export class CompletionChunks {
   }
 
   #base(): object {
-    const { id, created, model } = this.#head;
-    return { id, object: 'text_completion', created, model };
+    const { id, created, model, fingerprint } = this.#head;
+    return { id, object: 'text_completion', created, model, system_fingerprint: fingerprint };
   }
 }
 
-function wholeLogprobs(generated: readonly TokenLogprob[], echo: Echo | undefined): object | null {
+function wholeLogprobs(generated: readonly TokenLogprob[], echo: Echo | undefined): object {
   const offsets = new TextOffsets(echo);
   const before = echo?.tokens ?? [];
-  if (before.length + generated.length === 0) return null;
   const places = echo?.tokens ? offsets.ofEcho(echo) : [];
   return logprobsOf(
     [...before, ...generated],
@@ -231,12 +246,13 @@ export function completionResponse(
     object: 'text_completion',
     created: head.created,
     model: head.model,
+    system_fingerprint: head.fingerprint,
     choices: messages.map((message, index) => {
       const echo = head.echoes?.[Math.floor(index / request.job.n)];
       return {
         text: (echo?.text ?? '') + message.text,
         index,
-        logprobs: wholeLogprobs(message.logprobs, echo),
+        logprobs: request.job.logprobs === undefined ? null : wholeLogprobs(message.logprobs, echo),
         finish_reason: finishReason(message.end?.reason ?? 'end'),
       };
     }),

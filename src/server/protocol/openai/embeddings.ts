@@ -11,6 +11,8 @@ const shape = z.object({
   input: promptField,
   encoding_format: optional(z.enum(['float', 'base64'])),
   dimensions: optional(z.int().min(1)),
+  /** Mean of the hidden states, or the last of them: what the model was trained for. */
+  pooling: optional(z.enum(['mean', 'last'])),
 });
 
 /** Inputs of one request at most, as the API has it. */
@@ -19,43 +21,22 @@ const MAX_INPUTS = 2048;
 export interface EmbeddingRequest {
   readonly job: EmbeddingJob;
   readonly encoding: 'float' | 'base64';
-  readonly dimensions: number | undefined;
 }
 
 /** Throws RequestError naming the field that is wrong. */
 export function parseEmbedding(body: unknown): EmbeddingRequest {
-  const { model, input, encoding_format, dimensions } = parse(shape, body);
+  const { model, input, encoding_format, dimensions, pooling } = parse(shape, body);
   const inputs = promptsOf(input);
   if (inputs.length > MAX_INPUTS) {
     throw new RequestError('invalid', `input: ${inputs.length} texts are more than ${MAX_INPUTS}`, {
       param: 'input',
     });
   }
-  return { job: { model, inputs }, encoding: encoding_format ?? 'float', dimensions };
+  return { job: { model, inputs, dimensions, pooling }, encoding: encoding_format ?? 'float' };
 }
 
-/**
- * The response as pieces of JSON text, one per vector: many vectors in one go would hold up all other answers.
- * Throws RequestError when other dimensions were asked for than the model has: cutting vectors would spoil them.
- */
-export function embeddingText(
-  request: EmbeddingRequest,
-  model: string,
-  vectors: readonly Float32Array[],
-  promptTokens: number,
-): AsyncGenerator<string, void, void> {
-  const size = vectors[0]?.length ?? 0;
-  if (request.dimensions !== undefined && request.dimensions !== size) {
-    throw new RequestError(
-      'invalid',
-      `dimensions: ${request.dimensions} asked for, but vectors of ${model} have ${size}`,
-      { param: 'dimensions' },
-    );
-  }
-  return pieces(request, model, vectors, promptTokens);
-}
-
-async function* pieces(
+/** The response as pieces of JSON text, one per vector: many vectors in one go would hold up all other answers. */
+export async function* embeddingText(
   { encoding }: EmbeddingRequest,
   model: string,
   vectors: readonly Float32Array[],

@@ -24,6 +24,7 @@ export const messageFields = z.array(
     name: optional(z.string()),
     tool_calls: optional(z.array(toolCall)),
     tool_call_id: optional(z.string()),
+    function_call: optional(z.object({ name: z.string(), arguments: optional(z.string()) })),
     reasoning_content: optional(z.string()),
     reasoning: optional(z.string()),
   }),
@@ -35,18 +36,53 @@ type RequestMessage = z.output<typeof messageFields>[number];
 export const messagesOf = (messages: readonly RequestMessage[]): Message[] =>
   messages.map((message, i) => ({
     role: message.role === 'function' ? 'tool' : message.role,
-    content: message.content === undefined ? null : textOf(message.content, `messages[${i}].content`),
+    content: contentOf(message, `messages[${i}].content`),
     ...(message.name === undefined ? {} : { name: message.name }),
     ...(message.tool_call_id === undefined ? {} : { tool_call_id: message.tool_call_id }),
     ...reasoningOf(message.reasoning_content ?? message.reasoning),
     ...callsOf(
-      message.tool_calls?.map((call) => ({
-        ...(call.id === undefined ? {} : { id: call.id }),
+      [
+        ...(message.tool_calls ?? []),
+        ...(message.function_call ? [{ function: message.function_call }] : []),
+      ].map((call) => ({
+        ...('id' in call && call.id !== undefined ? { id: call.id } : {}),
         type: 'function' as const,
         function: { name: call.function.name, arguments: call.function.arguments ?? '{}' },
       })),
     ),
   }));
+
+/** What an assistant said may be nothing, and so may the result of a call; whoever else speaks says something. */
+function contentOf({ role, content }: RequestMessage, param: string): string | null {
+  if (content !== undefined) return textOf(content, param);
+  if (role === 'assistant') return null;
+  if (role === 'tool' || role === 'function') return '';
+  throw new RequestError('invalid', `${param}: is missing`, { param });
+}
+
+/**
+ * A last message of the assistant is the beginning of the answer, as llama.cpp and other APIs have it, unless the request says no.
+ * Throws RequestError when it says yes and there is none.
+ */
+export function continued(
+  messages: readonly Message[],
+  wanted: boolean | undefined,
+): { readonly messages: readonly Message[]; readonly prefill: string | undefined } {
+  const last = messages.at(-1);
+  const open =
+    last?.role === 'assistant' && last.tool_calls === undefined && typeof last.content === 'string';
+  if (wanted === true && !open) {
+    throw new RequestError(
+      'invalid',
+      'continue_final_message: the last message is no text of the assistant',
+      {
+        param: 'continue_final_message',
+      },
+    );
+  }
+  if (wanted === false || !open || messages.length === 1) return { messages, prefill: undefined };
+  return { messages: messages.slice(0, -1), prefill: String(last.content) };
+}
 
 const textTypes = new Set(['text', 'input_text', 'output_text', 'refusal', 'summary_text', 'reasoning_text']);
 
@@ -70,6 +106,7 @@ export const toolChoiceField = optional(
     z.object({
       type: z.string(),
       name: optional(z.string()),
+      namespace: optional(z.string()),
       function: optional(z.object({ name: z.string() })),
     }),
   ]),

@@ -2,28 +2,16 @@
 // https://platform.openai.com/docs/api-reference/responses/create
 
 import { z } from 'zod';
-import type { Message, Tool, ToolCall } from '../../../chat/messages.ts';
+import type { Tool } from '../../../chat/messages.ts';
 import type { ChatJob } from '../../job.ts';
 import { RequestError } from '../../problem.ts';
-import { callsOf, nonZero, reasoningOf, seedOf, toolOf } from '../fields.ts';
-import { object, optional, parse } from '../zod.ts';
+import { nonZero, refuseUnfollowed, seedField, seedOf, topKField, topKOf } from '../fields.ts';
+import { optional, parse } from '../zod.ts';
 import { thinkingOf } from './chat.ts';
-import { textOf, toolChoiceField, toolChoiceOf } from './messages.ts';
+import { continued, toolChoiceField, toolChoiceOf } from './messages.ts';
+import { item, messagesOf } from './responses-items.ts';
+import { flatName, ResponseTools, responseTools } from './responses-tools.ts';
 import { defaults, formatField, formatOf } from './sampling.ts';
-
-const contentPart = z.object({ type: z.string(), text: optional(z.string()), refusal: optional(z.string()) });
-
-/** Items are told apart by hand: clients send back, without a type, what they got. */
-const item = z.object({
-  type: optional(z.string()),
-  role: optional(z.enum(['system', 'developer', 'user', 'assistant'])),
-  content: optional(z.union([z.string(), z.array(contentPart)])),
-  call_id: optional(z.string()),
-  name: optional(z.string()),
-  arguments: optional(z.string()),
-  output: optional(z.union([z.string(), z.array(contentPart)])),
-  summary: optional(z.array(contentPart)),
-});
 
 const shape = z.object({
   model: optional(z.string()),
@@ -37,19 +25,13 @@ const shape = z.object({
   top_p: optional(z.number().min(0).max(1)),
   top_logprobs: optional(z.int().min(0).max(20)),
   include: optional(z.array(z.string())),
-  seed: optional(z.int()),
+  seed: seedField,
+  top_k: topKField,
   max_output_tokens: optional(z.int().min(1)),
-  tools: optional(
-    z.array(
-      z.object({
-        type: z.string(),
-        name: optional(z.string()),
-        description: optional(z.string()),
-        parameters: optional(object),
-        strict: optional(z.boolean()),
-      }),
-    ),
-  ),
+  tools: optional(responseTools),
+  /** A prompt that is stored at the service. */
+  prompt: optional(z.unknown()),
+  truncation: optional(z.enum(['auto', 'disabled'])),
   tool_choice: toolChoiceField,
   parallel_tool_calls: optional(z.boolean()),
   text: optional(z.object({ format: formatField })),
@@ -57,11 +39,10 @@ const shape = z.object({
   metadata: optional(z.record(z.string(), z.string())),
 });
 
-type Item = z.output<typeof item>;
-
 export interface ResponseRequest {
   readonly job: ChatJob;
   readonly stream: boolean;
+  readonly tools: ResponseTools;
   /** What a response repeats of its request. */
   readonly echo: Readonly<Record<string, unknown>>;
 }
@@ -70,22 +51,27 @@ export interface ResponseRequest {
 export function parseResponse(body: unknown): ResponseRequest {
   const request = parse(shape, body);
   refuseState(request);
-  const tools = (request.tools ?? []).flatMap(({ type, name, ...tool }): Tool[] =>
-    type === 'function' && name !== undefined ? [toolOf({ name, ...tool })] : [],
-  );
+  refuseUnfollowed(body as Readonly<Record<string, unknown>>);
+  const offered = new ResponseTools([...(request.tools ?? []), ...additionalTools(request.input)]);
+  const { tools } = offered;
+  const { messages, prefill } = continued(messagesOf(request.instructions, request.input), undefined);
   const wantsLogprobs = request.include?.includes('message.output_text.logprobs') ?? false;
   return {
     stream: request.stream ?? false,
+    tools: offered,
     echo: echoOf(request, tools),
     job: {
       model: request.model,
-      messages: messagesOf(request.instructions, request.input),
+      messages,
+      prefill,
+      fullContext: request.truncation === 'auto' ? 'dropOldest' : 'error',
       tools,
-      toolChoice: toolChoiceOf(request.tool_choice, tools),
+      toolChoice: toolChoiceOf(flatChoice(request.tool_choice), tools),
       parallelToolCalls: request.parallel_tool_calls ?? true,
       sampling: {
         temperature: request.temperature,
         topP: nonZero(request.top_p),
+        topK: topKOf(request.top_k),
         seed: seedOf(request.seed),
       },
       defaults,
@@ -94,7 +80,7 @@ export function parseResponse(body: unknown): ResponseRequest {
       logprobs: wantsLogprobs || request.top_logprobs !== undefined ? (request.top_logprobs ?? 0) : undefined,
       n: 1,
       responseFormat: formatOf(request.text?.format, 'text.format'),
-      thinking: thinkingOf(request.reasoning?.effort),
+      thinking: thinkingOf(request.reasoning?.effort, prefill),
       reasoningEffort: request.reasoning?.effort,
     },
   };
@@ -109,12 +95,39 @@ function refuseState(request: z.output<typeof shape>): void {
       { param },
     );
   }
+  if (request.prompt !== undefined) {
+    throw new RequestError(
+      'invalid',
+      'prompt: this server stores no prompts; send "instructions" and "input"',
+      {
+        param: 'prompt',
+      },
+    );
+  }
   if (request.background === true) {
     throw new RequestError('invalid', 'background: this server stores no responses; use "stream" instead', {
       param: 'background',
     });
   }
 }
+
+/** Tools that stand among the items, where an agent found them in the course of a conversation. */
+function additionalTools(input: z.output<typeof shape>['input']): z.output<typeof responseTools> {
+  if (typeof input === 'string') return [];
+  return input
+    .filter(({ type }) => type === 'additional_tools')
+    .flatMap(
+      (each, i) =>
+        parse(z.object({ tools: responseTools }), { tools: each.tools ?? [] }, `input[${i}].`).tools,
+    );
+}
+
+/** A choice of a tool in a namespace, by the name that the model knows. */
+const flatChoice = (choice: z.output<typeof toolChoiceField>): z.output<typeof toolChoiceField> => {
+  if (typeof choice !== 'object' || choice.name === undefined) return choice;
+  const type = choice.type === 'custom' ? 'function' : choice.type;
+  return { ...choice, type, name: flatName(choice.name, choice.namespace) };
+};
 
 const echoOf = (request: z.output<typeof shape>, tools: readonly Tool[]) => ({
   instructions: request.instructions ?? null,
@@ -135,73 +148,5 @@ const echoOf = (request: z.output<typeof shape>, tools: readonly Tool[]) => ({
     ...tool.function,
   })),
   top_p: request.top_p ?? null,
-  truncation: 'disabled',
+  truncation: request.truncation ?? 'disabled',
 });
-
-/** One assistant message per run of reasoning, text and calls, as chat templates want it. */
-function messagesOf(instructions: string | undefined, input: string | readonly Item[]): Message[] {
-  const messages: Message[] = instructions === undefined ? [] : [{ role: 'system', content: instructions }];
-  if (typeof input === 'string') return [...messages, { role: 'user', content: input }];
-  let open: OpenTurn | undefined;
-  const close = (): void => {
-    if (open) messages.push(closeTurn(open));
-    open = undefined;
-  };
-  input.forEach((each, i) => {
-    const param = `input[${i}]`;
-    if (isAssistant(each)) {
-      open ??= { reasoning: '', content: undefined, calls: [] };
-      addToTurn(open, each, param);
-      return;
-    }
-    close();
-    messages.push(messageOf(each, param));
-  });
-  close();
-  return messages;
-}
-
-interface OpenTurn {
-  reasoning: string;
-  content: string | undefined;
-  readonly calls: ToolCall[];
-}
-
-const isAssistant = ({ type, role }: Item): boolean =>
-  role === 'assistant' || type === 'reasoning' || type === 'function_call';
-
-function addToTurn(turn: OpenTurn, each: Item, param: string): void {
-  if (each.type === 'reasoning') {
-    const parts = each.content !== undefined && each.content.length > 0 ? each.content : (each.summary ?? []);
-    turn.reasoning += textOf(parts, `${param}.content`);
-  } else if (each.type === 'function_call') {
-    const { name, call_id: id, arguments: args } = each;
-    if (name === undefined) throw new RequestError('invalid', `${param}.name: is missing`, { param });
-    turn.calls.push({ id, type: 'function', function: { name, arguments: args ?? '{}' } });
-  } else {
-    turn.content = (turn.content ?? '') + textOf(each.content ?? '', `${param}.content`);
-  }
-}
-
-const closeTurn = ({ reasoning, content, calls }: OpenTurn): Message => ({
-  role: 'assistant',
-  content: content ?? null,
-  ...reasoningOf(reasoning),
-  ...callsOf(calls),
-});
-
-function messageOf(each: Item, param: string): Message {
-  if (each.type === 'function_call_output') {
-    return {
-      role: 'tool',
-      content: textOf(each.output ?? '', `${param}.output`),
-      ...(each.call_id === undefined ? {} : { tool_call_id: each.call_id }),
-    };
-  }
-  if (each.role === undefined || (each.type !== undefined && each.type !== 'message')) {
-    throw new RequestError('invalid', `${param}: items of type "${each.type ?? '?'}" are not supported`, {
-      param,
-    });
-  }
-  return { role: each.role, content: textOf(each.content ?? '', `${param}.content`) };
-}

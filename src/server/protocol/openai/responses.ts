@@ -3,6 +3,7 @@
 
 import type { AnswerEvent } from '../../../chat/answer.ts';
 import type { AnswerEnd, AnswerHead, AnswerPart, TokenLogprob } from '../../job.ts';
+import { type OfferedTool, type ResponseTools, textOfInput } from './responses-tools.ts';
 
 export interface ResponseEvent {
   readonly type: string;
@@ -17,7 +18,7 @@ type OpenItem =
       readonly kind: 'call';
       readonly id: string;
       readonly callId: string;
-      readonly name: string;
+      readonly tool: OfferedTool;
       json: string;
     };
 
@@ -51,21 +52,24 @@ function itemOf(item: OpenItem, status: 'in_progress' | 'completed' | 'incomplet
         ...(done ? { content: [contentOf(item, item.text)] } : {}),
         status,
       };
-    case 'call':
+    case 'call': {
+      const { name, namespace, kind } = item.tool;
+      const common = { id: item.id, status, call_id: item.callId, name };
       return {
-        id: item.id,
-        type: 'function_call',
-        status,
-        call_id: item.callId,
-        name: item.name,
-        arguments: item.json,
+        ...common,
+        ...(namespace === undefined ? {} : { namespace }),
+        ...(kind === 'function'
+          ? { type: 'function_call', arguments: item.json }
+          : { type: 'custom_tool_call', input: done ? textOfInput(item.json) : '' }),
       };
+    }
   }
 }
 
 export class ResponseEvents {
   readonly #head: AnswerHead;
   readonly #echo: Readonly<Record<string, unknown>>;
+  readonly #tools: ResponseTools;
   readonly #output: object[] = [];
   /** Calls may be written to after another one has begun; text and reasoning are closed by whatever follows. */
   readonly #open = new Map<number, OpenItem>();
@@ -74,8 +78,9 @@ export class ResponseEvents {
   #sequence = 0;
   #items = 0;
 
-  constructor(head: AnswerHead, echo: Readonly<Record<string, unknown>>) {
+  constructor(head: AnswerHead, echo: Readonly<Record<string, unknown>>, tools: ResponseTools) {
     this.#head = head;
+    this.#tools = tools;
     this.#echo = echo;
   }
 
@@ -118,6 +123,8 @@ export class ResponseEvents {
         const item = index === undefined ? undefined : this.#open.get(index);
         if (item?.kind !== 'call') return [];
         item.json += event.json;
+        // A text is taken out of its JSON when all of that is there.
+        if (item.tool.kind === 'custom') return [];
         const where = { item_id: item.id, output_index: index };
         return [{ type: 'response.function_call_arguments.delta', ...where, delta: event.json }];
       }
@@ -153,8 +160,9 @@ export class ResponseEvents {
 
   #openCall(event: AnswerEvent & { kind: 'toolCall' }): Draft[] {
     const index = this.#items++;
-    const id = `fc_${this.#head.id}_${index}`;
-    const item: OpenItem = { kind: 'call', id, callId: event.id, name: event.name, json: '' };
+    const tool = this.#tools.offered(event.name);
+    const id = `${tool.kind === 'function' ? 'fc' : 'ctc'}_${this.#head.id}_${index}`;
+    const item: OpenItem = { kind: 'call', id, callId: event.id, tool, json: '' };
     this.#open.set(index, item);
     this.#calls.set(event.index, index);
     return [{ type: 'response.output_item.added', output_index: index, item: itemOf(item, 'in_progress') }];
@@ -176,7 +184,16 @@ export class ResponseEvents {
     const done: Draft = { type: 'response.output_item.done', output_index: index, item: whole };
     if (item.kind === 'call') {
       const where = { item_id: item.id, output_index: index };
-      const { name, json } = item;
+      const { tool, json } = item;
+      if (tool.kind === 'custom') {
+        const input = textOfInput(json);
+        return [
+          { type: 'response.custom_tool_call_input.delta', ...where, delta: input },
+          { type: 'response.custom_tool_call_input.done', ...where, input },
+          done,
+        ];
+      }
+      const { name } = tool;
       return [{ type: 'response.function_call_arguments.done', ...where, name, arguments: json }, done];
     }
     const type = `response.${item.kind === 'text' ? 'output_text' : 'reasoning_text'}.done`;
@@ -239,9 +256,10 @@ const place = (item: OpenItem, index: number) => ({
 export function responseBody(
   head: AnswerHead,
   echo: Readonly<Record<string, unknown>>,
+  tools: ResponseTools,
   parts: readonly AnswerPart[],
 ): unknown {
-  const events = new ResponseEvents(head, echo);
+  const events = new ResponseEvents(head, echo, tools);
   events.begin();
   return parts.flatMap((part) => events.push(part)).at(-1)?.response;
 }

@@ -5,19 +5,19 @@ import { z } from 'zod';
 import type { ConstraintSpec } from '../../../generate/guided/spec.ts';
 import type { SamplingOptions } from '../../../generate/sampling.ts';
 import { RequestError } from '../../problem.ts';
-import { nonZero, seedOf } from '../fields.ts';
+import { nonZero, seedField, seedOf, topKField, topKOf } from '../fields.ts';
 import { object, optional } from '../zod.ts';
 
 export const samplingFields = {
   model: optional(z.string()),
   temperature: optional(z.number().min(0).max(2)),
   top_p: optional(z.number().min(0).max(1)),
-  top_k: optional(z.int().min(-1)),
+  top_k: topKField,
   min_p: optional(z.number().min(0).max(1)),
   presence_penalty: optional(z.number().min(-2).max(2)),
   frequency_penalty: optional(z.number().min(-2).max(2)),
   repetition_penalty: optional(z.number().gt(0).max(10)),
-  seed: optional(z.int()),
+  seed: seedField,
   stop: optional(z.union([z.string(), z.array(z.string()).max(64)])),
   logit_bias: optional(
     z.record(z.string().regex(/^\d{1,9}$/, 'keys must be token ids'), z.number().min(-100).max(100)),
@@ -36,7 +36,7 @@ export const defaults: SamplingOptions = { temperature: 1 };
 export const samplingOf = (request: Sampling): SamplingOptions => ({
   temperature: request.temperature,
   topP: nonZero(request.top_p),
-  topK: request.top_k === undefined ? undefined : Math.max(0, request.top_k),
+  topK: topKOf(request.top_k),
   minP: request.min_p,
   presencePenalty: request.presence_penalty,
   frequencyPenalty: request.frequency_penalty,
@@ -49,7 +49,7 @@ export const samplingOf = (request: Sampling): SamplingOptions => ({
 export const formatField = optional(
   z.discriminatedUnion('type', [
     z.object({ type: z.literal('text') }),
-    z.object({ type: z.literal('json_object') }),
+    z.object({ type: z.literal('json_object'), schema: optional(z.union([object, z.boolean()])) }),
     z.object({
       type: z.literal('json_schema'),
       schema: optional(z.union([object, z.boolean()])),
@@ -61,8 +61,54 @@ export const formatField = optional(
 /** Throws RequestError when a schema is announced but not there. */
 export function formatOf(field: z.output<typeof formatField>, param: string): ConstraintSpec | undefined {
   if (field === undefined || field.type === 'text') return undefined;
-  if (field.type === 'json_object') return { kind: 'json_object' };
+  if (field.type === 'json_object')
+    return field.schema === undefined
+      ? { kind: 'json_object' }
+      : { kind: 'json_schema', schema: field.schema };
   const schema = field.json_schema?.schema ?? field.schema;
   if (schema === undefined) throw new RequestError('invalid', `${param}: the schema is missing`, { param });
   return { kind: 'json_schema', schema };
 }
+
+/** How llama.cpp's and vLLM's clients say what an answer must look like. */
+export const grammarFields = {
+  grammar: optional(z.string()),
+  json_schema: optional(z.union([object, z.boolean()])),
+  guided_json: optional(z.union([object, z.boolean()])),
+  guided_regex: optional(z.string()),
+  guided_choice: optional(z.array(z.string()).min(1)),
+  guided_grammar: optional(z.string()),
+};
+
+type Grammars = z.output<z.ZodObject<typeof grammarFields>> & {
+  readonly response_format?: z.output<typeof formatField>;
+};
+
+/** The one form that the request prescribes. Throws RequestError for two: an answer cannot have both. */
+export function formOf(request: Grammars): ConstraintSpec | undefined {
+  const { grammar, guided_grammar: other, guided_regex: pattern, guided_choice: choices } = request;
+  const schema = (name: 'json_schema' | 'guided_json'): ConstraintSpec | undefined => {
+    const value = request[name];
+    return value === undefined ? undefined : { kind: 'json_schema', schema: value };
+  };
+  const forms: Readonly<Record<string, ConstraintSpec | undefined>> = {
+    response_format: formatOf(request.response_format, 'response_format'),
+    grammar: grammar ? { kind: 'ebnf', grammar } : undefined,
+    json_schema: schema('json_schema'),
+    guided_json: schema('guided_json'),
+    guided_regex: pattern ? { kind: 'regex', pattern } : undefined,
+    guided_choice: choices && { kind: 'choice', choices },
+    guided_grammar: other ? { kind: 'ebnf', grammar: other } : undefined,
+  };
+  const given = Object.entries(forms).filter(([, form]) => form !== undefined);
+  const [first, second] = given;
+  if (second === undefined) return first?.[1];
+  throw new RequestError('invalid', `${second[0]}: the request has ${first?.[0]} as well`, {
+    param: second[0],
+  });
+}
+
+/** Tokens of an answer at most; -1 leaves it to the context. */
+export const limitField = (min: number) =>
+  optional(z.int().refine((n) => n >= min || n === -1, `must be at least ${min}, or -1 for no limit`));
+export const limitOf = (limit: number | undefined): number | undefined => (limit === -1 ? undefined : limit);
