@@ -173,7 +173,7 @@ export class ScriptedModel implements Model {
   chat(messages: readonly Message[], options: ChatOptions = {}): TextStream {
     return chatText(this, messages, options);
   }
-  ask(question: string | readonly Message[], options: ChatOptions = {}): Promise<Answer> {
+  async ask(question: string | readonly Message[], options: ChatOptions = {}): Promise<Answer> {
     return chatText(this, conversationOf(question), options).whole();
   }
   session(options: SessionOptions = {}): Session {
