@@ -8,7 +8,7 @@ import { type Message, withSystem } from '../chat/messages.ts';
 import { prepareChat } from '../chat/prepare.ts';
 import type { TokenConstraint } from '../generate/constraint.ts';
 import { StopMatcher } from '../generate/stop.ts';
-import { checkChatOptions, checkMessages, checkOptions, checkText } from './check.ts';
+import { checkChatOptions, checkMessages, checkOptions, checkText, isTextOption } from './check.ts';
 import { chatPrompt, type Prompt, type PromptModel, type PromptOptions, textPrompt } from './prompt.ts';
 import { newStats } from './stats.ts';
 import type {
@@ -147,22 +147,9 @@ export async function readyChat(model: PromptModel, request: PromptOptions): Pro
   return { prompt, constraint: await prompt.constraint() };
 }
 
-/** Those options that are not of the prompt. */
-export const generateOptions = (options: ChatOptions): TextOptions => {
-  const {
-    system: _system,
-    tools: _tools,
-    toolChoice: _choice,
-    parallelToolCalls: _parallel,
-    responseFormat: _format,
-    thinking: _thinking,
-    prefill: _prefill,
-    templateVariables: _variables,
-    fullContext: _full,
-    ...rest
-  } = options;
-  return rest;
-};
+/** Those options that are of the generation, and not of the prompt. */
+export const generateOptions = (options: ChatOptions): TextOptions =>
+  Object.fromEntries(Object.entries(options).filter(([name]) => isTextOption(name)));
 
 /** The prompt of a conversation as text. */
 export const renderChat = (model: PromptModel, messages: readonly Message[], options: ChatOptions): string =>

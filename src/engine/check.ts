@@ -1,6 +1,7 @@
 // Arguments of the library as callers of JavaScript may get them wrong: each error names the argument and what it must be.
 
 import { IngotError } from '../base/errors.ts';
+import type { ChatOptions, CompleteOptions, GenerateOptions, LoadOptions, TextOptions } from './types.ts';
 
 /** Throws `invalid_argument`: `name` must be `expected`. */
 export function refuse(name: string, expected: string, value: unknown): never {
@@ -47,7 +48,7 @@ const oneOf = (...names: readonly string[]): Kind => ({
 
 type Kinds = Readonly<Record<string, Kind>>;
 
-const generate: Kinds = {
+const generate = {
   temperature: number,
   topK: number,
   topP: number,
@@ -62,21 +63,28 @@ const generate: Kinds = {
   logprobs: number,
   constraint: object,
   signal,
-};
+} satisfies Record<keyof GenerateOptions, Kind>;
 
-const complete: Kinds = {
+const textKinds = {
   ...generate,
   stop: {
     expected: 'a list of texts that are not empty',
     is: (value) => Array.isArray(value) && value.every((each) => isText(each) && each !== ''),
   },
+} satisfies Record<keyof TextOptions, Kind>;
+
+/** Whether an option is one of generating text, whatever the prompt comes from. */
+export const isTextOption = (name: string): boolean => Object.hasOwn(textKinds, name);
+
+const complete = {
+  ...textKinds,
   responseFormat: {
     expected: "an object with a 'kind'",
     is: (value) => isObject(value) && isText(value.kind),
   },
-};
+} satisfies Record<keyof CompleteOptions, Kind>;
 
-const chat: Kinds = {
+const chat = {
   ...complete,
   system: text,
   tools: { expected: 'a list of tools', is: Array.isArray },
@@ -88,11 +96,12 @@ const chat: Kinds = {
   parallelToolCalls: flag,
   thinking: flag,
   prefill: text,
+  specialTokens: oneOf('text', 'match'),
   templateVariables: object,
   fullContext: oneOf('error', 'dropOldest'),
-};
+} satisfies Record<keyof ChatOptions, Kind>;
 
-const load: Kinds = {
+const load = {
   device: text,
   precision: oneOf('fast', 'exact'),
   contextLength: count(1),
@@ -105,7 +114,7 @@ const load: Kinds = {
   signal,
   onProgress: callback,
   onNotice: callback,
-};
+} satisfies Record<keyof LoadOptions, Kind>;
 
 const ofTokens: Kinds = { signal };
 
