@@ -162,11 +162,13 @@ describe('a conversation that does not fit', () => {
   });
 });
 
+/** Counts the tokens that it made. */
 class CountingTokenizer extends ByteTokenizer {
   read = 0;
-  override encode(text: string, options?: EncodeOptions): number[] {
-    this.read += text.length;
-    return super.encode(text, options);
+  override *encodeSteps(text: string, options?: EncodeOptions): Generator<undefined, number[], undefined> {
+    const ids = yield* super.encodeSteps(text, options);
+    this.read += ids.length;
+    return ids;
   }
   /** The longest token is a marker of 12 characters. */
   fewestTokens(text: string): number {

@@ -5,7 +5,7 @@ import { Decoder } from '../tokenizer/decode.ts';
 import { AddedTokens } from '../tokenizer/pipeline/added-tokens.ts';
 import { decoderOf } from '../tokenizer/pipeline/decoders.ts';
 import { literalRule } from '../tokenizer/pipeline/literal.ts';
-import { finish } from '../tokenizer/pipeline/steps.ts';
+import { finish, type Steps } from '../tokenizer/pipeline/steps.ts';
 import type {
   DecodeOptions,
   EncodeOptions,
@@ -17,6 +17,8 @@ import type {
 const markers: readonly string[] = ['<|im_start|>', '<|im_end|>'];
 const found = new AddedTokens(markers.map((content, i) => ({ id: 256 + i, content, special: true })));
 const utf8 = new TextEncoder();
+/** Characters that are encoded at once. */
+const piece = 4096;
 
 export class ByteTokenizer implements Tokenizer {
   readonly vocabSize = 256 + markers.length;
@@ -39,9 +41,24 @@ export class ByteTokenizer implements Tokenizer {
   }
 
   encode(text: string, options: EncodeOptions = {}): number[] {
-    return finish(found.sections(text, literalRule(options))).flatMap(({ id, from, to }) =>
-      id === undefined ? [...utf8.encode(text.slice(from, to))] : [id],
-    );
+    return finish(this.encodeSteps(text, options));
+  }
+  *encodeSteps(text: string, options: EncodeOptions = {}): Steps<number[]> {
+    const { limit = Number.POSITIVE_INFINITY } = options;
+    const ids: number[] = [];
+    for (const { id, from, to } of yield* found.sections(text, literalRule(options))) {
+      if (id !== undefined) ids.push(id);
+      for (let at = from; id === undefined && at < to && ids.length <= limit; ) {
+        const end = Math.min(to, at + piece);
+        // Not between the halves of a character.
+        const whole = end < to && (text.codePointAt(end - 1) ?? 0) > 0xffff ? end + 1 : end;
+        for (const byte of utf8.encode(text.slice(at, whole))) ids.push(byte);
+        at = whole;
+        yield;
+      }
+      if (ids.length > limit) break;
+    }
+    return ids;
   }
   decode(ids: readonly number[], options: DecodeOptions = {}): string {
     return this.#decoder.decode(ids, options);

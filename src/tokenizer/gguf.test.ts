@@ -292,6 +292,15 @@ describe('bad metadata', () => {
     expect(tokenizer?.encode('ab')).toEqual([2]);
   });
 
+  test('merges of tokens that are not there are passed over, as llama.cpp does', () => {
+    const merges = ['b c', 'a b', 'x y'];
+    const tokenizer = build(
+      ['tokenizer.ggml.tokens', ['a', 'b', 'ab', 'c']],
+      ['tokenizer.ggml.merges', merges],
+    );
+    expect(tokenizer?.encode('abc')).toEqual([2, 3]);
+  });
+
   test('ids out of range count as absent', () => {
     const tokenizer = build(['tokenizer.ggml.bos_token_id', 4294967295], ['tokenizer.ggml.eos_token_id', -1]);
     expect([tokenizer?.bosId, tokenizer?.eosIds]).toEqual([undefined, []]);

@@ -132,6 +132,7 @@ function specFor(model: string, tokens: string[], fields: Fields): Vocabulary {
   );
 }
 
+/** Merges of tokens that are not there are as if they were not, as in llama.cpp: `skip_unknown_merges`. */
 function byteLevelSpec(tokens: string[], fields: Fields): Vocabulary {
   const merges = fields.texts('tokenizer.ggml.merges');
   if (!merges) throw new FileFormatError(fields.file, 'tokenizer.ggml.merges', 'is missing');
@@ -150,6 +151,7 @@ function byteLevelSpec(tokens: string[], fields: Fields): Vocabulary {
       model: {
         type: 'BPE',
         merges,
+        skip_unknown_merges: true,
         ignore_merges: split.ignoreMerges,
         byte_fallback: false,
       },
@@ -185,6 +187,7 @@ function sentencePieceSpec(tokens: string[], fields: Fields): TokenizerSpec {
     model: {
       type: 'BPE',
       merges,
+      skip_unknown_merges: true,
       unk_token: unknown,
       fuse_unk: true,
       byte_fallback: true,

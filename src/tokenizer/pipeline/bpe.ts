@@ -38,7 +38,7 @@ export function* bpeOf(json: Json, vocab: ReadonlyMap<string, number>, file: str
     bytes: json.byte_fallback === true ? byteTokens(vocab) : undefined,
     ignoreMerges: json.ignore_merges === true,
   };
-  const merges = yield* mergeTable(json.merges, vocab, options.prefix.length, file);
+  const merges = yield* mergeTable(json, vocab, options.prefix.length, file);
   return new Bpe(vocab, merges, options);
 }
 
@@ -52,7 +52,7 @@ export const byteTokens = (vocab: ReadonlyMap<string, number>): (number | undefi
   byteTokenNames.map((name) => vocab.get(name));
 
 function* mergeTable(
-  merges: unknown,
+  { merges, skip_unknown_merges: skip }: Json,
   vocab: ReadonlyMap<string, number>,
   prefixLength: number,
   file: string,
@@ -68,9 +68,8 @@ function* mergeTable(
     const a = vocab.get(left);
     const b = vocab.get(right);
     const id = vocab.get(left + right.slice(prefixLength));
-    if (a === undefined || b === undefined || id === undefined)
-      throw wrong('has a token that is not in the vocabulary');
-    table.set(a, b, { rank, id });
+    if (a !== undefined && b !== undefined && id !== undefined) table.set(a, b, { rank, id });
+    else if (skip !== true) throw wrong('has a token that is not in the vocabulary');
     if (rank % symbolsPerStep === 0) yield;
   }
   return table;
