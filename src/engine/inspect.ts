@@ -2,6 +2,7 @@
 
 import { IngotError } from '../base/errors.ts';
 import { findLocal } from '../hub/resolve.ts';
+import { modelCheckpoint } from '../models/files/translate.ts';
 import { parseModel } from '../models/registry.ts';
 import { openTokenizer } from '../tokenizer/open.ts';
 import type { Checkpoint } from '../weights/checkpoint.ts';
@@ -41,7 +42,7 @@ export async function inspectModel(nameOrPath: string): Promise<ModelDetails> {
       },
     );
   }
-  const checkpoint = await openCheckpoint(path);
+  const checkpoint = await modelCheckpoint(openCheckpoint(path));
   try {
     return await describe(nameOrPath, checkpoint);
   } finally {

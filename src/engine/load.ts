@@ -3,6 +3,7 @@
 import { env } from '../base/env.ts';
 import { openDevice } from '../device/open.ts';
 import { resolveModel } from '../hub/resolve.ts';
+import { modelCheckpoint } from '../models/files/translate.ts';
 import { openCheckpoint } from '../weights/open.ts';
 import { availableMemory } from './available-memory.ts';
 import { checkOptions, checkText } from './check.ts';
@@ -27,7 +28,7 @@ export async function load(name: string, options: LoadOptions = {}): Promise<Mod
     level: env.level,
     memoryLimit: options.memoryLimit,
   });
-  return loadOnto(device, () => openCheckpoint(path), name, options, {
+  return loadOnto(device, () => modelCheckpoint(openCheckpoint(path)), name, options, {
     availableMemory: availableMemory(),
     packInto: packerFor(device),
   });

@@ -4,6 +4,7 @@ import { stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { IngotError } from '../base/errors.ts';
 import { resolveModel } from '../hub/resolve.ts';
+import { modelCheckpoint } from '../models/files/translate.ts';
 import { openCheckpoint } from '../weights/open.ts';
 import { writePackedFile } from '../weights/packed/writer.ts';
 import { filePacker } from './packer.ts';
@@ -32,7 +33,7 @@ export async function packModel(nameOrPath: string, options: PackOptions = {}): 
       details: { path },
     });
   }
-  const checkpoint = await openCheckpoint(source);
+  const checkpoint = await modelCheckpoint(openCheckpoint(source));
   const pack = filePacker();
   try {
     await writePackedFile(path, checkpoint, {

@@ -4,6 +4,7 @@ import type { NDArray } from '../array/array.ts';
 import type { Weight } from '../array/weight.ts';
 import type { Device } from '../device/device.ts';
 import type { LayerSpec, SequenceMemory } from '../nn/contracts.ts';
+import type { FamilyFiles } from './files/files.ts';
 
 /** What callers of any model need to know about it. Families extend it with what their blocks need. */
 export interface ModelConfig {
@@ -40,7 +41,7 @@ export interface Model {
 }
 
 /**
- * Where a model gets its weights, by Hugging Face tensor name. Shapes are checked; a missing tensor throws missing_tensor
+ * Where a model gets its weights, by the names of blocks/names.ts. Shapes are checked; a missing tensor throws missing_tensor
  * with its name. Numbers may arrive later: nothing may run before the loader says it has finished.
  */
 export interface WeightLoader {
@@ -69,4 +70,6 @@ export interface Family<C extends ModelConfig = ModelConfig> {
   /** Reads config.json (either dialect). `source` names the file in errors. Throws bad_file or unsupported. */
   parse(json: unknown, source: string): C;
   build(config: C, load: WeightLoader, options: BuildOptions): Model;
+  /** How its files are written: names, order of rows, GGUF metadata. */
+  readonly files: FamilyFiles;
 }

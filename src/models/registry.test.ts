@@ -1,3 +1,4 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { tinyConfigs } from '../testing/tiny-models.ts';
 import { families, parseModel } from './registry.ts';
@@ -11,7 +12,16 @@ describe('families', () => {
   it('are found by architecture, or by model_type without one', () => {
     for (const family of families) {
       for (const name of family.names) {
-        const { architectures: _, ...config } = tinyConfigs['qwen3-moe'];
+        const { architectures: _, ...tiny } = tinyConfigs['qwen3-moe'];
+        // Sizes by the names that families with experts have for them.
+        const config = {
+          ...tiny,
+          num_local_experts: 4,
+          n_routed_experts: 4,
+          moe_num_experts: 4,
+          moe_k: 2,
+          shared_expert_intermediate_size: 64,
+        };
         const byName = name.endsWith('ForCausalLM') ? { architectures: [name] } : { model_type: name };
         const parsed = parseModel({ ...config, ...byName }, 'config.json');
         expect(parsed.config.family).toBe(family.parse({ ...config, ...byName }, 'config.json').family);
@@ -29,7 +39,7 @@ describe('families', () => {
     const config = { ...tinyConfigs.llama, architectures: ['MambaForCausalLM'] };
     expect(() => parseModel(config, '/models/x/config.json')).toThrow(
       '/models/x/config.json: no support for architecture MambaForCausalLM; supported are LlamaForCausalLM, ' +
-        'MistralForCausalLM, Qwen3ForCausalLM, Qwen3MoeForCausalLM',
+        'MistralForCausalLM, SmolLM3ForCausalLM',
     );
   });
 
@@ -40,5 +50,47 @@ describe('families', () => {
     expect(() => parseModel(null, 'config.json')).toThrow(
       'config.json: config: must be an object, found null',
     );
+  });
+});
+
+describe('a new family is one folder and one line', () => {
+  const src = new URL('../', import.meta.url);
+  const folders = readdirSync(new URL('models/', src)).filter((name) =>
+    existsSync(new URL(`models/${name}/model.ts`, src)),
+  );
+
+  it('every folder has a line, every line a folder', () => {
+    const registry = readFileSync(new URL('models/registry.ts', src), 'utf8');
+    const lines = [...registry.matchAll(/from '\.\/([\w.-]+)\/model\.ts'/g)].map(([, name]) => name);
+    expect(lines.toSorted()).toEqual(folders.toSorted());
+    expect(families.length).toBe(folders.length);
+  });
+
+  it('no other folder of the engine knows a family by name', () => {
+    const names = new Set([
+      ...families.flatMap((family) => family.names),
+      ...families.flatMap(({ files }) => (files.gguf ?? []).map(({ architecture }) => architecture)),
+    ]);
+    const shared = [
+      'weights',
+      'nn',
+      'array',
+      'cache',
+      'generate',
+      'engine',
+      'device',
+      'models/blocks',
+      'models/files',
+    ];
+    const found = shared.flatMap((folder) =>
+      readdirSync(new URL(`${folder}/`, src), { recursive: true, encoding: 'utf8' })
+        .filter((file) => file.endsWith('.ts') && !file.endsWith('.test.ts') && file !== 'tiny.ts')
+        .flatMap((file) => {
+          const text = readFileSync(new URL(`${folder}/${file}`, src), 'utf8');
+          const literals = [...text.matchAll(/'([\w.-]+)'/g)].map(([, literal]) => literal ?? '');
+          return literals.filter((literal) => names.has(literal)).map((name) => `${folder}/${file}: ${name}`);
+        }),
+    );
+    expect(found).toEqual([]);
   });
 });

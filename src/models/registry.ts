@@ -1,13 +1,55 @@
 // All model families, and the choice of one for a config.json. Adding a family is a folder and a line here.
 
 import { IngotError } from '../base/errors.ts';
+import { cohere2 } from './cohere2/model.ts';
 import { ConfigReader } from './config/reader.ts';
 import type { BuildOptions, Family, Model, ModelConfig, WeightLoader } from './contract.ts';
+import { ernie45Moe } from './ernie4_5-moe/model.ts';
+import { gemma } from './gemma/model.ts';
+import { gemma2 } from './gemma2/model.ts';
+import { gemma3 } from './gemma3/model.ts';
+import { glm4 } from './glm4/model.ts';
+import { glm4Moe } from './glm4-moe/model.ts';
+import { gptOss } from './gpt-oss/model.ts';
+import { granite } from './granite/model.ts';
+import { graniteMoe } from './granite-moe/model.ts';
 import { llama } from './llama/model.ts';
+import { mistral } from './mistral/model.ts';
+import { mixtral } from './mixtral/model.ts';
+import { olmo2 } from './olmo2/model.ts';
+import { olmoe } from './olmoe/model.ts';
+import { phi } from './phi/model.ts';
+import { phi3 } from './phi3/model.ts';
+import { qwen2 } from './qwen2/model.ts';
+import { qwen2Moe } from './qwen2-moe/model.ts';
 import { qwen3 } from './qwen3/model.ts';
 import { qwen3Moe } from './qwen3-moe/model.ts';
+import { smollm3 } from './smollm3/model.ts';
 
-export const families: readonly Family[] = [llama, qwen3, qwen3Moe];
+export const families: readonly Family[] = [
+  llama,
+  mistral,
+  smollm3,
+  qwen2,
+  qwen3,
+  qwen3Moe,
+  gemma,
+  gemma2,
+  gemma3,
+  glm4,
+  phi,
+  phi3,
+  olmo2,
+  granite,
+  cohere2,
+  mixtral,
+  qwen2Moe,
+  olmoe,
+  graniteMoe,
+  glm4Moe,
+  ernie45Moe,
+  gptOss,
+];
 
 /** A config together with the family that read it. */
 export interface ParsedModel {
@@ -26,7 +68,8 @@ export function parseModel(json: unknown, source: string): ParsedModel {
   return { config, build: (load, options) => family.build(config, load, options) };
 }
 
-function findFamily(json: unknown, source: string): Family {
+/** The family that a config names. Throws like `parseModel`. */
+export function findFamily(json: unknown, source: string): Family {
   const reader = new ConfigReader(json, source);
   const type = reader.string('model_type');
   const names = reader.strings('architectures', 64) ?? (type === undefined ? [] : [type]);

@@ -33,7 +33,15 @@ export type RopeScaling =
       readonly mscaleAllDim?: number;
     }
   /** Each frequency divided by its own number, `[rotaryDim / 2]`, as GGUF files carry them. */
-  | { readonly kind: 'factors'; readonly factors: readonly number[] };
+  | { readonly kind: 'factors'; readonly factors: readonly number[] }
+  /** The same with two lists, the second for sequences longer than `originalContext` (LongRoPE, arXiv:2402.13753). */
+  | {
+      readonly kind: 'longrope';
+      readonly shortFactors: readonly number[];
+      readonly longFactors: readonly number[];
+      readonly originalContext: number;
+      readonly attentionFactor: number;
+    };
 
 export type RopeScalingKind = RopeScaling['kind'];
 export const ropeScalingKinds: readonly RopeScalingKind[] = [
@@ -42,6 +50,7 @@ export const ropeScalingKinds: readonly RopeScalingKind[] = [
   'dynamic',
   'llama3',
   'yarn',
+  'longrope',
 ];
 
 export interface RopeConfig {
@@ -49,18 +58,21 @@ export interface RopeConfig {
   /** Number of dimensions of a head that rotate; even. */
   readonly rotaryDim: number;
   readonly scaling: RopeScaling;
+  /** Pairs are (2i, 2i + 1) instead of (i, i + rotaryDim / 2). */
+  readonly interleaved?: boolean;
 }
 
 export interface RopeFrequencies {
   /** `[rotaryDim / 2]`, radians per position. */
   readonly invFreq: Float32Array;
-  /** Multiplies sine and cosine; 1 except for YaRN. */
+  /** Multiplies sine and cosine; 1 except for YaRN and LongRoPE. */
   readonly attentionFactor: number;
 }
 
 /**
- * Frequencies of a rotary embedding. `contextLength` matters for dynamic scaling only: the frequencies are those of a
- * sequence of that many tokens, for all of its positions, so that cached keys stay valid while it grows.
+ * Frequencies of a rotary embedding. `contextLength` matters for dynamic scaling and LongRoPE only: the
+ * frequencies are those of a sequence of that many tokens, for all of its positions, so that cached keys stay valid while
+ * it grows.
  * Throws invalid_argument for an odd or non-positive rotaryDim, or a number of `factors` that does not fit it.
  */
 export function ropeFrequencies(config: RopeConfig, contextLength: number): RopeFrequencies {
@@ -68,10 +80,12 @@ export function ropeFrequencies(config: RopeConfig, contextLength: number): Rope
   if (!Number.isSafeInteger(rotaryDim) || rotaryDim <= 0 || rotaryDim % 2 !== 0) {
     throw new IngotError('invalid_argument', `rope: rotaryDim ${rotaryDim} must be a positive even number`);
   }
-  if (scaling.kind === 'factors' && scaling.factors.length !== rotaryDim / 2) {
-    const found = scaling.factors.length;
-    throw new IngotError('invalid_argument', `rope: ${found} factors for ${rotaryDim / 2} frequencies`);
-  }
+  const divided = (by: readonly number[]): Float64Array => {
+    if (by.length !== rotaryDim / 2) {
+      throw new IngotError('invalid_argument', `rope: ${by.length} factors for ${rotaryDim / 2} frequencies`);
+    }
+    return plain(theta).map((f, i) => f / (by[i] ?? 1));
+  };
   const plain = (base: number): Float64Array =>
     Float64Array.from({ length: rotaryDim / 2 }, (_, i) => base ** (-(2 * i) / rotaryDim));
   switch (scaling.kind) {
@@ -90,10 +104,11 @@ export function ropeFrequencies(config: RopeConfig, contextLength: number): Rope
         1,
       );
     case 'factors':
-      return rounded(
-        plain(theta).map((f, i) => f / (scaling.factors[i] ?? 1)),
-        1,
-      );
+      return rounded(divided(scaling.factors), 1);
+    case 'longrope': {
+      const { originalContext, shortFactors, longFactors, attentionFactor } = scaling;
+      return rounded(divided(contextLength > originalContext ? longFactors : shortFactors), attentionFactor);
+    }
     case 'yarn':
       return rounded(yarnFrequencies(plain(theta), config, scaling), yarnAttentionFactor(scaling));
   }

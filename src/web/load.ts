@@ -4,6 +4,7 @@ import type { Device } from '../device/device.ts';
 import { type BrowserGpuOptions, openBrowserGpu } from '../device/webgpu/browser.ts';
 import { loadOnto } from '../engine/place.ts';
 import type { LoadOptions, Model } from '../engine/types.ts';
+import { modelCheckpoint } from '../models/files/translate.ts';
 import { type ModelSource, modelName, openModel } from '../weights/open-web.ts';
 
 /** The device is WebGPU; all else is as in Node. */
@@ -23,6 +24,11 @@ export async function load(source: ModelSource, options: WebLoadOptions = {}): P
   const name = modelName(source);
   const device = await openBrowserGpu({ memoryLimit });
   const open = () =>
-    openModel(source, { signal, onDownload: (progress) => onProgress?.({ phase: 'download', ...progress }) });
+    modelCheckpoint(
+      openModel(source, {
+        signal,
+        onDownload: (progress) => onProgress?.({ phase: 'download', ...progress }),
+      }),
+    );
   return loadOnto(device, open, name, options, { availableMemory: Number.POSITIVE_INFINITY });
 }

@@ -1,5 +1,5 @@
-// One view of every kind of model file: config in the Hugging Face dialect, tensors by Hugging Face name, and the small
-// files a tokenizer needs.
+// One view of every kind of model file: config, tensors by name, and the small files a tokenizer needs. As opened, names are
+// those of the file; models/files/translate.ts makes the checkpoint that a model is built from.
 
 import { FileFormatError, IngotError } from '../base/errors.ts';
 import type { GgufMetadata } from './gguf/metadata.ts';
@@ -16,12 +16,13 @@ import { type CheckpointTensor, missingTensor } from './tensor.ts';
 export class Checkpoint {
   readonly path: string;
   readonly kind: CheckpointKind;
-  /** The model's config as a Hugging Face `config.json`. */
+  /** The model's config as a Hugging Face `config.json`; empty for a GGUF file as opened, whose metadata say it. */
   readonly config: JsonObject;
   readonly metadata: GgufMetadata | undefined;
   /** Names that `readFile` may have something for. */
   readonly files: readonly string[];
-  readonly #parts: CheckpointParts;
+  /** What the opener of the file provided. */
+  readonly parts: CheckpointParts;
 
   constructor(parts: CheckpointParts) {
     this.path = parts.path;
@@ -29,36 +30,36 @@ export class Checkpoint {
     this.config = parts.config;
     this.metadata = parts.metadata;
     this.files = parts.files;
-    this.#parts = parts;
+    this.parts = parts;
   }
 
   /** Names of all usable tensors. */
   get tensors(): string[] {
-    return [...this.#parts.tensors.keys()];
+    return [...this.parts.tensors.keys()];
   }
 
   has(name: string): boolean {
-    return this.#parts.tensors.has(name);
+    return this.parts.tensors.has(name);
   }
 
   /** Shape, format and place of a tensor. Throws missing_tensor, or unsupported when it is there in another form. */
   describe(name: string): CheckpointTensor {
-    const tensor = this.#parts.tensors.get(name);
+    const tensor = this.parts.tensors.get(name);
     if (tensor !== undefined) return tensor;
-    const reason = this.#parts.unusable?.get(name);
+    const reason = this.parts.unusable?.get(name);
     if (reason !== undefined) {
       throw new IngotError('unsupported', `${this.path}: tensor ${name} ${reason}`, { details: { name } });
     }
-    return missingTensor(this.path, name, this.#parts.tensors.keys());
+    return missingTensor(this.path, name, this.parts.tensors.keys());
   }
 
   /** Contents of a small file that belongs to the model (`tokenizer.json`, `generation_config.json`), or undefined. */
   async readFile(name: string): Promise<Uint8Array | undefined> {
-    return this.#parts.files.includes(name) ? this.#parts.readFile(name) : undefined;
+    return this.parts.files.includes(name) ? this.parts.readFile(name) : undefined;
   }
 
   async close(): Promise<void> {
-    await this.#parts.close();
+    await this.parts.close();
   }
 }
 

@@ -86,16 +86,26 @@ function pieceEnds(map: Int32Array | undefined, rows: number, step: number): num
 export const readChunk = (chunk: Chunk, buffers?: readonly Uint8Array[]): Promise<Uint8Array[]> =>
   readRows(chunk.slice, chunk.first, chunk.rows, buffers);
 
-/** A vector as f32, in order. */
+/** The values of a vector, or of a small matrix of floats row by row, as f32. */
 export async function readVector(tensor: CheckpointTensor): Promise<Float32Array> {
-  const length = tensor.shape[0] ?? 0;
+  const length = tensor.shape.reduce((product, n) => product * n, 1);
   if (tensor.kind === 'packed') {
     const bytes = await tensor.source.read(tensor.offset, tensor.bytes);
     return new Float32Array(bytes.buffer, bytes.byteOffset, length);
   }
-  const parts = await readRows(tensor.slices[0] ?? [], 0, 1);
-  const values = dequantizeSource(tensor.format, parts, 1, length);
-  return tensor.rowMap === undefined
-    ? values
-    : Float32Array.from(tensor.rowMap, (row) => values[row] as number);
+  const values = new Float32Array(length);
+  const each = length / tensor.slices.length;
+  const [rowBytes = 1] = tensor.slices[0]?.map((region) => region.rowBytes) ?? [];
+  const columns = tensor.shape.length === 1 ? elementsOf(tensor, rowBytes) : dimensions(tensor.shape).columns;
+  for (const [i, slice] of tensor.slices.entries()) {
+    const parts = await readRows(slice, 0, each / columns);
+    values.set(dequantizeSource(tensor.format, parts, each / columns, columns), i * each);
+  }
+  const { rowMap, add = 0 } = tensor;
+  const ordered = rowMap === undefined ? values : Float32Array.from(rowMap, (row) => values[row] as number);
+  return add === 0 ? ordered : ordered.map((value) => value + add);
 }
+
+/** Elements of one stored row of a vector: all of them, or one where they were chosen one by one. */
+const elementsOf = ({ format }: SourceTensor, rowBytes: number): number =>
+  (rowBytes / format.blockBytes) * format.blockElements;

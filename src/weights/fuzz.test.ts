@@ -3,6 +3,7 @@
 
 import { describe, expect, it } from 'vitest';
 import { IngotError } from '../base/errors.ts';
+import { modelCheckpoint } from '../models/files/translate.ts';
 import { quantizeReference } from '../quant/reference.ts';
 import { findSourceFormat } from '../quant/registry.ts';
 import { MemorySink } from './atomic-file.ts';
@@ -23,8 +24,13 @@ import { tinyGguf } from './tiny.ts';
 
 const runs = 10_000;
 
-/** Uses everything a checkpoint offers. */
+/** Uses everything a checkpoint offers, as the file has it and as a model does. */
 async function exercise(checkpoint: Checkpoint): Promise<void> {
+  await exerciseTensors(checkpoint);
+  await exerciseTensors(await modelCheckpoint(checkpoint));
+}
+
+async function exerciseTensors(checkpoint: Checkpoint): Promise<void> {
   for (const key of checkpoint.metadata?.keys() ?? []) checkpoint.metadata?.get(key);
   for (const name of checkpoint.files) await checkpoint.readFile(name);
   for (const name of checkpoint.tensors) {

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Device } from '../device/device.ts';
 import { openJsDevice } from '../device/js/device.ts';
+import { modelCheckpoint } from '../models/files/translate.ts';
 import { packedBytes } from '../quant/layout.ts';
 import { dequantizeSource, packReference, unpackReference } from '../quant/reference.ts';
 import type { Checkpoint } from './checkpoint.ts';
@@ -19,7 +20,7 @@ import { tinyCheckpoint, wave } from './tiny.ts';
 let checkpoint: Checkpoint;
 let device: Device;
 beforeEach(async () => {
-  checkpoint = await tinyCheckpoint();
+  checkpoint = await modelCheckpoint(tinyCheckpoint());
   device = openJsDevice();
 });
 afterEach(() => {

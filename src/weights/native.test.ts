@@ -6,6 +6,7 @@ import { openCpuDevice } from '../device/cpu/device.ts';
 import { packNative } from '../device/cpu/pack.ts';
 import type { Device } from '../device/device.ts';
 import { openJsDevice } from '../device/js/device.ts';
+import { modelCheckpoint } from '../models/files/translate.ts';
 import { columnMultiple, metaDtypeCode, packedBytes } from '../quant/layout.ts';
 import { packReference, quantizeReference } from '../quant/reference.ts';
 import { sourceFormats } from '../quant/registry.ts';
@@ -47,7 +48,7 @@ describe.skipIf(addonPath() === undefined)('the native packer, needs the addon',
   );
 
   it('loads a checkpoint to the same bytes as plain TypeScript', async () => {
-    const checkpoint = await tinyCheckpoint();
+    const checkpoint = await modelCheckpoint(tinyCheckpoint());
     const native = openCpuDevice();
     const plain = openJsDevice();
     const load = async (

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { Site } from '../../tests/browser/site.ts';
+import { modelCheckpoint } from '../models/files/translate.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import { readVector } from './chunks.ts';
 import { modelName, openModel } from './open-web.ts';
@@ -8,7 +9,8 @@ import { openUrl } from './url-source.ts';
 
 const type = 'application/octet-stream';
 const name = 'model.norm.weight';
-const norm = async (checkpoint: Checkpoint): Promise<Float32Array> => {
+const norm = async (opened: Checkpoint): Promise<Float32Array> => {
+  const checkpoint = await modelCheckpoint(opened);
   const values = await readVector(checkpoint.describe(name));
   await checkpoint.close();
   return values;

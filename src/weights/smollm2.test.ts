@@ -4,6 +4,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { findLocal } from '../hub/resolve.ts';
+import { modelCheckpoint } from '../models/files/translate.ts';
 import { dequantizeSource } from '../quant/reference.ts';
 import { readVector } from './chunks.ts';
 import { openCheckpoint } from './open.ts';
@@ -42,7 +43,7 @@ async function values(
 
 describe.skipIf(path === undefined)(`SmolLM2 weights${reason}`, () => {
   it('has the config and the weights that transformers reads', async () => {
-    const checkpoint = await openCheckpoint(path as string);
+    const checkpoint = await modelCheckpoint(openCheckpoint(path as string));
     for (const [key, value] of Object.entries(golden.config))
       expect([key, checkpoint.config[key]]).toEqual([key, value]);
     for (const { name, shape, sum, rows } of golden.samples) {

@@ -6,11 +6,15 @@ import type { SourceFormat } from '../quant/format.ts';
 import { formatLayout, type WeightLayout } from '../quant/layout.ts';
 import type { ByteSource } from './source.ts';
 
-/** Rows of one part of a tensor, contiguous in a file. */
+/** Rows of one part of a tensor in a file, one after the other unless it says otherwise. */
 export interface Region {
   readonly source: ByteSource;
   readonly offset: number;
   readonly rowBytes: number;
+  /** Bytes from one row to the next, where others lie between them. */
+  readonly stride?: number;
+  /** Bytes from one element of a row to the next, of a matrix that is stored by columns: its rows are one element apart. */
+  readonly transposed?: { readonly elementBytes: number; readonly stride: number };
 }
 
 /** One matrix: a region for each part of its format ([blocks] or [codes, scales, biases]). */
@@ -27,6 +31,8 @@ export interface SourceTensor {
   readonly slices: readonly Slice[];
   /** `rowMap[i]` is the stored row of row i, within each slice; undefined when rows are in order. */
   readonly rowMap?: Int32Array;
+  /** Added to every value of a vector: norms that are stored less 1. */
+  readonly add?: number;
 }
 
 /** A tensor of a packed file: a matrix in its layout, or a vector of f32. */
@@ -97,17 +103,105 @@ export async function readRows(
   buffers: readonly Uint8Array[] = [],
 ): Promise<Uint8Array[]> {
   return Promise.all(
-    slice.map(async ({ source, offset, rowBytes }, p) => {
-      const bytes = count * rowBytes;
+    slice.map(async (region, p) => {
+      const bytes = count * region.rowBytes;
       const buffer = buffers[p];
       const target =
         buffer !== undefined && buffer.byteLength >= bytes
           ? buffer.subarray(0, bytes)
           : new Uint8Array(bytes);
-      await source.readInto(offset + first * rowBytes, target);
+      await readRegion(region, first, count, target);
       return target;
     }),
   );
+}
+
+async function readRegion(region: Region, first: number, count: number, target: Uint8Array): Promise<void> {
+  const { source, offset, rowBytes, stride = rowBytes, transposed } = region;
+  if (transposed !== undefined) return readTransposed(region, first, count, target);
+  if (stride === rowBytes) return source.readInto(offset + first * rowBytes, target);
+  if (count === 0) return;
+  const stored = await source.read(offset + first * stride, (count - 1) * stride + rowBytes);
+  for (let row = 0; row < count; row++)
+    target.set(stored.subarray(row * stride, row * stride + rowBytes), row * rowBytes);
+}
+
+/** Rows of a matrix that is stored by columns: a piece of every stored row, its elements spread over the rows. */
+async function readTransposed(
+  { source, offset, rowBytes, stride, transposed }: Region,
+  first: number,
+  count: number,
+  target: Uint8Array,
+): Promise<void> {
+  const elementBytes = transposed?.elementBytes ?? 1;
+  const apart = stride ?? elementBytes;
+  const columns = rowBytes / elementBytes;
+  if (count === 0) return;
+  const piece = new Uint8Array((count - 1) * apart + elementBytes);
+  for (let column = 0; column < columns; column++) {
+    await source.readInto(offset + column * (transposed?.stride ?? 0) + first * apart, piece);
+    for (let row = 0; row < count; row++) {
+      const at = row * rowBytes + column * elementBytes;
+      for (let b = 0; b < elementBytes; b++) target[at + b] = piece[row * apart + b] ?? 0;
+    }
+  }
+}
+
+/** Rows first, first + step, … of each matrix: `count` of them. Those of a vector are its elements. */
+export function selectRows(
+  tensor: SourceTensor,
+  { first, count, step = 1 }: { readonly first: number; readonly count: number; readonly step?: number },
+): SourceTensor {
+  const column = tensor.shape.length === 1;
+  const stored = column ? asColumn(tensor) : tensor;
+  const slices = stored.slices.map((slice) =>
+    slice.map((region) => {
+      const stride = region.stride ?? region.rowBytes;
+      const { transposed } = region;
+      if (transposed === undefined)
+        return {
+          ...region,
+          offset: region.offset + first * stride,
+          ...(step === 1 && region.stride === undefined ? {} : { stride: step * stride }),
+        };
+      const offset = region.offset + first * transposed.elementBytes;
+      return { ...region, offset, stride: step * transposed.elementBytes };
+    }),
+  );
+  const shape = [...stored.shape.slice(0, -2), count, stored.shape.at(-1) ?? 1];
+  const selected = { ...stored, shape, slices };
+  return column ? { ...selected, shape: [count] } : selected;
+}
+
+/** A matrix `[E, N]` of floats as E matrices `[N, 1]`, a vector `[N]` as one: their elements can then be chosen as rows. */
+export function asColumn(tensor: SourceTensor): SourceTensor {
+  const { columns, rows } = dimensions(tensor.shape);
+  const [elementBytes = 0] = tensor.format.rowBytes(1);
+  const slices = tensor.slices.flatMap((slice) =>
+    Array.from({ length: rows }, (_, row) =>
+      slice.map((region) => ({
+        source: region.source,
+        offset: region.offset + row * region.rowBytes,
+        rowBytes: elementBytes,
+      })),
+    ),
+  );
+  return { ...tensor, shape: [...tensor.shape.slice(0, -1), columns, 1], slices };
+}
+
+/** The matrices of a tensor of floats `[…, K, N]` as `[…, N, K]`. */
+export function transposedMatrices(tensor: SourceTensor): SourceTensor {
+  const { rows: K, columns: N } = dimensions(tensor.shape);
+  const [elementBytes = 0] = tensor.format.rowBytes(1);
+  const slices = tensor.slices.map((slice) =>
+    slice.map(({ source, offset, rowBytes }) => ({
+      source,
+      offset,
+      rowBytes: K * elementBytes,
+      transposed: { elementBytes, stride: rowBytes },
+    })),
+  );
+  return { ...tensor, shape: [...tensor.shape.slice(0, -2), N, K], slices };
 }
 
 /**

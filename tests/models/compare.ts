@@ -7,9 +7,11 @@ const stages = (config: DecoderConfig): number => 6 * config.numLayers + 1;
 
 /** Longest sum in the model: a row of a projection, a head's output over all positions. */
 const longestSum = (config: DecoderConfig, tokens: number): number => {
-  const { numHeads, headDim } = config.attention;
-  const widths = config.layers.map((layer) => layer.feedForward.intermediateSize);
-  return Math.max(config.hiddenSize, numHeads * headDim, tokens, ...widths);
+  const widths = config.layers.flatMap(({ attention: { numHeads, headDim }, feedForward }) => [
+    numHeads * headDim,
+    feedForward.intermediateSize,
+  ]);
+  return Math.max(config.hiddenSize, tokens, ...widths);
 };
 
 /**

@@ -9,6 +9,7 @@ import { Weight } from '../../src/array/weight.ts';
 import type { Device } from '../../src/device/device.ts';
 import { findLocal } from '../../src/hub/resolve.ts';
 import type { Model, Precision } from '../../src/models/contract.ts';
+import { modelCheckpoint } from '../../src/models/files/translate.ts';
 import { parseModel } from '../../src/models/registry.ts';
 import { CheckpointLoader } from '../../src/weights/load.ts';
 import { openCheckpoint } from '../../src/weights/open.ts';
@@ -55,7 +56,7 @@ async function load(
   device: Device,
   precision: Precision,
 ): Promise<{ model: Model; dispose(): Promise<void> }> {
-  const checkpoint = await openCheckpoint(path as string);
+  const checkpoint = await modelCheckpoint(openCheckpoint(path as string));
   const loader = new CheckpointLoader<Weight, NDArray>(checkpoint, device, {
     matrix: ({ name, ...rest }) => new Weight({ device, label: name, ...rest }),
     vector: ({ buffer, length }) => fromBuffer(device, buffer, [length], 'f32'),

@@ -26,6 +26,7 @@ import { embeddingOp } from './embedding.ts';
 import { eqOp } from './eq.ts';
 import { erfOp } from './erf.ts';
 import { expOp } from './exp.ts';
+import { expertLinearOp } from './expert-linear.ts';
 import { expm1Op } from './expm1.ts';
 import { floorOp } from './floor.ts';
 import { floorDivideOp } from './floor-divide.ts';
@@ -123,6 +124,7 @@ export const ops: readonly OpDef[] = [
   eqOp,
   erfOp,
   expOp,
+  expertLinearOp,
   expm1Op,
   floorDivideOp,
   floorOp,

@@ -80,7 +80,7 @@ export const moeRouteOp = defineOp<MoeRouteAttrs>({
   tolerance: () => ({ absolute: 0, relative: 64 * 2 ** -24 }),
   cases: [
     {
-      name: 'qwen3',
+      name: 'normalised',
       inputs: [{ shape: [5, 32] }],
       attrs: { k: 4, normTopk: true, mode: 'softmax-topk', scale: 1 },
     },

@@ -1,14 +1,22 @@
-// Modules from a weight loader: shapes come from the config, names from the family's table.
+// Modules from a weight loader: shapes come from the config, names from the table of canonical names.
 
+import type { NDArray } from '../../array/array.ts';
 import type { Precision } from '../../kernel/signature.ts';
+import { LayerNorm } from '../../nn/layer-norm.ts';
 import { Linear } from '../../nn/linear.ts';
 import { RmsNorm } from '../../nn/rms-norm.ts';
+import type { NormConfig } from '../config/decoder.ts';
 import type { BuildOptions, WeightLoader } from '../contract.ts';
 
 /** What blocks load with. */
 export interface Loading {
   readonly load: WeightLoader;
   readonly options: Omit<BuildOptions, 'precision'> & { readonly precision: Precision };
+}
+
+/** Normalises the last axis. */
+export interface Norm {
+  apply(x: NDArray): NDArray;
 }
 
 /** The same source of weights for a layer whose input must not be rounded to 8 bits, in any precision. */
@@ -30,6 +38,9 @@ export function loadLinear(
   });
 }
 
-/** NAME.weight `[n]`. */
-export const loadNorm = (from: Loading, name: string, n: number, eps: number): RmsNorm =>
-  new RmsNorm(from.load.vector(`${name}.weight`, n), eps);
+/** NAME.weight `[n]` and, for a layer norm with one, NAME.bias `[n]`. */
+export function loadNorm({ load }: Loading, name: string, n: number, { kind, eps, bias }: NormConfig): Norm {
+  const weight = load.vector(`${name}.weight`, n);
+  if (kind === 'rms') return new RmsNorm(weight, eps);
+  return new LayerNorm(weight, bias ? load.vector(`${name}.bias`, n) : undefined, eps);
+}

@@ -1,4 +1,5 @@
-// Tensor names of decoder checkpoints in the Hugging Face dialect. A family spreads this table and changes what differs.
+// The names that blocks ask tensors by. They are those of Llama's files, and of others where Llama has no such tensor;
+// what a family's own files call them is said in models/NAME/files.ts and translated when a file is opened.
 
 export interface AttentionNames {
   readonly q: string;
@@ -7,6 +8,8 @@ export interface AttentionNames {
   readonly o: string;
   readonly qNorm: string;
   readonly kNorm: string;
+  /** A vector of one number for each head. */
+  readonly sinks: string;
 }
 
 export interface MlpNames {
@@ -17,49 +20,62 @@ export interface MlpNames {
 
 export interface MoeNames {
   readonly router: string;
+  /** Added to the scores of experts for their choice. */
+  readonly correction: string;
+  readonly shared: MlpNames;
+  readonly sharedGate: string;
   /** One matrix of one expert. */
   expert(part: keyof MlpNames, expert: number): string;
-  /** All experts in one tensor `[E, N, K]`, as GGUF files have them. */
+  /** All experts in one tensor `[E, N, K]`. */
   stacked(part: keyof MlpNames): string;
 }
 
-/** Modules by layer; `.weight` and `.bias` are appended by the blocks. */
-export interface DecoderNames {
-  readonly embedding: string;
-  readonly finalNorm: string;
-  readonly head: string;
-  attentionNorm(layer: number): string;
-  attention(layer: number): AttentionNames;
-  feedForwardNorm(layer: number): string;
-  mlp(layer: number): MlpNames;
-  moe(layer: number): MoeNames;
+export interface LayerNames {
+  readonly attentionNorm: string;
+  readonly attention: AttentionNames;
+  readonly postAttentionNorm: string;
+  readonly feedForwardNorm: string;
+  readonly postFeedForwardNorm: string;
+  readonly mlp: MlpNames;
+  readonly moe: MoeNames;
 }
 
-const layer = (i: number): string => `model.layers.${i}`;
+export const embeddingName = 'model.embed_tokens';
+export const finalNormName = 'model.norm';
+export const headName = 'lm_head';
 
-/** The names that Llama introduced and most decoders kept. */
-export const decoderNames: DecoderNames = {
-  embedding: 'model.embed_tokens',
-  finalNorm: 'model.norm',
-  head: 'lm_head',
-  attentionNorm: (i) => `${layer(i)}.input_layernorm`,
-  attention: (i) => ({
-    q: `${layer(i)}.self_attn.q_proj`,
-    k: `${layer(i)}.self_attn.k_proj`,
-    v: `${layer(i)}.self_attn.v_proj`,
-    o: `${layer(i)}.self_attn.o_proj`,
-    qNorm: `${layer(i)}.self_attn.q_norm`,
-    kNorm: `${layer(i)}.self_attn.k_norm`,
-  }),
-  feedForwardNorm: (i) => `${layer(i)}.post_attention_layernorm`,
-  mlp: (i) => ({
-    gate: `${layer(i)}.mlp.gate_proj`,
-    up: `${layer(i)}.mlp.up_proj`,
-    down: `${layer(i)}.mlp.down_proj`,
-  }),
-  moe: (i) => ({
-    router: `${layer(i)}.mlp.gate`,
-    expert: (part, expert) => `${layer(i)}.mlp.experts.${expert}.${part}_proj`,
-    stacked: (part) => `${layer(i)}.mlp.experts.${part}_proj`,
-  }),
-};
+/** Modules of a layer; `.weight` and `.bias` are appended by the blocks. */
+export function layerNames(index: number): LayerNames {
+  const layer = `model.layers.${index}`;
+  const attention = `${layer}.self_attn`;
+  return {
+    attentionNorm: `${layer}.input_layernorm`,
+    attention: {
+      q: `${attention}.q_proj`,
+      k: `${attention}.k_proj`,
+      v: `${attention}.v_proj`,
+      o: `${attention}.o_proj`,
+      qNorm: `${attention}.q_norm`,
+      kNorm: `${attention}.k_norm`,
+      sinks: `${attention}.sinks.weight`,
+    },
+    postAttentionNorm: `${layer}.post_self_attn_layernorm`,
+    feedForwardNorm: `${layer}.post_attention_layernorm`,
+    postFeedForwardNorm: `${layer}.post_mlp_layernorm`,
+    mlp: mlpNames(`${layer}.mlp`),
+    moe: {
+      router: `${layer}.mlp.gate`,
+      correction: `${layer}.mlp.gate.correction.bias`,
+      shared: mlpNames(`${layer}.mlp.shared_expert`),
+      sharedGate: `${layer}.mlp.shared_expert_gate`,
+      expert: (part, expert) => `${layer}.mlp.experts.${expert}.${part}_proj`,
+      stacked: (part) => `${layer}.mlp.experts.${part}_proj`,
+    },
+  };
+}
+
+export const mlpNames = (module: string): MlpNames => ({
+  gate: `${module}.gate_proj`,
+  up: `${module}.up_proj`,
+  down: `${module}.down_proj`,
+});

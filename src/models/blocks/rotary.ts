@@ -1,20 +1,43 @@
-// The rotary frequencies of a model as a constant that all layers share.
+// The rotary frequencies of a model as constants, one for each set of settings that its layers have.
 
 import type { NDArray } from '../../array/array.ts';
 import { fromData } from '../../array/creation.ts';
+import { rope } from '../../array/ops/rope.ts';
 import type { Device } from '../../device/device.ts';
 import { type RopeConfig, ropeFrequencies } from '../../nn/rope.ts';
 
-export interface Rotary {
-  /** f32 `[rotaryDim / 2]` */
-  readonly invFreq: NDArray;
-  readonly attentionFactor: number;
-  readonly rotaryDim: number;
-}
+/** Rotates heads `[n, H, Dh]` by positions i32 `[n]`. */
+export type Rotate = (x: NDArray, positions: NDArray) => NDArray;
 
-/** Frequencies for sequences of up to `contextLength` tokens. */
-export function rotary(config: RopeConfig, contextLength: number, device: Device): Rotary {
-  const { invFreq, attentionFactor } = ropeFrequencies(config, contextLength);
-  const table = fromData(invFreq, [invFreq.length], { device, label: 'rotary frequencies' });
-  return { invFreq: table, attentionFactor, rotaryDim: config.rotaryDim };
+export class Rotaries {
+  readonly #contextLength: number;
+  readonly #device: Device;
+  readonly #known = new Map<string, Rotate>();
+  /** The tables made so far. */
+  readonly constants: NDArray[] = [];
+
+  /** For sequences of up to `contextLength` tokens. */
+  constructor(contextLength: number, device: Device) {
+    this.#contextLength = contextLength;
+    this.#device = device;
+  }
+
+  /** The rotation with these settings; without any, positions leave a head as it is. */
+  of(config: RopeConfig | undefined): Rotate {
+    if (config === undefined) return (x) => x;
+    const key = JSON.stringify(config);
+    const known = this.#known.get(key) ?? this.#make(config);
+    this.#known.set(key, known);
+    return known;
+  }
+
+  #make(config: RopeConfig): Rotate {
+    const { invFreq, attentionFactor } = ropeFrequencies(config, this.#contextLength);
+    const device = this.#device;
+    const table = fromData(invFreq, [invFreq.length], { device, label: 'rotary frequencies' });
+    this.constants.push(table);
+    const { rotaryDim, interleaved } = config;
+    return (x, positions) =>
+      rope(x, positions, table, { rotaryDim, interleaved, attentionScale: attentionFactor });
+  }
 }

@@ -2,10 +2,16 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { IngotError } from '../../base/errors.ts';
 import { attentionSpec } from '../../nn/contracts.ts';
-import { parseLlama } from '../llama/config.ts';
-import { parseQwen3 } from '../qwen3/config.ts';
-import { parseQwen3Moe } from '../qwen3-moe/config.ts';
-import type { LayerConfig } from './decoder.ts';
+import { llama as llamaFamily } from '../llama/model.ts';
+import { mistral } from '../mistral/model.ts';
+import { qwen3 } from '../qwen3/model.ts';
+import { qwen3Moe } from '../qwen3-moe/model.ts';
+import type { AttentionConfig, DecoderConfig, LayerConfig } from './decoder.ts';
+
+const { parse: parseLlama } = llamaFamily;
+const { parse: parseQwen3 } = qwen3;
+const { parse: parseQwen3Moe } = qwen3Moe;
+const attentionOf = (config: DecoderConfig): AttentionConfig => config.layers[0]!.attention;
 
 const llama = {
   architectures: ['LlamaForCausalLM'],
@@ -33,16 +39,16 @@ describe('llama config', () => {
       contextLength: 2048,
       eosTokenIds: [],
       tiedEmbeddings: false,
-      attention: {
-        numHeads: 32,
-        numKvHeads: 32,
-        headDim: 128,
-        qkvBias: false,
-        outputBias: false,
-        qkNorm: false,
-      },
     });
-    expect(config.attention.rope).toEqual({ theta: 10000, rotaryDim: 128, scaling: { kind: 'default' } });
+    expect(attentionOf(config)).toMatchObject({
+      numHeads: 32,
+      numKvHeads: 32,
+      headDim: 128,
+      qkvBias: false,
+      outputBias: false,
+      qkNorm: 'none',
+    });
+    expect(attentionOf(config).rope).toEqual({ theta: 10000, rotaryDim: 128, scaling: { kind: 'default' } });
     expect(config.memory).toEqual(Array(2).fill(attentionSpec({ numKvHeads: 32, headDim: 128 })));
   });
 
@@ -55,17 +61,18 @@ describe('llama config', () => {
   });
 
   it('has a window for Mistral only', () => {
-    const mistral = {
+    const { parse } = mistral;
+    const windowed = {
       ...llama,
       architectures: ['MistralForCausalLM'],
       model_type: 'mistral',
       sliding_window: 4096,
     };
-    expect(parseLlama(mistral, 'c').memory[0]).toEqual(
+    expect(parse(windowed, 'c').memory[0]).toEqual(
       attentionSpec({ numKvHeads: 32, headDim: 128, window: 4096 }),
     );
-    expect(parseLlama({ ...mistral, sliding_window: null }, 'c').layers[0]?.window).toBeUndefined();
-    expect(parseLlama({ ...llama, sliding_window: 4096 }, 'c').layers[0]?.window).toBeUndefined();
+    expect(attentionOf(parse({ ...windowed, sliding_window: null }, 'c')).window).toBeUndefined();
+    expect(attentionOf(parseLlama({ ...llama, sliding_window: 4096 }, 'c')).window).toBeUndefined();
   });
 
   const impossible: readonly [object, string][] = [
@@ -99,7 +106,7 @@ describe('llama config', () => {
 
 describe('qwen3 config', () => {
   const windowed = { ...llama, model_type: 'qwen3', use_sliding_window: true, sliding_window: 512 };
-  const windows = (json: object) => parseQwen3(json, 'c').layers.map((layer) => layer.window);
+  const windows = (json: object) => parseQwen3(json, 'c').layers.map((layer) => layer.attention.window);
 
   it('takes windows from layer_types or from max_window_layers', () => {
     expect(windows({ ...windowed, max_window_layers: 1 })).toEqual([undefined, 512]);
@@ -114,8 +121,8 @@ describe('qwen3 config', () => {
   });
 
   it('norms query and key heads, with a head size of 128 unless stated', () => {
-    expect(parseQwen3(llama, 'c').attention).toMatchObject({ qkNorm: true, headDim: 128 });
-    expect(parseQwen3({ ...llama, hidden_size: 1024 }, 'c').attention.headDim).toBe(128);
+    expect(attentionOf(parseQwen3(llama, 'c'))).toMatchObject({ qkNorm: 'head', headDim: 128 });
+    expect(attentionOf(parseQwen3({ ...llama, hidden_size: 1024 }, 'c')).headDim).toBe(128);
   });
 
   it('rejects layer types that do not fit', () => {
@@ -160,7 +167,7 @@ describe('qwen3-moe config', () => {
     ).toMatchObject({
       numExperts: 8,
       topK: 2,
-      normTopK: false,
+      router: { score: 'softmax', normalised: false },
     });
   });
 
@@ -193,7 +200,7 @@ describe('any config', () => {
       fc.property(change, fc.constantFrom(parseLlama, parseQwen3, parseQwen3Moe), (fields, parse) => {
         try {
           const config = parse({ ...moe, ...fields }, 'config.json');
-          const { numHeads, numKvHeads, headDim } = config.attention;
+          const { numHeads, numKvHeads, headDim } = attentionOf(config);
           expect(numHeads % numKvHeads).toBe(0);
           expect(Number.isSafeInteger(headDim)).toBe(true);
           expect(config.memory.length).toBe(config.numLayers);

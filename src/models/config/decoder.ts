@@ -1,12 +1,20 @@
-// The config of a decoder-only transformer as blocks need it, and the reading of the fields that families share.
+// A decoder-only transformer as values: what blocks build one from, and the reading of the fields that families share.
 
 import { attentionSpec } from '../../nn/contracts.ts';
 import type { RopeConfig } from '../../nn/rope.ts';
 import type { ModelConfig } from '../contract.ts';
+import type { Activation } from './activations.ts';
+import type { MoeConfig } from './experts.ts';
 import { type ConfigReader, limits } from './reader.ts';
 import { readRope } from './rope.ts';
 
-export type Activation = 'silu' | 'gelu_erf' | 'gelu_tanh';
+export interface NormConfig {
+  /** `rms`: Zhang and Sennrich 2019; `layer`: also subtracts the mean. */
+  readonly kind: 'rms' | 'layer';
+  readonly eps: number;
+  /** Layer norms may have one. */
+  readonly bias: boolean;
+}
 
 export interface AttentionConfig {
   readonly numHeads: number;
@@ -15,115 +23,157 @@ export interface AttentionConfig {
   /** Bias on the query, key and value projections. */
   readonly qkvBias: boolean;
   readonly outputBias: boolean;
-  /** RMS norm of every head of q and k before rotation. */
-  readonly qkNorm: boolean;
-  readonly rope: RopeConfig;
+  /** RMS norm of q and k before rotation: of every head by itself, or over all heads at once. */
+  readonly qkNorm: 'none' | 'head' | 'whole';
+  /** Multiplies q·k. */
+  readonly scale: number;
+  /** Rotation of q and k; undefined: positions are not told apart but by the mask. */
+  readonly rope: RopeConfig | undefined;
+  /** Sliding window in tokens, the row's own included; undefined: all before it. */
+  readonly window?: number;
+  /** Scores become softcap * tanh(score / softcap). */
+  readonly softcap?: number;
+  /** One learned score per head that takes part in the softmax and has no value. */
+  readonly sinks?: boolean;
+  /** q, k and v are kept within ± this after their norms. */
+  readonly clip?: number;
 }
 
 export interface MlpConfig {
   readonly kind: 'dense';
   readonly intermediateSize: number;
   readonly activation: Activation;
+  /** down(act(gate(x)) * up(x)); false: down(act(up(x))). */
+  readonly gated: boolean;
   readonly bias: boolean;
 }
 
-export interface MoeConfig {
-  readonly kind: 'moe';
-  readonly numExperts: number;
-  /** Experts per token. */
-  readonly topK: number;
-  readonly intermediateSize: number;
-  readonly activation: Activation;
-  /** Router weights of the chosen experts are scaled to sum to 1. */
-  readonly normTopK: boolean;
-}
+/**
+ * Where a layer's norms are, with x the residual stream, f attention and then the feed-forward:
+ * `pre`: x + f(norm(x)) · `post`: x + norm(f(x)) · `both`: x + norm(f(norm(x))) · `parallel`: x + attention(norm(x)) +
+ * feedForward(norm(x)) with one norm.
+ */
+export type NormPlacement = 'pre' | 'post' | 'both' | 'parallel';
 
 export interface LayerConfig {
-  /** Sliding window in tokens; undefined: full attention. */
-  readonly window?: number;
+  readonly attention: AttentionConfig;
   readonly feedForward: MlpConfig | MoeConfig;
 }
 
 export interface DecoderConfig extends ModelConfig {
-  readonly normEps: number;
-  readonly attention: AttentionConfig;
+  readonly norm: NormConfig;
+  readonly placement: NormPlacement;
   readonly layers: readonly LayerConfig[];
   /** The output head is the embedding matrix. */
   readonly tiedEmbeddings: boolean;
+  readonly headBias: boolean;
+  /** Multiplies embeddings. */
+  readonly embeddingScale: number;
+  /** Multiplies what attention and feed-forward add to the stream. */
+  readonly residualScale: number;
+  /** Multiplies logits. */
+  readonly logitScale: number;
+  /** Logits become softcap * tanh(logit / softcap). */
+  readonly logitSoftcap?: number;
 }
 
-/** What a family adds to the shared fields. */
-export interface DecoderTraits {
-  readonly family: string;
-  readonly attention: Pick<AttentionConfig, 'qkvBias' | 'outputBias' | 'qkNorm'>;
-  readonly layers: readonly LayerConfig[];
-  /** Values of fields that old checkpoints leave out. */
-  readonly defaults: {
-    readonly contextLength: number;
-    readonly headDim?: number;
-    readonly theta?: number;
-    readonly normEps?: number;
+/** What a family says about the fields that all decoders have: how they are called, and what is meant where one is absent. */
+export interface DecoderDefaults {
+  readonly contextLength: number;
+  readonly headDim?: number;
+  readonly theta?: number;
+  readonly partialRotary?: number;
+  readonly interleaved?: boolean;
+  /** Rotary settings may differ by kind of layer: the family reads them with `readLayerRope`. */
+  readonly ropePerLayer?: boolean;
+}
+
+/** The sizes and rotation that a family's layers are made from. */
+export interface DecoderBase {
+  readonly hiddenSize: number;
+  readonly numLayers: number;
+  /** Context the rotary settings reach. */
+  readonly contextLength: number;
+  /** Attention of a plain layer: no biases, no norms, full, scaled by 1 / sqrt(headDim). */
+  readonly attention: AttentionConfig & { readonly rope: RopeConfig };
+}
+
+/** Reads sizes, heads and rotation. Throws bad_file for impossible values. */
+export function readBase(reader: ConfigReader, defaults: DecoderDefaults): DecoderBase {
+  const hiddenSize = reader.int('hidden_size', limits.hiddenSize);
+  const heads = readHeads(reader, hiddenSize, defaults.headDim);
+  const { rope, contextLength } = readRope(reader, {
+    theta: defaults.theta ?? 10000,
+    headDim: heads.headDim,
+    partialRotary: defaults.partialRotary ?? 1,
+    interleaved: defaults.interleaved ?? false,
+    perLayer: defaults.ropePerLayer ?? false,
+    contextLength: reader.int('max_position_embeddings', limits.contextLength, defaults.contextLength),
+  });
+  const plain = { qkvBias: false, outputBias: false, qkNorm: 'none' } as const;
+  return {
+    hiddenSize,
+    numLayers: readLayerCount(reader),
+    contextLength,
+    attention: { ...heads, ...plain, scale: heads.headDim ** -0.5, rope },
   };
 }
 
-/** Reads the fields every decoder has. Throws bad_file for impossible values. */
-export function readDecoder(reader: ConfigReader, traits: DecoderTraits): DecoderConfig {
-  const hiddenSize = reader.int('hidden_size', limits.hiddenSize);
-  const heads = readHeads(reader, hiddenSize, traits.defaults.headDim);
-  const { rope, contextLength } = readRope(reader, {
-    theta: traits.defaults.theta ?? 10000,
-    headDim: heads.headDim,
-    contextLength: reader.int('max_position_embeddings', limits.contextLength, traits.defaults.contextLength),
-  });
-  const vocabSize = reader.int('vocab_size', limits.vocabSize);
-  const moe = traits.layers.find(({ feedForward }) => feedForward.kind === 'moe')?.feedForward;
+/** What makes a family's decoder; fields left out are those of Llama. */
+export interface DecoderTraits {
+  readonly family: string;
+  readonly layers: readonly LayerConfig[];
+  readonly norm: NormConfig;
+  readonly placement?: NormPlacement;
+  /** Whether an absent `tie_word_embeddings` means yes. */
+  readonly tiedByDefault?: boolean;
+  readonly headBias?: boolean;
+  readonly embeddingScale?: number;
+  readonly residualScale?: number;
+  readonly logitScale?: number;
+  readonly logitSoftcap?: number | undefined;
+}
+
+/** The config of a decoder with these layers. Throws bad_file for impossible values. */
+export function decoderConfig(reader: ConfigReader, base: DecoderBase, traits: DecoderTraits): DecoderConfig {
+  const { family, layers, norm, logitSoftcap } = traits;
+  const moe = layers.find(({ feedForward }) => feedForward.kind === 'moe')?.feedForward;
   const bos = readBos(reader);
   return {
-    family: traits.family,
-    vocabSize,
-    hiddenSize,
-    numLayers: traits.layers.length,
-    contextLength,
+    family,
+    vocabSize: reader.int('vocab_size', limits.vocabSize),
+    hiddenSize: base.hiddenSize,
+    numLayers: layers.length,
+    contextLength: base.contextLength,
     ...(bos === undefined ? {} : { bosTokenId: bos }),
     eosTokenIds: reader.ints('eos_token_id', limits.tokenId, 1024) ?? [],
-    memory: traits.layers.map(({ window }) => attentionSpec({ ...heads, window })),
+    memory: layers.map(({ attention }) => attentionSpec(attention)),
     ...(moe?.kind === 'moe' ? { expertsPerToken: moe.topK } : {}),
-    normEps: reader.number('rms_norm_eps', limits.eps, traits.defaults.normEps ?? 1e-6),
-    attention: { ...heads, ...traits.attention, rope },
-    layers: traits.layers,
-    tiedEmbeddings: reader.boolean('tie_word_embeddings', false),
+    norm,
+    placement: traits.placement ?? 'pre',
+    layers,
+    tiedEmbeddings: reader.boolean('tie_word_embeddings', traits.tiedByDefault ?? false),
+    headBias: traits.headBias ?? false,
+    embeddingScale: traits.embeddingScale ?? 1,
+    residualScale: traits.residualScale ?? 1,
+    logitScale: traits.logitScale ?? 1,
+    ...(logitSoftcap === undefined ? {} : { logitSoftcap }),
   };
 }
 
 export const readLayerCount = (reader: ConfigReader): number =>
   reader.int('num_hidden_layers', limits.layers);
 
-export const readMlp = (reader: ConfigReader, bias: boolean): MlpConfig => ({
-  kind: 'dense',
-  intermediateSize: reader.int('intermediate_size', limits.intermediateSize),
-  activation: readActivation(reader),
-  bias,
+/** An RMS norm with the eps of `rms_norm_eps`. */
+export const readRmsNorm = (reader: ConfigReader, eps = 1e-6): NormConfig => ({
+  kind: 'rms',
+  eps: reader.number('rms_norm_eps', limits.eps, eps),
+  bias: false,
 });
 
-const activations: Readonly<Record<string, Activation>> = {
-  silu: 'silu',
-  swish: 'silu',
-  gelu: 'gelu_erf',
-  gelu_new: 'gelu_tanh',
-  gelu_pytorch_tanh: 'gelu_tanh',
-};
-
-export function readActivation(reader: ConfigReader): Activation {
-  const name = reader.string('hidden_act') ?? 'silu';
-  const activation = Object.hasOwn(activations, name) ? activations[name] : undefined;
-  return (
-    activation ??
-    reader.unsupported(
-      'hidden_act',
-      `unknown activation "${name}"; supported are ${Object.keys(activations).join(', ')}`,
-    )
-  );
-}
+/** `attention` within a window; as it is without one. */
+export const windowed = <A extends AttentionConfig>(attention: A, window: number | undefined): A =>
+  window === undefined ? attention : { ...attention, window };
 
 function readHeads(
   reader: ConfigReader,

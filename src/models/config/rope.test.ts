@@ -63,9 +63,11 @@ describe('rotary settings against transformers', () => {
 describe('impossible rotary settings', () => {
   const base = { head_dim: 64, max_position_embeddings: 4096 };
   const cases: readonly [object, string][] = [
+    [{ rope_scaling: { type: 'spiral' } }, 'unknown kind of rotary scaling "spiral"; supported are default'],
+    [{ rope_scaling: { type: 'longrope' } }, 'rope_scaling.short_factor: must be a list of numbers'],
     [
-      { rope_scaling: { type: 'longrope' } },
-      'unknown kind of rotary scaling "longrope"; supported are default',
+      { rope_scaling: { type: 'su', short_factor: [1, 2], long_factor: [1, 2] } },
+      'rope_scaling: has 2 factors for 32 frequencies',
     ],
     [{ rope_scaling: { type: 'linear' } }, 'config.json: rope_scaling.factor: is missing'],
     [{ rope_scaling: { type: 'linear', factor: -2 } }, 'rope_scaling.factor: is -2, must be between'],

@@ -1,4 +1,5 @@
-// Rotary settings of a config.json in both dialects: `rope_theta` with `rope_scaling`, and the newer `rope_parameters`.
+// Rotary settings of a config.json in both dialects: `rope_theta` with `rope_scaling`, and the newer `rope_parameters`, which
+// may have an object per kind of layer.
 
 import { type RopeConfig, type RopeScaling, ropeScalingKinds } from '../../nn/rope.ts';
 import { type ConfigReader, limits } from './reader.ts';
@@ -6,7 +7,25 @@ import { type ConfigReader, limits } from './reader.ts';
 export interface RopeDefaults {
   readonly theta: number;
   readonly headDim: number;
+  /** Share of a head that rotates where the config does not say. */
+  readonly partialRotary?: number;
+  readonly interleaved?: boolean;
+  /** The family reads settings per kind of layer (`readLayerRope`). */
+  readonly perLayer?: boolean;
   /** max_position_embeddings of the config. */
+  readonly contextLength: number;
+}
+
+/** `theta` is where an older config has the base of this kind of layer, `scaled` whether `rope_scaling` applies to it. */
+export interface LayerRope {
+  readonly type: 'full_attention' | 'sliding_attention';
+  readonly thetaKey: string;
+  readonly theta: number;
+  readonly scaled: boolean;
+}
+
+interface ReadRope {
+  readonly rope: RopeConfig;
   readonly contextLength: number;
 }
 
@@ -14,29 +33,61 @@ export interface RopeDefaults {
  * The rotary settings of a config, and the context they reach. Throws bad_file for impossible values and unsupported for
  * an unknown kind of scaling.
  */
-export function readRope(
-  config: ConfigReader,
-  defaults: RopeDefaults,
-): { readonly rope: RopeConfig; readonly contextLength: number } {
+export function readRope(config: ConfigReader, defaults: RopeDefaults): ReadRope {
   const key = config.has('rope_parameters') ? 'rope_parameters' : 'rope_scaling';
   const fields = config.object(key);
-  if (fields?.has('full_attention') || fields?.has('sliding_attention')) {
+  const full = fields?.object('full_attention');
+  const sliding = fields?.object('sliding_attention');
+  if ((full ?? sliding) !== undefined && defaults.perLayer !== true)
     config.unsupported(key, 'settings per layer type are not supported for this architecture');
-  }
-  const theta = fields?.has('rope_theta')
-    ? fields.number('rope_theta', limits.theta)
-    : config.number('rope_theta', limits.theta, defaults.theta);
-  const rotaryDim = readRotaryDim(config, fields, defaults.headDim);
-  const scaling: RopeScaling = fields ? readScaling(fields, config, defaults) : { kind: 'default' };
-  if (scaling.kind === 'factors' && scaling.factors.length !== rotaryDim / 2) {
-    config.fail(key, `has ${scaling.factors.length} factors for ${rotaryDim / 2} frequencies`);
-  }
-  return { rope: { theta, rotaryDim, scaling }, contextLength: reach(scaling, defaults.contextLength) };
+  // Of settings per kind of layer those of full attention, which reach farthest.
+  return readFields(config, full ?? sliding ?? fields, defaults, key);
 }
 
-function readRotaryDim(config: ConfigReader, fields: ConfigReader | undefined, headDim: number): number {
+/** The rotary settings of one kind of layer, in models that have two. Throws like `readRope`. */
+export function readLayerRope(config: ConfigReader, layer: LayerRope, defaults: RopeDefaults): RopeConfig {
+  const theta = config.number(layer.thetaKey, limits.theta, layer.theta);
+  const nested = config.object('rope_parameters');
+  const own = nested?.object(layer.type);
+  const perLayer = nested?.has('full_attention') === true || nested?.has('sliding_attention') === true;
+  const flat = layer.scaled ? (perLayer ? undefined : (nested ?? config.object('rope_scaling'))) : undefined;
+  return readFields(config, own ?? flat, { ...defaults, theta }, 'rope_parameters', layer.thetaKey).rope;
+}
+
+function readFields(
+  config: ConfigReader,
+  fields: ConfigReader | undefined,
+  defaults: RopeDefaults,
+  key: string,
+  thetaKey = 'rope_theta',
+): ReadRope {
+  const theta = fields?.has('rope_theta')
+    ? fields.number('rope_theta', limits.theta)
+    : config.number(thetaKey, limits.theta, defaults.theta);
+  const rotaryDim = readRotaryDim(config, fields, defaults);
+  const scaling: RopeScaling = fields ? readScaling(fields, config, defaults) : { kind: 'default' };
+  for (const factors of factorLists(scaling)) {
+    if (factors.length !== rotaryDim / 2)
+      config.fail(key, `has ${factors.length} factors for ${rotaryDim / 2} frequencies`);
+  }
+  return {
+    rope: { theta, rotaryDim, scaling, ...(defaults.interleaved ? { interleaved: true } : {}) },
+    contextLength: reach(scaling, defaults.contextLength),
+  };
+}
+
+function factorLists(scaling: RopeScaling): readonly (readonly number[])[] {
+  if (scaling.kind === 'factors') return [scaling.factors];
+  return scaling.kind === 'longrope' ? [scaling.shortFactors, scaling.longFactors] : [];
+}
+
+function readRotaryDim(
+  config: ConfigReader,
+  fields: ConfigReader | undefined,
+  { headDim, partialRotary = 1 }: RopeDefaults,
+): number {
   const holder = fields?.has('partial_rotary_factor') ? fields : config;
-  const share = holder.number('partial_rotary_factor', { min: 0, max: 1 }, 1);
+  const share = holder.number('partial_rotary_factor', { min: 0, max: 1 }, partialRotary);
   const rotaryDim = Math.trunc(headDim * share);
   if (rotaryDim < 2 || rotaryDim % 2 !== 0) {
     const of = share === 1 ? `head_dim ${headDim}` : `${share} of head_dim ${headDim}`;
@@ -62,7 +113,12 @@ function readScaling(fields: ConfigReader, config: ConfigReader, defaults: RopeD
     case 'llama3':
       return readLlama3(fields, originalContext(fields, config, defaults));
     case 'yarn':
+      // Phi-3's first files call their two lists of factors `yarn`, and the next ones `su`.
+      if (fields.has('long_factor')) return readLongrope(fields, config, defaults);
       return readYarn(fields, originalContext(fields, config, defaults), defaults);
+    case 'su':
+    case 'longrope':
+      return readLongrope(fields, config, defaults);
     case 'factors':
       return { kind, factors: fields.numbers('factors', limits.factor, limits.headDim.max) };
     default:
@@ -104,6 +160,20 @@ function readYarn(fields: ConfigReader, original: number, defaults: RopeDefaults
     ...(attentionFactor === undefined ? {} : { attentionFactor }),
     ...(mscale === undefined ? {} : { mscale }),
     ...(mscaleAllDim === undefined ? {} : { mscaleAllDim }),
+  };
+}
+
+function readLongrope(fields: ConfigReader, config: ConfigReader, defaults: RopeDefaults): RopeScaling {
+  const original = originalContext(fields, config, defaults);
+  const factor = fields.number('factor', limits.factor, defaults.contextLength / original);
+  // The default of the paper's code (arXiv:2402.13753): longer contexts need sharper attention.
+  const sharper = factor <= 1 ? 1 : Math.sqrt(1 + Math.log(factor) / Math.log(original));
+  return {
+    kind: 'longrope',
+    shortFactors: fields.numbers('short_factor', limits.factor, limits.headDim.max),
+    longFactors: fields.numbers('long_factor', limits.factor, limits.headDim.max),
+    originalContext: original,
+    attentionFactor: fields.number('attention_factor', { min: 1e-6, max: 1e3 }, sharper),
   };
 }
 

@@ -1,13 +1,33 @@
-// The Llama family: Llama 2 and 3, SmolLM2, Mistral. Pre-norm layers of attention and gated MLP.
+// Llama 2 and 3, SmolLM2: pre-norm layers of attention and gated MLP.
 
-import { loadDecoder } from '../blocks/decoder.ts';
-import { decoderNames } from '../blocks/names.ts';
-import type { DecoderConfig } from '../config/decoder.ts';
-import type { Family } from '../contract.ts';
-import { parseLlama } from './config.ts';
+import { readMlp } from '../config/activations.ts';
+import { decoderConfig, readBase, readRmsNorm } from '../config/decoder.ts';
+import { decoderFamily } from '../family.ts';
 
-export const llama: Family<DecoderConfig> = {
-  names: ['LlamaForCausalLM', 'MistralForCausalLM', 'llama', 'mistral'],
-  parse: parseLlama,
-  build: (config, load, options) => loadDecoder(config, decoderNames, load, options),
-};
+export const llama = decoderFamily({
+  names: ['LlamaForCausalLM', 'llama'],
+  read: (reader) => {
+    const base = readBase(reader, { contextLength: 2048 });
+    const bias = reader.boolean('attention_bias', false);
+    const attention = { ...base.attention, qkvBias: bias, outputBias: bias };
+    const feedForward = readMlp(reader, { bias: reader.boolean('mlp_bias', false) });
+    return decoderConfig(reader, base, {
+      family: 'llama',
+      norm: readRmsNorm(reader),
+      layers: Array.from({ length: base.numLayers }, () => ({ attention, feedForward })),
+    });
+  },
+  files: {
+    unused: /rotary_emb\.inv_freq$/,
+    gguf: [
+      {
+        architecture: 'llama',
+        accepts: (keys) =>
+          (keys.integer('expert_count') ?? 0) === 0 && !keys.integer('attention.sliding_window'),
+        className: 'LlamaForCausalLM',
+        modelType: 'llama',
+        interleavedRows: true,
+      },
+    ],
+  },
+});

@@ -1,13 +1,41 @@
-// Qwen3-MoE: Qwen3 attention with experts on most layers.
+// Qwen3-MoE: Qwen3 attention, and on most layers a router over experts in place of the dense MLP.
 
-import { loadDecoder } from '../blocks/decoder.ts';
-import { decoderNames } from '../blocks/names.ts';
-import type { DecoderConfig } from '../config/decoder.ts';
-import type { Family } from '../contract.ts';
-import { parseQwen3Moe } from './config.ts';
+import { decoderConfig, readBase, readRmsNorm, windowed } from '../config/decoder.ts';
+import { readSparseLayers } from '../config/qwen-moe.ts';
+import { readWindow } from '../config/windows.ts';
+import { decoderFamily } from '../family.ts';
+import { ggufExperts } from '../files/gguf-config.ts';
 
-export const qwen3Moe: Family<DecoderConfig> = {
+export const qwen3Moe = decoderFamily({
   names: ['Qwen3MoeForCausalLM', 'qwen3_moe'],
-  parse: parseQwen3Moe,
-  build: (config, load, options) => loadDecoder(config, decoderNames, load, options),
-};
+  read: (reader) => {
+    const base = readBase(reader, { contextLength: 32768 });
+    const bias = reader.boolean('attention_bias', false);
+    const window = reader.boolean('use_sliding_window', false) ? readWindow(reader) : undefined;
+    const attention = windowed(
+      { ...base.attention, qkvBias: bias, outputBias: bias, qkNorm: 'head' as const },
+      window,
+    );
+    return decoderConfig(reader, base, {
+      family: 'qwen3-moe',
+      norm: readRmsNorm(reader),
+      layers: readSparseLayers(reader, base.numLayers).map((feedForward) => ({ attention, feedForward })),
+    });
+  },
+  files: {
+    gguf: [
+      {
+        architecture: 'qwen3moe',
+        className: 'Qwen3MoeForCausalLM',
+        modelType: 'qwen3_moe',
+        theta: 1000000,
+        config: (keys) => ({
+          norm_topk_prob: true,
+          ...ggufExperts(keys),
+          decoder_sparse_step: 1,
+          mlp_only_layers: [],
+        }),
+      },
+    ],
+  },
+});

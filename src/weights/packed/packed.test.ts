@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { readFile } from '../../device/files.ts';
 import { openJsDevice } from '../../device/js/device.ts';
+import { modelCheckpoint } from '../../models/files/translate.ts';
 import { dequantizeSource, unpackReference } from '../../quant/reference.ts';
 import { MemorySink } from '../atomic-file.ts';
 import { Checkpoint } from '../checkpoint.ts';
@@ -27,7 +28,7 @@ afterEach(() => rm(folder, { recursive: true }));
 
 async function packedBytes(): Promise<Uint8Array> {
   const sink = new MemorySink();
-  await writePacked(sink, await tinyCheckpoint());
+  await writePacked(sink, await modelCheckpoint(tinyCheckpoint()));
   return sink.bytes();
 }
 
@@ -50,7 +51,7 @@ function withHeader(bytes: Uint8Array, change: (header: Record<string, never>) =
 
 describe('packed files', () => {
   it('hold the same model', async () => {
-    const original = await tinyCheckpoint();
+    const original = await modelCheckpoint(tinyCheckpoint());
     const path = join(folder, 'tiny.ingot');
     await writePackedFile(path, original);
     expect(await readdir(folder)).toEqual(['tiny.ingot']);
@@ -110,7 +111,9 @@ describe('packed files', () => {
   it('are the same through a device that packs', async () => {
     const device = openJsDevice();
     const sink = new MemorySink();
-    await writePacked(sink, await tinyCheckpoint(), { pack: packThrough(device, packOn(device)) });
+    await writePacked(sink, await modelCheckpoint(tinyCheckpoint()), {
+      pack: packThrough(device, packOn(device)),
+    });
     expect(Buffer.from(sink.bytes()).equals(await packedBytes())).toBe(true);
     expect(device.statistics().liveBuffers).toBe(0);
   });
@@ -149,7 +152,11 @@ describe('packed files', () => {
   it('are not left half written when packing is aborted', async () => {
     const controller = new AbortController();
     const options = { signal: controller.signal, onProgress: () => controller.abort() };
-    const writing = writePackedFile(join(folder, 'x.ingot'), await tinyCheckpoint(), options);
+    const writing = writePackedFile(
+      join(folder, 'x.ingot'),
+      await modelCheckpoint(tinyCheckpoint()),
+      options,
+    );
     await expect(writing).rejects.toMatchObject({ name: 'AbortError' });
     expect(await readdir(folder)).toEqual([]);
   });

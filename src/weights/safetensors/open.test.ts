@@ -93,27 +93,6 @@ describe('safetensors', () => {
     await expect(open(index)).rejects.toThrow('weight_map["a"]');
   });
 
-  it('stack experts, whatever their form', async () => {
-    const one = [0, 1, 2].map((e) => tensor(`model.layers.0.mlp.experts.${e}.up_proj.weight`, 'F32', [4, 2]));
-    const separate = source((await single(one)).describe('model.layers.0.mlp.experts.up_proj.weight'));
-    expect(separate.shape).toEqual([3, 4, 2]);
-    expect(await readRows(separate.slices[2] ?? [], 1, 1)).toEqual([data(one[2]).subarray(8, 16)]);
-
-    const fused = tensor('model.layers.0.mlp.experts.gate_up_proj', 'F32', [3, 8, 2]);
-    const checkpoint = await single([
-      fused,
-      tensor('model.layers.0.mlp.experts.down_proj', 'F32', [3, 2, 4]),
-    ]);
-    const up = source(checkpoint.describe('model.layers.0.mlp.experts.up_proj.weight'));
-    expect(up.shape).toEqual([3, 4, 2]);
-    const at = (1 * 8 + 4 + 3) * 8; // expert 1, second half, row 3
-    expect(await readRows(up.slices[1] ?? [], 3, 1)).toEqual([data(fused).subarray(at, at + 8)]);
-    expect(checkpoint.describe('model.layers.0.mlp.experts.down_proj.weight').shape).toEqual([3, 2, 4]);
-
-    const gap = await single(one.filter((_, i) => i !== 1));
-    expect(gap.has('model.layers.0.mlp.experts.up_proj.weight')).toBe(false);
-  });
-
   it('say why a tensor cannot be used', async () => {
     const checkpoint = await single([tensor('ids', 'I64', [2]), tensor('words', 'U32', [2, 4])]);
     expect(() => checkpoint.describe('ids')).toThrow('dir: tensor ids has type I64');
@@ -152,19 +131,6 @@ describe('MLX quantisation', () => {
     ]);
     expect(source(checkpoint.describe('b.weight')).format.name).toBe('mlx8/32/bf16');
     expect(source(checkpoint.describe('norm.weight')).format.name).toBe('bf16');
-  });
-
-  it('has stacked experts under another name', async () => {
-    const name = 'model.layers.0.mlp.switch_mlp.up_proj';
-    const tensors = [
-      tensor(`${name}.weight`, 'U32', [3, 4, 8]),
-      tensor(`${name}.scales`, 'F16', [3, 4, 2]),
-      tensor(`${name}.biases`, 'F16', [3, 4, 2]),
-    ];
-    const checkpoint = await single(tensors, { quantization: { group_size: 32, bits: 4 } });
-    const experts = source(checkpoint.describe('model.layers.0.mlp.experts.up_proj.weight'));
-    expect(experts.shape).toEqual([3, 4, 64]);
-    expect((await readRows(experts.slices[1] ?? [], 0, 4))[1]).toEqual(data(tensors[1]).subarray(16, 32));
   });
 
   it('must fit together and be supported', async () => {

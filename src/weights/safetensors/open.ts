@@ -1,4 +1,4 @@
-// A folder of safetensors as a checkpoint: plain float tensors, MLX-quantised ones, experts in any of their forms.
+// A folder of safetensors as a checkpoint of its own names: plain float tensors and MLX-quantised ones.
 
 import { FileFormatError, IngotError } from '../../base/errors.ts';
 import type { SourceFormat } from '../../quant/format.ts';
@@ -6,7 +6,7 @@ import { bf16, f16, f32 } from '../../quant/formats/float.ts';
 import { type JsonObject, parseJsonObject } from '../json.ts';
 import type { CheckpointParts } from '../parts.ts';
 import type { Folder } from '../source.ts';
-import { type CheckpointTensor, contiguousSlices, shapeProblem, stackExperts } from '../tensor.ts';
+import { type CheckpointTensor, contiguousSlices, shapeProblem } from '../tensor.ts';
 import { type MlxQuantization, mlxQuantization, mlxTensor } from './mlx.ts';
 import { type OpenInFolder, openSafetensors, type SafetensorsEntry } from './reader.ts';
 
@@ -65,9 +65,8 @@ export async function safetensorsCheckpoint(
     for (const entry of entries.values()) {
       const converted = convert(entry, entries, quantization);
       if (typeof converted === 'string') unusable.set(entry.name, converted);
-      else for (const tensor of converted) tensors.set(tensor.name, tensor);
+      else tensors.set(entry.name, converted);
     }
-    stackExperts(tensors);
     return { path: folder, kind: 'safetensors', config, tensors, unusable, ...small, close };
   } catch (error) {
     await close();
@@ -77,52 +76,25 @@ export async function safetensorsCheckpoint(
 
 const floatFormats: Readonly<Record<string, SourceFormat>> = { F32: f32, F16: f16, BF16: bf16 };
 
-/** The tensors an entry stands for, or why it cannot be used. */
+/** The tensor of an entry, or why it cannot be used. */
 function convert(
   entry: SafetensorsEntry,
   entries: ReadonlyMap<string, SafetensorsEntry>,
   quantization: MlxQuantization | undefined,
-): CheckpointTensor[] | string {
-  const name = canonicalName(entry.name);
-  const problem = shapeProblem(entry.shape);
+): CheckpointTensor | string {
+  const { name, shape, dtype } = entry;
+  const problem = shapeProblem(shape);
   if (problem !== undefined) return problem;
-  const format = floatFormats[entry.dtype];
-  if (format !== undefined) return splitFused(name, entry, format);
-  if (entry.dtype !== 'U32') return `has type ${entry.dtype}; F32, F16, BF16 and MLX-quantised can be used`;
-  const module = entry.name.replace(/\.weight$/, '');
+  const format = floatFormats[dtype];
+  if (format !== undefined)
+    return { kind: 'source', name, shape, format, slices: contiguousSlices(format, shape, [entry]) };
+  if (dtype !== 'U32') return `has type ${dtype}; F32, F16, BF16 and MLX-quantised can be used`;
+  const module = name.replace(/\.weight$/, '');
   const scales = entries.get(`${module}.scales`);
   const biases = entries.get(`${module}.biases`);
   if (scales === undefined || biases === undefined) return 'has type U32 but no scales and biases beside it';
   if (quantization === undefined) return 'is quantised but config.json has no quantization';
   const quantized = mlxTensor(module, quantization, entry, scales, biases);
   const slices = contiguousSlices(quantized.format, quantized.shape, [entry, scales, biases]);
-  return [{ kind: 'source', name, ...quantized, slices }];
-}
-
-/** MLX calls the stacked experts `switch_mlp`. */
-const canonicalName = (name: string): string => name.replace('.mlp.switch_mlp.', '.mlp.experts.');
-
-/** Newer files fuse the experts of a layer: `experts.gate_up_proj` [E, 2N, K] and `experts.down_proj` [E, N, K]. */
-function splitFused(name: string, entry: SafetensorsEntry, format: SourceFormat): CheckpointTensor[] {
-  const { shape } = entry;
-  const make = (as: string, part: readonly number[], skip: number): CheckpointTensor => {
-    const stored = { rows: shape.at(-2) ?? 1, skip };
-    return {
-      kind: 'source',
-      name: as,
-      shape: part,
-      format,
-      slices: contiguousSlices(format, part, [entry], stored),
-    };
-  };
-  const [experts = 0, rows = 0, columns = 0] = shape;
-  if (shape.length === 3 && rows % 2 === 0 && name.endsWith('.mlp.experts.gate_up_proj')) {
-    const half = [experts, rows / 2, columns];
-    return ['gate_proj', 'up_proj'].map((part, i) =>
-      make(name.replace(/gate_up_proj$/, `${part}.weight`), half, (i * rows) / 2),
-    );
-  }
-  if (shape.length === 3 && name.endsWith('.mlp.experts.down_proj'))
-    return [make(`${name}.weight`, shape, 0)];
-  return [make(name, shape, 0)];
+  return { kind: 'source', name, ...quantized, slices };
 }

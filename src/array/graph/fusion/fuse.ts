@@ -3,6 +3,7 @@
 
 import type { Graph, Node } from '../node.ts';
 import { graphNodes, rewriteGraph, usersOf } from '../trace.ts';
+import { expertGlu, expertSum } from './experts.ts';
 import { glu } from './glu.ts';
 import { linearNorm } from './linear-norm.ts';
 import { linearResidual } from './linear-residual.ts';
@@ -17,6 +18,8 @@ import { takeNorm } from './take-norm.ts';
 export const patterns: readonly Pattern[] = [
   takeNorm,
   glu,
+  expertGlu,
+  expertSum,
   mergeLinears,
   linearNorm,
   linearResidual,

@@ -12,7 +12,8 @@ import { isOp, opNode, valueType } from '../node.ts';
 import { sameValue, valuesOf } from '../trace.ts';
 import { onlyProducer, type Pattern, rewritten } from './pattern.ts';
 
-const activations: readonly (readonly [OpDef, Glu])[] = [
+/** Activations that kernels know, and the ops they are. */
+export const gluActivations: readonly (readonly [OpDef, Exclude<Glu, 'none'>])[] = [
   [siluOp, 'silu'],
   [geluTanhOp, 'gelu_tanh'],
   [geluOp, 'gelu_erf'],
@@ -27,7 +28,7 @@ export const glu: Pattern = {
       [0, 1],
       [1, 0],
     ] as const) {
-      for (const [act, name] of activations) {
+      for (const [act, name] of gluActivations) {
         const activation = onlyProducer(node, a, act, context);
         const gate = activation && onlyProducer(activation, 0, linearOp, context);
         const up = onlyProducer(node, b, linearOp, context);

@@ -1,0 +1,80 @@
+// The choice of experts for each token, and the weights of their results.
+
+import type { NDArray } from '../../array/array.ts';
+import { arange } from '../../array/creation.ts';
+import { softplus } from '../../array/derived.ts';
+import { moeRoute } from '../../array/ops/moe-route.ts';
+import { where } from '../../array/ops/where.ts';
+import type { RouterConfig } from '../config/experts.ts';
+
+/** Expert ids (i32) and weights, `[n, k]` each. */
+export type Routes = readonly [ids: NDArray, weights: NDArray];
+
+/** Routes by the router's logits `[n, E]`, `correction` `[E]` where the config has one; ties go to the lower id. */
+export function route(
+  logits: NDArray,
+  k: number,
+  config: RouterConfig,
+  correction: NDArray | undefined,
+): Routes {
+  const { score, groups, normalised, epsilon, scale } = config;
+  const softmax = score === 'softmax' || score === 'softmax-chosen';
+  // One kernel does the common routers.
+  if (softmax && correction === undefined && groups === undefined && epsilon === 0) {
+    const mode = score === 'softmax' ? 'softmax-topk' : 'topk-softmax';
+    return moeRoute(logits, k, { normTopk: normalised, mode, scale });
+  }
+  const scores = scoresOf(logits, score);
+  const biased = correction === undefined ? scores : scores.add(correction);
+  const [, ids] = (groups === undefined ? biased : onlyBestGroups(biased, groups)).topk(k);
+  const chosen = score === 'softmax-chosen' ? pick(scores, ids).softmax() : pick(scores, ids);
+  return [ids, routeWeights(chosen, { normalised, epsilon, scale })];
+}
+
+/** The scores of chosen experts as weights of their results. */
+export function routeWeights(
+  chosen: NDArray,
+  { normalised, epsilon, scale }: Pick<RouterConfig, 'normalised' | 'epsilon' | 'scale'>,
+): NDArray {
+  const weights = normalised ? chosen.div(chosen.sum(-1, true).add(epsilon)) : chosen;
+  return scale === 1 ? weights : weights.mul(scale);
+}
+
+export function scoresOf(logits: NDArray, score: RouterConfig['score']): NDArray {
+  switch (score) {
+    case 'softmax':
+      return logits.softmax();
+    case 'sigmoid':
+      return logits.sigmoid();
+    case 'sqrt-softplus':
+      return softplus(logits).sqrt();
+    case 'softmax-chosen':
+      return logits;
+  }
+}
+
+/** The elements of `scores` `[n, E]` at ids `[n, k]`: `[n, k]`. */
+export function pick(scores: NDArray, ids: NDArray): NDArray {
+  const [rows = 0, E = 0] = scores.shape;
+  const [, k = 0] = ids.shape;
+  const one = ids.reshape([rows, k, 1]).eq(arange(0, Number(E), 1, 'i32'));
+  return where(one, scores.reshape([rows, 1, E]), 0).sum(-1);
+}
+
+/** Scores below all others where the expert's group is not among the best. */
+function onlyBestGroups(
+  scores: NDArray,
+  { count, kept, score }: NonNullable<RouterConfig['groups']>,
+): NDArray {
+  const [rows = 0, E = 0] = scores.shape;
+  const each = Number(E) / count;
+  const grouped = scores.reshape([rows, count, each]);
+  const best = score === 'max' ? grouped.max(-1) : grouped.topk(Math.min(2, each))[0].sum(-1);
+  const [, ids] = best.topk(kept);
+  const chosen = ids
+    .reshape([rows, kept, 1])
+    .eq(arange(0, count, 1, 'i32'))
+    .cast('f32')
+    .sum(1);
+  return where(chosen.reshape([rows, count, 1]).gt(0), grouped, -3e38).reshape([rows, E]);
+}

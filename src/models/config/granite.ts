@@ -1,0 +1,21 @@
+// The four multipliers of Granite, dense and with experts.
+
+import type { JsonObject } from '../../weights/json.ts';
+import { type GgufKeys, optional } from '../files/gguf-keys.ts';
+import { type ConfigReader, limits } from './reader.ts';
+
+export const readGraniteScales = (reader: ConfigReader) => ({
+  attentionScale: reader.number('attention_multiplier', limits.factor, 1),
+  embeddingScale: reader.number('embedding_multiplier', limits.factor, 1),
+  residualScale: reader.number('residual_multiplier', limits.factor, 1),
+  // Logits are divided by theirs.
+  logitScale: 1 / reader.number('logits_scaling', limits.factor, 1),
+});
+
+/** The same from a GGUF file. */
+export const graniteMultipliers = (keys: GgufKeys): JsonObject => ({
+  ...optional('attention_multiplier', keys.number('attention.scale')),
+  ...optional('embedding_multiplier', keys.number('embedding_scale')),
+  ...optional('residual_multiplier', keys.number('residual_scale')),
+  ...optional('logits_scaling', keys.number('logit_scale')),
+});

@@ -1,0 +1,174 @@
+// Opens what a file holds as a model: the config in the Hugging Face dialect and the tensors by the names that blocks ask for.
+
+import { FileFormatError, IngotError } from '../../base/errors.ts';
+import { Checkpoint } from '../../weights/checkpoint.ts';
+import { readVector } from '../../weights/chunks.ts';
+import type { GgufMetadata } from '../../weights/gguf/metadata.ts';
+import type { JsonObject } from '../../weights/json.ts';
+import type { CheckpointParts } from '../../weights/parts.ts';
+import { type CheckpointTensor, stackExperts } from '../../weights/tensor.ts';
+import { families, findFamily, parseModel } from '../registry.ts';
+import type { FamilyFiles, GgufForm } from './files.ts';
+import { ggufConfig } from './gguf-config.ts';
+import { GgufKeys, type RotaryFactors, rotaryFactors } from './gguf-keys.ts';
+import { commonNames, ggufNames, joinName, splitName, type TensorName, translateName } from './names.ts';
+import { type StoredForm, unfuse } from './rows.ts';
+
+/**
+ * The checkpoint of a file as its family sees it. Rejects with unsupported for a GGUF architecture that no family reads, and
+ * with FileFormatError or shape_mismatch for damage; the file is closed then. Safetensors whose config no family accepts
+ * stay as they are: `parseModel` says why.
+ */
+export async function modelCheckpoint(opening: Checkpoint | Promise<Checkpoint>): Promise<Checkpoint> {
+  const raw = await opening;
+  try {
+    if (raw.kind === 'gguf') return new Checkpoint(await fromGguf(raw.parts));
+    return raw.kind === 'safetensors' ? new Checkpoint(fromSafetensors(raw.parts)) : raw;
+  } catch (error) {
+    await raw.close();
+    throw error;
+  }
+}
+
+async function fromGguf(raw: CheckpointParts): Promise<CheckpointParts> {
+  const { path, metadata } = raw;
+  if (metadata === undefined) throw new FileFormatError(path, 'metadata', 'is missing');
+  const factors = await readFactors(raw);
+  const { form, keys } = ggufForm(path, metadata, raw, factors);
+  const config = ggufConfig(keys, form);
+  const known = form.names ?? {};
+  const name = (stored: string): TensorName | undefined =>
+    translateName(splitName(stored, /^blk\.(\d+)\.(.+)$/), known, ggufNames);
+  const stored = {
+    ...sizes(config),
+    interleavedRows: form.interleavedRows ?? false,
+    normsLessOne: false,
+    fusedExperts: { alternating: false, transposed: false },
+  };
+  return { ...raw, config, ...translate(raw, name, stored, 'has no counterpart in the model') };
+}
+
+/** The family's form of a GGUF file. Throws unsupported with the known architectures. */
+function ggufForm(
+  path: string,
+  metadata: GgufMetadata,
+  raw: CheckpointParts,
+  factors: ReadonlyMap<RotaryFactors, Float32Array>,
+): { readonly form: GgufForm; readonly keys: GgufKeys } {
+  const architecture = metadata.string('general.architecture');
+  if (architecture === undefined) throw new FileFormatError(path, 'general.architecture', 'is missing');
+  const keys = new GgufKeys(path, architecture, metadata, {
+    shape: (name) => raw.tensors.get(name)?.shape,
+    factors: (name) => factors.get(name),
+  });
+  const forms = families.flatMap(({ files }) => files.gguf ?? []);
+  const own = forms.filter((form) => form.architecture === architecture);
+  const form = own.find(({ accepts }) => accepts?.(keys) ?? true);
+  if (form !== undefined) return { form, keys };
+  const known = [...new Set(forms.map((f) => f.architecture))].join(', ');
+  const name = JSON.stringify(architecture.slice(0, 60));
+  throw new IngotError(
+    'unsupported',
+    own.length > 0
+      ? `${path}: no family of architecture ${name} has what this file asks for`
+      : `${path}: architecture ${name} is not supported; known are ${known}`,
+    { details: { architecture } },
+  );
+}
+
+function fromSafetensors(raw: CheckpointParts): CheckpointParts {
+  const { files, config } = familyFiles(raw) ?? {};
+  if (files === undefined || config === undefined) return raw;
+  const { names = {}, unused } = files;
+  const name = (stored: string): TensorName | undefined => {
+    if (unused?.test(stored)) return undefined;
+    // Text models inside multimodal ones are one level deeper.
+    const text = stored.replace(
+      /^(model\.)?language_model\.(model\.)?(?=layers|embed|norm|lm_head)/,
+      'model.',
+    );
+    const split = splitName(text.replace(/^model\.lm_head/, 'lm_head'), /^model\.layers\.(\d+)\.(.+)$/);
+    return translateName(split, names, commonNames) ?? split;
+  };
+  const stored = {
+    ...sizes(config),
+    interleavedRows: false,
+    normsLessOne: files.normsLessOne ?? false,
+    fusedExperts: files.fusedExperts ?? { alternating: false, transposed: false },
+  };
+  return { ...raw, ...translate(raw, name, stored, 'is not used by the model') };
+}
+
+/** What the family of a config says of its files; undefined when there is none or it does not accept the config. */
+function familyFiles({
+  config,
+  path,
+}: CheckpointParts): { readonly files: FamilyFiles; readonly config: JsonObject } | undefined {
+  try {
+    parseModel(config, path);
+    return { files: findFamily(config, path).files, config };
+  } catch (error) {
+    if (error instanceof IngotError) return undefined;
+    throw error;
+  }
+}
+
+/** These numbers are those of a config that a family has accepted, or checked when rows are taken apart. */
+function sizes(config: JsonObject): Pick<StoredForm, 'numHeads' | 'numKvHeads' | 'layers'> {
+  const numHeads = Number(config.num_attention_heads);
+  const numKvHeads = Number(config.num_key_value_heads ?? numHeads);
+  return { numHeads, numKvHeads, layers: Number(config.num_hidden_layers) };
+}
+
+function translate(
+  raw: CheckpointParts,
+  nameOf: (stored: string) => TensorName | undefined,
+  form: StoredForm,
+  unknown: string,
+): Pick<CheckpointParts, 'tensors' | 'unusable'> {
+  const tensors = new Map<string, CheckpointTensor>();
+  const unusable = new Map<string, string>();
+  const { layers } = form;
+  for (const [stored, why] of raw.unusable ?? []) {
+    const name = nameOf(stored);
+    unusable.set(name === undefined ? stored : joinName(name), why);
+  }
+  for (const [stored, tensor] of raw.tensors) {
+    const name = nameOf(stored);
+    if (name === undefined || tensor.kind !== 'source' || beyond(name, layers)) {
+      unusable.set(stored, unknown);
+      continue;
+    }
+    for (const part of unfuse({ name, tensor }, form)) {
+      const canonical = joinName(part.name);
+      tensors.set(canonical, { ...part.tensor, name: canonical });
+    }
+  }
+  stackExperts(tensors);
+  return { tensors, unusable };
+}
+
+/** Layers after the last one belong to heads that predict further tokens. */
+const beyond = ({ layer }: TensorName, layers: number): boolean =>
+  Number(/\d+/.exec(layer)?.[0] ?? 0) >= layers;
+
+const maxFactors = 4096;
+
+async function readFactors({ tensors }: CheckpointParts): Promise<ReadonlyMap<RotaryFactors, Float32Array>> {
+  const found = new Map<RotaryFactors, Float32Array>();
+  for (const name of rotaryFactors) {
+    const tensor = tensors.get(`${name}.weight`);
+    if (tensor === undefined || tensor.kind !== 'source') continue;
+    const file = tensor.slices[0]?.[0]?.source.name ?? '';
+    const [count = 0] = tensor.shape;
+    if (tensor.shape.length !== 1 || count > maxFactors) {
+      const shape = tensor.shape.join(', ');
+      throw new IngotError('shape_mismatch', `${file}: ${tensor.name} must be a vector, found [${shape}]`);
+    }
+    const factors = await readVector(tensor);
+    if (!factors.every((value) => value > 0 && Number.isFinite(value)))
+      throw new IngotError('bad_file', `${file}: ${tensor.name} has values that are not positive numbers`);
+    found.set(name, factors);
+  }
+  return found;
+}

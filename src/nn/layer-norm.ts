@@ -1,0 +1,22 @@
+// LayerNorm (Ba et al. 2016, arXiv:1607.06450): (x - mean) / deviation * w + b over the last axis.
+
+import type { NDArray } from '../array/array.ts';
+import { layerNorm } from '../array/ops/layer-norm.ts';
+
+/** Normalises the last axis: `[..., D]` -> `[..., D]` with w `[D]` and, where there is one, b `[D]`. */
+export class LayerNorm {
+  readonly weight: NDArray;
+  readonly bias: NDArray | undefined;
+  /** Added to the variance. */
+  readonly eps: number;
+
+  constructor(weight: NDArray, bias: NDArray | undefined, eps: number) {
+    this.weight = weight;
+    this.bias = bias;
+    this.eps = eps;
+  }
+
+  apply(x: NDArray): NDArray {
+    return layerNorm(x, this.weight, this.bias, this.eps);
+  }
+}

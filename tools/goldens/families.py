@@ -1,0 +1,277 @@
+"""Writes tests/goldens/families/<case>/: tiny random checkpoints of every family with the reference's logits.
+
+Each case folder holds
+  config.json        as transformers saves it
+  config-hub.json    the same model in the dialect of checkpoints that were published before transformers 5
+  model.safetensors  as transformers saves it
+  model.gguf         the same weights by the names, row order and metadata of llama.cpp's converter (where it has the family)
+  golden.json        token ids, the greedy continuation, and the smallest lead of a greedy token over the runner-up
+  logits.bin         f32 little endian [tokens, vocabulary]: row i follows token i
+
+The reference is transformers in f32 on the weights read back from the file, eager attention, one forward pass without a cache.
+Run: python families.py [-o output folder] [case ...]
+"""
+
+import argparse
+import json
+import shutil
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+import transformers
+from safetensors.torch import load_file
+
+from families_gguf import write_gguf
+
+CONTINUATION = 40
+VOCAB = 88
+BASE = dict(hidden_size=32, num_hidden_layers=2, vocab_size=VOCAB, intermediate_size=40, max_position_embeddings=256)
+BASE |= dict(num_attention_heads=4, num_key_value_heads=2, bos_token_id=1, eos_token_id=2, pad_token_id=0)
+
+
+@dataclass
+class Case:
+    name: str
+    model: str  # class name in transformers, without ForCausalLM
+    tokens: int
+    config: dict = field(default_factory=dict)
+    rope: dict = field(default_factory=lambda: dict(rope_type="default", rope_theta=10000.0))
+    dtype: str = "bf16"
+    hub: dict = field(default_factory=dict)  # fields of the hub's dialect; None removes one
+    norm: float = 1.0  # mean of norm weights
+    embedding: float = 0.3  # size of a tied embedding
+    gguf: str | None = None  # architecture
+    config_class: str | None = None
+    base: dict = field(default_factory=lambda: BASE)
+
+
+ROPE = dict(rope_type="default", rope_theta=10000.0)
+YARN = dict(rope_type="yarn", factor=4.0, original_max_position_embeddings=16, beta_fast=4.0, beta_slow=1.0)
+
+CASES = [
+    Case("mistral", "Mistral", 40, dict(num_attention_heads=3, num_key_value_heads=1, head_dim=12, sliding_window=9),
+         dict(rope_type="default", rope_theta=1000000.0), gguf="llama"),
+    Case("smollm3", "SmolLM3", 40, dict(num_hidden_layers=5, tie_word_embeddings=True, no_rope_layer_interval=4),
+         dict(rope_type="default", rope_theta=2000000.0), hub=dict(no_rope_layers=None, layer_types=None), gguf="smollm3"),
+    Case("qwen2", "Qwen2", 40, dict(num_hidden_layers=3, use_sliding_window=True, sliding_window=7, max_window_layers=1),
+         dict(rope_type="default", rope_theta=1000000.0), hub=dict(layer_types=None)),
+    Case("qwen2-full", "Qwen2", 24, dict(use_sliding_window=False, sliding_window=7, max_window_layers=1),
+         dict(rope_type="default", rope_theta=1000000.0), hub=dict(layer_types=None, sliding_window=7), gguf="qwen2"),
+    Case("gemma", "Gemma", 32, dict(head_dim=12), hub=dict(hidden_act="gelu", tie_word_embeddings=None), norm=0.0,
+         gguf="gemma"),
+    Case("gemma2", "Gemma2", 40,
+         dict(num_hidden_layers=3, head_dim=12, query_pre_attn_scalar=20, sliding_window=8,
+              attn_logit_softcapping=2.0, final_logit_softcapping=3.0), embedding=0.15,
+         hub=dict(layer_types=None, tie_word_embeddings=None), norm=0.0),
+    Case("gemma2-27b", "Gemma2", 24, embedding=0.15,
+         config=dict(head_dim=16, query_pre_attn_scalar=16, sliding_window=8),
+         hub=dict(layer_types=None, tie_word_embeddings=None), norm=0.0, gguf="gemma2"),
+    Case("gemma3", "Gemma3", 48, embedding=0.15, config=dict(num_hidden_layers=7, head_dim=8, query_pre_attn_scalar=8, sliding_window=11),
+         rope=dict(sliding_attention=dict(rope_type="default", rope_theta=10000.0),
+              full_attention=dict(rope_type="linear", factor=8.0, rope_theta=1000000.0)),
+         hub=dict(layer_types=None, rope_theta=1000000.0, rope_local_base_freq=10000.0, sliding_window_pattern=6,
+                  rope_scaling=dict(rope_type="linear", factor=8.0), tie_word_embeddings=None),
+         norm=0.0, gguf="gemma3", config_class="Gemma3TextConfig"),
+    Case("glm4", "Glm4", 32, dict(head_dim=12, attention_bias=True), dict(**ROPE, partial_rotary_factor=0.5),
+         hub=dict(partial_rotary_factor=0.5), gguf="glm4"),
+    Case("phi", "Phi", 32, dict(num_key_value_heads=4, hidden_act="gelu_new"), dict(**ROPE, partial_rotary_factor=0.5),
+         hub=dict(partial_rotary_factor=0.5, num_key_value_heads=None), gguf="phi2"),
+    Case("phi-qknorm", "Phi", 24, dict(qk_layernorm=True, hidden_act="gelu"), dict(**ROPE, partial_rotary_factor=0.75),
+         hub=dict(partial_rotary_factor=0.75)),
+    Case("phi3", "Phi3", 40, dict(sliding_window=13, original_max_position_embeddings=256), gguf="phi3"),
+    Case("phi3-long", "Phi3", 48, dict(max_position_embeddings=64, original_max_position_embeddings=16),
+         dict(rope_type="longrope", rope_theta=10000.0, short_factor=[1.0, 1.1, 1.3, 1.7],
+              long_factor=[1.0, 2.0, 3.5, 4.0], original_max_position_embeddings=16),
+         hub=dict(rope_scaling=dict(type="longrope", short_factor=[1.0, 1.1, 1.3, 1.7], long_factor=[1.0, 2.0, 3.5, 4.0])),
+         gguf="phi3"),
+    Case("olmo2", "Olmo2", 32, dict(), dict(rope_type="default", rope_theta=500000.0), gguf="olmo2"),
+    Case("olmo3", "Olmo3", 48, dict(num_hidden_layers=5, sliding_window=9, max_position_embeddings=64),
+         dict(sliding_attention=dict(rope_type="default", rope_theta=500000.0),
+              full_attention=dict(rope_theta=500000.0, **YARN)),
+         hub=dict(rope_theta=500000.0, rope_scaling=YARN, layer_types=None)),
+    Case("granite", "Granite", 32,
+         dict(embedding_multiplier=3.0, attention_multiplier=0.21, residual_multiplier=0.7, logits_scaling=0.7,
+              tie_word_embeddings=True), embedding=0.15, gguf="granite"),
+    Case("cohere2", "Cohere2", 40, dict(num_hidden_layers=5, sliding_window=10, logit_scale=0.6), embedding=0.15,
+         hub=dict(layer_types=None, sliding_window_pattern=4, tie_word_embeddings=None), gguf="cohere2"),
+    Case("mixtral", "Mixtral", 32, dict(num_local_experts=5, num_experts_per_tok=2, sliding_window=11),
+         dict(rope_type="default", rope_theta=1000000.0), gguf="llama"),
+    Case("qwen2-moe", "Qwen2Moe", 32,
+         dict(num_experts=5, num_experts_per_tok=2, moe_intermediate_size=24, shared_expert_intermediate_size=20,
+              norm_topk_prob=False), dict(rope_type="default", rope_theta=1000000.0), gguf="qwen2moe"),
+    Case("qwen2-moe-mixed", "Qwen2Moe", 32,
+         dict(num_hidden_layers=3, num_experts=4, num_experts_per_tok=2, moe_intermediate_size=16,
+              shared_expert_intermediate_size=16, norm_topk_prob=True, decoder_sparse_step=2, use_sliding_window=True,
+              sliding_window=9, max_window_layers=2, qkv_bias=False), hub=dict(layer_types=None)),
+    Case("olmoe", "Olmoe", 32, dict(num_experts=6, num_experts_per_tok=3, intermediate_size=16, clip_qkv=1.1),
+         gguf="olmoe"),
+    Case("granite-moe", "GraniteMoe", 32,
+         dict(num_local_experts=5, num_experts_per_tok=3, intermediate_size=24, embedding_multiplier=3.0,
+              attention_multiplier=0.21, residual_multiplier=0.7, logits_scaling=0.7, tie_word_embeddings=True),
+         embedding=0.15, gguf="granitemoe"),
+    Case("glm4-moe", "Glm4Moe", 32,
+         dict(num_hidden_layers=3, head_dim=12, attention_bias=True, use_qk_norm=True, n_routed_experts=6,
+              num_experts_per_tok=2, moe_intermediate_size=24, n_shared_experts=2, routed_scaling_factor=1.7,
+              n_group=1, topk_group=1, first_k_dense_replace=1, norm_topk_prob=True),
+         dict(**ROPE, partial_rotary_factor=0.5), hub=dict(partial_rotary_factor=0.5, num_nextn_predict_layers=1),
+         gguf="glm4moe"),
+    Case("glm4-moe-groups", "Glm4Moe", 24,
+         dict(head_dim=8, n_routed_experts=8, num_experts_per_tok=3, moe_intermediate_size=16, n_shared_experts=1,
+              n_group=4, topk_group=2, first_k_dense_replace=0, norm_topk_prob=False),
+         dict(**ROPE, partial_rotary_factor=0.5), hub=dict(partial_rotary_factor=0.5)),
+    Case("ernie4_5-moe", "Ernie4_5_Moe", 32,
+         dict(num_hidden_layers=3, use_bias=True, moe_num_experts=6, moe_k=2, moe_intermediate_size=24,
+              moe_num_shared_experts=2, moe_layer_start_index=1, tie_word_embeddings=False),
+         dict(rope_type="default", rope_theta=500000.0)),
+    Case("ernie4_5-moe-tied", "Ernie4_5_Moe", 24,
+         dict(moe_num_experts=4, moe_k=2, moe_intermediate_size=24, moe_num_shared_experts=1, moe_layer_start_index=1),
+         dict(rope_type="default", rope_theta=500000.0), embedding=0.15, hub=dict(tie_word_embeddings=None),
+         gguf="ernie4_5-moe"),
+    Case("gpt-oss", "GptOss", 48,
+         dict(num_hidden_layers=3, head_dim=12, num_local_experts=5, num_experts_per_tok=2, intermediate_size=24,
+              sliding_window=7, max_position_embeddings=64),
+         dict(rope_type="yarn", rope_theta=150000.0, factor=4.0, beta_fast=32.0, beta_slow=1.0, truncate=False,
+              original_max_position_embeddings=16), hub=dict(layer_types=None), gguf="gpt-oss"),
+]
+
+DTYPES = {"f32": torch.float32, "f16": torch.float16, "bf16": torch.bfloat16}
+TORCH_NAMES = {"f32": "float32", "f16": "float16", "bf16": "bfloat16"}
+
+
+def randomise(model, case, generator):
+    """Weights of a size at which attention, gates and routers are far from uniform, then rounded to the stored dtype."""
+    tied = model.config.tie_word_embeddings
+    named = list(model.named_parameters()) + [
+        (name, b) for name, b in model.named_buffers() if "correction_bias" in name or "expert_bias" in name
+    ]
+    with torch.no_grad():
+        for name, p in named:
+            noise = torch.randn(p.shape, generator=generator)
+            if "norm" in name and name.endswith("weight"):
+                value = case.norm + 0.2 * noise
+            elif "sinks" in name:
+                value = 0.5 + noise
+            elif name.endswith("bias") or "bias" in name.split(".")[-1]:
+                value = 0.3 * noise
+            elif "embed_tokens" in name:
+                # A tied head sees the input token's own row in the residual: keep that small or it repeats the token.
+                value = noise * (case.embedding if tied else 1.0)
+            else:
+                columns = p.shape[-1] if p.dim() != 3 or "conv" in name else min(p.shape[1:])
+                router = "mlp.gate.weight" in name or "router" in name or name.endswith("gate.weight")
+                gain = 2.0 if "q_proj" in name or "k_proj" in name or router else 1.3
+                value = noise * gain / columns**0.5
+            p.copy_(value.to(DTYPES[case.dtype]).float())
+    model.tie_weights()
+
+
+def make_config(case):
+    cls = getattr(transformers, case.config_class or f"{case.model}Config")
+    rope = json.loads(json.dumps(case.rope))
+    return cls(**{**case.base, **case.config}, rope_parameters=rope, attn_implementation="eager")
+
+
+def hub_config(case, saved):
+    """config.json as checkpoints have it that were published before transformers 5."""
+    out = dict(saved)
+    rope = out.pop("rope_parameters", None)
+    out["torch_dtype"] = out.pop("dtype")
+    if rope is not None and "rope_theta" in rope:
+        rope = dict(rope)
+        out["rope_theta"] = rope.pop("rope_theta")
+        rope.pop("partial_rotary_factor", None)
+        kind = rope.pop("rope_type")
+        out["rope_scaling"] = None if kind == "default" else {"type": kind, **rope}
+    for key, value in case.hub.items():
+        if value is None:
+            out.pop(key, None)
+        else:
+            out[key] = value
+    return dict(sorted(out.items()))
+
+
+def greedy(model, tokens):
+    """Greedy continuation without a cache; returns the ids and the smallest lead over the runner-up."""
+    ids, lead = list(tokens), float("inf")
+    for _ in range(CONTINUATION):
+        top = model(torch.tensor([ids]), use_cache=False).logits[0, -1].topk(2)
+        lead = min(lead, (top.values[0] - top.values[1]).item())
+        ids.append(top.indices[0].item())
+        if lead < MIN_LEAD:
+            break
+    return ids[len(tokens):], lead
+
+
+MIN_LEAD = 0.004
+SEEDS = 30
+
+
+def make(case, seed):
+    generator = torch.Generator().manual_seed(seed)
+    model = getattr(transformers, f"{case.model}ForCausalLM")(make_config(case)).float().eval()
+    randomise(model, case, generator)
+    tokens = torch.randint(3, VOCAB, (case.tokens,), generator=generator).tolist()
+    return model, tokens
+
+
+def choose(case):
+    """The first seed with a greedy continuation in which every choice is clear and which is no loop of one token."""
+    for seed in range(1, SEEDS + 1):
+        model, tokens = make(case, seed)
+        continuation, lead = greedy(model, tokens)
+        if lead >= MIN_LEAD and len(set(continuation)) >= 3:
+            return seed, model, tokens
+    raise SystemExit(f"{case.name}: no seed gives a clear greedy continuation")
+
+
+def write(case, root):
+    with tempfile.TemporaryDirectory() as temporary:
+        made = Path(temporary) / "model"
+        seed, model, tokens = choose(case)
+        model.to(DTYPES[case.dtype]).save_pretrained(made)
+        # A model cast to another type has rounded rotary tables: the reference is what a reader of the file gets.
+        model = type(model).from_pretrained(made, dtype=torch.float32, attn_implementation="eager").eval()
+        logits = model(torch.tensor([tokens]), use_cache=False).logits[0].contiguous()
+        continuation, lead = greedy(model, tokens)
+        assert lead >= MIN_LEAD, f"{case.name}: {lead}"
+        folder = root / case.name
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        saved = json.loads((made / "config.json").read_text())
+        saved.pop("transformers_version", None)
+        (folder / "config.json").write_text(json.dumps(saved, indent=2) + "\n")
+        (folder / "config-hub.json").write_text(json.dumps(hub_config(case, saved), indent=2) + "\n")
+        shutil.copy(made / "model.safetensors", folder)
+    if case.gguf is not None:
+        write_gguf(folder / "model.gguf", case.gguf, saved, load_file(folder / "model.safetensors"))
+    (folder / "logits.bin").write_bytes(logits.numpy().astype("<f4").tobytes())
+    golden = dict(
+        reference=f"transformers {transformers.__version__}, torch {torch.__version__.split('+')[0]}, f32, eager",
+        dtype=case.dtype, seed=seed, vocab=VOCAB, tokens=tokens, continuation=continuation,
+        smallestLead=round(lead, 4), largestLogit=round(logits.abs().max().item(), 3),
+    )
+    lines = ",\n".join(f"  {json.dumps(k)}: {json.dumps(v)}" for k, v in golden.items())
+    (folder / "golden.json").write_text("{\n" + lines + "\n}\n")
+    size = sum(f.stat().st_size for f in folder.iterdir())
+    print(f"{case.name:16} seed {seed:3}  lead {lead:.4f}  logits +-{logits.abs().max():.1f}  {size:7} bytes", flush=True)
+    return size
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("-o", "--output", type=Path,
+                        default=Path(__file__).resolve().parents[2] / "tests/goldens/families")
+    parser.add_argument("cases", nargs="*")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    transformers.logging.set_verbosity_error()
+    with torch.no_grad():
+        chosen = [c for c in CASES if not arguments.cases or c.name in arguments.cases]
+        total = sum(write(case, arguments.output) for case in chosen)
+    print(f"{len(chosen)} cases, {total} bytes")
+
+
+if __name__ == "__main__":
+    main()
