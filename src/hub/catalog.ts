@@ -1,21 +1,61 @@
 // Short names of models: which files they stand for and where those can be had.
 
 import data from './catalog.json' with { type: 'json' };
-import type { Catalog, CatalogEntry } from './catalog-schema.ts';
+import type { Catalog, CatalogEntry, UncheckedEntry } from './catalog-schema.ts';
 
 /** The catalog as shipped; the tests check it against its schema. */
 export const catalog: Catalog = data as unknown as Catalog;
 
 /** The entry with this name or alias. */
-export function findEntry(name: string, from: Catalog = catalog): CatalogEntry | undefined {
+export const findEntry = (name: string, from: Catalog = catalog): CatalogEntry | undefined =>
+  named(name, from.models);
+
+/** The entry with this name or alias whose files nobody has checked. */
+export const findUnchecked = (name: string, from: Catalog = catalog): UncheckedEntry | undefined =>
+  named(name, from.unchecked);
+
+function named<E extends { readonly name: string; readonly aliases: readonly string[] }>(
+  name: string,
+  entries: readonly E[],
+): E | undefined {
   const wanted = name.toLowerCase();
-  return from.models.find((entry) => entry.name === wanted || entry.aliases.includes(wanted));
+  return entries.find((entry) => entry.name === wanted || entry.aliases.includes(wanted));
 }
 
-/** Names that start alike, for "did you mean". */
+const mostSimilar = 3;
+/** Longer names are no short names: comparing them would only cost time. */
+const longestName = 64;
+
+/** The nearest names, for "did you mean": those that a few typing errors or another size are between. */
 export function similarNames(name: string, from: Catalog = catalog): string[] {
-  const start = name.toLowerCase().slice(0, 3);
-  return from.models.map((entry) => entry.name).filter((known) => known.startsWith(start));
+  if (name.length > longestName) return [];
+  const wanted = name.toLowerCase();
+  const [family = wanted] = wanted.split(':');
+  return [...from.models, ...from.unchecked]
+    .map((entry) => {
+      const spellings = [entry.name, ...entry.aliases];
+      const whole = Math.min(...spellings.map((known) => editDistance(wanted, known)));
+      const own = editDistance(family, entry.name.split(':')[0] ?? '');
+      return { name: entry.name, distance: own + whole / longestName, own, whole };
+    })
+    .filter(({ own, whole }) => own <= family.length / 3 || whole <= wanted.length / 4)
+    .sort((a, b) => a.distance - b.distance)
+    .slice(0, mostSimilar)
+    .map((entry) => entry.name);
+}
+
+/** Insertions, deletions and replacements that turn a into b (Levenshtein), row by row. */
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const change = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
+      next.push(Math.min(change, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
+    }
+    row = next;
+  }
+  return row[b.length] ?? 0;
 }
 
 /** The entry that a cached hub file belongs to. */

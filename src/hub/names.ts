@@ -3,7 +3,7 @@
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { IngotError } from '../base/errors.ts';
-import { catalog, findEntry, similarNames } from './catalog.ts';
+import { catalog, findEntry, findUnchecked, similarNames } from './catalog.ts';
 import type { Catalog, CatalogEntry } from './catalog-schema.ts';
 
 export type ModelName =
@@ -29,6 +29,8 @@ export function parseName(name: string, known: Catalog = catalog): ModelName {
     throw new IngotError('invalid_argument', `${JSON.stringify(name)} is no name of a model: it has a NUL`);
   const entry = findEntry(name, known);
   if (entry) return { kind: 'catalog', entry };
+  const unchecked = findUnchecked(name, known);
+  if (unchecked) return { kind: 'hub', repo: unchecked.repo, revision: 'main', wanted: unchecked.wanted };
   if (!name.startsWith('hf:') && existsSync(name)) return { kind: 'path', path: resolve(name) };
   const hub = hubForm.exec(name);
   if (hub?.[2] !== undefined && (hub[1] !== undefined || hub[4] !== undefined || !pathForm.test(name))) {

@@ -28,6 +28,7 @@ const wheel = zipSync(
   { level: 6 },
 );
 const catalog: Catalog = {
+  unchecked: [],
   models: [
     {
       name: 'tiny:1',

@@ -141,6 +141,12 @@ describe('names', () => {
   test('short names, hub repositories and paths', () => {
     expect(parseName('SmolLM2:135m')).toMatchObject({ kind: 'catalog', entry: { name: 'smollm2:135m' } });
     expect(parseName('smollm2')).toMatchObject({ kind: 'catalog' });
+    expect(parseName('gemma3:1B')).toEqual({
+      kind: 'hub',
+      repo: 'ggml-org/gemma-3-1b-it-GGUF',
+      revision: 'main',
+      wanted: 'Q4_K_M',
+    });
     expect(parseName('user/repo')).toEqual({
       kind: 'hub',
       repo: 'user/repo',
@@ -171,7 +177,12 @@ describe('names', () => {
     ['./nothing', /no file or folder/],
     ['/no/where', /no file or folder/],
     ['gone.gguf', /no file or folder .*gone\.gguf/],
-    ['smollm3:1b', /no model is called "smollm3:1b"; did you mean smollm2:135m\?/],
+    ['smollm3:1b', /no model is called "smollm3:1b"; did you mean smollm3:3b or /],
+    ['gema3:1b', /did you mean gemma3:1b or /],
+    ['qwen 3:8b', /did you mean qwen3:8b or /],
+    ['gpt-os', /did you mean gpt-oss:20b or gpt-oss:120b/],
+    ['zzzzzz', /no model is called "zzzzzz"; "ingot list --all" shows/],
+    ['q'.repeat(100000), /"ingot list --all" shows/],
     ['zzz', /ingot list --all/],
     ['', /no model is called ""/],
   ])('%s is not found', (name, message) => {
@@ -230,7 +241,10 @@ describe('the catalog', () => {
   });
 
   test('names are unique and the default model is there', () => {
-    const names = catalog.models.flatMap(({ name, aliases }) => [name, ...aliases]);
+    const names = [...catalog.models, ...catalog.unchecked].flatMap(({ name, aliases }) => [
+      name,
+      ...aliases,
+    ]);
     expect(new Set(names).size).toBe(names.length);
     expect(findEntry('smollm2:135m')?.sources.map(({ kind }) => kind)).toEqual(['hub', 'python-wheel']);
   });

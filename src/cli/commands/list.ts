@@ -7,7 +7,8 @@ import { formatTable } from '../table.ts';
 
 interface Row {
   readonly name: string;
-  readonly bytes: number;
+  /** Undefined where only the hub knows. */
+  readonly bytes: number | undefined;
   readonly downloaded: boolean;
   readonly description: string | undefined;
   readonly path: string | undefined;
@@ -34,7 +35,7 @@ async function list(context: Context, all: boolean, json: boolean): Promise<void
   }
   const body = rows.map((row) => [
     row.name,
-    formatBytes(row.bytes),
+    row.bytes === undefined ? '?' : formatBytes(row.bytes),
     row.downloaded ? (row.description ?? '') : `not downloaded: ${row.description ?? ''}`,
   ]);
   context.stdout.write(formatTable([['NAME', 'SIZE', ''], ...body], [1]));
@@ -62,6 +63,13 @@ async function collect(context: Context, all: boolean): Promise<Row[]> {
       bytes,
       downloaded: false,
       description,
+      path: undefined,
+    })),
+    ...catalog.unchecked.map(({ name, description, repo, wanted }) => ({
+      name,
+      bytes: undefined,
+      downloaded: false,
+      description: `${description} (${repo}${wanted === undefined ? '' : `:${wanted}`}, not checked)`,
       path: undefined,
     })),
   ];
