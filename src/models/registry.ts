@@ -13,6 +13,8 @@ import { glm4Moe } from './glm4-moe/model.ts';
 import { gptOss } from './gpt-oss/model.ts';
 import { granite } from './granite/model.ts';
 import { graniteMoe } from './granite-moe/model.ts';
+import { lfm2 } from './lfm2/model.ts';
+import { lfm2Moe } from './lfm2-moe/model.ts';
 import { llama } from './llama/model.ts';
 import { mistral } from './mistral/model.ts';
 import { mixtral } from './mixtral/model.ts';
@@ -49,6 +51,8 @@ export const families: readonly Family[] = [
   glm4Moe,
   ernie45Moe,
   gptOss,
+  lfm2,
+  lfm2Moe,
 ];
 
 /** A config together with the family that read it. */

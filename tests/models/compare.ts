@@ -7,9 +7,9 @@ const stages = (config: DecoderConfig): number => 6 * config.numLayers + 1;
 
 /** Longest sum in the model: a row of a projection, a head's output over all positions. */
 const longestSum = (config: DecoderConfig, tokens: number): number => {
-  const widths = config.layers.flatMap(({ attention: { numHeads, headDim }, feedForward }) => [
-    numHeads * headDim,
-    feedForward.intermediateSize,
+  const widths = config.layers.flatMap((layer) => [
+    'attention' in layer ? layer.attention.numHeads * layer.attention.headDim : layer.convolution.channels,
+    layer.feedForward.intermediateSize,
   ]);
   return Math.max(config.hiddenSize, tokens, ...widths);
 };

@@ -134,6 +134,21 @@ CASES = [
               sliding_window=7, max_position_embeddings=64),
          dict(rope_type="yarn", rope_theta=150000.0, factor=4.0, beta_fast=32.0, beta_slow=1.0, truncate=False,
               original_max_position_embeddings=16), hub=dict(layer_types=None), gguf="gpt-oss"),
+    Case("lfm2", "Lfm2", 40,
+         dict(num_hidden_layers=4, layer_types=["conv", "full_attention", "conv", "conv"], conv_L_cache=3,
+              intermediate_size=50, block_multiple_of=8, block_ffn_dim_multiplier=1.2),
+         dict(rope_type="default", rope_theta=1000000.0), embedding=0.15,
+         hub=dict(layer_types=None, full_attn_idxs=[1], intermediate_size=None, block_ff_dim=50,
+                  tie_word_embeddings=None, tie_embedding=True), gguf="lfm2"),
+    Case("lfm2-bias", "Lfm2", 24,
+         dict(layer_types=["full_attention", "conv"], conv_L_cache=4, conv_bias=True, intermediate_size=32,
+              block_auto_adjust_ff_dim=False, tie_word_embeddings=False),
+         dict(rope_type="default", rope_theta=1000000.0), hub=dict(tie_word_embeddings=False, tie_embedding=False)),
+    Case("lfm2-moe", "Lfm2Moe", 32,
+         dict(num_hidden_layers=4, layer_types=["conv", "full_attention", "conv", "full_attention"], num_experts=6,
+              num_experts_per_tok=2, moe_intermediate_size=24, num_dense_layers=1, routed_scaling_factor=1.3),
+         dict(rope_type="default", rope_theta=1000000.0), embedding=0.15, hub=dict(tie_word_embeddings=None),
+         gguf="lfm2moe"),
 ]
 
 DTYPES = {"f32": torch.float32, "f16": torch.float16, "bf16": torch.bfloat16}

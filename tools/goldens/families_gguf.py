@@ -31,7 +31,11 @@ def metadata(writer, arch, c):
     writer.add_embedding_length(c["hidden_size"])
     writer.add_block_count(c["num_hidden_layers"])
     if "intermediate_size" in c:
-        writer.add_feed_forward_length(c["intermediate_size"])
+        width = c["intermediate_size"]
+        if c.get("block_auto_adjust_ff_dim"):
+            width = int(c["block_ffn_dim_multiplier"] * int(2 * width / 3))
+            width = c["block_multiple_of"] * -(-width // c["block_multiple_of"])
+        writer.add_feed_forward_length(width)
     writer.add_head_count(heads)
     kv = c.get("num_key_value_heads") or heads
     if arch in ("lfm2", "lfm2moe"):
@@ -96,13 +100,22 @@ def ernie(writer, c):
     writer.add_expert_shared_count(c["moe_num_shared_experts"])
 
 
+def lfm2(writer, c):
+    writer.add_shortconv_l_cache(c["conv_L_cache"])
+    if "num_dense_layers" in c:
+        writer.add_leading_dense_block_count(c["num_dense_layers"])
+        writer.add_expert_weights_scale(c["routed_scaling_factor"])
+        writer.add_expert_gating_func(gguf.ExpertGatingFuncType.SIGMOID)
+
+
 MORE = {
+    "lfm2": lfm2,
+    "lfm2moe": lfm2,
     "glm4moe": glm4moe,
     "ernie4_5-moe": ernie,
     "qwen2moe": lambda w, c: w.add_expert_shared_feed_forward_length(c["shared_expert_intermediate_size"]),
     "olmoe": lambda w, c: w.add_clamp_kqv(c["clip_qkv"]),
 }
-EXTRA = {}
 EXPERT = re.compile(r"(.*\.experts)\.(\d+)\.(\w+\.weight)$")
 
 
@@ -138,6 +151,13 @@ def stored(arch, config, name, tensor):
         return [(name.replace("_bias", ".bias"), tensor.float().numpy())]
     if name.endswith("e_score_correction_bias"):
         return [(name.replace("e_score_correction_bias", "e_score_correction.bias"), tensor.float().numpy().reshape(-1))]
+    if name.endswith("conv.conv.weight"):
+        return [(name, tensor.squeeze(1).float().numpy())]
+    if arch == "lfm2moe" and ".feed_forward.experts." in name:
+        parts = {"w1": "gate_proj", "w2": "down_proj", "w3": "up_proj"}
+        return [(re.sub(r"w\d(?=\.)", lambda match: parts[match[0]], name), tensor.float().numpy())]
+    if name.endswith("expert_bias"):
+        return [(name.replace("expert_bias", "expert_bias.bias"), tensor.float().numpy())]
     if name.endswith("sinks"):
         return [(f"{name}.weight", tensor.float().numpy())]
     heads, kv = config["num_attention_heads"], config.get("num_key_value_heads") or config["num_attention_heads"]
@@ -159,7 +179,7 @@ def write_gguf(path, arch, config, tensors):
     tensors = stack_experts(tensors)
     for name in sorted(tensors):
         for known, values in stored(arch, config, name, tensors[name]):
-            target = names.get_name(known, try_suffixes=(".weight", ".bias")) or EXTRA.get(re.sub(r"\d+", "{}", known, count=1), "").format(*re.findall(r"\d+", known)[:1]) or None
+            target = names.get_name(known, try_suffixes=(".weight", ".bias"))
             if target is None:
                 raise SystemExit(f"{arch}: no GGUF name for {known}")
             if values.ndim <= 1 or not torch.equal(torch.from_numpy(values).bfloat16().float(), torch.from_numpy(values)):

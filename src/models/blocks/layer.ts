@@ -4,6 +4,7 @@ import type { NDArray } from '../../array/array.ts';
 import type { SequenceMemory } from '../../nn/contracts.ts';
 import type { DecoderConfig, LayerConfig } from '../config/decoder.ts';
 import { Attention } from './attention.ts';
+import { ShortConvolution } from './convolution.ts';
 import { type Loading, loadNorm, type Norm } from './load.ts';
 import { Mlp } from './mlp.ts';
 import { Moe } from './moe.ts';
@@ -27,19 +28,15 @@ export function loadLayer(
   from: Loading,
   config: DecoderConfig,
   rotaries: Rotaries,
-  { attention, feedForward }: LayerConfig,
+  layer: LayerConfig,
   index: number,
 ): Layer {
-  const { hiddenSize, norm, residualScale } = config;
+  const { hiddenSize, residualScale } = config;
+  const { feedForward } = layer;
   const names = layerNames(index);
   const parts = {
     norms: loadNorms(from, config, names),
-    attention: new Attention(from, names.attention, {
-      config: attention,
-      hiddenSize,
-      norm,
-      rotate: rotaries.of(attention.rope),
-    }),
+    mixer: loadMixer(from, config, rotaries, layer, names),
     feedForward:
       feedForward.kind === 'moe'
         ? new Moe(from, names.moe, feedForward, hiddenSize)
@@ -47,6 +44,23 @@ export function loadLayer(
     residualScale,
   };
   return config.placement === 'parallel' ? parallelLayer(parts) : sequentialLayer(parts);
+}
+
+/** What mixes a layer's tokens. */
+type Mixer = Attention | ShortConvolution;
+
+function loadMixer(
+  from: Loading,
+  { hiddenSize, norm }: DecoderConfig,
+  rotaries: Rotaries,
+  layer: LayerConfig,
+  names: LayerNames,
+): Mixer {
+  if ('convolution' in layer)
+    return new ShortConvolution(from, names.convolution, layer.convolution, hiddenSize);
+  const config = layer.attention;
+  const rotate = rotaries.of(config.rope);
+  return new Attention(from, names.attention, { config, hiddenSize, norm, rotate });
 }
 
 function loadNorms(
@@ -68,30 +82,30 @@ function loadNorms(
 
 interface LayerParts {
   readonly norms: LayerNorms;
-  readonly attention: Attention;
+  readonly mixer: Mixer;
   readonly feedForward: Mlp | Moe;
   readonly residualScale: number;
 }
 
 const normed = (norm: Norm | undefined, x: NDArray): NDArray => norm?.apply(x) ?? x;
 
-function sequentialLayer({ norms, attention, feedForward, residualScale }: LayerParts): Layer {
+function sequentialLayer({ norms, mixer, feedForward, residualScale }: LayerParts): Layer {
   const add = (x: NDArray, y: NDArray): NDArray => x.add(residualScale === 1 ? y : y.mul(residualScale));
   return {
     apply(x, positions, memory, layer) {
-      const attended = attention.apply(normed(norms.attention, x), positions, memory, layer);
-      const middle = add(x, normed(norms.postAttention, attended));
+      const mixed = mixer.apply(normed(norms.attention, x), positions, memory, layer);
+      const middle = add(x, normed(norms.postAttention, mixed));
       const fed = feedForward.apply(normed(norms.feedForward, middle));
       return add(middle, normed(norms.postFeedForward, fed));
     },
   };
 }
 
-function parallelLayer({ norms, attention, feedForward }: LayerParts): Layer {
+function parallelLayer({ norms, mixer, feedForward }: LayerParts): Layer {
   return {
     apply(x, positions, memory, layer) {
       const input = normed(norms.attention, x);
-      return x.add(attention.apply(input, positions, memory, layer)).add(feedForward.apply(input));
+      return x.add(mixer.apply(input, positions, memory, layer)).add(feedForward.apply(input));
     },
   };
 }

@@ -30,9 +30,16 @@ export interface MoeNames {
   stacked(part: keyof MlpNames): string;
 }
 
+export interface ConvolutionNames {
+  readonly input: string;
+  readonly convolution: string;
+  readonly output: string;
+}
+
 export interface LayerNames {
   readonly attentionNorm: string;
   readonly attention: AttentionNames;
+  readonly convolution: ConvolutionNames;
   readonly postAttentionNorm: string;
   readonly feedForwardNorm: string;
   readonly postFeedForwardNorm: string;
@@ -58,6 +65,11 @@ export function layerNames(index: number): LayerNames {
       qNorm: `${attention}.q_norm`,
       kNorm: `${attention}.k_norm`,
       sinks: `${attention}.sinks.weight`,
+    },
+    convolution: {
+      input: `${layer}.conv.in_proj`,
+      convolution: `${layer}.conv.conv`,
+      output: `${layer}.conv.out_proj`,
     },
     postAttentionNorm: `${layer}.post_self_attn_layernorm`,
     feedForwardNorm: `${layer}.post_attention_layernorm`,

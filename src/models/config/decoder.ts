@@ -1,6 +1,6 @@
 // A decoder-only transformer as values: what blocks build one from, and the reading of the fields that families share.
 
-import { attentionSpec } from '../../nn/contracts.ts';
+import { attentionSpec, convolutionSpec } from '../../nn/contracts.ts';
 import type { RopeConfig } from '../../nn/rope.ts';
 import type { ModelConfig } from '../contract.ts';
 import type { Activation } from './activations.ts';
@@ -55,10 +55,19 @@ export interface MlpConfig {
  */
 export type NormPlacement = 'pre' | 'post' | 'both' | 'parallel';
 
-export interface LayerConfig {
-  readonly attention: AttentionConfig;
-  readonly feedForward: MlpConfig | MoeConfig;
+/** A causal convolution over a few positions in the place of attention, gated before and after (LFM2). */
+export interface ConvolutionConfig {
+  readonly channels: number;
+  /** Positions that it sees, the row's own included. */
+  readonly taps: number;
+  /** On the projections and the convolution. */
+  readonly bias: boolean;
 }
+
+/** A layer mixes tokens by attention or by a convolution. */
+export type LayerConfig = {
+  readonly feedForward: MlpConfig | MoeConfig;
+} & ({ readonly attention: AttentionConfig } | { readonly convolution: ConvolutionConfig });
 
 export interface DecoderConfig extends ModelConfig {
   readonly norm: NormConfig;
@@ -147,7 +156,11 @@ export function decoderConfig(reader: ConfigReader, base: DecoderBase, traits: D
     contextLength: base.contextLength,
     ...(bos === undefined ? {} : { bosTokenId: bos }),
     eosTokenIds: reader.ints('eos_token_id', limits.tokenId, 1024) ?? [],
-    memory: layers.map(({ attention }) => attentionSpec(attention)),
+    memory: layers.map((layer) =>
+      'attention' in layer
+        ? attentionSpec(layer.attention)
+        : convolutionSpec(layer.convolution.channels, layer.convolution.taps),
+    ),
     ...(moe?.kind === 'moe' ? { expertsPerToken: moe.topK } : {}),
     norm,
     placement: traits.placement ?? 'pre',

@@ -28,7 +28,7 @@ export function ggufConfig(keys: GgufKeys, form: GgufForm): JsonObject {
     // The last blocks may be heads that predict further tokens.
     num_hidden_layers: keys.required('block_count') - (keys.integer('nextn_predict_layers') ?? 0),
     num_attention_heads: heads,
-    num_key_value_heads: keys.integer('attention.head_count_kv', 1) ?? heads,
+    num_key_value_heads: keyHeads(keys) ?? heads,
     head_dim: headDim,
     max_position_embeddings: keys.required('context_length'),
     rms_norm_eps: rms,
@@ -42,6 +42,16 @@ export function ggufConfig(keys: GgufKeys, form: GgufForm): JsonObject {
     ...(rotary === headDim ? {} : { partial_rotary_factor: rotary / headDim }),
     ...form.config?.(keys),
   };
+}
+
+/** One number for all layers, or one for each, 0 for those without attention: the others must agree. */
+function keyHeads(keys: GgufKeys): number | undefined {
+  const list = keys.list('attention.head_count_kv');
+  if (list === undefined) return keys.integer('attention.head_count_kv', 1);
+  const different = new Set(list.map(Number).filter((heads) => heads > 0));
+  if (different.size > 1)
+    keys.fail(keys.key('attention.head_count_kv'), `differs by layer: ${[...different].join(', ')}`);
+  return [...different][0];
 }
 
 function tokens({ metadata }: GgufKeys): JsonObject {

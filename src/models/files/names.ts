@@ -12,8 +12,9 @@ export const commonNames: NameTable = {
   'mlp.switch_mlp.up_proj': 'mlp.experts.up_proj',
   'mlp.switch_mlp.down_proj': 'mlp.experts.down_proj',
   'self_attn.sinks': 'self_attn.sinks.weight',
-  'mlp.experts.gate_up_proj': 'mlp.experts.gate_up_proj.weight',
-  'mlp.experts.down_proj': 'mlp.experts.down_proj.weight',
+  // Parameters without an ending: transformers' own stacks.
+  'mlp.experts.gate_up_proj': 'mlp.experts.own_gate_up_proj.weight',
+  'mlp.experts.down_proj': 'mlp.experts.own_down_proj.weight',
 };
 
 /** Names in GGUF files. Families add to them or change them. */

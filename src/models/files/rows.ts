@@ -39,15 +39,23 @@ export function unfuse({ name, tensor }: NamedTensor, form: StoredForm): readonl
     case 'mlp.gate_up_proj':
     case 'mlp.shared_expert.gate_up_proj':
       return gateAndUp(name, tensor, false);
+    case 'mlp.experts.own_gate_up_proj':
     case 'mlp.experts.gate_up_proj':
-      return fusedExperts(name, tensor, form);
+      return fusedExperts(
+        { ...name, module: 'mlp.experts.gate_up_proj' },
+        ownExperts(name, tensor, form),
+        form,
+      );
+    case 'mlp.experts.own_down_proj':
+      return [part('mlp.experts.down_proj', ownExperts(name, tensor, form))];
     case 'mlp.experts.down_proj':
-      return [{ name, tensor: expertTensor(name, tensor, form.fusedExperts.transposed) }];
     case 'mlp.experts.gate_proj':
     case 'mlp.experts.up_proj':
-      return [{ name, tensor: expertTensor(name, tensor, false) }];
+      return [{ name, tensor: name.kind === 'bias' ? flat(tensor) : tensor }];
+    case 'conv.conv':
+      return [{ name, tensor: flatStored(tensor) }];
     case 'mlp.gate.correction':
-      return [{ name, tensor: flat(tensor) }];
+      return [{ name, tensor: flatStored(tensor) }];
     case 'self_attn.q_proj':
       return [{ name, tensor: form.interleavedRows ? halved(tensor, form.numHeads) : tensor }];
     case 'self_attn.k_proj':
@@ -84,21 +92,28 @@ function gateAndUp(name: TensorName, tensor: SourceTensor, alternating: boolean)
 }
 
 function fusedExperts(name: TensorName, tensor: SourceTensor, form: StoredForm): readonly NamedTensor[] {
-  const { alternating, transposed } = form.fusedExperts;
-  const stored = name.kind === 'bias' ? asColumn(tensor) : transposed ? transposedMatrices(tensor) : tensor;
-  const parts = gateAndUp(name, stored, alternating);
+  const stored = name.kind === 'bias' ? asColumn(tensor) : tensor;
+  const parts = gateAndUp(name, stored, form.fusedExperts.alternating);
   return name.kind === 'bias' ? parts.map((p) => ({ ...p, tensor: flat(p.tensor) })) : parts;
 }
 
-const expertTensor = (name: TensorName, tensor: SourceTensor, transposed: boolean): SourceTensor => {
-  if (name.kind === 'bias') return flat(tensor);
-  return transposed ? transposedMatrices(tensor) : tensor;
-};
+/** Stacks that are parameters of their own, which some families keep by columns. */
+const ownExperts = (
+  { module }: TensorName,
+  tensor: SourceTensor,
+  { fusedExperts: { transposed } }: StoredForm,
+) => (transposed && module.includes('.own_') ? transposedMatrices(tensor) : tensor);
 
 /** A matrix as the vector of its rows. */
 const flat = (tensor: SourceTensor): SourceTensor => ({
   ...tensor,
   shape: [tensor.shape.reduce((product, n) => product * n, 1)],
+});
+
+/** A whole tensor of a file as the vector of its rows, which lie one after the other. */
+const flatStored = (tensor: SourceTensor): SourceTensor => ({
+  ...flat(tensor),
+  slices: tensor.slices.slice(0, 1),
 });
 
 /** Far above heads x headDim of any model: bounds the row map. */

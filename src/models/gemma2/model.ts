@@ -13,6 +13,8 @@ const softcap = { min: 1e-3, max: 1e6 };
 export const gemma2 = decoderFamily({
   names: ['Gemma2ForCausalLM', 'gemma2'],
   read: (reader) => {
+    if (reader.boolean('use_bidirectional_attention', false))
+      reader.unsupported('use_bidirectional_attention', 'attention to later tokens is not supported');
     const base = readBase(reader, { contextLength: 8192, headDim: 256 });
     const bias = reader.boolean('attention_bias', false);
     const cap = reader.optionalNumber('attn_logit_softcapping', softcap);
