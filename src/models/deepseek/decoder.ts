@@ -1,0 +1,66 @@
+// The decoder of DeepSeek V2 and V3: pre-norm layers of latent attention and an MLP or experts.
+
+import type { NDArray } from '../../array/array.ts';
+import { Embedding } from '../../nn/embedding.ts';
+import { Linear } from '../../nn/linear.ts';
+import type { Layer } from '../blocks/layer.ts';
+import { finely, type Loading, loadLinear, loadNorm } from '../blocks/load.ts';
+import { Mlp } from '../blocks/mlp.ts';
+import { Moe } from '../blocks/moe.ts';
+import { embeddingName, finalNormName, headName, layerNames } from '../blocks/names.ts';
+import { Rotaries, type Rotate } from '../blocks/rotary.ts';
+import type { BuildOptions, Model, WeightLoader } from '../contract.ts';
+import { LatentAttention } from './attention.ts';
+import type { DeepseekConfig } from './config.ts';
+
+export function loadDeepseek(config: DeepseekConfig, load: WeightLoader, options: BuildOptions): Model {
+  const from: Loading = { load, options };
+  const { hiddenSize, vocabSize, norm, tiedEmbeddings } = config;
+  const rotaries = new Rotaries(options.contextLength ?? config.contextLength, options.device);
+  const rotate = rotaries.of(config.attention.rope);
+  const embedding = new Embedding(load.matrix(`${embeddingName}.weight`, [vocabSize, hiddenSize]));
+  const layers = config.feedForward.map((_, i) => loadLayer(from, config, rotate, i));
+  const finalNorm = loadNorm(from, finalNormName, hiddenSize, norm);
+  const fine = finely(from); // as in blocks/decoder.ts
+  const head = tiedEmbeddings
+    ? new Linear(embedding.weight, { precision: fine.options.precision })
+    : loadLinear(fine, headName, [vocabSize, hiddenSize]);
+  return {
+    config,
+    hidden(ids, positions, memory) {
+      const stream = layers.reduce((x, layer, i) => layer.apply(x, positions, memory, i), embedding.apply(ids));
+      return finalNorm.apply(stream);
+    },
+    logits: (hidden) => head.apply(hidden),
+    dispose() {
+      for (const constant of rotaries.constants) constant.dispose();
+    },
+  };
+}
+
+function loadLayer(from: Loading, config: DeepseekConfig, rotate: Rotate, index: number): Layer {
+  const { hiddenSize, norm, attention: latent } = config;
+  const names = layerNames(index);
+  const attention = new LatentAttention(from, `model.layers.${index}.self_attn`, { config: latent, hiddenSize, rotate });
+  const attentionNorm = loadNorm(from, names.attentionNorm, hiddenSize, norm);
+  const feedForwardNorm = loadNorm(from, names.feedForwardNorm, hiddenSize, norm);
+  const feedForward = loadFeedForward(from, config, index);
+  return {
+    apply(x, positions, memory, layer) {
+      const middle = x.add(attention.apply(attentionNorm.apply(x), positions, memory, layer));
+      return middle.add(feedForward.apply(feedForwardNorm.apply(middle)));
+    },
+  };
+}
+
+function loadFeedForward(
+  from: Loading,
+  { hiddenSize, feedForward }: DeepseekConfig,
+  index: number,
+): { apply(x: NDArray): NDArray } {
+  const names = layerNames(index);
+  const config = feedForward[index];
+  return config?.kind === 'moe'
+    ? new Moe(from, names.moe, config, hiddenSize)
+    : new Mlp(from, names.mlp, config as Exclude<typeof config, undefined>, hiddenSize);
+}
