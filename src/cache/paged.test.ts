@@ -203,6 +203,24 @@ describe('layers with a state', () => {
 });
 
 describe('sizes', () => {
+  it('of a sequence of 100,000 tokens are what its kinds of layers promise', () => {
+    const tokens = 100_000;
+    const bytes = (layers: readonly LayerSpec[]): number =>
+      new CacheSizes(layers, 'f16').sequenceBytes({ contextLength: tokens, maxRows: 1 });
+    const of = (count: number, spec: LayerSpec): readonly LayerSpec[] => Array(count).fill(spec);
+    const heads = { numKvHeads: 8, headDim: 128 };
+    // Llama 3 8B: keys and values of 8 heads in 32 layers.
+    expect(bytes(of(32, attentionSpec(heads)))).toBe(tokens * 32 * 2 * 8 * 128 * 2);
+    // DeepSeek V3: 512 + 64 numbers in 61 layers, whatever the number of heads.
+    expect(bytes(of(61, { kind: 'latent', rank: 512, ropeDim: 64 }))).toBe(tokens * 61 * 576 * 2);
+    // A window of 1,024 needs at most 33 pages of 32 positions and the one that begins.
+    const windowed = attentionSpec({ ...heads, window: 1024 });
+    expect(bytes(of(5, windowed))).toBe(5 * 33 * 32 * 2 * 8 * 128 * 2);
+    // LFM2: 18 convolutions keep two inputs of 2,048 channels in f32, once as a checkpoint.
+    expect(bytes(of(18, convolutionSpec(2048, 3)))).toBe(18 * 2 * 2 * 2048 * 4);
+    expect(bytes([{ kind: 'none' }])).toBe(0);
+  });
+
   it('give layers that see less what all sequences together can use, and less where bytes are short', () => {
     const sizes = new CacheSizes([attention(), attention(64), convolutionSpec(4, 3)], 'f16');
     const limits = { contextLength: 4096, maxRows: 64 };

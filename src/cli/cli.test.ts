@@ -119,6 +119,7 @@ const details: ModelDetails = {
   vocabSize: 49152,
   contextLength: 8192,
   weightBytes: 98_000_000,
+  sequence: { tokens: 100_000, bytes: 2_304_000_000 },
   perToken: { weights: 106_000_000, bytes: 98_000_000 },
   formats: [{ name: 'Q4_1', tensors: 211, bytes: 98_000_000 }],
   tokenizer: undefined,

@@ -1,6 +1,7 @@
 // What a model is, from its headers alone: nothing is loaded or downloaded.
 
 import { IngotError } from '../base/errors.ts';
+import { CacheSizes } from '../cache/sizes.ts';
 import { findLocal } from '../hub/resolve.ts';
 import { modelCheckpoint } from '../models/files/translate.ts';
 import { parseModel } from '../models/registry.ts';
@@ -8,6 +9,9 @@ import { openTokenizer } from '../tokenizer/open.ts';
 import type { Checkpoint } from '../weights/checkpoint.ts';
 import { openCheckpoint } from '../weights/open.ts';
 import { type TokenCost, tokenCost } from './token-cost.ts';
+
+/** Tokens whose memory is told: what tells architectures apart. */
+const LONG_SEQUENCE = 100_000;
 
 export interface ModelDetails {
   readonly name: string;
@@ -23,6 +27,8 @@ export interface ModelDetails {
   readonly vocabSize: number | undefined;
   readonly contextLength: number | undefined;
   readonly weightBytes: number;
+  /** What layers keep of a sequence of `tokens`, as `fast` stores it; undefined where the model cannot run. */
+  readonly sequence: { readonly tokens: number; readonly bytes: number } | undefined;
   /** What a token costs; undefined where the model cannot run. */
   readonly perToken: TokenCost | undefined;
   /** Bytes of the weights by storage format, most first. */
@@ -92,6 +98,13 @@ function family(checkpoint: Checkpoint) {
       hiddenSize: config.hiddenSize,
       vocabSize: config.vocabSize,
       contextLength: config.contextLength,
+      sequence: {
+        tokens: LONG_SEQUENCE,
+        bytes: new CacheSizes(config.memory, 'f16').sequenceBytes({
+          contextLength: LONG_SEQUENCE,
+          maxRows: 1,
+        }),
+      },
       perToken: tokenCost(checkpoint, config),
     };
   } catch (error) {
@@ -103,6 +116,7 @@ function family(checkpoint: Checkpoint) {
       hiddenSize: undefined,
       vocabSize: undefined,
       contextLength: undefined,
+      sequence: undefined,
       perToken: undefined,
     };
   }

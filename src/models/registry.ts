@@ -4,6 +4,7 @@ import { IngotError } from '../base/errors.ts';
 import { cohere2 } from './cohere2/model.ts';
 import { ConfigReader } from './config/reader.ts';
 import type { BuildOptions, Family, Model, ModelConfig, WeightLoader } from './contract.ts';
+import { deepseek } from './deepseek/model.ts';
 import { ernie45Moe } from './ernie4_5-moe/model.ts';
 import { gemma } from './gemma/model.ts';
 import { gemma2 } from './gemma2/model.ts';
@@ -53,6 +54,7 @@ export const families: readonly Family[] = [
   gptOss,
   lfm2,
   lfm2Moe,
+  deepseek,
 ];
 
 /** A config together with the family that read it. */

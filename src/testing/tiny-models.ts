@@ -67,6 +67,10 @@ export function memoryLoader(
           : names.map((n) => find(n, [N, K]));
       return pack(tensors, [E, N, K], typeof names === 'string' ? names : (names[0] ?? 'experts'));
     },
+    floats: (name, [N, K]): NDArray => {
+      const { format, parts } = find(name, [N, K]);
+      return own(fromData(dequantizeSource(format, parts, N, K), [N * K], { device, label: name }));
+    },
     vector: (name, n): NDArray => {
       const { format, parts } = find(name, [n]);
       return own(fromData(dequantizeSource(format, parts, 1, n), [n], { device, label: name }));

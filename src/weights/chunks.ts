@@ -2,7 +2,7 @@
 // tensor's size, and pieces of one tensor can be packed in parallel.
 
 import { packedBytes, panelBytes, panelRows } from '../quant/layout.ts';
-import { dequantizeSource } from '../quant/reference.ts';
+import { dequantizeSource, unpackReference } from '../quant/reference.ts';
 import { type CheckpointTensor, dimensions, readRows, type Slice, type SourceTensor } from './tensor.ts';
 
 /** Source bytes of one piece, about. */
@@ -104,6 +104,28 @@ export async function readVector(tensor: CheckpointTensor): Promise<Float32Array
   const { rowMap, add = 0 } = tensor;
   const ordered = rowMap === undefined ? values : Float32Array.from(rowMap, (row) => values[row] as number);
   return add === 0 ? ordered : ordered.map((value) => value + add);
+}
+
+/** The values of a matrix `[N, K]` of any format, row by row, as f32. */
+export async function readMatrix(tensor: CheckpointTensor): Promise<Float32Array> {
+  const { rows, columns } = dimensions(tensor.shape);
+  if (tensor.kind === 'packed') {
+    return unpackReference(
+      tensor.layout,
+      await tensor.source.read(tensor.offset, tensor.bytes),
+      rows,
+      columns,
+    );
+  }
+  const parts = await readRows(tensor.slices[0] ?? [], 0, rows);
+  const values = dequantizeSource(tensor.format, parts, rows, columns);
+  const { rowMap } = tensor;
+  if (rowMap === undefined) return values;
+  const ordered = new Float32Array(values.length);
+  rowMap.forEach((from, to) => {
+    ordered.set(values.subarray(from * columns, (from + 1) * columns), to * columns);
+  });
+  return ordered;
 }
 
 /** Elements of one stored row of a vector: all of them, or one where they were chosen one by one. */

@@ -12,6 +12,7 @@ import {
   chunkBytes,
   chunksOf,
   readChunk,
+  readMatrix,
   readVector,
   smallChunkBytes,
   storedBytes,
@@ -25,6 +26,8 @@ export type PackInto = (request: PackRequest) => Promise<void>;
 export interface LoadJob {
   readonly tensor: CheckpointTensor;
   readonly buffer: DeviceBuffer;
+  /** A matrix as f32 row by row, not in panels. */
+  readonly floats?: true;
 }
 
 export interface LoadJobOptions {
@@ -51,7 +54,7 @@ function byPlace(a: LoadJob, b: LoadJob): number {
 function* workOf(jobs: readonly LoadJob[], maxBytes: number): Generator<Work> {
   for (const job of jobs.toSorted(byPlace)) {
     const { tensor } = job;
-    if (tensor.kind === 'source' && tensor.shape.length > 1) {
+    if (tensor.kind === 'source' && tensor.shape.length > 1 && !job.floats) {
       for (const chunk of chunksOf(tensor, maxBytes)) yield { kind: 'chunk', chunk, job };
     } else {
       yield { kind: 'whole', job };
@@ -101,7 +104,8 @@ async function perform(
 ): Promise<number> {
   const { tensor, buffer } = work.job;
   if (work.kind === 'whole') {
-    if (tensor.kind === 'packed' && tensor.shape.length > 1) await copyPacked(tensor, device, buffer);
+    if (work.job.floats) device.write(buffer, 0, await readMatrix(tensor));
+    else if (tensor.kind === 'packed' && tensor.shape.length > 1) await copyPacked(tensor, device, buffer);
     else device.write(buffer, 0, await readVector(tensor));
     return storedBytes(tensor);
   }

@@ -44,7 +44,7 @@ export interface LoadOptions extends LoadJobOptions {
 }
 
 /**
- * The weight loader that models are built with. `matrix`, `experts` and `vector` check names and shapes and give handles
+ * The weight loader that models are built with. `matrix`, `experts`, `vector` and `floats` check names and shapes and give handles
  * whose buffers are filled by `run`. Each tensor is loaded once, however often it is asked for.
  */
 export class CheckpointLoader<W, V> {
@@ -104,6 +104,18 @@ export class CheckpointLoader<W, V> {
     const buffer = this.#allocate(n * 4, name);
     this.#jobs.push({ tensor, buffer });
     const made = this.#factory.vector({ name, length: n, buffer });
+    this.#vectors.set(name, made);
+    return made;
+  }
+
+  /** A matrix `[N, K]` of any format as f32, row by row. Throws missing_tensor or shape_mismatch. */
+  floats(name: string, [N, K]: readonly [number, number]): V {
+    const known = this.#vectors.get(name);
+    const tensor = this.#describe(name, [N, K]);
+    if (known !== undefined) return known;
+    const buffer = this.#allocate(N * K * 4, name);
+    this.#jobs.push({ tensor, buffer, floats: true });
+    const made = this.#factory.vector({ name, length: N * K, buffer });
     this.#vectors.set(name, made);
     return made;
   }

@@ -47,6 +47,12 @@ class Case:
     base: dict = field(default_factory=lambda: BASE)
 
 
+LATENT = dict(num_key_value_heads=4, kv_lora_rank=20, qk_nope_head_dim=12, qk_rope_head_dim=8, v_head_dim=10,
+              q_lora_rank=None, num_hidden_layers=3, n_routed_experts=8, n_shared_experts=2, num_experts_per_tok=3,
+              moe_intermediate_size=24, first_k_dense_replace=1, max_position_embeddings=160)
+LATENT_YARN = dict(rope_type="yarn", rope_theta=10000.0, factor=4.0, original_max_position_embeddings=40, beta_fast=8.0,
+                   beta_slow=1.0)
+
 ROPE = dict(rope_type="default", rope_theta=10000.0)
 YARN = dict(rope_type="yarn", factor=4.0, original_max_position_embeddings=16, beta_fast=4.0, beta_slow=1.0)
 
@@ -129,6 +135,20 @@ CASES = [
          dict(moe_num_experts=4, moe_k=2, moe_intermediate_size=24, moe_num_shared_experts=1, moe_layer_start_index=1),
          dict(rope_type="default", rope_theta=500000.0), embedding=0.15, hub=dict(tie_word_embeddings=None),
          gguf="ernie4_5-moe"),
+    Case("deepseek2", "DeepseekV2", 40, LATENT | dict(topk_method="greedy", routed_scaling_factor=1.5),
+         hub=dict(scoring_func="softmax", norm_topk_prob=False, moe_layer_freq=1, head_dim=None)),
+    Case("deepseek2-groups", "DeepseekV2", 60,
+         LATENT | dict(q_lora_rank=24, topk_method="group_limited_greedy", n_group=4, topk_group=2,
+                       routed_scaling_factor=4.0, num_experts_per_tok=2),
+         LATENT_YARN | dict(mscale=0.707, mscale_all_dim=0.707), hub=dict(scoring_func="softmax", head_dim=None)),
+    Case("deepseek3", "DeepseekV3", 60,
+         LATENT | dict(q_lora_rank=24, n_group=4, topk_group=2, norm_topk_prob=True, routed_scaling_factor=2.5,
+                       n_shared_experts=1, attention_bias=True),
+         LATENT_YARN | dict(mscale=1.0, mscale_all_dim=1.0),
+         hub=dict(scoring_func="sigmoid", topk_method="noaux_tc", head_dim=None, num_nextn_predict_layers=1)),
+    Case("deepseek3-plain", "DeepseekV3", 24,
+         LATENT | dict(n_group=1, topk_group=1, norm_topk_prob=False, routed_scaling_factor=1.0, n_shared_experts=1,
+                       first_k_dense_replace=0, num_hidden_layers=2), hub=dict(head_dim=None)),
     Case("gpt-oss", "GptOss", 48,
          dict(num_hidden_layers=3, head_dim=12, num_local_experts=5, num_experts_per_tok=2, intermediate_size=24,
               sliding_window=7, max_position_embeddings=64),

@@ -41,6 +41,11 @@ function formatDetails(model: ModelDetails): string {
     ['width', model.hiddenSize],
     ['vocabulary', model.vocabSize],
     ['context', model.contextLength === undefined ? undefined : `${model.contextLength} tokens`],
+    [
+      'memory',
+      model.sequence &&
+        `${formatBytes(model.sequence.bytes)} for ${model.sequence.tokens.toLocaleString('en-US')} tokens`,
+    ],
     ['weights', `${formatBytes(model.weightBytes)}: ${formats.join(', ')}`],
     ['tokenizer', tokenizer],
   ]);

@@ -35,11 +35,7 @@ export class LatentAttention {
   readonly #expand: NDArray;
   readonly #output: Linear;
 
-  constructor(
-    from: Loading,
-    name: string,
-    { config, hiddenSize, rotate }: LatentAttentionParts,
-  ) {
+  constructor(from: Loading, name: string, { config, hiddenSize, rotate }: LatentAttentionParts) {
     const { numHeads, rank, plainDim, valueDim, bias, scale } = config;
     const ropeDim = config.rope.rotaryDim;
     this.#config = config;
@@ -50,7 +46,7 @@ export class LatentAttention {
     this.#norm = new RmsNorm(from.load.vector(`${name}.kv_a_layernorm.weight`, rank), latentEps);
     const rows = numHeads * (plainDim + valueDim);
     this.#expand = from.load
-      .vector(`${name}.kv_b_proj.weight`, rows * rank)
+      .floats(`${name}.kv_b_proj.weight`, [rows, rank])
       .reshape([numHeads, plainDim + valueDim, rank]);
     this.#output = loadLinear(from, `${name}.o_proj`, [hiddenSize, numHeads * valueDim], bias);
   }

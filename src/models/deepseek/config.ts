@@ -109,14 +109,22 @@ function readFeedForward(
   const experts = reader.optionalInt('n_routed_experts', limits.experts) ?? 0;
   if (experts === 0) return Array.from({ length: numLayers }, () => dense);
   if (reader.int('moe_layer_freq', { min: 1, max: limits.layers.max }, 1) !== 1) {
-    reader.unsupported('moe_layer_freq', 'experts in only some of the layers after the dense ones are not done');
+    reader.unsupported(
+      'moe_layer_freq',
+      'experts in only some of the layers after the dense ones are not done',
+    );
   }
   const first = reader.int('first_k_dense_replace', { min: 0, max: limits.layers.max }, denseLayers);
   const shared = reader.int('n_shared_experts', { min: 0, max: 1024 }, 0);
   const width = reader.int('moe_intermediate_size', limits.intermediateSize);
-  const moe = readMoe(reader, router(reader), { ...moeKeys, experts: 'n_routed_experts' }, {
-    ...(shared > 0 ? { shared: { intermediateSize: shared * width, gated: false } } : {}),
-  });
+  const moe = readMoe(
+    reader,
+    router(reader),
+    { ...moeKeys, experts: 'n_routed_experts' },
+    {
+      ...(shared > 0 ? { shared: { intermediateSize: shared * width, gated: false, bias: dense.bias } } : {}),
+    },
+  );
   return Array.from({ length: numLayers }, (_, i) => (i < first ? dense : moe));
 }
 
@@ -125,7 +133,13 @@ export function softmaxRouter(reader: ConfigReader): RouterConfig {
   expectField(reader, 'scoring_func', ['softmax']);
   const method = expectField(reader, 'topk_method', ['greedy', 'group_limited_greedy']);
   const groups = method === 'group_limited_greedy' ? readGroups(reader, 'max') : undefined;
-  return { ...readScale(reader), score: 'softmax', correction: false, normalised: false, ...(groups && { groups }) };
+  return {
+    ...readScale(reader),
+    score: 'softmax',
+    correction: false,
+    normalised: false,
+    ...(groups && { groups }),
+  };
 }
 
 /** V3: a score for each expert, corrected for the choice; groups are ranked by their two best. */
@@ -147,5 +161,8 @@ const readScale = (reader: ConfigReader): Pick<RouterConfig, 'bias' | 'epsilon' 
 function expectField(reader: ConfigReader, key: string, known: readonly string[]): string | undefined {
   const value = reader.string(key) ?? known[0];
   if (value !== undefined && known.includes(value)) return value;
-  return reader.unsupported(key, `"${value}" is not done for this architecture; supported are ${known.join(', ')}`);
+  return reader.unsupported(
+    key,
+    `"${value}" is not done for this architecture; supported are ${known.join(', ')}`,
+  );
 }

@@ -28,7 +28,10 @@ export function loadDeepseek(config: DeepseekConfig, load: WeightLoader, options
   return {
     config,
     hidden(ids, positions, memory) {
-      const stream = layers.reduce((x, layer, i) => layer.apply(x, positions, memory, i), embedding.apply(ids));
+      const stream = layers.reduce(
+        (x, layer, i) => layer.apply(x, positions, memory, i),
+        embedding.apply(ids),
+      );
       return finalNorm.apply(stream);
     },
     logits: (hidden) => head.apply(hidden),
@@ -41,7 +44,11 @@ export function loadDeepseek(config: DeepseekConfig, load: WeightLoader, options
 function loadLayer(from: Loading, config: DeepseekConfig, rotate: Rotate, index: number): Layer {
   const { hiddenSize, norm, attention: latent } = config;
   const names = layerNames(index);
-  const attention = new LatentAttention(from, `model.layers.${index}.self_attn`, { config: latent, hiddenSize, rotate });
+  const attention = new LatentAttention(from, `model.layers.${index}.self_attn`, {
+    config: latent,
+    hiddenSize,
+    rotate,
+  });
   const attentionNorm = loadNorm(from, names.attentionNorm, hiddenSize, norm);
   const feedForwardNorm = loadNorm(from, names.feedForwardNorm, hiddenSize, norm);
   const feedForward = loadFeedForward(from, config, index);

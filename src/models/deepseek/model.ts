@@ -3,7 +3,13 @@
 import { ConfigReader } from '../config/reader.ts';
 import type { Family } from '../contract.ts';
 import type { FamilyFiles } from '../files/files.ts';
-import { type DeepseekConfig, type DeepseekDefaults, readDeepseek, sigmoidRouter, softmaxRouter } from './config.ts';
+import {
+  type DeepseekConfig,
+  type DeepseekDefaults,
+  readDeepseek,
+  sigmoidRouter,
+  softmaxRouter,
+} from './config.ts';
 import { loadDeepseek } from './decoder.ts';
 
 const files: FamilyFiles = {
@@ -15,23 +21,35 @@ const files: FamilyFiles = {
   },
 };
 
-const deepseek = (names: readonly string[], defaults: DeepseekDefaults): Family<DeepseekConfig> => ({
-  names,
-  parse: (json, source) => readDeepseek(new ConfigReader(json, source), defaults),
-  build: loadDeepseek,
-  files,
-});
-
-export const deepseek2 = deepseek(['DeepseekV2ForCausalLM', 'deepseek_v2'], {
+const v2: DeepseekDefaults = {
   family: 'deepseek2',
   contextLength: 2048,
   denseLayers: 0,
   router: softmaxRouter,
-});
-
-export const deepseek3 = deepseek(['DeepseekV3ForCausalLM', 'deepseek_v3'], {
+};
+const v3: DeepseekDefaults = {
   family: 'deepseek3',
   contextLength: 4096,
   denseLayers: 3,
   router: sigmoidRouter,
-});
+};
+
+/** By class name, or model_type where a config has no other. */
+const generations: Readonly<Record<string, DeepseekDefaults>> = {
+  DeepseekV2ForCausalLM: v2,
+  deepseek_v2: v2,
+  DeepseekV3ForCausalLM: v3,
+  deepseek_v3: v3,
+};
+
+export const deepseek: Family<DeepseekConfig> = {
+  names: Object.keys(generations),
+  parse: (json, source) => {
+    const reader = new ConfigReader(json, source);
+    const named = [...(reader.strings('architectures', 64) ?? []), reader.string('model_type') ?? ''];
+    const defaults = named.map((name) => generations[name]).find((found) => found !== undefined);
+    return readDeepseek(reader, defaults ?? v3);
+  },
+  build: loadDeepseek,
+  files,
+};
