@@ -3,7 +3,7 @@
 import { describe, expect, it } from 'vitest';
 import { PagedCache } from '../cache/paged.ts';
 import { openJsDevice } from '../device/js/device.ts';
-import { attentionSpec } from '../nn/contracts.ts';
+import { attentionSpec, convolutionSpec, type LayerSpec } from '../nn/contracts.ts';
 import type { TokenConstraint } from './constraint.ts';
 import type { GenerateOptions, GenerateProgress } from './job.ts';
 import type { GeneratedToken, Runner, StepPart } from './runner.ts';
@@ -35,9 +35,18 @@ interface Setup {
   readonly maxSequences?: number;
   readonly exact?: boolean;
   readonly chunk?: number;
+  readonly layers?: readonly LayerSpec[];
 }
 
-function scripted({ pages = 64, maxSequences = 4, exact = false, chunk = 80 }: Setup = {}) {
+const oneLayer = [attentionSpec({ numKvHeads: 1, headDim: 4 })];
+
+function scripted({
+  pages = 64,
+  maxSequences = 4,
+  exact = false,
+  chunk = 80,
+  layers = oneLayer,
+}: Setup = {}) {
   const steps: Step[] = [];
   const runner: Pick<Runner, 'chunk' | 'submit'> = {
     chunk,
@@ -60,7 +69,7 @@ function scripted({ pages = 64, maxSequences = 4, exact = false, chunk = 80 }: S
         });
       }),
   };
-  const cache = new PagedCache(openJsDevice(), [attentionSpec({ numKvHeads: 1, headDim: 4 })], {
+  const cache = new PagedCache(openJsDevice(), layers, {
     pages,
     contextLength: 320,
     maxSequences,
@@ -361,6 +370,27 @@ describe('prefixes', () => {
     await second.done;
     expect(second.progress.cachedTokens).toBe(64);
     expect(scheduler.status().prefix).toMatchObject({ hits: 1, hitTokens: 64 });
+  });
+
+  it('of models with windows and states go on from the last checkpoint: a second turn, and a prompt that turns off earlier', async () => {
+    const heads = { numKvHeads: 1, headDim: 4 };
+    const layers = [attentionSpec(heads), attentionSpec({ ...heads, window: 40 }), convolutionSpec(4, 3)];
+    const { steps, run } = scripted({ layers, chunk: 40 });
+    /** Runs to the end; resolves to the answer and what was known of the prompt. */
+    const turn = async (tokens: readonly number[], maxTokens: number) => {
+      const { progress, done } = run(tokens, { maxTokens });
+      const before = steps.length;
+      await settle();
+      for (let i = before; i < steps.length; i++) await steps[i]?.end([300 + i]);
+      return { answer: await done, known: progress.cachedTokens };
+    };
+    const asked = prompt(150);
+    const first = await turn(asked, 50);
+    expect(first.known).toBe(0);
+    const second = await turn([...asked, ...first.answer, 7, 8, 9], 1);
+    expect(second.known).toBe(192);
+    const other = await turn([...asked.slice(0, 140), 5, 6], 1);
+    expect(other.known).toBe(128);
   });
 
   it('end with the prompt where generations must round alike', async () => {

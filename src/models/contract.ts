@@ -52,8 +52,11 @@ export interface WeightLoader {
   experts(names: readonly string[] | string, shape: readonly [E: number, N: number, K: number]): Weight;
   /** f32 `[n]`. */
   vector(name: string, n: number): NDArray;
-  /** The values of a matrix `[N, K]`, whatever it is stored as: f32 `[N * K]`, for small ones that are no operand of a linear layer. */
-  floats(name: string, shape: readonly [N: number, K: number]): NDArray;
+  /**
+   * The values of a matrix `[N, K]`, or of a stack of them, whatever it is stored as: f32 `[elements]`. For small ones that
+   * are no operand of a linear layer.
+   */
+  floats(name: string, shape: readonly number[]): NDArray;
 }
 
 export interface BuildOptions {

@@ -67,9 +67,11 @@ export function memoryLoader(
           : names.map((n) => find(n, [N, K]));
       return pack(tensors, [E, N, K], typeof names === 'string' ? names : (names[0] ?? 'experts'));
     },
-    floats: (name, [N, K]): NDArray => {
-      const { format, parts } = find(name, [N, K]);
-      return own(fromData(dequantizeSource(format, parts, N, K), [N * K], { device, label: name }));
+    floats: (name, shape): NDArray => {
+      const { format, parts } = find(name, shape);
+      const K = shape.at(-1) ?? 1;
+      const rows = shape.reduce((product, n) => product * n, 1) / K;
+      return own(fromData(dequantizeSource(format, parts, rows, K), [rows * K], { device, label: name }));
     },
     vector: (name, n): NDArray => {
       const { format, parts } = find(name, [n]);

@@ -106,26 +106,26 @@ export async function readVector(tensor: CheckpointTensor): Promise<Float32Array
   return add === 0 ? ordered : ordered.map((value) => value + add);
 }
 
-/** The values of a matrix `[N, K]` of any format, row by row, as f32. */
+/** The values of a matrix `[N, K]` or a stack of them, of any format, row by row as f32. */
 export async function readMatrix(tensor: CheckpointTensor): Promise<Float32Array> {
-  const { rows, columns } = dimensions(tensor.shape);
+  const { matrices, rows, columns } = dimensions(tensor.shape);
+  const values = new Float32Array(matrices * rows * columns);
   if (tensor.kind === 'packed') {
-    return unpackReference(
-      tensor.layout,
-      await tensor.source.read(tensor.offset, tensor.bytes),
-      rows,
-      columns,
-    );
+    const each = packedBytes(tensor.layout, rows, columns);
+    for (let i = 0; i < matrices; i++) {
+      const bytes = await tensor.source.read(tensor.offset + i * each, each);
+      values.set(unpackReference(tensor.layout, bytes, rows, columns), i * rows * columns);
+    }
+    return values;
   }
-  const parts = await readRows(tensor.slices[0] ?? [], 0, rows);
-  const values = dequantizeSource(tensor.format, parts, rows, columns);
-  const { rowMap } = tensor;
-  if (rowMap === undefined) return values;
-  const ordered = new Float32Array(values.length);
-  rowMap.forEach((from, to) => {
-    ordered.set(values.subarray(from * columns, (from + 1) * columns), to * columns);
-  });
-  return ordered;
+  for (const [i, slice] of tensor.slices.entries()) {
+    const stored = dequantizeSource(tensor.format, await readRows(slice, 0, rows), rows, columns);
+    for (let row = 0; row < rows; row++) {
+      const from = (tensor.rowMap?.[row] ?? row) * columns;
+      values.set(stored.subarray(from, from + columns), (i * rows + row) * columns);
+    }
+  }
+  return values;
 }
 
 /** Elements of one stored row of a vector: all of them, or one where they were chosen one by one. */

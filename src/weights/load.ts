@@ -108,14 +108,15 @@ export class CheckpointLoader<W, V> {
     return made;
   }
 
-  /** A matrix `[N, K]` of any format as f32, row by row. Throws missing_tensor or shape_mismatch. */
-  floats(name: string, [N, K]: readonly [number, number]): V {
+  /** A matrix `[N, K]`, or a stack of them, of any format as f32, row by row. Throws missing_tensor or shape_mismatch. */
+  floats(name: string, shape: readonly number[]): V {
     const known = this.#vectors.get(name);
-    const tensor = this.#describe(name, [N, K]);
+    const tensor = this.#describe(name, shape);
     if (known !== undefined) return known;
-    const buffer = this.#allocate(N * K * 4, name);
+    const length = shape.reduce((product, n) => product * n, 1);
+    const buffer = this.#allocate(length * 4, name);
     this.#jobs.push({ tensor, buffer, floats: true });
-    const made = this.#factory.vector({ name, length: N * K, buffer });
+    const made = this.#factory.vector({ name, length, buffer });
     this.#vectors.set(name, made);
     return made;
   }

@@ -41,10 +41,11 @@ def metadata(writer, arch, c):
     if arch in ("lfm2", "lfm2moe"):
         kv = [kv if kind == "full_attention" else 0 for kind in c["layer_types"]]
     writer.add_head_count_kv(kv)
-    if arch != "phi2":
+    if arch not in ("phi2", "deepseek2"):
         writer.add_key_length(head_dim)
         writer.add_value_length(head_dim)
-    writer.add_rope_dimension_count(int(head_dim * rope.get("partial_rotary_factor", 1.0)))
+    if arch != "deepseek2":
+        writer.add_rope_dimension_count(int(head_dim * rope.get("partial_rotary_factor", 1.0)))
     writer.add_rope_freq_base(rope.get("rope_theta", 10000.0))
     if "layer_norm_eps" in c:
         writer.add_layer_norm_eps(c["layer_norm_eps"])
@@ -108,9 +109,44 @@ def lfm2(writer, c):
         writer.add_expert_gating_func(gguf.ExpertGatingFuncType.SIGMOID)
 
 
+def deepseek(writer, c):
+    writer.add_vocab_size(c["vocab_size"])
+    if c.get("q_lora_rank"):
+        writer.add_q_lora_rank(c["q_lora_rank"])
+    writer.add_kv_lora_rank(c["kv_lora_rank"])
+    writer.add_key_length(c["kv_lora_rank"] + c["qk_rope_head_dim"])
+    writer.add_value_length(c["kv_lora_rank"])
+    writer.add_key_length_mla(c["qk_nope_head_dim"] + c["qk_rope_head_dim"])
+    writer.add_value_length_mla(c["v_head_dim"])
+    writer.add_rope_dimension_count(c["qk_rope_head_dim"])
+    writer.add_leading_dense_block_count(c["first_k_dense_replace"])
+    writer.add_expert_shared_count(c["n_shared_experts"])
+    writer.add_expert_weights_scale(c["routed_scaling_factor"])
+    writer.add_expert_weights_norm(bool(c.get("norm_topk_prob")))
+    sigmoid = c["model_type"] == "deepseek_v3"
+    writer.add_expert_gating_func(gguf.ExpertGatingFuncType.SIGMOID if sigmoid else gguf.ExpertGatingFuncType.SOFTMAX)
+    if (c.get("n_group") or 1) > 1:
+        writer.add_expert_group_count(c["n_group"])
+        writer.add_expert_group_used_count(c["topk_group"])
+    rope, _ = rope_of(c)
+    if rope.get("rope_type") == "yarn":
+        writer.add_rope_scaling_yarn_log_mul(0.1 * rope["mscale_all_dim"])
+        writer.add_rope_scaling_yarn_beta_fast(rope["beta_fast"])
+        writer.add_rope_scaling_yarn_beta_slow(rope["beta_slow"])
+
+
+def split_latent(c, name, tensor):
+    """The matrix from rows to keys and values as two, the one for keys turned over, as llama.cpp's converter writes it."""
+    plain = c["qk_nope_head_dim"]
+    both = tensor.float().reshape(c["num_attention_heads"], plain + c["v_head_dim"], -1)
+    keys, values = both[:, :plain].transpose(1, 2), both[:, plain:]
+    return [(name.replace("kv_b", "k_b"), keys.numpy()), (name.replace("kv_b", "v_b"), values.numpy())]
+
+
 MORE = {
     "lfm2": lfm2,
     "lfm2moe": lfm2,
+    "deepseek2": deepseek,
     "glm4moe": glm4moe,
     "ernie4_5-moe": ernie,
     "qwen2moe": lambda w, c: w.add_expert_shared_feed_forward_length(c["shared_expert_intermediate_size"]),
@@ -135,6 +171,8 @@ def stack_experts(tensors):
 
 def stored(arch, config, name, tensor):
     """(HF name, values) pairs of a tensor as the converter writes it."""
+    if arch == "deepseek2" and name.endswith("kv_b_proj.weight"):
+        return split_latent(config, name, tensor)
     if name.endswith("block_sparse_moe.input_linear.weight"):
         gate, up = tensor.chunk(2, dim=1)
         stem = name.removesuffix("input_linear.weight")

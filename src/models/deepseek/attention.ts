@@ -3,9 +3,7 @@
 // so that keys and values of heads are never made.
 
 import type { NDArray } from '../../array/array.ts';
-import { zeros } from '../../array/creation.ts';
 import { concat } from '../../array/ops/concat.ts';
-import { matmul, matmulTransposed } from '../../array/ops/matmul.ts';
 import type { Dim } from '../../base/shape.ts';
 import type { AttendOptions, SequenceMemory } from '../../nn/contracts.ts';
 import type { Linear } from '../../nn/linear.ts';
@@ -13,6 +11,7 @@ import { RmsNorm } from '../../nn/rms-norm.ts';
 import { type Loading, loadLinear } from '../blocks/load.ts';
 import type { Rotate } from '../blocks/rotary.ts';
 import type { LatentAttentionConfig } from './config.ts';
+import { type LatentSpace, loadLatentSpace } from './latent-space.ts';
 
 /** Eps of the norms of compressed rows, whatever the config says of the others. */
 const latentEps = 1e-6;
@@ -31,12 +30,11 @@ export class LatentAttention {
   readonly #queries: (x: NDArray) => NDArray;
   readonly #compress: Linear;
   readonly #norm: RmsNorm;
-  /** `[H, plainDim + valueDim, rank]`: from a row to the keys of a head without rotation, then to its values. */
-  readonly #expand: NDArray;
+  readonly #space: LatentSpace;
   readonly #output: Linear;
 
   constructor(from: Loading, name: string, { config, hiddenSize, rotate }: LatentAttentionParts) {
-    const { numHeads, rank, plainDim, valueDim, bias, scale } = config;
+    const { numHeads, rank, valueDim, bias, scale } = config;
     const ropeDim = config.rope.rotaryDim;
     this.#config = config;
     this.#rotate = rotate;
@@ -44,16 +42,13 @@ export class LatentAttention {
     this.#queries = loadQueries(from, name, config, hiddenSize);
     this.#compress = loadLinear(from, `${name}.kv_a_proj_with_mqa`, [rank + ropeDim, hiddenSize], bias);
     this.#norm = new RmsNorm(from.load.vector(`${name}.kv_a_layernorm.weight`, rank), latentEps);
-    const rows = numHeads * (plainDim + valueDim);
-    this.#expand = from.load
-      .floats(`${name}.kv_b_proj.weight`, [rows, rank])
-      .reshape([numHeads, plainDim + valueDim, rank]);
+    this.#space = loadLatentSpace(from.load, name, config);
     this.#output = loadLinear(from, `${name}.o_proj`, [hiddenSize, numHeads * valueDim], bias);
   }
 
   /** x `[n, D]` at positions i32 `[n]` -> `[n, D]`. */
   apply(x: NDArray, positions: NDArray, memory: SequenceMemory, layer: number): NDArray {
-    const { numHeads, rank, plainDim, rope: rotation } = this.#config;
+    const { numHeads, rank, plainDim, valueDim, rope: rotation } = this.#config;
     const ropeDim = rotation.rotaryDim;
     const rows: Dim = x.shape[0] ?? 0;
     const q = this.#queries(x).reshape([rows, numHeads, plainDim + ropeDim]);
@@ -64,29 +59,16 @@ export class LatentAttention {
       positions,
     );
     const row = concat([latent, key.reshape([rows, ropeDim])], 1);
-    const query = this.#intoRows(q.slice(null, null, [0, plainDim]));
+    const query = byHead(this.#space.intoRows(byHead(q.slice(null, null, [0, plainDim]))));
     const turned = this.#rotate(q.slice(null, null, [plainDim, plainDim + ropeDim]), positions);
     const sums = memory.latent(layer, concat([query, turned], 2), row, positions, this.#options);
-    return this.#output.apply(this.#intoValues(sums));
-  }
-
-  /** `[n, H, plainDim]` -> `[n, H, rank]` */
-  #intoRows(q: NDArray): NDArray {
-    const { numHeads, valueDim } = this.#config;
-    const byHead = q.transpose([1, 0, 2]);
-    // Values have no part in it: zeros keep the one matrix that both directions share in one piece.
-    const padded = concat([byHead, zeros([numHeads, q.shape[0] ?? 0, valueDim])], 2);
-    return matmul(padded, this.#expand).transpose([1, 0, 2]);
-  }
-
-  /** `[n, H, rank]` -> `[n, H * valueDim]` */
-  #intoValues(sums: NDArray): NDArray {
-    const { numHeads, plainDim, valueDim } = this.#config;
-    const expanded = matmulTransposed(sums.transpose([1, 0, 2]), this.#expand);
-    const values = expanded.slice(null, null, [plainDim, plainDim + valueDim]).transpose([1, 0, 2]);
-    return values.reshape([sums.shape[0] ?? 0, numHeads * valueDim]);
+    const values = byHead(this.#space.intoValues(byHead(sums)));
+    return this.#output.apply(values.reshape([rows, numHeads * valueDim]));
   }
 }
+
+/** Rows of heads as heads of rows, and back. */
+const byHead = (x: NDArray): NDArray => x.transpose([1, 0, 2]);
 
 /** From x `[n, D]` to the queries of all heads, in one step or over a compressed row. */
 function loadQueries(

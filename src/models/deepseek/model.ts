@@ -11,6 +11,7 @@ import {
   softmaxRouter,
 } from './config.ts';
 import { loadDeepseek } from './decoder.ts';
+import { ggufFields, ggufNames, SIGMOID } from './gguf.ts';
 
 const files: FamilyFiles = {
   names: {
@@ -19,6 +20,26 @@ const files: FamilyFiles = {
     'mlp.shared_experts.up_proj': 'mlp.shared_expert.up_proj',
     'mlp.shared_experts.down_proj': 'mlp.shared_expert.down_proj',
   },
+  gguf: [
+    {
+      architecture: 'deepseek2',
+      accepts: (keys) => keys.integer('expert_gating_func') === SIGMOID,
+      className: 'DeepseekV3ForCausalLM',
+      modelType: 'deepseek_v3',
+      names: ggufNames,
+      config: ggufFields,
+    },
+    {
+      architecture: 'deepseek2',
+      className: 'DeepseekV2ForCausalLM',
+      modelType: 'deepseek_v2',
+      names: ggufNames,
+      config: (keys) => ({
+        ...ggufFields(keys),
+        topk_method: (keys.integer('expert_group_count', 1) ?? 1) > 1 ? 'group_limited_greedy' : 'greedy',
+      }),
+    },
+  ],
 };
 
 const v2: DeepseekDefaults = {
