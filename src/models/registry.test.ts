@@ -13,7 +13,7 @@ describe('families', () => {
     for (const family of families) {
       for (const name of family.names) {
         const { architectures: _, ...tiny } = tinyConfigs['qwen3-moe'];
-        // Sizes by the names that families with experts have for them.
+        // Sizes by the names that families with experts or latent rows have for them.
         const config = {
           ...tiny,
           num_local_experts: 4,
@@ -21,6 +21,11 @@ describe('families', () => {
           moe_num_experts: 4,
           moe_k: 2,
           shared_expert_intermediate_size: 64,
+          kv_lora_rank: 16,
+          q_lora_rank: 8,
+          qk_nope_head_dim: 8,
+          qk_rope_head_dim: 8,
+          v_head_dim: 8,
         };
         const byName = name.endsWith('ForCausalLM') ? { architectures: [name] } : { model_type: name };
         const parsed = parseModel({ ...config, ...byName }, 'config.json');

@@ -94,6 +94,20 @@ describe('loading', () => {
     loader.dispose();
   });
 
+  it('gives the values of matrices and stacks, whatever their format and the order of their rows', async () => {
+    const loader = loaderOf();
+    const names = checkpoint.tensors.filter((name) => checkpoint.describe(name).shape.length > 1);
+    const all = names.map((name) => loader.floats(name, checkpoint.describe(name).shape));
+    expect(all.length).toBe(9);
+    await loader.run();
+    for (const { name, buffer, length } of all) {
+      const bytes = await device.read(buffer, 0, length * 4);
+      expect(new Float32Array(bytes.slice().buffer), name).toEqual(await expected(source(name)));
+    }
+    expect(() => loader.floats(names[0] ?? '', [1, 2])).toThrow(/the config needs \[1, 2\]/);
+    loader.dispose();
+  });
+
   it('puts permuted rows back, also those of a bias', async () => {
     const query = await expected(source(`${layer}.self_attn.q_proj.weight`));
     const stored = await expected({

@@ -19,6 +19,9 @@ const files: FamilyFiles = {
     'mlp.shared_experts.gate_proj': 'mlp.shared_expert.gate_proj',
     'mlp.shared_experts.up_proj': 'mlp.shared_expert.up_proj',
     'mlp.shared_experts.down_proj': 'mlp.shared_expert.down_proj',
+    // Of MLX, which has the two matrices apart.
+    'self_attn.embed_q': 'self_attn.k_b_proj',
+    'self_attn.unembed_out': 'self_attn.v_b_proj',
   },
   gguf: [
     {
