@@ -4,7 +4,6 @@ import type { NDArray } from '../array/array.ts';
 import { attention } from '../array/ops/attention.ts';
 import { kvWrite } from '../array/ops/kv-write.ts';
 import type { PageTable } from '../array/ops/paged.ts';
-import { rowWrite } from '../array/ops/row-write.ts';
 import { shortConv } from '../array/ops/short-conv.ts';
 import type { State } from '../array/weight.ts';
 import { invariant } from '../base/errors.ts';
@@ -13,8 +12,10 @@ import {
   type Convolution,
   type LayerSpec,
   layerOfKind,
+  type PositionIndex,
   type SequenceMemory,
 } from '../nn/contracts.ts';
+import { attendRows } from './latent-rows.ts';
 
 /** Where a layer's arrays are, and the page table that leads to them in this plan. */
 export interface LayerPlace {
@@ -47,11 +48,17 @@ export class PagedMemory implements SequenceMemory {
     return attention(q, nextKeys, nextValues, positions, { ...options, ...window, paged });
   }
 
-  latent(layer: number, q: NDArray, row: NDArray, positions: NDArray, options: AttendOptions): NDArray {
-    const { rank } = layerOfKind(this.#specs, layer, ['latent'], 'latent');
+  latent(
+    layer: number,
+    q: NDArray,
+    row: NDArray,
+    positions: NDArray,
+    options: AttendOptions,
+    index?: PositionIndex,
+  ): NDArray {
+    const spec = layerOfKind(this.#specs, layer, ['latent'], 'latent');
     const { states, paged } = this.#at(layer);
-    const rows = rowWrite(states[0] as State, row, positions, { paged });
-    return attention(q, rows, rows, positions, { ...options, paged }).slice(null, null, [0, rank]);
+    return attendRows(spec, states, q, row, positions, options, { index, paged });
   }
 
   convolve(layer: number, x: NDArray, positions: NDArray, { weight, bias }: Convolution): NDArray {

@@ -76,7 +76,10 @@ export function partOf(
     case 'latent':
       return {
         sight: { kind: 'all' },
-        arrays: [{ name: 'rows', heads: 1, width: spec.rank + spec.ropeDim, dtype }],
+        arrays: [
+          { name: 'rows', heads: 1, width: spec.rank + spec.ropeDim, dtype },
+          ...(spec.indexDim === undefined ? [] : [{ name: 'index', heads: 1, width: spec.indexDim, dtype }]),
+        ],
       };
     case 'recurrent':
       return {

@@ -4,7 +4,6 @@
 import type { NDArray } from '../array/array.ts';
 import { attention } from '../array/ops/attention.ts';
 import { kvWrite } from '../array/ops/kv-write.ts';
-import { rowWrite } from '../array/ops/row-write.ts';
 import { shortConv } from '../array/ops/short-conv.ts';
 import type { State } from '../array/weight.ts';
 import { IngotError } from '../base/errors.ts';
@@ -14,6 +13,7 @@ import {
   type Convolution,
   type LayerSpec,
   layerOfKind,
+  type PositionIndex,
   type SequenceMemory,
 } from '../nn/contracts.ts';
 import {
@@ -24,6 +24,7 @@ import {
   checkTrim,
   type LayerSnapshot,
 } from './contract.ts';
+import { attendRows } from './latent-rows.ts';
 import { type CacheDtype, type LayerPart, partOf, type Sight, slotBytes } from './parts.ts';
 import { type SlotRun, SlotStates } from './slot-states.ts';
 import { rowsFrom } from './snapshot-rows.ts';
@@ -121,11 +122,16 @@ export class StandardCache implements CacheStore, SequenceMemory {
     return attention(q, nextKeys, nextValues, positions, { ...options, ...window, ring });
   }
 
-  latent(layer: number, q: NDArray, row: NDArray, positions: NDArray, options: AttendOptions): NDArray {
-    const { rank } = layerOfKind(this.#specs, layer, ['latent'], 'latent');
-    const [state] = this.#states(layer) as readonly [State];
-    const rows = rowWrite(state, row, positions);
-    return attention(q, rows, rows, positions, options).slice(null, null, [0, rank]);
+  latent(
+    layer: number,
+    q: NDArray,
+    row: NDArray,
+    positions: NDArray,
+    options: AttendOptions,
+    index?: PositionIndex,
+  ): NDArray {
+    const spec = layerOfKind(this.#specs, layer, ['latent'], 'latent');
+    return attendRows(spec, this.#states(layer), q, row, positions, options, { index });
   }
 
   convolve(layer: number, x: NDArray, positions: NDArray, { weight, bias }: Convolution): NDArray {

@@ -168,6 +168,51 @@ export const kernelSignatures = {
     },
     notes: 'v and its cache go together',
   },
+  index_topk: {
+    buffers: {
+      query: 'read f32 [rows, H, D]',
+      weights: 'read f32 [rows, H]',
+      keys: 'read cache [cap, D]',
+      positions: 'read i32 [rows]',
+      sequences: 'read? i32 [rows]',
+      pageTable: 'read? i32 [S, maxPages]',
+      ids: 'write i32 [rows, k]',
+    },
+    params: {
+      rows: 'int',
+      H: 'int',
+      D: 'int',
+      cap: 'int',
+      kvDtype: 'dtype; f32 or f16',
+      k: 'int',
+      S: 'int',
+      maxPages: 'int',
+    },
+    notes:
+      'the k positions up to the row with the largest sum over heads of weight * max(0, query · key), ascending; ties go to the earlier one; all of them, then -1, where there are fewer',
+  },
+  chosen_attention: {
+    buffers: {
+      q: 'read f32 [rows, H, W]',
+      cache: 'read cache [cap, W]',
+      ids: 'read i32 [rows, k]; -1: none',
+      sequences: 'read? i32 [rows]',
+      pageTable: 'read? i32 [S, maxPages]',
+      y: 'write f32 [rows, H, W]',
+    },
+    params: {
+      rows: 'int',
+      H: 'int',
+      W: 'int',
+      cap: 'int',
+      kvDtype: 'dtype; f32 or f16',
+      k: 'int',
+      scale: 'float',
+      S: 'int',
+      maxPages: 'int',
+    },
+    notes: 'attention over the positions that ids names; a row is key and value of all heads',
+  },
   short_conv: {
     buffers: {
       state: 'update f32 [slots, taps - 1, C]',

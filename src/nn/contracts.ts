@@ -33,6 +33,8 @@ export interface LatentSpec {
   readonly kind: 'latent';
   readonly rank: number;
   readonly ropeDim: number;
+  /** Width of a key that an indexer leaves, where rows attend to the positions that it ranks best. */
+  readonly indexDim?: number;
 }
 
 /** State of fixed size that each position replaces, in f32: no row is ever read again. */
@@ -80,6 +82,18 @@ export interface AttendOptions {
   readonly precision?: 'fast' | 'exact';
 }
 
+/** What an indexer has of a step's rows, to choose the positions that they attend to (DeepSeek V3.2). */
+export interface PositionIndex {
+  /** f32 `[n, heads, indexDim]` */
+  readonly query: NDArray;
+  /** f32 `[n, heads]`: a position is as good as the sum over heads of weight * max(0, query · key). */
+  readonly weights: NDArray;
+  /** f32 `[n, indexDim]`, kept beside the rows. */
+  readonly key: NDArray;
+  /** Positions that a row attends to at most. */
+  readonly count: number;
+}
+
 export interface Convolution {
   /** f32 `[channels * taps]`, a channel's taps together; the last belongs to the row itself. */
   readonly weight: NDArray;
@@ -108,9 +122,17 @@ export interface SequenceMemory {
   ): NDArray;
   /**
    * Layers of kind `latent`. Keeps row `[n, rank + ropeDim]`, and attends causally with q `[n, H, rank + ropeDim]`, which is
-   * in the space of the rows. Returns `[n, H, rank]`: weighted sums of their first columns.
+   * in the space of the rows. Returns `[n, H, rank]`: weighted sums of their first columns. With an index, for specs with
+   * `indexDim`, rows attend to the positions that it ranks best; softcap and sinks are not for those.
    */
-  latent(layer: number, q: NDArray, row: NDArray, positions: NDArray, options: AttendOptions): NDArray;
+  latent(
+    layer: number,
+    q: NDArray,
+    row: NDArray,
+    positions: NDArray,
+    options: AttendOptions,
+    index?: PositionIndex,
+  ): NDArray;
   /**
    * Layers of kind `recurrent` that are convolutions. y of a channel at position p is bias + the sum over taps j of
    * weight[j] x[p - taps + 1 + j], with zeros before position 0: x `[n, channels]` -> `[n, channels]`.

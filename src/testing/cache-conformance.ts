@@ -3,12 +3,13 @@
 import { describe, expect, it } from 'vitest';
 import type { NDArray } from '../array/array.ts';
 import { compile } from '../array/compile.ts';
-import { fromData } from '../array/creation.ts';
+import { full as filled, fromData, ones } from '../array/creation.ts';
+import { concat } from '../array/ops/concat.ts';
 import type { Plan } from '../array/plan.ts';
 import { dynDim } from '../base/shape.ts';
 import type { CacheSequence, CacheStore } from '../cache/contract.ts';
 import type { Device } from '../device/device.ts';
-import { attentionSpec, convolutionSpec, type LayerSpec } from '../nn/contracts.ts';
+import { attentionSpec, convolutionSpec, type LatentSpec, type LayerSpec } from '../nn/contracts.ts';
 
 export interface CacheStrategy {
   readonly name: string;
@@ -27,13 +28,26 @@ const full = attentionSpec({ numKvHeads: kvHeads, headDim });
 const window = (size: number): LayerSpec => attentionSpec({ numKvHeads: kvHeads, headDim, window: size });
 const recurrent = convolutionSpec(channels, taps);
 const latent: LayerSpec = { kind: 'latent', rank: 3, ropeDim: 1 };
+const indexed: LayerSpec = { ...latent, indexDim: headDim };
+/** Positions that a row of such a layer attends to at most. */
+const chosenCount = 9;
 const layerSets: Readonly<Record<string, readonly LayerSpec[]>> = {
   'layers that see everything': [full],
   'layers with a window': [window(7)],
   'layers of both kinds': [full, window(3)],
   'layers with shared rows': [latent],
+  'layers with shared rows and an index': [indexed],
   'layers with a state': [recurrent],
-  'layers of every kind': [window(40), recurrent, { kind: 'none' }, latent, full, recurrent, window(3)],
+  'layers of every kind': [
+    window(40),
+    recurrent,
+    { kind: 'none' },
+    latent,
+    indexed,
+    full,
+    recurrent,
+    window(3),
+  ],
 };
 
 /** Query, key or value of a token: a function of the token, its layer and what is asked for. */
@@ -58,10 +72,26 @@ function attended(tokens: readonly number[], layer: number, size: number | undef
   }).flat();
 }
 
-/** Attention with the first head's keys as rows of all heads, and their first columns as values, written out. */
-function attendedRows(tokens: readonly number[], layer: number, rank: number): number[] {
-  const rows = tokens.map((t) => feature(t, layer, features.k ?? 0).slice(0, headDim));
+/** The tokens that an index with the first head's values as keys and weights 1, -0.5 ranks best for the last of them. */
+function chosenOf(tokens: readonly number[], layer: number): readonly number[] {
   const q = feature(tokens.at(-1) ?? 0, layer, features.q ?? 0);
+  const scores = tokens.map((t) => {
+    const key = feature(t, layer, features.v ?? 0).slice(0, headDim);
+    return [1, -0.5].reduce((sum, weight, h) => {
+      const product = key.reduce((dot, k, d) => dot + k * (q[h * headDim + d] ?? 0), 0);
+      return sum + weight * Math.max(0, product);
+    }, 0);
+  });
+  const best = tokens.map((_, i) => i).sort((a, b) => (scores[b] ?? 0) - (scores[a] ?? 0) || a - b);
+  const kept = new Set(best.slice(0, chosenCount));
+  return tokens.filter((_, i) => kept.has(i));
+}
+
+/** Attention with the first head's keys as rows of all heads, and their first columns as values, written out. */
+function attendedRows(all: readonly number[], layer: number, { rank, indexDim }: LatentSpec): number[] {
+  const tokens = indexDim === undefined ? all : chosenOf(all, layer);
+  const rows = tokens.map((t) => feature(t, layer, features.k ?? 0).slice(0, headDim));
+  const q = feature(all.at(-1) ?? 0, layer, features.q ?? 0);
   return Array.from({ length: kvHeads }, (_, h) => {
     const weights = rows.map((row) =>
       Math.exp(row.reduce((sum, k, d) => sum + k * (q[h * headDim + d] ?? 0), 0) / 2),
@@ -92,7 +122,7 @@ function expected(tokens: readonly number[], layer: number, spec: LayerSpec): nu
     case 'window':
       return attended(tokens, layer, spec.window);
     case 'latent':
-      return attendedRows(tokens, layer, spec.rank);
+      return attendedRows(tokens, layer, spec);
     case 'recurrent':
       return convolved(tokens, layer);
     case 'none':
@@ -187,7 +217,17 @@ class Harness {
               return memory.attend(layer, q, k, v, positions, { scale: 0.5 });
             case 'latent': {
               const row = k.slice(null, [0, 1]).reshape([rows, headDim]);
-              return memory.latent(layer, q, row, positions, { scale: 0.5 });
+              const key = v.slice(null, [0, 1]).reshape([rows, headDim]);
+              const weights = concat([ones([rows, 1]), filled([rows, 1], -0.5)], 1);
+              const index = { query: q, weights, key, count: chosenCount };
+              return memory.latent(
+                layer,
+                q,
+                row,
+                positions,
+                { scale: 0.5 },
+                spec.indexDim === undefined ? undefined : index,
+              );
             }
             case 'recurrent':
               return memory.convolve(layer, v.reshape([rows, channels]), positions, { weight: this.#weight });

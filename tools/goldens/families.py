@@ -148,6 +148,11 @@ CASES = [
          LATENT_YARN | dict(mscale=1.0, mscale_all_dim=1.0),
          hub=dict(scoring_func="sigmoid", topk_method="noaux_tc", head_dim=None, num_nextn_predict_layers=1),
          gguf="deepseek2"),
+    Case("deepseek3.2", "DeepseekV32", 60,
+         {k: v for k, v in LATENT.items() if k != "q_lora_rank"}
+         | dict(q_lora_rank=24, n_group=2, topk_group=1, norm_topk_prob=True, routed_scaling_factor=2.5, n_shared_experts=1,
+                index_topk=13, index_head_dim=12, index_n_heads=16),
+         LATENT_YARN | dict(mscale=1.0, mscale_all_dim=1.0), hub=dict(head_dim=None, mlp_layer_types=None, layer_types=None)),
     Case("deepseek3-plain", "DeepseekV3", 24,
          LATENT | dict(n_group=1, topk_group=1, norm_topk_prob=False, routed_scaling_factor=1.0, n_shared_experts=1,
                        first_k_dense_replace=0, num_hidden_layers=2), hub=dict(head_dim=None)),

@@ -17,6 +17,7 @@ import { bitwiseXorOp } from './bitwise-xor.ts';
 import { broadcastToOp } from './broadcast-to.ts';
 import { castOp } from './cast.ts';
 import { ceilOp } from './ceil.ts';
+import { chosenAttentionOp } from './chosen-attention.ts';
 import { concatOp } from './concat.ts';
 import { contiguousOp } from './contiguous.ts';
 import { cosOp } from './cos.ts';
@@ -36,6 +37,7 @@ import { geluOp } from './gelu.ts';
 import { geluTanhOp } from './gelu-tanh.ts';
 import { gtOp } from './gt.ts';
 import { barrierOp, identityOp } from './identity.ts';
+import { indexTopkOp } from './index-topk.ts';
 import { isnanOp } from './is-nan.ts';
 import { kvWriteOp } from './kv-write.ts';
 import { layerNormOp } from './layer-norm.ts';
@@ -175,6 +177,8 @@ export const ops: readonly OpDef[] = [
   rsqrtOp,
   sampleOp,
   scatterAddOp,
+  chosenAttentionOp,
+  indexTopkOp,
   rowWriteOp,
   shortConvOp,
   sigmoidOp,

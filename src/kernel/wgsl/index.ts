@@ -1,6 +1,7 @@
 // The kernels that have WGSL. Adding one is a file and a line here.
 
 import { attentionKernel } from './attention/index.ts';
+import { chosenAttentionKernel, indexTopkKernel } from './chosen.ts';
 import type { GpuKernel } from './contract.ts';
 import { copyKernel } from './copy.ts';
 import { embedKernel } from './embed.ts';
@@ -25,6 +26,8 @@ import { tileKernel } from './tile.ts';
 
 export const gpuKernels: readonly GpuKernel[] = [
   attentionKernel,
+  chosenAttentionKernel,
+  indexTopkKernel,
   copyKernel,
   embedKernel,
   gatherKernel,

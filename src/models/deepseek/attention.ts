@@ -11,6 +11,7 @@ import { RmsNorm } from '../../nn/rms-norm.ts';
 import { type Loading, loadLinear } from '../blocks/load.ts';
 import type { Rotate } from '../blocks/rotary.ts';
 import type { LatentAttentionConfig } from './config.ts';
+import { Indexer } from './indexer.ts';
 import { type LatentSpace, loadLatentSpace } from './latent-space.ts';
 
 /** Eps of the norms of compressed rows, whatever the config says of the others. */
@@ -21,20 +22,24 @@ export interface LatentAttentionParts {
   readonly config: LatentAttentionConfig;
   readonly hiddenSize: number;
   readonly rotate: Rotate;
+  /** Of the indexer. */
+  readonly rotateIndex: Rotate;
 }
 
 export class LatentAttention {
   readonly #config: LatentAttentionConfig;
   readonly #rotate: Rotate;
   readonly #options: AttendOptions;
-  readonly #queries: (x: NDArray) => NDArray;
+  readonly #queries: (x: NDArray) => Queries;
+  readonly #indexer: Indexer | undefined;
   readonly #compress: Linear;
   readonly #norm: RmsNorm;
   readonly #space: LatentSpace;
   readonly #output: Linear;
 
-  constructor(from: Loading, name: string, { config, hiddenSize, rotate }: LatentAttentionParts) {
-    const { numHeads, rank, valueDim, bias, scale } = config;
+  constructor(from: Loading, name: string, parts: LatentAttentionParts) {
+    const { config, hiddenSize, rotate, rotateIndex } = parts;
+    const { numHeads, rank, valueDim, bias, scale, indexer, queryRank } = config;
     const ropeDim = config.rope.rotaryDim;
     this.#config = config;
     this.#rotate = rotate;
@@ -43,6 +48,10 @@ export class LatentAttention {
     this.#compress = loadLinear(from, `${name}.kv_a_proj_with_mqa`, [rank + ropeDim, hiddenSize], bias);
     this.#norm = new RmsNorm(from.load.vector(`${name}.kv_a_layernorm.weight`, rank), latentEps);
     this.#space = loadLatentSpace(from.load, name, config);
+    this.#indexer =
+      indexer && queryRank
+        ? new Indexer(from, `${name}.indexer`, indexer, { hiddenSize, queryRank, rotate: rotateIndex })
+        : undefined;
     this.#output = loadLinear(from, `${name}.o_proj`, [hiddenSize, numHeads * valueDim], bias);
   }
 
@@ -51,7 +60,8 @@ export class LatentAttention {
     const { numHeads, rank, plainDim, valueDim, rope: rotation } = this.#config;
     const ropeDim = rotation.rotaryDim;
     const rows: Dim = x.shape[0] ?? 0;
-    const q = this.#queries(x).reshape([rows, numHeads, plainDim + ropeDim]);
+    const queries = this.#queries(x);
+    const q = queries.whole.reshape([rows, numHeads, plainDim + ropeDim]);
     const compressed = this.#compress.apply(x);
     const latent = this.#norm.apply(compressed.slice(null, [0, rank]));
     const key = this.#rotate(
@@ -61,7 +71,8 @@ export class LatentAttention {
     const row = concat([latent, key.reshape([rows, ropeDim])], 1);
     const query = byHead(this.#space.intoRows(byHead(q.slice(null, null, [0, plainDim]))));
     const turned = this.#rotate(q.slice(null, null, [plainDim, plainDim + ropeDim]), positions);
-    const sums = memory.latent(layer, concat([query, turned], 2), row, positions, this.#options);
+    const index = this.#indexer?.apply(x, queries.compressed, positions);
+    const sums = memory.latent(layer, concat([query, turned], 2), row, positions, this.#options, index);
     const values = byHead(this.#space.intoValues(byHead(sums)));
     return this.#output.apply(values.reshape([rows, numHeads * valueDim]));
   }
@@ -70,20 +81,29 @@ export class LatentAttention {
 /** Rows of heads as heads of rows, and back. */
 const byHead = (x: NDArray): NDArray => x.transpose([1, 0, 2]);
 
+/** Queries of all heads, and what they were made of. */
+interface Queries {
+  readonly whole: NDArray;
+  readonly compressed: NDArray;
+}
+
 /** From x `[n, D]` to the queries of all heads, in one step or over a compressed row. */
 function loadQueries(
   from: Loading,
   name: string,
   { numHeads, queryRank, plainDim, rope: { rotaryDim }, bias }: LatentAttentionConfig,
   hiddenSize: number,
-): (x: NDArray) => NDArray {
+): (x: NDArray) => Queries {
   const size = numHeads * (plainDim + rotaryDim);
   if (queryRank === undefined) {
     const whole = loadLinear(from, `${name}.q_proj`, [size, hiddenSize]);
-    return (x) => whole.apply(x);
+    return (x) => ({ whole: whole.apply(x), compressed: x });
   }
   const down = loadLinear(from, `${name}.q_a_proj`, [queryRank, hiddenSize], bias);
   const norm = new RmsNorm(from.load.vector(`${name}.q_a_layernorm.weight`, queryRank), latentEps);
   const up = loadLinear(from, `${name}.q_b_proj`, [size, queryRank]);
-  return (x) => up.apply(norm.apply(down.apply(x)));
+  return (x) => {
+    const compressed = norm.apply(down.apply(x));
+    return { whole: up.apply(compressed), compressed };
+  };
 }

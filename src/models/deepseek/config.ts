@@ -8,6 +8,7 @@ import { type MoeConfig, moeKeys, type RouterConfig, readGroups, readMoe } from 
 import { type ConfigReader, limits } from '../config/reader.ts';
 import { readRope } from '../config/rope.ts';
 import type { ModelConfig } from '../contract.ts';
+import type { IndexerConfig } from './indexer.ts';
 
 export interface LatentAttentionConfig {
   readonly numHeads: number;
@@ -23,6 +24,8 @@ export interface LatentAttentionConfig {
   readonly bias: boolean;
   /** Multiplies q·k. */
   readonly scale: number;
+  /** What chooses the positions that a row attends to (V3.2); undefined: it attends to all. */
+  readonly indexer: IndexerConfig | undefined;
 }
 
 export interface DeepseekConfig extends ModelConfig {
@@ -38,15 +41,23 @@ export interface DeepseekDefaults {
   readonly contextLength: number;
   readonly denseLayers: number;
   readonly router: (reader: ConfigReader) => RouterConfig;
+  /** Rows attend to what an indexer chooses. */
+  readonly indexed: boolean;
 }
 
 /** Reads a config. Throws bad_file or unsupported with the field's name. */
 export function readDeepseek(reader: ConfigReader, defaults: DeepseekDefaults): DeepseekConfig {
-  const { attention, contextLength } = readAttention(reader, defaults.contextLength);
+  const { attention, contextLength } = readAttention(reader, defaults);
   const feedForward = readFeedForward(reader, defaults);
   const moe = feedForward.find(({ kind }) => kind === 'moe');
   const bos = reader.ints('bos_token_id', limits.tokenId)?.[0];
-  const kept: LatentSpec = { kind: 'latent', rank: attention.rank, ropeDim: attention.rope.rotaryDim };
+  const { rank, rope, indexer } = attention;
+  const kept: LatentSpec = {
+    kind: 'latent',
+    rank,
+    ropeDim: rope.rotaryDim,
+    ...(indexer === undefined ? {} : { indexDim: indexer.headDim }),
+  };
   return {
     family: defaults.family,
     vocabSize: reader.int('vocab_size', limits.vocabSize),
@@ -66,7 +77,7 @@ export function readDeepseek(reader: ConfigReader, defaults: DeepseekDefaults): 
 
 function readAttention(
   reader: ConfigReader,
-  contextLength: number,
+  { contextLength, indexed }: DeepseekDefaults,
 ): { readonly attention: LatentAttentionConfig; readonly contextLength: number } {
   const ropeDim = reader.int('qk_rope_head_dim', limits.headDim);
   const plainDim = reader.int('qk_nope_head_dim', limits.headDim);
@@ -83,14 +94,33 @@ function readAttention(
     contextLength: read.contextLength,
     attention: {
       numHeads: reader.int('num_attention_heads', limits.heads),
-      queryRank: reader.optionalInt('q_lora_rank', limits.hiddenSize),
+      // The indexer's queries are made of the compressed ones.
+      queryRank: indexed
+        ? reader.int('q_lora_rank', limits.hiddenSize)
+        : reader.optionalInt('q_lora_rank', limits.hiddenSize),
       rank: reader.int('kv_lora_rank', limits.headDim),
       plainDim,
       rope: read.rope,
       valueDim: reader.int('v_head_dim', limits.headDim),
       bias: reader.boolean('attention_bias', false),
       scale: (plainDim + ropeDim) ** -0.5 * sharpening(read.rope) ** 2,
+      indexer: indexed ? readIndexer(reader, ropeDim) : undefined,
     },
+  };
+}
+
+function readIndexer(reader: ConfigReader, ropeDim: number): IndexerConfig {
+  const headDim = reader.int('index_head_dim', limits.headDim, 128);
+  if (headDim < ropeDim) {
+    reader.fail(
+      'index_head_dim',
+      `is ${headDim}, must hold the ${ropeDim} rotating columns of qk_rope_head_dim`,
+    );
+  }
+  return {
+    heads: reader.int('index_n_heads', limits.heads, 64),
+    headDim,
+    count: reader.int('index_topk', { min: 1, max: 2 ** 20 }, 2048),
   };
 }
 

@@ -17,9 +17,11 @@ export function loadDeepseek(config: DeepseekConfig, load: WeightLoader, options
   const from: Loading = { load, options };
   const { hiddenSize, vocabSize, norm, tiedEmbeddings } = config;
   const rotaries = new Rotaries(options.contextLength ?? config.contextLength, options.device);
+  const { interleaved: _, ...halves } = config.attention.rope;
   const rotate = rotaries.of(config.attention.rope);
+  const rotateIndex = config.attention.indexer ? rotaries.of(halves) : rotate;
   const embedding = new Embedding(load.matrix(`${embeddingName}.weight`, [vocabSize, hiddenSize]));
-  const layers = config.feedForward.map((_, i) => loadLayer(from, config, rotate, i));
+  const layers = config.feedForward.map((_, i) => loadLayer(from, config, { rotate, rotateIndex }, i));
   const finalNorm = loadNorm(from, finalNormName, hiddenSize, norm);
   const fine = finely(from); // as in blocks/decoder.ts
   const head = tiedEmbeddings
@@ -41,13 +43,18 @@ export function loadDeepseek(config: DeepseekConfig, load: WeightLoader, options
   };
 }
 
-function loadLayer(from: Loading, config: DeepseekConfig, rotate: Rotate, index: number): Layer {
+function loadLayer(
+  from: Loading,
+  config: DeepseekConfig,
+  rotations: { readonly rotate: Rotate; readonly rotateIndex: Rotate },
+  index: number,
+): Layer {
   const { hiddenSize, norm, attention: latent } = config;
   const names = layerNames(index);
   const attention = new LatentAttention(from, `model.layers.${index}.self_attn`, {
     config: latent,
     hiddenSize,
-    rotate,
+    ...rotations,
   });
   const attentionNorm = loadNorm(from, names.attentionNorm, hiddenSize, norm);
   const feedForwardNorm = loadNorm(from, names.feedForwardNorm, hiddenSize, norm);

@@ -1,4 +1,4 @@
-// DeepSeek V2 and V3 (https://arxiv.org/abs/2405.04434, https://arxiv.org/abs/2412.19437).
+// DeepSeek V2, V3 and V3.2 (https://arxiv.org/abs/2405.04434, https://arxiv.org/abs/2412.19437, https://arxiv.org/abs/2512.02556).
 
 import { ConfigReader } from '../config/reader.ts';
 import type { Family } from '../contract.ts';
@@ -50,13 +50,16 @@ const v2: DeepseekDefaults = {
   contextLength: 2048,
   denseLayers: 0,
   router: softmaxRouter,
+  indexed: false,
 };
 const v3: DeepseekDefaults = {
   family: 'deepseek3',
   contextLength: 4096,
   denseLayers: 3,
   router: sigmoidRouter,
+  indexed: false,
 };
+const v32: DeepseekDefaults = { ...v3, family: 'deepseek3.2', contextLength: 163840, indexed: true };
 
 /** By class name, or model_type where a config has no other. */
 const generations: Readonly<Record<string, DeepseekDefaults>> = {
@@ -64,6 +67,8 @@ const generations: Readonly<Record<string, DeepseekDefaults>> = {
   deepseek_v2: v2,
   DeepseekV3ForCausalLM: v3,
   deepseek_v3: v3,
+  DeepseekV32ForCausalLM: v32,
+  deepseek_v32: v32,
 };
 
 export const deepseek: Family<DeepseekConfig> = {

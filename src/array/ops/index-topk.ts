@@ -1,0 +1,136 @@
+// indexTopk: which of the positions before a row it attends to: the indexer of DeepSeek V3.2 (https://arxiv.org/abs/2512.02556).
+
+import { elementCount, formatShape } from '../../base/shape.ts';
+import type { NDArray, Operand } from '../array.ts';
+import { defineOp, type OpCase } from '../op.ts';
+import { cacheShape } from './kv-write.ts';
+import {
+  countParam,
+  expectDtype,
+  expectShape,
+  fixed,
+  floats,
+  operand,
+  optional,
+  output,
+  reader,
+  shapeError,
+} from './operands.ts';
+import { checkPages, type PageTable, pageParams, slotFinder } from './paged.ts';
+
+export interface IndexTopkAttrs {
+  readonly k: number;
+}
+
+/** Operands: query `[n, H, D]`, weights `[n, H]`, keys `[1, cap, D]`, positions, sequences and page table or null. */
+export const indexTopkOp = defineOp<IndexTopkAttrs>({
+  name: 'indexTopk',
+  infer: (inputs, { k }) => {
+    const [query, weights, keys] = [operand(inputs, 0), operand(inputs, 1), operand(inputs, 2)];
+    const { kvHeads, capacity, headDim } = cacheShape(keys, keys, 'indexTopk');
+    if (kvHeads !== 1 || query.shape.length !== 3 || query.shape[2] !== headDim) {
+      shapeError(
+        'indexTopk',
+        `queries ${formatShape(query.shape)} do not fit keys ${formatShape(keys.shape)}`,
+      );
+    }
+    if (!Number.isInteger(k) || k < 1) shapeError('indexTopk', `k must be at least 1, got ${k}`);
+    expectDtype(query, ['f32'], 'indexTopk: queries');
+    expectShape(weights, query.shape.slice(0, 2), 'indexTopk: weights');
+    expectDtype(operand(inputs, 3), ['i32'], 'indexTopk: positions');
+    const rows = query.shape.slice(0, 1);
+    expectShape(operand(inputs, 3), rows, 'indexTopk: positions');
+    checkPages(inputs, 4, rows, { capacity, ring: 0 }, 'indexTopk');
+    return [{ shape: [...rows, k], dtype: 'i32' }];
+  },
+  reference: (inputs, outputs, { k }) => {
+    const [query, keys] = [operand(inputs, 0), operand(inputs, 2)];
+    const [q, w, keyAt] = [floats(query), floats(operand(inputs, 1)), reader(keys)];
+    const { capacity, headDim: D } = cacheShape(keys, keys, 'indexTopk');
+    const slotOf = slotFinder(inputs, 4, { capacity, ring: 0 }, 'indexTopk');
+    const H = query.shape[1] as number;
+    const ids = output(outputs).data;
+    operand(inputs, 3).data.forEach((position, row) => {
+      const scores = Array.from({ length: position + 1 }, (_, j) => {
+        const slot = slotOf(row, j);
+        let sum = 0;
+        for (let h = 0; h < H; h++) {
+          let dot = 0;
+          for (let d = 0; d < D; d++) dot += (q[(row * H + h) * D + d] as number) * keyAt(slot * D + d);
+          sum += (w[row * H + h] as number) * Math.max(0, dot);
+        }
+        return sum;
+      });
+      const best = scores.map((_, j) => j).sort((a, b) => (scores[b] ?? 0) - (scores[a] ?? 0) || a - b);
+      const chosen = best.slice(0, k).sort((a, b) => a - b);
+      for (let i = 0; i < k; i++) ids[row * k + i] = chosen[i] ?? -1;
+    });
+  },
+  vjp: 'none', // reads a cache
+  kernel: {
+    emit: (context) => {
+      const { inputs, attrs } = context;
+      const [query, keys] = [operand(inputs, 0), operand(inputs, 2)];
+      const { capacity, headDim } = cacheShape(keys.type, keys.type, 'indexTopk');
+      const pageTable = optional(inputs, 5);
+      context.emit(
+        'index_topk',
+        {
+          query,
+          weights: operand(inputs, 1),
+          keys,
+          positions: operand(inputs, 3),
+          sequences: optional(inputs, 4),
+          pageTable,
+          ids: operand(context.outputs, 0),
+        },
+        {
+          rows: countParam(elementCount(query.type.shape.slice(0, 1))),
+          H: fixed(query.type.shape[1], 'indexTopk'),
+          D: headDim,
+          cap: capacity,
+          kvDtype: keys.type.dtype,
+          k: attrs.k,
+          ...pageParams(pageTable, 'indexTopk'),
+        },
+      );
+    },
+  },
+  tolerance: () => ({ absolute: 0, relative: 0 }),
+  cases: cases(),
+});
+
+function cases(): readonly OpCase<IndexTopkAttrs>[] {
+  const inputs = (rows: number, positions: readonly number[], dtype: 'f32' | 'f16') => [
+    { shape: [rows, 3, 20] },
+    { shape: [rows, 3] },
+    { shape: [1, 96, 20], dtype, state: true },
+    { shape: [rows], dtype: 'i32' as const, values: positions },
+  ];
+  const pages = { shape: [2, 2], dtype: 'i32' as const, values: [2, 0, 1, -1] };
+  return [
+    { name: 'few positions', inputs: [...inputs(3, [0, 2, 3], 'f32'), null, null], attrs: { k: 4 } },
+    { name: 'one sequence', inputs: [...inputs(2, [40, 90], 'f16'), null, null], attrs: { k: 7 } },
+    {
+      name: 'pages',
+      inputs: [...inputs(3, [50, 51, 30], 'f32'), { shape: [3], dtype: 'i32', values: [0, 0, 1] }, pages],
+      attrs: { k: 6 },
+    },
+  ];
+}
+
+/**
+ * For each row of queries `[n, H, D]` with weights `[n, H]`, the k positions up to its own whose keys `[1, cap, D]` have the
+ * largest sum over heads of weight * max(0, query · key): i32 `[n, k]`, ascending, -1 where there are fewer.
+ */
+export function indexTopk(
+  query: NDArray,
+  weights: NDArray,
+  keys: Operand,
+  positions: NDArray,
+  options: { readonly k: number; readonly paged?: PageTable | undefined },
+): NDArray {
+  const { k, paged } = options;
+  const tables = [paged?.sequences ?? null, paged?.pages ?? null];
+  return query.apply(indexTopkOp, [query, weights, keys, positions, ...tables], { k });
+}

@@ -1,0 +1,209 @@
+// index_topk and chosen_attention: an indexer ranks the positions before a row, and the row attends to the best of them.
+
+import { groupIndex } from './common.ts';
+import { type GpuBinding, type GpuKernel, grid, type KernelRequest } from './contract.ts';
+import { pageSize } from './kv-slots.ts';
+
+const threads = 64;
+/** Workgroups of index_topk: each has room for the scores of one row at a time. */
+const rankers = 16;
+
+const read = (buffer: number, name: string, type: string): GpuBinding => ({
+  buffer,
+  name,
+  type,
+  access: 'read',
+});
+
+/** `slot_of(row, position)`: where a sequence's position is, -1 where it is not; and `cell(i)`, an element of the cache. */
+function sharedRows(
+  request: KernelRequest,
+  at: {
+    readonly cache: number;
+    readonly sequences: number;
+    readonly cap: number;
+    readonly dtype: number;
+    readonly maxPages: number;
+  },
+): { readonly bindings: readonly GpuBinding[]; readonly code: string } {
+  const [cap, maxPages] = [request.constant(at.cap), request.constant(at.maxPages)];
+  const f16 = request.constant(at.dtype) === 1;
+  const paged = request.has(at.sequences);
+  const slot = paged
+    ? `  if (position >= ${maxPages * pageSize}) { return -1; }
+  let page = page_table[sequences[row] * ${maxPages} + position / ${pageSize}];
+  return select(page * ${pageSize} + position % ${pageSize}, -1, page < 0 || page >= ${Math.floor(cap / pageSize)});`
+    : `  return select(position, -1, position >= ${cap});`;
+  return {
+    bindings: [
+      read(at.cache, 'cache', f16 ? 'array<u32>' : 'array<f32>'),
+      ...(paged
+        ? [read(at.sequences, 'sequences', 'array<i32>'), read(at.sequences + 1, 'page_table', 'array<i32>')]
+        : []),
+    ],
+    code: `fn slot_of(row: u32, position: i32) -> i32 {
+  if (position < 0) { return -1; }
+${slot}
+}
+fn cell(i: u32) -> f32 { return ${f16 ? 'unpack2x16float(cache[i >> 1u])[i & 1u]' : 'cache[i]'}; }
+`,
+  };
+}
+
+/** The key of a score's order, ascending: of two floats the larger has the larger key. */
+const keyOf = `fn key_of(score: f32) -> u32 {
+  let bits = bitcast<u32>(score);
+  return select(bits | 0x80000000u, ~bits, (bits & 0x80000000u) != 0u);
+}
+`;
+
+/**
+ * Buffers query [rows, H, D], weights [rows, H], keys [cap, D], positions, sequences?, pageTable?, ids [rows, k]; params rows, H,
+ * D, cap, kvDtype, k, S, maxPages. The k-th best key is found bit by bit; then the first thread lists what is above it, and
+ * of what equals it the earliest.
+ */
+export const indexTopkKernel: GpuKernel = {
+  name: 'index_topk',
+  plan(request) {
+    const [H, D, cap, k, maxPages] = [1, 2, 3, 5, 7].map((i) => request.constant(i)) as [
+      number,
+      number,
+      number,
+      number,
+      number,
+    ];
+    const most = request.has(4) ? maxPages * pageSize : cap;
+    const shared = sharedRows(request, { cache: 2, sequences: 4, cap: 3, dtype: 4, maxPages: 7 });
+    const code = `${groupIndex}${keyOf}${shared.code}
+var<workgroup> above: atomic<u32>;
+@compute @workgroup_size(${threads})
+fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) t: u32) {
+  let group = group_index(id, groups);
+  let base = group * ${most}u;
+  let rows = u32(${request.int(0)});
+  for (var row = group; row < rows; row += ${rankers}u) {
+    let count = u32(min(max(positions[row] + 1, 0), ${most}));
+    for (var j = t; j < count; j += ${threads}u) {
+      let slot = u32(max(slot_of(row, i32(j)), 0));
+      var sum = 0.0;
+      for (var h = 0u; h < ${H}u; h++) {
+        var product = 0.0;
+        for (var d = 0u; d < ${D}u; d++) { product += query[(row * ${H}u + h) * ${D}u + d] * cell(slot * ${D}u + d); }
+        sum += weights[row * ${H}u + h] * max(0.0, product);
+      }
+      keys[base + j] = key_of(sum);
+    }
+    storageBarrier();
+    workgroupBarrier();
+    var least = 0u;
+    for (var bit = 0u; bit < 32u; bit++) {
+      let tried = least | (0x80000000u >> bit);
+      if (t == 0u) { atomicStore(&above, 0u); }
+      workgroupBarrier();
+      var own = 0u;
+      for (var j = t; j < count; j += ${threads}u) { own += select(0u, 1u, keys[base + j] >= tried); }
+      atomicAdd(&above, own);
+      workgroupBarrier();
+      if (atomicLoad(&above) >= ${k}u) { least = tried; }
+      workgroupBarrier();
+    }
+    if (t == 0u) {
+      var larger = 0u;
+      for (var j = 0u; j < count; j++) { larger += select(0u, 1u, keys[base + j] > least); }
+      var equal = ${k}u - min(larger, ${k}u);
+      var place = 0u;
+      for (var j = 0u; j < count; j++) {
+        let key = keys[base + j];
+        let taken = count <= ${k}u || key > least || (key == least && equal > 0u);
+        if (!taken || place >= ${k}u) { continue; }
+        if (key == least && equal > 0u) { equal--; }
+        ids[row * ${k}u + place] = i32(j);
+        place++;
+      }
+      for (; place < ${k}u; place++) { ids[row * ${k}u + place] = -1; }
+    }
+    workgroupBarrier();
+  }
+}
+`;
+    const bindings: readonly GpuBinding[] = [
+      read(0, 'query', 'array<f32>'),
+      read(1, 'weights', 'array<f32>'),
+      read(3, 'positions', 'array<i32>'),
+      ...shared.bindings,
+      { buffer: { scratch: 0 }, name: 'keys', type: 'array<u32>', access: 'read_write' },
+      { buffer: 6, name: 'ids', type: 'array<i32>', access: 'read_write' },
+    ];
+    return {
+      variants: [{ passes: [{ name: 'index_topk', bindings, code, groups: [rankers, 1, 1] }] }],
+      scratch: [rankers * most * 4],
+    };
+  },
+};
+
+/**
+ * Buffers q [rows, H, W], cache [cap, W], ids [rows, k], sequences?, pageTable?, y [rows, H, W]; params rows, H, W, cap, kvDtype, k,
+ * scale, S, maxPages. A workgroup has one head of a row, a thread some of its columns; the softmax is kept up to date.
+ */
+export const chosenAttentionKernel: GpuKernel = {
+  name: 'chosen_attention',
+  plan(request) {
+    const [H, W, k] = [1, 2, 5].map((i) => request.constant(i)) as [number, number, number];
+    const columns = Math.ceil(W / threads);
+    const shared = sharedRows(request, { cache: 1, sequences: 3, cap: 3, dtype: 4, maxPages: 8 });
+    const code = `${groupIndex}${shared.code}
+var<workgroup> partial: array<f32, ${threads}>;
+@compute @workgroup_size(${threads})
+fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) t: u32) {
+  let item = group_index(id, groups);
+  let row = min(item / ${H}u, u32(${request.int(0)}) - 1u);
+  var sums: array<f32, ${columns}>;
+  for (var c = 0u; c < ${columns}u; c++) { sums[c] = 0.0; }
+  var most = -1e30;
+  var total = 0.0;
+  for (var i = 0u; i < ${k}u; i++) {
+    let slot = slot_of(row, ids[row * ${k}u + i]);
+    let at = u32(max(slot, 0)) * ${W}u;
+    var product = 0.0;
+    for (var d = t; d < ${W}u; d += ${threads}u) { product += q[item * ${W}u + d] * cell(at + d); }
+    partial[t] = product;
+    workgroupBarrier();
+    for (var step = ${threads / 2}u; step > 0u; step >>= 1u) {
+      if (t < step) { partial[t] += partial[t + step]; }
+      workgroupBarrier();
+    }
+    let score = partial[0] * ${request.float(6)};
+    workgroupBarrier();
+    if (slot >= 0) {
+      let next = max(most, score);
+      let old = exp(most - next);
+      let weight = exp(score - next);
+      most = next;
+      total = total * old + weight;
+      for (var c = 0u; c < ${columns}u; c++) {
+        let d = t + c * ${threads}u;
+        if (d < ${W}u) { sums[c] = sums[c] * old + weight * cell(at + d); }
+      }
+    }
+  }
+  for (var c = 0u; c < ${columns}u; c++) {
+    let d = t + c * ${threads}u;
+    if (d < ${W}u && item < u32(${request.int(0)}) * ${H}u) { y[item * ${W}u + d] = sums[c] / total; }
+  }
+}
+`;
+    const bindings: readonly GpuBinding[] = [
+      read(0, 'q', 'array<f32>'),
+      read(2, 'ids', 'array<i32>'),
+      ...shared.bindings,
+      { buffer: 5, name: 'y', type: 'array<f32>', access: 'read_write' },
+    ];
+    const pass = {
+      name: 'chosen_attention',
+      bindings,
+      code,
+      groups: ([rows = 0]: readonly number[]) => grid(rows * H),
+    };
+    return { variants: [{ passes: [pass] }] };
+  },
+};
