@@ -51,5 +51,7 @@ function scaling(keys: GgufKeys): JsonObject | null {
   const read = ropeScaling(keys);
   const multiplier = keys.number('rope.scaling.yarn_log_multiplier');
   if (read === null || multiplier === undefined) return read;
-  return { ...read, mscale: 10 * multiplier, mscale_all_dim: 10 * multiplier };
+  // Without the digits that an f32 adds to what was written.
+  const mscale = Number((10 * multiplier).toPrecision(6));
+  return { ...read, mscale, mscale_all_dim: mscale };
 }
