@@ -21,7 +21,7 @@ export const textBlock = z.object({
   title: optional(z.string()),
   context: optional(z.string()),
   /** Of a document, or the address of a search result. */
-  source: optional(z.union([z.string(), source])),
+  source: optional(z.unknown()),
   content: optional(z.unknown()),
   url: optional(z.string()),
 });
@@ -60,12 +60,11 @@ export function contentText(content: unknown, param: string): string {
 }
 
 function documentText(each: TextBlock, param: string): string {
-  const { source: from } = each;
-  if (typeof from === 'object' && from.type === 'text' && from.data !== undefined)
-    return titled(each, from.data);
-  if (typeof from === 'object' && from.type === 'content')
-    return titled(each, contentText(from.content, `${param}.source`));
-  const kind = typeof from === 'object' ? (from.media_type ?? from.type) : 'nothing';
+  const read = source.safeParse(each.source);
+  const from = read.success ? read.data : undefined;
+  if (from?.type === 'text' && from.data !== undefined) return titled(each, from.data);
+  if (from?.type === 'content') return titled(each, contentText(from.content, `${param}.source`));
+  const kind = from ? (from.media_type ?? from.type) : 'an unknown source';
   throw new RequestError(
     'invalid',
     `${param}.source: documents of ${kind} are not supported; this server takes their text`,
