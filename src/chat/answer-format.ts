@@ -1,6 +1,5 @@
 // How a model answers, from its chat template: the form of its tool calls and of its reasoning.
 
-import { schemaProblem } from '../generate/guided/schema.ts';
 import type { ConstraintSpec } from '../generate/guided/spec.ts';
 import type { AnswerFormat, CallFormat } from './format.ts';
 import { hermes } from './formats/hermes.ts';
@@ -79,11 +78,12 @@ function textOrCalls(format: CallFormat, calls: ConstraintSpec): ConstraintSpec 
 }
 
 /** Arguments by the schema where it can be followed, which strict tools and forced calls insist on. */
-function argumentsOf({ function: { parameters, strict } }: Tool, held: boolean): ConstraintSpec {
-  const schema = parameters ?? { type: 'object', properties: {} };
-  if (strict || held || schemaProblem(schema) === undefined) return { kind: 'json_schema', schema };
-  return { kind: 'json_object' };
-}
+const argumentsOf = ({ function: { parameters, strict } }: Tool, held: boolean): ConstraintSpec => ({
+  kind: 'json_schema',
+  schema: parameters ?? { type: 'object', properties: {} },
+  strict,
+  mayBeAnyObject: !strict && !held,
+});
 
 function afterReasoning(
   reasoning: readonly ReasoningTags[],

@@ -3,63 +3,11 @@
 // The derivatives are Antimirov's: https://doi.org/10.1016/0304-3975(95)00182-4, with a stack for recursion.
 
 import { IngotError } from '../../base/errors.ts';
-import { barren, type Machine, oneLess, type Ranges, reachable, type Term } from './term.ts';
-
-/** Terms still to come, the first on top. The bottom of all stacks is an accepted text. */
-interface Stack {
-  readonly id: number;
-  readonly head: Term | Live;
-  readonly rest: Stack | undefined;
-  readonly above: Map<Term | Live, Stack>;
-}
-
-/** A part of the text that several automata follow at once, or one machine. */
-type Live =
-  | LiveBoth
-  | { readonly kind: 'live-not'; readonly inner: State }
-  | { readonly kind: 'live-machine'; readonly machine: Machine }
-  | LiveShared;
-
-interface LiveShared {
-  readonly kind: 'live-shared';
-  readonly automaton: Automaton;
-  readonly state: State;
-}
-
-interface LiveBoth {
-  readonly kind: 'live-both';
-  readonly left: State;
-  readonly right: State;
-  /** Known to be able to end, or not to. */
-  alive?: boolean;
-  /** How far the search for that is. */
-  search?: { readonly from: Map<LiveBoth, LiveBoth | undefined>; readonly todo: LiveBoth[] } | undefined;
-}
-
-/** Says when work should pause. */
-export interface Patience {
-  readonly over: boolean;
-}
-
-/** Thrown by `fill` when its patience is over; the next call goes on where it paused. */
-export const paused = Symbol('paused');
-
-export interface State {
-  readonly id: number;
-  /** The text may end here. */
-  readonly accepting: boolean;
-  /** Stacks whose head reads a byte. None: the text cannot go on. */
-  readonly items: readonly Stack[];
-}
-
-/** A state that is somewhere in a shared part, and nowhere else. */
-export interface InPart {
-  readonly automaton: Automaton;
-  /** Where in the part. */
-  readonly state: State;
-  /** Where the text is once the part has ended. */
-  readonly after: State;
-}
+import { type Analysis, analyse } from './analysis.ts';
+import type { Live, LiveBoth, LiveRecorded, LiveShared, Part, Stack, State } from './live.ts';
+import { look, type Patience } from './patience.ts';
+import { type Branch, type Except, type Machine, nearly, oneLess, type Ranges, type Term } from './term.ts';
+import type { Place } from './texts.ts';
 
 /** In a transition table: no text goes on like this. */
 export const dead = -1;
@@ -68,14 +16,17 @@ export const dead = -1;
 const maxItems = 1024;
 /** States looked at to see whether an intersection can still end. */
 const maxSearch = 2000;
+/** Size of an automaton after which it begins anew: a long text may meet ever new states. */
+const maxSize = 200_000;
 
 const sharedAutomata = new WeakMap<Term, Automaton>();
 
-function sharedAutomaton(term: Term): Automaton {
-  let known = sharedAutomata.get(term);
-  if (!known) {
-    known = new Automaton(term);
-    sharedAutomata.set(term, known);
+/** The automaton that follows a part of grammars, for all of them. */
+function sharedAutomaton(family: Term): Automaton {
+  let known = sharedAutomata.get(family);
+  if (!known || known.isLarge) {
+    known = Automaton.of(family);
+    sharedAutomata.set(family, known);
   }
   return known;
 }
@@ -88,7 +39,10 @@ export class Automaton {
   /** Bytes of one class are alike to the grammar. */
   readonly classOf: Uint8Array;
   readonly classes: number;
-  /** By state and class, `state.id * classes + class`: the id of the next state, or `dead`. Rows are filled by `fill`. */
+  /**
+   * By state and class, `state.id * classes + class`: the id of the next state, or `dead`. Rows are filled by `fill`. In parts
+   * whose text is recorded, this goes no further than their end; `step` does.
+   */
   table: Int32Array;
   readonly states: State[] = [];
   /** Ids of states whose row is there. */
@@ -98,12 +52,16 @@ export class Automaton {
   readonly #barren: ReadonlySet<Term | Live>;
   readonly #byKey = new Map<string, State>();
   readonly #lives = new Map<string, Live>();
+  readonly #records = new Map<Term, LiveRecorded>();
+  readonly #branches = new Map<Branch, number>();
+  readonly #excepts = new Map<Except, number>();
   readonly #starts = new Map<Term, State>();
+  readonly #near = new Map<number, Map<State, State>>();
   readonly #dead: State;
   #stacks = 0;
 
-  constructor(root: Term) {
-    this.classOf = classesOf(root);
+  constructor(root: Term, { classOf, barren }: Analysis) {
+    this.classOf = classOf;
     const representative: number[] = [];
     this.classOf.forEach((c, byte) => {
       representative[c] ??= byte;
@@ -111,19 +69,28 @@ export class Automaton {
     this.#classBytes = representative;
     this.classes = representative.length;
     this.table = new Int32Array(64 * this.classes);
-    this.#barren = barren(root);
+    this.#barren = barren;
     this.#bottom = this.#newStack({ kind: 'empty' }, undefined);
     this.#dead = this.#intern([], false);
-    this.start = this.#startOf(root);
+    this.start = this.startOf(root);
   }
 
-  /** How much has been made so far; what decides when to begin anew. */
-  get size(): number {
-    return this.#stacks + this.states.length;
+  /** Of a small grammar, at once. */
+  static of(root: Term): Automaton {
+    const analysis = analyse(root);
+    for (let step = analysis.next(); ; step = analysis.next()) {
+      if (step.done === true) return new Automaton(root, step.value);
+    }
+  }
+
+  /** So much has been made that it is time to begin anew. */
+  get isLarge(): boolean {
+    return this.#stacks + this.states.length > maxSize;
   }
 
   /** The state after a byte; undefined when no text goes on like this. */
   step(state: State, byte: number, patience?: Patience): State | undefined {
+    if (state.items.some(({ head }) => head.kind === 'live-recorded')) return this.#exactStep(state, byte);
     this.fill(state, patience);
     return this.states[this.#next(state, this.classOf[byte] ?? 0)];
   }
@@ -145,22 +112,55 @@ export class Automaton {
   }
 
   #fillRow(state: State, patience: Patience | undefined): void {
-    const groups = new Map<string, number[]>();
     const after = state.items.map((item) => this.#itemRow(item, patience));
+    const [only, second] = after;
+    const known = new Map<string | number, number>();
+    const row = state.id * this.classes;
     for (let c = 0; c < this.classes; c++) {
-      let key = '';
-      for (const row of after) key += `${row[c]?.id ?? ''},`;
-      const group = groups.get(key);
-      if (group) group.push(c);
-      else groups.set(key, [c]);
+      let key: string | number = only?.[c]?.id ?? -1;
+      if (second) {
+        key = '';
+        for (const each of after) key += `${each[c]?.id ?? ''},`;
+      }
+      let next = known.get(key);
+      if (next === undefined) {
+        next = this.#after(after.map((each) => each[c]))?.id ?? dead;
+        known.set(key, next);
+      }
+      this.table[row + c] = next;
     }
-    for (const group of groups.values()) {
-      const [first = 0] = group;
-      const stacks = after.map((row) => row[first]).filter((stack) => stack !== undefined);
-      const next = stacks.length === 0 ? this.#dead : this.#close(stacks);
-      const id = next.items.length === 0 && !next.accepting ? dead : next.id;
-      for (const c of group) this.table[state.id * this.classes + c] = id;
-    }
+  }
+
+  #after(stacks: readonly (Stack | undefined)[]): State | undefined {
+    const there = stacks.filter((stack) => stack !== undefined);
+    const next = there.length === 0 ? this.#dead : this.#close(there);
+    return next.items.length === 0 && !next.accepting ? undefined : next;
+  }
+
+  #exactStep(state: State, byte: number): State | undefined {
+    state.exact ??= new Map();
+    const known = state.exact.get(byte);
+    if (known) return known;
+    const next = this.#after(
+      state.items.map((item) => {
+        const { head, rest } = item;
+        if (head.kind !== 'live-recorded') return this.#itemRow(item, undefined)[this.classOf[byte] ?? 0];
+        const live = this.#recordedAfter(head, byte);
+        return live && this.#push(rest ?? this.#bottom, live);
+      }),
+    );
+    state.exact.set(byte, next);
+    return next;
+  }
+
+  #recordedAfter(live: LiveRecorded, byte: number): LiveRecorded | undefined {
+    let next = live.next.get(byte);
+    if (next) return next;
+    const state = live.automaton.step(live.state, byte);
+    if (!state) return undefined;
+    next = { ...live, state, text: live.text + String.fromCharCode(byte), next: new Map() };
+    live.next.set(byte, next);
+    return state.items.length > 0 || next.recorded.allowed(next.text) ? next : undefined;
   }
 
   #next(state: State, byteClass: number): number {
@@ -170,49 +170,138 @@ export class Automaton {
   /** What an item becomes, by class of the byte it reads. */
   #itemRow({ head, rest }: Stack, patience: Patience | undefined): readonly (Stack | undefined)[] {
     const below = rest ?? this.#bottom;
+    const each = (after: (byte: number, c: number) => Live | undefined) =>
+      this.#classBytes.map((byte, c) => {
+        const live = after(byte, c);
+        return live && this.#push(below, live);
+      });
     switch (head.kind) {
       case 'bytes':
         return this.#classBytes.map((byte) => (inRanges(head.ranges, byte) ? below : undefined));
-      case 'live-both': {
+      case 'live-both':
         this.fill(head.left, patience);
         this.fill(head.right, patience);
-        return this.#classBytes.map((_, c) => {
+        return each((_, c) => {
           const live = this.#bothAfter(head, c);
-          return live && this.#isAlive(live, patience) ? this.#push(below, live) : undefined;
+          return live && this.#isAlive(live, patience) ? live : undefined;
         });
-      }
       case 'live-not':
         this.fill(head.inner, patience);
-        return this.#classBytes.map((_, c) =>
-          this.#push(below, this.#liveNot(this.states[this.#next(head.inner, c)] ?? this.#dead)),
-        );
+        return each((_, c) => this.#liveNot(this.states[this.#next(head.inner, c)] ?? this.#dead));
       case 'live-machine':
-        return this.#classBytes.map((byte) => {
+        return each((byte) => {
           const machine = head.machine.step(byte);
-          return machine && this.#push(below, this.#liveMachine(machine));
+          return machine && this.#liveMachine(machine);
+        });
+      case 'live-branch':
+        return each((byte) => {
+          const place = head.branch.texts.step(head.place, byte);
+          const some = place && head.branch.texts.some(place, (i) => head.branch.allowed(i));
+          return some ? this.#liveBranch(head.branch, place) : undefined;
         });
       case 'live-shared':
-        return this.#classBytes.map((byte) => {
+        return each((byte) => {
           const state = head.automaton.step(head.state, byte, patience);
-          return state && this.#push(below, this.#liveShared(head.automaton, state));
+          return state && this.#liveShared(head.automaton, state, head.sealed);
+        });
+      case 'live-except':
+        return each((byte) => {
+          const state = head.automaton.step(head.state, byte, patience);
+          const place = head.except.texts.step(head.place, byte);
+          if (!state || !place) return state && this.#liveShared(head.automaton, state);
+          const ends = state.items.length === 0 && head.except.texts.endOf(place) !== undefined;
+          return ends ? undefined : this.#liveExcept(head.except, head.automaton, state, place);
+        });
+      case 'live-recorded':
+        return each((byte) => {
+          const state = head.automaton.step(head.state, byte, patience);
+          return state && this.#liveShared(head.automaton, state, true);
         });
       default:
         return [];
     }
   }
 
-  /** What Masks needs to know so that it can use the masks of a shared part. */
-  inPart(state: State): InPart | undefined {
-    const [item, second] = state.items;
-    if (item?.head.kind !== 'live-shared' || second || state.accepting) return undefined;
-    const { automaton, state: inner } = item.head;
-    return { automaton, state: inner, after: this.#close([item.rest ?? this.#bottom]) };
+  /** The ways to go on from a state: those in parts with an automaton of their own, and all others as one state. */
+  split(state: State): { readonly plain: State | undefined; readonly parts: readonly Part[] } {
+    const parts: Part[] = [];
+    const plain: Stack[] = [];
+    for (const item of state.items) {
+      const part = this.#partOf(item);
+      if (part) parts.push(part);
+      else plain.push(item);
+    }
+    if (parts.length === 0) return { plain: state, parts };
+    return { plain: plain.length > 0 ? this.#intern(plain, false) : undefined, parts };
+  }
+
+  #partOf({ head, rest }: Stack): Part | undefined {
+    const below = rest ?? this.#bottom;
+    switch (head.kind) {
+      case 'live-shared':
+        return {
+          automaton: head.automaton,
+          state: head.state,
+          after: head.sealed ? this.#dead : this.#close([below]),
+        };
+      case 'live-except': {
+        const { except, place, automaton, state } = head;
+        const refused = except.texts.from(place);
+        return { automaton, state, refused, after: this.#close([below]) };
+      }
+      case 'live-recorded': {
+        const { recorded, text, automaton, state } = head;
+        const after = this.#close([this.#push(below, recorded.next)]);
+        return { automaton, state, allowed: (path) => recorded.allowed(text + path), after };
+      }
+      default:
+        return undefined;
+    }
+  }
+
+  /** A state that allows the same next `most` bytes; what is further away does not tell it from others. */
+  nearly(state: State, most: number): State {
+    let known = this.#near.get(most);
+    if (!known) {
+      known = new Map();
+      this.#near.set(most, known);
+    }
+    let near = known.get(state);
+    if (!near) {
+      const items = new Set(state.items.map((item) => this.#nearStack(item, most)));
+      const same = state.items.every((item) => items.has(item));
+      near = same ? state : this.#intern([...items], state.accepting);
+      known.set(state, near);
+    }
+    return near;
+  }
+
+  #nearStack(stack: Stack, most: number): Stack {
+    const { head, rest } = stack;
+    if (!rest) return stack;
+    const known = stack.near?.get(most);
+    if (known) return known;
+    const below = this.#nearStack(rest, most);
+    const near = this.#nearHead(head, most);
+    const made = near === head && below === rest ? stack : this.#push(below, near);
+    stack.near ??= new Map();
+    stack.near.set(most, made);
+    return made;
+  }
+
+  #nearHead(head: Term | Live, most: number): Term | Live {
+    if (head.kind === 'repeat') return nearly(head, most);
+    // How far the length reaches decides only whether some text is left, and `size` more characters are enough for that.
+    if (head.kind === 'live-both' && head.size !== undefined && head.right.accepting) {
+      return this.#liveBoth(head.left, this.nearly(head.right, most + head.size), head.size);
+    }
+    return head;
   }
 
   #bothAfter(live: LiveBoth, byteClass: number): LiveBoth | undefined {
     const left = this.states[this.#next(live.left, byteClass)];
     const right = left && this.states[this.#next(live.right, byteClass)];
-    return left && right && this.#liveBoth(left, right);
+    return left && right && this.#liveBoth(left, right, live.size);
   }
 
   /** The state of all stacks that read a byte next, when any of `from` may be what is to come. */
@@ -255,22 +344,55 @@ export class Automaton {
       case 'rule':
         todo.push(this.#push(below, head.rule.term));
         return false;
-      case 'both':
-        todo.push(this.#push(below, this.#liveBoth(this.#startOf(head.left), this.#startOf(head.right))));
+      case 'lazy':
+        todo.push(this.#push(below, head.make()));
         return false;
+      case 'both': {
+        const live = this.#liveBoth(this.startOf(head.left), this.startOf(head.right), head.size);
+        todo.push(this.#push(below, live));
+        return false;
+      }
       case 'not':
-        todo.push(this.#push(below, this.#liveNot(this.#startOf(head.term))));
+        todo.push(this.#push(below, this.#liveNot(this.startOf(head.term))));
         return false;
       case 'machine':
         todo.push(this.#push(below, this.#liveMachine(head.start)));
         return false;
+      case 'branch':
+        todo.push(this.#push(below, this.#liveBranch(head, head.texts.start)));
+        return false;
       case 'shared': {
-        const automaton = sharedAutomaton(head.term);
-        todo.push(this.#push(below, this.#liveShared(automaton, automaton.start)));
+        const automaton = sharedAutomaton(head.family);
+        todo.push(this.#push(below, this.#liveShared(automaton, automaton.startOf(head.term))));
+        return false;
+      }
+      case 'except': {
+        const automaton = sharedAutomaton(head.part.family);
+        const state = automaton.startOf(head.part.term);
+        todo.push(this.#push(below, this.#liveExcept(head, automaton, state, head.texts.start)));
+        return false;
+      }
+      case 'recorded': {
+        let live = this.#records.get(head);
+        if (!live) {
+          const automaton = sharedAutomaton(head.part.family);
+          const state = automaton.startOf(head.part.term);
+          live = { kind: 'live-recorded', recorded: head, automaton, state, text: '', next: new Map() };
+          this.#records.set(head, live);
+        }
+        todo.push(this.#push(below, live));
         return false;
       }
       case 'live-shared':
-        if (head.state.accepting) todo.push(below);
+        if (head.state.accepting && !head.sealed) todo.push(below);
+        return head.state.items.length > 0;
+      case 'live-except':
+        if (head.state.accepting && head.except.texts.endOf(head.place) === undefined) todo.push(below);
+        return head.state.items.length > 0;
+      case 'live-recorded':
+        if (head.state.accepting && head.recorded.allowed(head.text)) {
+          todo.push(this.#push(below, head.recorded.after(head.text)));
+        }
         return head.state.items.length > 0;
       case 'live-both':
         if (head.left.accepting && head.right.accepting) todo.push(below);
@@ -281,12 +403,20 @@ export class Automaton {
       case 'live-machine':
         if (head.machine.accepting) todo.push(below);
         return true;
+      case 'live-branch': {
+        const index = head.branch.texts.endOf(head.place);
+        if (index !== undefined && head.branch.allowed(index)) {
+          todo.push(this.#push(below, head.branch.after(index)));
+        }
+        return true;
+      }
       case 'never':
         return false;
     }
   }
 
-  #startOf(term: Term): State {
+  /** The state before a text of a term, which is one of the grammar's or has its bytes. */
+  startOf(term: Term): State {
     const known = this.#starts.get(term);
     if (known === this.#dead)
       throw new IngotError('invalid_argument', 'a grammar is defined by itself alone');
@@ -336,24 +466,36 @@ export class Automaton {
     return live as T;
   }
 
-  #liveBoth(left: State, right: State) {
-    return this.#live(`&${left.id},${right.id}`, () => ({ kind: 'live-both' as const, left, right }));
+  #liveBoth(left: State, right: State, size: number | undefined): LiveBoth {
+    return this.#live(`&${left.id},${right.id},${size}`, () => ({ kind: 'live-both', left, right, size }));
   }
 
-  #liveNot(inner: State) {
-    return this.#live(`!${inner.id}`, () => ({ kind: 'live-not' as const, inner }));
+  #liveNot(inner: State): Live {
+    return this.#live(`!${inner.id}`, () => ({ kind: 'live-not', inner }));
   }
 
-  #liveMachine(machine: Machine) {
-    return this.#live(`m${machine.key}`, () => ({ kind: 'live-machine' as const, machine }));
+  #liveMachine(machine: Machine): Live {
+    return this.#live(`m${machine.key}`, () => ({ kind: 'live-machine', machine }));
   }
 
-  #liveShared(automaton: Automaton, state: State) {
-    return this.#live(`s${automaton.id},${state.id}`, () => ({
-      kind: 'live-shared' as const,
+  #liveBranch(branch: Branch, place: Place): Live {
+    const key = `b${numberOf(this.#branches, branch)}:${place.low},${place.high},${place.depth}`;
+    return this.#live(key, () => ({ kind: 'live-branch', branch, place }));
+  }
+
+  #liveShared(automaton: Automaton, state: State, sealed = false): LiveShared {
+    return this.#live(`s${automaton.id},${state.id},${sealed}`, () => ({
+      kind: 'live-shared',
       automaton,
       state,
+      sealed,
     }));
+  }
+
+  #liveExcept(except: Except, automaton: Automaton, state: State, place: Place): Live {
+    const at = `${place.low},${place.high},${place.depth}`;
+    const key = `x${numberOf(this.#excepts, except)}:${automaton.id},${state.id},${at}`;
+    return this.#live(key, () => ({ kind: 'live-except', except, automaton, state, place }));
   }
 
   /**
@@ -375,7 +517,7 @@ export class Automaton {
         return true;
       }
       if (from.size > maxSearch) return true;
-      if (patience?.over === true) throw paused;
+      look(patience);
       this.fill(live.left, patience);
       this.fill(live.right, patience);
       todo.pop();
@@ -397,9 +539,23 @@ export class Automaton {
   }
 }
 
+function numberOf<T>(numbers: Map<T, number>, key: T): number {
+  let known = numbers.get(key);
+  if (known === undefined) {
+    known = numbers.size;
+    numbers.set(key, known);
+  }
+  return known;
+}
+
 /** Whether a text matches a term. */
 export function matches(term: Term, text: string): boolean {
-  const automaton = new Automaton(term);
+  const automaton = Automaton.of(term);
+  return follows(automaton, text);
+}
+
+/** Whether an automaton accepts a text. */
+export function follows(automaton: Automaton, text: string): boolean {
   let state: State | undefined = automaton.start;
   for (const byte of new TextEncoder().encode(text)) state = state && automaton.step(state, byte);
   return state?.accepting ?? false;
@@ -407,21 +563,3 @@ export function matches(term: Term, text: string): boolean {
 
 const inRanges = (ranges: Ranges, byte: number): boolean =>
   ranges.some(([low, high]) => low <= byte && byte <= high);
-
-/** Numbers the classes of bytes that no term and no machine below `root` tells apart. */
-function classesOf(root: Term): Uint8Array {
-  const borders = new Set([0]);
-  for (const term of reachable(root)) {
-    if (term.kind === 'bytes') for (const [low, high] of term.ranges) borders.add(low).add(high + 1);
-    if (term.kind === 'machine') {
-      for (const char of term.start.alphabet) borders.add(char.charCodeAt(0)).add(char.charCodeAt(0) + 1);
-    }
-  }
-  const classes = new Uint8Array(256);
-  let current = -1;
-  for (let byte = 0; byte < 256; byte++) {
-    if (borders.has(byte)) current++;
-    classes[byte] = current;
-  }
-  return classes;
-}

@@ -1,6 +1,6 @@
 // Sets of Unicode characters, and the UTF-8 byte sequences that spell them.
 
-import { alt, bytes, type Ranges, seq, type Term } from './term.ts';
+import { alt, bytes, empty, type Ranges, seq, type Term } from './term.ts';
 
 /** All scalar values: surrogates are not characters. */
 export const anyCodePoint: Ranges = [
@@ -41,38 +41,62 @@ const terms = new WeakMap<Ranges, Term>();
 export function character(set: Ranges): Term {
   const known = terms.get(set);
   if (known) return known;
-  const made = alt(...intersect(set, anyCodePoint).flatMap(([low, high]) => spell(low, high)));
+  const made = grouped(intersect(set, anyCodePoint).flatMap(([low, high]) => spell(low, high)));
   terms.set(set, made);
   return made;
+}
+
+/** Ranges of the first, second, … byte. */
+type Spelled = readonly (readonly [number, number])[];
+
+/** One of the spellings; those that begin alike are told apart by what follows. */
+function grouped(all: readonly Spelled[]): Term {
+  const byFirst = new Map<string, [(readonly [number, number])[], Spelled[]]>();
+  for (const [first, ...rest] of all) {
+    if (!first) return empty;
+    const key = first.join();
+    const group = byFirst.get(key) ?? [[first], []];
+    group[1].push(rest);
+    byFirst.set(key, group);
+  }
+  // First bytes after which the same may follow are one set.
+  const byRest = new Map<string, [(readonly [number, number])[], Spelled[]]>();
+  for (const [firsts, rests] of byFirst.values()) {
+    const key = JSON.stringify(rests);
+    const same = byRest.get(key);
+    if (same) same[0].push(...firsts);
+    else byRest.set(key, [firsts, rests]);
+  }
+  return alt(...[...byRest.values()].map(([firsts, rests]) => seq(bytes(union(firsts)), grouped(rests))));
 }
 
 /** Last code points with an encoding of 1, 2, 3 and 4 bytes. */
 const lastOfLength = [0x7f, 0x7ff, 0xffff, 0x10ffff];
 
-function spell(low: number, high: number): Term[] {
+function spell(low: number, high: number): Spelled[] {
   const split = lastOfLength.find((last) => low <= last && last < high);
   if (split !== undefined) return [...spell(low, split), ...spell(split + 1, high)];
   return spellBytes(encode(low), encode(high));
 }
 
 /** Sequences of one length between two of them. */
-function spellBytes(low: readonly number[], high: readonly number[]): Term[] {
+function spellBytes(low: readonly number[], high: readonly number[]): Spelled[] {
   const [a = 0, ...lowRest] = low;
   const [b = 0, ...highRest] = high;
-  if (lowRest.length === 0) return [bytes([[a, b]])];
+  if (lowRest.length === 0) return [[[a, b]]];
   const first = lowRest.map(() => 0x80);
   const last = lowRest.map(() => 0xbf);
-  const starts = (byte: number, from: readonly number[], to: readonly number[]): Term =>
-    seq(bytes([[byte, byte]]), alt(...spellBytes(from, to)));
-  if (a === b) return [starts(a, lowRest, highRest)];
+  const starts = (from: number, to: number, low: readonly number[], high: readonly number[]): Spelled[] =>
+    spellBytes(low, high).map((rest) => [[from, to] as const, ...rest]);
+  if (a === b) return starts(a, a, lowRest, highRest);
   const lowIsFirst = lowRest.every((byte) => byte === 0x80);
   const highIsLast = highRest.every((byte) => byte === 0xbf);
   const from = lowIsFirst ? a : a + 1;
   const to = highIsLast ? b : b - 1;
   return [
-    ...(lowIsFirst ? [] : [starts(a, lowRest, last)]),
-    ...(from <= to ? [seq(bytes([[from, to]]), alt(...spellBytes(first, last)))] : []),
-    ...(highIsLast ? [] : [starts(b, first, highRest)]),
+    ...(lowIsFirst ? [] : starts(a, a, lowRest, last)),
+    ...(from <= to ? starts(from, to, first, last) : []),
+    ...(highIsLast ? [] : starts(b, b, first, highRest)),
   ];
 }
 

@@ -1,14 +1,18 @@
 // From a spec to a constraint of sampling. Vocabularies and grammars are kept, so that each is read once.
 
 import { IngotError } from '../../base/errors.ts';
+import { nextTurn } from '../../base/turn.ts';
 import type { TokenConstraint } from '../constraint.ts';
+import { analyse } from './analysis.ts';
 import { Automaton } from './automaton.ts';
 import { GrammarConstraint } from './grammar-constraint.ts';
 import { Masks } from './masks.ts';
+import { Slice } from './patience.ts';
 import type { ConstraintSpec } from './spec.ts';
-import type { Term } from './term.ts';
+import { measure } from './spec-size.ts';
 import { termOf } from './term-of.ts';
-import { buildTrie } from './trie.ts';
+import { buildTries } from './trie.ts';
+import { learnProperties } from './unicode.ts';
 
 /** What a grammar must know of a vocabulary; a Tokenizer fits. */
 export interface ConstraintVocabulary {
@@ -22,6 +26,8 @@ export interface ConstraintVocabulary {
 export interface ConstraintOptions {
   /** Special tokens that spell a part of the text, such as the marker of a tool call. All others are never allowed. */
   readonly keep?: ReadonlySet<number> | undefined;
+  /** Ends the work when nobody waits for it any more. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 interface Vocabulary {
@@ -30,20 +36,18 @@ interface Vocabulary {
   readonly grammars: Map<string, Automaton>;
 }
 
+/** Milliseconds of work between turns of the event loop. */
+const sliceMs = 4;
+
 /** Grammars kept per vocabulary. */
 const maxGrammars = 32;
-/** Size of an automaton after which it begins anew: a long text may meet ever new states. */
-const maxSize = 200_000;
-
-/** Values of a spec: reading more of them would hold up the event loop for too long. */
-const maxValues = 20_000;
-
 const vocabularies = new WeakMap<ConstraintVocabulary, Map<string, Vocabulary>>();
 
 /**
- * A fresh constraint of one generation. Nothing of it takes long: states of the grammar are made as the text meets them.
+ * A fresh constraint of one generation. The work is done in slices, with turns of the event loop between them; states of the
+ * grammar are made as the text meets them.
  * @throws IngotError `unsupported` for a schema keyword or a part of a pattern that cannot be followed, with its path;
- *   `invalid_argument` for one that is wrong or too large.
+ *   `invalid_argument` for one that is wrong or too large; the signal's reason when that is aborted.
  */
 export async function compileConstraint(
   spec: ConstraintSpec,
@@ -51,38 +55,48 @@ export async function compileConstraint(
   options: ConstraintOptions = {},
 ): Promise<TokenConstraint> {
   const known = vocabularyOf(vocabulary, options.keep ?? new Set());
-  const key = JSON.stringify(spec);
-  if (!known.grammars.has(key)) checkSize(spec);
-  const term = known.grammars.has(key) ? undefined : termOf(spec);
+  const { keepable, patterns } = await inSlices(() => measure(spec), options.signal);
+  const key = keepable ? JSON.stringify(spec) : undefined;
+  let automaton = key === undefined ? undefined : known.grammars.get(key);
+  if (!automaton || automaton.isLarge) {
+    for (const pattern of patterns) {
+      await inSlices((slice) => learnProperties(pattern, slice), options.signal);
+    }
+    const term = await inSlices((slice) => termOf(spec, slice), options.signal);
+    const analysis = await inSlices((slice) => analyse(term, slice), options.signal);
+    automaton = new Automaton(term, analysis);
+    if (automaton.start.items.length === 0 && !automaton.start.accepting) {
+      throw new IngotError('invalid_argument', 'no text satisfies the constraint');
+    }
+  }
+  if (key !== undefined) keep(known.grammars, key, automaton);
   const masks = await known.masks;
-  let automaton = known.grammars.get(key);
-  if (!automaton || automaton.size > maxSize) automaton = automatonOf(term ?? termOf(spec));
-  known.grammars.delete(key);
-  known.grammars.set(key, automaton);
-  const [oldest] = known.grammars.keys();
-  if (known.grammars.size > maxGrammars && oldest !== undefined) known.grammars.delete(oldest);
+  options.signal?.throwIfAborted();
   return new GrammarConstraint(automaton, masks, vocabulary);
 }
 
-function checkSize(spec: ConstraintSpec): void {
-  const todo: unknown[] = [spec];
-  for (let count = 1; todo.length > 0; count++) {
-    if (count > maxValues) {
-      throw new IngotError(
-        'invalid_argument',
-        `a schema may have ${maxValues} values, and this one has more`,
-      );
-    }
-    const value = todo.pop();
-    if (typeof value !== 'object' || value === null) continue;
-    for (const inner of Object.values(value)) todo.push(inner);
+/** Goes through work that pauses where its slice is over, and lets the event loop run between slices. */
+async function inSlices<T>(
+  start: (slice: Slice) => Generator<void, T, void>,
+  signal: AbortSignal | undefined,
+): Promise<T> {
+  const slice = new Slice();
+  const work = start(slice);
+  for (;;) {
+    signal?.throwIfAborted();
+    slice.begin(sliceMs);
+    let step = work.next();
+    while (step.done !== true && !slice.over) step = work.next();
+    if (step.done === true) return step.value;
+    await nextTurn();
   }
 }
 
-function automatonOf(term: Term): Automaton {
-  const automaton = new Automaton(term);
-  if (automaton.start.items.length > 0 || automaton.start.accepting) return automaton;
-  throw new IngotError('invalid_argument', 'no text satisfies the constraint');
+function keep(grammars: Map<string, Automaton>, key: string, automaton: Automaton): void {
+  grammars.delete(key);
+  grammars.set(key, automaton);
+  const [oldest] = grammars.keys();
+  if (grammars.size > maxGrammars && oldest !== undefined) grammars.delete(oldest);
 }
 
 function vocabularyOf(vocabulary: ConstraintVocabulary, keep: ReadonlySet<number>): Vocabulary {
@@ -94,7 +108,8 @@ function vocabularyOf(vocabulary: ConstraintVocabulary, keep: ReadonlySet<number
   const key = [...keep].sort((a, b) => a - b).join();
   let known = byKeep.get(key);
   if (!known) {
-    known = { masks: buildTrie(vocabulary, keep).then((trie) => new Masks(trie)), grammars: new Map() };
+    const masks = buildTries(vocabulary, keep).then((tries) => new Masks(tries, vocabulary.vocabSize));
+    known = { masks, grammars: new Map() };
     byKeep.set(key, known);
   }
   return known;

@@ -2,8 +2,9 @@
 
 import { IngotError } from '../../base/errors.ts';
 import type { TokenConstraint } from '../constraint.ts';
-import type { Automaton, State } from './automaton.ts';
+import type { Automaton } from './automaton.ts';
 import type { ConstraintVocabulary } from './compile.ts';
+import type { State } from './live.ts';
 import type { Masks } from './masks.ts';
 
 export class GrammarConstraint implements TokenConstraint {

@@ -43,12 +43,12 @@ const spellings = new WeakMap<Ranges, Term>();
 export function stringCharacter(set: Ranges): Term {
   let made = spellings.get(set);
   if (!made) {
-    const escaped = intersect(set, without(anyCodePoint, plain)).flatMap(([low, high]) =>
+    const asEscapes = intersect(set, without(anyCodePoint, plain)).flatMap(([low, high]) =>
       Array.from({ length: high - low + 1 }, (_, i) =>
         literal(JSON.stringify(String.fromCharCode(low + i)).slice(1, -1)),
       ),
     );
-    made = alt(character(intersect(set, plain)), ...escaped);
+    made = alt(character(intersect(set, plain)), ...asEscapes);
     spellings.set(set, made);
   }
   return made;
@@ -72,12 +72,12 @@ const looseCharacter = alt(
 export const quoted = (content: Term): Term => seq(literal('"'), content, literal('"'));
 export const anyString = shared(quoted(repeat(looseCharacter)));
 
-/** Up to 17 digits, which a double tells apart from "infinite" and a model cannot run away with. */
-const wholeDigits = alt(literal('0'), seq(digit19, repeat(digit, 0, 16)));
+/** Up to 40 digits: more than integers of 128 bits have, and a model cannot run away with them. */
+const wholeDigits = alt(literal('0'), seq(digit19, repeat(digit, 0, 39)));
 export const anyInteger = seq(optional(literal('-')), wholeDigits);
 export const anyNumber = seq(
   anyInteger,
-  optional(seq(literal('.'), repeat(digit, 1, 20))),
+  optional(seq(literal('.'), repeat(digit, 1, 40))),
   optional(seq(hexIn('eE'), optional(hexIn('+-')), digit, optional(digit))),
 );
 
@@ -104,17 +104,3 @@ export const anyArray = enclosedArray(commaSeparated(anyValue));
 export const anyBoolean = alt(literal('true'), literal('false'));
 export const nullText = literal('null');
 value.term = alt(anyObject, anyArray, anyString, anyNumber, anyBoolean, nullText);
-
-/** A value that is given: strings in their one spelling, properties in their order. */
-export function valueText(given: unknown): Term {
-  if (Array.isArray(given)) return enclosedArray(joinedByCommas(given.map(valueText)));
-  if (typeof given !== 'object' || given === null) return literal(JSON.stringify(given));
-  return enclosedObject(
-    joinedByCommas(
-      Object.entries(given).map(([key, inner]) => seq(literal(JSON.stringify(key)), colon, valueText(inner))),
-    ),
-  );
-}
-
-export const joinedByCommas = (parts: readonly Term[]): Term =>
-  seq(...parts.flatMap((part, i) => (i === 0 ? [part] : [comma, part])));

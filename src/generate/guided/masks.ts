@@ -2,80 +2,68 @@
 // the tokens that stay inside are known already, and only what follows its end is walked. A walk may take long, so it is made
 // in slices: all masks that are being made take turns, with a turn of the event loop in between.
 
-import { IngotError } from '../../base/errors.ts';
 import { nextTurn } from '../../base/turn.ts';
-import { type Automaton, dead, type Patience, paused, type State } from './automaton.ts';
-import type { Trie } from './trie.ts';
+import type { Automaton } from './automaton.ts';
+import type { Part, State } from './live.ts';
+import { Slice } from './patience.ts';
+import { nodeAt, pathTo, type Trie } from './trie.ts';
+import { Walk } from './walk.ts';
 
-/** Bytes of masks kept per automaton; beyond it they are forgotten and made again when needed. */
-const budget = 32 << 20;
-
-/** New states that one mask may need: more means a grammar with too many ways to read one text. */
-const maxNewStates = 20_000;
+/** Bytes of masks kept per vocabulary; beyond it they are forgotten and made again when needed. */
+const budget = 64 << 20;
 
 /** Milliseconds that masks may take of one turn of the event loop. */
 const sliceMs = 4;
-/** Nodes of the tree between looks at the clock. */
-const nodesPerLook = 2048;
 
 interface PartMask {
   readonly mask: Int32Array;
   /** Nodes of the tree at which the part may have ended, with more of a token to come. */
   readonly exits: readonly number[];
-}
-
-/** Says when the present slice of work is over. */
-class Slice implements Patience {
-  #end = Number.POSITIVE_INFINITY;
-
-  begin(ms: number): void {
-    this.#end = performance.now() + ms;
-  }
-  get over(): boolean {
-    return performance.now() > this.#end;
-  }
+  /** Nodes with a token at which the part has ended and cannot go on. */
+  readonly finals: readonly number[];
 }
 
 /** A mask that is being made: a generator that pauses when its slice is over. */
-type Making = Generator<void, PartMask, void>;
+type Making<T = Int32Array> = Generator<void, T, void>;
 
 interface Waiting {
   readonly making: Making;
   readonly slice: Slice;
-  readonly resolve: (made: PartMask) => void;
+  readonly resolve: (made: Int32Array) => void;
   readonly reject: (error: unknown) => void;
 }
 
 /** The masks of all automata over one vocabulary. */
 export class Masks {
-  readonly #trie: Trie;
-  readonly #kept = new WeakMap<Automaton, Map<State, PartMask>>();
-  readonly #pending = new Map<State, Promise<PartMask>>();
+  readonly #tries: readonly Trie[];
+  readonly #words: number;
+  #kept = new Map<Trie, WeakMap<Automaton, Map<State, PartMask>>>();
+  #keptBytes = 0;
+  readonly #pending = new Map<State, Promise<Int32Array>>();
   readonly #queue: Waiting[] = [];
   #running = false;
   /** Milliseconds that callers have waited for masks in this turn of the event loop. */
   #spent = 0;
 
-  constructor(trie: Trie) {
-    this.#trie = trie;
+  constructor(tries: readonly Trie[], vocabSize: number) {
+    this.#tries = tries;
+    this.#words = Math.ceil(vocabSize / 32);
   }
 
   /** Bit `id & 31` of word `id >> 5` is set when the token may come next. End tokens are not part of it. */
   of(automaton: Automaton, state: State): Int32Array {
-    const making = this.#of(automaton, state, new Slice());
-    for (let step = making.next(); ; step = making.next()) if (step.done === true) return step.value.mask;
+    const making = this.#whole(automaton, state, new Slice());
+    for (let step = making.next(); ; step = making.next()) if (step.done === true) return step.value;
   }
 
   /** The same, at once when it is known or made soon, and else when it is made, in slices. */
   prepare(automaton: Automaton, state: State): Int32Array | Promise<Int32Array> {
-    const known = this.#kept.get(automaton)?.get(state);
-    if (known) return known.mask;
     let pending = this.#pending.get(state);
     if (!pending) {
       const slice = new Slice();
-      const making = this.#of(automaton, state, slice);
+      const making = this.#whole(automaton, state, slice);
       const soon = this.#now(making, slice);
-      if (soon) return soon.mask;
+      if (soon) return soon;
       pending = new Promise((resolve, reject) => {
         this.#queue.push({ making, slice, resolve, reject });
       });
@@ -84,11 +72,11 @@ export class Masks {
       pending.then(forget, forget);
       void this.#run();
     }
-    return pending.then(({ mask }) => mask);
+    return pending;
   }
 
   /** What can be made with the time that is left of this turn. */
-  #now(making: Making, slice: Slice): PartMask | undefined {
+  #now(making: Making, slice: Slice): Int32Array | undefined {
     if (this.#spent >= sliceMs) return undefined;
     if (this.#spent === 0) {
       void nextTurn().then(() => {
@@ -124,141 +112,82 @@ export class Masks {
     this.#running = false;
   }
 
-  *#of(automaton: Automaton, state: State, slice: Slice): Making {
-    const kept = this.#kept.get(automaton) ?? new Map<State, PartMask>();
-    this.#kept.set(automaton, kept);
-    const known = kept.get(state);
+  *#whole(automaton: Automaton, state: State, slice: Slice): Making {
+    const mask = new Int32Array(this.#words);
+    for (const trie of this.#tries) add(mask, (yield* this.#of(trie, automaton, state, slice)).mask);
+    return mask;
+  }
+
+  /** What a state allows depends on what is at most one token away. */
+  *#of(trie: Trie, automaton: Automaton, exact: State, slice: Slice): Making<PartMask> {
+    const state = automaton.nearly(exact, trie.maxDepth + 1);
+    const byAutomaton = this.#kept.get(trie) ?? new WeakMap<Automaton, Map<State, PartMask>>();
+    this.#kept.set(trie, byAutomaton);
+    const known = byAutomaton.get(automaton)?.get(state);
     if (known) return known;
-    const words = Math.ceil(this.#trie.vocabSize / 32);
-    const made = yield* this.#make(automaton, state, words, slice);
-    if ((kept.size + 1) * words * 4 > budget) kept.clear();
-    kept.set(state, made);
+    const made = yield* this.#make(trie, automaton, state, slice);
+    const bytes = made.mask.byteLength + 8 * (made.exits.length + made.finals.length);
+    this.#keptBytes += bytes;
+    if (this.#keptBytes > budget) {
+      this.#kept = new Map();
+      this.#keptBytes = 0;
+      return made;
+    }
+    const kept = byAutomaton.get(automaton) ?? new Map<State, PartMask>();
+    byAutomaton.set(automaton, kept.set(state, made));
     return made;
   }
 
-  *#make(automaton: Automaton, state: State, words: number, slice: Slice): Making {
-    const { ends, bytes } = this.#trie;
-    const exits: number[] = [];
-    const part = automaton.inPart(state);
-    if (!part) {
-      const mask = new Int32Array(words);
-      const walk = new Walk(this.#trie, automaton, { mask, exits, slice });
-      walk.begin(state, 0, bytes.length);
-      while (!walk.go()) yield;
-      return { mask, exits };
-    }
-    const inner = yield* this.#of(part.automaton, part.state, slice);
-    const mask = inner.mask.slice();
-    const walk = new Walk(this.#trie, automaton, { mask, exits, slice });
-    for (const exit of inner.exits) {
-      if (part.after.accepting) exits.push(exit);
-      walk.begin(part.after, exit + 1, ends[exit] ?? 0);
+  /** A token may come next when one of the ways to go on allows it. */
+  *#make(trie: Trie, automaton: Automaton, state: State, slice: Slice): Making<PartMask> {
+    const { plain, parts } = automaton.split(state);
+    const walk = new Walk(trie, automaton, new Int32Array(this.#words), slice);
+    if (plain) {
+      walk.begin(plain, 0, trie.bytes.length);
       while (!walk.go()) yield;
     }
-    return { mask, exits };
-  }
-}
-
-interface WalkParts {
-  readonly mask: Int32Array;
-  readonly exits: number[];
-  readonly slice: Slice;
-}
-
-/** Walks the tree with an automaton, and stops where its slice is over, to go on from there. */
-class Walk {
-  readonly #trie: Trie;
-  readonly #automaton: Automaton;
-  readonly #parts: WalkParts;
-  /** States above the present node, by depth. */
-  readonly #path: Int32Array;
-  /** Not filled yet. */
-  #start: State | undefined;
-  #node = 0;
-  #end = 0;
-  #made = 0;
-
-  constructor(trie: Trie, automaton: Automaton, parts: WalkParts) {
-    this.#trie = trie;
-    this.#automaton = automaton;
-    this.#parts = parts;
-    this.#path = new Int32Array(trie.maxDepth + 2);
+    for (const part of parts) yield* this.#addPart(trie, walk, part, slice);
+    return { mask: walk.mask, exits: walk.exits, finals: walk.finals };
   }
 
-  /** The nodes from `begin` to `end`, the branches of one node, with the automaton in `start` above them. */
-  begin(start: State, begin: number, end: number): void {
-    this.#node = begin;
-    this.#end = end;
-    this.#path[this.#trie.depths[begin] as number] = start.id;
-    this.#start = start;
-  }
-
-  /** False when there is more to do. */
-  go(): boolean {
-    try {
-      if (this.#start) this.#fill(this.#start);
-      this.#start = undefined;
-      return this.#walk();
-    } catch (error) {
-      if (error === paused) return false;
-      throw error;
+  *#addPart(trie: Trie, walk: Walk, part: Part, slice: Slice): Making<void> {
+    const { automaton, state, after } = part;
+    const inner = yield* this.#of(trie, automaton, state, slice);
+    const refused = refusedNodes(trie, inner, part);
+    if (refused.size > 0) {
+      const mask = inner.mask.slice();
+      for (const node of inner.finals) if (refused.has(node)) removeTokens(trie, mask, node);
+      add(walk.mask, mask);
+    } else add(walk.mask, inner.mask);
+    if (after.items.length === 0 && !after.accepting) return;
+    const exits = refused.size > 0 ? inner.exits.filter((node) => !refused.has(node)) : inner.exits;
+    if (after.accepting) {
+      if (after.items.length === 0) for (const node of inner.finals) walk.finals.push(node);
+      for (const node of exits) walk.exits.push(node);
     }
-  }
-
-  #walk(): boolean {
-    const { bytes, depths, ends, tokens, same } = this.#trie;
-    const { classOf, classes, states } = this.#automaton;
-    const { mask, exits, slice } = this.#parts;
-    const path = this.#path;
-    const end = this.#end;
-    let { table } = this.#automaton; // filling may replace it
-    let looked = 0;
-    let node = this.#node;
-    for (; node < end; looked++) {
-      if (looked >= nodesPerLook) {
-        looked = 0;
-        if (slice.over) break;
-      }
-      const depth = depths[node] as number;
-      const next = table[
-        (path[depth] as number) * classes + (classOf[bytes[node] as number] as number)
-      ] as number;
-      if (next === dead) {
-        node = ends[node] as number;
-        continue;
-      }
-      for (let id = tokens[node] as number; id >= 0; id = same[id] as number) {
-        mask[id >> 5] = (mask[id >> 5] as number) | (1 << (id & 31));
-      }
-      if ((ends[node] as number) > node + 1) {
-        const state = states[next] as State;
-        path[depth + 1] = next;
-        this.#node = node; // where to go on if that pauses
-        if (this.#fill(state)) {
-          table = this.#automaton.table;
-          looked = nodesPerLook; // that may have taken long
-        }
-        if (state.accepting) exits.push(node);
-      }
-      node++;
-    }
-    this.#node = node;
-    return node >= end;
-  }
-
-  /** Works out where a state leads; true when that was not known. */
-  #fill(state: State): boolean {
-    const { states } = this.#automaton;
-    const before = states.length;
-    const worked = this.#automaton.fill(state, this.#parts.slice);
-    this.#made += states.length - before;
-    if (this.#made > maxNewStates) throw tooMany();
-    return worked;
+    walk.beginAfter(after, exits);
+    while (!walk.go()) yield;
   }
 }
 
-const tooMany = (): IngotError =>
-  new IngotError(
-    'unsupported',
-    `the grammar has more than ${maxNewStates} states within one token; bound its repetitions closer, or anchor its patterns`,
-  );
+/** Nodes at which a part may not end, though its automaton may. */
+function refusedNodes(trie: Trie, { exits, finals }: PartMask, part: Part): ReadonlySet<number> {
+  const { allowed, refused = [] } = part;
+  const nodes = new Set(refused.map((path) => nodeAt(trie, path)));
+  if (allowed) {
+    for (const list of [exits, finals])
+      for (const node of list) if (!allowed(pathTo(trie, node))) nodes.add(node);
+  }
+  nodes.delete(-1);
+  return nodes;
+}
+
+function add(mask: Int32Array, more: Int32Array): void {
+  for (let i = 0; i < more.length; i++) mask[i] = (mask[i] as number) | (more[i] as number);
+}
+
+function removeTokens({ tokens, same }: Trie, mask: Int32Array, node: number): void {
+  for (let id = tokens[node] as number; id >= 0; id = same[id] as number) {
+    mask[id >> 5] = (mask[id >> 5] as number) & ~(1 << (id & 31));
+  }
+}

@@ -10,7 +10,10 @@ export interface NumberBounds {
   readonly maximum?: number | undefined;
   readonly exclusiveMinimum?: number | undefined;
   readonly exclusiveMaximum?: number | undefined;
-  readonly multipleOf?: number | undefined;
+  /** Steps that a number is a multiple of, and those that it is not. */
+  readonly multiples?: readonly number[] | undefined;
+  readonly notMultiples?: readonly number[] | undefined;
+  readonly notValues?: readonly number[] | undefined;
 }
 
 /** Digits before the point, and after it, at most: with few enough a double keeps apart what the digits do. */
@@ -18,51 +21,71 @@ const wholeDigits = 17;
 const places = 17;
 const placesNextToBound = 6;
 const largestExact = BigInt(Number.MAX_SAFE_INTEGER);
+/** Candidates tried where a step is a fraction, whose multiples a division of doubles has to confirm. */
+const maxTried = 1000;
 
 interface Limits {
   readonly key: string;
-  /** Decimal places a number may have. */
+  /** Decimal places a number may have, and digits before the point. */
   readonly places: number;
+  readonly wholeDigits: number;
   readonly low: bigint;
   readonly high: bigint;
   readonly step: bigint;
   /** Units of the last place in one. */
   readonly scale: bigint;
+  /** Multiples of these are left out, and these values. */
+  readonly holes: readonly bigint[];
+  readonly points: readonly bigint[];
+  /** States by their key: texts that may go on alike have one. */
+  readonly states: Map<string, NumberMachine | undefined>;
+  /** Steps that are fractions: validators divide by them as doubles, and that has to give an integer. */
+  readonly fractions: readonly number[];
 }
 
 /** Undefined when no number is within the bounds. Throws invalid_argument for bounds that are no finite numbers. */
 export function numberMachine(bounds: NumberBounds): Machine | undefined {
+  const { multiples = [], notMultiples = [], notValues = [] } = bounds;
   const given = [
-    bounds.minimum,
-    bounds.maximum,
-    bounds.exclusiveMinimum,
-    bounds.exclusiveMaximum,
-    bounds.multipleOf,
-  ];
+    ...[bounds.minimum, bounds.maximum, bounds.exclusiveMinimum, bounds.exclusiveMaximum],
+    ...[...multiples, ...notMultiples, ...notValues],
+  ].filter((x) => x !== undefined);
   for (const x of given) {
-    if (x !== undefined && !Number.isFinite(x)) {
+    if (!Number.isFinite(x)) {
       throw new IngotError('invalid_argument', `a bound of a number must be finite, got ${x}`);
     }
   }
-  const needed = Math.max(...given.map((x) => decimals(x ?? 0)));
-  const digits = bounds.integer || bounds.multipleOf !== undefined ? needed : decimalsFor(bounds, needed);
+  const needed = Math.max(0, ...given.map(decimals));
+  const isStepped = bounds.integer || multiples.length > 0;
+  const digits = isStepped ? needed : decimalsFor(bounds, needed);
   const scale = 10n ** BigInt(digits);
-  const steps = [
-    ...(bounds.integer ? [scale] : []),
-    ...(bounds.multipleOf === undefined ? [] : [scaled(bounds.multipleOf, digits)]),
-  ];
+  const steps = [...(bounds.integer ? [scale] : []), ...multiples.map((step) => scaled(step, digits))];
   // Multiples must be exact in all their digits, other numbers in those before the point.
-  const exact = bounds.multipleOf === undefined ? largestExact * scale : largestExact;
+  const exact = multiples.length === 0 ? largestExact * scale : largestExact;
+  const low = largest(bounds.minimum, bounds.exclusiveMinimum, digits) ?? -exact;
+  const high = negated(largest(minus(bounds.maximum), minus(bounds.exclusiveMaximum), digits)) ?? exact;
   const limits: Limits = {
     key: JSON.stringify(bounds),
     places: bounds.integer ? 0 : digits,
-    low: largest(bounds.minimum, bounds.exclusiveMinimum, digits) ?? -exact,
-    high: negated(largest(minus(bounds.maximum), minus(bounds.exclusiveMaximum), digits)) ?? exact,
+    // A bound that is far away has more digits.
+    wholeDigits: Math.max(wholeDigits, String(high / scale).length, String(-low / scale).length),
+    low,
+    high,
     step: steps.reduce(leastCommonMultiple, 1n),
     scale,
+    holes: notMultiples.map((step) => scaled(step, digits)),
+    points: [...new Set(notValues.map((value) => scaled(value, digits)))],
+    fractions: multiples.filter((step) => !Number.isInteger(step)),
+    states: new Map(),
   };
-  const start = new NumberMachine(limits, '');
-  return start.canEnd() ? start : undefined;
+  return stateAfter(limits, '');
+}
+
+/** Whether a number is a multiple of a step, in its decimal digits and as a validator divides. */
+export function isMultiple(value: number, step: number): boolean {
+  if (!Number.isInteger(value / step)) return false;
+  const digits = Math.max(decimals(value), decimals(step));
+  return digits > 1000 || scaled(value, digits) % scaled(step, digits) === 0n;
 }
 
 function decimalsFor(bounds: NumberBounds, needed: number): number {
@@ -105,29 +128,88 @@ function scaled(x: number, digits: number): bigint {
   return sign === '-' ? -value : value;
 }
 
+/** The state after a text; undefined when no allowed number begins with it. */
+function stateAfter(limits: Limits, text: string): NumberMachine | undefined {
+  const state = new NumberMachine(limits, text);
+  if (!limits.states.has(state.key)) limits.states.set(state.key, state.canEnd() ? state : undefined);
+  return limits.states.get(state.key);
+}
+
 class NumberMachine implements Machine {
   readonly key: string;
-  readonly accepting: boolean;
   readonly alphabet = '-.0123456789';
   readonly #limits: Limits;
   readonly #text: string;
+  readonly #next = new Map<number, NumberMachine | undefined>();
+  #accepting: boolean | undefined;
 
   constructor(limits: Limits, text: string) {
     this.#limits = limits;
     this.#text = text;
-    this.key = `${limits.key}:${text}`;
-    const value = this.#value();
-    this.accepting = /\d$/.test(text) && this.#someIn(value, value);
+    this.key = `${limits.key}:${this.#likeness() ?? text}`;
+  }
+
+  get accepting(): boolean {
+    this.#accepting ??= /\d$/.test(this.#text) && this.#isAllowed();
+    return this.#accepting;
   }
 
   step(byte: number): Machine | undefined {
+    if (!this.#next.has(byte)) this.#next.set(byte, this.#after(byte));
+    return this.#next.get(byte);
+  }
+
+  /**
+   * What decides how a text may go on, once its first digits have: how many digits there are, whether all numbers of a
+   * length are within the bounds or none is, and what is left over of the step. Undefined where a bound is still near.
+   */
+  #likeness(): string | undefined {
+    const { low, high, step, holes, points, fractions } = this.#limits;
+    const negative = this.#text.startsWith('-');
+    const digits = negative ? this.#text.slice(1) : this.#text;
+    const value = this.#value();
+    if (digits === '' || (negative && value === 0n) || holes.length + points.length + fractions.length > 0) {
+      return undefined;
+    }
+    const isFraction = digits.includes('.');
+    const more = digits === '0' || isFraction ? 0 : this.#wholeDigits - digits.length;
+    const unit = this.#unit();
+    let within = '';
+    for (let n = 0, factor = 1n; n <= more; n++, factor *= 10n) {
+      const [least, most] = [value * factor, (value + unit) * factor - 1n];
+      const [from, to] = negative ? [-most, -least] : [least, most];
+      if (from >= low && to <= high) within += '+';
+      else if (to < low || from > high) within += '-';
+      else return undefined;
+    }
+    const sign = negative ? '-' : '';
+    const place = isFraction
+      ? `.${digits.length - digits.indexOf('.')}`
+      : digits === '0'
+        ? '0'
+        : digits.length;
+    return `${sign}${place}${within}${value % step}`;
+  }
+
+  #after(byte: number): NumberMachine | undefined {
+    if (byte !== 0x2d && byte !== 0x2e && (byte < 0x30 || byte > 0x39)) return undefined;
     const text = this.#text + String.fromCharCode(byte);
     const [, whole, fraction] = /^-?(0|[1-9]\d*)?(?:\.(\d*))?$/.exec(text) ?? [];
-    if (!/^-?((0|[1-9]\d*)(\.\d*)?)?$/.test(text) || (whole?.length ?? 0) > wholeDigits) return undefined;
+    if (!/^-?((0|[1-9]\d*)(\.\d*)?)?$/.test(text) || (whole?.length ?? 0) > this.#wholeDigits)
+      return undefined;
     if (fraction !== undefined && fraction.length + (fraction === '' ? 1 : 0) > this.#limits.places)
       return undefined;
-    const next = new NumberMachine(this.#limits, text);
-    return next.canEnd() ? next : undefined;
+    return stateAfter(this.#limits, text);
+  }
+
+  get #wholeDigits(): number {
+    return this.#limits.wholeDigits;
+  }
+
+  #isAllowed(): boolean {
+    const value = this.#value();
+    if (!this.#someIn(value, value)) return false;
+    return this.#limits.fractions.every((step) => Number.isInteger(Number(this.#text) / step));
   }
 
   /** What the text says so far, without its sign. */
@@ -145,27 +227,53 @@ class NumberMachine implements Machine {
   canEnd(): boolean {
     const value = this.#value();
     const digits = this.#text.replace('-', '');
+    const most = this.#wholeDigits;
     if (digits === '') {
-      const largest = 10n ** BigInt(wholeDigits) * this.#limits.scale - 1n;
+      const largest = 10n ** BigInt(most) * this.#limits.scale - 1n;
       return this.#someIn(0n, largest) || (this.#text === '' && this.#someIn(0n, largest, true));
     }
-    const more = digits === '0' || digits.includes('.') ? 0 : wholeDigits - digits.length;
-    for (let n = 0; n <= more; n++) {
-      const factor = 10n ** BigInt(n);
-      if (this.#someIn(value * factor, (value + this.#unit()) * factor - 1n)) return true;
+    if (this.#limits.fractions.length > 0 && digits.includes('.')) return this.#someFraction();
+    const more = digits === '0' || digits.includes('.') ? 0 : most - digits.length;
+    const unit = this.#unit();
+    for (let n = 0, factor = 1n; n <= more; n++, factor *= 10n) {
+      if (this.#someIn(value * factor, (value + unit) * factor - 1n)) return true;
+    }
+    return false;
+  }
+
+  /** Whether digits can be added after the point so that a validator finds a multiple. */
+  #someFraction(): boolean {
+    if (this.accepting) return true;
+    const used = this.#text.split('.')[1]?.length ?? 0;
+    let tried = 0;
+    for (let more = 1; used + more <= this.#limits.places; more++) {
+      for (let n = 0; n < 10 ** more; n++) {
+        if (++tried > maxTried) return false;
+        const text = this.#text + String(n).padStart(more, '0');
+        if (new NumberMachine(this.#limits, text).accepting) return true;
+      }
     }
     return false;
   }
 
   /** Whether a number is allowed whose size without sign is from `from` to `to`. */
   #someIn(from: bigint, to: bigint, negative = this.#text.startsWith('-')): boolean {
-    const { low, high, step } = this.#limits;
+    const { low, high, step, holes, points } = this.#limits;
     // Zero has no sign.
     const [a, b] = negative ? [-to, from === 0n ? -1n : -from] : [from, to];
     const start = low > a ? low : a;
     const end = high < b ? high : b;
-    return start <= end && floorDivide(end, step) * step >= start;
+    let count = multiplesIn(start, end, step);
+    if (count <= 0n) return false;
+    // Those that are left out twice are counted twice: at worst too little is allowed.
+    for (const hole of holes) count -= multiplesIn(start, end, leastCommonMultiple(step, hole));
+    for (const point of points) if (start <= point && point <= end && point % step === 0n) count -= 1n;
+    return count > 0n;
   }
+}
+
+function multiplesIn(start: bigint, end: bigint, step: bigint): bigint {
+  return start > end ? 0n : floorDivide(end, step) - floorDivide(start - 1n, step);
 }
 
 function floorDivide(a: bigint, b: bigint): bigint {

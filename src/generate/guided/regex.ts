@@ -1,102 +1,52 @@
-// Regular expressions of ECMAScript, as far as they are regular: the dialect that JSON Schema's `pattern` is written in.
+// Reads regular expressions of ECMAScript: the dialect that JSON Schema's `pattern` is written in.
 // https://262.ecma-international.org/#sec-patterns
 
 import { IngotError } from '../../base/errors.ts';
 import { anyCodePoint, union, without } from './code-points.ts';
-import { alt, empty, type Ranges, repeat, seq, type Term } from './term.ts';
+import type { Ranges } from './term.ts';
+import { propertySet } from './unicode.ts';
 
-type Node =
+export type Node =
   | { readonly kind: 'set'; readonly set: Ranges }
   | { readonly kind: 'seq'; readonly parts: readonly Node[] }
   | { readonly kind: 'alt'; readonly options: readonly Node[] }
   | { readonly kind: 'repeat'; readonly part: Node; readonly min: number; readonly max: number }
-  | { readonly kind: 'anchor'; readonly at: '^' | '$' };
+  | Assertion;
 
-/** One character of a set, as the text around the pattern spells it. */
-export type Spelling = (set: Ranges) => Term;
+/** Something that must hold between two characters. */
+export type Assertion =
+  | { readonly kind: 'anchor'; readonly at: '^' | '$' }
+  | { readonly kind: 'boundary'; readonly negated: boolean }
+  | { readonly kind: 'look'; readonly back: boolean; readonly negated: boolean; readonly node: Node };
 
-/** Texts that match from their first to their last character. */
-export const wholeMatch = (pattern: string, spell: Spelling): Term =>
-  joined(parse(pattern), spell, pattern, empty);
-
-/** Texts in which the pattern matches somewhere. */
-export function anywhere(pattern: string, spell: Spelling): Term {
-  return joined(parse(pattern), spell, pattern, repeat(spell(anyCodePoint)));
-}
-
-/** Alternatives with what may stand before and after: `around`, or nothing where an anchor says so. */
-function joined(node: Node, spell: Spelling, pattern: string, around: Term): Term {
-  return alt(
-    ...alternatives(node).map((parts) => {
-      const starts = parts.findIndex((part) => !isAnchor(part, '^'));
-      const begin = starts < 0 ? parts.length : starts;
-      let end = parts.length;
-      while (end > begin && isAnchor(parts[end - 1], '$')) end--;
-      const inner = parts.slice(begin, end).map((part) => termOf(part, spell, pattern));
-      return seq(begin > 0 ? empty : around, ...inner, end < parts.length ? empty : around);
-    }),
-  );
-}
-
-const isAnchor = (node: Node | undefined, at: '^' | '$'): boolean =>
-  node?.kind === 'anchor' && node.at === at;
-
-/** The alternatives of a pattern as sequences; groups with anchors at either end are opened. */
-function alternatives(node: Node): readonly (readonly Node[])[] {
-  if (node.kind === 'alt') return node.options.flatMap(alternatives);
-  if (node.kind !== 'seq') return [[node]];
-  const [first] = node.parts;
-  const last = node.parts.at(-1);
-  if (first && first !== last && first.kind !== 'anchor' && hasAnchor(first)) {
-    const rest = { kind: 'seq', parts: node.parts.slice(1) } as const;
-    return alternatives(first).flatMap((head) => alternatives(rest).map((tail) => [...head, ...tail]));
-  }
-  if (last && last.kind !== 'anchor' && hasAnchor(last)) {
-    const heads = node.parts.slice(0, -1);
-    return alternatives(last).map((tail) => [...heads, ...tail]);
-  }
-  return [node.parts];
-}
-
-function hasAnchor(node: Node): boolean {
-  if (node.kind === 'anchor') return true;
-  if (node.kind === 'repeat') return false;
-  return node.kind === 'set' ? false : (node.kind === 'seq' ? node.parts : node.options).some(hasAnchor);
-}
-
-function termOf(node: Node, spell: Spelling, pattern: string): Term {
-  switch (node.kind) {
-    case 'set':
-      return spell(node.set);
-    case 'seq':
-      return seq(...node.parts.map((part) => termOf(part, spell, pattern)));
-    case 'alt':
-      return alt(...node.options.map((option) => termOf(option, spell, pattern)));
-    case 'repeat':
-      return repeat(termOf(node.part, spell, pattern), node.min, node.max);
-    case 'anchor':
-      throw unsupported(pattern, `"${node.at}" in the middle`);
-  }
-}
-
-const unsupported = (pattern: string, what: string): IngotError =>
+export const unsupported = (pattern: string, what: string): IngotError =>
   new IngotError(
     'unsupported',
-    `the pattern ${JSON.stringify(pattern)} has ${what}, which cannot be followed`,
+    `the pattern ${JSON.stringify(pattern.slice(0, 200))} has ${what}, which cannot be followed`,
     {
-      details: { pattern },
+      details: { pattern: pattern.slice(0, 200) },
     },
   );
 
 const wrong = (pattern: string, at: number, what: string): IngotError =>
-  new IngotError('invalid_argument', `the pattern ${JSON.stringify(pattern)} is wrong at ${at}: ${what}`, {
-    details: { pattern, at },
-  });
+  new IngotError(
+    'invalid_argument',
+    `the pattern ${JSON.stringify(pattern.slice(0, 200))} is wrong at ${at}: ${what}`,
+    { details: { pattern: pattern.slice(0, 200), at } },
+  );
 
-const parse = (pattern: string): Node => new Parser(pattern).parse();
+/** Characters of a pattern: longer ones are no patterns that somebody wrote. */
+const maxLength = 20_000;
+
+export function parse(pattern: string): Node {
+  if (pattern.length > maxLength) {
+    throw wrong(pattern, maxLength, `it has ${pattern.length} characters, and may have ${maxLength}`);
+  }
+  return new Parser(pattern).parse();
+}
 
 const digits: Ranges = [[0x30, 0x39]];
-const word: Ranges = [
+export const word: Ranges = [
   [0x30, 0x39],
   [0x41, 0x5a],
   [0x5f, 0x5f],
@@ -187,6 +137,8 @@ class Parser {
       case '(':
         return this.#group();
       case '\\':
+        if (this.#take('b')) return { kind: 'boundary', negated: false };
+        if (this.#take('B')) return { kind: 'boundary', negated: true };
         return { kind: 'set', set: this.#escape() };
       case '*':
       case '+':
@@ -200,7 +152,7 @@ class Parser {
   #repeated(part: Node): Node {
     const bounds = this.#bounds();
     if (!bounds) return part;
-    if (part.kind === 'anchor') throw this.#wrong('an anchor cannot be repeated');
+    if (part.kind === 'anchor' || part.kind === 'boundary') throw this.#wrong('an anchor cannot be repeated');
     this.#take('?'); // lazy or not, the texts that match are the same
     if (this.#bounds()) throw this.#wrong('two repetitions of one part');
     return { kind: 'repeat', part, min: bounds[0], max: bounds[1] };
@@ -226,17 +178,27 @@ class Parser {
   #group(): Node {
     if (this.#take('?')) {
       if (this.#take('<')) {
-        if (this.#take('=') || this.#take('!')) throw unsupported(this.#pattern, 'a lookbehind');
+        for (const negated of [false, true]) {
+          if (this.#take(negated ? '!' : '=')) return this.#look(true, negated);
+        }
         while (!this.#take('>'))
           if (this.#at++ >= this.#chars.length) throw this.#wrong('an open group name');
       } else if (!this.#take(':')) {
-        if (this.#take('=') || this.#take('!')) throw unsupported(this.#pattern, 'a lookahead');
+        for (const negated of [false, true]) {
+          if (this.#take(negated ? '!' : '=')) return this.#look(false, negated);
+        }
         throw this.#wrong('"(?" is followed by no kind of group');
       }
     }
     const node = this.#alternatives();
     if (!this.#take(')')) throw this.#wrong('a group is not closed');
     return node;
+  }
+
+  #look(back: boolean, negated: boolean): Node {
+    const node = this.#alternatives();
+    if (!this.#take(')')) throw this.#wrong('a group is not closed');
+    return { kind: 'look', back, negated, node };
   }
 
   #class(): Ranges {
@@ -276,11 +238,19 @@ class Parser {
     if (c === 'c' && /[a-zA-Z]/.test(this.#chars[this.#at] ?? '')) {
       return single((this.#chars[this.#at++]?.charCodeAt(0) ?? 0) % 32);
     }
-    if (c === 'p' || c === 'P') throw unsupported(this.#pattern, 'a Unicode property');
-    if (c === 'b' || c === 'B') throw unsupported(this.#pattern, 'a word boundary');
+    if (c === 'p' || c === 'P') return this.#property(c === 'P');
     if (/[\dk]/.test(c)) throw unsupported(this.#pattern, 'a back reference');
     if (/[a-zA-Z]/.test(c)) throw this.#wrong(`"\\${c}" is no escape`);
     return single(c.codePointAt(0) ?? 0);
+  }
+
+  #property(negated: boolean): Ranges {
+    const end = this.#chars.indexOf('}', this.#at);
+    const name = this.#chars.slice(this.#at + 1, end).join('');
+    const set = this.#chars[this.#at] === '{' && end > 0 ? propertySet(name) : undefined;
+    if (!set) throw this.#wrong(`no Unicode property ${JSON.stringify(name)}`);
+    this.#at = end + 1;
+    return negated ? without(anyCodePoint, set) : set;
   }
 
   /** `\\uD83D\\uDE00` is one character. */

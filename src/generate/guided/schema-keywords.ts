@@ -1,8 +1,7 @@
-// Which keywords of JSON Schema are followed, and reading their values. What is not followed is an error, never ignored.
+// The keywords of JSON Schema, and reading their values.
 // https://json-schema.org/draft/2020-12/json-schema-validation
 
 import { IngotError } from '../../base/errors.ts';
-import type { JsonSchema } from './spec.ts';
 
 export type Schema = Readonly<Record<string, unknown>>;
 
@@ -12,54 +11,30 @@ export type Path = string;
 export const isSchema = (value: unknown): value is Schema =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
-/** Say nothing about what is valid. */
+/** Keywords of the standard, of OpenAPI and of editors that say nothing about what is valid. */
 const annotations: ReadonlySet<string> = new Set([
   ...['title', 'description', 'default', 'example', 'examples', 'deprecated', 'readOnly', 'writeOnly'],
-  ...['$schema', '$id', 'id', '$anchor', '$comment', '$defs', 'definitions', '$vocabulary'],
-  ...['contentEncoding', 'contentMediaType', 'contentSchema'],
+  ...['$schema', '$id', 'id', '$anchor', '$dynamicAnchor', '$recursiveAnchor', '$comment', '$defs'],
+  ...['definitions', '$vocabulary', 'contentEncoding', 'contentMediaType', 'contentSchema'],
+  ...['nullable', 'discriminator', 'xml', 'externalDocs', 'enumNames', 'enumDescriptions', 'strict'],
+  ...['markdownDescription', 'errorMessage', 'name', 'version', 'links'],
 ]);
-
-/** Keywords by the type they speak of; `any` are those for every type. */
-export const keywords = {
-  any: ['type', 'enum', 'const', 'anyOf', 'oneOf', 'allOf', '$ref'],
-  string: ['minLength', 'maxLength', 'pattern', 'format'],
-  number: ['minimum', 'maximum', 'exclusiveMinimum', 'exclusiveMaximum', 'multipleOf'],
-  array: [
-    'items',
-    'prefixItems',
-    'additionalItems',
-    'minItems',
-    'maxItems',
-    'uniqueItems',
-    'unevaluatedItems',
-  ],
-  object: [
-    ...['properties', 'required', 'additionalProperties', 'patternProperties', 'propertyNames'],
-    ...['minProperties', 'maxProperties', 'unevaluatedProperties'],
-  ],
-} as const;
-
-const followed: ReadonlySet<string> = new Set(Object.values(keywords).flat());
 
 export const types = ['null', 'boolean', 'object', 'array', 'number', 'integer', 'string'] as const;
 export type Type = (typeof types)[number];
 
-export const isAnnotation = (keyword: string): boolean =>
-  annotations.has(keyword) || keyword.startsWith('x-');
-
-/** Throws unsupported for a keyword that is not followed, and invalid_argument for a value of the wrong kind. */
-export function checkKeywords(schema: Schema, path: Path): void {
+/**
+ * Throws invalid_argument for a keyword whose value is of the wrong kind, and `unsupported` for one that is not followed:
+ * all keywords that are no known annotations when that is `strict`.
+ */
+export function checkKeywords(schema: Schema, path: Path, strict: boolean): void {
   for (const [keyword, value] of Object.entries(schema)) {
-    if (isAnnotation(keyword)) continue;
-    if (!followed.has(keyword))
-      throw unsupported(path, keyword, 'is not supported in a schema that answers must follow');
     const problem = problemOf(keyword, value);
     if (problem !== undefined) throw wrong(path, keyword, problem);
-  }
-  if (schema.uniqueItems === true)
-    throw unsupported(path, 'uniqueItems', 'cannot be followed while text is generated');
-  for (const keyword of ['unevaluatedItems', 'unevaluatedProperties']) {
-    if (isSchema(schema[keyword])) throw unsupported(path, keyword, 'is supported as true or false only');
+    if (!strict || checkOf[keyword] !== undefined) continue;
+    if (!annotations.has(keyword) && !keyword.startsWith('x-')) {
+      throw unsupported(path, keyword, 'is no keyword of JSON Schema, and the schema is strict');
+    }
   }
 }
 
@@ -91,7 +66,17 @@ const checks = {
     (v) => isSchemas(v) && (v as unknown[]).length > 0,
     'must be a list of schemas that is not empty',
   ],
+  items: [isSchemas, 'must be a list of schemas'],
   schemaOrList: [(v) => isJsonSchema(v) || isSchemas(v), 'must be a schema or a list of schemas'],
+  bound: [(v) => typeof v === 'boolean' || Number.isFinite(v), 'must be a number'],
+  dependencies: [
+    (v) => isSchema(v) && Object.values(v).every((each) => isJsonSchema(each) || isStrings(each)),
+    'must be an object of schemas and of lists of names',
+  ],
+  stringsMap: [
+    (v) => isSchema(v) && Object.values(v).every(isStrings),
+    'must be an object whose values are lists of names',
+  ],
   schemaMap: [
     (v) => isSchema(v) && Object.values(v).every(isJsonSchema),
     'must be an object whose values are schemas',
@@ -102,6 +87,7 @@ const checks = {
     `must be one or a list of ${types.join(', ')}`,
   ],
   boolean: [(v) => typeof v === 'boolean', 'must be true or false'],
+  any: [() => true, ''],
 } as const satisfies Record<string, Check>;
 
 function isType(value: unknown): value is Type {
@@ -121,11 +107,11 @@ const checkOf: Readonly<Record<string, keyof typeof checks>> = {
   format: 'string',
   minimum: 'number',
   maximum: 'number',
-  exclusiveMinimum: 'number',
-  exclusiveMaximum: 'number',
+  exclusiveMinimum: 'bound',
+  exclusiveMaximum: 'bound',
   multipleOf: 'positive',
   items: 'schemaOrList',
-  prefixItems: 'schemas',
+  prefixItems: 'items',
   additionalItems: 'schema',
   unevaluatedItems: 'schema',
   minItems: 'count',
@@ -139,6 +125,17 @@ const checkOf: Readonly<Record<string, keyof typeof checks>> = {
   propertyNames: 'schema',
   minProperties: 'count',
   maxProperties: 'count',
+  const: 'any',
+  ...Object.fromEntries(
+    ['not', 'if', 'then', 'else', 'contains'].map((keyword) => [keyword, 'schema' as const]),
+  ),
+  minContains: 'count',
+  maxContains: 'count',
+  dependentRequired: 'stringsMap',
+  dependentSchemas: 'schemaMap',
+  dependencies: 'dependencies',
+  $dynamicRef: 'string',
+  $recursiveRef: 'string',
 };
 
 function problemOf(keyword: string, value: unknown): string | undefined {
@@ -153,53 +150,5 @@ export function typesOf(schema: Schema): readonly Type[] | undefined {
   return (Array.isArray(schema.type) ? schema.type : [schema.type]) as readonly Type[];
 }
 
-export function typeOfValue(value: unknown): Type {
-  if (value === null) return 'null';
-  if (Array.isArray(value)) return 'array';
-  if (typeof value === 'number') return Number.isInteger(value) ? 'integer' : 'number';
-  return typeof value as 'boolean' | 'object' | 'string';
-}
-
 export const numberAt = (schema: Schema, keyword: string): number | undefined =>
   schema[keyword] as number | undefined;
-
-/** The part of a document that a `$ref` names. */
-export function resolveReference(root: JsonSchema, reference: string, path: Path): JsonSchema {
-  if (!reference.startsWith('#')) {
-    throw unsupported(path, '$ref', `names ${JSON.stringify(reference)}, outside of the schema`);
-  }
-  const pointer = decoded(reference.slice(1));
-  const found =
-    pointer === '' || pointer.startsWith('/') ? atPointer(root, pointer) : withAnchor(root, pointer);
-  if (typeof found === 'boolean' || isSchema(found)) return found;
-  throw wrong(path, '$ref', `names ${JSON.stringify(reference)}, and there is no schema`);
-}
-
-/** Percent signs that are no encoding stay. */
-function decoded(text: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return text;
-  }
-}
-
-function atPointer(root: unknown, pointer: string): unknown {
-  let at = root;
-  for (const part of pointer.split('/').slice(1)) {
-    const key = part.replaceAll('~1', '/').replaceAll('~0', '~');
-    if (typeof at !== 'object' || at === null || !Object.hasOwn(at, key)) return undefined;
-    at = (at as Record<string, unknown>)[key];
-  }
-  return at;
-}
-
-function withAnchor(at: unknown, anchor: string): unknown {
-  if (typeof at !== 'object' || at === null) return undefined;
-  if ((at as Schema).$anchor === anchor) return at;
-  for (const part of Object.values(at)) {
-    const found = withAnchor(part, anchor);
-    if (found !== undefined) return found;
-  }
-  return undefined;
-}

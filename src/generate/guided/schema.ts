@@ -1,259 +1,244 @@
-// JSON Schema as a grammar: the texts of values that validate. Properties come in the order in which the schema names them,
-// and an object that names properties has no others unless `additionalProperties` says so.
+// JSON Schema as a grammar: the texts of values that validate, and of no others. Properties come in any order. Rules are
+// worked out one after another, so that long work can pause between them.
 
-import { IngotError } from '../../base/errors.ts';
-import { anyCodePoint, character } from './code-points.ts';
+import { elementsText } from './elements.ts';
 import {
-  anyArray,
   anyBoolean,
   anyInteger,
   anyNumber,
-  anyObject,
   anyString,
   anyValue,
-  comma,
-  commaSeparated,
   enclosedArray,
+  enclosedObject,
   nullText,
-  quoted,
-  stringCharacter,
-  valueText,
 } from './json-text.ts';
+import { type MemberClause, membersText } from './members.ts';
 import { numberMachine } from './number.ts';
-import { anywhere, type Spelling, wholeMatch } from './regex.ts';
-import { checkDisjoint } from './schema-disjoint.ts';
-import { numberFormats, stringFormats } from './schema-formats.ts';
-import {
-  checkKeywords,
-  isAnnotation,
-  keywords,
-  numberAt,
-  type Path,
-  resolveReference,
-  type Schema,
-  type Type,
-  typeOfValue,
-  types,
-  typesOf,
-  unsupported,
-  wrong,
-} from './schema-keywords.ts';
-import { merge } from './schema-merge.ts';
-import { objectText } from './schema-object.ts';
-import type { JsonSchema } from './spec.ts';
-import {
-  alt,
-  both,
-  call,
-  empty,
-  machine,
-  never,
-  optional,
-  type Rule,
-  repeat,
-  rule,
-  seq,
-  type Term,
-} from './term.ts';
+import { type Patience, paused } from './patience.ts';
+import type { SchemaDocument } from './schema-document.ts';
+import { Expander } from './schema-expand.ts';
+import { patternMatches } from './schema-fits.ts';
+import type { Goal } from './schema-goal.ts';
+import { unsupported } from './schema-keywords.ts';
+import type { ArrayShape, NumberShape, ObjectShape, Shapes, StringShape } from './schema-shape.ts';
+import { anyString as anyStringShape } from './schema-shape.ts';
+import { canonicalString, canonicalText, stringContent, stringText } from './strings.ts';
+import { alt, call, machine, never, oneOf, type Rule, rule, type Shared, shared, type Term } from './term.ts';
 
-/** Throws unsupported or invalid_argument with the keyword and its path. */
-export const schemaText = (root: JsonSchema): Term => new SchemaReader(root).text(root, '#');
-
-/** Texts of the strings that a schema allows, without quotes and escapes. */
-export function plainStringText(root: JsonSchema): Term {
-  const reader = new SchemaReader(root);
-  const schema = reader.flat(root, '#');
-  if (typeof schema === 'boolean') return schema ? repeat(character(anyCodePoint)) : never;
-  return reader.stringContent(schema, '#', character);
-}
-
-/** Why a schema cannot be followed; undefined when it can. */
-export function schemaProblem(root: JsonSchema): IngotError | undefined {
-  try {
-    schemaText(root);
-    return undefined;
-  } catch (error) {
-    if (error instanceof IngotError) return error;
-    throw error;
-  }
-}
-
-/** Schemas that contain each other deeper than this are a loop of references. */
-const maxDepth = 200;
+/** Patterns of properties of which every combination is looked at; of more, those that match one alone, or none. */
+const maxPatterns = 4;
+/** Ways to be an element, where several kinds of them are counted. */
+const maxKinds = 5;
 
 export class SchemaReader {
-  readonly #root: JsonSchema;
-  /** Rules by the schema they stand for, so that references may recur. */
-  readonly #rules = new Map<object, Rule>();
-  #depth = 0;
+  readonly #expander: Expander;
+  readonly #strict: boolean;
+  readonly #document: SchemaDocument;
+  /** Rules by the goal they stand for, so that references may recur. */
+  readonly #rules = new Map<Goal, Rule>();
+  readonly #todo: Goal[] = [];
 
-  constructor(root: JsonSchema) {
-    this.#root = root;
+  constructor(document: SchemaDocument, strict: boolean, patience: Patience) {
+    this.#document = document;
+    this.#strict = strict;
+    this.#expander = new Expander(document, strict, patience);
   }
 
-  /** Texts of the values that `schema` allows. */
-  text(schema: JsonSchema, path: Path): Term {
-    if (typeof schema === 'boolean') return schema ? anyValue : never;
-    let known = this.#rules.get(schema);
+  /** Texts of the values that the document allows, once `read` has gone through. */
+  get text(): Term {
+    return this.#text(this.#root);
+  }
+
+  get #root(): Goal {
+    return this.#expander.goals.of(this.#document.root, '#');
+  }
+
+  /**
+   * Works out all rules, with a pause where the patience is over.
+   * @throws IngotError `unsupported` or `invalid_argument` with the keyword and its path.
+   */
+  *read(): Generator<void, void, void> {
+    this.#text(this.#root);
+    for (let goal = this.#todo.at(-1); goal !== undefined; goal = this.#todo.at(-1)) {
+      try {
+        const shapes = this.#expander.shapes(goal);
+        const made = this.#shapesText(goal, shapes);
+        const target = this.#rules.get(goal);
+        if (target) target.term = made;
+        this.#todo.splice(this.#todo.indexOf(goal), 1);
+      } catch (error) {
+        if (error !== paused) throw error;
+        yield;
+      }
+    }
+  }
+
+  /** Texts of the strings that the document allows, without quotes and escapes. */
+  *readPlainString(): Generator<void, Term, void> {
+    for (;;) {
+      try {
+        const { strings } = this.#expander.shapes(this.#root);
+        return alt(...strings.map((shape) => stringContent(shape)));
+      } catch (error) {
+        if (error !== paused) throw error;
+        yield;
+      }
+    }
+  }
+
+  #text(goal: Goal): Term {
+    if (goal === this.#expander.goals.always) return anyValue;
+    if (goal.isNever) return never;
+    let known = this.#rules.get(goal);
     if (!known) {
-      known = rule(path);
-      this.#rules.set(schema, known);
-      known.term = this.#deeper(path, () => this.#flatText(this.flat(schema, path), path));
+      known = rule(goal.key);
+      this.#rules.set(goal, known);
+      this.#todo.push(goal);
     }
     return call(known);
   }
 
-  /** Text between the quotes of the strings that a flat `schema` allows. */
-  stringContent(schema: Schema, path: Path, spell: Spelling = stringCharacter): Term {
-    const parts = [schema.pattern ?? []].flat().map((pattern) => anywhere(String(pattern), spell));
-    if (schema.format !== undefined) {
-      const format = stringFormats[String(schema.format)];
-      if (!format)
-        throw unsupported(path, 'format', `is ${JSON.stringify(schema.format)}, which cannot be followed`);
-      parts.push(wholeMatch(format, spell));
-    }
-    const min = numberAt(schema, 'minLength') ?? 0;
-    const max = numberAt(schema, 'maxLength') ?? Number.POSITIVE_INFINITY;
-    if (min > 0 || max < Number.POSITIVE_INFINITY || parts.length === 0) {
-      parts.push(max < min ? never : repeat(spell(anyCodePoint), min, max));
-    }
-    return parts.reduce((all, part) => both(all, part));
+  #shapesText(goal: Goal, shapes: Shapes): Term {
+    return alt(
+      shapes.null ? nullText : never,
+      shapes.booleans.length === 2 ? anyBoolean : oneOf(shapes.booleans.map(String)),
+      ...shapes.numbers.map(numberText),
+      ...shapes.strings.map(stringText),
+      ...shapes.arrays.map((shape) => this.#arrayText(shape, goal)),
+      ...shapes.objects.map((shape) => this.#objectText(shape)),
+    );
   }
 
-  /** `schema` with all it refers to and consists of put together; alternatives stay as they are. */
-  flat(schema: JsonSchema, path: Path): JsonSchema {
-    if (typeof schema === 'boolean') return schema;
-    checkKeywords(schema, path);
-    const { $ref, allOf, ...rest } = schema;
-    if ($ref === undefined && allOf === undefined) return schema;
-    return this.#deeper(path, () => {
-      const all = (allOf ?? []) as readonly JsonSchema[];
-      const parts = all.map((part, i) => this.flat(part, `${path}/allOf/${i}`));
-      if (typeof $ref === 'string') {
-        parts.push(this.flat(resolveReference(this.#root, $ref, path), $ref));
-        // A reference alone is the schema it names: recursion must come back to the same one.
-        if (parts.length === 1 && Object.keys(rest).every(isAnnotation)) return parts[0] ?? true;
-      }
-      return parts.reduce((merged, part) => merge(merged, part, path), rest as JsonSchema);
-    });
-  }
-
-  #flatText(schema: JsonSchema, path: Path): Term {
-    if (typeof schema === 'boolean') return schema ? anyValue : never;
-    for (const keyword of ['anyOf', 'oneOf'] as const) {
-      const { [keyword]: options, ...base } = schema;
-      if (options === undefined) continue;
-      const merged = (options as readonly JsonSchema[]).map((option, i) => {
-        const at = `${path}/${keyword}/${i}`;
-        return merge(base, this.flat(option, at), at);
-      });
-      if (keyword === 'oneOf') checkDisjoint(merged, path);
-      const isPlain = Object.keys(base).every(isAnnotation);
-      return alt(
-        ...merged.map((option, i) => {
-          const original = (options as readonly JsonSchema[])[i] ?? true;
-          const at = `${path}/${keyword}/${i}`;
-          // Without anything to merge, an alternative keeps its own rule, which references may share.
-          return isPlain ? this.text(original, at) : this.#deeper(at, () => this.#flatText(option, at));
-        }),
+  #arrayText(shape: ArrayShape, goal: Goal): Term {
+    const { prefix, rest, min, max, contains, unique } = shape;
+    const { goals } = this.#expander;
+    if (contains.length > maxKinds) {
+      throw unsupported(
+        goal.literals[0]?.path ?? '#',
+        'contains',
+        `is said more than ${maxKinds} times of one array`,
       );
     }
-    return this.#values(schema, path);
-  }
-
-  #values(schema: Schema, path: Path): Term {
-    const { const: only, enum: listed, ...rest } = schema;
-    if ('const' in schema) return this.#given([only], { ...rest, ...(listed ? { enum: listed } : {}) }, path);
-    if (listed !== undefined) return this.#given(listed as readonly unknown[], rest, path);
-    return alt(...(typesOf(schema) ?? impliedTypes(schema)).map((type) => this.#typed(type, schema, path)));
-  }
-
-  /** Those of some values that also satisfy the rest of their schema. */
-  #given(values: readonly unknown[], rest: Schema, path: Path): Term {
-    const allowed = typesOf(rest);
-    const { type: _, ...others } = rest;
-    const fitting = values.filter((value) => {
-      const type = typeOfValue(value);
-      return !allowed || allowed.includes(type) || (type === 'integer' && allowed.includes('number'));
-    });
-    const texts = alt(...fitting.map(valueText));
-    return Object.keys(others).every(isAnnotation) ? texts : both(texts, this.#values(rest, path));
-  }
-
-  #typed(type: Type, schema: Schema, path: Path): Term {
-    switch (type) {
-      case 'null':
-        return nullText;
-      case 'boolean':
-        return anyBoolean;
-      case 'string':
-        return says(schema, keywords.string) ? quoted(this.stringContent(schema, path)) : anyString;
-      case 'integer':
-      case 'number':
-        return numberText(type === 'integer', schema, path);
-      case 'array':
-        return says(schema, keywords.array) ? this.#array(schema, path) : anyArray;
-      case 'object':
-        return says(schema, keywords.object) ? objectText(this, schema, path) : anyObject;
-    }
-  }
-
-  #array(schema: Schema, path: Path): Term {
-    const isTuple = Array.isArray(schema.items);
-    const prefix = ((isTuple ? schema.items : schema.prefixItems) ?? []) as readonly JsonSchema[];
-    const open = schema.unevaluatedItems !== false;
-    const further = ((isTuple ? schema.additionalItems : schema.items) ?? open) as JsonSchema;
-    const min = numberAt(schema, 'minItems') ?? 0;
-    const max = numberAt(schema, 'maxItems') ?? Number.POSITIVE_INFINITY;
-    const item = further === false ? never : this.text(further, `${path}/items`);
-    const from = (i: number): Term => {
-      const part = prefix[i];
-      const enough = i >= min;
-      if (i >= max) return enough ? empty : never;
-      if (part === undefined) {
-        if (i === 0) return commaSeparated(item, min, max);
-        return repeat(seq(comma, item), Math.max(0, min - i), max - i);
+    const choices = (index: number) => {
+      let ways = [{ goals: [prefix[index] ?? rest], kinds: [] as boolean[] }];
+      for (const { goal: kind, max: most } of contains) {
+        const isCounted = most < Number.POSITIVE_INFINITY;
+        ways = ways.flatMap((way) => [
+          { goals: [...way.goals, kind], kinds: [...way.kinds, true] },
+          // Where too many is no fault, one of the kind may go uncounted.
+          {
+            goals: isCounted ? [...way.goals, opposite(this.#expander, kind)] : way.goals,
+            kinds: [...way.kinds, false],
+          },
+        ]);
       }
-      const more = seq(i > 0 ? comma : empty, this.text(part, `${path}/prefixItems/${i}`), from(i + 1));
-      return enough ? optional(more) : more;
+      return ways.map((way) => ({ text: this.#text(goals.all(...way.goals)), kinds: way.kinds }));
     };
-    return enclosedArray(from(0));
+    const elements = elementsText({ choices, places: prefix.length, min, max, counts: contains, unique });
+    if (elements) return enclosedArray(elements);
+    throw unsupported(goal.literals[0]?.path ?? '#', 'contains', 'counts more elements than can be followed');
   }
 
-  #deeper<T>(path: Path, work: () => T): T {
-    if (++this.#depth > maxDepth) {
-      throw wrong(
-        path,
-        '$ref',
-        `is nested deeper than ${maxDepth}, or refers to itself without an object or array between`,
+  #objectText(shape: ObjectShape): Term {
+    const { meeting } = this.#expander;
+    const names = namesOf(shape);
+    const numbers = new Map(names.map((name, i) => [name, i]));
+    const further = this.#furtherMembers(shape, names);
+    const clauses = shape.clauses.map(
+      (clause): MemberClause =>
+        clause.flatMap(({ name, others, there }): MemberClause => {
+          if (name !== undefined) return [{ member: numbers.get(name) ?? 0, there }];
+          const outside = names.flatMap((each, i) =>
+            others?.includes(each) ? [] : [{ member: i, there: true }],
+          );
+          return [...outside, { member: 'further', there: true }];
+        }),
+    );
+    const values = names.map((name) => this.#text(meeting.propertyOf(shape, name)));
+    return enclosedObject(membersText({ names, values, further, clauses, min: shape.min, max: shape.max }));
+  }
+
+  /** Members without a name: one way for each set of patterns that their keys may match. */
+  #furtherMembers(shape: ObjectShape, names: readonly string[]): readonly { key: Shared; value: Term }[] {
+    const { goals } = this.#expander;
+    const isNamed = shape.named.size > 0 || shape.patterns.length > 0;
+    const isClosed = this.#strict && isNamed && shape.rests.length === 0 && !shape.evaluated.all;
+    const patterns = [
+      ...new Set([...shape.patterns.map((p) => p.pattern), ...shape.rests.flatMap((r) => r.patterns)]),
+    ];
+    const keys = this.#expander.shapes(shape.keys).strings;
+    return subsets(patterns).flatMap((matched) => {
+      const has = (pattern: string): boolean => matched.includes(pattern);
+      const goal = goals.all(
+        ...shape.patterns.filter(({ pattern }) => has(pattern)).map((each) => each.goal),
+        ...shape.rests.filter((rest) => !rest.patterns.some(has)).map((each) => each.goal),
       );
-    }
-    try {
-      return work();
-    } finally {
-      this.#depth--;
-    }
+      if (goal.isNever || (isClosed && matched.length === 0)) return [];
+      const others = patterns.filter((pattern) => !has(pattern));
+      const value = this.#text(goal);
+      return keys.map((key) => ({ key: keyText(key, matched, others, names), value }));
+    });
   }
 }
 
-const says = (schema: Schema, about: readonly string[]): boolean =>
-  about.some((keyword) => schema[keyword] !== undefined);
-
-/** A schema that names no type allows those its keywords speak of, or all. */
-function impliedTypes(schema: Schema): readonly Type[] {
-  const implied = (['object', 'array', 'string', 'number'] as const).filter((type) =>
-    says(schema, keywords[type]),
-  );
-  return implied.length > 0 ? implied : types.filter((type) => type !== 'integer');
+/** Keys of a shape that match some patterns and no others. */
+function keyText(
+  key: StringShape,
+  matched: readonly string[],
+  others: readonly string[],
+  names: readonly string[],
+): Shared {
+  if (key.values) {
+    const fitting = key.values.filter(
+      (value) =>
+        !names.includes(value) &&
+        matched.every((pattern) => patternMatches(pattern, value)) &&
+        !others.some((pattern) => patternMatches(pattern, value)),
+    );
+    return shared(stringText({ ...anyStringShape, values: fitting }));
+  }
+  const shape = {
+    ...key,
+    patterns: [...new Set([...key.patterns, ...matched])],
+    notPatterns: [...new Set([...key.notPatterns, ...others])],
+  };
+  return isPlain(shape) ? canonicalString : canonicalText(shape);
 }
 
-function numberText(integer: boolean, schema: Schema, path: Path): Term {
-  const format = schema.format === undefined ? {} : numberFormats[String(schema.format)];
-  if (!format)
-    throw unsupported(path, 'format', `is ${JSON.stringify(schema.format)}, which is none of numbers`);
-  const bounds = keywords.number.map((keyword) => [keyword, numberAt(schema, keyword)] as const);
-  const given = { ...format, ...Object.fromEntries(bounds.filter(([, bound]) => bound !== undefined)) };
-  if (Object.keys(given).length === 0) return integer ? anyInteger : anyNumber;
-  const start = numberMachine({ integer, ...given });
+const isPlain = (shape: StringShape): boolean => stringText(shape) === anyString;
+
+function namesOf(shape: ObjectShape): readonly string[] {
+  const names = new Set(shape.named.keys());
+  for (const clause of shape.clauses) {
+    for (const { name, others } of clause)
+      for (const each of name === undefined ? (others ?? []) : [name]) names.add(each);
+  }
+  // A rest that leaves out a name says nothing of it, so it must not be taken for one of the others.
+  for (const { names: left } of shape.rests) for (const name of left) names.add(name);
+  return [...names];
+}
+
+function subsets(patterns: readonly string[]): readonly (readonly string[])[] {
+  if (patterns.length > maxPatterns) return [[], ...patterns.map((pattern) => [pattern])];
+  return patterns.reduce<readonly (readonly string[])[]>(
+    (all, pattern) => all.flatMap((some) => [some, [...some, pattern]]),
+    [[]],
+  );
+}
+
+function opposite({ goals }: Expander, goal: Goal): Goal {
+  const [literal] = goal.literals;
+  if (goal === goals.always) return goals.never;
+  return goal.isNever || !literal ? goals.always : goals.of(literal.schema, literal.path, !literal.negated);
+}
+
+function numberText(shape: NumberShape): Term {
+  if (shape.values) return oneOf(shape.values.map((value) => JSON.stringify(value)));
+  const { integer = false, fraction, multiples, notMultiples, notValues, ...bounds } = shape;
+  const holes = fraction ? [...notMultiples, 1] : notMultiples;
+  if (Object.keys(bounds).length + multiples.length + holes.length + notValues.length === 0) {
+    return integer ? anyInteger : anyNumber;
+  }
+  const start = numberMachine({ integer, multiples, notMultiples: holes, notValues, ...bounds });
   return start ? machine(start) : never;
 }

@@ -6,8 +6,17 @@ export type JsonSchema = boolean | Readonly<Record<string, unknown>>;
 export type ConstraintSpec =
   /** Any JSON object. */
   | { readonly kind: 'json_object' }
-  /** JSON that validates. Properties come in the order of the schema, whitespace as in `JSON.stringify`. */
-  | { readonly kind: 'json_schema'; readonly schema: JsonSchema }
+  /**
+   * JSON that validates, properties in any order. Keywords that JSON Schema does not know say nothing, and an object may
+   * have properties that its schema does not name; `strict` refuses such keywords, and closes objects whose properties are
+   * named, as OpenAI's `strict` does. With `mayBeAnyObject`, a schema that cannot be followed stands for any object.
+   */
+  | {
+      readonly kind: 'json_schema';
+      readonly schema: JsonSchema;
+      readonly strict?: boolean | undefined;
+      readonly mayBeAnyObject?: boolean | undefined;
+    }
   /** The text itself is a string that validates, without the quotes and escapes of JSON. */
   | { readonly kind: 'string_schema'; readonly schema: JsonSchema }
   /** The whole text matches, as if the pattern stood between ^ and $. */

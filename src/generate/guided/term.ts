@@ -1,5 +1,7 @@
 // Grammars as terms over bytes. A term is data without state; terms may be shared, and recursion goes through rules.
 
+import { Texts as TextSet, type Texts, textsMachine } from './texts.ts';
+
 /** Inclusive ranges, ascending and apart. */
 export type Ranges = readonly (readonly [number, number])[];
 
@@ -28,13 +30,16 @@ export type Term =
   | { readonly kind: 'alt'; readonly options: readonly Term[] }
   | Repeat
   | { readonly kind: 'rule'; readonly rule: Rule }
-  /** Texts that match both. */
-  | { readonly kind: 'both'; readonly left: Term; readonly right: Term }
+  /** Texts that match both. `size`: `right` bounds lengths only, and `left` has a text of at most so many parts from everywhere. */
+  | { readonly kind: 'both'; readonly left: Term; readonly right: Term; readonly size?: number | undefined }
   /** Texts that do not match. */
   | { readonly kind: 'not'; readonly term: Term }
   | { readonly kind: 'machine'; readonly start: Machine }
-  /** The same texts as `term`, followed by an automaton of its own, which all grammars share. */
-  | { readonly kind: 'shared'; readonly term: Term };
+  | Shared
+  | Lazy
+  | Branch
+  | Except
+  | Recorded;
 
 export interface Repeat {
   readonly kind: 'repeat';
@@ -43,6 +48,51 @@ export interface Repeat {
   readonly max: number;
   /** The same with one repetition less, made when it is first needed. */
   less?: Term;
+}
+
+/** The same texts as `term`, followed by an automaton of its own, which all grammars share, and all terms of a `family`. */
+export interface Shared {
+  readonly kind: 'shared';
+  readonly term: Term;
+  /** A term with the same bytes, whose automaton follows this one, too. */
+  readonly family: Term;
+}
+
+/** Worked out when a text reaches it. Equal ones must be one object. */
+export interface Lazy {
+  readonly kind: 'lazy';
+  readonly name: string;
+  /** All terms of which `make` may put something together. */
+  readonly parts: readonly Term[];
+  /** Whether some text matches, when none matches those in `barren`; called until nothing changes, the last time with all. */
+  fertile(barren: (part: Term) => boolean): boolean;
+  make(): Term;
+}
+
+/** One of the texts that are `allowed`, and after it what `after` says. */
+export interface Branch {
+  readonly kind: 'branch';
+  readonly texts: Texts;
+  allowed(index: number): boolean;
+  after(index: number): Term;
+}
+
+/** A text of `part` that is none of `texts`. */
+export interface Except {
+  readonly kind: 'except';
+  readonly part: Shared;
+  readonly texts: Texts;
+}
+
+/** A text of `part` that is allowed, and after it what depends on it. */
+export interface Recorded {
+  readonly kind: 'recorded';
+  readonly part: Shared;
+  /** Text: a byte in each character. */
+  allowed(text: string): boolean;
+  after(text: string): Term;
+  /** For masks: what may follow within the same token, whatever the text was. */
+  readonly next: Term;
 }
 
 export const empty: Term = { kind: 'empty' };
@@ -68,6 +118,7 @@ export function alt(...terms: readonly Term[]): Term {
 }
 
 export function repeat(part: Term, min = 0, max = Number.POSITIVE_INFINITY): Term {
+  if (max < min) return never;
   if (max === 0 || part.kind === 'empty') return empty;
   if (part.kind === 'never') return min === 0 ? empty : never;
   return min === 1 && max === 1 ? part : { kind: 'repeat', part, min, max };
@@ -80,84 +131,53 @@ export function oneLess(term: Repeat): Term {
   return term.less;
 }
 
+/** A repetition that is the same to a text of at most `most` more bytes. */
+export function nearly(term: Repeat, most: number): Repeat {
+  const min = Math.min(term.min, most + 1);
+  const max = term.max > most ? Number.POSITIVE_INFINITY : term.max;
+  if (min === term.min && max === term.max) return term;
+  let bounded = bounds.get(term.part);
+  if (!bounded) {
+    bounded = new Map();
+    bounds.set(term.part, bounded);
+  }
+  const key = `${min},${max}`;
+  let made = bounded.get(key);
+  if (!made) {
+    made = { kind: 'repeat', part: term.part, min, max };
+    bounded.set(key, made);
+  }
+  return made;
+}
+
+const bounds = new WeakMap<Term, Map<string, Repeat>>();
+
 export const optional = (term: Term): Term => repeat(term, 0, 1);
 
 const utf8 = new TextEncoder();
+/** Texts up to this long are a sequence of bytes, and longer ones a machine. */
+const longLiteral = 200;
 
 export const literal = (text: string): Term =>
-  seq(...Array.from(utf8.encode(text), (byte) => bytes([[byte, byte]])));
+  text.length > longLiteral
+    ? oneOf([text])
+    : seq(...Array.from(utf8.encode(text), (byte) => bytes([[byte, byte]])));
+
+/** One of the texts. */
+export function oneOf(texts: readonly string[]): Term {
+  const [only] = texts;
+  if (only === undefined) return never;
+  if (texts.length === 1 && only.length <= longLiteral) return literal(only);
+  return machine(textsMachine(new TextSet(texts)));
+}
 
 export const rule = (name: string): Rule => ({ name, term: never });
 export const call = (target: Rule): Term => ({ kind: 'rule', rule: target });
-export const both = (left: Term, right: Term): Term =>
-  left.kind === 'never' || right.kind === 'never' ? never : { kind: 'both', left, right };
+export const both = (left: Term, right: Term, size?: number): Term =>
+  left.kind === 'never' || right.kind === 'never' ? never : { kind: 'both', left, right, size };
 export const not = (term: Term): Term => ({ kind: 'not', term });
-export const shared = (term: Term): Term => ({ kind: 'shared', term });
+export const shared = (term: Term, family: Term = term): Shared => ({ kind: 'shared', term, family });
 export const machine = (start: Machine): Term => ({ kind: 'machine', start });
-
-/** Every term reachable from `root`, once. */
-export function reachable(root: Term): Set<Term> {
-  const seen = new Set<Term>();
-  const todo = [root];
-  for (let term = todo.pop(); term !== undefined; term = todo.pop()) {
-    if (seen.has(term)) continue;
-    seen.add(term);
-    todo.push(...partsOf(term));
-  }
-  return seen;
-}
-
-function partsOf(term: Term): readonly Term[] {
-  switch (term.kind) {
-    case 'seq':
-      return [term.first, term.second];
-    case 'alt':
-      return term.options;
-    case 'repeat':
-      return [term.part];
-    case 'rule':
-      return [term.rule.term];
-    case 'both':
-      return [term.left, term.right];
-    case 'not':
-    case 'shared':
-      return [term.term];
-    default:
-      return [];
-  }
-}
-
-/** Terms below `root` that no text matches, because they need `never` or themselves. */
-export function barren(root: Term): Set<Term> {
-  const left = reachable(root);
-  for (let before = -1; before !== left.size; ) {
-    before = left.size;
-    for (const term of [...left].reverse()) if (isFertile(term, left)) left.delete(term);
-  }
-  return left;
-}
-
-/** Whether some text matches, when none matches the terms in `unknown`. */
-function isFertile(term: Term, unknown: ReadonlySet<Term>): boolean {
-  switch (term.kind) {
-    case 'never':
-      return false;
-    case 'seq':
-      return !unknown.has(term.first) && !unknown.has(term.second);
-    case 'alt':
-      return term.options.some((option) => !unknown.has(option));
-    case 'repeat':
-      return term.min === 0 || !unknown.has(term.part);
-    case 'rule':
-      return !unknown.has(term.rule.term);
-    case 'both':
-      return !unknown.has(term.left) && !unknown.has(term.right);
-    case 'shared':
-      return !unknown.has(term.term);
-    default:
-      return true;
-  }
-}
 
 /** Whether the empty text matches. */
 export function nullable(term: Term, seen: ReadonlySet<Rule> = new Set()): boolean {

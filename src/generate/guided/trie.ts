@@ -11,23 +11,57 @@ export interface Trie {
   /** Node -> token that ends there, or -1; a token of equal bytes follows in `same`. */
   readonly tokens: Int32Array;
   readonly same: Int32Array;
+  /** Node -> the node above it, or -1. */
+  readonly parents: Int32Array;
   readonly maxDepth: number;
   readonly vocabSize: number;
 }
 
-/** Builds the tree in slices, so that the event loop stays free. Tokens longer than 65,535 bytes are left out. */
-export async function buildTrie(
+/** Bytes of a short token, at most: few tokens are longer. */
+const short = 16;
+
+/**
+ * Builds trees in slices, so that the event loop stays free: one of the short tokens and one of the long. Tokens longer than
+ * 65,535 bytes are left out.
+ */
+export async function buildTries(
   vocabulary: ConstraintVocabulary,
   keep: ReadonlySet<number> = new Set(),
-): Promise<Trie> {
+): Promise<readonly Trie[]> {
   const { vocabSize, specialIds } = vocabulary;
-  const tree = new Tree(vocabSize);
+  const trees = { short: new Tree(vocabSize), long: new Tree(vocabSize) };
   const turns = new Turns();
   for (let id = 0; id < vocabSize; id++) {
-    if (!specialIds.has(id) || keep.has(id)) tree.add(id, vocabulary.bytesOf(id));
     if (id % 256 === 0) await turns.next();
+    if (specialIds.has(id) && !keep.has(id)) continue;
+    const bytes = vocabulary.bytesOf(id);
+    (bytes.length > short ? trees.long : trees.short).add(id, bytes);
   }
-  return tree.flatten(turns);
+  const tries = [await trees.short.flatten(turns), await trees.long.flatten(turns)];
+  return tries.filter(({ bytes }) => bytes.length > 0);
+}
+
+/** The bytes on the way to a node, one in each character. */
+export function pathTo({ bytes, parents }: Trie, node: number): string {
+  let path = '';
+  for (let at = node; at >= 0; at = parents[at] ?? -1) {
+    path = String.fromCharCode(bytes[at] ?? 0) + path;
+  }
+  return path;
+}
+
+/** The node that is reached by some bytes, one in each character; -1 when there is none. */
+export function nodeAt({ bytes, ends }: Trie, path: string): number {
+  let [node, end, found] = [0, bytes.length, -1];
+  for (let i = 0; i < path.length; i++) {
+    const byte = path.charCodeAt(i);
+    while (node < end && bytes[node] !== byte) node = ends[node] ?? end;
+    if (node >= end) return -1;
+    found = node;
+    end = ends[node] ?? end;
+    node++;
+  }
+  return found;
 }
 
 /** Children as linked lists: grows by one node at a time, without objects. */
@@ -95,7 +129,9 @@ class Tree {
       depths: new Uint16Array(count),
       ends: new Int32Array(count),
       tokens: new Int32Array(count).fill(-1),
+      parents: new Int32Array(count).fill(-1),
     };
+    const above: number[] = [];
     let at = 0;
     let maxDepth = 0;
     // An entry is a node to write, or, as a negative number, a written node whose branch is complete.
@@ -111,6 +147,8 @@ class Tree {
       trie.bytes[at] = this.#byte[node] ?? 0;
       trie.depths[at] = depth;
       trie.tokens[at] = this.#token[node] ?? -1;
+      trie.parents[at] = depth === 0 ? -1 : (above[depth - 1] ?? -1);
+      above[depth] = at;
       maxDepth = Math.max(maxDepth, depth);
       at++;
       if (at % 1024 === 0) await turns.next();

@@ -53,7 +53,10 @@ export const formatField = optional(
     z.object({
       type: z.literal('json_schema'),
       schema: optional(z.union([object, z.boolean()])),
-      json_schema: optional(z.object({ schema: optional(z.union([object, z.boolean()])) })),
+      strict: optional(z.boolean()),
+      json_schema: optional(
+        z.object({ schema: optional(z.union([object, z.boolean()])), strict: optional(z.boolean()) }),
+      ),
     }),
   ]),
 );
@@ -67,7 +70,7 @@ export function formatOf(field: z.output<typeof formatField>, param: string): Co
       : { kind: 'json_schema', schema: field.schema };
   const schema = field.json_schema?.schema ?? field.schema;
   if (schema === undefined) throw new RequestError('invalid', `${param}: the schema is missing`, { param });
-  return { kind: 'json_schema', schema };
+  return { kind: 'json_schema', schema, strict: field.json_schema?.strict ?? field.strict };
 }
 
 /** How llama.cpp's and vLLM's clients say what an answer must look like. */

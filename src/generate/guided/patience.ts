@@ -1,0 +1,25 @@
+// Work in slices: long work looks at its slice, and pauses when that is over, by a throw or by a yield, to go on later.
+
+/** Says when work should pause. */
+export interface Patience {
+  readonly over: boolean;
+}
+
+/** Thrown when the patience is over by work that keeps what it has found, and is called again. */
+export const paused = Symbol('paused');
+
+export function look(patience: Patience | undefined): void {
+  if (patience?.over === true) throw paused;
+}
+
+/** Over some milliseconds after it began; without a beginning, never. */
+export class Slice implements Patience {
+  #end = Number.POSITIVE_INFINITY;
+
+  begin(ms: number): void {
+    this.#end = performance.now() + ms;
+  }
+  get over(): boolean {
+    return performance.now() > this.#end;
+  }
+}

@@ -1,0 +1,94 @@
+// Strings of a shape as texts of JSON. Equal shapes are one term, whose automaton and masks all grammars share.
+
+import { anyCodePoint, character } from './code-points.ts';
+import { anyString as anyStringText, canonicalCharacter, quoted, stringCharacter } from './json-text.ts';
+import { anywhere, type Spelling, wholeMatch } from './pattern.ts';
+import { stringFormats } from './schema-formats.ts';
+import { anyString, type StringShape } from './schema-shape.ts';
+import { both, never, not, oneOf, repeat, type Shared, shared, type Term } from './term.ts';
+
+/** Terms of strings that are kept. */
+const maxKept = 500;
+const kept = new Map<string, Shared>();
+
+/** Strings whose lengths alone are bounded: one automaton follows them all, so that they share masks. */
+const ofAnyLength = quoted(repeat(canonicalCharacter));
+export const canonicalString = shared(ofAnyLength);
+
+/** The texts of strings of a shape, with their quotes. */
+export function stringText(shape: StringShape): Term {
+  if (shape.values) return oneOf(shape.values.map((value) => JSON.stringify(value)));
+  const isAny = Object.keys(shape).every((key) => {
+    const value = shape[key as keyof StringShape];
+    return Array.isArray(value) ? value.length === 0 : value === anyString[key as keyof StringShape];
+  });
+  return isAny ? anyStringText : canonicalText(shape);
+}
+
+/** The same, each string in one spelling. */
+export function canonicalText(shape: StringShape): Shared {
+  const key = JSON.stringify(shape);
+  let term = kept.get(key);
+  if (!term) {
+    const content = stringContent(shape, stringCharacter);
+    const isLength = content.kind === 'repeat' && content.part === canonicalCharacter;
+    term = shared(quoted(content), isLength ? ofAnyLength : undefined);
+  }
+  kept.delete(key);
+  kept.set(key, term);
+  const [oldest] = kept.keys();
+  if (kept.size > maxKept && oldest !== undefined) kept.delete(oldest);
+  return term;
+}
+
+/** What is between the quotes, or, with another spelling, the text itself. */
+export function stringContent(shape: StringShape, spell: Spelling = character): Term {
+  if (shape.values) {
+    const spelled = shape.values.map((value) =>
+      spell === character ? value : JSON.stringify(value).slice(1, -1),
+    );
+    return oneOf(spelled);
+  }
+  const texts = shape.notValues.map((value) =>
+    spell === character ? value : JSON.stringify(value).slice(1, -1),
+  );
+  const parts = [
+    ...shape.patterns.map((pattern) => anywhere(pattern, spell)),
+    ...shape.formats.map((format) => wholeMatch(stringFormats[format] ?? '', spell)),
+    ...shape.notPatterns.map((pattern) => not(anywhere(pattern, spell))),
+    ...(texts.length > 0 ? [not(oneOf(texts))] : []),
+  ];
+  const { min, max } = shape;
+  const isOpen = parts.length === 0 || parts.every(({ kind }) => kind === 'not');
+  const isBounded = min > 0 || max < Number.POSITIVE_INFINITY;
+  const length = max < min ? never : repeat(spell(anyCodePoint), min, max);
+  if (parts.length === 0) return length;
+  const all = parts.reduce((left, right) => both(left, right));
+  if (!isBounded && !isOpen) return all;
+  return both(all, length, parts.length === 1 ? wayToEnd(all) : undefined);
+}
+
+/** How many characters the shortest way to an end may have, from anywhere in a text; undefined where that is hard to say. */
+function wayToEnd(term: Term): number | undefined {
+  const all = (terms: readonly Term[]): readonly (number | undefined)[] => terms.map(wayToEnd);
+  switch (term.kind) {
+    case 'empty':
+      return 0;
+    case 'bytes':
+      return 1;
+    case 'seq':
+      return all([term.first, term.second]).reduce((a, b) =>
+        a === undefined || b === undefined ? undefined : a + b,
+      );
+    case 'alt':
+      return all(term.options).reduce((a, b) =>
+        a === undefined || b === undefined ? undefined : Math.max(a, b),
+      );
+    case 'repeat': {
+      const part = wayToEnd(term.part);
+      return part === undefined ? undefined : part * (term.min + 1);
+    }
+    default:
+      return undefined;
+  }
+}
