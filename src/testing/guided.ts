@@ -121,7 +121,7 @@ export async function randomText(
     state = (Math.imul(state, 1664525) + 1013904223) | 0;
     return Math.floor((((state ^ (state >>> 15)) >>> 0) / 2 ** 32) * below);
   };
-  for (let count = 0; count < 5000; count++) {
+  for (let count = 0; count < length + 1000; count++) {
     const allowed = maskOf(constraint, vocabulary.vocabSize);
     const closing = allowed.filter((id) => [34, 93, 125].includes(id));
     const mayEnd = allowed.includes(256);
@@ -135,5 +135,7 @@ export async function randomText(
     bytes.push(...vocabulary.bytesOf(id));
     constraint.accept(id);
   }
-  throw new Error(`a text of 5,000 tokens has no end: ${Buffer.from(bytes).toString().slice(0, 200)}`);
+  throw new Error(
+    `a text of ${length + 1000} tokens has no end: ${Buffer.from(bytes).toString().slice(0, 200)}`,
+  );
 }

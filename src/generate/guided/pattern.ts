@@ -51,7 +51,10 @@ class PatternReader {
       else if (node.kind === 'alt')
         return alt(...node.options.map((o) => this.read([o, ...rest], done, open)));
       else if (node.kind === 'repeat') return this.#repeated(node, rest, done, open);
-      else if (node.kind !== 'set') return this.#assert(node, rest, done, open);
+      else if (node.kind !== 'set') {
+        const [first = node, ...others] = beginningFirst([node, ...rest]);
+        return this.#assert(first as Assertion, others, done, open);
+      }
     }
     return done;
   }
@@ -140,6 +143,14 @@ class PatternReader {
         return empty;
     }
   }
+}
+
+/** What holds at one place holds in any order: that nothing comes before is best known first. */
+function beginningFirst(nodes: readonly Node[]): readonly Node[] {
+  const end = nodes.findIndex(({ kind }) => kind !== 'anchor' && kind !== 'boundary' && kind !== 'look');
+  const at = nodes.findIndex((node) => node.kind === 'anchor' && node.at === '^');
+  if (at < 0 || (end >= 0 && at > end)) return nodes;
+  return [...nodes.slice(at, at + 1), ...nodes.slice(0, at), ...nodes.slice(at + 1)];
 }
 
 function hasAssertion(node: Node): boolean {
