@@ -1,8 +1,13 @@
 // Vocabularies and walks for tests of constraints: what a model with random weights would write.
 
+import { IngotError } from '../base/errors.ts';
 import type { TokenConstraint } from '../generate/constraint.ts';
+import { analyse } from '../generate/guided/analysis.ts';
+import { Automaton, follows } from '../generate/guided/automaton.ts';
 import { type ConstraintVocabulary, compileConstraint } from '../generate/guided/compile.ts';
-import type { ConstraintSpec } from '../generate/guided/spec.ts';
+import { Slice } from '../generate/guided/patience.ts';
+import type { ConstraintSpec, JsonSchema } from '../generate/guided/spec.ts';
+import { termOf } from '../generate/guided/term-of.ts';
 
 const utf8 = new TextEncoder();
 
@@ -139,3 +144,21 @@ export async function randomText(
     `a text of ${length + 1000} tokens has no end: ${Buffer.from(bytes).toString().slice(0, 200)}`,
   );
 }
+
+/** The automaton of a schema; undefined when no value satisfies it, or when it cannot be followed. */
+export function grammarOf(schema: JsonSchema): Automaton | undefined {
+  try {
+    const term = finish(termOf({ kind: 'json_schema', schema }, new Slice()));
+    return new Automaton(term, finish(analyse(term)));
+  } catch (error) {
+    if (error instanceof IngotError && error.code === 'unsupported') return undefined;
+    throw error;
+  }
+}
+
+function finish<T>(work: Generator<void, T, void>): T {
+  for (let step = work.next(); ; step = work.next()) if (step.done === true) return step.value;
+}
+
+/** Whether an automaton accepts a text. */
+export const accepts = (automaton: Automaton, text: string): boolean => follows(automaton, text);

@@ -4,7 +4,7 @@ import type { JsonSchema } from '../generate/guided/spec.ts';
 
 type Json = Record<string, unknown>;
 
-class Random {
+export class Random {
   #state: number;
   constructor(seed: number) {
     this.#state = Math.imul(seed, 0x9e3779b1);

@@ -21,6 +21,9 @@ export class Expander {
   readonly #document: SchemaDocument;
   readonly #patience: Patience;
   readonly #strict: boolean;
+  /** Allows no less than the schemas do, where what cannot be said exactly would have to be left out. */
+  readonly isWide: boolean;
+  #wide: Expander | undefined;
   readonly #literals = new Map<Literal, Shapes>();
   readonly #shapes = new Map<Goal, Shapes>();
   readonly #apart = new Map<string, boolean>();
@@ -29,7 +32,8 @@ export class Expander {
   readonly #looking = new Set<Goal>();
   #depth = 0;
 
-  constructor(document: SchemaDocument, strict: boolean, patience: Patience) {
+  constructor(document: SchemaDocument, strict: boolean, patience: Patience, isWide = false) {
+    this.isWide = isWide;
     this.#document = document;
     this.#strict = strict;
     this.#patience = patience;
@@ -37,6 +41,7 @@ export class Expander {
       goals: this.goals,
       isImpossible: (goal) => this.#isImpossible(goal),
       allowsKey: (goal, key) => goal === this.goals.always || this.#allowsKey(goal, key),
+      isWide,
     });
   }
 
@@ -71,13 +76,33 @@ export class Expander {
     this.#open.add(literal);
     try {
       checkKeywords(schema, path, this.#strict);
-      const made = negated ? silent(this.#opposite(schema, path)) : this.#positive(schema, path);
+      const made = this.isWide
+        ? this.#wideShapes(literal)
+        : negated
+          ? silent(this.#opposite(schema, path))
+          : this.#positive(schema, path);
       this.#literals.set(literal, made);
       return made;
     } finally {
       this.#open.delete(literal);
       this.#depth--;
     }
+  }
+
+  /** No less than a schema allows: without what would take opposites. */
+  #wideShapes({ schema, path, negated }: Literal): Shapes {
+    if (negated) return allShapes(this.goals);
+    const { format: _, multipleOf: __, ...rest } = schema;
+    let shapes = ownShapes(this, rest, path);
+    for (const target of this.#references(schema, path)) shapes = this.both(shapes, this.shapes(target));
+    for (const goal of this.list(schema.allOf, `${path}/allOf`))
+      shapes = this.both(shapes, this.shapes(goal));
+    for (const keyword of ['anyOf', 'oneOf']) {
+      if (schema[keyword] === undefined) continue;
+      const options = this.list(schema[keyword], `${path}/${keyword}`).map((goal) => this.shapes(goal));
+      shapes = this.both(shapes, this.either(...options));
+    }
+    return shapes;
   }
 
   #positive(schema: Schema, path: Path): Shapes {
@@ -122,7 +147,7 @@ export class Expander {
       let left = shapes;
       for (let j = 0; j < options.length && !isEmpty(left); j++) {
         const other = options[j] ?? this.goals.never;
-        if (j === i || this.#areApart(options[i] ?? other, other, left, met[j] ?? left)) continue;
+        if (j === i || this.#areApart(options[i] ?? other, other)) continue;
         left = fewer(this.both(left, this.shapes(this.#not(other))));
       }
       return left;
@@ -138,15 +163,26 @@ export class Expander {
     return result;
   }
 
-  #areApart(a: Goal, b: Goal, shapesA: Shapes, shapesB: Shapes): boolean {
-    const key = `${a.key}|${b.key}`;
+  /** Whether it is seen that no value satisfies both. What these shapes leave out might, so it is seen by wider ones. */
+  #areApart(a: Goal, b: Goal): boolean {
+    const key = a.key < b.key ? `${a.key}|${b.key}` : `${b.key}|${a.key}`;
     const known = this.#apart.get(key);
     if (known !== undefined) return known;
     look(this.#patience);
-    const apart = isEmpty(shapesB) || isEmpty(this.both(shapesA, shapesB));
-    // Whatever the base is, those that are apart without one are so with it.
-    if (apart) this.#apart.set(key, isEmpty(this.both(this.shapes(a), this.shapes(b))));
+    this.#wide ??= new Expander(this.#document, false, this.#patience, true);
+    const apart = this.#wide.#haveNothingInCommon([a, b]);
+    this.#apart.set(key, apart);
     return apart;
+  }
+
+  /** Of goals of another expander. */
+  #haveNothingInCommon(others: readonly Goal[]): boolean {
+    if (others.some(({ isNever }) => isNever)) return true;
+    const goals = others.flatMap(({ literals }) =>
+      literals.map(({ schema, path, negated }) => this.goals.of(schema, path, negated)),
+    );
+    const both = this.goals.all(...goals);
+    return both !== this.goals.always && (both.isNever || isEmpty(this.shapes(both)));
   }
 
   #condition(schema: Schema, path: Path, base: Shapes): Shapes {

@@ -5,6 +5,7 @@ import { fitsNumber, fitsString, patternMatches } from './schema-fits.ts';
 import type { Goal, Goals } from './schema-goal.ts';
 import {
   type ArrayShape,
+  allShapes,
   type Clause,
   keyOfArray,
   keyOfClause,
@@ -26,6 +27,8 @@ export interface Knowledge {
   readonly goals: Goals;
   /** Whether it is seen at once that no value satisfies a goal. */
   isImpossible(goal: Goal): boolean;
+  /** Too many shapes may not be left out, but become more than there are. */
+  readonly isWide: boolean;
   /** Whether a text satisfies a goal, for names of properties. */
   allowsKey(goal: Goal, key: string): boolean;
 }
@@ -39,6 +42,7 @@ export class Meeting {
 
   both(a: Shapes, b: Shapes): Shapes {
     if (a === b) return a;
+    if (this.#known.isWide && isLarge(a, b)) return a;
     return {
       null: a.null && b.null,
       booleans: a.booleans.filter((value) => b.booleans.includes(value)),
@@ -51,6 +55,8 @@ export class Meeting {
 
   either(...all: readonly Shapes[]): Shapes {
     const [first = noShapes] = all;
+    const count = all.reduce((sum, { objects, arrays }) => sum + Math.max(objects.length, arrays.length), 0);
+    if (this.#known.isWide && count > maxShapes) return allShapes(this.#known.goals);
     if (all.length < 2) return first;
     return {
       null: all.some((shapes) => shapes.null),
@@ -154,6 +160,16 @@ export class Meeting {
   }
 }
 
+/** Alternatives of both, when each has some: what has many of its own keeps them. */
+const limitOf = (a: readonly unknown[], b: readonly unknown[]): number => Math.max(a.length, b.length, 64);
+
+/** So many shapes that `both` would leave some out. */
+const isLarge = (a: Shapes, b: Shapes): boolean =>
+  (['numbers', 'strings', 'arrays', 'objects'] as const).some((type) => {
+    const count = a[type].length * b[type].length;
+    return count > Math.min(maxShapes, limitOf(a[type], b[type]));
+  });
+
 const keyOfWhole = (shape: ObjectShape): string =>
   `${keyOfObject(shape)}|${shape.clauses.map(keyOfClause).sort().join(';')}`;
 
@@ -171,9 +187,10 @@ function pairs<T>(
 ): readonly T[] {
   const found: T[] = [];
   let left = maxPairs;
+  const limit = limitOf(as, bs);
   for (const a of as) {
     for (const b of bs) {
-      if (left-- === 0) return distinct(found, key);
+      if (left-- === 0 || found.length >= limit) return distinct(found, key);
       const met = a === b ? a : meet(a, b);
       if (met !== undefined) found.push(met);
     }
