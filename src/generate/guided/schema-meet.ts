@@ -17,10 +17,11 @@ import {
   type StringShape,
 } from './schema-shape.ts';
 
-/** Pairs looked at for one meeting, shapes of one type kept, and clauses that an alternative of clauses may become. */
+/** Pairs looked at for one meeting, shapes of one type kept, and clauses, and parts of one, that alternatives may become. */
 const maxPairs = 2048;
 const maxShapes = 512;
-const maxClauses = 64;
+const maxClauses = 16;
+const maxParts = 8;
 
 /** What meeting asks of whoever knows the schemas. */
 export interface Knowledge {
@@ -198,6 +199,12 @@ function pairs<T>(
   return distinct(found, key);
 }
 
+/** Joined again and again, clauses would double each time. */
+function mayJoin(a: readonly Clause[], b: readonly Clause[]): boolean {
+  const longest = (clauses: readonly Clause[]): number => Math.max(0, ...clauses.map(({ length }) => length));
+  return a.length * b.length <= maxClauses && longest(a) + longest(b) <= maxParts;
+}
+
 /** Alternatives that differ in their clauses alone become one: either clause holds. */
 function joinedClauses(shapes: readonly ObjectShape[]): readonly ObjectShape[] {
   if (shapes.length < 2) return shapes;
@@ -206,7 +213,7 @@ function joinedClauses(shapes: readonly ObjectShape[]): readonly ObjectShape[] {
     const key = keyOfObject(shape);
     const same = byKey.get(key) ?? [];
     byKey.set(key, same);
-    const at = same.findIndex((other) => other.clauses.length * shape.clauses.length <= maxClauses);
+    const at = same.findIndex((other) => mayJoin(other.clauses, shape.clauses));
     const other = same[at];
     if (!other) same.push(shape);
     else {
