@@ -50,10 +50,10 @@ export class Expander {
     if (goal === this.goals.always) return allShapes(this.goals);
     const known = this.#shapes.get(goal);
     if (known) return known;
-    look(this.#patience);
     const [first, ...others] = goal.literals.map((literal) => this.#literal(literal));
     const made = goal.isNever || !first ? emptyShapes(this) : others.reduce((a, b) => this.both(a, b), first);
     this.#shapes.set(goal, made);
+    look(this.#patience); // once it is kept, so that each slice gets further
     return made;
   }
 
@@ -168,10 +168,10 @@ export class Expander {
     const key = a.key < b.key ? `${a.key}|${b.key}` : `${b.key}|${a.key}`;
     const known = this.#apart.get(key);
     if (known !== undefined) return known;
-    look(this.#patience);
     this.#wide ??= new Expander(this.#document, false, this.#patience, true);
     const apart = this.#wide.#haveNothingInCommon([a, b]);
     this.#apart.set(key, apart);
+    look(this.#patience);
     return apart;
   }
 
