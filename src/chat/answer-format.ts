@@ -80,7 +80,7 @@ function textOrCalls(format: CallFormat, calls: ConstraintSpec): ConstraintSpec 
 /** Arguments by the schema where it can be followed, which strict tools and forced calls insist on. */
 const argumentsOf = ({ function: { parameters, strict } }: Tool, held: boolean): ConstraintSpec => ({
   kind: 'json_schema',
-  schema: parameters ?? { type: 'object', properties: {} },
+  schema: parameters ?? { type: 'object', properties: {}, additionalProperties: false },
   strict,
   mayBeAnyObject: !strict && !held,
 });
