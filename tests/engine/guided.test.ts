@@ -73,7 +73,7 @@ describe('a random model', () => {
       properties: { n: { type: 'integer', minimum: 3, maximum: 5 } },
       required: ['n'],
     };
-    const tools = [{ type: 'function' as const, function: { name: 'pick', parameters } }];
+    const tools = [{ type: 'function' as const, function: { name: 'pick', parameters, strict: true } }];
     const { calls } = await write({ tools, toolChoice: { name: 'pick' }, seed: 1 });
     expect(calls).toHaveLength(1);
     expect(calls[0]).toMatchObject({

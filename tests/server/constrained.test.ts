@@ -76,13 +76,13 @@ describe('a schema', () => {
   });
 
   test('a keyword that cannot be followed is an error that names it', async () => {
-    const bad = { type: 'object', properties: { a: { not: { type: 'string' } } } };
+    const bad = { type: 'object', properties: { a: { $ref: 'https://example.com/elsewhere' } } };
     const response_format = { type: 'json_schema' as const, json_schema: { name: 'c', schema: bad } };
     const error = await openai.chat.completions
       .create({ model: 'tiny', messages, response_format })
       .then(undefined, (e) => e);
     expect(error).toBeInstanceOf(OpenAI.BadRequestError);
-    expect(error.message).toMatch(/not/);
+    expect(error.message).toMatch(/"\$ref" at #\/properties\/a/);
     expect(harness.model().running).toBe(0);
   });
 });
