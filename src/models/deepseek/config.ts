@@ -81,6 +81,15 @@ function readAttention(
 ): { readonly attention: LatentAttentionConfig; readonly contextLength: number } {
   const ropeDim = reader.int('qk_rope_head_dim', limits.headDim);
   const plainDim = reader.int('qk_nope_head_dim', limits.headDim);
+  const numHeads = reader.int('num_attention_heads', limits.heads);
+  // All heads share the rows, whatever the number says; files have that of the heads, or 1.
+  const numKvHeads = reader.int('num_key_value_heads', limits.heads, numHeads);
+  if (numHeads % numKvHeads !== 0) {
+    reader.fail(
+      'num_key_value_heads',
+      `is ${numKvHeads}, must divide the ${numHeads} of num_attention_heads evenly`,
+    );
+  }
   if (!reader.boolean('rope_interleave', true)) {
     reader.unsupported('rope_interleave', 'only the rotation of neighbouring columns is done');
   }
@@ -93,7 +102,7 @@ function readAttention(
   return {
     contextLength: read.contextLength,
     attention: {
-      numHeads: reader.int('num_attention_heads', limits.heads),
+      numHeads,
       // The indexer's queries are made of the compressed ones.
       queryRank: indexed
         ? reader.int('q_lora_rank', limits.hiddenSize)

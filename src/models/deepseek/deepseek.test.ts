@@ -74,6 +74,7 @@ describe('config', () => {
     [{ moe_layer_freq: 2 }, /moe_layer_freq: experts in only some/],
     [{ rope_interleave: false }, /rope_interleave: only the rotation of neighbouring columns/],
     [{ num_experts_per_tok: 17 }, /num_experts_per_tok: is 17, but there are 16 experts/],
+    [{ num_key_value_heads: 3 }, /num_key_value_heads: is 3, must divide the 4 of num_attention_heads/],
     [{ n_group: 3 }, /n_group: is 3, must divide the 16 experts evenly/],
     [{ topk_group: 0 }, /topk_group/],
     [{ kv_lora_rank: -1 }, /kv_lora_rank/],
