@@ -83,7 +83,9 @@ function buildAddon() {
   const files = [
     ...inputs('native').filter((f) => !f.startsWith('native/tests/')),
     'src/kernel/tile-opcodes.ts',
+    'src/kernel/signatures.ts',
     'tools/gen-tile-opcodes.mjs',
+    'tools/gen-signatures.mjs',
   ];
   const hash = hashOf(files, process.env.CXX ?? '', process.env.CXXFLAGS ?? '', process.arch);
   const failed = join(root, 'native/build/.failed');

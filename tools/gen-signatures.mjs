@@ -125,7 +125,7 @@ function recordType(codes, list, fields, buffers, counts) {
     lines.push(...bufferAccessors(name, entry, sum(['buf', Number(place)])));
   }
   const type = pascal(list.replace(/s$/, ''));
-  const text = `  struct ${type} : RecordView {\n${lines.map((line) => `    ${line}\n`).join('')}  };\n`;
+  const text = `  struct ${type} : RecordView {\n    using RecordView::RecordView;\n${lines.map((line) => `    ${line}\n`).join('')}  };\n`;
   return { type, size: sum(places), text };
 }
 
@@ -164,7 +164,7 @@ function kernelHeader(codes, name, { params, buffers }) {
           ? times('k', own.each)
           : `${own.place} + ${times('k', own.each)}`;
     lines.push(
-      `${record.type} ${snake(param)}(int64_t k) const { return {{{args}, ${start} + ${times('k', record.size)}, ${buf}}}; }`,
+      `${record.type} ${snake(param)}(int64_t k) const { return {args, ${start} + ${times('k', record.size)}, ${buf}}; }`,
     );
     places = [start, times(count, record.size)];
   }
@@ -186,9 +186,10 @@ function kernelHeader(codes, name, { params, buffers }) {
 namespace ingot::INGOT_NS {
 namespace {
 struct ${type} : ArgsView {
+  using ArgsView::ArgsView;
 ${types.join('')}${lines.map((line) => `  ${line}\n`).join('')}  // Null when there are as many buffers and params as the signature says; the rest is to be looked at only then.
   static const char* mismatch(const Args& args) {
-${checks.length === 0 ? '' : `    const ${type} view{{args}};\n`}    return ${fits.join(' && ')} ? nullptr : "${name}: ${wrong}";
+${checks.length === 0 ? '' : `    const ${type} view(args);\n`}    return ${fits.join(' && ')} ? nullptr : "${name}: ${wrong}";
   }
 };
 }  // namespace

@@ -143,7 +143,7 @@ void run_rows(const Attention& all, Ctx& ctx) {
 }
 
 void run(const Args& args, Ctx& ctx) {
-  const Attention a(args);
+  const Attention a{AttentionArgs(args)};
 #if INGOT_F32_IN_REGISTERS
   if (!a.half) return avx512::attention_table.defs[0].run(args, ctx);
 #endif
@@ -152,27 +152,30 @@ void run(const Args& args, Ctx& ctx) {
 
 // Positions are not known yet: room for the splits of as many single rows as there can be.
 size_t shared_bytes(const Args& args, int) {
-  const Attention a(args);
+  const Attention a{AttentionArgs(args)};
   const int64_t rows = a.sequences ? min64(a.rows, a.S) : a.rows <= kFewRows ? a.rows : 0;
   return size_t(a.Hkv * max_splits(a.Hkv) * rows * a.G * (padded(a.Dh) + kW)) * 4;
 }
 
 const char* check(const Args& args) {
-  if (args.nbufs != 8 || args.nparams != 13) return "attention: expected 8 buffers and 13 parameters";
-  const int64_t rows = args.i(0), H = args.i(1), Hkv = args.i(2), Dh = args.i(3), cap = args.i(4), ring = args.i(9);
+  if (const char* problem = AttentionArgs::mismatch(args)) return problem;
+  const AttentionArgs a(args);
+  const int64_t rows = a.rows(), H = a.H(), Hkv = a.Hkv(), Dh = a.Dh(), cap = a.cap(), ring = a.ring();
   if (rows < 0 || H <= 0 || Hkv <= 0 || Dh <= 0 || cap <= 0) return "attention: a dimension is not positive";
   if (H % Hkv != 0) return "attention: the number of heads is not a multiple of the number of kv heads";
   if (Dh > kMaxHeadDim) return "attention: head dimension above 1024";
-  if (args.i(5) != 0 && args.i(5) != 1) return "attention: cache type is neither f32 (0) nor f16 (1)";
-  if (args.i(12) != 0 && args.i(12) != 1) return "attention: precision is neither fast (0) nor exact (1)";
+  if (a.kv_dtype() != dF32 && a.kv_dtype() != dF16) return "attention: cache type is neither f32 (0) nor f16 (1)";
+  if (a.precision() != kFast && a.precision() != kExact)
+    return "attention: precision is neither fast (0) nor exact (1)";
   if (ring < 0 || ring > cap) return "attention: ring is longer than the cache";
-  if (const char* problem = check_pages(args.bufs[6], args.bufs[7], rows, cap, ring, args.i(10), args.i(11))) return problem;
+  if (const char* problem = check_pages(a, cap, ring)) return problem;
   if (rows > kMaxRows) return "attention: more than 16,384 rows";
-  const int64_t cache = Hkv * cap * Dh * (args.i(5) == 1 ? 2 : 4);
-  if (args.bufs[1].bytes < cache || args.bufs[2].bytes < cache) return "attention: cache buffer smaller than [Hkv, cap, Dh]";
-  if (args.bufs[0].bytes < rows * H * Dh * 4 || args.bufs[5].bytes < rows * H * Dh * 4) return "attention: q or y smaller than [rows, H, Dh]";
-  if (args.bufs[3].bytes < rows * 4) return "attention: fewer positions than rows";
-  if (args.bufs[4].bytes != 0 && args.bufs[4].bytes < H * 4) return "attention: fewer sinks than heads";
+  const int64_t cache = Hkv * cap * Dh * (a.kv_dtype() == dF16 ? 2 : 4), heads = rows * H * Dh * 4;
+  if (a.k_cache_buf().bytes < cache || a.v_cache_buf().bytes < cache)
+    return "attention: cache buffer smaller than [Hkv, cap, Dh]";
+  if (a.q_buf().bytes < heads || a.y_buf().bytes < heads) return "attention: q or y smaller than [rows, H, Dh]";
+  if (a.positions_buf().bytes < rows * 4) return "attention: fewer positions than rows";
+  if (a.sinks() && a.sinks_buf().bytes < H * 4) return "attention: fewer sinks than heads";
   return nullptr;
 }
 

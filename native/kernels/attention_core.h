@@ -2,6 +2,7 @@
 #pragma once
 #include "pages.h"
 #include "vec_math.h"
+#include "signatures/attention.h"
 
 namespace ingot::INGOT_NS {
 namespace {
@@ -20,13 +21,11 @@ struct Attention {
   bool half, fast;
   float scale, softcap;
 
-  explicit Attention(const Args& a)
-      : q(a.bufs[0].as<float>()), k(a.bufs[1].data), v(a.bufs[2].data), positions(a.bufs[3].as<int32_t>()),
-        sinks(a.bufs[4].bytes ? a.bufs[4].as<float>() : nullptr), y(a.bufs[5].as<float>()),
-        sequences(a.bufs[6].bytes ? a.bufs[6].as<int32_t>() : nullptr), page_table(a.bufs[7].as<int32_t>()), pages(nullptr),
-        rows(a.i(0)), H(a.i(1)), Hkv(a.i(2)), Dh(a.i(3)), cap(a.i(4)), window(a.i(7)), ring(a.i(9)), G(H / Hkv), S(a.i(10)), max_pages(a.i(11)),
-        half(a.i(5) == 1),
-        fast(half && a.i(12) == 0), scale(a.f(6)), softcap(a.f(8)) {}
+  explicit Attention(const AttentionArgs& a)
+      : q(a.q()), k(a.k_cache()), v(a.v_cache()), positions(a.positions()), sinks(a.sinks()), y(a.y()),
+        sequences(a.sequences()), page_table(a.page_table()), pages(nullptr), rows(a.rows()), H(a.H()), Hkv(a.Hkv()),
+        Dh(a.Dh()), cap(a.cap()), window(a.window()), ring(a.ring()), G(H / Hkv), S(a.S()), max_pages(a.max_pages()),
+        half(a.kv_dtype() == dF16), fast(half && a.precision() == kFast), scale(a.scale()), softcap(a.softcap()) {}
 
   int64_t element() const { return half ? 2 : 4; }
   int64_t last_key(int64_t row) const { return positions[row] + 1; }  // exclusive

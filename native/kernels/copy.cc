@@ -1,5 +1,6 @@
 // copy: from one strided N-d view to another, with runs copied whole and transposes done in cache-sized blocks.
 #include "vec.h"
+#include "signatures/copy.h"
 
 namespace ingot::INGOT_NS {
 namespace {
@@ -15,14 +16,13 @@ struct Plan {
   Axis axes[kMaxRank];
 };
 
-bool read(const Args& a, Plan& p) {
-  p.rank = a.i(0);
-  p.bytes = a.i(1);
-  if (p.rank < 0 || p.rank > kMaxRank || a.nparams != 4 + 3 * p.rank) return false;
-  for (int64_t d = 0; d < p.rank; d++)
-    p.axes[d] = {a.i(int(2 + d)), a.i(int(2 + p.rank + d)), a.i(int(2 + 2 * p.rank + d))};
-  p.src_offset = a.i(int(2 + 3 * p.rank));
-  p.dst_offset = a.i(int(3 + 3 * p.rank));
+bool read(const CopyArgs& a, Plan& p) {
+  p.rank = a.rank();
+  p.bytes = a.bytes();
+  if (p.rank > kMaxRank) return false;
+  for (int64_t d = 0; d < p.rank; d++) p.axes[d] = {a.sizes(d), a.from_strides(d), a.to_strides(d)};
+  p.src_offset = a.from_offset();
+  p.dst_offset = a.to_offset();
   return true;
 }
 
@@ -119,23 +119,26 @@ template <class T> void copy_typed(Plan& p, const Buf& x, const Buf& y, Ctx& ctx
   }
 }
 
-void run(const Args& a, Ctx& ctx) {
+void run(const Args& args, Ctx& ctx) {
+  const CopyArgs a(args);
   Plan p;
   if (!read(a, p)) return;
   for (int64_t d = 0; d < p.rank; d++)
     if (p.axes[d].size == 0) return;
   collapse(p);
   switch (p.bytes) {
-    case 1: return copy_typed<uint8_t>(p, a.bufs[0], a.bufs[1], ctx);
-    case 2: return copy_typed<uint16_t>(p, a.bufs[0], a.bufs[1], ctx);
-    case 4: return copy_typed<uint32_t>(p, a.bufs[0], a.bufs[1], ctx);
-    case 8: return copy_typed<uint64_t>(p, a.bufs[0], a.bufs[1], ctx);
+    case 1: return copy_typed<uint8_t>(p, a.x_buf(), a.y_buf(), ctx);
+    case 2: return copy_typed<uint16_t>(p, a.x_buf(), a.y_buf(), ctx);
+    case 4: return copy_typed<uint32_t>(p, a.x_buf(), a.y_buf(), ctx);
+    case 8: return copy_typed<uint64_t>(p, a.x_buf(), a.y_buf(), ctx);
   }
 }
 
-const char* check(const Args& a) {
+const char* check(const Args& args) {
+  if (const char* problem = CopyArgs::mismatch(args)) return problem;
+  const CopyArgs a(args);
   Plan p;
-  if (a.nbufs != 2 || a.nparams < 4 || !read(a, p)) return "copy: expected 2 buffers and 4 + 3 x rank parameters, rank at most 16";
+  if (!read(a, p)) return "copy: rank above 16";
   if (p.bytes != 1 && p.bytes != 2 && p.bytes != 4 && p.bytes != 8) return "copy: elements are not 1, 2, 4 or 8 bytes";
   double src_low = double(p.src_offset), src_high = src_low, dst_low = double(p.dst_offset), dst_high = dst_low;
   for (int64_t d = 0; d < p.rank; d++) {
@@ -146,8 +149,10 @@ const char* check(const Args& a) {
     (src < 0 ? src_low : src_high) += src;
     (dst < 0 ? dst_low : dst_high) += dst;
   }
-  if (src_low < 0 || (src_high + 1) * double(p.bytes) > double(a.bufs[0].bytes)) return "copy: the source view reaches outside its buffer";
-  if (dst_low < 0 || (dst_high + 1) * double(p.bytes) > double(a.bufs[1].bytes)) return "copy: the destination view reaches outside its buffer";
+  if (src_low < 0 || (src_high + 1) * double(p.bytes) > double(a.x_buf().bytes))
+    return "copy: the source view reaches outside its buffer";
+  if (dst_low < 0 || (dst_high + 1) * double(p.bytes) > double(a.y_buf().bytes))
+    return "copy: the destination view reaches outside its buffer";
   return nullptr;
 }
 

@@ -1,6 +1,6 @@
 // `embed`: y[row] = scale * row ids[row] of a packed matrix, dequantised.
-//   bufs: ids, w, y      params: rows, N, K, layout, group, metaDtype, scale
 #include "weights_unpack.h"
+#include "signatures/embed.h"
 
 namespace ingot::INGOT_NS {
 
@@ -14,17 +14,19 @@ struct Problem {
   float scale;
 };
 
-const char* read_problem(const Args& a, Problem& p) {
-  if (a.nbufs != 3 || a.nparams != 7) return "embed: wrong number of params or buffers";
-  p.rows = a.i(0);
+const char* read_problem(const Args& args, Problem& p) {
+  if (const char* problem = EmbedArgs::mismatch(args)) return problem;
+  const EmbedArgs a(args);
+  p.rows = a.rows();
   if (p.rows < 0 || p.rows >= kMaxRows) return "embed: the number of rows is out of range";
-  if (const char* m = describe_weights(p.w, a.bufs[1].data, a.i(1), a.i(2), int(a.i(3)), int(a.i(4)), int(a.i(5)))) return m;
-  if (a.bufs[1].bytes < p.w.bytes()) return "embed: the packed weights are smaller than N, K and the layout need";
-  if (a.bufs[0].bytes / 4 < p.rows) return "embed: there are fewer ids than rows";
-  if (a.bufs[2].bytes / 4 / p.w.K < p.rows) return "embed: y is smaller than rows x K";
-  p.ids = a.bufs[0].as<const int32_t>();
-  p.y = a.bufs[2].as<float>();
-  p.scale = a.f(6);
+  const char* problem = describe_weights(p.w, a.w(), a.K(), a);
+  if (problem) return problem;
+  if (a.w_buf().bytes < p.w.bytes()) return "embed: the packed weights are smaller than N, K and the layout need";
+  if (a.ids_buf().bytes / 4 < p.rows) return "embed: there are fewer ids than rows";
+  if (a.y_buf().bytes / 4 / p.w.K < p.rows) return "embed: y is smaller than rows x K";
+  p.ids = a.ids();
+  p.y = a.y();
+  p.scale = a.scale();
   return nullptr;
 }
 

@@ -1,7 +1,7 @@
 // `linear`: y = (residual +) norm(x) Wᵀ + bias for several matrices of one input, or the gated pair of a feed-forward
 // block. One row streams the weights, some rows pass over each packed panel several times, many reuse every unpacked panel.
-//   bufs: x, normWeight?, residual?, then per segment w, bias?, y      params: docs/cpu-kernels.md
 #include "linear_core.h"
+#include "signatures/linear.h"
 
 namespace ingot::INGOT_NS {
 
@@ -32,41 +32,43 @@ struct Problem {
 };
 
 // Fills the problem; returns what is wrong with params or buffers, or null.
-const char* read_problem(const Args& a, Problem& p) {
-  if (a.nparams < 7 || a.nbufs < 3) return "linear: too few params or buffers";
-  p.rows = a.i(0);
-  p.K = a.i(1);
-  p.twice = a.i(2) == 2;
-  p.exact = a.i(2) == 1;
-  p.glu = int(a.i(5));
-  p.segments = int(a.i(6));
-  if (p.segments < 1 || p.segments > kMaxSegments) return "linear: 1 to 8 segments";
-  if (a.nparams != 7 + 4 * p.segments || a.nbufs != 3 + 3 * p.segments) return "linear: params and buffers do not fit the number of segments";
+const char* read_problem(const Args& args, Problem& p) {
+  if (const char* problem = LinearArgs::mismatch(args)) return problem;
+  const LinearArgs a(args);
+  p.rows = a.rows();
+  p.K = a.K();
+  p.twice = a.precision() == kFine;
+  p.exact = a.precision() == kExact;
+  p.glu = a.glu();
+  if (a.segment_count() < 1 || a.segment_count() > kMaxSegments) return "linear: 1 to 8 segments";
+  p.segments = int(a.segment_count());
   if (p.rows < 0 || p.rows >= kMaxRows) return "linear: the number of rows is out of range";
-  if (p.glu < kNoGlu || p.glu > kGeluErf) return "linear: unknown glu code";
+  if (p.glu < kNoGlu || p.glu >= kGlus) return "linear: unknown glu code";
   if (p.glu != kNoGlu && p.segments != 2) return "linear: a glu needs two segments, gate and up";
-  if (a.bufs[2].bytes && p.glu == kNoGlu && p.segments != 1) return "linear: a residual needs a single output";
-  p.x = a.bufs[0].as<const float>();
-  p.norm = {a.bufs[1].bytes ? a.bufs[1].as<const float>() : nullptr, a.f(3), a.f(4)};
+  const float* residual = a.residual();
+  if (residual && p.glu == kNoGlu && p.segments != 1) return "linear: a residual needs a single output";
+  p.x = a.x();
+  p.norm = {a.norm_weight(), a.norm_eps(), a.norm_offset()};
   p.passes = true;
   for (int s = 0; s < p.segments; s++) {
-    const Buf* b = a.bufs + 3 + 3 * s;
-    const int q = 7 + 4 * s;
+    const LinearArgs::Segment given = a.segments(s);
     Segment& g = p.seg[s];
-    if (const char* m = describe_weights(g.w, b[0].data, a.i(q), p.K, int(a.i(q + 1)), int(a.i(q + 2)), int(a.i(q + 3)))) return m;
-    if (b[0].bytes < g.w.bytes()) return "linear: the packed weights are smaller than N, K and the layout need";
-    if (b[1].bytes && b[1].bytes < g.w.N * 4) return "linear: the bias is shorter than N";
+    if (const char* problem = describe_weights(g.w, given.w(), p.K, given)) return problem;
+    if (given.w_buf().bytes < g.w.bytes())
+      return "linear: the packed weights are smaller than N, K and the layout need";
+    if (given.bias() && given.bias_buf().bytes < g.w.N * 4) return "linear: the bias is shorter than N";
     const bool writes = p.glu == kNoGlu || s == 0;
-    if (writes && b[2].bytes / 4 / g.w.N < p.rows) return "linear: y is smaller than rows x N";
-    g.out = {b[2].as<float>(), b[1].bytes ? b[1].as<const float>() : nullptr, a.bufs[2].bytes ? a.bufs[2].as<const float>() : nullptr, g.w.N, g.w.N};
+    if (writes && given.y_buf().bytes / 4 / g.w.N < p.rows) return "linear: y is smaller than rows x N";
+    g.out = {given.y(), given.bias(), residual, g.w.N, g.w.N};
     p.passes &= uses_int8(g.w, p.exact);
-    if (a.bufs[2].bytes && writes && a.bufs[2].bytes / 4 / g.w.N < p.rows) return "linear: the residual is smaller than rows x N";
+    if (residual && writes && a.residual_buf().bytes / 4 / g.w.N < p.rows)
+      return "linear: the residual is smaller than rows x N";
   }
   p.need = {};
   for (int s = 0; s < p.segments; s++) p.need.add(p.seg[s].w, p.exact, p.many() && !p.twice);
   if (p.glu != kNoGlu && p.seg[0].w.N != p.seg[1].w.N) return "linear: gate and up differ in N";
-  if (a.bufs[0].bytes / 4 / p.K < p.rows) return "linear: x is smaller than rows x K";
-  if (a.bufs[1].bytes && a.bufs[1].bytes / 4 < p.K) return "linear: the norm weight is shorter than K";
+  if (a.x_buf().bytes / 4 / p.K < p.rows) return "linear: x is smaller than rows x K";
+  if (a.norm_weight() && a.norm_weight_buf().bytes / 4 < p.K) return "linear: the norm weight is shorter than K";
   return nullptr;
 }
 

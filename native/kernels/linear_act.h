@@ -4,8 +4,6 @@
 
 namespace ingot::INGOT_NS {
 
-enum GluCode { kNoGlu, kSilu, kGeluTanh, kGeluErf };
-
 // e^x to 2 ulp (2^n times a polynomial on [-ln2/2, ln2/2]); 0 below -87.3, e^88 above 88.
 INGOT_INLINE vf exp_lanes(vf x) {
 #if defined(__AVX512F__)

@@ -1,5 +1,6 @@
 // matmul: batched f32 product, blocked for the caches; b is packed per block into panels of whole vectors.
 #include "matmul_f32.h"
+#include "signatures/matmul.h"
 
 namespace ingot::INGOT_NS {
 namespace {
@@ -108,13 +109,14 @@ void one_row(const Product& p, int64_t m, int64_t n0, int64_t n1) {
 }
 
 void run(const Args& args, Ctx& ctx) {
-  const int64_t batch = args.i(0), M = args.i(1), K = args.i(2), N = args.i(3), stride_a = args.i(5), stride_b = args.i(6);
+  const MatmulArgs given(args);
+  const int64_t batch = given.batch(), M = given.M(), N = given.N();
   if (batch == 0 || M == 0 || N == 0) return;
-  Product p{nullptr, nullptr, nullptr, M, K, N, args.i(4) != 0};
+  Product p{nullptr, nullptr, nullptr, M, given.K(), N, given.transpose_b()};
   const auto bind = [&](int64_t entry) {
-    p.a = args.bufs[0].as<float>() + entry * stride_a;
-    p.b = args.bufs[1].as<float>() + entry * stride_b;
-    p.y = args.bufs[2].as<float>() + entry * M * N;
+    p.a = given.a() + entry * given.a_stride();
+    p.b = given.b() + entry * given.b_stride();
+    p.y = given.y() + entry * M * N;
   };
   if (M <= 3) {  // too few rows to repay packing
     const int64_t parts = ceil_div(N, 64);
@@ -135,14 +137,16 @@ void run(const Args& args, Ctx& ctx) {
   }
 }
 
-const char* check(const Args& a) {
-  if (a.nbufs != 3 || a.nparams != 7) return "matmul: expected 3 buffers and 7 parameters";
-  const double batch = a.params[0], M = a.params[1], K = a.params[2], N = a.params[3], sa = a.params[5], sb = a.params[6];
+const char* check(const Args& args) {
+  if (const char* problem = MatmulArgs::mismatch(args)) return problem;
+  const MatmulArgs a(args);
+  const double batch = double(a.batch()), M = double(a.M()), K = double(a.K()), N = double(a.N());
+  const double sa = double(a.a_stride()), sb = double(a.b_stride());
   if (batch < 0 || M < 0 || K < 0 || N < 0 || sa < 0 || sb < 0) return "matmul: negative size or stride";
   if (batch == 0 || M == 0 || N == 0) return nullptr;
-  if (((batch - 1) * sa + M * K) * 4 > double(a.bufs[0].bytes)) return "matmul: a smaller than [batch, M, K]";
-  if (((batch - 1) * sb + K * N) * 4 > double(a.bufs[1].bytes)) return "matmul: b smaller than [batch, K, N]";
-  if (batch * M * N * 4 > double(a.bufs[2].bytes)) return "matmul: y smaller than [batch, M, N]";
+  if (((batch - 1) * sa + M * K) * 4 > double(a.a_buf().bytes)) return "matmul: a smaller than [batch, M, K]";
+  if (((batch - 1) * sb + K * N) * 4 > double(a.b_buf().bytes)) return "matmul: b smaller than [batch, K, N]";
+  if (batch * M * N * 4 > double(a.y_buf().bytes)) return "matmul: y smaller than [batch, M, N]";
   return nullptr;
 }
 

@@ -5,6 +5,10 @@
 //   measure_bf16   bufs: ops f64[1]                  params: rounds     bf16 tiles or dot product; ops 0 where there is none
 //   measure_f32    bufs: ops f64[1]                  params: rounds     fused multiply-add
 #include "kernel.h"
+#include "signatures/measure_bf16.h"
+#include "signatures/measure_f32.h"
+#include "signatures/measure_int8.h"
+#include "signatures/measure_read.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -36,17 +40,18 @@ template <bool Ask> int64_t read_range(const uint8_t* p, const uint8_t* stop, in
 #endif
 }
 
-void read_all(const Args& a, Ctx& c) {
+void read_all(const Args& args, Ctx& c) {
+  const MeasureReadArgs a(args);
   int64_t begin, end;
-  c.range(a.bufs[0].bytes / 512, begin, end);
-  const uint8_t *p = a.bufs[0].data + begin * 512, *stop = a.bufs[0].data + end * 512;
-  const int64_t sum = a.i(0) > 0 ? read_range<true>(p, stop, a.i(0)) : read_range<false>(p, stop, 0);
-  if (c.tid < a.bufs[1].bytes / 8) a.bufs[1].as<double>()[c.tid] = double(sum);
+  c.range(a.data_buf().bytes / 512, begin, end);
+  const uint8_t *p = a.data() + begin * 512, *stop = a.data() + end * 512;
+  const int64_t sum = a.ahead() > 0 ? read_range<true>(p, stop, a.ahead()) : read_range<false>(p, stop, 0);
+  if (c.tid < a.sink_buf().bytes / 8) a.sink()[c.tid] = double(sum);
 }
 
 // Adds this worker's operations to the total; called by every worker.
-void report(const Args& a, Ctx& c, double ops) {
-  if (c.tid == 0) a.bufs[0].as<double>()[0] = ops * c.nthreads;
+template <class View> void report(const View& a, Ctx& c, double ops) {
+  if (c.tid == 0) a.operations()[0] = ops * c.nthreads;
 }
 
 #if defined(__AMX_TILE__)
@@ -77,8 +82,9 @@ template <int N, class V, class Step> inline __attribute__((always_inline)) void
     for (int j = 0; j < N; j++) step(acc[j]);
 }
 
-void int8_peak(const Args& a, Ctx& c) {
-  [[maybe_unused]] const int64_t rounds = a.i(0);
+void int8_peak(const Args& args, Ctx& c) {
+  const MeasureInt8Args a(args);
+  [[maybe_unused]] const int64_t rounds = a.rounds();
 #if defined(__AMX_TILE__)
   load_tiles();
   _tile_zero(0); _tile_zero(1); _tile_zero(2); _tile_zero(3); _tile_zero(4); _tile_zero(5); _tile_zero(6); _tile_zero(7);
@@ -112,16 +118,17 @@ void int8_peak(const Args& a, Ctx& c) {
 #endif
 }
 
-void bf16_peak(const Args& a, Ctx& c) {
+void bf16_peak(const Args& args, Ctx& c) {
+  const MeasureBf16Args a(args);
 #if defined(__AMX_TILE__)
-  const int64_t rounds = a.i(0);
+  const int64_t rounds = a.rounds();
   load_tiles();
   _tile_zero(0); _tile_zero(1); _tile_zero(2); _tile_zero(3); _tile_zero(4); _tile_zero(5); _tile_zero(6); _tile_zero(7);
   TILE_ROUNDS(_tile_dpbf16ps)
   _tile_release();
   report(a, c, double(rounds) * 8 * 16 * 16 * 32 * 2);
 #elif defined(__AVX512BF16__)
-  const int64_t rounds = a.i(0);
+  const int64_t rounds = a.rounds();
   const __m512bh half = (__m512bh)_mm512_set1_epi16(0x3f00);
   run_chains<16>(rounds, _mm512_setzero_ps(), [&](__m512& x) __attribute__((always_inline)) {
     x = _mm512_dpbf16_ps(x, half, half);
@@ -133,8 +140,9 @@ void bf16_peak(const Args& a, Ctx& c) {
 #endif
 }
 
-void f32_peak(const Args& a, Ctx& c) {
-  const int64_t rounds = a.i(0);
+void f32_peak(const Args& args, Ctx& c) {
+  const MeasureF32Args a(args);
+  const int64_t rounds = a.rounds();
 #if defined(__AVX512F__)
   constexpr int lanes = 16;
 #elif defined(__AVX2__)
@@ -158,16 +166,21 @@ void f32_peak(const Args& a, Ctx& c) {
   report(a, c, double(rounds) * chains * lanes * 2);
 }
 
-const char* needs_output(const Args& a) {
-  return a.nbufs == 1 && a.bufs[0].bytes >= 8 && a.nparams == 1 && a.i(0) >= 0 ? nullptr : "expected one f64 buffer and a round count";
+template <class View> const char* needs_output(const Args& args) {
+  if (const char* problem = View::mismatch(args)) return problem;
+  const View a(args);
+  return a.operations_buf().bytes >= 8 && a.rounds() >= 0 ? nullptr : "expected one f64 buffer and a round count";
 }
-const char* needs_sink(const Args& a) { return a.nbufs == 2 && a.nparams == 1 && a.i(0) >= 0 ? nullptr : "expected data, sink and how far ahead to ask"; }
+const char* needs_sink(const Args& args) {
+  if (const char* problem = MeasureReadArgs::mismatch(args)) return problem;
+  return MeasureReadArgs(args).ahead() >= 0 ? nullptr : "expected how far ahead to ask";
+}
 
 constexpr KernelDef defs[] = {
     {"measure_read", read_all, nullptr, needs_sink},
-    {"measure_int8", int8_peak, nullptr, needs_output},
-    {"measure_bf16", bf16_peak, nullptr, needs_output},
-    {"measure_f32", f32_peak, nullptr, needs_output},
+    {"measure_int8", int8_peak, nullptr, needs_output<MeasureInt8Args>},
+    {"measure_bf16", bf16_peak, nullptr, needs_output<MeasureBf16Args>},
+    {"measure_f32", f32_peak, nullptr, needs_output<MeasureF32Args>},
 };
 
 }  // namespace

@@ -3,6 +3,8 @@
 // Few rows stream the experts' panels; many rows are grouped by expert, and each expert's panel is unpacked once.
 #include "linear_core.h"
 #include "moe_routing.h"
+#include "signatures/moe_down.h"
+#include "signatures/moe_glu.h"
 
 namespace ingot::INGOT_NS {
 
@@ -47,37 +49,54 @@ struct Problem {
   }
 };
 
-const char* read_problem(const Args& a, bool down, Problem& p) {
-  if (a.nbufs != (down ? 6 : 5) || a.nparams != (down ? 9 : 10)) return "moe: wrong number of params or buffers";
-  const int q = down ? 3 : 4;  // where topk is
-  p.down = down;
-  p.rows = a.i(0);
-  p.K = a.i(1);
-  p.exact = a.i(2) != 0;
-  p.glu = down ? 0 : int(a.i(3));
-  p.topk = a.i(q);
-  p.E = a.i(q + 1);
-  p.N = a.i(q + 2);
+// What both kernels are told by the same names.
+template <class View> const char* read_common(const View& a, Problem& p) {
+  p.rows = a.rows();
+  p.K = a.K();
+  p.exact = a.precision() != kFast;
+  p.topk = a.topk();
+  p.E = a.E();
+  p.N = a.N();
+  p.ids = a.ids();
   if (p.rows < 0 || p.rows >= kMaxRows) return "moe: the number of rows is out of range";
   if (p.topk < 1 || p.topk > 64) return "moe: top-k must be 1 to 64";
   if (p.E < 1 || p.E > kMaxExperts) return "moe: the number of experts must be 1 to 4096";
-  if (!down && (p.glu < kSilu || p.glu > kGeluErf)) return "moe: unknown glu code";
-  const int first = down ? 3 : 2, matrices = down ? 1 : 2;
-  for (int m = 0; m < matrices; m++) {
-    const Buf& b = a.bufs[first + m];
-    if (const char* problem = describe_weights(p.w[m], b.data, p.N, p.K, int(a.i(q + 3)), int(a.i(q + 4)), int(a.i(q + 5)))) return problem;
-    if (b.bytes / p.w[m].bytes() < p.E) return "moe: the packed experts are smaller than E, N, K and the layout need";
-  }
-  p.x = a.bufs[0].as<const float>();
-  p.ids = a.bufs[1].as<const int32_t>();
-  p.weights = down ? a.bufs[2].as<const float>() : nullptr;
-  if (a.bufs[0].bytes / 4 / p.K / (down ? p.topk : 1) < p.rows) return "moe: the input is smaller than its rows";
-  if (a.bufs[1].bytes / 4 / p.topk < p.rows) return "moe: ids are smaller than rows x topk";
-  if (down && a.bufs[2].bytes / 4 / p.topk < p.rows) return "moe: weights are smaller than rows x topk";
-  const Buf &y = a.bufs[down ? 5 : 4], residual = down ? a.bufs[4] : Buf{nullptr, 0};
-  if (y.bytes / 4 / p.N / (down ? 1 : p.topk) < p.rows) return "moe: the output is smaller than its rows";
-  if (residual.bytes && residual.bytes / 4 / p.N < p.rows) return "moe: the residual is smaller than rows x N";
-  p.out = {y.as<float>(), nullptr, residual.bytes ? residual.as<const float>() : nullptr, p.N, p.N};
+  if (a.ids_buf().bytes / 4 / p.topk < p.rows) return "moe: ids are smaller than rows x topk";
+  return nullptr;
+}
+
+template <class View> const char* read_stack(const View& a, const Buf& stack, Weights& w) {
+  if (const char* problem = describe_weights(w, stack.data, a.K(), a)) return problem;
+  return stack.bytes / w.bytes() < a.E() ? "moe: the packed experts are smaller than E, N, K and the layout need" : nullptr;
+}
+
+const char* read_problem(const MoeGluArgs& a, Problem& p) {
+  if (const char* problem = read_common(a, p)) return problem;
+  p.down = false;
+  p.glu = a.glu();
+  if (p.glu <= kNoGlu || p.glu >= kGlus) return "moe: unknown glu code";
+  if (const char* problem = read_stack(a, a.gate_buf(), p.w[0])) return problem;
+  if (const char* problem = read_stack(a, a.up_buf(), p.w[1])) return problem;
+  p.x = a.x();
+  p.weights = nullptr;
+  if (a.x_buf().bytes / 4 / p.K < p.rows) return "moe: the input is smaller than its rows";
+  if (a.h_buf().bytes / 4 / p.N / p.topk < p.rows) return "moe: the output is smaller than its rows";
+  p.out = {a.h(), nullptr, nullptr, p.N, p.N};
+  return nullptr;
+}
+
+const char* read_problem(const MoeDownArgs& a, Problem& p) {
+  if (const char* problem = read_common(a, p)) return problem;
+  p.down = true;
+  p.glu = kNoGlu;
+  if (const char* problem = read_stack(a, a.down_buf(), p.w[0])) return problem;
+  p.x = a.h();
+  p.weights = a.weights();
+  if (a.h_buf().bytes / 4 / p.K / p.topk < p.rows) return "moe: the input is smaller than its rows";
+  if (a.weights_buf().bytes / 4 / p.topk < p.rows) return "moe: weights are smaller than rows x topk";
+  if (a.y_buf().bytes / 4 / p.N < p.rows) return "moe: the output is smaller than its rows";
+  if (a.residual() && a.residual_buf().bytes / 4 / p.N < p.rows) return "moe: the residual is smaller than rows x N";
+  p.out = {a.y(), nullptr, a.residual(), p.N, p.N};
   return nullptr;
 }
 
@@ -251,9 +270,9 @@ void run_chunk(const Problem& p, int64_t base, int64_t rows, Ctx& c) {
   combine_rows(p, k, base, rows, c);
 }
 
-void run(const Args& a, Ctx& c, bool down) {
+template <class View> void run(const Args& args, Ctx& c) {
   Problem p;
-  read_problem(a, down, p);
+  read_problem(View(args), p);
   if (p.rows == 0) return;
   if (p.few()) return run_few(p, c);
   const int64_t step = p.chunk_rows();
@@ -263,25 +282,21 @@ void run(const Args& a, Ctx& c, bool down) {
   }
 }
 
-template <bool Down>
-void run_kind(const Args& a, Ctx& c) { run(a, c, Down); }
-
-template <bool Down>
-const char* check(const Args& a) {
+template <class View> const char* check(const Args& args) {
+  if (const char* problem = View::mismatch(args)) return problem;
   Problem p;
-  return read_problem(a, Down, p);
+  return read_problem(View(args), p);
 }
 
-template <bool Down>
-size_t shared_bytes(const Args& a, int) {
+template <class View> size_t shared_bytes(const Args& args, int) {
   Problem p;
-  if (read_problem(a, Down, p) || p.rows == 0 || p.few()) return 0;
+  if (read_problem(View(args), p) || p.rows == 0 || p.few()) return 0;
   return size_t(p.chunk_bytes(min64(p.rows, p.chunk_rows())));
 }
 
 constexpr KernelDef defs[] = {
-    {"moe_glu", run_kind<false>, shared_bytes<false>, check<false>},
-    {"moe_down", run_kind<true>, shared_bytes<true>, check<true>},
+    {"moe_glu", run<MoeGluArgs>, shared_bytes<MoeGluArgs>, check<MoeGluArgs>},
+    {"moe_down", run<MoeDownArgs>, shared_bytes<MoeDownArgs>, check<MoeDownArgs>},
 };
 
 }  // namespace

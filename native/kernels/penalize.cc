@@ -1,5 +1,7 @@
 // penalize: what changes the logits of a row before a token is drawn; count: the token counts it looks at.
 #include "sample.h"
+#include "signatures/count.h"
+#include "signatures/penalize.h"
 
 namespace ingot::INGOT_NS {
 namespace {
@@ -11,10 +13,10 @@ struct Penalties {
   const float* bias_values;
   int64_t B, V, S, M, n, words;
 
-  explicit Penalties(const Args& a)
-      : logits(a.bufs[0].as<float>()), settings(a.bufs[1].as<RowSettings>()), counts(a.bufs[2].as<int32_t>()), masks(a.bufs[3].as<int32_t>()),
-        bias_rows(a.bufs[4].as<int32_t>()), bias_ids(a.bufs[5].as<int32_t>()), bias_values(a.bufs[6].as<float>()), B(a.i(0)), V(a.i(1)),
-        S(a.bufs[2].bytes ? a.i(2) : 0), M(a.bufs[3].bytes ? a.i(3) : 0), n(a.i(4)), words(ceil_div(V, 32)) {}
+  explicit Penalties(const PenalizeArgs& a)
+      : logits(a.logits()), settings(a.settings_buf().as<RowSettings>()), counts(a.counts()), masks(a.masks()),
+        bias_rows(a.bias_rows()), bias_ids(a.bias_ids()), bias_values(a.bias_values()), B(a.B()), V(a.V()),
+        S(counts ? a.S() : 0), M(masks ? a.M() : 0), n(a.n()), words(ceil_div(V, 32)) {}
 };
 
 bool valid(const Penalties& p, Ctx& ctx) {
@@ -52,8 +54,8 @@ void mask_row(const int32_t* mask, float* x, int64_t begin, int64_t end) {
 }
 
 // Every worker has a part of the vocabulary, for all rows: no order between workers matters.
-void run_penalize(const Args& a, Ctx& ctx) {
-  const Penalties p(a);
+void run_penalize(const Args& args, Ctx& ctx) {
+  const Penalties p{PenalizeArgs(args)};
   if (!valid(p, ctx)) return;
   int64_t begin, end;
   ctx.range(p.words, begin, end);
@@ -66,28 +68,30 @@ void run_penalize(const Args& a, Ctx& ctx) {
   for (int64_t r = 0; r < p.B; r++)
     if (p.settings[r].mask >= 0) mask_row(p.masks + p.settings[r].mask * p.words, p.logits + r * p.V, begin, end);
 }
-const char* check_penalize(const Args& a) {
-  if (a.nbufs != 7 || a.nparams != 5) return "penalize: expected 7 buffers and 5 parameters";
+const char* check_penalize(const Args& args) {
+  if (const char* problem = PenalizeArgs::mismatch(args)) return problem;
+  const PenalizeArgs a(args);
   const Penalties p(a);
   if (p.B < 0 || p.V <= 0 || p.S < 0 || p.M < 0 || p.n < 0) return "penalize: a dimension is not positive";
-  if (a.bufs[0].bytes / 4 / p.V < p.B) return "penalize: logits smaller than [B, V]";
-  if (a.bufs[1].bytes < p.B * int64_t(sizeof(RowSettings))) return "penalize: settings smaller than [B, 12]";
-  if (p.S && a.bufs[2].bytes / 4 / p.V < p.S) return "penalize: counts smaller than [S, V]";
-  if (p.M && a.bufs[3].bytes / 4 / p.words < p.M) return "penalize: masks smaller than [M, V / 32]";
-  for (int i = 4; i <= 6; i++)
-    if (a.bufs[i].bytes < p.n * 4) return "penalize: a bias list is shorter than n";
+  if (a.logits_buf().bytes / 4 / p.V < p.B) return "penalize: logits smaller than [B, V]";
+  if (a.settings_buf().bytes < p.B * int64_t(sizeof(RowSettings))) return "penalize: settings smaller than [B, 12]";
+  if (p.S && a.counts_buf().bytes / 4 / p.V < p.S) return "penalize: counts smaller than [S, V]";
+  if (p.M && a.masks_buf().bytes / 4 / p.words < p.M) return "penalize: masks smaller than [M, V / 32]";
+  for (const Buf* list : {&a.bias_rows_buf(), &a.bias_ids_buf(), &a.bias_values_buf()})
+    if (list->bytes < p.n * 4) return "penalize: a bias list is shorter than n";
   return nullptr;
 }
 
-void run_count(const Args& a, Ctx& ctx) {
+void run_count(const Args& args, Ctx& ctx) {
   if (ctx.tid != 0) return;
-  const int64_t rows = a.i(0), V = a.i(1), S = a.i(2);
-  int32_t* counts = a.bufs[1].as<int32_t>();
-  const int32_t* slots = a.bufs[2].bytes ? a.bufs[2].as<int32_t>() : nullptr;
-  for (int64_t s = 0; a.bufs[3].bytes && s < S; s++)
-    if (a.bufs[3].as<int32_t>()[s]) std::memset(counts + s * V, 0, size_t(V) * 4);
+  const CountArgs a(args);
+  const int64_t rows = a.rows(), V = a.V(), S = a.S();
+  int32_t* counts = a.counts();
+  const int32_t *slots = a.slots(), *fresh = a.fresh();
+  for (int64_t s = 0; fresh && s < S; s++)
+    if (fresh[s]) std::memset(counts + s * V, 0, size_t(V) * 4);
   for (int64_t i = 0; i < rows; i++) {
-    const int32_t id = a.bufs[0].as<int32_t>()[i], slot = slots ? slots[i] : 0;
+    const int32_t id = a.ids()[i], slot = slots ? slots[i] : 0;
     if (slot < 0) continue;
     if (id < 0 || id >= V || slot >= S) {
       ctx.fail("count: token %d of slot %d at place %lld is outside [%lld, %lld]", id, slot, (long long)i, (long long)S, (long long)V);
@@ -96,14 +100,15 @@ void run_count(const Args& a, Ctx& ctx) {
     counts[slot * V + id]++;
   }
 }
-const char* check_count(const Args& a) {
-  if (a.nbufs != 4 || a.nparams != 3) return "count: expected 4 buffers and 3 parameters";
-  const int64_t rows = a.i(0), V = a.i(1), S = a.i(2);
+const char* check_count(const Args& args) {
+  if (const char* problem = CountArgs::mismatch(args)) return problem;
+  const CountArgs a(args);
+  const int64_t rows = a.rows(), V = a.V(), S = a.S();
   if (rows < 0 || V < 0 || S < 0) return "count: negative size";
-  if (a.bufs[0].bytes < rows * 4) return "count: fewer ids than rows";
-  if (V > 0 && a.bufs[1].bytes / 4 / V < S) return "count: counts smaller than [S, V]";
-  if (a.bufs[2].bytes && a.bufs[2].bytes < rows * 4) return "count: fewer slots than rows";
-  if (a.bufs[3].bytes && a.bufs[3].bytes < S * 4) return "count: fresh is shorter than S";
+  if (a.ids_buf().bytes < rows * 4) return "count: fewer ids than rows";
+  if (V > 0 && a.counts_buf().bytes / 4 / V < S) return "count: counts smaller than [S, V]";
+  if (a.slots() && a.slots_buf().bytes < rows * 4) return "count: fewer slots than rows";
+  if (a.fresh() && a.fresh_buf().bytes < S * 4) return "count: fresh is shorter than S";
   return nullptr;
 }
 

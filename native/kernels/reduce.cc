@@ -4,11 +4,11 @@
 #include <limits>
 
 #include "norm.h"
+#include "signatures/reduce.h"
 
 namespace ingot::INGOT_NS {
 namespace {
 
-enum Kind { kSum, kMax, kMin, kProd, kMean, kArgmax, kArgmin, kAny, kAll, kKinds };
 constexpr int64_t kChunk = 8192;
 
 int64_t element_bytes(int64_t dtype) {
@@ -68,8 +68,8 @@ void add(int64_t kind, bool integers, Accumulator& acc, double x, int64_t at) {
   }
 }
 
-void finish(const Args& a, int64_t kind, int64_t dtype, int64_t D, const Accumulator& acc, int64_t at) {
-  uint8_t* y = a.bufs[1].data;
+void finish(const ReduceArgs& a, int64_t kind, int64_t dtype, int64_t D, const Accumulator& acc, int64_t at) {
+  uint8_t* y = a.y();
   if (kind == kArgmax || kind == kArgmin) reinterpret_cast<int32_t*>(y)[at] = int32_t(acc.at);
   else if (kind == kAny || kind == kAll) y[at] = acc.value != 0;
   else if (is_float(dtype)) {
@@ -83,7 +83,7 @@ void finish(const Args& a, int64_t kind, int64_t dtype, int64_t D, const Accumul
   }
 }
 
-Accumulator reduce_line(const Args& a, int64_t kind, int64_t dtype, const uint8_t* x, int64_t stride, int64_t begin, int64_t end) {
+Accumulator reduce_line(int64_t kind, int64_t dtype, const uint8_t* x, int64_t stride, int64_t begin, int64_t end) {
   Accumulator acc = start(kind);
   const int64_t bytes = element_bytes(dtype);
   if (dtype == dF32 && stride == 1 && (kind == kSum || kind == kMean)) {
@@ -115,56 +115,68 @@ void reduce_columns(const float* x, int64_t D, int64_t inner, int64_t kind, int 
 
 int64_t chunks(int64_t outer, int64_t D, int64_t inner) { return outer * inner < 64 && D >= 8 * kChunk ? ceil_div(D, 8 * kChunk) : 1; }
 
-void run(const Args& a, Ctx& ctx) {
-  const int64_t outer = a.i(0), D = a.i(1), inner = a.i(2), kind = a.i(3), dtype = a.i(4);
+void run(const Args& args, Ctx& ctx) {
+  const ReduceArgs a(args);
+  const int64_t outer = a.outer(), D = a.D(), inner = a.inner(), kind = a.kind(), dtype = a.dtype();
   const int64_t bytes = element_bytes(dtype), parts = chunks(outer, D, inner);
   int64_t begin, end;
-  if (inner > 1 && parts == 1 && D > 0 && dtype == dF32 && (kind == kSum || kind == kMean || kind == kMax || kind == kMin)) {
+  const bool by_column = kind == kSum || kind == kMean || kind == kMax || kind == kMin;
+  if (inner > 1 && parts == 1 && D > 0 && dtype == dF32 && by_column) {
     const int64_t strips = ceil_div(inner, kW);
+    const auto* x = reinterpret_cast<const float*>(a.x());
+    auto* y = reinterpret_cast<float*>(a.y());
     ctx.range(outer * strips, begin, end);
     for (int64_t item = begin; item < end; item++) {
       const int64_t o = item / strips, i = item % strips * kW;
-      reduce_columns(a.bufs[0].as<float>() + o * D * inner + i, D, inner, kind, int(min64(kW, inner - i)), a.bufs[1].as<float>() + o * inner + i);
+      reduce_columns(x + o * D * inner + i, D, inner, kind, int(min64(kW, inner - i)), y + o * inner + i);
     }
     return;
   }
-  const auto line = [&](int64_t item) { return a.bufs[0].data + (item / inner * D * inner + item % inner) * bytes; };
+  const auto line = [&](int64_t item) { return a.x() + (item / inner * D * inner + item % inner) * bytes; };
   if (parts == 1) {
     ctx.range(outer * inner, begin, end);
-    for (int64_t item = begin; item < end; item++) finish(a, kind, dtype, D, reduce_line(a, kind, dtype, line(item), inner, 0, D), item);
+    for (int64_t item = begin; item < end; item++)
+      finish(a, kind, dtype, D, reduce_line(kind, dtype, line(item), inner, 0, D), item);
     return;
   }
   auto* partial = reinterpret_cast<Accumulator*>(ctx.team->shared);
   ctx.range(outer * inner * parts, begin, end);
   for (int64_t item = begin; item < end; item++) {
     const int64_t d = item % parts * 8 * kChunk;
-    partial[item] = reduce_line(a, kind, dtype, line(item / parts), inner, d, min64(d + 8 * kChunk, D));
+    partial[item] = reduce_line(kind, dtype, line(item / parts), inner, d, min64(d + 8 * kChunk, D));
   }
   ctx.barrier();
   ctx.range(outer * inner, begin, end);
   for (int64_t item = begin; item < end; item++) {
     Accumulator acc = start(kind);
-    for (int64_t p = 0; p < parts; p++) add(kind, !is_float(dtype), acc, partial[item * parts + p].value, partial[item * parts + p].at);
+    for (int64_t p = 0; p < parts; p++) {
+      const Accumulator& part = partial[item * parts + p];
+      add(kind, !is_float(dtype), acc, part.value, part.at);
+    }
     finish(a, kind, dtype, D, acc, item);
   }
 }
-size_t shared_bytes(const Args& a, int) {
-  const int64_t parts = chunks(a.i(0), a.i(1), a.i(2));
-  return parts == 1 ? 0 : size_t(a.i(0) * a.i(2) * parts) * sizeof(Accumulator);
+size_t shared_bytes(const Args& args, int) {
+  const ReduceArgs a(args);
+  const int64_t parts = chunks(a.outer(), a.D(), a.inner());
+  return parts == 1 ? 0 : size_t(a.outer() * a.inner() * parts) * sizeof(Accumulator);
 }
-const char* check(const Args& a) {
-  if (a.nbufs != 2 || a.nparams != 5) return "reduce: expected 2 buffers and 5 parameters";
-  const int64_t outer = a.i(0), D = a.i(1), inner = a.i(2), kind = a.i(3), dtype = a.i(4), bytes = element_bytes(dtype);
+const char* check(const Args& args) {
+  if (const char* problem = ReduceArgs::mismatch(args)) return problem;
+  const ReduceArgs a(args);
+  const int64_t outer = a.outer(), D = a.D(), inner = a.inner(), kind = a.kind(), dtype = a.dtype();
+  const int64_t bytes = element_bytes(dtype);
   if (outer < 0 || D < 0 || inner < 0) return "reduce: negative size";
-  if (kind < 0 || kind >= kKinds) return "reduce: unknown kind";
+  if (kind < 0 || kind >= kReductions) return "reduce: unknown kind";
   if (bytes == 0) return "reduce: unknown element type";
   const bool picks = kind == kMax || kind == kMin || kind == kArgmax || kind == kArgmin;
   if (D == 0 && picks && outer * inner > 0) return "reduce: maximum or minimum of an empty axis";
   const bool index = kind == kArgmax || kind == kArgmin, truth = kind == kAny || kind == kAll;
   if (!index && !truth && bytes == 1) return "reduce: 8-bit elements can only be tested or searched: cast them first";
   if (kind == kMean && !is_float(dtype)) return "reduce: mean of integers: cast them first";
-  if (double(outer) * double(D) * double(inner) * double(bytes) > double(a.bufs[0].bytes)) return "reduce: x smaller than [outer, D, inner]";
-  if (outer * inner * (index ? 4 : truth ? 1 : bytes) > a.bufs[1].bytes) return "reduce: y smaller than [outer, inner]";
+  if (double(outer) * double(D) * double(inner) * double(bytes) > double(a.x_buf().bytes))
+    return "reduce: x smaller than [outer, D, inner]";
+  if (outer * inner * (index ? 4 : truth ? 1 : bytes) > a.y_buf().bytes) return "reduce: y smaller than [outer, inner]";
   return nullptr;
 }
 

@@ -3,6 +3,9 @@
 #include "norm.h"
 #include "pages.h"
 #include "vec_math.h"
+#include "signatures/kv_write.h"
+#include "signatures/rope.h"
+#include "signatures/rope_kv.h"
 
 namespace ingot::INGOT_NS {
 namespace {
@@ -114,82 +117,95 @@ struct Tables {
       : c(reinterpret_cast<float*>(ctx.scratch)), s(c + kMaxHeadDim), tmp(s + kMaxHeadDim) {}
 };
 
-void run_rope(const Args& a, Ctx& ctx) {
-  const int64_t rows = a.i(0), H = a.i(1), Dh = a.i(2);
-  const Rotation rotation{Dh, a.i(3), a.i(4) != 0, a.i(7) != 0, a.f(5), a.f(6), a.bufs[2].as<float>()};
-  const float* w = a.bufs[4].bytes ? a.bufs[4].as<float>() : nullptr;
+template <class View> Rotation rotation_of(const View& a, bool norm) {
+  return {a.Dh(), a.rot(), a.interleaved(), norm, a.attention_scale(), a.norm_eps(), a.inv_freq()};
+}
+
+void run_rope(const Args& args, Ctx& ctx) {
+  const RopeArgs a(args);
+  const int64_t rows = a.rows(), H = a.H(), Dh = a.Dh();
+  const Rotation rotation = rotation_of(a, a.has_norm());
   const Tables t(ctx);
   int64_t begin, end, row = -1;
   ctx.range(rows * H, begin, end);
   for (int64_t i = begin; i < end; i++) {
-    if (i / H != row) rotation.angles(a.bufs[1].as<int32_t>()[row = i / H], t.c, t.s);
-    rotation.head(a.bufs[0].as<float>() + i * Dh, w, t.c, t.s, a.bufs[3].as<float>() + i * Dh, t.tmp);
+    if (i / H != row) rotation.angles(a.positions()[row = i / H], t.c, t.s);
+    rotation.head(a.x() + i * Dh, a.norm_weight(), t.c, t.s, a.y() + i * Dh, t.tmp);
   }
 }
-const char* check_rotation(int64_t rows, int64_t H, int64_t Dh, int64_t rot) {
+template <class View> const char* check_rotation(const View& a) {
+  const int64_t rows = a.rows(), H = a.H(), Dh = a.Dh(), rot = a.rot();
   if (rows < 0 || H <= 0 || Dh <= 0) return "rope: a dimension is not positive";
   if (Dh > kMaxHeadDim) return "rope: head dimension above 4096";
   if (rot < 0 || rot > Dh || rot % 2 != 0) return "rope: the rotated dimension is odd or larger than the head";
   return nullptr;
 }
-const char* check_rope(const Args& a) {
-  if (a.nbufs != 5 || a.nparams != 8) return "rope: expected 5 buffers and 8 parameters";
-  const int64_t rows = a.i(0), H = a.i(1), Dh = a.i(2), rot = a.i(3);
-  if (const char* problem = check_rotation(rows, H, Dh, rot)) return problem;
-  if (a.bufs[0].bytes < rows * H * Dh * 4 || a.bufs[3].bytes < rows * H * Dh * 4) return "rope: x or y smaller than [rows, H, Dh]";
-  if (a.bufs[1].bytes < rows * 4) return "rope: fewer positions than rows";
-  if (a.bufs[2].bytes < rot / 2 * 4) return "rope: fewer frequencies than rot / 2";
-  if (a.bufs[4].bytes != 0 && a.bufs[4].bytes < Dh * 4) return "rope: norm weight smaller than [Dh]";
+const char* check_rope(const Args& args) {
+  if (const char* problem = RopeArgs::mismatch(args)) return problem;
+  const RopeArgs a(args);
+  if (const char* problem = check_rotation(a)) return problem;
+  const int64_t heads = a.rows() * a.H() * a.Dh() * 4;
+  if (a.x_buf().bytes < heads || a.y_buf().bytes < heads) return "rope: x or y smaller than [rows, H, Dh]";
+  if (a.positions_buf().bytes < a.rows() * 4) return "rope: fewer positions than rows";
+  if (a.inv_freq_buf().bytes < a.rot() / 2 * 4) return "rope: fewer frequencies than rot / 2";
+  if (a.norm_weight() && a.norm_weight_buf().bytes < a.Dh() * 4) return "rope: norm weight smaller than [Dh]";
   return nullptr;
 }
 
-// The cache in buffers k, k + 1 of the arguments, positions in `positions`, page table in buffers `pages`, pages + 1.
-Cache cache_of(const Args& a, int k, int positions, int pages, int64_t Hkv, int64_t Dh, int params) {
-  return {a.bufs[k].data, a.bufs[k + 1].data, Hkv, Dh, a.i(params), a.i(params + 2), a.i(params + 1) == 1, a.bufs[positions].as<int32_t>(),
-          a.bufs[pages].bytes ? a.bufs[pages].as<int32_t>() : nullptr, a.bufs[pages + 1].as<int32_t>(), a.i(params + 3), a.i(params + 4)};
+template <class View> Cache cache_of(const View& a) {
+  return {a.k_cache(), a.v_cache(), a.Hkv(), a.Dh(), a.cap(), a.ring(), a.kv_dtype() == dF16,
+          a.positions(), a.sequences(), a.page_table(), a.S(), a.max_pages()};
 }
-const char* check_cache(const Buf& k, const Buf& v, int64_t Hkv, int64_t Dh, int64_t cap, int64_t dtype, int64_t ring) {
+template <class View> const char* check_cache(const View& a, const Buf& v) {
+  const Buf& k = a.k_cache_buf();
+  const int64_t Hkv = a.Hkv(), Dh = a.Dh(), cap = a.cap(), ring = a.ring();
+  const int dtype = a.kv_dtype();
   if (Hkv <= 0 || cap <= 0) return "kv cache: a dimension is not positive";
-  if (dtype != 0 && dtype != 1) return "kv cache: type is neither f32 (0) nor f16 (1)";
+  if (dtype != dF32 && dtype != dF16) return "kv cache: type is neither f32 (0) nor f16 (1)";
   if (ring < 0 || ring > cap) return "kv cache: ring is longer than the cache";
-  const int64_t bytes = Hkv * cap * Dh * (dtype == 1 ? 2 : 4);
+  const int64_t bytes = Hkv * cap * Dh * (dtype == dF16 ? 2 : 4);
   if (k.bytes < bytes || v.bytes < bytes) return "kv cache: buffer smaller than [Hkv, cap, Dh]";
   return nullptr;
 }
 
-void run_kv_write(const Args& a, Ctx& ctx) {
-  const int64_t rows = a.i(0), Hkv = a.i(1), Dh = a.i(2);
-  const Cache cache = cache_of(a, 3, 2, 5, Hkv, Dh, 3);
+void run_kv_write(const Args& args, Ctx& ctx) {
+  const KvWriteArgs a(args);
+  const int64_t rows = a.rows(), Hkv = a.Hkv(), Dh = a.Dh();
+  const Cache cache = cache_of(a);
   const Share share(ctx, rows, Hkv, cache.ring);
   for (int64_t r = share.row; r < share.rows; r++) {
     const int64_t slot = cache.slot(r, ctx, "kv_write");
     if (slot < 0) return;
     for (int64_t h = share.head; h < share.heads; h++) {
-      cache.put(cache.k, h, slot, a.bufs[0].as<float>() + (r * Hkv + h) * Dh);
-      if (a.bufs[4].bytes) cache.put(cache.v, h, slot, a.bufs[1].as<float>() + (r * Hkv + h) * Dh);
+      cache.put(cache.k, h, slot, a.k() + (r * Hkv + h) * Dh);
+      if (cache.v) cache.put(cache.v, h, slot, a.v() + (r * Hkv + h) * Dh);
     }
   }
 }
-const char* check_kv_write(const Args& a) {
-  if (a.nbufs != 7 || a.nparams != 8) return "kv_write: expected 7 buffers and 8 parameters";
-  const int64_t rows = a.i(0), Hkv = a.i(1), Dh = a.i(2);
-  if (rows < 0 || Dh <= 0) return "kv_write: a dimension is not positive";
-  const bool values = a.bufs[4].bytes != 0;
-  if (const char* problem = check_cache(a.bufs[3], a.bufs[values ? 4 : 3], Hkv, Dh, a.i(3), a.i(4), a.i(5))) return problem;
-  if (const char* problem = check_pages(a.bufs[5], a.bufs[6], rows, a.i(3), a.i(5), a.i(6), a.i(7))) return problem;
-  if (a.bufs[0].bytes < rows * Hkv * Dh * 4 || (values && a.bufs[1].bytes < rows * Hkv * Dh * 4)) return "kv_write: k or v smaller than [rows, Hkv, Dh]";
-  if (a.bufs[2].bytes < rows * 4) return "kv_write: fewer positions than rows";
+const char* check_kv_write(const Args& args) {
+  if (const char* problem = KvWriteArgs::mismatch(args)) return problem;
+  const KvWriteArgs a(args);
+  if (a.rows() < 0 || a.Dh() <= 0) return "kv_write: a dimension is not positive";
+  // Where keys are also the values, neither v nor its cache is there.
+  const bool values = a.v_cache() != nullptr;
+  if (const char* problem = check_cache(a, values ? a.v_cache_buf() : a.k_cache_buf())) return problem;
+  if (const char* problem = check_pages(a, a.cap(), a.ring())) return problem;
+  const int64_t heads = a.rows() * a.Hkv() * a.Dh() * 4;
+  if (a.k_buf().bytes < heads || (values && a.v_buf().bytes < heads))
+    return "kv_write: k or v smaller than [rows, Hkv, Dh]";
+  if (a.positions_buf().bytes < a.rows() * 4) return "kv_write: fewer positions than rows";
   return nullptr;
 }
 
 // Items are heads: the query heads, then the kv heads (rotated key and plain value).
-void run_rope_kv(const Args& a, Ctx& ctx) {
-  const int64_t rows = a.i(0), H = a.i(1), Hkv = a.i(2), Dh = a.i(3);
-  const Rotation rotation{Dh, a.i(4), a.i(5) != 0, false, a.f(6), a.f(7), a.bufs[4].as<float>()};
-  const Cache cache = cache_of(a, 7, 3, 10, Hkv, Dh, 8);
+void run_rope_kv(const Args& args, Ctx& ctx) {
+  const RopeKvArgs a(args);
+  const int64_t rows = a.rows(), H = a.H(), Hkv = a.Hkv(), Dh = a.Dh();
+  const Rotation rotation = rotation_of(a, false);
+  const Cache cache = cache_of(a);
   Rotation rq = rotation, rk = rotation;
-  rq.norm = a.bufs[5].bytes != 0;
-  rk.norm = a.bufs[6].bytes != 0;
+  rq.norm = a.q_norm() != nullptr;
+  rk.norm = a.k_norm() != nullptr;
   const Tables t(ctx);
   float* key = t.tmp + kMaxHeadDim;
   const Share share(ctx, rows, H + Hkv, cache.ring);
@@ -200,28 +216,30 @@ void run_rope_kv(const Args& a, Ctx& ctx) {
     for (int64_t i = share.head; i < share.heads; i++) {
       if (i < H) {
         const int64_t at = (r * H + i) * Dh;
-        rq.head(a.bufs[0].as<float>() + at, a.bufs[5].as<float>(), t.c, t.s, a.bufs[9].as<float>() + at, t.tmp);
+        rq.head(a.q() + at, a.q_norm(), t.c, t.s, a.y() + at, t.tmp);
         continue;
       }
       const int64_t h = i - H, at = (r * Hkv + h) * Dh;
-      rk.head(a.bufs[1].as<float>() + at, a.bufs[6].as<float>(), t.c, t.s, key, t.tmp);
+      rk.head(a.k() + at, a.k_norm(), t.c, t.s, key, t.tmp);
       cache.put(cache.k, h, slot, key);
-      cache.put(cache.v, h, slot, a.bufs[2].as<float>() + at);
+      cache.put(cache.v, h, slot, a.v() + at);
     }
   }
 }
-const char* check_rope_kv(const Args& a) {
-  if (a.nbufs != 12 || a.nparams != 13) return "rope_kv: expected 12 buffers and 13 parameters";
-  const int64_t rows = a.i(0), H = a.i(1), Hkv = a.i(2), Dh = a.i(3), rot = a.i(4);
-  if (const char* problem = check_rotation(rows, H, Dh, rot)) return problem;
-  if (const char* problem = check_cache(a.bufs[7], a.bufs[8], Hkv, Dh, a.i(8), a.i(9), a.i(10))) return problem;
-  if (const char* problem = check_pages(a.bufs[10], a.bufs[11], rows, a.i(8), a.i(10), a.i(11), a.i(12))) return problem;
-  if (a.bufs[0].bytes < rows * H * Dh * 4 || a.bufs[9].bytes < rows * H * Dh * 4) return "rope_kv: q or y smaller than [rows, H, Dh]";
-  if (a.bufs[1].bytes < rows * Hkv * Dh * 4 || a.bufs[2].bytes < rows * Hkv * Dh * 4) return "rope_kv: k or v smaller than [rows, Hkv, Dh]";
-  if (a.bufs[3].bytes < rows * 4) return "rope_kv: fewer positions than rows";
-  if (a.bufs[4].bytes < rot / 2 * 4) return "rope_kv: fewer frequencies than rot / 2";
-  for (int i = 5; i <= 6; i++)
-    if (a.bufs[i].bytes != 0 && a.bufs[i].bytes < Dh * 4) return "rope_kv: norm weight smaller than [Dh]";
+const char* check_rope_kv(const Args& args) {
+  if (const char* problem = RopeKvArgs::mismatch(args)) return problem;
+  const RopeKvArgs a(args);
+  if (const char* problem = check_rotation(a)) return problem;
+  if (const char* problem = check_cache(a, a.v_cache_buf())) return problem;
+  if (const char* problem = check_pages(a, a.cap(), a.ring())) return problem;
+  const int64_t rows = a.rows(), head = a.Dh() * 4, heads = rows * a.H() * head, kv_heads = rows * a.Hkv() * head;
+  if (a.q_buf().bytes < heads || a.y_buf().bytes < heads) return "rope_kv: q or y smaller than [rows, H, Dh]";
+  if (a.k_buf().bytes < kv_heads || a.v_buf().bytes < kv_heads)
+    return "rope_kv: k or v smaller than [rows, Hkv, Dh]";
+  if (a.positions_buf().bytes < rows * 4) return "rope_kv: fewer positions than rows";
+  if (a.inv_freq_buf().bytes < a.rot() / 2 * 4) return "rope_kv: fewer frequencies than rot / 2";
+  if ((a.q_norm() && a.q_norm_buf().bytes < head) || (a.k_norm() && a.k_norm_buf().bytes < head))
+    return "rope_kv: norm weight smaller than [Dh]";
   return nullptr;
 }
 

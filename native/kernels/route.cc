@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "vec_math.h"
+#include "signatures/moe_route.h"
 
 namespace ingot::INGOT_NS {
 namespace {
@@ -21,9 +22,10 @@ void softmax_in_place(float* x, int64_t n) {
   for (int64_t i = 0; i < n; i++) x[i] /= sum;
 }
 
-void route_row(const float* logits, int64_t E, int64_t k, bool norm, int64_t mode, float scale, float* p, int32_t* ids, float* weights) {
+void route_row(const float* logits, int64_t E, int64_t k, bool norm, int order, float scale, float* p, int32_t* ids,
+               float* weights) {
   std::memcpy(p, logits, size_t(E) * 4);
-  if (mode == 0) softmax_in_place(p, E);
+  if (order == kSoftmaxTopk) softmax_in_place(p, E);
   for (int64_t j = 0; j < k; j++) {
     int64_t best = -1;
     for (int64_t e = 0; e < E; e++) {
@@ -34,29 +36,33 @@ void route_row(const float* logits, int64_t E, int64_t k, bool norm, int64_t mod
     ids[j] = int32_t(best);
     weights[j] = p[best];
   }
-  if (mode == 1) softmax_in_place(weights, k);
+  if (order == kTopkSoftmax) softmax_in_place(weights, k);
   float sum = 0;
   for (int64_t j = 0; j < k; j++) sum += weights[j];
   const float factor = norm && sum > 0 ? scale / sum : scale;
   for (int64_t j = 0; j < k; j++) weights[j] *= factor;
 }
 
-void run(const Args& a, Ctx& ctx) {
-  const int64_t rows = a.i(0), E = a.i(1), k = a.i(2);
+void run(const Args& args, Ctx& ctx) {
+  const MoeRouteArgs a(args);
+  const int64_t E = a.E(), k = a.k();
+  auto* probabilities = reinterpret_cast<float*>(ctx.scratch);
   int64_t begin, end;
-  ctx.range(rows, begin, end);
+  ctx.range(a.rows(), begin, end);
   for (int64_t r = begin; r < end; r++)
-    route_row(a.bufs[0].as<float>() + r * E, E, k, a.i(3) != 0, a.i(4), a.f(5), reinterpret_cast<float*>(ctx.scratch),
-              a.bufs[1].as<int32_t>() + r * k, a.bufs[2].as<float>() + r * k);
+    route_row(a.logits() + r * E, E, k, a.norm_topk(), a.order(), a.scale(), probabilities, a.ids() + r * k,
+              a.weights() + r * k);
 }
-const char* check(const Args& a) {
-  if (a.nbufs != 3 || a.nparams != 6) return "moe_route: expected 3 buffers and 6 parameters";
-  const int64_t rows = a.i(0), E = a.i(1), k = a.i(2);
+const char* check(const Args& args) {
+  if (const char* problem = MoeRouteArgs::mismatch(args)) return problem;
+  const MoeRouteArgs a(args);
+  const int64_t rows = a.rows(), E = a.E(), k = a.k(), chosen = rows * k * 4;
   if (rows < 0 || E <= 0 || E > kMaxExperts) return "moe_route: the number of experts is not in 1 ... 4096";
   if (k <= 0 || k > E) return "moe_route: k is not in 1 ... E";
-  if (a.i(4) != 0 && a.i(4) != 1) return "moe_route: unknown mode";
-  if (a.bufs[0].bytes < rows * E * 4) return "moe_route: logits smaller than [rows, E]";
-  if (a.bufs[1].bytes < rows * k * 4 || a.bufs[2].bytes < rows * k * 4) return "moe_route: ids or weights smaller than [rows, k]";
+  if (a.order() < 0 || a.order() >= kOrders) return "moe_route: unknown order";
+  if (a.logits_buf().bytes < rows * E * 4) return "moe_route: logits smaller than [rows, E]";
+  if (a.ids_buf().bytes < chosen || a.weights_buf().bytes < chosen)
+    return "moe_route: ids or weights smaller than [rows, k]";
   return nullptr;
 }
 

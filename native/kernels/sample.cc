@@ -1,6 +1,7 @@
 // sample: from rows of logits to a token each. One row is read by all workers together; of many rows each has one worker.
 // The semantics (settings, order of filters, random numbers, ties) are in docs/cpu-kernels.md.
 #include "sample.h"
+#include "signatures/sample.h"
 
 namespace ingot::INGOT_NS {
 namespace {
@@ -60,13 +61,13 @@ struct Request {
   uint32_t seed, step;
   bool greedy, histogram;
 
-  Request(const Args& a, int64_t row) : V(a.i(1)), n(a.i(2)) {
-    const RowSettings& s = a.bufs[1].as<RowSettings>()[row];
-    x = a.bufs[0].as<float>() + row * V;
-    id = a.bufs[2].as<uint32_t>() + row;
-    logprob = a.bufs[3].as<float>() + row;
-    top_ids = a.bufs[4].as<int32_t>() + row * n;
-    top_logprobs = a.bufs[5].as<float>() + row * n;
+  Request(const SampleArgs& a, int64_t row) : V(a.V()), n(a.n()) {
+    const RowSettings& s = a.settings_buf().as<RowSettings>()[row];
+    x = a.logits() + row * V;
+    id = a.out() + row;
+    logprob = a.out_logprob() + row;
+    top_ids = a.top_ids() + row * n;
+    top_logprobs = a.top_logprobs() + row * n;
     temperature = s.temperature;
     top_p = s.top_p;
     min_p = s.min_p;
@@ -284,10 +285,11 @@ const char* problem_of(const RowSettings& s, int64_t n) {
   return nullptr;
 }
 
-void run_sample(const Args& a, Ctx& ctx) {
-  const int64_t rows = a.i(0), V = a.i(1), n = a.i(2);
+void run_sample(const Args& args, Ctx& ctx) {
+  const SampleArgs a(args);
+  const int64_t rows = a.B(), V = a.V(), n = a.n();
   for (int64_t r = 0; r < rows; r++) {
-    const char* wrong = problem_of(a.bufs[1].as<RowSettings>()[r], n);
+    const char* wrong = problem_of(a.settings_buf().as<RowSettings>()[r], n);
     if (!wrong) continue;
     if (ctx.tid == 0) ctx.fail("sample: %s (row %lld)", wrong, (long long)r);
     return;
@@ -300,22 +302,27 @@ void run_sample(const Args& a, Ctx& ctx) {
   const Shared s(ctx.team->shared + size_t(ctx.tid) * Shared::bytes(V, n, 1), V, n, 1);
   for (int64_t r; (r = ctx.next(rows)) >= 0;) sample_row(Request(a, r), s, {ctx, true});
 }
-size_t shared_sample(const Args& a, int nthreads) {
-  if (a.i(0) == 0) return 0;
+size_t shared_sample(const Args& args, int nthreads) {
+  const SampleArgs a(args);
+  const int64_t rows = a.B(), V = a.V(), n = a.n();
+  if (rows == 0) return 0;
   // For as many threads as there may be, or fewer.
-  const size_t apart = Shared::bytes(a.i(1), a.i(2), 1) * size_t(min64(a.i(0), nthreads));
-  return a.i(0) < nthreads ? std::max(Shared::bytes(a.i(1), a.i(2), nthreads), apart) : apart;
+  const size_t apart = Shared::bytes(V, n, 1) * size_t(min64(rows, nthreads));
+  return rows < nthreads ? std::max(Shared::bytes(V, n, nthreads), apart) : apart;
 }
-const char* check_sample(const Args& a) {
-  if (a.nbufs != 6 || a.nparams != 3) return "sample: expected 6 buffers and 3 parameters";
-  const int64_t B = a.i(0), V = a.i(1), n = a.i(2);
+const char* check_sample(const Args& args) {
+  if (const char* problem = SampleArgs::mismatch(args)) return problem;
+  const SampleArgs a(args);
+  const int64_t B = a.B(), V = a.V(), n = a.n();
   if (B < 0) return "sample: the number of rows is negative";
   if (V <= 0 || V > kMaxVocab) return "sample: the vocabulary is not in 1 ... 1,048,576";
   if (n < 0 || n > V) return "sample: n is not in 0 ... V";
-  if (a.bufs[0].bytes / 4 / V < B) return "sample: logits smaller than [B, V]";
-  if (a.bufs[1].bytes < B * int64_t(sizeof(RowSettings))) return "sample: settings smaller than [B, 12]";
-  if (a.bufs[2].bytes < B * 4 || a.bufs[3].bytes < B * 4) return "sample: no room for the tokens or their logprobs";
-  if (a.bufs[4].bytes < B * n * 4 || a.bufs[5].bytes < B * n * 4) return "sample: topIds or topLogprobs smaller than [B, n]";
+  if (a.logits_buf().bytes / 4 / V < B) return "sample: logits smaller than [B, V]";
+  if (a.settings_buf().bytes < B * int64_t(sizeof(RowSettings))) return "sample: settings smaller than [B, 12]";
+  if (a.out_buf().bytes < B * 4 || a.out_logprob_buf().bytes < B * 4)
+    return "sample: no room for the tokens or their logprobs";
+  if (a.top_ids_buf().bytes < B * n * 4 || a.top_logprobs_buf().bytes < B * n * 4)
+    return "sample: topIds or topLogprobs smaller than [B, n]";
   return nullptr;
 }
 

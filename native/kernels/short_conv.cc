@@ -1,6 +1,7 @@
 // Causal convolution of each channel over a few positions, with the inputs before a step in the states of pages. Workers share
 // channels, so a state is read before it is written, and what a row gives does not depend on the rows around it.
 #include "pages.h"
+#include "signatures/short_conv.h"
 
 namespace ingot::INGOT_NS {
 namespace {
@@ -13,11 +14,10 @@ struct Conv {
   const int32_t *positions, *sequences, *page_table;  // sequences and page_table may be null
   int64_t rows, C, L, slots, S, max_pages;
 
-  explicit Conv(const Args& a)
-      : x(a.bufs[1].as<float>()), weight(a.bufs[2].as<float>()), bias(a.bufs[4].bytes ? a.bufs[4].as<float>() : nullptr),
-        state(a.bufs[0].as<float>()), y(a.bufs[7].as<float>()), positions(a.bufs[3].as<int32_t>()),
-        sequences(a.bufs[5].bytes ? a.bufs[5].as<int32_t>() : nullptr), page_table(a.bufs[6].as<int32_t>()), rows(a.i(0)), C(a.i(1)),
-        L(a.i(2)), slots(a.i(3)), S(a.i(4)), max_pages(a.i(5)) {}
+  explicit Conv(const ShortConvArgs& a)
+      : x(a.x()), weight(a.weight()), bias(a.bias()), state(a.state()), y(a.y()), positions(a.positions()),
+        sequences(a.sequences()), page_table(a.page_table()), rows(a.rows()), C(a.C()), L(a.taps()), slots(a.slots()),
+        S(a.S()), max_pages(a.max_pages()) {}
 
   bool begins(int64_t row) const { return row == 0 || (sequences && sequences[row] != sequences[row - 1]); }
   bool ends(int64_t row) const { return row + 1 == rows || begins(row + 1); }
@@ -38,8 +38,8 @@ struct Conv {
   }
 };
 
-void run_short_conv(const Args& a, Ctx& ctx) {
-  const Conv conv(a);
+void run_short_conv(const Args& args, Ctx& ctx) {
+  const Conv conv{ShortConvArgs(args)};
   if (!conv.rows_ok(ctx)) return;
   int64_t begin, end;
   ctx.range(ceil_div(conv.C, kW), begin, end);
@@ -76,17 +76,20 @@ void run_short_conv(const Args& a, Ctx& ctx) {
   }
 }
 
-const char* check_short_conv(const Args& a) {
-  if (a.nbufs != 8 || a.nparams != 6) return "short_conv: expected 8 buffers and 6 parameters";
-  const int64_t rows = a.i(0), C = a.i(1), L = a.i(2), slots = a.i(3);
+const char* check_short_conv(const Args& args) {
+  if (const char* problem = ShortConvArgs::mismatch(args)) return problem;
+  const ShortConvArgs a(args);
+  const int64_t rows = a.rows(), C = a.C(), L = a.taps(), slots = a.slots();
   if (rows < 0 || C <= 0 || slots <= 0 || L < 2 || L > kMaxTaps) return "short_conv: a dimension is out of range";
   if (size_t(2 * L - 1) * size_t(C + kW) * 4 > kScratchBytes) return "short_conv: more channels than fit scratch";
-  if (const char* problem = check_pages(a.bufs[5], a.bufs[6], rows, kPage, 0, a.i(4), a.i(5))) return problem;
-  if (a.bufs[0].bytes < slots * (L - 1) * C * 4) return "short_conv: state smaller than [slots, taps - 1, channels]";
-  if (a.bufs[1].bytes < rows * C * 4 || a.bufs[7].bytes < rows * C * 4) return "short_conv: x or y smaller than [rows, channels]";
-  if (a.bufs[2].bytes < C * L * 4) return "short_conv: weight smaller than [channels, taps]";
-  if (a.bufs[3].bytes < rows * 4) return "short_conv: fewer positions than rows";
-  if (a.bufs[4].bytes != 0 && a.bufs[4].bytes < C * 4) return "short_conv: bias smaller than [channels]";
+  if (const char* problem = check_pages(a, kPage, 0)) return problem;
+  if (a.state_buf().bytes < slots * (L - 1) * C * 4)
+    return "short_conv: state smaller than [slots, taps - 1, channels]";
+  if (a.x_buf().bytes < rows * C * 4 || a.y_buf().bytes < rows * C * 4)
+    return "short_conv: x or y smaller than [rows, channels]";
+  if (a.weight_buf().bytes < C * L * 4) return "short_conv: weight smaller than [channels, taps]";
+  if (a.positions_buf().bytes < rows * 4) return "short_conv: fewer positions than rows";
+  if (a.bias() && a.bias_buf().bytes < C * 4) return "short_conv: bias smaller than [channels]";
   return nullptr;
 }
 

@@ -1,5 +1,6 @@
 // softmax and log_softmax over rows.
 #include "vec_math.h"
+#include "signatures/softmax.h"
 
 namespace ingot::INGOT_NS {
 namespace {
@@ -40,17 +41,19 @@ void softmax_row(const float* x, float* y, int64_t n, bool log) {
   }
 }
 
-void run(const Args& a, Ctx& ctx) {
-  const int64_t rows = a.i(0), D = a.i(1);
+void run(const Args& args, Ctx& ctx) {
+  const SoftmaxArgs a(args);
+  const int64_t D = a.D();
   int64_t begin, end;
-  ctx.range(rows, begin, end);
-  for (int64_t r = begin; r < end; r++) softmax_row(a.bufs[0].as<float>() + r * D, a.bufs[1].as<float>() + r * D, D, a.i(2) != 0);
+  ctx.range(a.rows(), begin, end);
+  for (int64_t r = begin; r < end; r++) softmax_row(a.x() + r * D, a.y() + r * D, D, a.log());
 }
-const char* check(const Args& a) {
-  if (a.nbufs != 2 || a.nparams != 3) return "softmax: expected 2 buffers and 3 parameters";
-  const int64_t rows = a.i(0), D = a.i(1);
+const char* check(const Args& args) {
+  if (const char* problem = SoftmaxArgs::mismatch(args)) return problem;
+  const SoftmaxArgs a(args);
+  const int64_t rows = a.rows(), D = a.D(), bytes = rows * D * 4;
   if (rows < 0 || D <= 0) return "softmax: a dimension is not positive";
-  if (a.bufs[0].bytes < rows * D * 4 || a.bufs[1].bytes < rows * D * 4) return "softmax: x or y smaller than [rows, D]";
+  if (a.x_buf().bytes < bytes || a.y_buf().bytes < bytes) return "softmax: x or y smaller than [rows, D]";
   return nullptr;
 }
 

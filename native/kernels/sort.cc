@@ -1,5 +1,7 @@
 // sort_rows and topk_rows: values and their indices, ties by lower index, NaN above every number.
 #include "sort_keys.h"
+#include "signatures/sort_rows.h"
+#include "signatures/topk_rows.h"
 
 namespace ingot::INGOT_NS {
 namespace {
@@ -13,12 +15,13 @@ void write(const float* x, const uint64_t* keys, int64_t k, float* values, int32
   }
 }
 
-void run(const Args& a, Ctx& ctx) {
-  const int64_t rows = a.i(0), D = a.i(1), k = a.i(2);
-  const bool descending = a.i(3) != 0;
+template <class View> void run(const Args& args, Ctx& ctx) {
+  const View a(args);
+  const int64_t rows = a.rows(), D = a.D(), k = a.k();
+  const bool descending = a.descending();
   uint64_t* keys = reinterpret_cast<uint64_t*>(ctx.scratch);
   for (int64_t r; (r = ctx.next(rows)) >= 0;) {
-    const float* x = a.bufs[0].as<float>() + r * D;
+    const float* x = a.x() + r * D;
     int64_t kept = D;
     if (descending && k < D / 4) {
       TopKeys top(keys, k);
@@ -34,22 +37,24 @@ void run(const Args& a, Ctx& ctx) {
       kept = min64(k, D);
     }
     sort_keys(keys, kept);
-    write(x, keys, kept, a.bufs[1].as<float>() + r * k, a.bufs[2].as<int32_t>() + r * k);
+    write(x, keys, kept, a.values() + r * k, a.indices() + r * k);
   }
 }
-const char* check(const Args& a) {
-  if (a.nbufs != 3 || a.nparams != 4) return "sort_rows: expected 3 buffers and 4 parameters";
-  const int64_t rows = a.i(0), D = a.i(1), k = a.i(2);
+template <class View> const char* check(const Args& args) {
+  if (const char* problem = View::mismatch(args)) return problem;
+  const View a(args);
+  const int64_t rows = a.rows(), D = a.D(), k = a.k(), kept = rows * k * 4;
   if (rows < 0 || D < 0 || k < 0 || k > D) return "sort_rows: k is not in 0 ... D";
   if (D > kMaxRow) return "sort_rows: rows longer than 1,048,576";
-  if (a.bufs[0].bytes < rows * D * 4) return "sort_rows: x smaller than [rows, D]";
-  if (a.bufs[1].bytes < rows * k * 4 || a.bufs[2].bytes < rows * k * 4) return "sort_rows: values or indices smaller than [rows, k]";
+  if (a.x_buf().bytes < rows * D * 4) return "sort_rows: x smaller than [rows, D]";
+  if (a.values_buf().bytes < kept || a.indices_buf().bytes < kept)
+    return "sort_rows: values or indices smaller than [rows, k]";
   return nullptr;
 }
 
 const KernelDef defs[] = {
-    {"sort_rows", run, nullptr, check},
-    {"topk_rows", run, nullptr, check},
+    {"sort_rows", run<SortRowsArgs>, nullptr, check<SortRowsArgs>},
+    {"topk_rows", run<TopkRowsArgs>, nullptr, check<TopkRowsArgs>},
 };
 
 }  // namespace

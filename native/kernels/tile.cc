@@ -1,6 +1,7 @@
 // tile: runs an elementwise program over tiles that fit the L1 cache, one vector loop per instruction.
 // The encoding is in docs/cpu-kernels.md, "Tile programs".
 #include "tile_ops.h"
+#include "signatures/tile.h"
 
 namespace ingot::INGOT_NS {
 namespace {
@@ -17,21 +18,6 @@ int64_t dtype_bytes(int64_t code) {
     default: return 0;
   }
 }
-
-// Reads the params in their order; `ok` turns false when they run out.
-struct Reader {
-  const Args& args;
-  int at = 0;
-  bool ok = true;
-  double number() {
-    if (at >= args.nparams) {
-      ok = false;
-      return 0;
-    }
-    return args.params[at++];
-  }
-  int64_t integer() { return static_cast<int64_t>(number()); }
-};
 
 struct Input {
   const uint8_t* data;
@@ -54,68 +40,78 @@ struct Program {
 };
 
 // Null, or what is wrong.
-const char* parse(const Args& args, Program& p) {
-  Reader r{args};
-  p.count = r.integer();
-  const int64_t inputs = r.integer(), outputs = r.integer();
-  p.rank = r.integer();
-  if (!r.ok || p.count < 0 || inputs < 0 || inputs > kMaxInputs || outputs < 1 || outputs > kMaxOutputs || p.rank < 0 || p.rank > kMaxRank)
-    return "tile: more than 32 inputs, 16 outputs or rank 16, or a negative count";
-  p.inputs = int(inputs);
-  p.outputs = int(outputs);
-  if (args.nbufs != p.inputs + p.outputs) return "tile: the number of buffers is not inputs + outputs";
-  double product = 1;
-  for (int64_t d = 0; d < p.rank; d++) product *= double(p.sizes[d] = r.integer());
-  if (product != double(p.count)) return "tile: the count is not the product of the sizes";
+const char* parse_inputs(const TileArgs& a, Program& p) {
   for (int i = 0; i < p.inputs; i++) {
+    const TileArgs::Input given = a.inputs(i);
     Input& in = p.in[i];
-    in.data = args.bufs[i].data;
-    in.dtype = r.integer();
+    in.data = given.x();
+    in.dtype = given.dtype();
     in.bytes = dtype_bytes(in.dtype);
     if (in.bytes == 0) return "tile: unknown dtype of an input";
     double last = 0;
     for (int64_t d = 0; d < p.rank; d++) {
-      in.strides[d] = r.integer();
+      in.strides[d] = given.strides(d);
       if (in.strides[d] < 0) return "tile: negative stride";
       last += double(p.sizes[d] - 1) * double(in.strides[d]);
     }
-    if (p.count > 0 && (last + 1) * double(in.bytes) > double(args.bufs[i].bytes)) return "tile: an input is smaller than its sizes and strides say";
+    if (p.count > 0 && (last + 1) * double(in.bytes) > double(given.x_buf().bytes))
+      return "tile: an input is smaller than its sizes and strides say";
   }
-  for (int o = 0; o < p.outputs; o++) {
-    p.out_dtype[o] = r.integer();
-    const int64_t bytes = dtype_bytes(p.out_dtype[o]);
-    if (bytes == 0) return "tile: unknown dtype of an output";
-    if (double(p.count) * double(bytes) > double(args.bufs[p.inputs + o].bytes)) return "tile: an output is smaller than the count";
-  }
-  const int64_t constants = r.integer();
-  if (!r.ok || constants < 0 || p.inputs + constants > kMaxRegisters) return "tile: more than 256 registers";
-  p.constants = int(constants);
-  for (int i = 0; i < p.constants; i++) {
-    p.constant_dtype[i] = r.integer();
-    p.constant[i] = r.number();
-  }
+  return nullptr;
+}
+
+const char* parse_instructions(const TileArgs& a, Program& p) {
   const int first_temporary = p.inputs + p.constants;
   p.registers = first_temporary;
-  const int64_t instructions = r.integer();
-  if (!r.ok || instructions < 0 || instructions > kMaxInstructions) return "tile: more than 4096 instructions";
-  p.instructions = int(instructions);
   for (int i = 0; i < p.instructions; i++) {
-    int64_t f[5];
-    for (int64_t& x : f) x = r.integer();
-    if (!r.ok || f[0] < 0 || f[0] >= kTileOps) return "tile: unknown instruction";
-    if (f[1] < first_temporary || f[1] >= kMaxRegisters) return "tile: an instruction does not write a temporary";
+    const TileArgs::Instruction given = a.instructions(i);
+    const int64_t opcode = given.opcode(), dst = given.dst(), operands[] = {given.a(), given.b(), given.c()};
+    if (opcode < 0 || opcode >= kTileOps) return "tile: unknown instruction";
+    if (dst < first_temporary || dst >= kMaxRegisters) return "tile: an instruction does not write a temporary";
     for (int k = 0; k < 3; k++)
-      if (f[2 + k] < 0 || f[2 + k] >= (k < kTileArity[f[0]] ? p.registers : kMaxRegisters)) return "tile: an instruction reads a register that nothing has written";
-    if (f[1] > p.registers) return "tile: temporaries are not numbered in order of first use";
-    if (f[1] == p.registers) p.registers++;
-    p.code[i] = {int16_t(f[0]), int16_t(f[1]), int16_t(f[2]), int16_t(f[3]), int16_t(f[4])};
+      if (operands[k] < 0 || operands[k] >= (k < kTileArity[opcode] ? p.registers : kMaxRegisters))
+        return "tile: an instruction reads a register that nothing has written";
+    if (dst > p.registers) return "tile: temporaries are not numbered in order of first use";
+    if (dst == p.registers) p.registers++;
+    p.code[i] = {int16_t(opcode), int16_t(dst), int16_t(operands[0]), int16_t(operands[1]), int16_t(operands[2])};
   }
+  return nullptr;
+}
+
+const char* parse(const Args& args, Program& p) {
+  if (const char* problem = TileArgs::mismatch(args)) return problem;
+  const TileArgs a(args);
+  p.count = a.count();
+  p.rank = a.rank();
+  if (p.count < 0 || a.input_count() > kMaxInputs || a.output_count() < 1 || a.output_count() > kMaxOutputs || p.rank > kMaxRank)
+    return "tile: more than 32 inputs, 16 outputs or rank 16, or a negative count";
+  if (a.input_count() + a.constant_count() > kMaxRegisters) return "tile: more than 256 registers";
+  if (a.instruction_count() > kMaxInstructions) return "tile: more than 4096 instructions";
+  p.inputs = int(a.input_count());
+  p.outputs = int(a.output_count());
+  p.constants = int(a.constant_count());
+  p.instructions = int(a.instruction_count());
+  double product = 1;
+  for (int64_t d = 0; d < p.rank; d++) product *= double(p.sizes[d] = a.sizes(d));
+  if (product != double(p.count)) return "tile: the count is not the product of the sizes";
+  if (const char* problem = parse_inputs(a, p)) return problem;
   for (int o = 0; o < p.outputs; o++) {
-    const int64_t reg = r.integer();
-    if (!r.ok || reg < 0 || reg >= p.registers) return "tile: a result register was never written";
-    p.result[o] = int(reg);
+    p.out_dtype[o] = a.outputs(o).dtype();
+    const int64_t bytes = dtype_bytes(p.out_dtype[o]);
+    if (bytes == 0) return "tile: unknown dtype of an output";
+    if (double(p.count) * double(bytes) > double(a.outputs(o).y_buf().bytes))
+      return "tile: an output is smaller than the count";
   }
-  return r.at == args.nparams ? nullptr : "tile: parameters left over";
+  for (int i = 0; i < p.constants; i++) {
+    p.constant_dtype[i] = a.constants(i).dtype();
+    p.constant[i] = a.constants(i).value();
+  }
+  if (const char* problem = parse_instructions(a, p)) return problem;
+  for (int o = 0; o < p.outputs; o++) {
+    if (a.results(o) < 0 || a.results(o) >= p.registers) return "tile: a result register was never written";
+    p.result[o] = int(a.results(o));
+  }
+  return nullptr;
 }
 
 // Drops axes of size 1 and merges neighbours that every input walks as one.
@@ -237,11 +233,11 @@ uint32_t constant_bits(int64_t dtype, double value) {
 
 // For each instruction the output it may write in place of its register, or -1: the last write of a result register,
 // when no input shares memory with an output.
-void plan_direct(const Program& p, const Args& args, int16_t* direct) {
+void plan_direct(const Program& p, const TileArgs& a, int16_t* direct) {
   std::memset(direct, -1, size_t(p.instructions) * sizeof *direct);
   for (int i = 0; i < p.inputs; i++)
     for (int o = 0; o < p.outputs; o++) {
-      const Buf &x = args.bufs[i], &y = args.bufs[p.inputs + o];
+      const Buf &x = a.inputs(i).x_buf(), &y = a.outputs(o).y_buf();
       if (x.data < y.data + y.bytes && y.data < x.data + x.bytes) return;
     }
   for (int o = 0; o < p.outputs; o++) {
@@ -256,12 +252,13 @@ void plan_direct(const Program& p, const Args& args, int16_t* direct) {
 
 struct Workspace {
   Program program;
+  Buf out[kMaxOutputs];
   int16_t direct[kMaxInstructions];
   uint32_t* home[kMaxRegisters];  // each register's own storage
   uint32_t* reg[kMaxRegisters];   // where its value is in this tile
 };
 
-void run_tile(Workspace& w, const Args& args, int64_t start, int64_t n) {
+void run_tile(Workspace& w, int64_t start, int64_t n) {
   const Program& p = w.program;
   const int64_t lanes = ceil_div(n, kW) * kW;
   std::memcpy(w.reg, w.home, sizeof(w.reg[0]) * size_t(p.registers));
@@ -276,23 +273,25 @@ void run_tile(Workspace& w, const Args& args, int64_t start, int64_t n) {
   for (int i = 0; i < p.instructions; i++) {
     const Instruction& c = p.code[i];
     uint32_t* dst = w.home[c.dst];
-    if (w.direct[i] >= 0 && lanes == n) dst = args.bufs[p.inputs + w.direct[i]].as<uint32_t>() + start;
+    if (w.direct[i] >= 0 && lanes == n) dst = w.out[w.direct[i]].as<uint32_t>() + start;
     tile_execute(c.op, dst, w.reg[c.a], w.reg[c.b], w.reg[c.c], lanes);
     w.reg[c.dst] = dst;
   }
-  for (int o = 0; o < p.outputs; o++) store_output(args.bufs[p.inputs + o].data, p.out_dtype[o], start, w.reg[p.result[o]], n);
+  for (int o = 0; o < p.outputs; o++) store_output(w.out[o].data, p.out_dtype[o], start, w.reg[p.result[o]], n);
 }
 
 void run(const Args& args, Ctx& ctx) {
-  if (args.i(0) == 0) return;
+  const TileArgs a(args);
+  const int64_t count = a.count();
+  if (count == 0) return;
   Workspace& w = *reinterpret_cast<Workspace*>(ctx.scratch);
   Program& p = w.program;
-  const int64_t count = args.i(0);
   int64_t begin, end;
   ctx.range(ceil_div(count, kGrain), begin, end);
   if (begin >= end || parse(args, p) != nullptr) return;
   collapse(p);
-  plan_direct(p, args, w.direct);
+  for (int o = 0; o < p.outputs; o++) w.out[o] = a.outputs(o).y_buf();
+  plan_direct(p, a, w.direct);
   int64_t tile = 1024;
   while (tile > 256 && tile * 4 * p.registers > kTileBytes) tile /= 2;
   // an odd number of cache lines between registers keeps them out of each other's cache sets
@@ -302,7 +301,7 @@ void run(const Args& args, Ctx& ctx) {
     if (p.rank == 1 && p.in[i].strides[0] == 0) fill(w.home[i], load_element(p.in[i].data, p.in[i].dtype), tile);
   for (int i = 0; i < p.constants; i++) fill(w.home[p.inputs + i], constant_bits(p.constant_dtype[i], p.constant[i]), tile);
   end = min64(end * kGrain, count);
-  for (int64_t start = begin * kGrain; start < end; start += tile) run_tile(w, args, start, min64(tile, end - start));
+  for (int64_t start = begin * kGrain; start < end; start += tile) run_tile(w, start, min64(tile, end - start));
 }
 
 const char* check(const Args& args) {

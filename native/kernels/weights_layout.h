@@ -60,4 +60,9 @@ inline const char* describe_weights(Weights& w, const uint8_t* data, int64_t N, 
   return nullptr;
 }
 
+// The same for what the params of a kernel, or of one segment, say: N, layout, group, metaDtype.
+template <class View> const char* describe_weights(Weights& w, const uint8_t* data, int64_t K, const View& a) {
+  return describe_weights(w, data, a.N(), K, int(a.layout()), int(a.group()), a.meta_dtype());
+}
+
 }  // namespace ingot::INGOT_NS

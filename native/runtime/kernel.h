@@ -1,11 +1,12 @@
 // What a kernel is: a function run SPMD by every worker of the pool, over byte buffers and numeric params.
-// The list of kernels, their buffers and params is docs/cpu-kernels.md.
+// The list of kernels, their buffers and params is src/kernel/signatures.ts; build/signatures/NAME.h has accessors for the arguments.
 #pragma once
 #include <atomic>
 #include <cstdint>
 #include <cstddef>
 #include <mutex>
 
+#include "signatures/codes.h"
 #include "wait.h"
 
 namespace ingot {
@@ -134,7 +135,6 @@ struct Table {
 // instruction flags, and defines inside `namespace ingot::INGOT_NS` one `extern const Table <file>_table;`.
 
 enum LayoutCode { kF32, kF16, kBF16, kQ4, kQ4A, kQ8, kQ8A, kQ4K, kQ6K };
-enum DTypeCode { dF32, dF16, dBF16, dI32, dU32, dI8, dU8, dBool };
 
 struct Features {
   bool avx2, avx512, avx512bf16, amx_int8, amx_bf16, neon, dotprod, i8mm;

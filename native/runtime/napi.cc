@@ -12,7 +12,7 @@ namespace {
 
 // What src/device/cpu/addon.ts must agree with: raised with every change to a function here or to a kernel's buffers or
 // params. An addon older than the code that calls it would compute nonsense.
-constexpr double kContract = 4;
+constexpr double kContract = 5;
 
 napi_value Configure(napi_env env, napi_callback_info info) {  // (threads, level) -> threads in use
   Call c(env, info);
@@ -116,6 +116,13 @@ napi_value Read(napi_env env, napi_callback_info info) {  // (memory, offset, by
 napi_value ReadArena(napi_env env, napi_callback_info info) {
   Call c(env, info);
   return copy_out(env, c.handle<Program>(c.arg(0))->arena(), c.number(1), c.number(2));
+}
+
+napi_value HasKernel(napi_env env, napi_callback_info info) {  // (kernel name) -> boolean
+  Call c(env, info);
+  napi_value found;
+  ok(env, napi_get_boolean(env, find_kernel(c.text(0).c_str(), c.state->level) != nullptr, &found));
+  return found;
 }
 
 napi_value Compile(napi_env env, napi_callback_info info) {  // (kernel names, memories, arena bytes, scalar count, Float64Array) -> program
@@ -266,6 +273,7 @@ napi_value init(napi_env env, napi_value exports) {
   EXPORT("write", Write)
   EXPORT("read", Read)
   EXPORT("readArena", ReadArena)
+  EXPORT("hasKernel", HasKernel)
   EXPORT("compile", Compile)
   EXPORT("run", Run)
   EXPORT("profile", Profile)

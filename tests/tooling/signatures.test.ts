@@ -34,7 +34,7 @@ describe('generated from signatures', () => {
     for (const line of [
       'int64_t K() const { return int_at(1); }',
       'const float* norm_weight() const { return data_or_null<const float>(1); }',
-      'Segment segments(int64_t k) const { return {{{args}, 7 + k * 4, 3 + k * 3}}; }',
+      'Segment segments(int64_t k) const { return {args, 7 + k * 4, 3 + k * 3}; }',
       'float* y() const { return data_or_null<float>(buf + 2); }',
     ]) {
       expect(text).toContain(line);
