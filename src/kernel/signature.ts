@@ -61,16 +61,19 @@ declare const place: unique symbol;
 export type ParamPlace = number & { readonly [place]: 'param' };
 export type BufferPlace = number & { readonly [place]: 'buffer' };
 
-type PlacesOf<T, P> = {
+type ParamPlacesOf<T> = {
   readonly [N in keyof T]: T[N] extends string
     ? Bare<T[N]> extends `${string}[${string}]`
-      ? readonly P[]
-      : P
-    : readonly PlacesOf<T[N], P>[];
+      ? readonly ParamPlace[]
+      : ParamPlace
+    : readonly ParamPlacesOf<T[N]>[];
+};
+type BufferPlacesOf<T> = {
+  readonly [N in keyof T]: T[N] extends string ? BufferPlace : readonly BufferPlacesOf<T[N]>[];
 };
 
-export type ParamPlaces<K extends KernelName> = PlacesOf<Signatures[K]['params'], ParamPlace>;
-export type BufferPlaces<K extends KernelName> = PlacesOf<Signatures[K]['buffers'], BufferPlace>;
+export type ParamPlaces<K extends KernelName> = ParamPlacesOf<Signatures[K]['params']>;
+export type BufferPlaces<K extends KernelName> = BufferPlacesOf<Signatures[K]['buffers']>;
 
 /** What a kernel does with a buffer: `write` is every element of it, none of them read. */
 export type Access = 'read' | 'write' | 'update';
@@ -188,14 +191,15 @@ const fixedPlaces = new Map<KernelName, Places>();
 export function placesOf<K extends KernelName>(
   kernel: K,
   params: readonly Param[],
-  bufferCount: number,
+  bufferCount?: number,
 ): Places<K> {
   const known = fixedPlaces.get(kernel);
   const places = known ?? findPlaces(kernel, params);
   if (known === undefined && isFixed(kernel)) fixedPlaces.set(kernel, places);
+  const buffers = bufferCount ?? places.bufferInfos.length;
   invariant(
-    params.length === places.paramCount && bufferCount === places.bufferInfos.length,
-    `${kernel} takes ${places.bufferInfos.length} buffers and ${places.paramCount} params, got ${bufferCount} and ${params.length}`,
+    params.length === places.paramCount && buffers === places.bufferInfos.length,
+    `${kernel} takes ${places.bufferInfos.length} buffers and ${places.paramCount} params, got ${buffers} and ${params.length}`,
   );
   return places as Places<K>;
 }

@@ -131,7 +131,8 @@ const paramsOf = (c: Case, d: Data): readonly number[] => [
   c.window ?? 0,
   c.softcap ?? 0,
   c.ring ?? 0,
-  ...(c.sequences ? [d.sequenceCount, d.maxPages] : []),
+  ...(c.sequences ? [d.sequenceCount, d.maxPages] : [0, 0]),
+  0,
 ];
 
 /** Score errors are relative errors of weights; a sum of n weights and products has a few roundings per level of its tree. */
@@ -143,7 +144,7 @@ function check(c: Case, d: Data, got: Uint8Array): void {
   expectAllClose(new Float32Array(got.slice().buffer), reference(c, d), tolerance, 'attention');
 }
 
-type Planner = (request: KernelRequest) => GpuKernelPlan;
+type Planner = (request: KernelRequest<'attention'>) => GpuKernelPlan;
 
 async function run(
   gpu: GPUDevice,

@@ -3,7 +3,7 @@
 
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { openNodeGpu } from '../../src/device/webgpu/node.ts';
-import type { Param } from '../../src/kernel/signature.ts';
+import type { KernelName, Param } from '../../src/kernel/signature.ts';
 import { chainAt } from '../../src/kernel/wgsl/chain/chain.ts';
 import type { ChainDispatch } from '../../src/kernel/wgsl/chain/phase.ts';
 import { type GpuCapabilities, KernelRequest } from '../../src/kernel/wgsl/contract.ts';
@@ -30,7 +30,7 @@ const q4 = { kind: 'q4', group: 32, metaDtype: 'f16' } as const;
 const weight = (N: number, K: number): number => packedBytes(q4, N, K);
 
 interface Given {
-  readonly kernel: string;
+  readonly kernel: KernelName;
   readonly params: readonly Param[];
   readonly buffers: readonly (readonly [memory: string, bytes: number] | undefined)[];
 }
@@ -83,7 +83,7 @@ function attentionLayer({ D, H, Hkv, Dh, norms, cap }: Layer): readonly Given[] 
     },
     {
       kernel: 'attention',
-      params: [1, H, Hkv, Dh, cap, 1, 0.125, 0, 0, 0, 64, cap / 32],
+      params: [1, H, Hkv, Dh, cap, 1, 0.125, 0, 0, 0, 64, cap / 32, 0],
       buffers: [
         ['arena4@0', row(Q)],
         ['k@0', cache],

@@ -5,6 +5,7 @@ import { moeDownOp } from '../../src/array/ops/moe-down.ts';
 import { moeGluOp } from '../../src/array/ops/moe-glu.ts';
 import type { Tensor } from '../../src/array/types.ts';
 import { openNodeGpu } from '../../src/device/webgpu/node.ts';
+import type { KernelName } from '../../src/kernel/signature.ts';
 import { type GpuCapabilities, type GpuKernelPlan, KernelRequest } from '../../src/kernel/wgsl/contract.ts';
 import type { TileEngine } from '../../src/kernel/wgsl/linear/tile-body.ts';
 import type { TileChooser } from '../../src/kernel/wgsl/linear/tile-choice.ts';
@@ -30,8 +31,8 @@ const bytesOf = (t: Tensor): Uint8Array =>
 const ids = (rows: number): Tensor =>
   caseTensor({ shape: [rows, topk], dtype: 'i32', fill: 'index', below: E }, 7);
 
-const request = (
-  name: string,
+const request = <K extends KernelName>(
+  name: K,
   params: readonly number[],
   buffers: readonly Uint8Array[],
   caps: GpuCapabilities,

@@ -1,7 +1,7 @@
 // The WGSL of variants that the software GPU cannot run: Dawn's null backend has every feature, compiles shaders and runs none.
 
 import { beforeAll, describe, expect, it } from 'vitest';
-import type { Param } from '../../src/kernel/signature.ts';
+import type { KernelName, Param } from '../../src/kernel/signature.ts';
 import {
   type GpuCapabilities,
   type GpuPass,
@@ -12,7 +12,7 @@ import { findGpuKernel } from '../../src/kernel/wgsl/index.ts';
 import { complaint, h100, openNullGpu } from './null-gpu.ts';
 
 interface Case {
-  readonly kernel: string;
+  readonly kernel: KernelName;
   readonly params: readonly Param[];
   readonly bytes: readonly number[];
 }
@@ -24,8 +24,8 @@ const attention = (headDim: number, f16: boolean, paged = false): Case => {
   const cache = Hkv * cap * headDim * (f16 ? 2 : 4);
   return {
     kernel: 'attention',
-    params: [rows, H, Hkv, headDim, cap, f16 ? 1 : 0, 0.125, 0, 0, 0, ...(paged ? [64, 256] : [])],
-    bytes: [q, cache, cache, maxRows * 4, 0, q, ...(paged ? [maxRows * 4, 64 * 256 * 4] : [])],
+    params: [rows, H, Hkv, headDim, cap, f16 ? 1 : 0, 0.125, 0, 0, 0, ...(paged ? [64, 256] : [0, 0]), 0],
+    bytes: [q, cache, cache, maxRows * 4, 0, q, ...(paged ? [maxRows * 4, 64 * 256 * 4] : [0, 0])],
   };
 };
 /** rope_kv of Qwen3's kind: norms, f16 cache, pages. */

@@ -118,7 +118,7 @@ function planDispatch(context: BindContext, dispatch: Dispatch, scalars: readonl
   const { caps, choose } = context;
   return {
     dispatch,
-    plan: found.plan(new KernelRequest({ name: kernel.name, params, bytes, caps, scalars, choose })),
+    plan: found.plan(new KernelRequest({ name: found.name, params, bytes, caps, scalars, choose })),
   };
 }
 

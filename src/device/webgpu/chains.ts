@@ -30,13 +30,16 @@ export function findChains(
   for (let at = 0; at < dispatches.length; ) {
     const run = sameRows(dispatches.slice(at, at + longest));
     let first = 0;
-    const given = run.map((d): ChainDispatch => {
+    const given = run.flatMap((d): readonly ChainDispatch[] => {
+      const name = kernelName(d.kernel.name);
+      const rows = rowsPlace(d.kernel.name);
+      if (name === undefined || rows === undefined) return [];
       const bytes = d.buffers.map((b) => b.byteLength);
-      const params = d.params.with(rowsPlace(d.kernel.name) ?? 0, 1);
-      const request = new KernelRequest({ name: d.kernel.name, params, bytes, caps, scalars, choose });
+      const params = d.params.with(rows, 1);
+      const request = new KernelRequest({ name, params, bytes, caps, scalars, choose });
       const memory = d.buffers.map((b) => (b.byteLength === 0 ? undefined : names(b)));
       first += d.buffers.length;
-      return { request, first: first - d.buffers.length, memory };
+      return [{ request, first: first - d.buffers.length, memory }];
     });
     const kernels = run.map((d) => d.kernel.name);
     const chain = chainAt(given, kernels, mailStart + words);

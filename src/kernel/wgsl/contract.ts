@@ -1,8 +1,18 @@
 // Kernels as WGSL text: what a kernel is told about a dispatch, and the passes it answers with. Text in, text out: a
-// device compiles and binds them. The kernels, their buffers and params are those of docs/cpu-kernels.md.
+// device compiles and binds them. The kernels, their buffers and params are those of signatures.ts.
 
 import { invariant } from '../../base/errors.ts';
-import type { Param } from '../signature.ts';
+import {
+  type BufferPlace,
+  type BufferPlaces,
+  type KernelName,
+  nameOf,
+  type Param,
+  type ParamPlace,
+  type ParamPlaces,
+  placesOf,
+} from '../signature.ts';
+import type { kernelCodes } from '../signatures.ts';
 
 /** What an adapter offers and allows. Kernels pick their variants by it. */
 export interface GpuCapabilities {
@@ -75,18 +85,23 @@ export interface GpuKernelPlan {
   readonly scratch?: readonly number[];
 }
 
-export interface GpuKernel {
+export interface GpuKernel<K extends KernelName = KernelName> {
   /** The name lowerings emit. */
-  readonly name: string;
-  plan(request: KernelRequest): GpuKernelPlan;
+  readonly name: K;
+  plan(request: KernelRequest<K>): GpuKernelPlan;
 }
 
 /** Most plan scalars a program can have: the uniform block holds them in 256 bytes. */
 export const maxScalars = 64;
 
-/** A dispatch to be planned: params, sizes of buffers, capabilities; and params as WGSL expressions. */
-export class KernelRequest {
-  readonly name: string;
+/**
+ * A dispatch to be planned: params, sizes of buffers, capabilities; and params as WGSL expressions. Params and buffers are asked
+ * for by the places of their names, `request.int(request.p.rows)`.
+ */
+export class KernelRequest<K extends KernelName = KernelName> {
+  readonly name: K;
+  readonly p: ParamPlaces<K>;
+  readonly b: BufferPlaces<K>;
   readonly params: readonly Param[];
   /** Bytes of each buffer; 0: absent. */
   readonly bytes: readonly number[];
@@ -95,7 +110,7 @@ export class KernelRequest {
   readonly #choose: (key: string, candidates: readonly string[]) => string;
 
   constructor(parts: {
-    readonly name: string;
+    readonly name: K;
     readonly params: readonly Param[];
     readonly bytes: readonly number[];
     readonly caps: GpuCapabilities;
@@ -106,56 +121,86 @@ export class KernelRequest {
   }) {
     this.name = parts.name;
     this.params = parts.params;
+    const places = placesOf(parts.name, parts.params, parts.bytes.length);
+    this.p = places.params;
+    this.b = places.buffers;
     this.bytes = parts.bytes;
     this.caps = parts.caps;
     this.#scalars = parts.scalars;
     this.#choose = parts.choose ?? ((_, candidates) => candidates[0] ?? '');
   }
 
-  /** The same dispatch with other params, to write expressions of them. */
-  withParams(params: readonly Param[]): KernelRequest {
-    const { name, bytes, caps } = this;
-    return new KernelRequest({ name, params, bytes, caps, scalars: this.#scalars, choose: this.#choose });
+  /** The same as a dispatch of the kernel that it is of. Throws internal when it is of another. */
+  as<N extends KernelName>(name: N): KernelRequest<N> {
+    invariant((this.name as KernelName) === name, `a dispatch of ${this.name} is taken for one of ${name}`);
+    return this as unknown as KernelRequest<N>;
   }
 
-  has(buffer: number): boolean {
-    return (this.bytes[buffer] ?? 0) > 0;
+  has(buffer: BufferPlace): boolean {
+    return this.bytesOf(buffer) > 0;
   }
 
-  /** Param i, which the plan must know when it is compiled. */
-  constant(i: number): number {
-    const p = this.params[i];
-    invariant(typeof p === 'number', `${this.name}: param ${i} must be constant`);
+  /** Bytes of a buffer; 0: absent. */
+  bytesOf(buffer: BufferPlace): number {
+    return this.bytes[buffer] ?? 0;
+  }
+
+  param(at: ParamPlace): Param {
+    const p = this.params[at];
+    invariant(p !== undefined, `${this.name}: param ${at} is missing`);
     return p;
   }
 
-  isConstant(i: number): boolean {
-    return typeof this.params[i] === 'number';
+  /** A param that the plan must know when it is compiled. */
+  constant(at: ParamPlace): number {
+    const p = this.param(at);
+    invariant(typeof p === 'number', `${this.name}: param ${at} must be constant`);
+    return p;
   }
 
-  /** Param i as an i32 expression. */
-  int(i: number): string {
-    const p = this.params[i];
-    invariant(p !== undefined, `${this.name}: param ${i} is missing`);
+  isConstant(at: ParamPlace): boolean {
+    return typeof this.param(at) === 'number';
+  }
+
+  /** A constant param that stands for a name. */
+  named<C extends keyof typeof kernelCodes>(list: C, at: ParamPlace): (typeof kernelCodes)[C][number] {
+    return nameOf(list, this.param(at));
+  }
+
+  /** Reads a param from those of a run. */
+  inRun(at: ParamPlace): (params: readonly number[]) => number {
+    return (params) => params[at] ?? 0;
+  }
+
+  /** Workgroups from params of a run. */
+  sized(at: readonly ParamPlace[], groups: (...values: readonly number[]) => Groups) {
+    return (params: readonly number[]): Groups => groups(...at.map((place) => params[place] ?? 0));
+  }
+
+  /** A param as an i32 expression. */
+  int(at: ParamPlace): string {
+    return this.intOf(this.param(at));
+  }
+
+  /** The same for what is computed from params. */
+  intOf(p: Param): string {
     if (typeof p === 'number') return `${p}i`;
     const value = `bitcast<i32>(${this.#word(p.scalar)})`;
     const scaled = p.mul === 1 ? value : `${value} * ${p.mul}i`;
     return p.add === 0 ? `(${scaled})` : `(${scaled} + ${p.add}i)`;
   }
 
-  /** Param i as a u32 expression, for plan scalars of type u32. */
-  uint(i: number): string {
-    const p = this.params[i];
-    invariant(p !== undefined, `${this.name}: param ${i} is missing`);
+  /** A param as a u32 expression, for plan scalars of type u32. */
+  uint(at: ParamPlace): string {
+    const p = this.param(at);
     if (typeof p === 'number') return `${p >>> 0}u`;
-    invariant(p.mul === 1 && p.add === 0, `${this.name}: param ${i} scales a u32`);
+    invariant(p.mul === 1 && p.add === 0, `${this.name}: param ${at} scales a u32`);
     return this.#word(p.scalar);
   }
 
-  /** Param i as an f32 expression, for plan scalars of type f32. */
-  float(i: number): string {
-    const p = this.params[i];
-    invariant(p !== undefined, `${this.name}: param ${i} is missing`);
+  /** A param as an f32 expression, for plan scalars of type f32. */
+  float(at: ParamPlace): string {
+    const p = this.param(at);
     if (typeof p === 'number') return floatLiteral(p);
     const value = `bitcast<f32>(${this.#word(p.scalar)})`;
     return p.mul === 1 && p.add === 0

@@ -1,7 +1,6 @@
 // What a strided copy moves: the params of `copy` read back, with neighbours that move together joined.
 
-import { invariant } from '../../base/errors.ts';
-import type { Param } from '../signature.ts';
+import type { Param, ParamPlace } from '../signature.ts';
 import type { GpuBinding, KernelRequest } from './contract.ts';
 import { divided, isMultiple, product, sameParam } from './params.ts';
 import { wideBinding } from './storage.ts';
@@ -25,23 +24,23 @@ export interface CopyPlan {
 }
 
 /** What a `copy` dispatch moves, in as few axes and as large elements as it can be told. */
-export const copyPlan = (request: KernelRequest): CopyPlan => widen(collapse(readPlan(request)));
+export const copyPlan = (request: KernelRequest<'copy'>): CopyPlan => widen(collapse(readPlan(request)));
 
-function readPlan(request: KernelRequest): CopyPlan {
-  const rank = request.constant(0);
-  const param = (i: number): Param => {
-    const p = request.params[i];
-    invariant(p !== undefined, `copy: param ${i} is missing`);
-    return p;
-  };
-  const axes = Array.from({ length: rank }, (_, d) => ({
-    size: param(2 + d),
-    sizeOf: (params: readonly number[]) => params[2 + d] ?? 0,
-    from: param(2 + rank + d),
-    to: param(2 + 2 * rank + d),
+function readPlan(request: KernelRequest<'copy'>): CopyPlan {
+  const { p } = request;
+  const strides = (places: readonly ParamPlace[], d: number): Param => request.params[places[d] ?? -1] ?? 0;
+  const axes = p.sizes.map((size, d) => ({
+    size: request.param(size),
+    sizeOf: request.inRun(size),
+    from: strides(p.fromStrides, d),
+    to: strides(p.toStrides, d),
   }));
-  const offsets = 2 + 3 * rank;
-  return { bytes: request.constant(1), axes, fromOffset: param(offsets), toOffset: param(offsets + 1) };
+  return {
+    bytes: request.constant(p.bytes),
+    axes,
+    fromOffset: request.param(p.fromOffset),
+    toOffset: request.param(p.toOffset),
+  };
 }
 
 /** Without axes of size 1, and with neighbours joined that are one run on both sides. */
@@ -86,16 +85,17 @@ function widen(plan: CopyPlan): CopyPlan {
 }
 
 /** x and y as arrays of elements of `width` bytes. */
-export const copyBindings = (request: KernelRequest, width: number): readonly GpuBinding[] => [
-  wideBinding(request, 0, 'x', width, 'read'),
-  wideBinding(request, 1, 'y', width, 'read_write'),
+export const copyBindings = (request: KernelRequest<'copy'>, width: number): readonly GpuBinding[] => [
+  wideBinding(request, request.b.x, 'x', width, 'read'),
+  wideBinding(request, request.b.y, 'y', width, 'read_write'),
 ];
 
-/** Params of the plan as expressions: sizes, strides of x, strides of y, then the offsets. */
-export const planParams = ({ axes, fromOffset, toOffset }: CopyPlan): readonly Param[] => [
-  ...axes.map((a) => a.size),
-  ...axes.map((a) => a.from),
-  ...axes.map((a) => a.to),
-  fromOffset,
-  toOffset,
-];
+/** The plan as u32 expressions, axis by axis. */
+export const planExpressions = (request: KernelRequest<'copy'>, plan: CopyPlan) => {
+  const u32 = (p: Param): string => `u32(${request.intOf(p)})`;
+  return {
+    axes: plan.axes.map((a) => ({ size: u32(a.size), from: u32(a.from), to: u32(a.to) })),
+    fromOffset: u32(plan.fromOffset),
+    toOffset: u32(plan.toOffset),
+  };
+};

@@ -3,7 +3,7 @@
 
 import { groupIndex } from './common.ts';
 import { type GpuPass, grid, type KernelRequest } from './contract.ts';
-import { type CopyPlan, copyBindings, planParams } from './copy-plan.ts';
+import { type CopyPlan, copyBindings, planExpressions } from './copy-plan.ts';
 import { wideType } from './storage.ts';
 
 const side = 32;
@@ -28,16 +28,15 @@ export function transposedAxes({ axes, bytes }: CopyPlan): TransposedAxes | unde
 
 /** A workgroup moves a square of the two axes, at one place of the others. */
 export function copyTransposed(
-  request: KernelRequest,
+  request: KernelRequest<'copy'>,
   plan: CopyPlan,
   { source, target }: TransposedAxes,
 ): GpuPass {
   const { axes, bytes } = plan;
-  const rank = axes.length;
-  const p = request.withParams(planParams(plan));
-  const size = (d: number): string => `u32(${p.int(d)})`;
-  const from = (d: number): string => `u32(${p.int(rank + d)})`;
-  const to = (d: number): string => `u32(${p.int(2 * rank + d)})`;
+  const e = planExpressions(request, plan);
+  const size = (d: number): string => e.axes[d]?.size ?? '1u';
+  const from = (d: number): string => e.axes[d]?.from ?? '0u';
+  const to = (d: number): string => e.axes[d]?.to ?? '0u';
   const others = axes.map((_, d) => d).filter((d) => d !== source && d !== target);
   const places = others.toReversed().map(
     (d) => `let i${d} = rest % ${size(d)}; rest /= ${size(d)};
@@ -57,8 +56,8 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
   let d = (rest % down) * ${side}u;
   rest /= down;
   let inside = rest < ${others.length === 0 ? '1u' : others.map(size).join(' * ')};
-  var src = u32(${p.int(3 * rank)});
-  var dst = u32(${p.int(3 * rank + 1)});
+  var src = ${e.fromOffset};
+  var dst = ${e.toOffset};
   ${places.join('\n  ')}
   for (var k = t.y; k < ${side}u; k += ${rows}u) {
     if (inside && s + t.x < ${size(source)} && d + k < ${size(target)}) {

@@ -3,13 +3,12 @@
 
 import { groupIndex } from './common.ts';
 import { type GpuKernel, type GpuPass, grid, type KernelRequest } from './contract.ts';
-import { type CopyAxis, type CopyPlan, copyBindings, copyPlan, planParams } from './copy-plan.ts';
+import { type CopyAxis, type CopyPlan, copyBindings, copyPlan, planExpressions } from './copy-plan.ts';
 import { copyTransposed, transposedAxes } from './copy-transposed.ts';
 
 const threads = 256;
 
-/** Buffers x, y; params rank, bytes, sizes, strides of x, strides of y, offset in x, offset in y. */
-export const copyKernel: GpuKernel = {
+export const copyKernel: GpuKernel<'copy'> = {
   name: 'copy',
   plan(request) {
     const plan = copyPlan(request);
@@ -24,18 +23,17 @@ export const copyKernel: GpuKernel = {
   },
 };
 
-function copyElements(request: KernelRequest, plan: CopyPlan): GpuPass {
+function copyElements(request: KernelRequest<'copy'>, plan: CopyPlan): GpuPass {
   const { axes, bytes } = plan;
-  const p = request.withParams(planParams(plan));
-  const rank = axes.length;
-  const size = (d: number): string => `u32(${p.int(d)})`;
-  const lines: string[] = [];
-  for (let d = rank - 1; d >= 0; d--) {
-    lines.push(`let i${d} = ${d === 0 ? 'rest' : `rest % ${size(d)}`};`);
-    lines.push(`src += i${d} * u32(${p.int(rank + d)}); dst += i${d} * u32(${p.int(2 * rank + d)});`);
-    if (d > 0) lines.push(`rest /= ${size(d)};`);
-  }
-  const count = axes.length === 0 ? '1u' : axes.map((_, d) => size(d)).join(' * ');
+  const e = planExpressions(request, plan);
+  const lines = [...e.axes.entries()]
+    .reverse()
+    .flatMap(([d, { size, from, to }]) => [
+      `let i${d} = ${d === 0 ? 'rest' : `rest % ${size}`};`,
+      `src += i${d} * ${from}; dst += i${d} * ${to};`,
+      ...(d > 0 ? [`rest /= ${size};`] : []),
+    ]);
+  const count = axes.length === 0 ? '1u' : e.axes.map((a) => a.size).join(' * ');
   return {
     name: 'copy',
     bindings: copyBindings(request, bytes),
@@ -44,8 +42,8 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
   let count = ${count};
   var rest = group_index(id, groups) * ${threads}u + t;
   if (rest >= count) { return; }
-  var src = u32(${p.int(3 * rank)});
-  var dst = u32(${p.int(3 * rank + 1)});
+  var src = ${e.fromOffset};
+  var dst = ${e.toOffset};
   ${lines.join('\n  ')}
   y[dst] = x[src];
 }
@@ -55,20 +53,18 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
 }
 
 /** Elements of 1 or 2 bytes: which of a word's are targets, and where they come from, is worked out backwards. */
-function copyWords(request: KernelRequest, plan: CopyPlan): GpuPass {
+function copyWords(request: KernelRequest<'copy'>, plan: CopyPlan): GpuPass {
   const { bytes } = plan;
   const axes = outermostFirst(plan.axes);
-  const p = request.withParams(planParams({ ...plan, axes }));
-  const rank = axes.length;
+  const e = planExpressions(request, { ...plan, axes });
   const per = 4 / bytes;
-  const at = axes.map((_, d) => {
-    const stride = `u32(${p.int(2 * rank + d)})`;
-    return `let i${d} = rest / ${stride};
-  if (i${d} >= u32(${p.int(d)})) { return nowhere; }
-  rest -= i${d} * ${stride};
-  src += i${d} * u32(${p.int(rank + d)});`;
-  });
-  const span = axes.map((_, d) => `(u32(${p.int(d)}) - 1u) * u32(${p.int(2 * rank + d)})`);
+  const at = e.axes.map(
+    ({ size, from, to }, d) => `let i${d} = rest / ${to};
+  if (i${d} >= ${size}) { return nowhere; }
+  rest -= i${d} * ${to};
+  src += i${d} * ${from};`,
+  );
+  const span = e.axes.map(({ size, to }) => `(${size} - 1u) * ${to}`);
   return {
     name: 'copy words',
     bindings: copyBindings(request, 4),
@@ -76,13 +72,13 @@ function copyWords(request: KernelRequest, plan: CopyPlan): GpuPass {
 // where the element comes from that lands \`rest\` after the first
 fn source(place: u32) -> u32 {
   var rest = place;
-  var src = u32(${p.int(3 * rank)});
+  var src = ${e.fromOffset};
   ${at.join('\n  ')}
   return select(src, nowhere, rest > 0u);
 }
 @compute @workgroup_size(${threads})
 fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) t: u32) {
-  let first = u32(${p.int(3 * rank + 1)});
+  let first = ${e.toOffset};
   let end = first + ${['1u', ...span].join(' + ')};
   let word = first / ${per}u + group_index(id, groups) * ${threads}u + t;
   if (word * ${per}u >= end) { return; }
@@ -100,10 +96,10 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
 `,
     groups: (params) => {
       if (axes.some((a) => a.sizeOf(params) === 0)) return [0, 1, 1];
-      const [rank = 0, whole = 1] = params;
-      let span = 1;
-      for (let d = 0; d < rank; d++) span += ((params[2 + d] ?? 1) - 1) * (params[2 + 2 * rank + d] ?? 0);
-      return grid(Math.ceil((span * whole) / 4 / threads) + 1);
+      const { p } = request;
+      const at = (place: number | undefined, absent: number): number => params[place ?? -1] ?? absent;
+      const span = p.sizes.reduce((n, size, d) => n + (at(size, 1) - 1) * at(p.toStrides[d], 0), 1);
+      return grid(Math.ceil((span * at(p.bytes, 1)) / 4 / threads) + 1);
     },
   };
 }

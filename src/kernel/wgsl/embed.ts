@@ -2,18 +2,17 @@
 
 import { groupIndex } from './common.ts';
 import { type GpuKernel, type GpuPass, grid, type KernelRequest } from './contract.ts';
-import { layoutFromParams, octetsOf, unpackFunctions, weightReader } from './linear/unpack.ts';
+import { layoutOf, octetsOf, unpackFunctions, weightReader } from './linear/unpack.ts';
 import { type PanelWindow, panelsOf, panelWindows } from './linear/windows.ts';
 import { fail, statusBinding } from './status.ts';
 
 const threads = 64;
 
-/** Buffers ids, w, y; params rows, N, K, layout, group, metaDtype, scale. */
-export const embedKernel: GpuKernel = {
+export const embedKernel: GpuKernel<'embed'> = {
   name: 'embed',
   plan(request) {
-    const [N, K] = [request.constant(1), request.constant(2)];
-    const layout = layoutFromParams(request.constant(3), request.constant(4), request.constant(5));
+    const [N, K] = [request.constant(request.p.N), request.constant(request.p.K)];
+    const layout = layoutOf(request, request.p);
     const windows = panelWindows({ layout, K, count: panelsOf(N), unit: 1 }, request.caps);
     return { variants: [{ passes: windows.map((w, i) => embedPass(request, w, i === 0)) }] };
   },
@@ -21,12 +20,12 @@ export const embedKernel: GpuKernel = {
 
 /** The ids whose rows are in a window. The first pass looks for ids that are in none. */
 function embedPass(
-  request: KernelRequest,
+  request: KernelRequest<'embed'>,
   { first, panels, window, base }: PanelWindow,
   checks: boolean,
 ): GpuPass {
-  const [N, K] = [request.constant(1), request.constant(2)];
-  const layout = layoutFromParams(request.constant(3), request.constant(4), request.constant(5));
+  const [N, K] = [request.constant(request.p.N), request.constant(request.p.K)];
+  const layout = layoutOf(request, request.p);
   const octets = octetsOf(K);
   const stores = Array.from({ length: 8 }, (_, j) => {
     const store = `y[at + ${j}u] = w[${j}][lane] * scale;`;
@@ -38,7 +37,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) count: ve
   let index = group_index(id, count) * ${threads}u + t;
   let i = index / ${octets}u;
   let octet = index % ${octets}u;
-  if (i >= u32(${request.int(0)})) { return; }
+  if (i >= u32(${request.int(request.p.rows)})) { return; }
   let token = ids[i];
   if (token < 0 || token >= ${N}) {
     ${checks ? fail('embed_id', 'token') : ''}
@@ -48,19 +47,19 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) count: ve
   if (row < ${first * 16}u || row >= ${(first + panels) * 16}u) { return; }
   let w = table_values(row / 16u - ${first}u, (row >> 2u) & 3u, octet);
   let lane = row & 3u;
-  let scale = ${request.float(6)};
+  let scale = ${request.float(request.p.scale)};
   let at = i * ${K}u + octet * 8u;
 ${stores.join('')}}
 `;
   return {
     name: `embed ${layout.kind}`,
     bindings: [
-      { buffer: 0, name: 'ids', type: 'array<i32>', access: 'read' },
-      { buffer: 1, name: 'table', type: 'array<vec4<u32>>', access: 'read', window },
-      { buffer: 2, name: 'y', type: 'array<f32>', access: 'read_write' },
+      { buffer: request.b.ids, name: 'ids', type: 'array<i32>', access: 'read' },
+      { buffer: request.b.w, name: 'table', type: 'array<vec4<u32>>', access: 'read', window },
+      { buffer: request.b.y, name: 'y', type: 'array<f32>', access: 'read_write' },
       ...(checks ? [statusBinding] : []),
     ],
     code,
-    groups: ([rows = 0]) => grid(Math.ceil((rows * octets) / threads)),
+    groups: request.sized([request.p.rows], (rows = 0) => grid(Math.ceil((rows * octets) / threads))),
   };
 }

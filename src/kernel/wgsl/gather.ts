@@ -9,18 +9,18 @@ import { wideBinding } from './storage.ts';
 
 const threads = 256;
 
-/** Buffers x, indices i32 [n], y; params outer, D, inner, n, element bytes. */
-export const gatherKernel: GpuKernel = {
+export const gatherKernel: GpuKernel<'gather'> = {
   name: 'gather',
   plan(request) {
-    const bytes = request.constant(4);
-    const inner = request.params[2] ?? 0;
+    const bytes = request.constant(request.p.bytes);
+    const { p, b } = request;
+    const inner = request.param(p.inner);
     const width = [16, 8, 4].find((w) => w >= bytes && isMultiple(inner, w / bytes)) ?? bytes;
-    const p = request.withParams(request.params.with(2, divided(inner, width / bytes)));
-    const inUnits = `${groupIndex}${sourceFunction(p)}
+    const rowUnits = request.intOf(divided(inner, width / bytes));
+    const inUnits = `${groupIndex}${sourceFunction(request, rowUnits)}
 @compute @workgroup_size(${threads})
 fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) t: u32) {
-  let total = u32(${p.int(0)}) * u32(${p.int(3)}) * u32(${p.int(2)});
+  let total = u32(${request.int(p.outer)}) * u32(${request.int(p.n)}) * u32(${rowUnits});
   let item = group_index(id, groups) * ${threads}u + t;
   ${width < 4 ? moveWord(width) : 'if (item < total) { y[item] = x[source(item)]; }'}
 }
@@ -32,14 +32,16 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
             {
               name: 'gather',
               bindings: [
-                wideBinding(request, 0, 'x', Math.max(width, 4), 'read'),
-                { buffer: 1, name: 'indices', type: 'array<i32>', access: 'read' },
-                wideBinding(request, 2, 'y', Math.max(width, 4), 'read_write'),
+                wideBinding(request, b.x, 'x', Math.max(width, 4), 'read'),
+                { buffer: request.b.indices, name: 'indices', type: 'array<i32>', access: 'read' },
+                wideBinding(request, b.y, 'y', Math.max(width, 4), 'read_write'),
                 statusBinding,
               ],
               code: inUnits,
-              groups: ([outer = 0, , size = 0, n = 0]) =>
-                grid(Math.ceil((outer * size * n * bytes) / Math.max(width, 4) / threads)),
+              groups: (params) => {
+                const elements = [p.outer, p.inner, p.n].reduce((m, at) => m * request.inRun(at)(params), 1);
+                return grid(Math.ceil((elements * bytes) / Math.max(width, 4) / threads));
+              },
             },
           ],
         },
@@ -48,12 +50,15 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
   },
 };
 
-const sourceFunction = (p: KernelRequest): string => `// where element \`item\` of y comes from
+const sourceFunction = (
+  request: KernelRequest<'gather'>,
+  rowUnits: string,
+): string => `// where element \`item\` of y comes from
 fn source(item: u32) -> u32 {
-  let inner = u32(${p.int(2)});
+  let inner = u32(${rowUnits});
   let row = item / inner;
-  let n = u32(${p.int(3)});
-  let D = ${p.int(1)};
+  let n = u32(${request.int(request.p.n)});
+  let D = ${request.int(request.p.D)};
   var index = indices[row % n];
   index += select(0, D, index < 0);
   if (index < 0 || index >= D) {

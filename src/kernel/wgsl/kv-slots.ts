@@ -14,17 +14,14 @@ export interface KvSlots {
   readonly code: string;
 }
 
-/** Numbers of buffers and params in a kernel's lists; `sequences` is the first of the two paging buffers. */
-export interface KvSlotPlaces {
-  readonly sequences: number;
-  readonly cap: number;
-  readonly ring: number;
-}
+/** Kernels that have a cache and its paging. */
+type CachedKernel = 'attention' | 'kv_write' | 'rope_kv';
 
-export function kvSlots(request: KernelRequest, at: KvSlotPlaces): KvSlots {
-  const cap = request.constant(at.cap);
-  const ring = request.constant(at.ring);
-  if (!request.has(at.sequences + 1)) {
+export function kvSlots(request: KernelRequest<CachedKernel>): KvSlots {
+  const { p, b } = request;
+  const cap = request.constant(p.cap);
+  const ring = request.constant(p.ring);
+  if (!request.has(b.pageTable)) {
     const slot = ring > 0 ? `position % ${ring}` : 'position';
     return {
       paged: false,
@@ -36,12 +33,12 @@ export function kvSlots(request: KernelRequest, at: KvSlotPlaces): KvSlots {
 `,
     };
   }
-  const maxPages = request.constant(at.ring + 2);
+  const maxPages = request.constant(p.maxPages);
   return {
     paged: true,
     bindings: [
-      { buffer: at.sequences, name: 'sequences', type: 'array<i32>', access: 'read' },
-      { buffer: at.sequences + 1, name: 'page_table', type: 'array<i32>', access: 'read' },
+      { buffer: b.sequences, name: 'sequences', type: 'array<i32>', access: 'read' },
+      { buffer: b.pageTable, name: 'page_table', type: 'array<i32>', access: 'read' },
     ],
     code: `fn kv_slot(row: u32, position: i32) -> i32 {
   if (position < 0 || position >= ${maxPages * pageSize}) { return -1; }

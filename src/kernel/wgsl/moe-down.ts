@@ -3,12 +3,11 @@
 
 import type { WeightLayout } from '../../quant/layout.ts';
 import type { Precision } from '../signature.ts';
-import { nameOf } from '../signature.ts';
 import { type GpuKernel, type GpuPass, grid, type KernelRequest } from './contract.ts';
 import { weightWork } from './linear/geometry.ts';
 import { chosenGeometry } from './linear/linear-rows.ts';
 import { rowCode } from './linear/rows.ts';
-import { layoutFromParams, octetsOf, weightReader } from './linear/unpack.ts';
+import { layoutOf, octetsOf, weightReader } from './linear/unpack.ts';
 import { type PanelWindow, panelsOf, panelWindows } from './linear/windows.ts';
 import { rowReader, rowType } from './linear/x-input.ts';
 import { moeDownTiles, rowsThenTiles } from './moe/tiles.ts';
@@ -24,20 +23,19 @@ export interface MoeDownShape {
   readonly residual: boolean;
 }
 
-export function moeDownShape(request: KernelRequest): MoeDownShape {
+export function moeDownShape(request: KernelRequest<'moe_down'>): MoeDownShape {
   return {
-    K: request.constant(1),
-    precision: nameOf('precision', request.constant(2)),
-    topk: request.constant(3),
-    experts: request.constant(4),
-    N: request.constant(5),
-    layout: layoutFromParams(request.constant(6), request.constant(7), request.constant(8)),
-    residual: request.has(4),
+    K: request.constant(request.p.K),
+    precision: request.named('precision', request.p.precision),
+    topk: request.constant(request.p.topk),
+    experts: request.constant(request.p.E),
+    N: request.constant(request.p.N),
+    layout: layoutOf(request, request.p),
+    residual: request.has(request.b.residual),
   };
 }
 
-/** Buffers h, ids, weights, down, residual?, y; params rows, K, precision, topk, E, N, layout, group, metaDtype. */
-export const moeDownKernel: GpuKernel = {
+export const moeDownKernel: GpuKernel<'moe_down'> = {
   name: 'moe_down',
   plan(request) {
     const shape = moeDownShape(request);
@@ -49,7 +47,12 @@ export const moeDownKernel: GpuKernel = {
 };
 
 /** Adds what the experts of a window give; the first one starts with the residual. */
-function downPass(request: KernelRequest, shape: MoeDownShape, window: PanelWindow, first: boolean): GpuPass {
+function downPass(
+  request: KernelRequest<'moe_down'>,
+  shape: MoeDownShape,
+  window: PanelWindow,
+  first: boolean,
+): GpuPass {
   const { K, N, layout, topk } = shape;
   const panels = panelsOf(N);
   const octets = octetsOf(K);
@@ -71,7 +74,7 @@ function downPass(request: KernelRequest, shape: MoeDownShape, window: PanelWind
     outputs: [{ streams: [{ name: 'down', reader }], panels, store: storeStatement(N, residual, first) }],
     input: inputFunctions(shape),
     norm: undefined,
-    rowCount: `u32(${request.int(0)})`,
+    rowCount: `u32(${request.int(request.p.rows)})`,
     prologue: slotStatements(shape, window, first),
     locate: (p, o) => ({
       panel: `slot_panels[(${o}) / ${octets}u] + ${p}`,
@@ -82,16 +85,24 @@ function downPass(request: KernelRequest, shape: MoeDownShape, window: PanelWind
     name: `moe_down ${layout.kind} rows`,
     enables,
     bindings: [
-      { buffer: 0, name: 'h', type: rowType(K), access: 'read' },
-      { buffer: 1, name: 'ids', type: 'array<i32>', access: 'read' },
-      { buffer: 2, name: 'weights', type: 'array<f32>', access: 'read' },
-      { buffer: 3, name: 'down', type: 'array<vec4<u32>>', access: 'read', window: window.window },
-      ...(residual ? [{ buffer: 4, name: 'residual', type: 'array<f32>', access: 'read' } as const] : []),
-      { buffer: 5, name: 'y', type: 'array<f32>', access: 'read_write' },
+      { buffer: request.b.h, name: 'h', type: rowType(K), access: 'read' },
+      { buffer: request.b.ids, name: 'ids', type: 'array<i32>', access: 'read' },
+      { buffer: request.b.weights, name: 'weights', type: 'array<f32>', access: 'read' },
+      {
+        buffer: request.b.down,
+        name: 'down',
+        type: 'array<vec4<u32>>',
+        access: 'read',
+        window: window.window,
+      },
+      ...(residual
+        ? [{ buffer: request.b.residual, name: 'residual', type: 'array<f32>', access: 'read' } as const]
+        : []),
+      { buffer: request.b.y, name: 'y', type: 'array<f32>', access: 'read_write' },
       ...(first ? [statusBinding] : []),
     ],
     code,
-    groups: ([rows = 0]) => grid(rows * groups),
+    groups: request.sized([request.p.rows], (rows = 0) => grid(rows * groups)),
   };
 }
 

@@ -2,13 +2,12 @@
 
 import type { WeightLayout } from '../../quant/layout.ts';
 import type { Glu, Precision } from '../signature.ts';
-import { nameOf } from '../signature.ts';
 import { type GpuKernel, type GpuPass, grid, type KernelRequest } from './contract.ts';
 import { gluFunction } from './linear/epilogue.ts';
 import { weightWork } from './linear/geometry.ts';
 import { chosenGeometry } from './linear/linear-rows.ts';
 import { rowCode } from './linear/rows.ts';
-import { layoutFromParams, octetsOf, weightReader } from './linear/unpack.ts';
+import { layoutOf, octetsOf, weightReader } from './linear/unpack.ts';
 import { type PanelWindow, panelsOf, panelWindows } from './linear/windows.ts';
 import { rowReader, rowType } from './linear/x-input.ts';
 import { moeGluTiles, rowsThenTiles } from './moe/tiles.ts';
@@ -24,20 +23,19 @@ export interface MoeGluShape {
   readonly layout: WeightLayout;
 }
 
-export function moeGluShape(request: KernelRequest): MoeGluShape {
+export function moeGluShape(request: KernelRequest<'moe_glu'>): MoeGluShape {
   return {
-    K: request.constant(1),
-    precision: nameOf('precision', request.constant(2)),
-    glu: nameOf('glu', request.constant(3)),
-    topk: request.constant(4),
-    experts: request.constant(5),
-    N: request.constant(6),
-    layout: layoutFromParams(request.constant(7), request.constant(8), request.constant(9)),
+    K: request.constant(request.p.K),
+    precision: request.named('precision', request.p.precision),
+    glu: request.named('glu', request.p.glu),
+    topk: request.constant(request.p.topk),
+    experts: request.constant(request.p.E),
+    N: request.constant(request.p.N),
+    layout: layoutOf(request, request.p),
   };
 }
 
-/** Buffers x, ids, gate, up, h; params rows, K, precision, glu, topk, E, N, layout, group, metaDtype. */
-export const moeGluKernel: GpuKernel = {
+export const moeGluKernel: GpuKernel<'moe_glu'> = {
   name: 'moe_glu',
   plan(request) {
     const shape = moeGluShape(request);
@@ -49,7 +47,12 @@ export const moeGluKernel: GpuKernel = {
 };
 
 /** The experts of a window. Rows of the product are (row, slot) pairs: each has weights of its own. */
-function gluPass(request: KernelRequest, shape: MoeGluShape, window: PanelWindow, first: boolean): GpuPass {
+function gluPass(
+  request: KernelRequest<'moe_glu'>,
+  shape: MoeGluShape,
+  window: PanelWindow,
+  first: boolean,
+): GpuPass {
   const { K, N, layout, topk, experts, glu } = shape;
   const panels = panelsOf(N);
   const streams = ['gate', 'up'].map((name) => ({
@@ -74,7 +77,7 @@ function gluPass(request: KernelRequest, shape: MoeGluShape, window: PanelWindow
 fn x_octet(row: u32, octet: u32) -> Eight { return x_eight(row / ${topk}u, octet); }
 `,
     norm: undefined,
-    rowCount: `(u32(${request.int(0)}) * ${topk}u)`,
+    rowCount: `(u32(${request.int(request.p.rows)}) * ${topk}u)`,
     prologue: `  let expert = ids[first_row];
   if (expert < 0 || expert >= ${experts}) {
     ${first ? fail('expert_id', 'expert') : ''}
@@ -89,15 +92,21 @@ fn x_octet(row: u32, octet: u32) -> Eight { return x_eight(row / ${topk}u, octet
     name: `moe_glu ${layout.kind} rows`,
     enables,
     bindings: [
-      { buffer: 0, name: 'x', type: rowType(K), access: 'read' },
-      { buffer: 1, name: 'ids', type: 'array<i32>', access: 'read' },
-      { buffer: 2, name: 'gate', type: 'array<vec4<u32>>', access: 'read', window: window.window },
-      { buffer: 3, name: 'up', type: 'array<vec4<u32>>', access: 'read', window: window.window },
-      { buffer: 4, name: 'h', type: 'array<f32>', access: 'read_write' },
+      { buffer: request.b.x, name: 'x', type: rowType(K), access: 'read' },
+      { buffer: request.b.ids, name: 'ids', type: 'array<i32>', access: 'read' },
+      {
+        buffer: request.b.gate,
+        name: 'gate',
+        type: 'array<vec4<u32>>',
+        access: 'read',
+        window: window.window,
+      },
+      { buffer: request.b.up, name: 'up', type: 'array<vec4<u32>>', access: 'read', window: window.window },
+      { buffer: request.b.h, name: 'h', type: 'array<f32>', access: 'read_write' },
       ...(first ? [statusBinding] : []),
     ],
     code,
-    groups: ([rows = 0]) => grid(rows * topk * groups),
+    groups: request.sized([request.p.rows], (rows = 0) => grid(rows * topk * groups)),
   };
 }
 

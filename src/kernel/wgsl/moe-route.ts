@@ -15,12 +15,14 @@ export interface MoeRouteShape {
   readonly scale: string;
 }
 
-export function moeRouteShape(request: KernelRequest): MoeRouteShape {
+export function moeRouteShape(request: KernelRequest<'moe_route'>): MoeRouteShape {
   return {
-    experts: request.constant(1),
-    topk: request.constant(2),
-    overChosen: request.constant(3) === 1 || request.constant(4) === 1,
-    scale: request.float(5),
+    experts: request.constant(request.p.E),
+    topk: request.constant(request.p.k),
+    overChosen:
+      request.constant(request.p.normTopk) === 1 ||
+      request.named('order', request.p.order) === 'topk-softmax',
+    scale: request.float(request.p.scale),
   };
 }
 
@@ -64,8 +66,7 @@ ${
 `;
 }
 
-/** Buffers logits, ids, weights; params rows, E, k, normTopk, mode, scale. */
-export const moeRouteKernel: GpuKernel = {
+export const moeRouteKernel: GpuKernel<'moe_route'> = {
   name: 'moe_route',
   plan(request) {
     const shape = moeRouteShape(request);
@@ -75,7 +76,7 @@ export const moeRouteKernel: GpuKernel = {
 @compute @workgroup_size(${threads})
 fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) count: vec3<u32>, @builtin(local_invocation_index) t: u32) {
   let row = group_index(id, count);
-  if (row >= u32(${request.int(0)})) { return; }
+  if (row >= u32(${request.int(request.p.rows)})) { return; }
   for (var e = t; e < ${E}u; e += ${threads}u) { route_logits[e] = logits[row * ${E}u + e]; }
   workgroupBarrier();
   route(t);
@@ -93,12 +94,12 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) count: ve
             {
               name: 'moe_route',
               bindings: [
-                { buffer: 0, name: 'logits', type: 'array<f32>', access: 'read' },
-                { buffer: 1, name: 'ids', type: 'array<i32>', access: 'read_write' },
-                { buffer: 2, name: 'weights', type: 'array<f32>', access: 'read_write' },
+                { buffer: request.b.logits, name: 'logits', type: 'array<f32>', access: 'read' },
+                { buffer: request.b.ids, name: 'ids', type: 'array<i32>', access: 'read_write' },
+                { buffer: request.b.weights, name: 'weights', type: 'array<f32>', access: 'read_write' },
               ],
               code,
-              groups: ([rows = 0]) => grid(rows),
+              groups: request.sized([request.p.rows], (rows = 0) => grid(rows)),
             },
           ],
         },

@@ -5,8 +5,9 @@
 import { bytesPerElement, type DType } from '../../base/dtype.ts';
 import { IngotError } from '../../base/errors.ts';
 import { registerKind } from '../expr.ts';
-import { nameOf, type ReductionKind } from '../signature.ts';
+import type { ReductionKind } from '../signature.ts';
 import { groupIndex } from './common.ts';
+import type { Groups } from './contract.ts';
 import { type GpuBinding, type GpuKernel, type GpuPass, grid, type KernelRequest } from './contract.ts';
 import { withFunctions } from './emit.ts';
 import { isMultiple } from './params.ts';
@@ -26,16 +27,15 @@ interface Shares {
   readonly chunks: number;
 }
 
-/** Buffers x, y; params outer, D, inner, kind, dtype. */
-export const reduceKernel: GpuKernel = {
+export const reduceKernel: GpuKernel<'reduce'> = {
   name: 'reduce',
   plan(request) {
-    const kind = nameOf('reduction', request.constant(3));
-    const dtype = nameOf('dtype', request.constant(4));
+    const kind = request.named('reduction', request.p.kind);
+    const dtype = request.named('dtype', request.p.dtype);
     const to = resultDtype(kind, dtype);
-    const lines = (request.bytes[1] ?? 0) / bytesPerElement(to);
-    const length = lines === 0 ? 0 : (request.bytes[0] ?? 0) / bytesPerElement(dtype) / lines;
-    const rows = request.params[2] === 1;
+    const lines = request.bytesOf(request.b.y) / bytesPerElement(to);
+    const length = lines === 0 ? 0 : request.bytesOf(request.b.x) / bytesPerElement(dtype) / lines;
+    const rows = request.param(request.p.inner) === 1;
     if (length === 0 && lines > 0 && !startsSomewhere.includes(kind)) {
       throw new IngotError('invalid_argument', 'reduce: maximum or minimum of an empty axis');
     }
@@ -51,7 +51,7 @@ export const reduceKernel: GpuKernel = {
 };
 
 interface PassParts extends Shares {
-  readonly request: KernelRequest;
+  readonly request: KernelRequest<'reduce'>;
   readonly dtype: DType;
   readonly to: DType;
   readonly code: ReduceCode;
@@ -71,7 +71,7 @@ const enough = 1024;
 const large = 1 << 20;
 
 function shareOut(
-  request: KernelRequest,
+  request: KernelRequest<'reduce'>,
   { lines, length, rows, packed }: { lines: number; length: number; rows: boolean; packed: boolean },
 ): Shares {
   // A workgroup that writes words of several elements has all their lines; neighbours in a row of lines are read together.
@@ -90,14 +90,14 @@ function shareOut(
 /** Reads x; writes y, or the state of each chunk of each line. */
 function firstPass(parts: PassParts): GpuPass {
   const { request, dtype, to, code, rows, perLine, chunks } = parts;
-  const quads = rows && isMultiple(request.params[1] ?? 0, 4);
+  const quads = rows && isMultiple(request.param(request.p.D), 4);
   const loop = quads ? quadLoop(dtype, perLine) : elementLoop(dtype, perLine);
-  const empty = request.bytes[0] === 0;
+  const empty = !request.has(request.b.x);
   const body = `${code.text}
 ${main(parts, {
-  lines: `u32(${request.int(0)}) * u32(${request.int(2)})`,
-  inner: `u32(${request.int(2)})`,
-  length: `u32(${request.int(1)})`,
+  lines: `u32(${request.int(request.p.outer)}) * u32(${request.int(request.p.inner)})`,
+  inner: `u32(${request.int(request.p.inner)})`,
+  length: `u32(${request.int(request.p.D)})`,
   steps: empty ? '' : loop,
   multiple: quads ? 4 : 1,
   store: chunks > 1 ? storePart(code, chunks) : storeResult(to, threads / perLine),
@@ -106,13 +106,13 @@ ${main(parts, {
   return {
     name: `reduce ${code.kind}`,
     bindings: [
-      ...(empty ? [] : [xBinding(quads ? quadArray(dtype) : elementArray(dtype))]),
+      ...(empty ? [] : [xBinding(request, quads ? quadArray(dtype) : elementArray(dtype))]),
       chunks > 1
         ? partsBinding('read_write')
-        : { buffer: 1, name: 'y', type: elementArray(to), access: 'read_write' },
+        : { buffer: request.b.y, name: 'y', type: elementArray(to), access: 'read_write' },
     ],
     code: `${groupIndex}${withFunctions(body, 1)}`,
-    groups: ([outer = 0, , inner = 0]) => grid(Math.ceil((outer * inner) / lineGroups) * chunks),
+    groups: linesOf(request, (lines) => grid(Math.ceil(lines / lineGroups) * chunks)),
   };
 }
 
@@ -121,7 +121,7 @@ function joinPass(parts: PassParts): GpuPass {
   const { request, to, code, chunks } = parts;
   const perLine = Math.min(32, 2 ** Math.ceil(Math.log2(chunks)));
   const lineGroups = threads / perLine;
-  const lines = `(u32(${request.int(0)}) * u32(${request.int(2)}))`;
+  const lines = `(u32(${request.int(request.p.outer)}) * u32(${request.int(request.p.inner)}))`;
   const steps = `for (var d = part; d < ${chunks}u; d += ${perLine}u) { state = joined(state, part_at(d, line, lines)); }`;
   const body = `${code.text}${code.partAt(chunks)}
 ${main(
@@ -129,7 +129,7 @@ ${main(
   {
     lines,
     inner: lines,
-    length: `u32(${request.int(1)})`,
+    length: `u32(${request.int(request.p.D)})`,
     steps,
     multiple: 1,
     store: storeResult(to, lineGroups),
@@ -137,9 +137,12 @@ ${main(
 )}`;
   return {
     name: `reduce ${code.kind} join`,
-    bindings: [partsBinding('read'), { buffer: 1, name: 'y', type: elementArray(to), access: 'read_write' }],
+    bindings: [
+      partsBinding('read'),
+      { buffer: request.b.y, name: 'y', type: elementArray(to), access: 'read_write' },
+    ],
     code: `${groupIndex}${withFunctions(body, 1)}`,
-    groups: ([outer = 0, , inner = 0]) => grid(Math.ceil((outer * inner) / lineGroups)),
+    groups: linesOf(request, (lines) => grid(Math.ceil(lines / lineGroups))),
   };
 }
 
@@ -247,7 +250,16 @@ function storeResult(to: DType, width: number): string {
   }`;
 }
 
-const xBinding = (type: string): GpuBinding => ({ buffer: 0, name: 'x', type, access: 'read' });
+/** Workgroups from the number of lines of a run. */
+const linesOf = (request: KernelRequest<'reduce'>, groups: (lines: number) => Groups) =>
+  request.sized([request.p.outer, request.p.inner], (outer = 0, inner = 0) => groups(outer * inner));
+
+const xBinding = (request: KernelRequest<'reduce'>, type: string): GpuBinding => ({
+  buffer: request.b.x,
+  name: 'x',
+  type,
+  access: 'read',
+});
 
 const partsBinding = (access: GpuBinding['access']): GpuBinding => ({
   buffer: { scratch: 0 },

@@ -1,6 +1,7 @@
 // rope, rope_kv and kv_write: heads on their way from a projection to attention and into the cache. All are made of parts, each
 // of which takes the heads of one operand, rotates them or not, and stores them in an array or in a cache.
 
+import type { BufferPlace } from '../signature.ts';
 import { f16Rounding, groupIndex } from './common.ts';
 import { type GpuBinding, type GpuKernel, type GpuPass, grid, type KernelRequest } from './contract.ts';
 import { type KvSlots, kvSlots } from './kv-slots.ts';
@@ -11,24 +12,26 @@ import { fail, statusBinding } from './status.ts';
 interface Part {
   readonly name: string;
   readonly heads: number;
-  /** Numbers of the dispatch's buffers. */
-  readonly from: number;
-  readonly to: number;
+  /** The dispatch's buffers. */
+  readonly from: BufferPlace;
+  readonly to: BufferPlace;
   /** Buffer of the norm's weight, `'plain'` for a norm without one; undefined: no norm. */
-  readonly norm?: number | 'plain' | undefined;
+  readonly norm?: BufferPlace | 'plain' | undefined;
   readonly rotates: boolean;
   readonly cached: boolean;
 }
 
 interface Rotation {
-  readonly positions: number;
-  readonly invFreq: number;
+  readonly positions: BufferPlace;
+  readonly invFreq: BufferPlace | undefined;
   readonly rot: number;
   readonly interleaved: boolean;
   /** WGSL expressions. */
   readonly scale: string;
   readonly eps: string;
 }
+
+type Heading = 'rope' | 'rope_kv' | 'kv_write';
 
 interface Heads {
   readonly headDim: number;
@@ -38,7 +41,7 @@ interface Heads {
   readonly slots: KvSlots | undefined;
 }
 
-const read = (buffer: number, name: string, type: string): GpuBinding => ({
+const read = (buffer: BufferPlace, name: string, type: string): GpuBinding => ({
   buffer,
   name,
   type,
@@ -54,7 +57,7 @@ function bindingsOf(parts: readonly Part[], { rotation, slots, f16 }: Heads): re
   add(read(rotation.positions, 'positions', 'array<i32>'));
   for (const part of parts) {
     add(read(part.from, part.name, 'array<f32>'));
-    if (part.rotates) add(read(rotation.invFreq, 'inv_freq', 'array<f32>'));
+    if (part.rotates && rotation.invFreq !== undefined) add(read(rotation.invFreq, 'inv_freq', 'array<f32>'));
     if (typeof part.norm === 'number') add(read(part.norm, `${part.name}_norm`, 'array<f32>'));
     const type = part.cached && f16 ? 'array<u32>' : 'array<f32>';
     add({ buffer: part.to, name: `${part.name}_out`, type, access: 'read_write' });
@@ -69,7 +72,10 @@ function bindingsOf(parts: readonly Part[], { rotation, slots, f16 }: Heads): re
 export const elementsOf = ({
   headDim,
   rotation: { rot, interleaved },
-}: Heads): string => `fn elements_of(lane: u32) -> vec2<u32> {
+}: {
+  readonly headDim: number;
+  readonly rotation: Pick<Rotation, 'rot' | 'interleaved'>;
+}): string => `fn elements_of(lane: u32) -> vec2<u32> {
   ${interleaved || rot === 0 ? '' : `if (lane < ${rot / 2}u) { return vec2(lane, lane + ${rot / 2}u); }\n  `}return vec2(2u * lane, 2u * lane + 1u);
 }
 fn element_exists(e: u32) -> bool { return e < ${headDim}u; }
@@ -88,13 +94,19 @@ ${f16 ? word : pair(place)}`;
 };
 
 /** One pass over the heads of the parts, a workgroup for a few heads of a row. */
-function headsPass(request: KernelRequest, name: string, parts: readonly Part[], heads: Heads): GpuPass {
+function headsPass(
+  request: KernelRequest<Heading>,
+  name: string,
+  parts: readonly Part[],
+  heads: Heads,
+): GpuPass {
   const { headDim, rotation } = heads;
   const lanes = lanesOf(headDim);
   const perGroup = Math.max(1, 64 / lanes);
   const total = parts.reduce((n, p) => n + p.heads, 0);
   const normed = parts.some((p) => p.norm !== undefined);
   const cached = parts.some((p) => p.cached);
+  const rows = request.inRun(request.p.rows);
   const starts = parts.map((_, i) => parts.slice(0, i).reduce((n, p) => n + p.heads, 0));
   const each = (body: (part: Part, first: number) => string): string =>
     parts
@@ -126,7 +138,7 @@ ${normed ? `var<workgroup> squares: array<f32, ${perGroup * lanes}>;\n` : ''}
 fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) count: vec3<u32>, @builtin(local_invocation_index) t: u32) {
   let at_head = group_index(id, count) * ${perGroup}u + t / ${lanes}u;
   let lane = t % ${lanes}u;
-  let exists = at_head < u32(${request.int(0)}) * ${total}u;
+  let exists = at_head < u32(${request.int(request.p.rows)}) * ${total}u;
   let row = select(0u, at_head / ${total}u, exists);
   let item = select(${total}u, at_head % ${total}u, exists);
   let e = elements_of(lane);
@@ -170,45 +182,38 @@ ${each((p, start) => `    let head = item - ${start}u;\n${storeOf(p, heads)}`)}
     name,
     bindings: bindingsOf(parts, heads),
     code,
-    groups: ([rows = 0]) => grid(Math.ceil((rows * total) / perGroup)),
+    groups: (params) => grid(Math.ceil((rows(params) * total) / perGroup)),
   };
 }
 
 /** All parts in one pass where the bindings allow it, else a pass for each. */
-function passesOf(request: KernelRequest, parts: readonly Part[], heads: Heads): readonly GpuPass[] {
+function passesOf(request: KernelRequest<Heading>, parts: readonly Part[], heads: Heads): readonly GpuPass[] {
   const together = bindingsOf(parts, heads).length <= request.caps.maxStorageBuffers;
   if (together) return [headsPass(request, request.name, parts, heads)];
   return parts.map((p) => headsPass(request, `${request.name} ${p.name}`, [p], heads));
 }
 
-const plan = (request: KernelRequest, parts: readonly Part[], heads: Heads) => ({
+const plan = (request: KernelRequest<Heading>, parts: readonly Part[], heads: Heads) => ({
   variants: [{ passes: passesOf(request, parts, heads) }],
 });
 
-/** Buffers x, positions, invFreq, y, normWeight?; params rows, H, Dh, rot, interleaved, attentionScale, normEps, hasNorm. */
-export const ropeKernel: GpuKernel = {
+export const ropeKernel: GpuKernel<'rope'> = {
   name: 'rope',
   plan(request) {
-    const norm = request.has(4) ? 4 : request.constant(7) === 1 ? 'plain' : undefined;
+    const { p, b } = request;
+    const plain = request.constant(p.hasNorm) === 1 ? 'plain' : undefined;
     const part: Part = {
       name: 'x',
-      heads: request.constant(1),
-      from: 0,
-      to: 3,
-      norm,
+      heads: request.constant(p.H),
+      from: b.x,
+      to: b.y,
+      norm: request.has(b.normWeight) ? b.normWeight : plain,
       rotates: true,
       cached: false,
     };
     return plan(request, [part], {
-      headDim: request.constant(2),
-      rotation: {
-        positions: 1,
-        invFreq: 2,
-        rot: request.constant(3),
-        interleaved: request.constant(4) === 1,
-        scale: request.float(5),
-        eps: request.float(6),
-      },
+      headDim: request.constant(p.Dh),
+      rotation: rotationOf(request),
       cap: 0,
       f16: false,
       slots: undefined,
@@ -216,55 +221,72 @@ export const ropeKernel: GpuKernel = {
   },
 };
 
-/**
- * Buffers q, k, v, positions, invFreq, qNorm?, kNorm?, kCache, vCache, y, sequences?, pageTable?; params rows, H, Hkv, Dh, rot,
- * interleaved, attentionScale, normEps, cap, kvDtype, ring, S, maxPages.
- */
-export const ropeKvKernel: GpuKernel = {
+const rotationOf = (request: KernelRequest<'rope' | 'rope_kv'>): Rotation => {
+  const { p, b } = request;
+  return {
+    positions: b.positions,
+    invFreq: b.invFreq,
+    rot: request.constant(p.rot),
+    interleaved: request.constant(p.interleaved) === 1,
+    scale: request.float(p.attentionScale),
+    eps: request.float(p.normEps),
+  };
+};
+
+const isHalf = (request: KernelRequest<'rope_kv' | 'kv_write'>): boolean =>
+  request.named('dtype', request.p.kvDtype) === 'f16';
+
+export const ropeKvKernel: GpuKernel<'rope_kv'> = {
   name: 'rope_kv',
   plan(request) {
-    const kvHeads = request.constant(2);
-    const norm = (buffer: number): number | 'plain' | undefined =>
-      request.has(buffer) ? buffer : request.constant(7) > 0 ? 'plain' : undefined;
+    const { p, b } = request;
+    const kvHeads = request.constant(p.Hkv);
+    const plain = request.constant(p.normEps) > 0 ? 'plain' : undefined;
+    const norm = (weight: BufferPlace): BufferPlace | 'plain' | undefined =>
+      request.has(weight) ? weight : plain;
+    const [q, k] = [
+      { rotates: true, norm: norm(b.qNorm) },
+      { rotates: true, norm: norm(b.kNorm) },
+    ];
     const parts: readonly Part[] = [
-      { name: 'q', heads: request.constant(1), from: 0, to: 9, norm: norm(5), rotates: true, cached: false },
-      { name: 'k', heads: kvHeads, from: 1, to: 7, norm: norm(6), rotates: true, cached: true },
-      { name: 'v', heads: kvHeads, from: 2, to: 8, rotates: false, cached: true },
+      { name: 'q', heads: request.constant(p.H), from: b.q, to: b.y, ...q, cached: false },
+      { name: 'k', heads: kvHeads, from: b.k, to: b.kCache, ...k, cached: true },
+      { name: 'v', heads: kvHeads, from: b.v, to: b.vCache, rotates: false, cached: true },
     ];
     return plan(request, parts, {
-      headDim: request.constant(3),
-      rotation: {
-        positions: 3,
-        invFreq: 4,
-        rot: request.constant(4),
-        interleaved: request.constant(5) === 1,
-        scale: request.float(6),
-        eps: request.float(7),
-      },
-      cap: request.constant(8),
-      f16: request.constant(9) === 1,
-      slots: kvSlots(request, { sequences: 10, cap: 8, ring: 10 }),
+      headDim: request.constant(p.Dh),
+      rotation: rotationOf(request),
+      cap: request.constant(p.cap),
+      f16: isHalf(request),
+      slots: kvSlots(request),
     });
   },
 };
 
-/**
- * Buffers k, v, positions, kCache, vCache, sequences?, pageTable?; params rows, Hkv, Dh, cap, kvDtype, ring, S, maxPages.
- */
-export const kvWriteKernel: GpuKernel = {
+export const kvWriteKernel: GpuKernel<'kv_write'> = {
   name: 'kv_write',
   plan(request) {
-    const heads = request.constant(1);
+    const { p, b } = request;
+    const heads = request.constant(p.Hkv);
     const parts: readonly Part[] = [
-      { name: 'k', heads, from: 0, to: 3, rotates: false, cached: true },
-      ...(request.has(4) ? [{ name: 'v', heads, from: 1, to: 4, rotates: false, cached: true }] : []),
+      { name: 'k', heads, from: b.k, to: b.kCache, rotates: false, cached: true },
+      ...(request.has(b.vCache)
+        ? [{ name: 'v', heads, from: b.v, to: b.vCache, rotates: false, cached: true }]
+        : []),
     ];
     return plan(request, parts, {
-      headDim: request.constant(2),
-      rotation: { positions: 2, invFreq: -1, rot: 0, interleaved: false, scale: '1.0', eps: '0.0' },
-      cap: request.constant(3),
-      f16: request.constant(4) === 1,
-      slots: kvSlots(request, { sequences: 5, cap: 3, ring: 5 }),
+      headDim: request.constant(p.Dh),
+      rotation: {
+        positions: b.positions,
+        invFreq: undefined,
+        rot: 0,
+        interleaved: false,
+        scale: '1.0',
+        eps: '0.0',
+      },
+      cap: request.constant(p.cap),
+      f16: isHalf(request),
+      slots: kvSlots(request),
     });
   },
 };

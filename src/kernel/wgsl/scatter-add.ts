@@ -2,7 +2,6 @@
 // a target are linked, first to last; then the first of each list walks it, a thread per column. Linking compares n²/2 places
 // at most; the rest is the time of the bytes of updates and table.
 
-import { nameOf } from '../signature.ts';
 import { groupIndex } from './common.ts';
 import { type GpuKernel, type GpuPass, grid, type KernelRequest } from './contract.ts';
 import { fail, statusBinding } from './status.ts';
@@ -14,45 +13,46 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
   let item = group_index(id, groups) * ${threads}u + t;
 `;
 
-/** Buffers updates [n, inner], indices i32 [n], y [D, inner]; params n, inner, D, dtype (f32, i32 or u32). */
-export const scatterAddKernel: GpuKernel = {
+export const scatterAddKernel: GpuKernel<'scatter_add'> = {
   name: 'scatter_add',
   plan(request) {
     return {
       variants: [{ passes: [zeroPass(request), linkPass(request), addPass(request)] }],
-      scratch: [2 * Math.max(request.bytes[1] ?? 0, 4)],
+      scratch: [2 * Math.max(request.bytesOf(request.b.indices), 4)],
     };
   },
 };
 
 /** The row that a place adds to; negative indices count from the end. */
-const rowFunction = (request: KernelRequest): string => `fn row_of(place: u32) -> i32 {
+const rowFunction = (request: KernelRequest<'scatter_add'>): string => `fn row_of(place: u32) -> i32 {
   let index = indices[place];
-  return index + select(0, ${request.int(2)}, index < 0);
+  return index + select(0, ${request.int(request.p.D)}, index < 0);
 }
 `;
 
-const zeroPass = (request: KernelRequest): GpuPass => ({
+const zeroPass = (request: KernelRequest<'scatter_add'>): GpuPass => ({
   name: 'scatter_add zero',
-  bindings: [{ buffer: 2, name: 'y', type: 'array<u32>', access: 'read_write' }],
-  code: `${groupIndex}${entry}  if (item < u32(${request.int(2)}) * u32(${request.int(1)})) { y[item] = 0u; }
+  bindings: [{ buffer: request.b.y, name: 'y', type: 'array<u32>', access: 'read_write' }],
+  code: `${groupIndex}${entry}  if (item < u32(${request.int(request.p.D)}) * u32(${request.int(request.p.inner)})) { y[item] = 0u; }
 }
 `,
-  groups: ([, inner = 0, D = 0]) => grid(Math.ceil((inner * D) / threads)),
+  groups: request.sized([request.p.inner, request.p.D], (inner = 0, D = 0) =>
+    grid(Math.ceil((inner * D) / threads)),
+  ),
 });
 
 /** links[2i] is the next place with the index of place i, or -1; links[2i + 1] is 1 when there is none before it. */
-const linkPass = (request: KernelRequest): GpuPass => ({
+const linkPass = (request: KernelRequest<'scatter_add'>): GpuPass => ({
   name: 'scatter_add links',
   bindings: [
-    { buffer: 1, name: 'indices', type: 'array<i32>', access: 'read' },
+    { buffer: request.b.indices, name: 'indices', type: 'array<i32>', access: 'read' },
     { buffer: { scratch: 0 }, name: 'links', type: 'array<i32>', access: 'read_write' },
     statusBinding,
   ],
-  code: `${groupIndex}${rowFunction(request)}${entry}  let n = u32(${request.int(0)});
+  code: `${groupIndex}${rowFunction(request)}${entry}  let n = u32(${request.int(request.p.n)});
   if (item >= n) { return; }
   let index = row_of(item);
-  if (index < 0 || index >= ${request.int(2)}) {
+  if (index < 0 || index >= ${request.int(request.p.D)}) {
     ${fail('scatter_index', 'index')}
     links[2u * item + 1u] = 0;
     return;
@@ -65,21 +65,21 @@ const linkPass = (request: KernelRequest): GpuPass => ({
   links[2u * item + 1u] = select(0, 1, before == 0u);
 }
 `,
-  groups: ([n = 0]) => grid(Math.ceil(n / threads)),
+  groups: request.sized([request.p.n], (n = 0) => grid(Math.ceil(n / threads))),
 });
 
-const addPass = (request: KernelRequest): GpuPass => {
-  const type = nameOf('dtype', request.constant(3));
+const addPass = (request: KernelRequest<'scatter_add'>): GpuPass => {
+  const type = request.named('dtype', request.p.dtype);
   return {
     name: 'scatter_add',
     bindings: [
-      { buffer: 0, name: 'updates', type: `array<${type}>`, access: 'read' },
-      { buffer: 1, name: 'indices', type: 'array<i32>', access: 'read' },
+      { buffer: request.b.updates, name: 'updates', type: `array<${type}>`, access: 'read' },
+      { buffer: request.b.indices, name: 'indices', type: 'array<i32>', access: 'read' },
       { buffer: { scratch: 0 }, name: 'links', type: 'array<i32>', access: 'read' },
-      { buffer: 2, name: 'y', type: `array<${type}>`, access: 'read_write' },
+      { buffer: request.b.y, name: 'y', type: `array<${type}>`, access: 'read_write' },
     ],
-    code: `${groupIndex}${rowFunction(request)}${entry}  let inner = u32(${request.int(1)});
-  if (item >= u32(${request.int(0)}) * inner) { return; }
+    code: `${groupIndex}${rowFunction(request)}${entry}  let inner = u32(${request.int(request.p.inner)});
+  if (item >= u32(${request.int(request.p.n)}) * inner) { return; }
   let column = item % inner;
   var place = i32(item / inner);
   if (links[2 * place + 1] == 0) { return; }
@@ -92,6 +92,8 @@ const addPass = (request: KernelRequest): GpuPass => {
   y[to] = sum;
 }
 `,
-    groups: ([n = 0, inner = 0]) => grid(Math.ceil((n * inner) / threads)),
+    groups: request.sized([request.p.n, request.p.inner], (n = 0, inner = 0) =>
+      grid(Math.ceil((n * inner) / threads)),
+    ),
   };
 };

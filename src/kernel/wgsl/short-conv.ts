@@ -1,6 +1,7 @@
 // short_conv: a causal convolution of each channel over a few positions. A thread has a channel and walks the rows, so it
 // reads a sequence's state before it writes it.
 
+import type { BufferPlace } from '../signature.ts';
 import { groupIndex } from './common.ts';
 import { type GpuBinding, type GpuKernel, grid } from './contract.ts';
 import { pageSize } from './kv-slots.ts';
@@ -11,30 +12,29 @@ const threads = 64;
  * Buffers state [slots, taps - 1, C], x [rows, C], weight [C, taps], positions, bias? [C], sequences?, pageTable?, y [rows, C];
  * params rows, C, taps, slots, S, maxPages.
  */
-export const shortConvKernel: GpuKernel = {
+export const shortConvKernel: GpuKernel<'short_conv'> = {
   name: 'short_conv',
   plan(request) {
-    const [C, taps, slots, maxPages] = [1, 2, 3, 5].map((i) => request.constant(i)) as [
-      number,
-      number,
-      number,
-      number,
-    ];
-    const [biased, paged] = [request.has(4), request.has(5)];
-    const read = (buffer: number, name: string, type: string): GpuBinding => ({
+    const { p, b } = request;
+    const [C, taps] = [request.constant(p.C), request.constant(p.taps)];
+    const [slots, maxPages] = [request.constant(p.slots), request.constant(p.maxPages)];
+    const [biased, paged] = [request.has(request.b.bias), request.has(request.b.sequences)];
+    const read = (buffer: BufferPlace, name: string, type: string): GpuBinding => ({
       buffer,
       name,
       type,
       access: 'read',
     });
     const bindings: GpuBinding[] = [
-      { buffer: 0, name: 'state', type: 'array<f32>', access: 'read_write' },
-      read(1, 'x', 'array<f32>'),
-      read(2, 'weight', 'array<f32>'),
-      read(3, 'positions', 'array<i32>'),
-      ...(biased ? [read(4, 'bias', 'array<f32>')] : []),
-      ...(paged ? [read(5, 'sequences', 'array<i32>'), read(6, 'page_table', 'array<i32>')] : []),
-      { buffer: 7, name: 'y', type: 'array<f32>', access: 'read_write' },
+      { buffer: request.b.state, name: 'state', type: 'array<f32>', access: 'read_write' },
+      read(b.x, 'x', 'array<f32>'),
+      read(b.weight, 'weight', 'array<f32>'),
+      read(b.positions, 'positions', 'array<i32>'),
+      ...(biased ? [read(b.bias, 'bias', 'array<f32>')] : []),
+      ...(paged
+        ? [read(b.sequences, 'sequences', 'array<i32>'), read(b.pageTable, 'page_table', 'array<i32>')]
+        : []),
+      { buffer: request.b.y, name: 'y', type: 'array<f32>', access: 'read_write' },
     ];
     const slotOf = paged
       ? `  if (position >= ${maxPages * pageSize}) { return -1; }
@@ -51,7 +51,7 @@ ${slotOf}
 fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) t: u32) {
   let c = group_index(id, groups) * ${threads}u + t;
   if (c >= ${C}u) { return; }
-  let rows = u32(${request.int(0)});
+  let rows = u32(${request.int(request.p.rows)});
   var w: array<f32, ${taps}>;
   for (var k = 0u; k < ${taps}u; k++) { w[k] = weight[c * ${taps}u + k]; }
   var inputs: array<f32, ${taps}>;

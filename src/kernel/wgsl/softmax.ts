@@ -8,11 +8,10 @@ import { workgroupMax, workgroupSum } from './workgroup.ts';
 const threads = 256;
 const lowest = '-3.4028234e38';
 
-/** Buffers x, y; params rows, D, log. */
-export const softmaxKernel: GpuKernel = {
+export const softmaxKernel: GpuKernel<'softmax'> = {
   name: 'softmax',
   plan(request) {
-    const D = request.isConstant(1) ? request.constant(1) : undefined;
+    const D = request.isConstant(request.p.D) ? request.constant(request.p.D) : undefined;
     const vector = D !== undefined && D % 4 === 0;
     const element = vector ? 'vec4<f32>' : 'f32';
     const cells =
@@ -22,13 +21,13 @@ export const softmaxKernel: GpuKernel = {
       ((body) => `  for (var i = t; i < width; i += ${threads}u) { ${body('x[base + i]', 'i')} }\n`);
     const fold = (v: string, f: (a: string, b: string) => string): string =>
       cells !== undefined && vector ? f(f(`${v}.x`, `${v}.y`), f(`${v}.z`, `${v}.w`)) : v;
-    const log = request.constant(2) === 1;
+    const log = request.constant(request.p.log) === 1;
     const code = `${groupIndex}${workgroupSum(threads)}${workgroupMax(threads)}
 @compute @workgroup_size(${threads})
 fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) count: vec3<u32>, @builtin(local_invocation_index) t: u32) {
   let row = group_index(id, count);
-  if (row >= u32(${request.int(0)})) { return; }
-  let width = ${cells !== undefined && vector ? `${(D ?? 0) / 4}u` : `u32(${request.int(1)})`};
+  if (row >= u32(${request.int(request.p.rows)})) { return; }
+  let width = ${cells !== undefined && vector ? `${(D ?? 0) / 4}u` : `u32(${request.int(request.p.D)})`};
   let base = row * width;
   var own = ${lowest};
 ${cells?.load ?? ''}${each((v) => `own = max(own, ${fold(v, (a, b) => `max(${a}, ${b})`)});`)}  let largest = workgroup_max(own, t);
@@ -44,11 +43,11 @@ ${each((v, i) => `y[base + ${i}] = ${log ? `${v} - largest - log(sum)` : `exp(${
             {
               name: 'softmax',
               bindings: [
-                { buffer: 0, name: 'x', type, access: 'read' },
-                { buffer: 1, name: 'y', type, access: 'read_write' },
+                { buffer: request.b.x, name: 'x', type, access: 'read' },
+                { buffer: request.b.y, name: 'y', type, access: 'read_write' },
               ],
               code,
-              groups: ([rows = 0]) => grid(rows),
+              groups: request.sized([request.p.rows], (rows = 0) => grid(rows)),
             },
           ],
         },

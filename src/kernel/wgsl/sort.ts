@@ -17,11 +17,12 @@ import { orderedKey } from './ordered.ts';
 const blocks = ['2048', '1024', '512'] as const;
 const threads = 256;
 
-/** Buffers x f32 [rows, D], values f32 [rows, k], indices i32 [rows, k]; params rows, D, k, descending. */
-const plan = (request: KernelRequest): GpuKernelPlan => {
-  const D = request.constant(1);
-  const k = request.constant(2);
-  const rows = (request.bytes[0] ?? 0) / 4 / Math.max(D, 1);
+type SortKernel = 'sort_rows' | 'topk_rows';
+
+const plan = (request: KernelRequest<SortKernel>): GpuKernelPlan => {
+  const D = request.constant(request.p.D);
+  const k = request.constant(request.p.k);
+  const rows = request.bytesOf(request.b.x) / 4 / Math.max(D, 1);
   const block = D <= 512 ? 512 : Number(request.choose(`${request.name} D${D} k${k}`, blocks));
   const sort = new SortPasses(request, block);
   if (D <= block)
@@ -31,8 +32,8 @@ const plan = (request: KernelRequest): GpuKernelPlan => {
   return { variants: [{ passes }], scratch: sort.buffers === 1 ? [bytes] : [bytes, bytes] };
 };
 
-export const sortRowsKernel: GpuKernel = { name: 'sort_rows', plan };
-export const topkRowsKernel: GpuKernel = { name: 'topk_rows', plan };
+export const sortRowsKernel: GpuKernel<'sort_rows'> = { name: 'sort_rows', plan };
+export const topkRowsKernel: GpuKernel<'topk_rows'> = { name: 'topk_rows', plan };
 
 /** Keys in scratch memory, or x before and the result after. */
 type Place = 'x' | 0 | 1 | 'result';
@@ -52,7 +53,7 @@ const before = `fn before(a: vec2<u32>, b: vec2<u32>) -> bool { return a.x < b.x
 `;
 
 class SortPasses {
-  readonly #request: KernelRequest;
+  readonly #request: KernelRequest<SortKernel>;
   readonly #D: number;
   readonly #k: number;
   readonly #block: number;
@@ -61,11 +62,23 @@ class SortPasses {
   /** Scratch buffers in use. */
   buffers = 0;
 
-  constructor(request: KernelRequest, block: number) {
+  get #xBinding(): GpuBinding {
+    return { buffer: this.#request.b.x, name: 'x', type: 'array<f32>', access: 'read' };
+  }
+
+  get #resultBindings(): readonly GpuBinding[] {
+    const { b } = this.#request;
+    return [
+      { buffer: b.values, name: 'values', type: 'array<f32>', access: 'read_write' },
+      { buffer: b.indices, name: 'indices', type: 'array<i32>', access: 'read_write' },
+    ];
+  }
+
+  constructor(request: KernelRequest<SortKernel>, block: number) {
     this.#request = request;
     this.#block = block;
-    this.#D = request.constant(1);
-    this.#k = request.constant(2);
+    this.#D = request.constant(request.p.D);
+    this.#k = request.constant(request.p.k);
   }
 
   /** The best k of each block, again and again, until one block is left. */
@@ -122,9 +135,9 @@ class SortPasses {
     return {
       name: `sort blocks of ${size}`,
       bindings: [
-        ...(from === 'x' || to === 'result' ? [xBinding] : []),
+        ...(from === 'x' || to === 'result' ? [this.#xBinding] : []),
         ...(typeof from === 'number' ? [keysBinding(from, 'keys_in', 'read')] : []),
-        ...(typeof to === 'number' ? [keysBinding(to, 'keys_out', 'read_write')] : resultBindings),
+        ...(typeof to === 'number' ? [keysBinding(to, 'keys_out', 'read_write')] : this.#resultBindings),
       ],
       code: `${groupIndex}${before}${from === 'x' ? this.#keyOf() : ''}${to === 'result' ? this.#put() : ''}
 var<workgroup> keys: array<vec2<u32>, ${size}>;
@@ -144,7 +157,7 @@ ${entry(width)}  let group = group_index(id, groups);
   let row = group / ${perRow}u;
   let start = (group % ${perRow}u) * ${this.#block}u;
   let start_kept = (group % ${perRow}u) * ${keep}u;
-  let length = select(0u, min(${length}u - start, ${size}u), row < u32(${this.#request.int(0)}));
+  let length = select(0u, min(${length}u - start, ${size}u), row < u32(${this.#request.int(this.#request.p.rows)}));
   var own: array<vec2<u32>, ${each}>;
   var place: array<u32, ${each}>;
   for (var i = t; i < ${size}u; i += ${width}u) {
@@ -168,7 +181,7 @@ ${entry(width)}  let group = group_index(id, groups);
   }
 }
 `,
-      groups: ([rows = 0]) => grid(rows * perRow),
+      groups: this.#request.sized([this.#request.p.rows], (rows = 0) => grid(rows * perRow)),
     };
   }
 
@@ -183,14 +196,14 @@ ${entry(width)}  let group = group_index(id, groups);
     return {
       name: `sort merge of ${run}`,
       bindings: [
-        ...(to === 'result' ? [xBinding] : []),
+        ...(to === 'result' ? [this.#xBinding] : []),
         keysBinding(from, 'keys_in', 'read'),
-        ...(typeof to === 'number' ? [keysBinding(to, 'keys_out', 'read_write')] : resultBindings),
+        ...(typeof to === 'number' ? [keysBinding(to, 'keys_out', 'read_write')] : this.#resultBindings),
       ],
       code: `${groupIndex}${before}${to === 'result' ? this.#put() : ''}
 ${entry(threads)}  let item = group_index(id, groups) * ${threads}u + t;
   let row = item / ${D}u;
-  if (row >= u32(${this.#request.int(0)})) { return; }
+  if (row >= u32(${this.#request.int(this.#request.p.rows)})) { return; }
   let i = item % ${D}u;
   let key = keys_in[item];
   let pair = i - i % ${2 * run}u;
@@ -207,7 +220,9 @@ ${entry(threads)}  let item = group_index(id, groups) * ${threads}u + t;
   ${write}
 }
 `,
-      groups: ([rows = 0]) => grid(Math.ceil((rows * D) / threads)),
+      groups: this.#request.sized([this.#request.p.rows], (rows = 0) =>
+        grid(Math.ceil((rows * D) / threads)),
+      ),
     };
   }
 
@@ -220,7 +235,7 @@ ${entry(threads)}  let item = group_index(id, groups) * ${threads}u + t;
   #keyOf(): string {
     return `${orderedKey}fn key_of(at: u32, place: u32) -> vec2<u32> {
   let key = ordered_key(x[at]);
-  return vec2<u32>(select(key, ~key, ${this.#request.int(3)} != 0i), place);
+  return vec2<u32>(select(key, ~key, ${this.#request.int(this.#request.p.descending)} != 0i), place);
 }
 `;
   }
@@ -233,9 +248,3 @@ ${entry(threads)}  let item = group_index(id, groups) * ${threads}u + t;
 `;
   }
 }
-
-const xBinding: GpuBinding = { buffer: 0, name: 'x', type: 'array<f32>', access: 'read' };
-const resultBindings: readonly GpuBinding[] = [
-  { buffer: 1, name: 'values', type: 'array<f32>', access: 'read_write' },
-  { buffer: 2, name: 'indices', type: 'array<i32>', access: 'read_write' },
-];

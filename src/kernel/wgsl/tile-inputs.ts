@@ -63,14 +63,14 @@ export function loadInput({ dtype, access, from }: TileInput, i: number, staged:
 
 /** `place_i(e)`, where input i has the element that lands at flat place e; and `element_i(place)`. */
 export function inputFunctions(
-  request: KernelRequest,
+  request: KernelRequest<'tile'>,
   sizes: readonly Param[],
   inputs: readonly TileInput[],
 ): string {
   return inputs
     .map((input, i) => {
       if (input.access === 'flat' || 'staged' in input.from) return '';
-      const place = placeFunction(request.withParams([...sizes, ...input.strides]), sizes.length, input, i);
+      const place = placeFunction(request, sizes, input, i);
       if (input.access === 'row') return place;
       const kind = registerKind(input.dtype);
       return `${place}fn element_${i}(at: u32) -> ${kind} { return ${loadElement(input.dtype, `x${i}`, 'at')}; }\n`;
@@ -78,15 +78,20 @@ export function inputFunctions(
     .join('');
 }
 
-/** Params of `request` are the sizes, then the strides. */
-function placeFunction(request: KernelRequest, rank: number, { strides }: TileInput, i: number): string {
+function placeFunction(
+  request: KernelRequest<'tile'>,
+  sizes: readonly Param[],
+  { strides }: TileInput,
+  i: number,
+): string {
   const outermost = strides.findIndex((s) => s !== 0);
   if (outermost < 0) return `fn place_${i}(e: u32) -> u32 { return 0u; }\n`;
   const lines: string[] = [];
-  for (let axis = rank - 1; axis >= outermost; axis--) {
-    const size = `u32(${request.int(axis)})`;
+  for (let axis = sizes.length - 1; axis >= outermost; axis--) {
+    const stride = strides[axis] ?? 0;
+    const size = `u32(${request.intOf(sizes[axis] ?? 1)})`;
     const index = axis === 0 ? 'rest' : `(rest % ${size})`;
-    if (strides[axis] !== 0) lines.push(`at += ${index} * u32(${request.int(rank + axis)});`);
+    if (stride !== 0) lines.push(`at += ${index} * u32(${request.intOf(stride)});`);
     if (axis > outermost) lines.push(`rest /= ${size};`);
   }
   return `fn place_${i}(e: u32) -> u32 {

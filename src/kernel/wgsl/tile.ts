@@ -2,8 +2,9 @@
 // time is that of the bytes of inputs and outputs over the memory's bandwidth.
 
 import { bytesPerElement, type DType } from '../../base/dtype.ts';
-import { IngotError } from '../../base/errors.ts';
+import { IngotError, invariant } from '../../base/errors.ts';
 import { registerKind } from '../expr.ts';
+import type { BufferPlace, ParamPlace } from '../signature.ts';
 import { decodeTileProgram } from '../tile-decode.ts';
 import type { RegisterKind } from '../tile-opcodes.ts';
 import type { TileLayout } from '../tile-program.ts';
@@ -33,8 +34,7 @@ const threads = 256;
 /** Windows of bindings start at multiples of this many elements: 256 bytes of the shortest. */
 const pieceUnit = 256;
 
-/** Buffers inputs…, outputs…; params as docs/cpu-kernels.md has them. */
-export const tileKernel: GpuKernel = {
+export const tileKernel: GpuKernel<'tile'> = {
   name: 'tile',
   plan(request) {
     const tile = new Tile(request);
@@ -42,31 +42,38 @@ export const tileKernel: GpuKernel = {
   },
 };
 
+/** The place of an operand that the decoded program has. */
+function placeOf(buffer: BufferPlace | undefined): BufferPlace {
+  invariant(buffer !== undefined, 'a tile program has more operands than buffers');
+  return buffer;
+}
+
 class Tile {
-  readonly #request: KernelRequest;
+  readonly #request: KernelRequest<'tile'>;
   readonly #layout: TileLayout;
-  readonly #constants: readonly number[];
+  readonly #constants: readonly ParamPlace[];
   readonly #program;
   /** Elements at capacity. */
   readonly #capacity: number;
 
-  constructor(request: KernelRequest) {
+  constructor(request: KernelRequest<'tile'>) {
     const { program, layout, constantParams } = decodeTileProgram(request.params);
     this.#request = request;
     this.#program = program;
     this.#layout = layout;
     this.#constants = constantParams;
     const [dtype = 'f32'] = layout.outputs;
-    this.#capacity = (request.bytes[layout.inputs.length] ?? 0) / bytesPerElement(dtype);
+    const [first] = request.b.outputs;
+    this.#capacity = (first === undefined ? 0 : request.bytesOf(first.y)) / bytesPerElement(dtype);
   }
 
   plan(): GpuKernelPlan {
     const inputs = this.#layout.inputs.map(
-      ({ dtype, strides }, buffer): TileInput => ({
+      ({ dtype, strides }, i): TileInput => ({
         dtype,
         strides,
         access: accessOf(this.#layout.sizes, strides),
-        from: { buffer },
+        from: { buffer: placeOf(this.#request.b.inputs[i]?.x) },
       }),
     );
     // More buffers than a pass binds: inputs are first laid side by side in scratch memory.
@@ -107,7 +114,7 @@ class Tile {
     const { outputs, count } = this.#layout;
     const units = this.#units();
     const program = emitFunction(this.#program, {
-      scalar: (c, i) => this.#constant(c.kind, this.#constants[i] ?? 0),
+      scalar: (c, i) => this.#constant(c.kind, this.#constants[i]),
     });
     const values = inputs.map((input, i) => loadInput(input, i, staged)).join(', ');
     const stores = outputs.map((dtype, o) => {
@@ -126,7 +133,7 @@ fn run(q: u32, start: u32, count: u32) {
 }
 @compute @workgroup_size(${threads})
 fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) t: u32) {
-  let total = u32(${this.#request.int(0)});
+  let total = u32(${this.#request.int(this.#request.p.count)});
   let start = min(${start}u, total);
   let count = min(total - start, ${length}u);
   let first = group_index(id, groups) * ${threads * units}u + t;
@@ -144,7 +151,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
         ...outputs.map((dtype, o): GpuBinding => {
           const window = pieceWindow(dtype, start, length);
           return {
-            buffer: inputs.length + o,
+            buffer: placeOf(this.#request.b.outputs[o]?.y),
             name: `y${o}`,
             type: quadArray(dtype),
             access: 'read_write',
@@ -153,7 +160,9 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
         }),
       ],
       code: `${groupIndex}${withFunctions(body, 4)}`,
-      groups: ([n = 0]) => grid(Math.ceil(Math.min(Math.max(n - start, 0), length) / (4 * threads * units))),
+      groups: this.#request.sized([this.#request.p.count], (n = 0) =>
+        grid(Math.ceil(Math.min(Math.max(n - start, 0), length) / (4 * threads * units))),
+      ),
     };
   }
 
@@ -169,7 +178,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
 @compute @workgroup_size(${threads})
 fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) t: u32) {
   let start = 0u;
-  let count = u32(${this.#request.int(0)});
+  let count = u32(${this.#request.int(this.#request.p.count)});
   let q = group_index(id, groups) * ${threads}u + t;
   let e = q * 4u;
   if (e >= count) { return; }
@@ -180,11 +189,12 @@ ${stores.join('')}}
       name: 'tile inputs',
       bindings: [...bindings, stagedBinding('read_write')],
       code: `${groupIndex}${withFunctions(body, 4)}`,
-      groups: ([n = 0]) => grid(Math.ceil(n / (4 * threads))),
+      groups: this.#request.sized([this.#request.p.count], (n = 0) => grid(Math.ceil(n / (4 * threads)))),
     };
   }
 
-  #constant(kind: RegisterKind, param: number): string {
+  #constant(kind: RegisterKind, param: ParamPlace | undefined): string {
+    invariant(param !== undefined, 'a constant of a tile program has no param');
     if (kind === 'f32') return this.#request.float(param);
     if (kind === 'i32') return this.#request.int(param);
     const bits = this.#request.uint(param);

@@ -208,7 +208,7 @@ function constants(shape: AttentionShape, layout: DecodeLayout, unit: CacheUnit)
 
 /** The pass over keys. */
 export function decodePass(
-  request: KernelRequest,
+  request: KernelRequest<'attention'>,
   shape: AttentionShape,
   layout: DecodeLayout,
   filter: RowFilter,
@@ -268,19 +268,21 @@ ${softmaxStep(layout)}${valueLoop(layout, unit)}  }
 ${finish(shape, layout, unit)}}
 `;
   const sinks: readonly GpuBinding[] =
-    shape.hasSinks && splits === 1 ? [{ buffer: 4, name: 'sinks', type: 'array<f32>', access: 'read' }] : [];
+    shape.hasSinks && splits === 1
+      ? [{ buffer: shape.buffers.sinks, name: 'sinks', type: 'array<f32>', access: 'read' }]
+      : [];
   return {
     name: splits > 1 ? `attention ${splits} splits` : 'attention rows',
     ...(lanes > 1 ? { enables: ['subgroups'] as const } : {}),
     bindings: [
-      { buffer: 0, name: 'q', type: `array<${unit.piece}>`, access: 'read' },
+      { buffer: shape.buffers.q, name: 'q', type: `array<${unit.piece}>`, access: 'read' },
       ...cacheBindings(shape, unit.type),
       ...sinks,
       splits > 1
         ? partialBinding(unit.piece, 'read_write')
-        : { buffer: 5, name: 'y', type: `array<${unit.piece}>`, access: 'read_write' },
+        : { buffer: shape.buffers.y, name: 'y', type: `array<${unit.piece}>`, access: 'read_write' },
     ],
     code,
-    groups: ([rows = 0]) => grid(rows * perRow),
+    groups: request.sized([request.p.rows], (rows = 0) => grid(rows * perRow)),
   };
 }

@@ -20,7 +20,7 @@ function divisorUpTo(n: number, most: number): number {
 
 /** The part of a layout that a shape and the adapter leave no choice about, for wished threads, chunk and splits. */
 function fitLayout(
-  request: KernelRequest,
+  request: KernelRequest<'attention'>,
   shape: AttentionShape,
   wish: Omit<DecodeLayout, 'lanes' | 'block'>,
 ): DecodeLayout {
@@ -54,7 +54,7 @@ const layouts = [
 const shapeClass = ({ headDim, heads, kvHeads, cap, f16 }: AttentionShape): string =>
   `Dh${headDim} H${heads}/${kvHeads} cap${cap} ${f16 ? 'f16' : 'f32'}`;
 
-function rowLayout(request: KernelRequest, shape: AttentionShape): DecodeLayout {
+function rowLayout(request: KernelRequest<'attention'>, shape: AttentionShape): DecodeLayout {
   const [threads = 128, chunk = 64, splits = 32, unroll = 4] = request
     .choose(`attention rows ${shapeClass(shape)}`, layouts)
     .split('x')
@@ -69,7 +69,7 @@ function rowLayout(request: KernelRequest, shape: AttentionShape): DecodeLayout 
 const tiles = ['4x32', '2x32', '2x64', '1x32', '1x64'];
 
 /** The tiles for many rows, or undefined where single rows are the way. */
-function tileLayout(request: KernelRequest, shape: AttentionShape): TileLayout | undefined {
+function tileLayout(request: KernelRequest<'attention'>, shape: AttentionShape): TileLayout | undefined {
   const { f16, subgroups, subgroupMatrices, maxWorkgroupBytes, maxStorageBuffers } = request.caps;
   const matrices = f16 && subgroups?.min === 32 && subgroups.max === 32 && subgroupMatrices.some(isUsable);
   if (!matrices || maxStorageBuffers < 9 || shape.maxRows === 1) return undefined;
@@ -89,7 +89,7 @@ function tileLayout(request: KernelRequest, shape: AttentionShape): TileLayout |
   return name === 'rows' ? undefined : parse(name);
 }
 
-export const attentionKernel: GpuKernel = {
+export const attentionKernel: GpuKernel<'attention'> = {
   name: 'attention',
   plan(request) {
     const shape = attentionShape(request);
@@ -113,7 +113,7 @@ export const attentionKernel: GpuKernel = {
       const sole = splitRows('sole');
       return {
         variants: [
-          { when: ([rows = 0]) => rows <= 1, passes: sole },
+          { when: (params) => shape.rowsOf(params) <= 1, passes: sole },
           { passes: [...sole, manyRows('grouped')] },
         ],
         scratch: [partialBytes(shape, layout.splits, shape.sequences)],
@@ -121,7 +121,7 @@ export const attentionKernel: GpuKernel = {
     }
     return {
       variants: [
-        { when: ([rows = 0]) => rows <= fewRows, passes: splitRows('all') },
+        { when: (params) => shape.rowsOf(params) <= fewRows, passes: splitRows('all') },
         { passes: [manyRows('all')] },
       ],
       scratch: [partialBytes(shape, layout.splits, Math.min(shape.maxRows, fewRows))],

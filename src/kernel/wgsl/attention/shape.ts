@@ -1,5 +1,6 @@
 // What the passes of attention share: the sizes of a dispatch, its bindings, and how cache elements are read.
 
+import type { BufferPlaces } from '../../signature.ts';
 import type { GpuBinding, KernelRequest } from '../contract.ts';
 import { type KvSlots, kvSlots, pageSize } from '../kv-slots.ts';
 import { fail, statusBinding } from '../status.ts';
@@ -8,6 +9,7 @@ import { fail, statusBinding } from '../status.ts';
 export type RowFilter = 'all' | 'sole' | 'grouped';
 
 export interface AttentionShape {
+  readonly buffers: BufferPlaces<'attention'>;
   readonly heads: number;
   readonly kvHeads: number;
   readonly headDim: number;
@@ -25,35 +27,41 @@ export interface AttentionShape {
   readonly sequences: number;
   /** Rows of this run, as a u32 expression, and at most. */
   readonly rows: string;
+  readonly rowsOf: (params: readonly number[]) => number;
   readonly maxRows: number;
   /** Scale of the scores, as an f32 expression. */
   readonly scale: string;
 }
 
-/**
- * Buffers q, kCache, vCache, positions, sinks?, y, sequences?, pageTable?; params rows, H, Hkv, Dh, cap, kvDtype, scale, window,
- * softcap, ring, S, maxPages, precision (of no effect here).
- */
-export function attentionShape(request: KernelRequest): AttentionShape {
-  const [heads, headDim] = [request.constant(1), request.constant(3)];
-  const slots = kvSlots(request, { sequences: 6, cap: 4, ring: 9 });
-  const ring = request.constant(9);
+/** Precision has no effect here. */
+export function attentionShape(request: KernelRequest<'attention'>): AttentionShape {
+  const [heads, headDim] = [request.constant(request.p.H), request.constant(request.p.Dh)];
+  const slots = kvSlots(request);
+  const ring = request.constant(request.p.ring);
   return {
+    buffers: request.b,
     heads,
-    kvHeads: request.constant(2),
+    kvHeads: request.constant(request.p.Hkv),
     headDim,
-    cap: request.constant(4),
-    f16: request.constant(5) === 1,
-    window: request.constant(7),
-    softcap: request.constant(8),
-    hasSinks: request.has(4),
+    cap: request.constant(request.p.cap),
+    f16: request.named('dtype', request.p.kvDtype) === 'f16',
+    window: request.constant(request.p.window),
+    softcap: request.constant(request.p.softcap),
+    hasSinks: request.has(request.b.sinks),
     slots,
-    reports: request.caps.maxStorageBuffers > 8 || !slots.paged || !request.has(4),
-    keyLimit: slots.paged ? request.constant(11) * pageSize : ring > 0 ? 2 ** 30 : request.constant(4),
-    sequences: slots.paged ? Math.floor((request.bytes[7] ?? 0) / (4 * request.constant(11))) : 0,
-    rows: `u32(${request.int(0)})`,
-    maxRows: Math.max(1, Math.floor((request.bytes[0] ?? 0) / (4 * heads * headDim))),
-    scale: request.float(6),
+    reports: request.caps.maxStorageBuffers > 8 || !slots.paged || !request.has(request.b.sinks),
+    keyLimit: slots.paged
+      ? request.constant(request.p.maxPages) * pageSize
+      : ring > 0
+        ? 2 ** 30
+        : request.constant(request.p.cap),
+    sequences: slots.paged
+      ? Math.floor(request.bytesOf(request.b.pageTable) / (4 * request.constant(request.p.maxPages)))
+      : 0,
+    rows: `u32(${request.int(request.p.rows)})`,
+    rowsOf: request.inRun(request.p.rows),
+    maxRows: Math.max(1, Math.floor(request.bytesOf(request.b.q) / (4 * heads * headDim))),
+    scale: request.float(request.p.scale),
   };
 }
 
@@ -116,15 +124,20 @@ export function lanesPerKey(units: number, subgroup: number): number {
 /** Bindings of a pass that reads the caches. */
 export function cacheBindings(shape: AttentionShape, unit: string): readonly GpuBinding[] {
   return [
-    { buffer: 1, name: 'k_cache', type: `array<${unit}>`, access: 'read' },
-    { buffer: 2, name: 'v_cache', type: `array<${unit}>`, access: 'read' },
-    positions,
+    { buffer: shape.buffers.kCache, name: 'k_cache', type: `array<${unit}>`, access: 'read' },
+    { buffer: shape.buffers.vCache, name: 'v_cache', type: `array<${unit}>`, access: 'read' },
+    positionsBinding(shape),
     ...shape.slots.bindings,
     ...(shape.reports ? [statusBinding] : []),
   ];
 }
 
-export const positions: GpuBinding = { buffer: 3, name: 'positions', type: 'array<i32>', access: 'read' };
+export const positionsBinding = ({ buffers }: AttentionShape): GpuBinding => ({
+  buffer: buffers.positions,
+  name: 'positions',
+  type: 'array<i32>',
+  access: 'read',
+});
 
 /** `row_taken(row)`: whether a pass with this filter works on the row. Uniform for a uniform row. */
 export function rowFilter({ slots, rows }: AttentionShape, filter: RowFilter): string {

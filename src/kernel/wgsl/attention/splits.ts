@@ -5,7 +5,7 @@ import { type GpuBinding, type GpuPass, grid } from '../contract.ts';
 import {
   type AttentionShape,
   cacheUnit,
-  positions,
+  positionsBinding,
   type RowFilter,
   rowFilter,
   rowFunctions,
@@ -91,13 +91,15 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) count: ve
   return {
     name: `attention combine ${splits} splits`,
     bindings: [
-      positions,
+      positionsBinding(shape),
       ...shape.slots.bindings.slice(0, 1),
-      ...(shape.hasSinks ? [{ buffer: 4, name: 'sinks', type: 'array<f32>', access: 'read' } as const] : []),
+      ...(shape.hasSinks
+        ? [{ buffer: shape.buffers.sinks, name: 'sinks', type: 'array<f32>', access: 'read' } as const]
+        : []),
       partialBinding('f32', 'read'),
-      { buffer: 5, name: 'y', type: 'array<f32>', access: 'read_write' },
+      { buffer: shape.buffers.y, name: 'y', type: 'array<f32>', access: 'read_write' },
     ],
     code,
-    groups: ([rows = 0]) => grid(rows * shape.heads),
+    groups: (params) => grid(shape.rowsOf(params) * shape.heads),
   };
 }

@@ -348,12 +348,14 @@ ${storeResults(dims, shape, ops)}}
     name: `attention tiles ${16 * layout.subgroups}x${layout.keys}`,
     enables: layout.plain ? ['subgroups'] : ['f16', 'subgroups', 'chromium_experimental_subgroup_matrix'],
     bindings: [
-      { buffer: 0, name: 'q', type: 'array<vec4<f32>>', access: 'read' },
+      { buffer: shape.buffers.q, name: 'q', type: 'array<vec4<f32>>', access: 'read' },
       ...cacheBindings(shape, 'vec4<u32>'),
-      ...(shape.hasSinks ? [{ buffer: 4, name: 'sinks', type: 'array<f32>', access: 'read' } as const] : []),
-      { buffer: 5, name: 'y', type: 'array<vec4<f32>>', access: 'read_write' },
+      ...(shape.hasSinks
+        ? [{ buffer: shape.buffers.sinks, name: 'sinks', type: 'array<f32>', access: 'read' } as const]
+        : []),
+      { buffer: shape.buffers.y, name: 'y', type: 'array<vec4<f32>>', access: 'read_write' },
     ],
     code,
-    groups: ([rows = 0]) => grid(Math.ceil(rows / tokens) * shape.kvHeads),
+    groups: (params) => grid(Math.ceil(shape.rowsOf(params) / tokens) * shape.kvHeads),
   };
 }

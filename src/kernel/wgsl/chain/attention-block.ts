@@ -9,13 +9,17 @@ import type { Block } from './phase.ts';
 export const attentionBlock: Block = {
   name: 'attention',
   kernels: ['linear', 'rope_kv', 'attention', 'linear'],
+  width: (first) => first.as('linear').p.K,
   build([qkv, rope, attention, out], size, mail) {
     if (!qkv || !rope || !attention || !out) return undefined;
-    const [inputs, shape, outputs] = [
-      linearShape(qkv.request),
-      attentionShape(attention.request),
-      linearShape(out.request),
+    const [project, rotate, attend, back] = [
+      qkv.request.as('linear'),
+      rope.request.as('rope_kv'),
+      attention.request.as('attention'),
+      out.request.as('linear'),
     ];
+    const [inputs, shape, outputs] = [linearShape(project), attentionShape(attend), linearShape(back)];
+    const [r, a] = [rotate.b, attend.b];
     const names = (d: { memory: readonly (string | undefined)[] }, list: readonly number[]) =>
       list.map((b) => d.memory[b]);
     const same = (a: readonly unknown[], b: readonly unknown[]): boolean => a.every((x, i) => x === b[i]);
@@ -25,20 +29,23 @@ export const attentionBlock: Block = {
       inputs.glu === 'none' &&
       outputs.segments.length === 1 &&
       outputs.norm === undefined &&
-      same(projected, names(rope, [0, 1, 2])) &&
-      same(names(rope, [9, 7, 8, 3, 10, 11]), names(attention, [0, 1, 2, 3, 6, 7])) &&
-      attention.memory[5] === out.memory[0];
+      same(projected, names(rope, [r.q, r.k, r.v])) &&
+      same(
+        names(rope, [r.y, r.kCache, r.vCache, r.positions, r.sequences, r.pageTable]),
+        names(attention, [a.q, a.kCache, a.vCache, a.positions, a.sequences, a.pageTable]),
+      ) &&
+      attention.memory[a.y] === out.memory[back.b.x];
     if (!fits) return undefined;
     const [q, k, v] = inputs.segments;
     const splits = splitsOf(shape, size);
     const at = { q: mail, k: mail + (q?.N ?? 0), v: mail + (q?.N ?? 0) + (k?.N ?? 0), parts: 0 };
     at.parts = at.v + (v?.N ?? 0);
-    const norm = inputs.norm && { weight: qkv.first + 1, ...inputs.norm };
+    const norm = inputs.norm && { weight: qkv.first + project.b.normWeight, ...inputs.norm };
     const phases = [
       linearPhase(
         qkv,
         inputs,
-        memoryRow({ x: qkv.first, K: inputs.K, norm }),
+        memoryRow({ x: qkv.first + project.b.x, K: inputs.K, norm }),
         [{ mail: at.q }, { mail: at.k }, { mail: at.v }],
         size,
       ),
@@ -49,11 +56,11 @@ export const attentionBlock: Block = {
         { code: combinedInput(shape, splits, at.parts), bindings: [], mail: true, norm: undefined },
         ['memory'],
         size,
-        out.memory[2] === qkv.memory[0] ? qkv.first : undefined,
+        out.memory[back.b.residual] === qkv.memory[project.b.x] ? qkv.first + project.b.x : undefined,
       ),
     ];
     if (phases.some((p) => p === undefined)) return undefined;
-    const unwritten = [...projected, rope.memory[9], attention.memory[5]];
+    const unwritten = [...projected, rope.memory[r.y], attention.memory[a.y]];
     return {
       phases: phases.filter((p) => p !== undefined),
       words: at.parts + partWords(shape, splits) - mail,

@@ -3,6 +3,7 @@
 // so many keys and keeps a maximum and sums of its own, so threads meet once, at the end. Keys and values of the first round are
 // loaded before the query has come. What the shares found goes by mail to the reader, which combines it.
 
+import type { BufferPlace } from '../../signature.ts';
 import {
   type AttentionShape,
   attentionShape,
@@ -69,8 +70,9 @@ export function attentionPhase(
   splits: number,
   size: ChainSize,
 ): Phase | undefined {
-  const shape = attentionShape(attention.request);
-  const { caps } = attention.request;
+  const request = attention.request.as('attention');
+  const shape = attentionShape(request);
+  const { caps } = request;
   const { heads, kvHeads, headDim, f16 } = shape;
   const unit = cacheUnit(shape);
   const { subgroups } = caps;
@@ -83,16 +85,14 @@ export function attentionPhase(
   const perRound = threads / lanes;
   // Keys of a thread that are under way together: 16 loads of 16 bytes.
   const rounds = Math.max(1, Math.floor(8 / own));
-  const r = rope.request;
-  const norm = (buffer: number): boolean => r.has(buffer) || r.constant(7) > 0;
-  const normed = norm(5) || norm(6);
+  const r = rope.request.as('rope_kv');
+  const norm = (weight: BufferPlace): boolean => r.has(weight) || r.constant(r.p.normEps) > 0;
+  const normed = norm(r.b.qNorm) || norm(r.b.kNorm);
   const rotation = {
-    positions: 0,
-    invFreq: 0,
-    rot: r.constant(4),
-    interleaved: r.constant(5) === 1,
-    scale: r.float(6),
-    eps: r.float(7),
+    rot: r.constant(r.p.rot),
+    interleaved: r.constant(r.p.interleaved) === 1,
+    scale: r.float(r.p.attentionScale),
+    eps: r.float(r.p.normEps),
   };
   const half = headDim / 2;
   if (2 * half > threads || headDim > threads) return undefined;
@@ -101,7 +101,7 @@ export function attentionPhase(
   const piece = unit.piece;
   const width = unit.units * unit.pieces;
   const group = heads / kvHeads;
-  const slots = kvSlots(attention.request, { sequences: 6, cap: 4, ring: 9 });
+  const slots = kvSlots(request);
   const loads = (from: string): string =>
     times(rounds, (i) => {
       const key = `${from} + ${i * perRound}u + t / lanes`;
@@ -140,7 +140,7 @@ ${times(own * unit.pieces, (n) => `    acc_${n} += p_${i} * ${unit.decode(`v_${i
       a = mail_read(${name} + e.x);
       b = mail_read(${name} + e.y);
     }\n`;
-  const normalise = (buffer: number, name: string, mask: string): string =>
+  const normalise = (buffer: BufferPlace, name: string, mask: string): string =>
     !norm(buffer)
       ? ''
       : `  if (${mask}) {
@@ -160,7 +160,7 @@ ${times(own * unit.pieces, (n) => `    acc_${n} += p_${i} * ${unit.decode(`v_${i
     `${piece}(${Array.from({ length: unit.lanes }, (_, i) => `${list}[(${at}) * ${unit.lanes}u + ${i}u]`).join(', ')})`;
   const code = `${rotate ? `${valueTypes(1)}${calledFunctions(mathFunctions(1), 'sin_f32 cos_f32')}` : ''}${
     f16 ? `${f16Rounding}fn cached_value(x: f32) -> f32 { return unpack2x16float(f16_bits(x)).x; }\n` : ''
-  }${keyFunctions(shape)}${elementsOf({ headDim, rotation, cap: shape.cap, f16, slots: undefined })}
+  }${keyFunctions(shape)}${elementsOf({ headDim, rotation })}
 const cap = ${shape.cap}u;
 const lanes = ${lanes}u;
 const units = ${unit.units}u;
@@ -211,7 +211,7 @@ ${
       squares[t] = sum;
     }
     workgroupBarrier();
-${normalise(5, 'q_norm', `t < ${half}u`)}${normalise(6, 'k_norm', `t >= ${half}u && t < ${2 * half}u`)}`
+${normalise(r.b.qNorm, 'q_norm', `t < ${half}u`)}${normalise(r.b.kNorm, 'k_norm', `t >= ${half}u && t < ${2 * half}u`)}`
     : ''
 }${
   rotate
@@ -284,17 +284,17 @@ ${times(unit.lanes, (i) => `    mail_send(at + ((t * ${unit.lanes}u + ${i}u) & 7
 `;
   const at = (buffer: number): number => attention.first + buffer;
   const bindings: GpuBinding[] = [
-    { buffer: at(1), name: 'k_cache', type: `array<${unit.type}>`, access: 'read_write' },
-    { buffer: at(2), name: 'v_cache', type: `array<${unit.type}>`, access: 'read_write' },
-    { buffer: at(3), name: 'positions', type: 'array<i32>', access: 'read' },
+    { buffer: at(request.b.kCache), name: 'k_cache', type: `array<${unit.type}>`, access: 'read_write' },
+    { buffer: at(request.b.vCache), name: 'v_cache', type: `array<${unit.type}>`, access: 'read_write' },
+    { buffer: at(request.b.positions), name: 'positions', type: 'array<i32>', access: 'read' },
     ...slots.bindings.map((b): GpuBinding => ({ ...b, buffer: at(b.buffer as number) })),
   ];
-  const more = (buffer: number, name: string, from: number): void => {
+  const more = (buffer: BufferPlace, name: string, from: number): void => {
     bindings.push({ buffer: from + buffer, name, type: 'array<f32>', access: 'read' });
   };
-  if (rotate) more(4, 'inv_freq', rope.first);
-  if (r.has(5)) more(5, 'q_norm', rope.first);
-  if (r.has(6)) more(6, 'k_norm', rope.first);
-  if (shape.hasSinks) more(4, 'sinks', attention.first);
+  if (rotate) more(r.b.invFreq, 'inv_freq', rope.first);
+  if (r.has(r.b.qNorm)) more(r.b.qNorm, 'q_norm', rope.first);
+  if (r.has(r.b.kNorm)) more(r.b.kNorm, 'k_norm', rope.first);
+  if (shape.hasSinks) more(request.b.sinks, 'sinks', attention.first);
   return { enables: ['subgroups'], bindings, code, groups: heads * splits };
 }

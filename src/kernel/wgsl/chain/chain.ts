@@ -42,7 +42,8 @@ export function chainAt(
     const own = dispatches.slice(0, block.kernels.length);
     const [first] = own;
     if (first === undefined) continue;
-    const choice = first.request.choose(`chain ${block.name} K${first.request.constant(1)}`, choices);
+    const { request } = first;
+    const choice = request.choose(`chain ${block.name} K${request.constant(block.width(request))}`, choices);
     if (choice === 'off') continue;
     const [groups = 0, threads = 0] = choice.split('x').map(Number);
     const size = { threads, groups };

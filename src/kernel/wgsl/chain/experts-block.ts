@@ -12,45 +12,62 @@ import { routePhase, routerPhase, routerSlices } from './router.ts';
 export const expertsBlock: Block = {
   name: 'experts',
   kernels: ['rms_norm', 'linear', 'moe_route', 'moe_glu', 'moe_down'],
+  width: (first) => first.as('rms_norm').p.D,
   build([norm, router, route, glu, down], size, mail) {
     if (!norm || !router || !route || !glu || !down) return undefined;
-    const logits = linearShape(router.request);
-    const [hidden, back] = [moeGluShape(glu.request), moeDownShape(down.request)];
+    const [normed, routed] = [norm.request.as('rms_norm'), route.request.as('moe_route')];
+    const [product, gated, summed] = [
+      router.request.as('linear'),
+      glu.request.as('moe_glu'),
+      down.request.as('moe_down'),
+    ];
+    const logits = linearShape(product);
+    const [hidden, back] = [moeGluShape(gated), moeDownShape(summed)];
     const [matrix] = logits.segments;
-    const x = norm.memory[2];
-    const r = norm.request;
+    const x = norm.memory[normed.b.y];
+    const [r, g, d] = [routed.b, gated.b, summed.b];
     const same = (...memory: readonly unknown[]): boolean =>
       memory.every((m) => m !== undefined && m === memory[0]);
     const fits =
-      r.has(1) &&
+      normed.has(normed.b.w) &&
       matrix?.y !== undefined &&
       matrix.bias === undefined &&
       logits.segments.length === 1 &&
       logits.glu === 'none' &&
       logits.norm === undefined &&
       !logits.residual &&
-      same(x, router.memory[0], glu.memory[0]) &&
-      same(router.memory[matrix.y], route.memory[0]) &&
-      same(route.memory[1], glu.memory[1], down.memory[1]) &&
-      same(route.memory[2], down.memory[2]) &&
-      same(glu.memory[4], down.memory[0]);
+      same(x, router.memory[product.b.x], glu.memory[g.x]) &&
+      same(router.memory[matrix.y], route.memory[r.logits]) &&
+      same(route.memory[r.ids], glu.memory[g.ids], down.memory[d.ids]) &&
+      same(route.memory[r.weights], down.memory[d.weights]) &&
+      same(glu.memory[g.h], down.memory[d.h]);
     if (!fits) return undefined;
     const input = {
-      x: norm.first,
+      x: norm.first + normed.b.x,
       K: logits.K,
-      norm: { weight: norm.first + 1, eps: r.float(2), offset: r.float(3) },
+      norm: {
+        weight: norm.first + normed.b.w,
+        eps: normed.float(normed.p.eps),
+        offset: normed.float(normed.p.offset),
+      },
     };
-    const chosen = moeRouteShape(route.request);
+    const chosen = moeRouteShape(routed);
     const slices = routerSlices(chosen, logits.K, size);
     const hiddenMail = mail + chosen.experts * slices;
     const phases = [
       routerPhase(router, matrix, input, { mail, slices }, size),
       routePhase(chosen, { mail, slices }, size),
       expertsGlu(glu, hidden, input, hiddenMail, size),
-      expertsDown(down, back, hiddenMail, size, down.memory[4] === norm.memory[0] ? norm.first : undefined),
+      expertsDown(
+        down,
+        back,
+        hiddenMail,
+        size,
+        down.memory[d.residual] === norm.memory[normed.b.x] ? input.x : undefined,
+      ),
     ].filter((p) => p !== undefined);
     if (phases.length < 4) return undefined;
-    const unwritten = [x, route.memory[0], route.memory[1], route.memory[2], glu.memory[4]];
+    const unwritten = [x, ...[r.logits, r.ids, r.weights].map((b) => route.memory[b]), glu.memory[g.h]];
     return {
       shared: routeFunction(chosen, size.threads),
       phases,

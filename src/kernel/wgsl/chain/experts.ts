@@ -20,7 +20,7 @@ export function expertsGlu(
   mail: MailAt,
   size: ChainSize,
 ): Phase | undefined {
-  const { caps } = request;
+  const { caps, b } = request.as('moe_glu');
   const { K, N, topk } = shape;
   const panels = panelsOf(N);
   const streams = ['gate', 'up'].map((name) => ({ name, reader: weightReader(name, shape.layout, K) }));
@@ -55,8 +55,8 @@ export function expertsGlu(
   });
   const bindings: GpuBinding[] = [
     ...row.bindings,
-    { buffer: first + 2, name: 'gate', type: 'array<vec4<u32>>', access: 'read' },
-    { buffer: first + 3, name: 'up', type: 'array<vec4<u32>>', access: 'read' },
+    { buffer: first + b.gate, name: 'gate', type: 'array<vec4<u32>>', access: 'read' },
+    { buffer: first + b.up, name: 'up', type: 'array<vec4<u32>>', access: 'read' },
   ];
   return { code, enables, bindings, groups: groups * topk };
 }
@@ -67,9 +67,9 @@ export function expertsDown(
   shape: MoeDownShape,
   mail: MailAt,
   size: ChainSize,
-  residual = first + 4,
+  residual = first + request.as('moe_down').b.residual,
 ): Phase | undefined {
-  const { caps } = request;
+  const { caps, b } = request.as('moe_down');
   const { K, N, topk } = shape;
   const [panels, octets] = [panelsOf(N), octetsOf(K)];
   const reader = weightReader('down', shape.layout, K);
@@ -92,8 +92,8 @@ export function expertsDown(
     }),
   });
   const bindings: GpuBinding[] = [
-    { buffer: first + 3, name: 'down', type: 'array<vec4<u32>>', access: 'read' },
-    { buffer: first + 5, name: 'y', type: 'array<f32>', access: 'read_write' },
+    { buffer: first + b.down, name: 'down', type: 'array<vec4<u32>>', access: 'read' },
+    { buffer: first + b.y, name: 'y', type: 'array<f32>', access: 'read_write' },
   ];
   if (shape.residual) bindings.push({ buffer: residual, name: 'residual', type: rowType(N), access: 'read' });
   return { code, enables, bindings, groups };

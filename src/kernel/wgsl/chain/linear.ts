@@ -103,7 +103,7 @@ export function linearPhase(
   source: RowSource,
   targets: readonly RowTarget[],
   size: ChainSize,
-  residual = dispatch.first + 2,
+  residual = dispatch.first + dispatch.request.as('linear').b.residual,
 ): Phase | undefined {
   const { caps } = dispatch.request;
   const { K, glu, segments } = shape;

@@ -7,9 +7,11 @@ import type { Block } from './phase.ts';
 export const mlpBlock: Block = {
   name: 'mlp',
   kernels: ['linear', 'linear'],
+  width: (first) => first.as('linear').p.K,
   build([up, down], size, mail) {
     if (!up || !down) return undefined;
-    const [gated, back] = [linearShape(up.request), linearShape(down.request)];
+    const [first, second] = [up.request.as('linear'), down.request.as('linear')];
+    const [gated, back] = [linearShape(first), linearShape(second)];
     const y = up.memory[gated.segments[0]?.y ?? -1];
     const fits =
       gated.glu !== 'none' &&
@@ -17,26 +19,26 @@ export const mlpBlock: Block = {
       back.segments.length === 1 &&
       back.norm === undefined &&
       y !== undefined &&
-      y === down.memory[0];
+      y === down.memory[second.b.x];
     if (!fits) return undefined;
-    const norm = gated.norm && { weight: up.first + 1, ...gated.norm };
-    const first = linearPhase(
+    const norm = gated.norm && { weight: up.first + first.b.normWeight, ...gated.norm };
+    const begin = linearPhase(
       up,
       gated,
-      memoryRow({ x: up.first, K: gated.K, norm }),
+      memoryRow({ x: up.first + first.b.x, K: gated.K, norm }),
       [{ mail, octets: true }],
       size,
     );
     const source = { code: mailInput(mail, back.K), bindings: [], mail: true, norm: undefined };
-    const second = linearPhase(
+    const end = linearPhase(
       down,
       back,
       source,
       ['memory'],
       size,
-      down.memory[2] === up.memory[0] ? up.first : undefined,
+      down.memory[second.b.residual] === up.memory[first.b.x] ? up.first + first.b.x : undefined,
     );
-    if (first === undefined || second === undefined) return undefined;
-    return { phases: [first, second], words: back.K, unwritten: [y] };
+    if (begin === undefined || end === undefined) return undefined;
+    return { phases: [begin, end], words: back.K, unwritten: [y] };
   },
 };

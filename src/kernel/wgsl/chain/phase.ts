@@ -1,5 +1,6 @@
 // A phase of a chain: what one dispatch of few workgroups does with one row, as a part of a larger dispatch.
 
+import type { ParamPlace } from '../../signature.ts';
 import type { GpuBinding, GpuEnable, KernelRequest } from '../contract.ts';
 
 /** A dispatch that may become part of a chain. Buffers of all its dispatches are numbered in a row, from `first` on. */
@@ -35,6 +36,8 @@ export interface Block {
   /** Kernels that it takes, in order. */
   readonly kernels: readonly string[];
   readonly name: string;
+  /** The param of the first dispatch that shape classes go by. */
+  width(first: KernelRequest): ParamPlace;
   build(dispatches: readonly ChainDispatch[], size: ChainSize, mail: number): BuiltBlock | undefined;
 }
 

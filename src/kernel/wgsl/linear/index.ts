@@ -11,11 +11,11 @@ import { linearTiles } from './tiles.ts';
 const fewRows = 8;
 
 /** Buffers x, normWeight?, residual?, then per segment w, bias?, y. */
-export const linearKernel: GpuKernel = {
+export const linearKernel: GpuKernel<'linear'> = {
   name: 'linear',
   plan(request) {
     const shape = linearShape(request);
-    const most = shape.rows ?? maxRows(request.bytes[0] ?? 0, shape.K);
+    const most = shape.rows ?? maxRows(request.bytesOf(request.b.x), shape.K);
     if (most <= fewRows) return { variants: rowVariants(request, shape) };
     const { variants, scratch = [] } = linearTiles(request, shape);
     const few = shape.rows === undefined ? rowVariants(request, shape, fewRows) : [];

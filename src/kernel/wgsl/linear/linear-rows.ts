@@ -17,18 +17,19 @@ const rowBlocks = [1, 2, 4, 8] as const;
 
 /** Variants for up to `most` rows, or any number when it is undefined. */
 export function rowVariants(
-  request: KernelRequest,
+  request: KernelRequest<'linear'>,
   shape: LinearShape,
   most?: number,
 ): readonly GpuVariant[] {
   const last = rowBlocks[rowBlocks.length - 1] ?? 1;
   const { rows } = shape;
+  const rowsOf = request.inRun(request.p.rows);
   return rowBlocks
     .filter((block) => rows === undefined || block === (rowBlocks.find((b) => rows <= b) ?? last))
     .map((block) => {
       const passes = rowPasses(request, shape, block);
       const limit = block === last ? most : block;
-      return limit === undefined ? { passes } : { passes, when: ([n = 0]) => n <= limit };
+      return limit === undefined ? { passes } : { passes, when: (params) => rowsOf(params) <= limit };
     });
 }
 
@@ -40,7 +41,7 @@ interface Part {
   readonly windows: readonly PanelWindow[];
 }
 
-function rowPasses(request: KernelRequest, shape: LinearShape, block: number): readonly GpuPass[] {
+function rowPasses(request: KernelRequest<'linear'>, shape: LinearShape, block: number): readonly GpuPass[] {
   const groups: Part[][] = [];
   const { caps } = request;
   for (const part of partsOf(shape, caps)) {
@@ -72,9 +73,14 @@ function storageBuffers(shape: LinearShape, parts: readonly Part[]): number {
   );
 }
 
-function rowPass(request: KernelRequest, shape: LinearShape, block: number, parts: readonly Part[]): GpuPass {
+function rowPass(
+  request: KernelRequest<'linear'>,
+  shape: LinearShape,
+  block: number,
+  parts: readonly Part[],
+): GpuPass {
   const { caps } = request;
-  const bindings = [...inputBindings(shape)];
+  const bindings = [...inputBindings(request, shape)];
   const outputs = parts.map((part, i) => rowOutput(shape, part, i, bindings));
   const readers = outputs.flatMap((o) => o.streams.map((s) => s.reader));
   const work: RowWork = {
@@ -100,7 +106,7 @@ function rowPass(request: KernelRequest, shape: LinearShape, block: number, part
     enables,
     bindings,
     code,
-    groups: ([rows = 0]) => grid(Math.ceil(rows / block) * groups),
+    groups: request.sized([request.p.rows], (rows = 0) => grid(Math.ceil(rows / block) * groups)),
   };
 }
 
@@ -118,18 +124,20 @@ function keyOf({ K, glu }: LinearShape, parts: readonly Part[]): string {
   return `K${K} N${sizes.join('+')}${glu === 'none' ? '' : ' glu'}`;
 }
 
-export const rowCountOf = (request: KernelRequest): string => `u32(${request.int(0)})`;
+export const rowCountOf = (request: KernelRequest<'linear'>): string => `u32(${request.int(request.p.rows)})`;
 
-function inputBindings(shape: LinearShape): readonly GpuBinding[] {
+function inputBindings(request: KernelRequest<'linear'>, shape: LinearShape): readonly GpuBinding[] {
   const type = rowType(shape.K);
-  const list: GpuBinding[] = [{ buffer: 0, name: 'x', type, access: 'read' }];
-  if (shape.norm !== undefined) list.push({ buffer: 1, name: 'norm_weight', type, access: 'read' });
-  if (shape.residual) list.push({ buffer: 2, name: 'residual', type: 'array<f32>', access: 'read' });
+  const list: GpuBinding[] = [{ buffer: request.b.x, name: 'x', type, access: 'read' }];
+  if (shape.norm !== undefined)
+    list.push({ buffer: request.b.normWeight, name: 'norm_weight', type, access: 'read' });
+  if (shape.residual)
+    list.push({ buffer: request.b.residual, name: 'residual', type: 'array<f32>', access: 'read' });
   return list;
 }
 
 /** `x_octet` and `norm_octet`. */
-function inputFunctions(request: KernelRequest, { K, norm }: LinearShape, block: number): string {
+function inputFunctions(request: KernelRequest<'linear'>, { K, norm }: LinearShape, block: number): string {
   const guard = block === 1 ? '' : `  if (row >= ${rowCountOf(request)}) { return Eight(); }\n`;
   const x = `${rowReader('x', K)}fn x_octet(row: u32, octet: u32) -> Eight {
 ${guard}  return x_eight(row, octet);

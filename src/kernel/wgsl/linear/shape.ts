@@ -1,16 +1,17 @@
 // What a `linear` dispatch asks for, read from its params and buffers once for all its variants.
 
+import { invariant } from '../../../base/errors.ts';
 import type { WeightLayout } from '../../../quant/layout.ts';
-import { type Glu, nameOf, type Precision } from '../../signature.ts';
+import type { BufferPlace, Glu, Precision } from '../../signature.ts';
 import type { KernelRequest } from '../contract.ts';
-import { layoutFromParams, octetsOf } from './unpack.ts';
+import { layoutOf, octetsOf } from './unpack.ts';
 
-/** One weight matrix `[N, K]`; the members `w`, `bias` and `y` are numbers of buffers. */
+/** One weight matrix `[N, K]`; the members `w`, `bias` and `y` are buffers. */
 export interface LinearSegment {
-  readonly w: number;
-  readonly bias: number | undefined;
+  readonly w: BufferPlace;
+  readonly bias: BufferPlace | undefined;
   /** undefined for the up matrix of a glu. */
-  readonly y: number | undefined;
+  readonly y: BufferPlace | undefined;
   readonly N: number;
   readonly layout: WeightLayout;
 }
@@ -21,36 +22,39 @@ export interface LinearShape {
   readonly K: number;
   readonly octets: number;
   readonly precision: Precision;
-  /** RMS norm of x before the product; the weight is buffer 1. */
+  /** RMS norm of x before the product; the weight is the buffer normWeight. */
   readonly norm: { readonly eps: string; readonly offset: string } | undefined;
   readonly residual: boolean;
   readonly glu: Glu;
   readonly segments: readonly LinearSegment[];
 }
 
-/** Number of the params before those of the segments. */
-const head = 7;
-
-export function linearShape(request: KernelRequest): LinearShape {
-  const K = request.constant(1);
-  const segments = Array.from({ length: request.constant(6) }, (_, s): LinearSegment => {
-    const [at, buffer] = [head + 4 * s, 3 + 3 * s];
+export function linearShape(request: KernelRequest<'linear'>): LinearShape {
+  const K = request.constant(request.p.K);
+  const { p, b } = request;
+  const present = (buffer: BufferPlace): BufferPlace | undefined =>
+    request.has(buffer) ? buffer : undefined;
+  const segments = p.segments.map((params, s): LinearSegment => {
+    const buffers = b.segments[s];
+    invariant(buffers !== undefined, 'linear: a segment has no buffers');
     return {
-      w: buffer,
-      bias: request.has(buffer + 1) ? buffer + 1 : undefined,
-      y: request.has(buffer + 2) ? buffer + 2 : undefined,
-      N: request.constant(at),
-      layout: layoutFromParams(request.constant(at + 1), request.constant(at + 2), request.constant(at + 3)),
+      w: buffers.w,
+      bias: present(buffers.bias),
+      y: present(buffers.y),
+      N: request.constant(params.N),
+      layout: layoutOf(request, params),
     };
   });
   return {
-    rows: request.isConstant(0) ? request.constant(0) : undefined,
+    rows: request.isConstant(request.p.rows) ? request.constant(request.p.rows) : undefined,
     K,
     octets: octetsOf(K),
-    precision: nameOf('precision', request.constant(2)),
-    norm: request.has(1) ? { eps: request.float(3), offset: request.float(4) } : undefined,
-    residual: request.has(2),
-    glu: nameOf('glu', request.constant(5)),
+    precision: request.named('precision', request.p.precision),
+    norm: request.has(request.b.normWeight)
+      ? { eps: request.float(request.p.normEps), offset: request.float(request.p.normOffset) }
+      : undefined,
+    residual: request.has(request.b.residual),
+    glu: request.named('glu', request.p.glu),
     segments,
   };
 }

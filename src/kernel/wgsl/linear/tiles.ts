@@ -26,11 +26,11 @@ interface Piece {
 
 /** Variants for any number of rows, largest first; scratch 0 holds activations, 1 the scales of halves. */
 export function linearTiles(
-  request: KernelRequest,
+  request: KernelRequest<'linear'>,
   shape: LinearShape,
   choose: TileChooser = chooseTile,
 ): GpuKernelPlan {
-  const most = shape.rows ?? maxRows(request.bytes[0] ?? 0, shape.K);
+  const most = shape.rows ?? maxRows(request.bytesOf(request.b.x), shape.K);
   const needed = classes.filter(
     ({ least, end }) => least <= most && (shape.rows === undefined || shape.rows <= end),
   );
@@ -40,7 +40,7 @@ export function linearTiles(
 }
 
 function classPlan(
-  request: KernelRequest,
+  request: KernelRequest<'linear'>,
   shape: LinearShape,
   choose: TileChooser,
   rows: { readonly least: number; readonly end: number; readonly typical: number; readonly most: number },
@@ -62,11 +62,11 @@ function classPlan(
   });
   const activations = {
     name: 'linear',
-    x: 0,
+    x: request.b.x,
     K,
-    rows: request.int(0),
-    count: ([count = 0]: readonly number[]) => count,
-    norm: norm === undefined ? undefined : { weight: 1, ...norm },
+    rows: request.int(request.p.rows),
+    count: request.inRun(request.p.rows),
+    norm: norm === undefined ? undefined : { weight: request.b.normWeight, ...norm },
   };
   const before = engine.halves
     ? [halfActivations(activations, 0, 1)]
@@ -79,17 +79,25 @@ function classPlan(
       ? []
       : [rows.most * K * 4];
   const passes = [...before, ...productPasses(request, shape, engine)];
-  const when = (params: readonly number[]): boolean => (params[0] ?? 0) >= rows.least;
+  const rowsOf = request.inRun(request.p.rows);
+  const when = (params: readonly number[]): boolean => rowsOf(params) >= rows.least;
   return { variant: { when, passes }, scratch };
 }
 
 /** As few passes as the number of bindings allows. */
-function productPasses(request: KernelRequest, shape: LinearShape, engine: TileEngine): readonly GpuPass[] {
+function productPasses(
+  request: KernelRequest<'linear'>,
+  shape: LinearShape,
+  engine: TileEngine,
+): readonly GpuPass[] {
   const groups: Piece[][] = [];
   for (const piece of piecesOf(request, shape)) {
     const last = groups.at(-1);
     const joined = [...(last ?? []), piece];
-    if (last !== undefined && bindingsOf(shape, engine, joined).length <= request.caps.maxStorageBuffers) {
+    if (
+      last !== undefined &&
+      bindingsOf(request, shape, engine, joined).length <= request.caps.maxStorageBuffers
+    ) {
       last.push(piece);
     } else groups.push([piece]);
   }
@@ -97,7 +105,7 @@ function productPasses(request: KernelRequest, shape: LinearShape, engine: TileE
 }
 
 /** Segments, cut where a matrix is larger than a binding. */
-function piecesOf(request: KernelRequest, { K, glu, segments }: LinearShape): readonly Piece[] {
+function piecesOf(request: KernelRequest<'linear'>, { K, glu, segments }: LinearShape): readonly Piece[] {
   const together = glu === 'none' ? segments.map((s) => [s]) : [segments];
   return together.flatMap((parts) => {
     const N = parts[0]?.N ?? 0;
@@ -114,6 +122,7 @@ function piecesOf(request: KernelRequest, { K, glu, segments }: LinearShape): re
 const weightName = (piece: number, matrix: number): string => `w${piece}${matrix === 0 ? '' : '_up'}`;
 
 function bindingsOf(
+  { b }: KernelRequest<'linear'>,
   { K, residual, norm }: LinearShape,
   engine: TileEngine,
   pieces: readonly Piece[],
@@ -126,7 +135,7 @@ function bindingsOf(
   });
   const x = engine.halves
     ? [read({ scratch: 0 }, 'x', 'vec4<u32>'), read({ scratch: 1 }, 'scales', 'f32')]
-    : [read(norm === undefined ? 0 : { scratch: 0 }, 'x', K % 8 === 0 ? 'vec4<f32>' : 'f32')];
+    : [read(norm === undefined ? b.x : { scratch: 0 }, 'x', K % 8 === 0 ? 'vec4<f32>' : 'f32')];
   const parts = pieces.flatMap((piece, p) =>
     piece.segments.flatMap((segment, h): GpuBinding[] => {
       const panel = panelBytes(segment.layout, K);
@@ -145,14 +154,14 @@ function bindingsOf(
   );
   // A residual comes with one output.
   const sum = residual
-    ? [read(2, 'residual', resultType(resultWidth(engine, pieces[0]?.segments[0]?.N ?? 0)))]
+    ? [read(b.residual, 'residual', resultType(resultWidth(engine, pieces[0]?.segments[0]?.N ?? 0)))]
     : [];
   const all = [...x, ...sum, ...parts];
   return [...new Map(all.map((b) => [b.name, b])).values()];
 }
 
 function productPass(
-  request: KernelRequest,
+  request: KernelRequest<'linear'>,
   shape: LinearShape,
   engine: TileEngine,
   pieces: readonly Piece[],
@@ -167,7 +176,7 @@ function productPass(
 ${pieces.map((piece, p) => pieceCode(shape, engine, piece, p)).join('')}
 @compute @workgroup_size(${engine.threads})
 fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) t: u32${engine.subgroup.param}) {
-  let rows = u32(${request.int(0)});
+  let rows = u32(${request.int(request.p.rows)});
   let m_tiles = (rows + ${engine.shape.m - 1}u) / ${engine.shape.m}u;
   // Neighbours share columns of W, which come from memory; x stays in the cache.
   let group = group_index(id, groups);
@@ -180,9 +189,9 @@ ${pieces.map((_, p) => `  ${p === 0 ? '' : 'else '}if (n_tile < ${(starts[p] ?? 
   return {
     name: `linear ${[...layouts.keys()].join('+')} ${engine.name}`,
     enables: engine.enables,
-    bindings: bindingsOf(shape, engine, pieces),
+    bindings: bindingsOf(request, shape, engine, pieces),
     code,
-    groups: ([rows = 0]) => grid(Math.ceil(rows / engine.shape.m) * total),
+    groups: request.sized([request.p.rows], (rows = 0) => grid(Math.ceil(rows / engine.shape.m) * total)),
   };
 }
 

@@ -5,22 +5,32 @@ import { invariant } from '../../../base/errors.ts';
 import {
   codesBytes,
   isFloatLayout,
+  type LayoutKind,
   layoutKinds,
   metaRecord,
   panelBytes,
   type WeightLayout,
 } from '../../../quant/layout.ts';
+import type { KernelName, ParamPlace } from '../../signature.ts';
+import type { KernelRequest } from '../contract.ts';
 
 /** Columns of an octet. */
 export const octetColumns = 8;
 
 /** The layout that a kernel's params (layout code, group, metaDtype) describe. */
-export function layoutFromParams(code: number, group: number, metaDtype: number): WeightLayout {
+function layoutFromParams(code: number, group: number, metaDtype: number): WeightLayout {
   const kind = layoutKinds[code];
   const meta = (['f32', 'f16', 'bf16'] as const)[metaDtype];
   invariant(kind !== undefined && meta !== undefined, `layout ${code} with metaDtype ${metaDtype}`);
   return { kind, group, metaDtype: meta };
 }
+
+/** The layout of the weights that these params of a dispatch describe. */
+export const layoutOf = <K extends KernelName>(
+  request: KernelRequest<K>,
+  at: { readonly layout: ParamPlace; readonly group: ParamPlace; readonly metaDtype: ParamPlace },
+): WeightLayout =>
+  layoutFromParams(request.constant(at.layout), request.constant(at.group), request.constant(at.metaDtype));
 
 /** WGSL that the functions of all readers share; once per module. */
 export const unpackFunctions = `struct Codes { a: vec4<u32>, b: vec4<u32> }
@@ -96,9 +106,25 @@ ${valuesFunction(name, layout)}
   return { code, quantized: true, zero, groupOctets: layout.group / octetColumns, octetLoads };
 }
 
+const octetLoads: Readonly<Partial<Record<LayoutKind, number>>> = {
+  f32: 8,
+  f16: 8,
+  bf16: 4,
+  q8: 2,
+  q8a: 2,
+  q6k: 2,
+  q4: 1,
+  q4a: 1,
+  q4k: 1,
+};
+
+/** Whether there is WGSL that reads a layout. */
+export const isReadable = ({ kind }: WeightLayout): boolean => octetLoads[kind] !== undefined;
+
 function octetLoadsOf({ kind }: WeightLayout): number {
-  if (kind === 'f32' || kind === 'f16') return 8;
-  return { bf16: 4, q8: 2, q8a: 2, q6k: 2, q4: 1, q4a: 1, q4k: 1 }[kind];
+  const loads = octetLoads[kind];
+  invariant(loads !== undefined, `no WGSL reads the layout ${kind}`);
+  return loads;
 }
 
 /** Octets of a row of K columns. */

@@ -1,7 +1,6 @@
 // Experts for many rows: slots sorted by expert, then tiles of one expert each, in one grid for the worst case.
 
 import { panelRows, type WeightLayout } from '../../../quant/layout.ts';
-import { nameOf } from '../../signature.ts';
 import { groupIndex } from '../common.ts';
 import { type GpuBinding, type GpuKernelPlan, type GpuPass, grid, type KernelRequest } from '../contract.ts';
 import { halfActivations, halfRowWords, maxRows } from '../linear/tile-activations.ts';
@@ -22,7 +21,7 @@ import {
   tilePrelude,
 } from '../linear/tile-weights.ts';
 import { activationFunctions } from '../linear/tiles.ts';
-import { layoutFromParams } from '../linear/unpack.ts';
+import { layoutOf } from '../linear/unpack.ts';
 import { panelsOf, panelWindows } from '../linear/windows.ts';
 import { canSort, mostTiles, sortBytes, sortPass, sortSlots } from './sort.ts';
 
@@ -45,6 +44,8 @@ interface Experts {
   readonly experts: number;
   readonly layout: WeightLayout;
   readonly exact: boolean;
+  /** Rows of a run, from its params. */
+  readonly rowsOf: (params: readonly number[]) => number;
   /** Slots per row of x: topk, or 1. */
   readonly slotsPerRow: number;
   /** Bytes that a slot takes in `parts`. */
@@ -57,58 +58,59 @@ interface Experts {
   store(scale: string, width: ResultWidth): string;
 }
 
-/** Buffers x, ids, gate, up, h; params rows, K, precision, glu, topk, E, N, layout, group, metaDtype. No variants: few rows, or too many experts. */
-export function moeGluTiles(request: KernelRequest, choose: TileChooser = chooseTile): GpuKernelPlan {
-  const [K, topk, experts, N] = [1, 4, 5, 6].map((i) => request.constant(i)) as [
-    number,
-    number,
-    number,
-    number,
-  ];
+/** No variants: few rows, or too many experts. */
+export function moeGluTiles(
+  request: KernelRequest<'moe_glu'>,
+  choose: TileChooser = chooseTile,
+): GpuKernelPlan {
+  const { p, b } = request;
+  const [K, topk] = [request.constant(p.K), request.constant(p.topk)];
+  const [experts, N] = [request.constant(p.E), request.constant(p.N)];
   return expertsPlan(request, choose, {
     name: 'moe_glu',
-    x: 0,
-    ids: 1,
-    weights: [2, 3],
+    x: b.x,
+    ids: b.ids,
+    weights: [b.gate, b.up],
     K,
     N,
     topk,
     experts,
-    layout: layoutFromParams(request.constant(7), request.constant(8), request.constant(9)),
-    exact: request.constant(2) === 1,
+    layout: layoutOf(request, p),
+    exact: request.named('precision', p.precision) === 'exact',
+    rowsOf: request.inRun(p.rows),
     slotsPerRow: topk,
     partBytes: 0,
-    mostRows: maxRows(request.bytes[0] ?? 0, K),
-    outputs: (type) => [{ buffer: 4, name: 'h', type: `array<${type}>`, access: 'read_write' }],
-    glu: gluFunctions(nameOf('glu', request.constant(3))),
+    mostRows: maxRows(request.bytesOf(b.x), K),
+    outputs: (type) => [{ buffer: b.h, name: 'h', type: `array<${type}>`, access: 'read_write' }],
+    glu: gluFunctions(request.named('glu', p.glu)),
     store: (scale, width) => `h[slot * ${N / width}u + n] = glu_${width}(a${scale}, b${scale});`,
   });
 }
 
-/** Buffers h, ids, weights, down, residual?, y; params rows, K, precision, topk, E, N, layout, group, metaDtype. */
-export function moeDownTiles(request: KernelRequest, choose: TileChooser = chooseTile): GpuKernelPlan {
-  const [K, topk, experts, N] = [1, 3, 4, 5].map((i) => request.constant(i)) as [
-    number,
-    number,
-    number,
-    number,
-  ];
+export function moeDownTiles(
+  request: KernelRequest<'moe_down'>,
+  choose: TileChooser = chooseTile,
+): GpuKernelPlan {
+  const { p, b } = request;
+  const [K, topk] = [request.constant(p.K), request.constant(p.topk)];
+  const [experts, N] = [request.constant(p.E), request.constant(p.N)];
   const down: Experts = {
     name: 'moe_down',
-    x: 0,
-    ids: 1,
-    weights: [3],
+    x: b.h,
+    ids: b.ids,
+    weights: [b.down],
     K,
     N,
     topk,
     experts,
-    layout: layoutFromParams(request.constant(6), request.constant(7), request.constant(8)),
-    exact: request.constant(2) === 1,
+    layout: layoutOf(request, p),
+    exact: request.named('precision', p.precision) === 'exact',
+    rowsOf: request.inRun(p.rows),
     slotsPerRow: 1,
     partBytes: 4 * N,
-    mostRows: maxRows(request.bytes[0] ?? 0, K * topk),
+    mostRows: maxRows(request.bytesOf(b.h), K * topk),
     outputs: (type) => [
-      { buffer: 2, name: 'weights', type: 'array<f32>', access: 'read' },
+      { buffer: b.weights, name: 'weights', type: 'array<f32>', access: 'read' },
       { buffer: { scratch: scratchOf.parts }, name: 'parts', type: `array<${type}>`, access: 'read_write' },
     ],
     glu: '',
@@ -138,7 +140,7 @@ interface Chunk {
 }
 
 function expertsPlan(
-  request: KernelRequest,
+  request: KernelRequest<'moe_glu' | 'moe_down'>,
   choose: TileChooser,
   e: Experts,
   after?: (chunk: Chunk) => GpuPass,
@@ -166,8 +168,8 @@ function expertsPlan(
       name: e.name,
       x: e.x,
       K: e.K,
-      rows: `${request.int(0)} * ${xRows}`,
-      count: ([n = 0]) => n * xRows,
+      rows: `${request.int(request.p.rows)} * ${xRows}`,
+      count: (params) => e.rowsOf(params) * xRows,
       norm: undefined,
     },
     scratchOf.halves,
@@ -192,12 +194,17 @@ function expertsPlan(
   };
 }
 
-function sortOf(request: KernelRequest, e: Experts, engine: TileEngine, chunk: Chunk): GpuPass {
+function sortOf(
+  request: KernelRequest<'moe_glu' | 'moe_down'>,
+  e: Experts,
+  engine: TileEngine,
+  chunk: Chunk,
+): GpuPass {
   return sortPass({
     ids: e.ids,
     experts: e.experts,
-    slots: `u32(${request.int(0)} * ${e.topk})`,
-    count: ([n = 0]) => n * e.topk,
+    slots: `u32(${request.int(request.p.rows)} * ${e.topk})`,
+    count: (params) => e.rowsOf(params) * e.topk,
     first: chunk.first * e.topk,
     most: chunk.rows * e.topk,
     tileRows: engine.shape.m,
@@ -211,7 +218,7 @@ const rowsIn = ({ first, rows }: Chunk, n: number): number => Math.min(Math.max(
 
 /** One pass, or one for each part of the experts that fits a binding. */
 function expertPasses(
-  request: KernelRequest,
+  request: KernelRequest<'moe_glu' | 'moe_down'>,
   e: Experts,
   engine: TileEngine,
   chunk: Chunk,
@@ -266,7 +273,8 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
       ...e.outputs(resultType(resultWidth(engine, e.N))),
     ],
     code,
-    groups: ([n = 0]) => {
+    groups: (params) => {
+      const n = e.rowsOf(params);
       const slots = rowsIn(chunk, n) * e.topk;
       return grid(mostTiles(slots, e.experts, engine.shape.m) * columns);
     },
@@ -303,15 +311,15 @@ ${body}`;
 }
 
 /** y: the sum over the slots of a row, and the residual. */
-function sumPass(request: KernelRequest, e: Experts, chunk: Chunk): GpuPass {
-  const residual = request.has(4);
+function sumPass(request: KernelRequest<'moe_down'>, e: Experts, chunk: Chunk): GpuPass {
+  const residual = request.has(request.b.residual);
   const threads = 256;
   const code = `${groupIndex}
 @compute @workgroup_size(${threads})
 fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) t: u32) {
   let i = group_index(id, groups) * ${threads}u + t;
   let first = tiles[0].y / ${e.topk}u;
-  let rows = min(u32(${request.int(0)}) - first, ${chunk.rows}u);
+  let rows = min(u32(${request.int(request.p.rows)}) - first, ${chunk.rows}u);
   if (i >= rows * ${e.N}u) { return; }
   let part = (i / ${e.N}u) * ${e.topk * e.N}u + i % ${e.N}u;
   let at = first * ${e.N}u + i;
@@ -325,10 +333,12 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
     bindings: [
       { buffer: { scratch: scratchOf.parts }, name: 'parts', type: 'array<f32>', access: 'read' },
       { buffer: { scratch: scratchOf.tiles }, name: 'tiles', type: 'array<vec4<u32>>', access: 'read' },
-      ...(residual ? [{ buffer: 4, name: 'residual', type: 'array<f32>', access: 'read' } as const] : []),
-      { buffer: 5, name: 'y', type: 'array<f32>', access: 'read_write' },
+      ...(residual
+        ? [{ buffer: request.b.residual, name: 'residual', type: 'array<f32>', access: 'read' } as const]
+        : []),
+      { buffer: request.b.y, name: 'y', type: 'array<f32>', access: 'read_write' },
     ],
     code,
-    groups: ([n = 0]) => grid(Math.ceil((rowsIn(chunk, n) * e.N) / threads)),
+    groups: request.sized([request.p.rows], (n = 0) => grid(Math.ceil((rowsIn(chunk, n) * e.N) / threads))),
   };
 }

@@ -1,5 +1,6 @@
 // count: occurrences of tokens, one row of counts per sequence.
 
+import type { BufferPlace } from '../../signature.ts';
 import { groupIndex } from '../common.ts';
 import { type GpuBinding, type GpuKernel, type GpuPass, grid, type KernelRequest } from '../contract.ts';
 import { fail, statusBinding } from '../status.ts';
@@ -10,49 +11,51 @@ const signature = `@compute @workgroup_size(${threads})
 fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) count: vec3<u32>, @builtin(local_invocation_index) t: u32) {
   let i = group_index(id, count) * ${threads}u + t;
 `;
-const read = (buffer: number, name: string): GpuBinding => ({
+const read = (buffer: BufferPlace, name: string): GpuBinding => ({
   buffer,
   name,
   type: 'array<i32>',
   access: 'read',
 });
 
-function freshPass(request: KernelRequest): GpuPass {
-  const V = `u32(${request.int(1)})`;
+function freshPass(request: KernelRequest<'count'>): GpuPass {
+  const V = `u32(${request.int(request.p.V)})`;
   return {
     name: 'count fresh',
-    bindings: [read(3, 'fresh'), { buffer: 1, name: 'counts', type: 'array<i32>', access: 'read_write' }],
-    code: `${groupIndex}${signature}  if (i >= u32(${request.int(2)}) * ${V} || fresh[i / ${V}] == 0) { return; }
+    bindings: [
+      read(request.b.fresh, 'fresh'),
+      { buffer: request.b.counts, name: 'counts', type: 'array<i32>', access: 'read_write' },
+    ],
+    code: `${groupIndex}${signature}  if (i >= u32(${request.int(request.p.S)}) * ${V} || fresh[i / ${V}] == 0) { return; }
   counts[i] = 0;
 }
 `,
-    groups: ([, V = 0, S = 0]) => grid(Math.ceil((V * S) / threads)),
+    groups: request.sized([request.p.V, request.p.S], (V = 0, S = 0) => grid(Math.ceil((V * S) / threads))),
   };
 }
 
-/** Buffers ids, counts, slots?, fresh?; params rows, V, S. */
-export const countKernel: GpuKernel = {
+export const countKernel: GpuKernel<'count'> = {
   name: 'count',
   plan(request) {
-    const hasSlots = request.has(2);
+    const hasSlots = request.has(request.b.slots);
     const add: GpuPass = {
       name: 'count',
       bindings: [
-        read(0, 'ids'),
-        { buffer: 1, name: 'counts', type: 'array<atomic<i32>>', access: 'read_write' },
-        ...(hasSlots ? [read(2, 'slots')] : []),
+        read(request.b.ids, 'ids'),
+        { buffer: request.b.counts, name: 'counts', type: 'array<atomic<i32>>', access: 'read_write' },
+        ...(hasSlots ? [read(request.b.slots, 'slots')] : []),
         statusBinding,
       ],
-      code: `${groupIndex}${signature}  if (i >= u32(${request.int(0)})) { return; }
+      code: `${groupIndex}${signature}  if (i >= u32(${request.int(request.p.rows)})) { return; }
   let slot = ${hasSlots ? 'slots[i]' : '0'};
   if (slot < 0) { return; }
   let token = ids[i];
-  if (token < 0 || token >= ${request.int(1)}) { ${fail('count_id', 'token')} return; }
-  atomicAdd(&counts[u32(slot) * u32(${request.int(1)}) + u32(token)], 1);
+  if (token < 0 || token >= ${request.int(request.p.V)}) { ${fail('count_id', 'token')} return; }
+  atomicAdd(&counts[u32(slot) * u32(${request.int(request.p.V)}) + u32(token)], 1);
 }
 `,
-      groups: ([rows = 0]) => grid(Math.ceil(rows / threads)),
+      groups: request.sized([request.p.rows], (rows = 0) => grid(Math.ceil(rows / threads))),
     };
-    return { variants: [{ passes: [...(request.has(3) ? [freshPass(request)] : []), add] }] };
+    return { variants: [{ passes: [...(request.has(request.b.fresh) ? [freshPass(request)] : []), add] }] };
   },
 };

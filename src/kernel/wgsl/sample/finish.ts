@@ -1,12 +1,13 @@
 // The last pass of sampling: a workgroup per row cuts the distribution and draws. Every cut is a place in the descending order
 // of tokens, found by bucket, then by digits of the logit within the bucket, then by token among equal logits.
 
+import type { BufferPlace } from '../../signature.ts';
 import { type GpuBinding, type GpuPass, grid } from '../contract.ts';
 import { workgroupMax, workgroupSum } from '../workgroup.ts';
 import {
   bestOf,
   bucketsBinding,
-  logits,
+  logitsOf,
   prelude,
   rowExtremes,
   type SampleShape,
@@ -242,7 +243,7 @@ const refuse = (n: number): string => `if (t == 0u) {
     }`;
 
 export function finishPass(shape: SampleShape): GpuPass {
-  const out = (buffer: number, name: string, type: string): GpuBinding => ({
+  const out = (buffer: BufferPlace, name: string, type: string): GpuBinding => ({
     buffer,
     name,
     type: `array<${type}>`,
@@ -278,16 +279,16 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) count: ve
   return {
     name: 'sample finish',
     bindings: [
-      logits,
+      logitsOf(shape),
       slicesBinding('read'),
       bucketsBinding('u32', 'read'),
       ...shape.settings.bindings,
-      out(2, 'ids', 'u32'),
-      out(3, 'id_logprobs', 'u32'),
-      out(4, 'top_ids', 'i32'),
-      out(5, 'top_logprobs', 'f32'),
+      out(shape.buffers.out, 'ids', 'u32'),
+      out(shape.buffers.outLogprob, 'id_logprobs', 'u32'),
+      out(shape.buffers.topIds, 'top_ids', 'i32'),
+      out(shape.buffers.topLogprobs, 'top_logprobs', 'f32'),
     ],
     code,
-    groups: ([B = 0]) => grid(B),
+    groups: (params) => grid(shape.rowsOf(params)),
   };
 }

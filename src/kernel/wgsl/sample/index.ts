@@ -6,7 +6,7 @@ import { finishPass } from './finish.ts';
 import { bucketPass, orderPass, scanPass } from './passes.ts';
 import { sampleShape, scratchOf } from './shape.ts';
 
-export const sampleKernel: GpuKernel = {
+export const sampleKernel: GpuKernel<'sample'> = {
   name: 'sample',
   plan(request) {
     const shape = sampleShape(request);

@@ -6,7 +6,7 @@ import { workgroupMax, workgroupSum } from '../workgroup.ts';
 import {
   bestOf,
   bucketsBinding,
-  logits,
+  logitsOf,
   prelude,
   rowExtremes,
   type SampleShape,
@@ -58,7 +58,7 @@ export function scanPass(shape: SampleShape): GpuPass {
   return {
     name: 'sample scan',
     bindings: [
-      logits,
+      logitsOf(shape),
       slicesBinding('read_write'),
       bucketsBinding('u32', 'read_write'),
       ...shape.settings.bindings,
@@ -109,7 +109,7 @@ export function bucketPass(shape: SampleShape): GpuPass {
   return {
     name: 'sample buckets',
     bindings: [
-      logits,
+      logitsOf(shape),
       slicesBinding('read'),
       bucketsBinding('atomic<u32>', 'read_write'),
       ...shape.settings.bindings,
@@ -161,7 +161,7 @@ export function orderPass(shape: SampleShape): GpuPass {
   return {
     name: 'sample order',
     bindings: [
-      logits,
+      logitsOf(shape),
       slicesBinding('read'),
       bucketsBinding('atomic<u32>', 'read_write'),
       ...shape.settings.bindings,

@@ -1,5 +1,6 @@
 // penalize: penalties of tokens that occurred, masks and biases, on logits in place.
 
+import type { BufferPlace } from '../../signature.ts';
 import { groupIndex } from '../common.ts';
 import { type GpuBinding, type GpuKernel, type GpuPass, grid, type KernelRequest } from '../contract.ts';
 import { rowSettings } from './settings.ts';
@@ -13,17 +14,22 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) count: ve
   let i = group_index(id, count) * ${threads}u + t;
 `;
 
-const logits: GpuBinding = { buffer: 0, name: 'logits', type: 'array<u32>', access: 'read_write' };
+const logitsOf = (request: KernelRequest<'penalize'>): GpuBinding => ({
+  buffer: request.b.logits,
+  name: 'logits',
+  type: 'array<u32>',
+  access: 'read_write',
+});
 
 /** Every logit by itself. A mask comes before the biases here: it leaves -infinity, which a bias does not change. */
-function elementPass(request: KernelRequest): GpuPass {
-  const [counts, masks] = [request.has(2), request.has(3)];
-  const settings = rowSettings(1, [
+function elementPass(request: KernelRequest<'penalize'>): GpuPass {
+  const [counts, masks] = [request.has(request.b.counts), request.has(request.b.masks)];
+  const settings = rowSettings(request.b.settings, [
     ...(counts ? (['repetition', 'presence', 'frequency', 'slot'] as const) : []),
     ...(masks ? (['mask'] as const) : []),
   ]);
-  const V = `u32(${request.int(1)})`;
-  const read = (buffer: number, name: string): GpuBinding => ({
+  const V = `u32(${request.int(request.p.V)})`;
+  const read = (buffer: BufferPlace, name: string): GpuBinding => ({
     buffer,
     name,
     type: 'array<i32>',
@@ -48,12 +54,12 @@ function elementPass(request: KernelRequest): GpuPass {
   return {
     name: 'penalize',
     bindings: [
-      logits,
+      logitsOf(request),
       ...settings.bindings,
-      ...(counts ? [read(2, 'counts')] : []),
-      ...(masks ? [read(3, 'masks')] : []),
+      ...(counts ? [read(request.b.counts, 'counts')] : []),
+      ...(masks ? [read(request.b.masks, 'masks')] : []),
     ],
-    code: `${header}${settings.code}${signature}  if (i >= u32(${request.int(0)}) * ${V}) { return; }
+    code: `${header}${settings.code}${signature}  if (i >= u32(${request.int(request.p.B)}) * ${V}) { return; }
   let row = i / ${V};
   let token = i % ${V};
   var bits = logits[i];
@@ -61,12 +67,12 @@ function elementPass(request: KernelRequest): GpuPass {
 ${counts ? penalty : ''}${masks ? mask : ''}  logits[i] = bits;
 }
 `,
-    groups: ([B = 0, V = 0]) => grid(Math.ceil((B * V) / threads)),
+    groups: request.sized([request.p.B, request.p.V], (B = 0, V = 0) => grid(Math.ceil((B * V) / threads))),
   };
 }
 
-function biasPass(request: KernelRequest): GpuPass {
-  const read = (buffer: number, name: string, type: string): GpuBinding => ({
+function biasPass(request: KernelRequest<'penalize'>): GpuPass {
+  const read = (buffer: BufferPlace, name: string, type: string): GpuBinding => ({
     buffer,
     name,
     type,
@@ -75,30 +81,29 @@ function biasPass(request: KernelRequest): GpuPass {
   return {
     name: 'penalize bias',
     bindings: [
-      logits,
-      read(4, 'bias_rows', 'array<i32>'),
-      read(5, 'bias_ids', 'array<i32>'),
-      read(6, 'bias_values', 'array<f32>'),
+      logitsOf(request),
+      read(request.b.biasRows, 'bias_rows', 'array<i32>'),
+      read(request.b.biasIds, 'bias_ids', 'array<i32>'),
+      read(request.b.biasValues, 'bias_values', 'array<f32>'),
     ],
-    code: `${header}${signature}  if (i >= u32(${request.int(4)})) { return; }
+    code: `${header}${signature}  if (i >= u32(${request.int(request.p.n)})) { return; }
   let row = bias_rows[i];
   let token = bias_ids[i];
-  if (row < 0 || row >= ${request.int(0)} || token < 0 || token >= ${request.int(1)}) { return; }
-  let at = u32(row) * u32(${request.int(1)}) + u32(token);
+  if (row < 0 || row >= ${request.int(request.p.B)} || token < 0 || token >= ${request.int(request.p.V)}) { return; }
+  let at = u32(row) * u32(${request.int(request.p.V)}) + u32(token);
   logits[at] = bitcast<u32>(bitcast<f32>(logits[at]) + bias_values[i]);
 }
 `,
-    groups: (params) => grid(Math.ceil((params[4] ?? 0) / threads)),
+    groups: request.sized([request.p.n], (n = 0) => grid(Math.ceil(n / threads))),
   };
 }
 
-/** Buffers logits, settings, counts?, masks?, biasRows?, biasIds?, biasValues?; params B, V, S, M, n. */
-export const penalizeKernel: GpuKernel = {
+export const penalizeKernel: GpuKernel<'penalize'> = {
   name: 'penalize',
   plan(request) {
     const passes = [
-      ...(request.has(2) || request.has(3) ? [elementPass(request)] : []),
-      ...(request.has(4) ? [biasPass(request)] : []),
+      ...(request.has(request.b.counts) || request.has(request.b.masks) ? [elementPass(request)] : []),
+      ...(request.has(request.b.biasRows) ? [biasPass(request)] : []),
     ];
     return { variants: [{ passes }] };
   },

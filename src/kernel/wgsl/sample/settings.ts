@@ -1,5 +1,6 @@
 // How a row of logits is sampled: words of the settings buffer, as WGSL functions of the row.
 
+import type { BufferPlace } from '../../signature.ts';
 import type { GpuBinding } from '../contract.ts';
 
 /** The settings in the order of their words. `docs/cpu-kernels.md` describes them. */
@@ -27,7 +28,7 @@ export interface Settings {
 }
 
 /** The settings of these names, which the dispatch has in a buffer of 12 words a row. */
-export function rowSettings(buffer: number, names: readonly SettingName[]): Settings {
+export function rowSettings(buffer: BufferPlace, names: readonly SettingName[]): Settings {
   const code = names.map((name) => {
     const at = words.findIndex(([w]) => w === name);
     const type = words[at]?.[1] ?? 'i32';

@@ -1,5 +1,6 @@
 // What the passes of sampling share: sizes, memory between them, and the arithmetic of token weights.
 
+import type { BufferPlaces } from '../../signature.ts';
 import { groupIndex } from '../common.ts';
 import type { GpuBinding, KernelRequest } from '../contract.ts';
 import { integers64, multiplyHigh } from '../integers.ts';
@@ -17,26 +18,42 @@ export interface SampleShape {
   readonly settings: Settings;
   /** Rows as a u32 expression, and at most. */
   readonly rows: string;
+  readonly rowsOf: (params: readonly number[]) => number;
+  readonly buffers: BufferPlaces<'sample'>;
   readonly maxRows: number;
   readonly V: number;
   readonly n: number;
   readonly slices: number;
 }
 
-/** Buffers logits, settings, out, outLogprob, topIds, topLogprobs; params B, V, n. */
-export function sampleShape(request: KernelRequest): SampleShape {
-  const V = request.constant(1);
+export function sampleShape(request: KernelRequest<'sample'>): SampleShape {
+  const V = request.constant(request.p.V);
   return {
-    settings: rowSettings(1, ['temperature', 'top_k', 'top_p', 'min_p', 'seed', 'step', 'top']),
-    rows: `u32(${request.int(0)})`,
-    maxRows: Math.max(1, Math.floor((request.bytes[0] ?? 0) / (4 * V))),
+    settings: rowSettings(request.b.settings, [
+      'temperature',
+      'top_k',
+      'top_p',
+      'min_p',
+      'seed',
+      'step',
+      'top',
+    ]),
+    rows: `u32(${request.int(request.p.B)})`,
+    rowsOf: request.inRun(request.p.B),
+    buffers: request.b,
+    maxRows: Math.max(1, Math.floor(request.bytesOf(request.b.logits) / (4 * V))),
     V,
-    n: request.constant(2),
+    n: request.constant(request.p.n),
     slices: Math.ceil(V / slice),
   };
 }
 
-export const logits: GpuBinding = { buffer: 0, name: 'logits', type: 'array<f32>', access: 'read' };
+export const logitsOf = ({ buffers }: SampleShape): GpuBinding => ({
+  buffer: buffers.logits,
+  name: 'logits',
+  type: 'array<f32>',
+  access: 'read',
+});
 
 /** What the slices found: largest key, its token, smallest finite logit, sum of exponentials. */
 export const slicesBinding = (access: GpuBinding['access']): GpuBinding => ({
