@@ -2,8 +2,10 @@
 // dispatches: a kernel reference, buffer slices, and numeric parameters, each constant or taken from the plan's scalars; what a
 // kernel's buffers and params mean is in its signature (kernel/signatures.ts).
 
+import type { DType } from '../base/dtype.ts';
 import { IngotError } from '../base/errors.ts';
 import type { Param } from '../kernel/signature.ts';
+import type { WeightLayout } from '../quant/layout.ts';
 
 /** Where the bytes of a dispatch argument are: a bound buffer, or an offset in the program's own arena. */
 export type BufferSlice =
@@ -33,6 +35,12 @@ export interface Dispatch {
 export interface ScalarSpec {
   readonly name: string;
   readonly type: 'i32' | 'u32' | 'f32';
+}
+
+/** What a buffer of a dispatch holds: elements, or a packed weight. */
+export interface OperandType {
+  readonly dtype: DType;
+  readonly layout?: WeightLayout | undefined;
 }
 
 export interface DeviceProgram {
@@ -129,6 +137,11 @@ export interface Device {
   read(buffer: DeviceBuffer, offset: number, byteLength: number): Promise<Uint8Array>;
   /** The first bytes of a buffer that no run writes, at once: for devices whose memory is the computer's. */
   peek?(buffer: DeviceBuffer, byteLength: number): Uint8Array;
+  /**
+   * Whether `compile` takes dispatches of this kernel over operands of these types, in the order of its signature (null: absent,
+   * or memory of no type). An op whose kernels a device lacks is lowered as its composite.
+   */
+  supports(kernel: string, operands: readonly (OperandType | null)[]): boolean;
   compile(program: DeviceProgram, options?: { profile?: boolean }): CompiledProgram;
   statistics(): DeviceStatistics;
   dispose(): void;

@@ -9,6 +9,8 @@ import { castOp } from '../ops/cast.ts';
 import { registerKind } from '../ops/elementwise.ts';
 import { operand, typedView } from '../ops/operands.ts';
 import type { ValueType } from '../types.ts';
+import { attributeKey } from './attributes.ts';
+import { hasKernels } from './lower.ts';
 import {
   bufferNode,
   type Graph,
@@ -20,7 +22,7 @@ import {
   valueType,
 } from './node.ts';
 import { formatType } from './print.ts';
-import { rewriteGraph, topologicalOrder, valuesOf } from './trace.ts';
+import { rewriteGraph, sameValue, topologicalOrder, valuesOf } from './trace.ts';
 
 export interface PassContext {
   readonly device: Device;
@@ -64,9 +66,11 @@ function lowerability(node: OpNode, device: Device): 'lowered' | 'cast' | 'missi
   if (op.elementwise !== undefined) {
     const kinds = inputs.map((t) => registerKind(operand([t], 0).dtype));
     const result = registerKind(operand(outputs, 0).dtype);
-    return op.elementwise.opcode(kinds, result, attrs) === undefined ? 'missing' : 'lowered';
+    const known = op.elementwise.opcode(kinds, result, attrs) !== undefined;
+    return known && hasKernels(node, device) ? 'lowered' : 'missing';
   }
   if (op.kernel === undefined || op.kernel.supports?.(inputs, outputs, attrs) === false) return 'missing';
+  if (!hasKernels(node, device)) return 'missing';
   if (op.kernel.halfFloats === true) return 'lowered';
   return [...inputs, ...outputs].some((t) => t !== null && isHalf(t)) ? 'cast' : 'lowered';
 }
@@ -97,6 +101,7 @@ function compose(node: OpNode, context: PassContext, depth: number): readonly Va
   const firstNew = nextNodeId();
   const handles = node.inputs.map((v) => (v === null ? null : context.wrap(v)));
   const results = node.op.composite(handles, node.attrs).map((a) => a.value);
+  if (results.some((v) => isSameOp(v.node, node))) throw noKernel(node, context.device);
   const done = new Map<Node, readonly Value[]>();
   const lookup = (v: Value): Value => done.get(v.node)?.[v.index] ?? v;
   for (const inner of topologicalOrder(results)) {
@@ -108,14 +113,23 @@ function compose(node: OpNode, context: PassContext, depth: number): readonly Va
   return results.map(lookup);
 }
 
+/** What takes a fused form apart leaves the plain form of the op: without a kernel there is nothing to take apart. */
+const isSameOp = (result: Node, node: OpNode): boolean =>
+  result.kind === 'op' &&
+  result.op === node.op &&
+  result.inputs.length === node.inputs.length &&
+  result.inputs.every((v, i) => sameValue(v, node.inputs[i] ?? null)) &&
+  attributeKey(result.attrs) === attributeKey(node.attrs);
+
+const noKernel = (node: OpNode, device: Device): IngotError =>
+  new IngotError(
+    'unsupported',
+    `${node.op.name} on ${operandTypes(node)} has no kernel on device ${device.name}; cast the operands or use device js`,
+  );
+
 /** An op without operands is computed now and becomes a constant. */
 function constant(node: OpNode, device: Device): readonly Value[] {
-  if (node.inputs.length > 0) {
-    throw new IngotError(
-      'unsupported',
-      `${node.op.name} on ${operandTypes(node)} has no kernel on device ${device.name}; cast the operands or use device js`,
-    );
-  }
+  if (node.inputs.length > 0) throw noKernel(node, device);
   const bytes = node.outputs.map((t) => new Uint8Array(maxElements(t.shape) * bytesPerElement(t.dtype)));
   const tensors = node.outputs.map((t, i) => ({
     shape: t.shape.map((d) => maxElements([d])),

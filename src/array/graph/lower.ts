@@ -61,6 +61,36 @@ export function lowerProgram(order: readonly OpNode[], graph: Graph, options: Lo
   return { storages, dispatches, locate: (v) => lowering.locate(v) };
 }
 
+function emitDispatches(node: OpNode, context: LowerContext<object>): void {
+  if (node.op.elementwise !== undefined) {
+    lowerElementwise(node, context);
+    return;
+  }
+  invariant(node.op.kernel !== undefined, `${node.op.name} has no lowering`);
+  node.op.kernel.emit(context);
+}
+
+/** Whether a device has every kernel that the op is lowered to, for operands of these types. */
+export function hasKernels(node: OpNode, device: Device): boolean {
+  const nowhere = (byteLength: number): Slice => ({ storage: -1, offset: 0, byteLength });
+  const typed = (type: ValueType): LoweredValue => ({ type, slice: nowhere(byteSize(type)) });
+  let supported = true;
+  emitDispatches(node, {
+    inputs: node.inputs.map((v) => (v === null ? null : typed(valueType(v)))),
+    outputs: node.outputs.map(typed),
+    attrs: node.attrs,
+    emit: (kernel, buffers) => {
+      const operands = listBuffers(kernel, buffers);
+      supported &&= device.supports(
+        kernel,
+        operands.map((b) => (b !== null && 'type' in b ? b.type : null)),
+      );
+    },
+    scratch: nowhere,
+  });
+  return supported;
+}
+
 /** How many ops and outputs read the memory of each value, views included. */
 type Uses = ReadonlyMap<Node, ReadonlyMap<number, number>>;
 
@@ -125,11 +155,7 @@ class LoweringState {
     if (this.#options.kernels === 'js') {
       const { kernel, buffers, params } = lowerReference(node, inputs, outputs);
       this.#emit(kernel, buffers, params, node);
-    } else if (node.op.elementwise !== undefined) lowerElementwise(node, context);
-    else {
-      invariant(node.op.kernel !== undefined, `${node.op.name} has no lowering`);
-      node.op.kernel.emit(context);
-    }
+    } else emitDispatches(node, context);
   }
 
   locate(v: Value): Slice {

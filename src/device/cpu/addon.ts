@@ -21,7 +21,7 @@ export interface NativeInfo {
 }
 
 /** kContract of native/runtime/napi.cc: which functions and kernel parameters this code expects. */
-export const addonContract = 4;
+export const addonContract = 5;
 
 export interface Addon {
   readonly contract: number;
@@ -35,6 +35,8 @@ export interface Addon {
   write(memory: NativeMemory, offset: number, data: ArrayBufferView): void;
   read(memory: NativeMemory, offset: number, bytes: number): Uint8Array;
   readArena(program: NativeProgram, offset: number, bytes: number): Uint8Array;
+  /** Whether a kernel of this name runs at the level in use. */
+  hasKernel(name: string): boolean;
   compile(
     kernels: readonly string[],
     memories: readonly NativeMemory[],

@@ -289,6 +289,10 @@ export class CpuDevice implements Device {
     }
   }
 
+  supports(kernel: string): boolean {
+    return this.addon.hasKernel(kernel);
+  }
+
   compile(program: DeviceProgram, options: { profile?: boolean } = {}): CompiledProgram {
     return new CpuProgram(this, program, options.profile ?? false);
   }

@@ -103,6 +103,11 @@ class JsDevice implements Device {
     return this.own(buffer).slice(offset, byteLength).slice();
   }
 
+  /** It has no kernels: it runs the references of ops. */
+  supports(): boolean {
+    return false;
+  }
+
   compile(program: DeviceProgram, options: { profile?: boolean } = {}): CompiledProgram {
     this.#check();
     return new JsProgram(this, program, options.profile ?? false);

@@ -3,6 +3,8 @@
 import { IngotError } from '../../base/errors.ts';
 import type { AdapterIdentity, ChoiceBook, Choices } from '../../kernel/tune/choices.ts';
 import type { GpuCapabilities } from '../../kernel/wgsl/contract.ts';
+import { findGpuKernel } from '../../kernel/wgsl/index.ts';
+import { isReadable } from '../../kernel/wgsl/linear/unpack.ts';
 import {
   type CompiledProgram,
   type Device,
@@ -10,6 +12,7 @@ import {
   type DeviceProgram,
   type DeviceStatistics,
   noFiles,
+  type OperandType,
   type ReadFile,
 } from '../device.ts';
 import type { BindContext } from './bind.ts';
@@ -140,6 +143,11 @@ export class WebGpuDevice implements Device, BufferOwner {
       return this.settle(result?.() ?? Promise.resolve([new Uint8Array(0)]));
     });
     return bytes ?? new Uint8Array(0);
+  }
+
+  supports(kernel: string, operands: readonly (OperandType | null)[]): boolean {
+    const readable = operands.every((o) => o?.layout === undefined || isReadable(o.layout));
+    return readable && findGpuKernel(kernel) !== undefined;
   }
 
   compile(program: DeviceProgram, options: { profile?: boolean } = {}): CompiledProgram {
