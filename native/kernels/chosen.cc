@@ -4,6 +4,8 @@
 #include <cmath>
 
 #include "attention_core.h"
+#include "signatures/chosen_attention.h"
+#include "signatures/index_topk.h"
 
 namespace ingot::INGOT_NS {
 namespace {
@@ -42,12 +44,13 @@ float dot(const SharedRows& rows, const float* a, const uint8_t* b) {
   return rows.half ? dot<true>(a, b, rows.W) : dot<false>(a, b, rows.W);
 }
 
-void run_index_topk(const Args& a, Ctx& ctx) {
-  const int64_t n = a.i(0), H = a.i(1), D = a.i(2), k = a.i(5);
-  const SharedRows keys{a.bufs[2].data, D, a.i(3), a.i(6), a.i(7), a.i(4) == 1, a.bufs[4].bytes ? a.bufs[4].as<int32_t>() : nullptr, a.bufs[5].as<int32_t>()};
+void run_index_topk(const Args& args, Ctx& ctx) {
+  const IndexTopkArgs a(args);
+  const int64_t n = a.rows(), H = a.H(), D = a.D(), k = a.k();
+  const SharedRows keys{a.keys(), D, a.cap(), a.S(), a.max_pages(), a.kv_dtype() == dF16, a.sequences(), a.page_table()};
   for (int64_t r = ctx.next(n); r >= 0; r = ctx.next(n)) {
-    const int64_t count = int64_t(a.bufs[3].as<int32_t>()[r]) + 1;
-    int32_t* ids = a.bufs[6].as<int32_t>() + r * k;
+    const int64_t count = int64_t(a.positions()[r]) + 1;
+    int32_t* ids = a.ids() + r * k;
     if (count < 1 || count > int64_t(kScratchBytes / 8) || !keys.row_ok(r, count)) return ctx.fail("index_topk: row %lld is outside its cache", (long long)r);
     for (int64_t i = 0; i < k; i++) ids[i] = i < count ? int32_t(i) : -1;
     if (count <= k) continue;
@@ -57,7 +60,7 @@ void run_index_topk(const Args& a, Ctx& ctx) {
       const uint8_t* key = keys.at(r, j);
       if (!key) return ctx.fail("index_topk: position %lld, which row %lld sees, is not there", (long long)j, (long long)r);
       float sum = 0;
-      for (int64_t h = 0; h < H; h++) sum += a.bufs[1].as<float>()[r * H + h] * std::max(0.0f, dot(keys, a.bufs[0].as<float>() + (r * H + h) * D, key));
+      for (int64_t h = 0; h < H; h++) sum += a.weights()[r * H + h] * std::max(0.0f, dot(keys, a.query() + (r * H + h) * D, key));
       scores[j] = sum;
       order[j] = int32_t(j);
     }
@@ -67,15 +70,16 @@ void run_index_topk(const Args& a, Ctx& ctx) {
     std::memcpy(ids, order, size_t(k) * 4);
   }
 }
-const char* check_index_topk(const Args& a) {
-  if (a.nbufs != 7 || a.nparams != 8) return "index_topk: expected 7 buffers and 8 parameters";
-  const int64_t n = a.i(0), H = a.i(1), D = a.i(2), cap = a.i(3), k = a.i(5);
+const char* check_index_topk(const Args& args) {
+  if (const char* problem = IndexTopkArgs::mismatch(args)) return problem;
+  const IndexTopkArgs a(args);
+  const int64_t n = a.rows(), H = a.H(), D = a.D(), cap = a.cap(), k = a.k();
   if (n < 0 || H <= 0 || D <= 0 || cap <= 0 || k <= 0) return "index_topk: a dimension is not positive";
-  if (a.i(4) != 0 && a.i(4) != 1) return "index_topk: type is neither f32 (0) nor f16 (1)";
-  if (const char* problem = check_pages(a.bufs[4], a.bufs[5], n, cap, 0, a.i(6), a.i(7))) return problem;
-  if (a.bufs[0].bytes < n * H * D * 4 || a.bufs[1].bytes < n * H * 4) return "index_topk: queries or weights smaller than [rows, H, D]";
-  if (a.bufs[2].bytes < cap * D * (a.i(4) == 1 ? 2 : 4)) return "index_topk: keys smaller than [cap, D]";
-  if (a.bufs[3].bytes < n * 4 || a.bufs[6].bytes < n * k * 4) return "index_topk: fewer positions or ids than rows";
+  if (a.kv_dtype() != dF32 && a.kv_dtype() != dF16) return "index_topk: type is neither f32 (0) nor f16 (1)";
+  if (const char* problem = check_pages(a, cap, 0)) return problem;
+  if (a.query_buf().bytes < n * H * D * 4 || a.weights_buf().bytes < n * H * 4) return "index_topk: queries or weights smaller than [rows, H, D]";
+  if (a.keys_buf().bytes < cap * D * (a.kv_dtype() == dF16 ? 2 : 4)) return "index_topk: keys smaller than [cap, D]";
+  if (a.positions_buf().bytes < n * 4 || a.ids_buf().bytes < n * k * 4) return "index_topk: fewer positions or ids than rows";
   return nullptr;
 }
 
@@ -85,21 +89,22 @@ template <bool Half> void add_row(float* sum, float weight, const uint8_t* row, 
   for (; d < n; d++) sum[d] += weight * load_kv_n<Half>(row, d, 1)[0];
 }
 
-void run_chosen_attention(const Args& a, Ctx& ctx) {
-  const int64_t n = a.i(0), H = a.i(1), W = a.i(2), k = a.i(5);
-  const SharedRows rows{a.bufs[1].data, W, a.i(3), a.i(7), a.i(8), a.i(4) == 1, a.bufs[3].bytes ? a.bufs[3].as<int32_t>() : nullptr, a.bufs[4].as<int32_t>()};
+void run_chosen_attention(const Args& args, Ctx& ctx) {
+  const ChosenAttentionArgs a(args);
+  const int64_t n = a.rows(), H = a.H(), W = a.W(), k = a.k();
+  const SharedRows rows{a.cache(), W, a.cap(), a.S(), a.max_pages(), a.kv_dtype() == dF16, a.sequences(), a.page_table()};
   float* scores = reinterpret_cast<float*>(ctx.scratch);
   for (int64_t item = ctx.next(n * H); item >= 0; item = ctx.next(n * H)) {
     const int64_t r = item / H;
-    const int32_t* ids = a.bufs[2].as<int32_t>() + r * k;
-    const float* q = a.bufs[0].as<float>() + item * W;
-    float* y = a.bufs[5].as<float>() + item * W;
+    const int32_t* ids = a.ids() + r * k;
+    const float* q = a.q() + item * W;
+    float* y = a.y() + item * W;
     float most = kNoScore;
     for (int64_t i = 0; i < k; i++) {
       if (ids[i] < 0) continue;
       const uint8_t* row = rows.row_ok(r, int64_t(ids[i]) + 1) ? rows.at(r, ids[i]) : nullptr;
       if (!row) return ctx.fail("chosen_attention: position %d, which row %lld chose, is not there", ids[i], (long long)r);
-      most = std::max(most, scores[i] = dot(rows, q, row) * a.f(6));
+      most = std::max(most, scores[i] = dot(rows, q, row) * a.scale());
     }
     std::memset(y, 0, size_t(W) * 4);
     float sum = 0;
@@ -113,16 +118,17 @@ void run_chosen_attention(const Args& a, Ctx& ctx) {
     for (int64_t d = 0; d < W; d++) y[d] /= sum;
   }
 }
-const char* check_chosen_attention(const Args& a) {
-  if (a.nbufs != 6 || a.nparams != 9) return "chosen_attention: expected 6 buffers and 9 parameters";
-  const int64_t n = a.i(0), H = a.i(1), W = a.i(2), cap = a.i(3), k = a.i(5);
+const char* check_chosen_attention(const Args& args) {
+  if (const char* problem = ChosenAttentionArgs::mismatch(args)) return problem;
+  const ChosenAttentionArgs a(args);
+  const int64_t n = a.rows(), H = a.H(), W = a.W(), cap = a.cap(), k = a.k();
   if (n < 0 || H <= 0 || W <= 0 || cap <= 0 || k <= 0) return "chosen_attention: a dimension is not positive";
-  if (a.i(4) != 0 && a.i(4) != 1) return "chosen_attention: type is neither f32 (0) nor f16 (1)";
-  if (const char* problem = check_pages(a.bufs[3], a.bufs[4], n, cap, 0, a.i(7), a.i(8))) return problem;
+  if (a.kv_dtype() != dF32 && a.kv_dtype() != dF16) return "chosen_attention: type is neither f32 (0) nor f16 (1)";
+  if (const char* problem = check_pages(a, cap, 0)) return problem;
   if (size_t(k) * 4 > kScratchBytes) return "chosen_attention: more positions than fit scratch";
-  if (a.bufs[0].bytes < n * H * W * 4 || a.bufs[5].bytes < n * H * W * 4) return "chosen_attention: q or y smaller than [rows, H, W]";
-  if (a.bufs[1].bytes < cap * W * (a.i(4) == 1 ? 2 : 4)) return "chosen_attention: the cache is smaller than [cap, W]";
-  if (a.bufs[2].bytes < n * k * 4) return "chosen_attention: fewer ids than [rows, k]";
+  if (a.q_buf().bytes < n * H * W * 4 || a.y_buf().bytes < n * H * W * 4) return "chosen_attention: q or y smaller than [rows, H, W]";
+  if (a.cache_buf().bytes < cap * W * (a.kv_dtype() == dF16 ? 2 : 4)) return "chosen_attention: the cache is smaller than [cap, W]";
+  if (a.ids_buf().bytes < n * k * 4) return "chosen_attention: fewer ids than [rows, k]";
   return nullptr;
 }
 

@@ -1,5 +1,6 @@
 // index_topk and chosen_attention: an indexer ranks the positions before a row, and the row attends to the best of them.
 
+import type { BufferPlace } from '../signature.ts';
 import { groupIndex } from './common.ts';
 import { type GpuBinding, type GpuKernel, grid, type KernelRequest } from './contract.ts';
 import { pageSize } from './kv-slots.ts';
@@ -8,7 +9,7 @@ const threads = 64;
 /** Workgroups of index_topk: each has room for the scores of one row at a time. */
 const rankers = 16;
 
-const read = (buffer: number, name: string, type: string): GpuBinding => ({
+const read = (buffer: BufferPlace, name: string, type: string): GpuBinding => ({
   buffer,
   name,
   type,
@@ -17,18 +18,13 @@ const read = (buffer: number, name: string, type: string): GpuBinding => ({
 
 /** `slot_of(row, position)`: where a sequence's position is, -1 where it is not; and `cell(i)`, an element of the cache. */
 function sharedRows(
-  request: KernelRequest,
-  at: {
-    readonly cache: number;
-    readonly sequences: number;
-    readonly cap: number;
-    readonly dtype: number;
-    readonly maxPages: number;
-  },
+  request: KernelRequest<'index_topk' | 'chosen_attention'>,
+  cache: BufferPlace,
 ): { readonly bindings: readonly GpuBinding[]; readonly code: string } {
-  const [cap, maxPages] = [request.constant(at.cap), request.constant(at.maxPages)];
-  const f16 = request.constant(at.dtype) === 1;
-  const paged = request.has(at.sequences);
+  const { p, b } = request;
+  const [cap, maxPages] = [request.constant(p.cap), request.constant(p.maxPages)];
+  const f16 = request.named('dtype', p.kvDtype) === 'f16';
+  const paged = request.has(b.sequences);
   const slot = paged
     ? `  if (position >= ${maxPages * pageSize}) { return -1; }
   let page = page_table[sequences[row] * ${maxPages} + position / ${pageSize}];
@@ -36,9 +32,9 @@ function sharedRows(
     : `  return select(position, -1, position >= ${cap});`;
   return {
     bindings: [
-      read(at.cache, 'cache', f16 ? 'array<u32>' : 'array<f32>'),
+      read(cache, 'cache', f16 ? 'array<u32>' : 'array<f32>'),
       ...(paged
-        ? [read(at.sequences, 'sequences', 'array<i32>'), read(at.sequences + 1, 'page_table', 'array<i32>')]
+        ? [read(b.sequences, 'sequences', 'array<i32>'), read(b.pageTable, 'page_table', 'array<i32>')]
         : []),
     ],
     code: `fn slot_of(row: u32, position: i32) -> i32 {
@@ -62,25 +58,21 @@ const keyOf = `fn key_of(score: f32) -> u32 {
  * D, cap, kvDtype, k, S, maxPages. The k-th best key is found bit by bit; then the first thread lists what is above it, and
  * of what equals it the earliest.
  */
-export const indexTopkKernel: GpuKernel = {
+export const indexTopkKernel: GpuKernel<'index_topk'> = {
   name: 'index_topk',
   plan(request) {
-    const [H, D, cap, k, maxPages] = [1, 2, 3, 5, 7].map((i) => request.constant(i)) as [
-      number,
-      number,
-      number,
-      number,
-      number,
-    ];
-    const most = request.has(4) ? maxPages * pageSize : cap;
-    const shared = sharedRows(request, { cache: 2, sequences: 4, cap: 3, dtype: 4, maxPages: 7 });
+    const { p, b } = request;
+    const [H, D, k] = [request.constant(p.H), request.constant(p.D), request.constant(p.k)];
+    const [cap, maxPages] = [request.constant(p.cap), request.constant(p.maxPages)];
+    const most = request.has(b.sequences) ? maxPages * pageSize : cap;
+    const shared = sharedRows(request, b.keys);
     const code = `${groupIndex}${keyOf}${shared.code}
 var<workgroup> above: atomic<u32>;
 @compute @workgroup_size(${threads})
 fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) t: u32) {
   let group = group_index(id, groups);
   let base = group * ${most}u;
-  let rows = u32(${request.int(0)});
+  let rows = u32(${request.int(p.rows)});
   for (var row = group; row < rows; row += ${rankers}u) {
     let count = u32(min(max(positions[row] + 1, 0), ${most}));
     for (var j = t; j < count; j += ${threads}u) {
@@ -127,12 +119,12 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
 }
 `;
     const bindings: readonly GpuBinding[] = [
-      read(0, 'query', 'array<f32>'),
-      read(1, 'weights', 'array<f32>'),
-      read(3, 'positions', 'array<i32>'),
+      read(b.query, 'query', 'array<f32>'),
+      read(b.weights, 'weights', 'array<f32>'),
+      read(b.positions, 'positions', 'array<i32>'),
       ...shared.bindings,
       { buffer: { scratch: 0 }, name: 'keys', type: 'array<u32>', access: 'read_write' },
-      { buffer: 6, name: 'ids', type: 'array<i32>', access: 'read_write' },
+      { buffer: b.ids, name: 'ids', type: 'array<i32>', access: 'read_write' },
     ];
     return {
       variants: [{ passes: [{ name: 'index_topk', bindings, code, groups: [rankers, 1, 1] }] }],
@@ -145,18 +137,19 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
  * Buffers q [rows, H, W], cache [cap, W], ids [rows, k], sequences?, pageTable?, y [rows, H, W]; params rows, H, W, cap, kvDtype, k,
  * scale, S, maxPages. A workgroup has one head of a row, a thread some of its columns; the softmax is kept up to date.
  */
-export const chosenAttentionKernel: GpuKernel = {
+export const chosenAttentionKernel: GpuKernel<'chosen_attention'> = {
   name: 'chosen_attention',
   plan(request) {
-    const [H, W, k] = [1, 2, 5].map((i) => request.constant(i)) as [number, number, number];
+    const { p, b } = request;
+    const [H, W, k] = [request.constant(p.H), request.constant(p.W), request.constant(p.k)];
     const columns = Math.ceil(W / threads);
-    const shared = sharedRows(request, { cache: 1, sequences: 3, cap: 3, dtype: 4, maxPages: 8 });
+    const shared = sharedRows(request, b.cache);
     const code = `${groupIndex}${shared.code}
 var<workgroup> partial: array<f32, ${threads}>;
 @compute @workgroup_size(${threads})
 fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) t: u32) {
   let item = group_index(id, groups);
-  let row = min(item / ${H}u, u32(${request.int(0)}) - 1u);
+  let row = min(item / ${H}u, u32(${request.int(p.rows)}) - 1u);
   var sums: array<f32, ${columns}>;
   for (var c = 0u; c < ${columns}u; c++) { sums[c] = 0.0; }
   var most = -1e30;
@@ -172,7 +165,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
       if (t < step) { partial[t] += partial[t + step]; }
       workgroupBarrier();
     }
-    let score = partial[0] * ${request.float(6)};
+    let score = partial[0] * ${request.float(p.scale)};
     workgroupBarrier();
     if (slot >= 0) {
       let next = max(most, score);
@@ -188,21 +181,21 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
   }
   for (var c = 0u; c < ${columns}u; c++) {
     let d = t + c * ${threads}u;
-    if (d < ${W}u && item < u32(${request.int(0)}) * ${H}u) { y[item * ${W}u + d] = sums[c] / total; }
+    if (d < ${W}u && item < u32(${request.int(p.rows)}) * ${H}u) { y[item * ${W}u + d] = sums[c] / total; }
   }
 }
 `;
     const bindings: readonly GpuBinding[] = [
-      read(0, 'q', 'array<f32>'),
-      read(2, 'ids', 'array<i32>'),
+      read(b.q, 'q', 'array<f32>'),
+      read(b.ids, 'ids', 'array<i32>'),
       ...shared.bindings,
-      { buffer: 5, name: 'y', type: 'array<f32>', access: 'read_write' },
+      { buffer: b.y, name: 'y', type: 'array<f32>', access: 'read_write' },
     ];
     const pass = {
       name: 'chosen_attention',
       bindings,
       code,
-      groups: ([rows = 0]: readonly number[]) => grid(rows * H),
+      groups: request.sized([p.rows], (rows = 0) => grid(rows * H)),
     };
     return { variants: [{ passes: [pass] }] };
   },
