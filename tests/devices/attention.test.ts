@@ -109,7 +109,9 @@ const bytesOf = (x: ArrayBufferView): Uint8Array => new Uint8Array(x.buffer, x.b
 
 function buffersOf(c: Case, d: Data): readonly Uint8Array[] {
   const cache = d.caches.map((x) => bytesOf(c.f16 ? Uint16Array.from(x, f32ToF16) : x));
-  const paged = c.sequences ? [bytesOf(Int32Array.from(c.sequences)), bytesOf(d.pages)] : [];
+  const paged = c.sequences
+    ? [bytesOf(Int32Array.from(c.sequences)), bytesOf(d.pages)]
+    : [new Uint8Array(0), new Uint8Array(0)];
   return [
     bytesOf(d.q),
     ...cache,
