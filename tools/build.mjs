@@ -86,6 +86,8 @@ function buildAddon() {
     'src/kernel/signatures.ts',
     'tools/gen-tile-opcodes.mjs',
     'tools/gen-signatures.mjs',
+    'src/quant/layout-table.ts',
+    'tools/gen-layouts.mjs',
   ];
   const hash = hashOf(files, process.env.CXX ?? '', process.env.CXXFLAGS ?? '', process.arch);
   const failed = join(root, 'native/build/.failed');

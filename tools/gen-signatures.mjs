@@ -42,7 +42,9 @@ const codeName = (list, name) => {
 };
 
 function codesHeader(codes) {
-  const enums = Object.entries(codes).map(([list, names]) => {
+  // The types of scales are in layouts.h, which is made from the table of layouts.
+  const lists = Object.entries(codes).filter(([list]) => list !== 'scales');
+  const enums = lists.map(([list, names]) => {
     const type = list === 'dtype' ? 'DTypeCode' : `${pascal(list)}Code`;
     const values = [...names.map((name) => codeName(list, name)), `k${pascal(list)}s`];
     return `enum ${type} : int { ${values.join(', ')} };`;

@@ -10,7 +10,7 @@ namespace ingot::INGOT_NS {
 // C [count][32] = rows of acts times a panel pair of one matrix (or of gate and up in the same layout).
 inline void gemm_pair(const PanelPair& pair, const Acts& acts, const int32_t* index, int64_t count, bool exact, uint8_t* scratch, float* C) {
   with_layout(pair.w->layout, [&]<int L>() {
-    if constexpr (!is_float_layout(L)) {
+    if constexpr (has_integers(L)) {
       if (!exact) return gemm_int8<L>(pair, acts, index, count, scratch, C);
     }
     gemm_f32<L>(pair, acts, index, count, scratch, C);

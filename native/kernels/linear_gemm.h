@@ -10,9 +10,18 @@ constexpr int64_t kIntColumns = 1024;   // K block of the int8 kernel: two panel
 constexpr int64_t kFloatColumns = 128;  // K block of the f32 kernel
 constexpr int kVectors = 2 * kParts;    // vectors across a pair
 
-// An unpacked block of one panel: codes [8][64], then scales [1 or 2][16], then the minimum [16].
+// An unpacked block of one panel: codes [8][64], then scales [1 or 2][16], then minimums likewise.
 template <int L>
-constexpr int kUnpackedBlock = 512 + 64 * (scales_per_block(L) + (has_minimum(L) ? 1 : 0));
+constexpr int kUnpackedBlock = 512 + 64 * scales_per_block(L) * (has_minimum(L) ? 2 : 1);
+
+// The first layout whose unpacked blocks are multiplied alike.
+constexpr int unpacked_form(int layout) {
+  for (int c = 0; c < layout; c++)
+    if (has_integers(c) && (dot_bits(c) <= 4) == (dot_bits(layout) <= 4) && (dot_bits(c) == 8) == (dot_bits(layout) == 8) && zero_of(c) == zero_of(layout) &&
+        has_minimum(c) == has_minimum(layout) && scales_per_block(c) == scales_per_block(layout))
+      return c;
+  return layout;
+}
 
 template <int L>
 void unpack_block_range(const Weights& w, const uint8_t* panel, int64_t b0, int64_t n, uint8_t* out) {
@@ -20,7 +29,7 @@ void unpack_block_range(const Weights& w, const uint8_t* panel, int64_t b0, int6
   for (int64_t b = b0; b < b0 + n; b++, out += kUnpackedBlock<L>)
     for (int part = 0; part < kParts; part++) {
       vb c[8];
-      block_codes<L, true>(panel, b, part, c);
+      block_codes<L, true>(w, panel, b, part, c);
       if constexpr (kHasMatrixInt8) store_matrix_codes(out, c, part);
       else
         for (int i = 0; i < 8; i++) store_codes(out + 64 * i + 4 * kW * part, c[i]);
@@ -29,15 +38,15 @@ void unpack_block_range(const Weights& w, const uint8_t* panel, int64_t b0, int6
       for (int h = 0; h < halves; h++) {
         dot_meta<L>(w, panel + w.codes_bytes, b, h, part, s, m);
         store(f + 16 * h, s);
+        if constexpr (has_minimum(L)) store(f + 16 * (halves + h), m);
       }
-      if constexpr (has_minimum(L)) store(f + 16 * halves, m);
     }
 }
 
 // R rows x kTileParts vectors over `blocks` blocks. b[v]: vector v's bytes in its panel's unpacked blocks.
 template <int L, int R>
 __attribute__((noinline)) void int8_tile(const uint8_t* const* panels, const ActBlock* const* rows, int64_t blocks, float* const* C, bool first) {
-  constexpr int V = kTileParts, bits = code_bits(L), halves = scales_per_block(L), zero = dot_zero_shift(L);
+  constexpr int V = kTileParts, bits = dot_bits(L), halves = scales_per_block(L), zero = dot_zero_shift(L);
   const uint8_t* b[V];
   const ActBlock* a[R];
   vf acc[R][V];
@@ -56,7 +65,7 @@ __attribute__((noinline)) void int8_tile(const uint8_t* const* panels, const Act
         if constexpr (zero != 0) {
           start[r] = set1i(halves == 1 ? a[r]->nsum8 : a[r]->nsum8_first);
           if constexpr (halves == 2) start[r] = h == 0 ? start[r] : set1i(a[r]->nsum8) - start[r];
-          if constexpr (zero > 3) start[r] <<= zero - 3;
+          start[r] = dot_start<zero>(start[r]);
         }
         for (int v = 0; v < V; v++) d[r][v] = dot_begin<bits>(start[r]);
       }
@@ -78,12 +87,15 @@ __attribute__((noinline)) void int8_tile(const uint8_t* const* panels, const Act
       }
     }
     if constexpr (has_minimum(L)) {
-      vf m[V];
-      for (int v = 0; v < V; v++) m[v] = load(reinterpret_cast<const float*>(b[v] + 512 + 64 * halves));
+#pragma GCC unroll 2
+      for (int h = 0; h < halves; h++) {
+        vf m[V];
+        for (int v = 0; v < V; v++) m[v] = load(reinterpret_cast<const float*>(b[v] + 512 + 64 * (halves + h)));
 #pragma GCC unroll 8
-      for (int r = 0; r < R; r++) {
-        const vf sum = set1(a[r]->fsum);
-        for (int v = 0; v < V; v++) acc[r][v] = fma(m[v], sum, acc[r][v]);
+        for (int r = 0; r < R; r++) {
+          const vf sum = set1(halves == 1 ? a[r]->fsum : half_sum(*a[r], h));
+          for (int v = 0; v < V; v++) acc[r][v] = fma(m[v], sum, acc[r][v]);
+        }
       }
     }
     for (int v = 0; v < V; v++) b[v] += kUnpackedBlock<L>;
@@ -133,7 +145,8 @@ struct PanelPair {
 
 template <int L>
 void gemm_int8(const PanelPair& pair, const Acts& acts, const int32_t* index, int64_t count, uint8_t* scratch, float* C) {
-  constexpr int kRows = tile_rows(code_bits(L));
+  constexpr int kRows = tile_rows(dot_bits(L)), form = unpacked_form(L);
+  static_assert(kUnpackedBlock<L> == kUnpackedBlock<form>);
   const Weights& w = *pair.w;
   uint8_t* unpacked[2] = {scratch, scratch};
   if (pair.second != pair.first) unpacked[1] += kIntColumns / kBlock * kUnpackedBlock<L>;
@@ -149,7 +162,7 @@ void gemm_int8(const PanelPair& pair, const Acts& acts, const int32_t* index, in
       if constexpr (kHasMatrixInt8) {
         for (int panel = 0; panel < 2; panel++) {
           for (int r = 0; r < n; r++) sums[r] = C + (r0 + r) * 32 + panel * 16;
-          matrix_rows<L, kUnpackedBlock<L>>(unpacked[panel], rows, n, blocks, sums, k0 == 0);
+          matrix_rows<form, kUnpackedBlock<form>>(unpacked[panel], rows, n, blocks, sums, k0 == 0);
         }
         continue;
       }
@@ -157,7 +170,7 @@ void gemm_int8(const PanelPair& pair, const Acts& acts, const int32_t* index, in
         const uint8_t* panels[kTileParts];
         for (int v = 0; v < kTileParts; v++) panels[v] = unpacked[(v0 + v) / kParts] + (v0 + v) % kParts * (4 * kW);
         for (int r = 0; r < n; r++) sums[r] = C + (r0 + r) * 32 + v0 * kW;
-        with_rows<kRows>(n, [&]<int R>() { int8_tile<L, R>(panels, rows, blocks, sums, k0 == 0); });
+        with_rows<kRows>(n, [&]<int R>() { int8_tile<form, R>(panels, rows, blocks, sums, k0 == 0); });
       }
     }
   }

@@ -42,7 +42,7 @@ __attribute__((noinline)) void matrix_tile(const uint8_t* b, int half, const Act
           const ActBlock &x = *a[2 * p], &y = *a[2 * p + 1];
           const int nx = halves == 1 ? x.nsum8 : h == 0 ? x.nsum8_first : x.nsum8 - x.nsum8_first;
           const int ny = halves == 1 ? y.nsum8 : h == 0 ? y.nsum8_first : y.nsum8 - y.nsum8_first;
-          start = vshlq_n_s32(each_twice(nx, ny), zero - 3);
+          start = (int32x4_t)dot_start<zero>((vi)each_twice(nx, ny));
         }
         for (int j = 0; j < 4; j++) d[p][j] = start;
       }
@@ -60,10 +60,12 @@ __attribute__((noinline)) void matrix_tile(const uint8_t* b, int half, const Act
       }
     }
     if constexpr (has_minimum(L)) {
-      for (int p = 0; p < P; p++) {
-        const float32x4_t sum = each_twice(a[2 * p]->fsum, a[2 * p + 1]->fsum);
-        for (int j = 0; j < 4; j++) acc[p][j] = vfmaq_f32(acc[p][j], sum, pair_of(scales + 16 * halves + 2 * j));
-      }
+      for (int p = 0; p < P; p++)
+        for (int h = 0; h < halves; h++) {
+          const ActBlock &x = *a[2 * p], &y = *a[2 * p + 1];
+          const float32x4_t sum = halves == 1 ? each_twice(x.fsum, y.fsum) : each_twice(half_sum(x, h), half_sum(y, h));
+          for (int j = 0; j < 4; j++) acc[p][j] = vfmaq_f32(acc[p][j], sum, pair_of(scales + 16 * (halves + h) + 2 * j));
+        }
     }
     for (int r = 0; r < 2 * P; r++) a[r]++;
   }

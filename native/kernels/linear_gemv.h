@@ -16,7 +16,7 @@ INGOT_INLINE void prefetch_block(const uint8_t* p, int bytes) { prefetch_lines(p
 // Integer dot products of one panel with R rows -> out [R][16].
 template <int L, int R>
 __attribute__((noinline)) void panel_dot(const Weights& w, const uint8_t* panel, const ActBlock* const* rows, float* out) {
-  constexpr int bits = code_bits(L), halves = scales_per_block(L), zero = dot_zero_shift(L);
+  constexpr int bits = code_bits(L), dots = dot_bits(L), halves = scales_per_block(L), zero = dot_zero_shift(L);
   const uint8_t* meta = panel + w.codes_bytes;
   const ActBlock* a[R];
   for (int r = 0; r < R; r++) a[r] = rows[r];
@@ -31,27 +31,31 @@ __attribute__((noinline)) void panel_dot(const Weights& w, const uint8_t* panel,
     if ((b & 1) == 0) __builtin_prefetch(meta + w.panel_bytes + b * 32, 0, 2);
     for (int part = 0; part < kParts; part++) {
       vb c[8];
-      block_codes<L, true>(panel, b, part, c);
-      vf s[halves], m;
-      for (int h = 0; h < halves; h++) dot_meta<L>(w, meta, b, h, part, s[h], m);
+      block_codes<L, true>(w, panel, b, part, c);
+      vf s[halves], m[halves];
+      for (int h = 0; h < halves; h++) dot_meta<L>(w, meta, b, h, part, s[h], m[h]);
 #pragma GCC unroll 8
       for (int r = 0; r < R; r++) {
         const ActBlock& x = a[r][b];
         const vf scale = set1(x.scale);
         if constexpr (halves == 1) {
-          const vi start = zero ? set1i(x.nsum8) << (zero - 3) : vi{};
-          vi d = dot_begin<bits>(start);
-          for (int i = 0; i < 8; i++) d = dot_step_once<bits>(d, c[i], x.q + 4 * i);
-          acc[r][part] = fma(to_float(dot_end<bits>(d, start)), s[0] * scale, acc[r][part]);
+          const vi start = dot_start<zero>(set1i(x.nsum8));
+          vi d = dot_begin<dots>(start);
+          for (int i = 0; i < 8; i++) d = dot_step_once<dots>(d, c[i], x.q + 4 * i);
+          acc[r][part] = fma(to_float(dot_end<dots>(d, start)), s[0] * scale, acc[r][part]);
+          if constexpr (has_minimum(L)) acc[r][part] = fma(m[0], set1(x.fsum), acc[r][part]);
         } else {
           const vi first = set1i(x.nsum8_first);
-          const vi start0 = first << (zero - 3), start1 = (set1i(x.nsum8) - first) << (zero - 3);
-          vi d0 = dot_begin<bits>(start0), d1 = dot_begin<bits>(start1);
-          for (int i = 0; i < 4; i++) d0 = dot_step_once<bits>(d0, c[i], x.q + 4 * i), d1 = dot_step_once<bits>(d1, c[4 + i], x.q + 16 + 4 * i);
-          acc[r][part] = fma(to_float(dot_end<bits>(d0, start0)), s[0] * scale, acc[r][part]);
-          acc[r][part] = fma(to_float(dot_end<bits>(d1, start1)), s[1] * scale, acc[r][part]);
+          const vi start0 = dot_start<zero>(first), start1 = dot_start<zero>(set1i(x.nsum8) - first);
+          vi d0 = dot_begin<dots>(start0), d1 = dot_begin<dots>(start1);
+          for (int i = 0; i < 4; i++) d0 = dot_step_once<dots>(d0, c[i], x.q + 4 * i), d1 = dot_step_once<dots>(d1, c[4 + i], x.q + 16 + 4 * i);
+          acc[r][part] = fma(to_float(dot_end<dots>(d0, start0)), s[0] * scale, acc[r][part]);
+          acc[r][part] = fma(to_float(dot_end<dots>(d1, start1)), s[1] * scale, acc[r][part]);
+          if constexpr (has_minimum(L)) {
+            acc[r][part] = fma(m[0], set1(half_sum(x, 0)), acc[r][part]);
+            acc[r][part] = fma(m[1], set1(half_sum(x, 1)), acc[r][part]);
+          }
         }
-        if constexpr (has_minimum(L)) acc[r][part] = fma(m, set1(x.fsum), acc[r][part]);
       }
     }
   }
@@ -60,7 +64,7 @@ __attribute__((noinline)) void panel_dot(const Weights& w, const uint8_t* panel,
 }
 
 // Panels of 4-bit codes that one row takes at once where every row is summed in one order: two vectors of sums wait for themselves.
-template <int L> constexpr int kExactPanels = !is_float_layout(L) && code_bits(L) == 4 && kParts < 4 ? 4 / kParts : 1;
+template <int L> constexpr int kExactPanels = !is_float_layout(L) && plain_nibbles(L) && kParts < 4 ? 4 / kParts : 1;
 
 // f32 activations times dequantised weights, R rows -> out [R][16]; or one row and P panels -> out [P][16]. `Steady` sums every row
 // in the order of the columns, as the kernel for many rows does, so that a row is the same in any company; else few rows sum in
@@ -135,7 +139,7 @@ struct Acts {
   int64_t x_stride;  // elements
 };
 
-INGOT_INLINE bool uses_int8(const Weights& w, bool exact) { return !exact && !is_float_layout(w.layout); }
+INGOT_INLINE bool uses_int8(const Weights& w, bool exact) { return !exact && has_integers(w.layout); }
 
 // How many of `left` panels few_rows takes at once.
 inline int panels_at_once(const Weights& w, int64_t rows, bool exact, int64_t left) {
@@ -155,7 +159,7 @@ inline void few_rows(const Weights& w, int64_t p, const Acts& acts, const int32_
     for (int i = 0; i < count;) {
       const int left = count - i, n = left >= 8 && kFewRows >= 8 ? 8 : left >= 4 && kFewRows >= 4 ? 4 : left >= 2 ? 2 : 1;
       float* o = out + i * 16;
-      if constexpr (!is_float_layout(L)) {
+      if constexpr (has_integers(L)) {
         if (!exact) {
           const ActBlock* rows[8];
           rows_of(i, n, rows, acts.q, acts.q_stride);
@@ -170,7 +174,8 @@ inline void few_rows(const Weights& w, int64_t p, const Acts& acts, const int32_
       const float* rows[8];
       rows_of(i, n, rows, acts.x, acts.x_stride);
       const auto dot = [&]<int R>() {
-        if (exact) panel_dot_f32<L, R, true>(w, panel, rows, o);
+        if constexpr (has_integers(L)) panel_dot_f32<L, R, true>(w, panel, rows, o);  // not exact went to the integers
+        else if (exact) panel_dot_f32<L, R, true>(w, panel, rows, o);
         else panel_dot_f32<L, R, false>(w, panel, rows, o);
       };
       if (panels > 1) panel_dot_f32<L, 1, true, kExactPanels<L>>(w, panel, rows, o);

@@ -14,6 +14,11 @@ struct ActBlock {
 };
 static_assert(sizeof(ActBlock) == 48);
 
+// scale * sum of q of one half: what the minimum of a group of 16 is multiplied by.
+INGOT_INLINE float half_sum(const ActBlock& x, int half) {
+  return x.scale * (-0.125f * float(half ? x.nsum8 - x.nsum8_first : x.nsum8_first));
+}
+
 // One block. `finite` collects what is not.
 INGOT_INLINE void quantize_block(const float* x, ActBlock& out, vf& finite) {
   constexpr int n = kBlock / kW;

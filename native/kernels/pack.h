@@ -1,17 +1,28 @@
 // Repacks rows of a file format into panels of 16 rows (docs/layouts.md). Compiled once, without a level.
 #pragma once
+#include <cstddef>
 #include <cstdint>
+
+#include "layout.h"
 
 namespace ingot {
 
+// What is to be packed: N rows of K columns in the source form `source` (the "Sources" table of docs/layouts.md) into a layout.
+struct PackForm {
+  int source;
+  LayoutForm layout;
+  int64_t N, K;
+};
+
+// Null when the source can be packed into the layout and `sizes` (bytes of each part) and `out_bytes` are exactly what that needs; else
+// what is wrong.
+const char* pack_problem(const PackForm& form, const size_t* sizes, int parts, size_t out_bytes);
+
 /**
- * Packs panels [panelBegin, panelEnd) of a matrix of N rows and K columns; any partition of the panels gives the same bytes.
- * source_code: the "Sources" table of docs/layouts.md. parts: the rows, or for 9 and 10 codes, scales, biases.
- * group and meta_dtype (dtype code): of 9 and 10 only. rowMap: source row of each packed row, or null.
- * out: where panel 0 goes. Returns false, writing nothing, when the source code is unknown or K does not fit it.
- * Sizes of parts and out, and the range of rowMap, are the caller's to check.
+ * Packs panels [panelBegin, panelEnd); any partition of the panels gives the same bytes. rowMap: source row of each packed row, or null.
+ * out: where panel 0 goes. The form, and sizes of parts and out, must have passed pack_problem; the range of rowMap is the caller's to
+ * check.
  */
-bool pack_rows(int source_code, const uint8_t* const* parts, int64_t K, int group, int meta_dtype, const int32_t* rowMap,
-               int64_t panelBegin, int64_t panelEnd, int64_t N, uint8_t* out);
+void pack_rows(const PackForm& form, const uint8_t* const* parts, const int32_t* rowMap, int64_t panelBegin, int64_t panelEnd, uint8_t* out);
 
 }  // namespace ingot

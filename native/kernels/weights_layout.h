@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <cstring>
 
-#include "kernel.h"
+#include "layout.h"
 
 namespace ingot::INGOT_NS {
 
@@ -15,13 +15,46 @@ inline int64_t round_up(int64_t a, int64_t b) { return div_up(a, b) * b; }
 inline int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
 inline int64_t max64(int64_t a, int64_t b) { return a > b ? a : b; }
 
-constexpr bool is_float_layout(int code) { return code <= kBF16; }
-constexpr int code_bits(int code) { return code == kQ8 || code == kQ8A ? 8 : code == kQ6K ? 6 : 4; }
-constexpr bool has_minimum(int code) { return code == kQ4A || code == kQ8A || code == kQ4K; }
+constexpr int code_bits(int code) { return traits(code).bits; }
+constexpr bool has_minimum(int code) { return traits(code).minimum; }
+// Codes that are multiplied with int8 activations: integers, as they are or by a table.
+constexpr bool has_integers(int code) { return !is_float_layout(code) && !traits(code).e4m3; }
+// Bits of the integers that `dot` sees.
+constexpr int dot_bits(int code) { return traits(code).table ? 8 : traits(code).bits; }
 // Scales per 32 columns.
-constexpr int scales_per_block(int code) { return code == kQ6K ? 2 : 1; }
-// Code that stands for zero, as a power of two; 0 for layouts with a minimum.
-constexpr int zero_shift(int code) { return code == kQ4 ? 3 : code == kQ8 ? 7 : code == kQ6K ? 5 : 0; }
+constexpr int scales_per_block(int code) { return traits(code).groups == 16 ? 2 : 1; }
+// What is subtracted from the unsigned codes: a power of two; 0 for layouts with a minimum. Numbers of a table are stored 128 up.
+constexpr int zero_of(int code) { return traits(code).table ? 128 : traits(code).zero; }
+constexpr int log2_of(int x) { return x <= 1 ? 0 : 1 + log2_of(x / 2); }
+constexpr int zero_shift(int code) { return log2_of(zero_of(code)); }
+
+// The first layout that the same code reads: what else differs (tables, units, types of scales) is data.
+constexpr int kernel_form(int code) {
+  const LayoutTraits& t = traits(code);
+  for (int c = 0; c < code; c++) {
+    const LayoutTraits& o = traits(c);
+    if (t.bits && o.bits == t.bits && o.zero == t.zero && o.minimum == t.minimum && o.table == t.table && o.e4m3 == t.e4m3 && o.steps == t.steps &&
+        scales_per_block(c) == scales_per_block(code))
+      return c;
+  }
+  return code;
+}
+
+// Numbers of the tables, as unsigned bytes 128 up and as signed bytes.
+struct NumberTables {
+  alignas(16) uint8_t up[kLayoutCount][16];
+  alignas(16) uint8_t plain[kLayoutCount][16];
+};
+constexpr NumberTables make_number_tables() {
+  NumberTables tables{};
+  for (int c = 0; c < kLayoutCount; c++)
+    for (int i = 0; i < 16; i++) {
+      tables.up[c][i] = uint8_t(kLayouts[c].numbers[i] + 128);
+      tables.plain[c][i] = uint8_t(kLayouts[c].numbers[i]);
+    }
+  return tables;
+}
+constexpr NumberTables kNumberTables = make_number_tables();
 
 // One packed matrix [N, K], or one of a stack of them.
 struct Weights {
@@ -40,23 +73,10 @@ constexpr int64_t kMaxRows = int64_t(1) << 31;
 inline const char* describe_weights(Weights& w, const uint8_t* data, int64_t N, int64_t K, int layout, int group, int meta) {
   if (N < 1 || N >= kMaxRows) return "the number of weight rows is out of range";
   if (K < 1 || K > kMaxColumns) return "K is out of range (1 to 131072)";
-  if (layout < kF32 || layout > kQ6K) return "unknown weight layout code";
-  w = {data, N, K, 0, 0, layout, group, meta};
-  int64_t meta_bytes = 0;
-  if (is_float_layout(layout)) {
-    w.codes_bytes = layout == kF32 ? K * 64 : layout == kF16 ? K * 32 : div_up(K, 2) * 64;
-  } else {
-    const bool superblocks = layout == kQ4K || layout == kQ6K;
-    if (layout != kQ4A && layout != kQ8A) w.group = layout == kQ6K ? 16 : 32;
-    else if (group != 32 && group != 64 && group != 128) return "the group must be 32, 64 or 128";
-    else if (meta < dF32 || meta > dBF16) return "the type of the scales must be f32, f16 or bf16";
-    if (K % (superblocks ? 256 : max64(w.group, 32))) return "K is not a multiple of the layout's group";
-    w.codes_bytes = K / kBlock * (64 * code_bits(layout));
-    if (layout == kQ4 || layout == kQ8) meta_bytes = K / kBlock * 32;
-    else if (superblocks) meta_bytes = K / 256 * (layout == kQ4K ? 320 : 288);
-    else meta_bytes = K / group * 32 * (meta == dF32 ? 4 : 2);
-  }
-  w.panel_bytes = round_up(w.codes_bytes + meta_bytes, 64);
+  LayoutForm form{};
+  if (const char* problem = read_layout(form, layout, group, meta)) return problem;
+  if (K % form.column_multiple()) return "K is not a multiple of the layout's group";
+  w = {data, N, K, form.panel_bytes(K), form.codes_bytes(K), layout, form.group, form.scale};
   return nullptr;
 }
 

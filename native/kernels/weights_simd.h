@@ -45,10 +45,28 @@ inline float half_to_float(uint16_t h) {
   return f;
 }
 
-// kW scales of type `dtype` (f32, f16, bf16) at element `at`.
-INGOT_INLINE vf load_typed(const uint8_t* p, int64_t at, int dtype) {
-  if (dtype == dF16) return load_f16(reinterpret_cast<const uint16_t*>(p) + at);
-  if (dtype == dBF16) return load_bf16(reinterpret_cast<const uint16_t*>(p) + at);
+// Powers of two of which half is meant: 2^(byte - 128).
+INGOT_INLINE vf load_e8m0(const uint8_t* p) {
+  const vi e = to_int_nearest(load_u8(p)), normal = (e - 1) << 23, small = (e + 1) << 21;
+  return as_float(normal > small ? normal : small);
+}
+
+// The e4m3 number in bits shift … shift + 7 of each lane. Exact.
+INGOT_INLINE vf e4m3_to_float(vi word, int shift) {
+  const vi byte = word >> shift, magnitude = byte & 127;
+  const vi normal = (magnitude << 20) + (120 << 23);  // from a bias of 7 to one of 127
+  const vi small = as_int(to_float(magnitude) * 0x1p-9f);
+  const vi number = magnitude < 8 ? small : magnitude == 127 ? set1i(0x7FC00000) : normal;
+  return as_float(number | ((byte & 128) << 24));
+}
+INGOT_INLINE vf load_e4m3(const uint8_t* p) { return e4m3_to_float(to_int_nearest(load_u8(p)), 0); }
+
+// kW scales of type `type` (f32, f16, bf16 or 8 bits) at element `at`.
+INGOT_INLINE vf load_scale(const uint8_t* p, int64_t at, int type) {
+  if (type == dF16) return load_f16(reinterpret_cast<const uint16_t*>(p) + at);
+  if (type == dBF16) return load_bf16(reinterpret_cast<const uint16_t*>(p) + at);
+  if (type == dE8M0) return load_e8m0(p + at);
+  if (type == dE4M3) return load_e4m3(p + at);
   return load(reinterpret_cast<const float*>(p) + at);
 }
 

@@ -1,5 +1,5 @@
 // AVX2: 8 lanes. The multiply of unsigned by signed bytes saturates at 16 bits, so 8-bit codes are made signed and
-// their sign moved to the activation (128 * 127 * 2 fits); sums of 4-bit products stay in 16 bits for a whole block.
+// their sign moved to the activation (128 * 127 * 2 fits); sums of products of up to 4 bits stay in 16 bits for a whole block.
 #pragma once
 #include <immintrin.h>
 
@@ -8,7 +8,7 @@ namespace ingot::INGOT_NS {
 constexpr int kW = 8;
 constexpr bool kSignedCodes = true;
 constexpr int kFewRows = 4;
-constexpr int tile_rows(int bits) { return bits == 4 ? 6 : 4; }  // sums of wider codes take registers of their own
+constexpr int tile_rows(int bits) { return bits <= 4 ? 6 : 4; }  // sums of wider codes take registers of their own
 constexpr int kTileParts = 2;
 constexpr int kFloatRows = 6;
 
@@ -52,23 +52,24 @@ INGOT_V void store_codes(uint8_t* p, vb x) { _mm256_storeu_si256((__m256i*)p, x)
 INGOT_V vb low_nibbles(vb x) { return _mm256_and_si256(x, _mm256_set1_epi8(15)); }
 INGOT_V vb high_nibbles(vb x) { return _mm256_and_si256(_mm256_srli_epi16(x, 4), _mm256_set1_epi8(15)); }
 INGOT_V vb bias_codes(vb x) { return _mm256_xor_si256(x, _mm256_set1_epi8(char(0x80))); }
-INGOT_V vb join_bits(vb low, vb high, int shift) {
-  const vb h = shift == 0   ? _mm256_slli_epi16(high, 4)
-               : shift == 2 ? _mm256_slli_epi16(high, 2)
-               : shift == 4 ? high
-                            : _mm256_srli_epi16(high, 2);
-  return _mm256_or_si256(low, _mm256_and_si256(h, _mm256_set1_epi8(0x30)));
+template <int To>
+INGOT_V vb join_bits(vb low, vb high, int shift, int mask) {
+  const vb h = shift < To ? _mm256_slli_epi16(high, To - shift) : shift > To ? _mm256_srli_epi16(high, shift - To) : high;
+  return _mm256_or_si256(low, _mm256_and_si256(h, _mm256_set1_epi8(char(mask))));
+}
+INGOT_V vb look_up_codes(vb x, const uint8_t* table) {
+  return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(_mm_load_si128((const __m128i*)table)), x);
 }
 
 template <int Bits>
-INGOT_V vi dot_begin(vi start) { return Bits == 4 ? vi{} : start; }
+INGOT_V vi dot_begin(vi start) { return Bits <= 4 ? vi{} : start; }
 template <int Bits>
 INGOT_V vi dot_step(vi d, vb codes, const int8_t* a) {
   int word;
   memcpy(&word, a, 4);
   const __m256i x = _mm256_set1_epi32(word);
   const __m256i pairs = Bits == 8 ? _mm256_maddubs_epi16(_mm256_abs_epi8(codes), _mm256_sign_epi8(x, codes)) : _mm256_maddubs_epi16(codes, x);
-  if constexpr (Bits == 4) d = (vi)_mm256_add_epi16((__m256i)d, pairs);
+  if constexpr (Bits <= 4) d = (vi)_mm256_add_epi16((__m256i)d, pairs);
   else d += (vi)_mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
   asm("" : "+x"(d));  // GCC would add the products up as a tree, and spill most of them
   return d;
@@ -77,7 +78,7 @@ template <int Bits>
 INGOT_V vi dot_step_once(vi d, vb codes, const int8_t* a) { return dot_step<Bits>(d, codes, a); }
 template <int Bits>
 INGOT_V vi dot_end(vi d, vi start) {
-  if constexpr (Bits == 4) return start + (vi)_mm256_madd_epi16((__m256i)d, _mm256_set1_epi16(1));
+  if constexpr (Bits <= 4) return start + (vi)_mm256_madd_epi16((__m256i)d, _mm256_set1_epi16(1));
   return d;
 }
 

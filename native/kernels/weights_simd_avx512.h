@@ -40,13 +40,14 @@ INGOT_V void store_codes(uint8_t* p, vb x) { _mm512_storeu_si512(p, x); }
 INGOT_V vb low_nibbles(vb x) { return _mm512_and_si512(x, _mm512_set1_epi8(15)); }
 INGOT_V vb high_nibbles(vb x) { return _mm512_and_si512(_mm512_srli_epi16(x, 4), _mm512_set1_epi8(15)); }
 INGOT_V vb bias_codes(vb x) { return x; }
-// low | ((high >> shift) & 3) << 4
-INGOT_V vb join_bits(vb low, vb high, int shift) {
-  const vb h = shift == 0   ? _mm512_slli_epi16(high, 4)
-               : shift == 2 ? _mm512_slli_epi16(high, 2)
-               : shift == 4 ? high
-                            : _mm512_srli_epi16(high, 2);
-  return _mm512_ternarylogic_epi32(low, h, _mm512_set1_epi8(0x30), 0xF8);  // low | (h & 0x30)
+// low | (bits of `high` from bit `shift` on, as many as `mask` has from bit `to` on) << to
+template <int To>
+INGOT_V vb join_bits(vb low, vb high, int shift, int mask) {
+  const vb h = shift < To ? _mm512_slli_epi16(high, unsigned(To - shift)) : shift > To ? _mm512_srli_epi16(high, unsigned(shift - To)) : high;
+  return _mm512_ternarylogic_epi32(low, h, _mm512_set1_epi8(char(mask)), 0xF8);  // low | (h & mask)
+}
+INGOT_V vb look_up_codes(vb x, const uint8_t* table) {
+  return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(_mm_load_si128((const __m128i*)table)), x);
 }
 // A dot product over a block: d = begin(start), step for each 4 columns, end. Codes have `Bits` bits; `a` points at
 // the 4 activations that all lanes share.

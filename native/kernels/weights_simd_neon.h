@@ -48,10 +48,12 @@ INGOT_V void store_codes(uint8_t* p, vb x) { vst1q_u8(p, x); }
 INGOT_V vb low_nibbles(vb x) { return vandq_u8(x, vdupq_n_u8(15)); }
 INGOT_V vb high_nibbles(vb x) { return vshrq_n_u8(x, 4); }
 INGOT_V vb bias_codes(vb x) { return veorq_u8(x, vdupq_n_u8(0x80)); }
-INGOT_V vb join_bits(vb low, vb high, int shift) {
-  const vb h = shift == 0 ? vshlq_n_u8(high, 4) : shift == 2 ? vshlq_n_u8(high, 2) : shift == 4 ? high : vshrq_n_u8(high, 2);
-  return vorrq_u8(low, vandq_u8(h, vdupq_n_u8(0x30)));
+template <int To>
+INGOT_V vb join_bits(vb low, vb high, int shift, int mask) {
+  const vb h = vshlq_u8(high, vdupq_n_s8(int8_t(To - shift)));  // to the right where negative
+  return vorrq_u8(low, vandq_u8(h, vdupq_n_u8(uint8_t(mask))));
 }
+INGOT_V vb look_up_codes(vb x, const uint8_t* table) { return vqtbl1q_u8(vld1q_u8(table), x); }
 
 template <int Bits>
 INGOT_V vi dot_begin(vi start) { return start; }

@@ -80,7 +80,13 @@ INGOT_V void store_codes(uint8_t* p, vb x) { memcpy(p, &x, sizeof x); }
 INGOT_V vb low_nibbles(vb x) { return x & 15; }
 INGOT_V vb high_nibbles(vb x) { return x >> 4; }
 INGOT_V vb bias_codes(vb x) { return x; }
-INGOT_V vb join_bits(vb low, vb high, int shift) { return low | (((high >> shift) & 3) << 4); }
+template <int To>
+INGOT_V vb join_bits(vb low, vb high, int shift, int mask) { return low | (((high >> shift) << To) & uint8_t(mask)); }
+INGOT_V vb look_up_codes(vb x, const uint8_t* table) {
+  vb y;
+  for (int i = 0; i < 4 * kW; i++) y[i] = table[x[i]];
+  return y;
+}
 template <int Bits>
 INGOT_V vi dot_begin(vi start) { return start; }
 template <int Bits>

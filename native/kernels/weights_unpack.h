@@ -1,84 +1,109 @@
 // Reading packed panels: the codes of a 32-column block, its scales and minima, and whole panels as f32.
 #pragma once
+#include <utility>
+
 #include "weights_simd.h"
 
 namespace ingot::INGOT_NS {
 
 // As zero_shift, for the codes that `dot` sees: signed 8-bit codes are centred already.
-constexpr int dot_zero_shift(int layout) { return kSignedCodes && code_bits(layout) == 8 ? 0 : zero_shift(layout); }
+constexpr int dot_zero_shift(int layout) { return kSignedCodes && dot_bits(layout) == 8 ? 0 : zero_shift(layout); }
 
-// Codes of block b for the lanes of vector `part`; c[i] holds columns 4i … 4i+3. Biased: as `dot` wants them.
+// Where a dot product over codes with that zero starts, from -8 times the sum of the activations.
+template <int Zero>
+INGOT_INLINE vi dot_start(vi nsum8) {
+  if constexpr (Zero == 0) return vi{};
+  else if constexpr (Zero >= 3) return nsum8 << (Zero - 3);
+  else return nsum8 >> (3 - Zero);
+}
+
+// Codes of block b for the lanes of vector `part`; c[i] holds columns 4i … 4i+3. Biased: as `dot` wants them. The block's planes
+// follow each other: of 4 or 2 bits, then what is left of the bits.
 template <int L, bool Biased>
-INGOT_INLINE void block_codes(const uint8_t* panel, int64_t b, int part, vb (&c)[8]) {
+INGOT_INLINE void block_codes(const Weights& w, const uint8_t* panel, int64_t b, int part, vb (&c)[8]) {
   constexpr int bits = code_bits(L);
   const uint8_t* p = panel + b * (64 * bits) + part * (4 * kW);
   if constexpr (bits == 8) {
     for (int i = 0; i < 8; i++) c[i] = Biased ? bias_codes(load_codes(p + 64 * i)) : load_codes(p + 64 * i);
-  } else {
+    return;
+  }
+  constexpr int base = bits >= 4 ? 4 : 2;
+  if constexpr (base == 4) {
     for (int i = 0; i < 4; i++) {
       const vb x = load_codes(p + 64 * i);
       c[2 * i] = low_nibbles(x);
       c[2 * i + 1] = high_nibbles(x);
     }
-    if constexpr (bits == 6) {
-      for (int h = 0; h < 2; h++) {
-        const vb x = load_codes(p + 256 + 64 * h);
-        c[4 * h] = join_bits(c[4 * h], x, 0);
-        c[4 * h + 1] = join_bits(c[4 * h + 1], x, 2);
-        c[4 * h + 2] = join_bits(c[4 * h + 2], x, 4);
-        c[4 * h + 3] = join_bits(c[4 * h + 3], x, 6);
-      }
+  }
+  if constexpr (base == 2 || bits == 6) {
+    constexpr int to = base == 2 ? 0 : 4, at = base == 2 ? 0 : 256;
+    for (int h = 0; h < 2; h++) {
+      const vb x = load_codes(p + at + 64 * h);
+      for (int f = 0; f < 4; f++) c[4 * h + f] = join_bits<to>(base == 2 ? vb{} : c[4 * h + f], x, 2 * f, 3 << to);
     }
+  }
+  if constexpr (bits == 3 || bits == 5) {
+    const vb x = load_codes(p + 64 * base);
+    for (int i = 0; i < 8; i++) c[i] = join_bits<base>(c[i], x, i, 1 << base);
+  }
+  if constexpr (traits(L).table) {
+    const uint8_t* table = Biased && kSignedCodes ? kNumberTables.plain[w.layout] : kNumberTables.up[w.layout];
+    for (int i = 0; i < 8; i++) c[i] = look_up_codes(c[i], table);
   }
 }
 
-// Scale s (of half `half` of the block for q6k) and minimum m as stored; m untouched for layouts without one.
+// Scale s (of half `half` of the block for groups of 16) and minimum m as stored; m untouched for layouts without one.
 template <int L>
 INGOT_INLINE void block_meta(const Weights& w, const uint8_t* meta, int64_t b, int half, int part, vf& s, vf& m) {
+  constexpr LayoutTraits t = traits(L);
+  constexpr int halves = scales_per_block(L), fields = t.minimum ? 2 : 1;
   const int lane = part * kW;
-  if constexpr (L == kQ4 || L == kQ8) {
+  if constexpr (t.steps) {
+    constexpr int groups = 8 * halves, units = 32 * fields;
+    const uint8_t* p = meta + (b >> 3) * (units + 16 * groups * fields);
+    const int64_t at = units + ((b & 7) * halves + half) * 16 + lane;
+    s = load_f16(reinterpret_cast<const uint16_t*>(p) + lane) * load_i8(p + at);
+    if constexpr (t.minimum) m = load_f16(reinterpret_cast<const uint16_t*>(p) + 16 + lane) * (-load_i8(p + at + 16 * groups));
+  } else if constexpr (!t.minimum && !t.table && !t.e4m3) {
     s = load_f16(reinterpret_cast<const uint16_t*>(meta + b * 32) + lane);
-  } else if constexpr (L == kQ4A || L == kQ8A) {
-    const int64_t at = (w.group == 32 ? b : w.group == 64 ? b >> 1 : b >> 2) * 32 + lane;
-    s = load_typed(meta, at, w.meta_dtype);
-    m = load_typed(meta, at + 16, w.meta_dtype);
-  } else if constexpr (L == kQ4K) {
-    const uint8_t* p = meta + (b >> 3) * 320;
-    const int64_t at = 64 + (b & 7) * 16 + lane;
-    s = load_f16(reinterpret_cast<const uint16_t*>(p) + lane) * load_u8(p + at);
-    m = load_f16(reinterpret_cast<const uint16_t*>(p) + 16 + lane) * (-load_u8(p + at + 128));
   } else {
-    const uint8_t* p = meta + (b >> 3) * 288;
-    s = load_f16(reinterpret_cast<const uint16_t*>(p) + lane) * load_i8(p + 32 + ((b & 7) * 2 + half) * 16 + lane);
+    const int64_t group = halves == 2 ? 2 * b + half : w.group == 32 ? b : w.group == 64 ? b >> 1 : b >> 2;
+    const int64_t at = group * (16 * fields) + lane;
+    s = load_scale(meta, at, w.meta_dtype);
+    if constexpr (t.minimum) m = load_scale(meta, at + 16, w.meta_dtype);
   }
+  if constexpr (t.table || t.e4m3) s *= traits(w.layout).unit;
 }
 
 // The same for integer dot products: value = s (code - zero) + m with the codes `dot` sees.
 template <int L>
 INGOT_INLINE void dot_meta(const Weights& w, const uint8_t* meta, int64_t b, int half, int part, vf& s, vf& m) {
   block_meta<L>(w, meta, b, half, part, s, m);
-  if constexpr (kSignedCodes && L == kQ8A) m = fma(s, set1(128.0f), m);
+  if constexpr (kSignedCodes && code_bits(L) == 8 && has_minimum(L)) m = fma(s, set1(128.0f), m);
 }
 
 // The same for f32 weights: value = s code + m with unsigned codes; exact, s (code - zero) rounds once either way.
 template <int L>
 INGOT_INLINE void float_meta(const Weights& w, const uint8_t* meta, int64_t b, int half, int part, vf& s, vf& m) {
   block_meta<L>(w, meta, b, half, part, s, m);
-  if constexpr (!has_minimum(L)) m = s * float(-(1 << zero_shift(L)));
+  if constexpr (!has_minimum(L)) m = s * float(-zero_of(L));
 }
+
+// 4-bit codes that are integers as they are.
+constexpr bool plain_nibbles(int layout) { return code_bits(layout) == 4 && !traits(layout).table; }
 
 // Calls use(k, p, values) for the 32 columns of a block and `Parts` parts from `part` on, which may reach into the panels that
 // follow; dequantised exactly. Of 4-bit codes 8 columns of each part in turn, so that sums of several can be under way.
 template <int L, int Parts, class Use>
 INGOT_INLINE void block_floats(const Weights& w, const uint8_t* panel, int64_t b, int part, const Use& use) {
   const auto at = [&](int p) __attribute__((always_inline)) { return panel + (part + p) / kParts * w.panel_bytes; };
-  if constexpr (code_bits(L) == 4) {
+  if constexpr (plain_nibbles(L)) {
     vf s[Parts], m[Parts];
     for (int p = 0; p < Parts; p++) {
       if constexpr (kLooksUpNibbles) block_meta<L>(w, at(p) + w.codes_bytes, b, 0, (part + p) % kParts, s[p], m[p]);
       else float_meta<L>(w, at(p) + w.codes_bytes, b, 0, (part + p) % kParts, s[p], m[p]);
     }
-    const vf table = nibble_table(has_minimum(L) ? 0.0f : float(1 << zero_shift(L)));
+    const vf table = nibble_table(has_minimum(L) ? 0.0f : float(zero_of(L)));
     for (int i = 0; i < 4; i++)
       for (int p = 0; p < Parts; p++) {
         const vi word = load_i(at(p) + b * 256 + i * 64 + (part + p) % kParts * (4 * kW));
@@ -93,13 +118,16 @@ INGOT_INLINE void block_floats(const Weights& w, const uint8_t* panel, int64_t b
   }
   for (int p = 0; p < Parts; p++) {
     vb c[8];
-    block_codes<L, false>(at(p), b, (part + p) % kParts, c);
+    block_codes<L, false>(w, at(p), b, (part + p) % kParts, c);
     for (int half = 0; half < 2; half++) {
       vf s, m;
       float_meta<L>(w, at(p) + w.codes_bytes, b, half, (part + p) % kParts, s, m);
       for (int i = 0; i < 4; i++)
-        for (int j = 0; j < 4; j++)
-          use(16 * half + 4 * i + j, p, fma(code_to_float(reinterpret_cast<vi>(c[4 * half + i]), 8 * j, 255), s, m));
+        for (int j = 0; j < 4; j++) {
+          const vi word = reinterpret_cast<vi>(c[4 * half + i]);
+          if constexpr (traits(L).e4m3) use(16 * half + 4 * i + j, p, e4m3_to_float(word, 8 * j) * s);
+          else use(16 * half + 4 * i + j, p, fma(code_to_float(word, 8 * j, 255), s, m));
+        }
     }
   }
 }
@@ -136,20 +164,16 @@ void unpack_floats(const Weights& w, const uint8_t* panel, int64_t k0, int64_t n
   }
 }
 
-// Calls f with the layout as a compile-time constant: f.template operator()<L>().
+// Calls f with the form that reads the layout as a compile-time constant: f.template operator()<L>(). describe_weights has refused
+// codes that are none.
+template <class F, int... Codes>
+INGOT_INLINE void with_layout_of(int layout, const F& f, std::integer_sequence<int, Codes...>) {
+  const bool known = ((layout == Codes ? (f.template operator()<kernel_form(Codes)>(), true) : false) || ...);
+  if (!known) __builtin_trap();
+}
 template <class F>
 INGOT_INLINE void with_layout(int layout, const F& f) {
-  switch (layout) {
-    case kF32: return f.template operator()<kF32>();
-    case kF16: return f.template operator()<kF16>();
-    case kBF16: return f.template operator()<kBF16>();
-    case kQ4: return f.template operator()<kQ4>();
-    case kQ4A: return f.template operator()<kQ4A>();
-    case kQ8: return f.template operator()<kQ8>();
-    case kQ8A: return f.template operator()<kQ8A>();
-    case kQ4K: return f.template operator()<kQ4K>();
-    default: return f.template operator()<kQ6K>();
-  }
+  with_layout_of(layout, f, std::make_integer_sequence<int, kLayoutCount>());
 }
 
 }  // namespace ingot::INGOT_NS

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <mutex>
 
+#include "layouts.h"
 #include "signatures/codes.h"
 #include "wait.h"
 
@@ -134,7 +135,6 @@ struct Table {
 // Every kernels/*.cc is compiled once per level that has it with -DINGOT_LEVEL=<level> -DINGOT_NS=<level name> and that level's
 // instruction flags, and defines inside `namespace ingot::INGOT_NS` one `extern const Table <file>_table;`.
 
-enum LayoutCode { kF32, kF16, kBF16, kQ4, kQ4A, kQ8, kQ8A, kQ4K, kQ6K };
 
 struct Features {
   bool avx2, avx512, avx512bf16, amx_int8, amx_bf16, neon, dotprod, i8mm;

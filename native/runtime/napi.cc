@@ -4,7 +4,6 @@
 
 #include "cpu_level.h"
 #include "napi_jobs.h"
-#include "pack_check.h"
 
 using namespace ingot;
 
@@ -177,23 +176,21 @@ napi_value Profile(napi_env env, napi_callback_info info) {  // (program) -> Flo
   return view;
 }
 
-// (memory, offset, bytes, source code, parts, N, K, [group, metaDtype], rowMap | null) -> promise
+// (memory, offset, bytes, source code, parts, N, K, [layout code, group, metaDtype], rowMap | null) -> promise
 napi_value Pack(napi_env env, napi_callback_info info) {
   Call c(env, info);
   auto job = std::make_shared<PackJob>();
   job->target = c.handle<Memory>(c.arg(0));
   job->offset = size_t(c.number(1));
   const double bytes = c.number(2);
-  job->source = int(c.number(3));
-  job->n = int64_t(c.number(5));
-  job->k = int64_t(c.number(6));
-  double v = 0;
-  ok(env, napi_get_value_double(env, c.at(c.arg(7), 0), &v));
-  job->group = int(v);
-  ok(env, napi_get_value_double(env, c.at(c.arg(7), 1), &v));
-  job->meta = int(v);
+  double layout[3] = {};
+  for (uint32_t i = 0; i < 3; i++) ok(env, napi_get_value_double(env, c.at(c.arg(7), i), &layout[i]));
+  job->form = {int(c.number(3)), {}, int64_t(c.number(5)), int64_t(c.number(6))};
+  const char* no_layout = read_layout(job->form.layout, int64_t(layout[0]), int64_t(layout[1]), int64_t(layout[2]));
+  if (no_layout) raise(env, std::string("pack: ") + no_layout);
+  const int64_t n = job->form.N;
   if (!c.state->pool) raise(env, "configure() was not called");
-  if (!job->target->writable() || double(job->offset) + bytes > double(job->target->bytes()) || job->n < 0 || job->k <= 0)
+  if (!job->target->writable() || double(job->offset) + bytes > double(job->target->bytes()) || n < 0)
     raise(env, "pack: the target range lies outside the buffer");
   std::vector<size_t> sizes;
   for (uint32_t i = 0, n = c.length(c.arg(4)); i < n; i++) {
@@ -203,16 +200,16 @@ napi_value Pack(napi_env env, napi_callback_info info) {
     sizes.push_back(length);
     job->keep(env, part);
   }
-  const char* problem = pack_check(job->source, sizes.data(), int(sizes.size()), job->n, job->k, job->group, job->meta, size_t(bytes));
+  const char* problem = pack_problem(job->form, sizes.data(), int(sizes.size()), size_t(bytes));
   if (problem) raise(env, std::string("pack: ") + problem);
   napi_valuetype type;
   ok(env, napi_typeof(env, c.arg(8), &type));
   if (type == napi_object) {
     auto [data, length] = c.bytes(c.arg(8));
-    if (int64_t(length) != job->n * 4) raise(env, "pack: the row map has the wrong length");
+    if (int64_t(length) != n * 4) raise(env, "pack: the row map has the wrong length");
     const auto* map = reinterpret_cast<const int32_t*>(data);
-    for (int64_t i = 0; i < job->n; i++)
-      if (map[i] < 0 || map[i] >= job->n) raise(env, "pack: the row map points outside the matrix");
+    for (int64_t i = 0; i < n; i++)
+      if (map[i] < 0 || map[i] >= n) raise(env, "pack: the row map points outside the matrix");
     job->row_map = map;
     job->keep(env, c.arg(8));
   }

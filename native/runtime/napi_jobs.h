@@ -104,17 +104,15 @@ class PackJob : public AsyncJob {
  public:
   std::shared_ptr<Memory> target;
   size_t offset = 0;
-  int source = 0, group = 32, meta = 1;
-  int64_t n = 0, k = 0, panel_bytes = 0;
+  PackForm form{};
   std::vector<const uint8_t*> parts;
   const int32_t* row_map = nullptr;
   void work(Ctx& ctx) override {
-    const int64_t panels = (n + 15) / 16;
+    const int64_t panels = (form.N + 15) / 16;
     constexpr int64_t chunk = 4;
     for (int64_t c; (c = ctx.next((panels + chunk - 1) / chunk)) >= 0;) {
       const int64_t begin = c * chunk, end = begin + chunk < panels ? begin + chunk : panels;
-      if (!pack_rows(source, parts.data(), k, group, meta, row_map, begin, end, n, target->data() + offset))
-        ctx.fail("pack: source format %d is not supported", source);
+      pack_rows(form, parts.data(), row_map, begin, end, target->data() + offset);
     }
   }
 };

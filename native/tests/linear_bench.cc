@@ -42,13 +42,12 @@ Limits measure(Level level, int threads) {
   return l;
 }
 
-int64_t panel_bytes(int layout, int64_t K) {
-  if (layout == kF32) return K * 64;
-  if (layout <= kBF16) return K * 32;
-  const int64_t codes = K * (layout == kQ6K ? 12 : layout == kQ8 || layout == kQ8A ? 16 : 8);
-  const int64_t meta = layout == kQ4 || layout == kQ8 ? K : layout == kQ4K ? K / 256 * 320 : layout == kQ6K ? K / 256 * 288 : K * 2;
-  return (codes + meta + 63) / 64 * 64;
+LayoutForm layout_form(int layout) {
+  LayoutForm form{};
+  read_layout(form, layout, 32, dF16);
+  return form;
 }
+int64_t panel_bytes(int layout, int64_t K) { return layout_form(layout).panel_bytes(K); }
 
 // Weights of `copies` matrices, so that a one-row pass finds none of them in a cache.
 std::vector<uint8_t> random_weights(int64_t bytes) {
@@ -104,6 +103,7 @@ void pack_speed() {
   const int64_t N = 4096, K = 4096;
   struct { int code; const char* name; int64_t block, bytes; int layout; } const forms[] = {
       {3, "Q4_0", 32, 18, kQ4}, {4, "Q4_1", 32, 20, kQ4A}, {5, "Q8_0", 32, 34, kQ8}, {7, "Q4_K", 256, 144, kQ4K}, {8, "Q6_K", 256, 210, kQ6K},
+      {15, "Q5_K", 256, 176, kQ5K}, {14, "Q3_K", 256, 110, kQ3K}, {13, "Q2_K", 256, 84, kQ2K}, {17, "IQ4_XS", 256, 136, kIQ4XS}, {18, "MXFP4", 32, 17, kMXFP4},
       {1, "F16", 1, 2, kF16}, {2, "BF16", 1, 2, kBF16}, {0, "F32", 1, 4, kF32}};
   for (const auto& f : forms) {
     std::vector<uint8_t> in(N * K / f.block * f.bytes, 1), out(N / 16 * panel_bytes(f.layout, K), 1);
@@ -111,7 +111,7 @@ void pack_speed() {
     std::vector<double> t;
     for (int i = 0; i < 5; i++) {
       const auto start = std::chrono::steady_clock::now();
-      pack_rows(f.code, parts, K, 32, dF16, nullptr, 0, N / 16, N, out.data());
+      pack_rows({f.code, layout_form(f.layout), N, K}, parts, nullptr, 0, N / 16, out.data());
       t.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
     }
     printf("pack %-5s %.1f GB/s of source on one core\n", f.name, in.size() / best(t) / 1e9);
@@ -129,7 +129,7 @@ void run_linear_bench(const Options& o) {
     const struct { int64_t N, K; } shapes[] = {{2048, 2048}, {8192, 2048}, {2048, 8192}, {576, 576}, {1536, 576}};
     for (const auto& s : shapes)
       for (int rows : {1, 4, 16, 512}) one_shape(level, kQ4, s.N, s.K, rows, o.threads, l, false);
-    for (int layout : {kF32, kF16, kBF16, kQ4A, kQ8, kQ8A, kQ4K, kQ6K})
+    for (int layout = 0; layout < kLayoutCount; layout++)
       for (int rows : {1, 512}) one_shape(level, layout, 2048, 2048, rows, o.threads, l, false);
     for (int rows : {1, 16, 512}) one_shape(level, kQ4, 2048, 2048, rows, o.threads, l, true);
     for (bool exact : {false, true})  // an output head

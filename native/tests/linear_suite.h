@@ -8,10 +8,7 @@
 
 namespace ingot::tests {
 
-inline const char* layout_name(int layout) {
-  static const char* names[] = {"f32", "f16", "bf16", "q4", "q4a", "q8", "q8a", "q4k", "q6k"};
-  return names[layout];
-}
+inline const char* layout_name(int layout) { return traits(layout).name; }
 
 struct Worst {
   double ratio = 0, got = 0, want = 0, bound = 0;
@@ -47,7 +44,7 @@ struct Suite {
   Rounding rounding(int layout, bool exact, bool many) const {
     if (exact) return Rounding::none;
     if (tiles && many) return Rounding::bf16;
-    return layout <= kBF16 ? Rounding::none : Rounding::int8;
+    return is_float_layout(layout) || traits(layout).e4m3 ? Rounding::none : Rounding::int8;
   }
 };
 

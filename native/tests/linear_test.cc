@@ -1,4 +1,5 @@
 // Tests of `linear`, the expert kernels, `embed` and packing: every level this CPU has, every layout, odd shapes.
+#include <algorithm>
 #include <cstdio>
 #include <string>
 
@@ -65,7 +66,8 @@ bool run_case(const Suite& suite, const LinearCase& c) {
     const std::vector<float> f(exact_x.begin(), exact_x.end());
     std::vector<double> seen[3];
     const auto dot = [&](size_t s, int64_t n) {
-      const bool floats = c.layout <= kBF16 || c.layout_of(1) <= kBF16;
+      const auto integers = [](int layout) { return !is_float_layout(layout) && !traits(layout).e4m3; };
+      const bool floats = !integers(c.layout) || !integers(c.layout_of(1));
       const Rounding how = suite.rounding(c.layout_of(s), c.exact, c.rows > (floats ? 8 : 32));
       if (seen[int(how)].empty()) seen[int(how)] = rounded(f.data(), c.K, how);
       Expected e = expected_dot(w[s], n, seen[int(how)].data(), how);
@@ -93,18 +95,29 @@ bool linear_cases(const Suite& suite) {
   bool ok = true;
   int64_t at = 0;
   struct Form { int layout, group, meta; };
-  const std::vector<Form> forms{{kF32, 0, 0}, {kF16, 0, 0}, {kBF16, 0, 0}, {kQ4, 32, dF16}, {kQ4A, 32, dF16}, {kQ4A, 64, dBF16}, {kQ4A, 128, dF32},
-                                {kQ8, 32, dF16}, {kQ8A, 32, dF32}, {kQ8A, 64, dF16}, {kQ8A, 128, dBF16}, {kQ4K, 32, dF16}, {kQ6K, 16, dF16}};
+  std::vector<Form> forms;
+  for (int layout = 0; layout < kLayoutCount; layout++) {  // of those with several groups and types of scales, each once
+    const LayoutTraits& t = traits(layout);
+    const int types[] = {dF16, dBF16, dF32, dE8M0, dE4M3}, groups[] = {32, 64, 128, 16};
+    std::vector<int> scales, sizes;
+    for (int type : types)
+      if (t.scales >> type & 1) scales.push_back(type);
+    for (int group : groups)
+      if (t.groups & group) sizes.push_back(group);
+    for (size_t i = 0; i < std::max<size_t>(1, std::max(scales.size(), sizes.size())); i++)
+      forms.push_back({layout, sizes.empty() ? 0 : sizes[i % sizes.size()], scales.empty() ? int(dF16) : scales[i % scales.size()]});
+  }
   for (const Form& f : forms) {
-    const bool super = f.layout == kQ4K || f.layout == kQ6K;
-    const std::vector<int64_t> columns = f.layout <= kBF16 ? std::vector<int64_t>{1, 33, 200, 513}
-                                         : super           ? std::vector<int64_t>{256, 1024}
-                                                           : std::vector<int64_t>{f.group, 384, 1024};
+    const std::vector<int64_t> columns = is_float_layout(f.layout)  ? std::vector<int64_t>{1, 33, 200, 513}
+                                         : traits(f.layout).steps ? std::vector<int64_t>{256, 1024}
+                                                                  : std::vector<int64_t>{std::max(32, f.group), 384, 1024};
+    const bool old = f.layout <= kQ6K;
+    const std::vector<int64_t> all_rows{1, 2, 3, 7, 17, 32, 65}, some_rows{1, 2, 4, 7, 33};
     for (int64_t K : columns)
-      for (int64_t rows : {1, 2, 3, 7, 17, 32, 65})
-        for (int64_t N : {5, 16, 83})
+      for (int64_t rows : old ? all_rows : some_rows)
+        for (int64_t N : old ? std::vector<int64_t>{5, 16, 83} : std::vector<int64_t>{5, 83})
           for (bool exact : {false, true}) {
-            if (exact && f.layout <= kBF16 && !suite.tiles) continue;
+            if (exact && is_float_layout(f.layout) && !suite.tiles) continue;
             if (at++ % suite.every != 0) continue;
             ok &= run_case(suite, {.rows = rows, .K = K, .N = {N}, .layout = f.layout, .group = f.group, .meta = f.meta, .exact = exact});
           }
@@ -188,7 +201,10 @@ bool refusals(const Suite& suite) {
   refused("negative rows", {bx, none, none, bw, none, by}, with(0, -1));
   refused("huge rows", {bx, none, none, bw, none, by}, with(0, 1e18));
   refused("huge N", {bx, none, none, bw, none, by}, with(7, 1e18));
-  refused("layout", {bx, none, none, bw, none, by}, with(8, 12));
+  refused("layout", {bx, none, none, bw, none, by}, with(8, kLayoutCount));
+  refused("negative layout", {bx, none, none, bw, none, by}, with(8, -1));
+  refused("group", {bx, none, none, bw, none, by}, {2, 64, 0, 0, 0, 0, 1, 32, kQ4A, 16, dF16});
+  refused("scales", {bx, none, none, bw, none, by}, {2, 64, 0, 0, 0, 0, 1, 32, kQ4A, 32, dE8M0});
   refused("glu of one segment", {bx, none, none, bw, none, by}, with(5, 1));
   refused("residual of two segments", {bx, none, by, bw, none, by, bw, none, by}, {2, 64, 0, 0, 0, 0, 2, 32, kQ4, 32, dF16, 32, kQ4, 32, dF16});
   refused("missing buffers", {bx, none, none}, good);

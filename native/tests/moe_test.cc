@@ -119,8 +119,8 @@ void refuses_bad_id(const Suite& suite, int64_t rows) {
 bool run_moe_suite(const Suite& suite) {
   for (int64_t rows : {1, 3, 8, 9, 40})
     for (bool exact : {false, true})
-      for (int layout : {kQ4, kQ4A, kQ8, kBF16, kQ6K}) {
-        MoeCase c{.rows = rows, .K = layout == kQ6K ? 256 : 96, .N = 41, .E = 5, .topk = 3, .layout = layout, .exact = exact};
+      for (int layout : {kQ4, kQ4A, kQ8, kBF16, kQ6K, kMXFP4, kQ5K, kNVFP4, kF8}) {
+        MoeCase c{.rows = rows, .K = traits(layout).steps ? 256 : 96, .N = 41, .E = 5, .topk = 3, .layout = layout, .exact = exact};
         if (layout == kBF16 && exact) continue;
         if (layout == kQ8) c.threads = 3;
         glu_case(suite, c);
@@ -140,8 +140,8 @@ bool run_moe_suite(const Suite& suite) {
 
 bool run_embed_suite(const Suite& suite) {
   Random random(9);
-  for (int layout = kF32; layout <= kQ6K; layout++)
-    for (int64_t K : layout >= kQ4K ? std::vector<int64_t>{256, 768} : layout <= kBF16 ? std::vector<int64_t>{1, 77, 130} : std::vector<int64_t>{32, 160}) {
+  for (int layout = kF32; layout < kLayoutCount; layout++)
+    for (int64_t K : traits(layout).steps ? std::vector<int64_t>{256, 768} : is_float_layout(layout) ? std::vector<int64_t>{1, 77, 130} : layout == kNF4 ? std::vector<int64_t>{64, 192} : std::vector<int64_t>{32, 160}) {
       const PackedMatrix w(layout, 37, K, 32, dF16, random);
       std::vector<int32_t> ids{0, 36, 15, 16, 3, 3};
       auto y = random_floats(int64_t(ids.size()) * K, random);

@@ -68,14 +68,18 @@ int compare(const char* name, const std::vector<uint8_t>& whole, const PackedMat
 }
 
 // Panels one at a time in reverse order, into dirty memory, must equal the whole matrix at once.
-int pack_both_ways(const char* name, int code, const uint8_t* const* parts, int64_t N, int64_t K, int group, int meta, const int32_t* map, std::vector<uint8_t>& out) {
+int pack_both_ways(const char* name, const PackForm& form, const uint8_t* const* parts, const std::vector<size_t>& sizes, const int32_t* map, std::vector<uint8_t>& out) {
   auto pieces = out;
   std::fill(out.begin(), out.end(), 0xAA);
   std::fill(pieces.begin(), pieces.end(), 0x55);
-  bool ok = pack_rows(code, parts, K, group, meta, map, 0, (N + 15) / 16, N, out.data());
-  for (int64_t p = (N + 15) / 16; p-- > 0;) ok &= pack_rows(code, parts, K, group, meta, map, p, p + 1, N, pieces.data());
-  if (ok && pieces == out) return 0;
-  printf("  FAILED pack %s: %s\n", name, ok ? "panels depend on the range packed" : "refused");
+  const int64_t panels = (form.N + 15) / 16;
+  const char* problem = pack_problem(form, sizes.data(), int(sizes.size()), out.size());
+  if (!problem) {
+    pack_rows(form, parts, map, 0, panels, out.data());
+    for (int64_t p = panels; p-- > 0;) pack_rows(form, parts, map, p, p + 1, pieces.data());
+    if (pieces == out) return 0;
+  }
+  printf("  FAILED pack %s: %s\n", name, problem ? problem : "panels depend on the range packed");
   return 1;
 }
 
@@ -97,7 +101,7 @@ int block_format(const Format& f, Random& random) {
     const PackedMatrix form(f.layout, N, K, 32, dF16, random);
     std::vector<uint8_t> out(form.bytes.size());
     const uint8_t* parts[] = {in.data()};
-    failures += pack_both_ways(f.name, f.code, parts, N, K, 32, dF16, m, out);
+    failures += pack_both_ways(f.name, {f.code, form.form, N, K}, parts, {in.size()}, m, out);
     std::vector<double> want;
     for (int64_t n = 0; n < N; n++)
       for (int64_t k = 0; k < K; k++) want.push_back(source_value(f, in.data() + (m ? m[n] : n) * (K / f.columns * f.bytes), k));
@@ -106,31 +110,32 @@ int block_format(const Format& f, Random& random) {
   return failures;
 }
 
-int affine_format(int code, int group, int meta, Random& random) {
+// A stream of bits, with scales and minimums in matrices of their own.
+int words(int layout, int group, int meta, Random& random) {
   const int64_t N = 21, K = 384, groups = K / group;
-  const int bits = code == 9 ? 4 : 8, size = meta == dF32 ? 4 : 2;
-  std::vector<uint8_t> codes(N * K * bits / 8), scales(N * groups * size), biases(scales.size());
+  const int bits = traits(layout).bits, size = scale_bytes(meta);
+  std::vector<uint8_t> codes(N * K * bits / 8), scales(N * groups * size), minimums(scales.size());
   for (auto& b : codes) b = uint8_t(random.bits());
-  std::vector<double> s, m;
-  for (auto* v : {&scales, &biases})
-    for (int64_t i = 0; i < N * groups; i++) {
-      const float x = random.uniform(0.01f, 1);
-      const uint16_t h = meta == dF16 ? to_half(x) : to_bf16(x);
-      memcpy(v->data() + i * size, meta == dF32 ? static_cast<const void*>(&x) : &h, size);
-      (v == &scales ? s : m).push_back(meta == dF32 ? x : meta == dF16 ? half_value(h) : bf16_value(h));
-    }
-  const PackedMatrix form(code == 9 ? kQ4A : kQ8A, N, K, group, meta, random);
+  for (auto* v : {&scales, &minimums})
+    for (int64_t i = 0; i < N * groups; i++) put_scale(v->data(), i, meta, random.uniform(0.01f, 1), random);
+  const PackedMatrix form(layout, N, K, group, meta, random);
   std::vector<uint8_t> out(form.bytes.size());
-  const uint8_t* parts[] = {codes.data(), scales.data(), biases.data()};
-  int failures = pack_both_ways("MLX", code, parts, N, K, group, meta, nullptr, out);
+  const uint8_t* parts[] = {codes.data(), scales.data(), minimums.data()};
+  int failures = pack_both_ways("words", {9, form.form, N, K}, parts, {codes.size(), scales.size(), minimums.size()}, nullptr, out);
   std::vector<double> want;
   for (int64_t n = 0; n < N; n++)
     for (int64_t k = 0; k < K; k++) {
-      const int64_t at = n * K + k;
-      const int q = bits == 8 ? codes[at] : codes[at / 2] >> (4 * (at & 1)) & 15;
-      want.push_back(s[n * groups + k / group] * q + m[n * groups + k / group]);
+      int q = 0;
+      for (int64_t i = 0, at = (n * K + k) * bits; i < bits; i++, at++) q |= (codes[at / 8] >> (at % 8) & 1) << i;
+      want.push_back(scale_value(scales.data(), n * groups + k / group, meta) * q + scale_value(minimums.data(), n * groups + k / group, meta));
     }
-  return failures + compare("MLX", out, form, want);
+  return failures + compare("words", out, form, want);
+}
+
+int refused(const char* what, const PackForm& form, std::vector<size_t> sizes, size_t bytes) {
+  if (pack_problem(form, sizes.data(), int(sizes.size()), bytes)) return 0;
+  printf("  FAILED pack: %s was accepted\n", what);
+  return 1;
 }
 
 }  // namespace
@@ -139,12 +144,17 @@ int run_pack_tests() {
   Random random(5);
   int failures = 0;
   for (const Format& f : kFormats) failures += block_format(f, random);
-  for (int code : {9, 10})
+  for (int layout : {kQ2A, kQ3A, kQ4A, kQ5A, kQ6A, kQ8A})
     for (int group : {32, 64, 128})
-      for (int meta : {dF32, dF16, dBF16}) failures += affine_format(code, group, meta, random);
-  uint8_t byte = 0;
-  const uint8_t* parts[] = {&byte};
-  if (pack_rows(6, parts, 32, 32, dF16, nullptr, 0, 1, 16, &byte) || pack_rows(3, parts, 33, 32, dF16, nullptr, 0, 1, 16, &byte)) failures++, printf("  FAILED pack: a bad format or K was accepted\n");
+      for (int meta : {dF32, dF16, dBF16}) failures += words(layout, group, meta, random);
+  LayoutForm q4{}, q4a{}, q4k{};
+  read_layout(q4, kQ4, 32, dF16), read_layout(q4a, kQ4A, 64, dF16), read_layout(q4k, kQ4K, 32, dF16);
+  failures += refused("an unknown source", {6, q4, 16, 32}, {16 * 18}, 320);
+  failures += refused("K that is no multiple", {3, q4, 16, 33}, {16 * 18}, 320);
+  failures += refused("another layout", {3, q4a, 16, 64}, {16 * 36}, 640);
+  failures += refused("a short part", {3, q4, 16, 32}, {16 * 18 - 1}, 320);
+  failures += refused("a missing part", {9, q4a, 16, 64}, {16 * 32, 32}, 576);
+  failures += refused("words with steps", {9, q4k, 16, 256}, {16 * 128, 32}, 2368);
   printf("pack   %d failures\n", failures);
   return failures;
 }

@@ -2,6 +2,7 @@
 
 import type { KernelBuffers, KernelName, KernelParams } from '../kernel/signature.ts';
 import type { RegisterKind, TileOpcode } from '../kernel/tile-opcodes.ts';
+import type { LayoutKind } from '../quant/layout.ts';
 import type { NDArray } from './array.ts';
 import type { Tensor, ValueType } from './types.ts';
 
@@ -50,6 +51,9 @@ export interface Tolerance {
   readonly relative: number;
 }
 
+/** Layouts that cases have weights of: all but those of formats that are only read. */
+export type CaseWeight = Exclude<LayoutKind, 'iq3s' | 'iq3xxs' | 'iq2' | 'iq1'>;
+
 /** Operand of a test case: a dense array of random numbers of a distribution, or a packed weight. */
 export interface CaseOperand {
   readonly shape: readonly number[];
@@ -59,8 +63,8 @@ export interface CaseOperand {
   readonly below?: number;
   /** These elements instead of random ones. */
   readonly values?: ArrayLike<number>;
-  /** Packs the values as a weight of this GGUF/MLX-like layout kind instead of a dense array. */
-  readonly weight?: 'f32' | 'f16' | 'bf16' | 'q4' | 'q4a' | 'q8' | 'q4k' | 'q6k';
+  /** Packs the values as a weight of this layout (one that a format is written in) instead of a dense array. */
+  readonly weight?: CaseWeight;
   /** Makes the operand a State that starts with these values. */
   readonly state?: boolean;
 }

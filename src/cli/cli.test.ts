@@ -193,6 +193,12 @@ async function cli(args: readonly string[], { stdin = '', tty = false, engine = 
       inspect: async () => details,
       bench: async () => benchReport,
       pack: async (_, { output: path }) => ({ path: path ?? 'x.ingot', bytes: 1_500_000 }),
+      convert: async (_, { to, output: path, groupSize = 64 }) => ({
+        path: path ?? `m-${to}`,
+        bytes: 1_500_000,
+        bitsPerWeight: 4 + 32 / groupSize,
+        formats: { [to]: 7 },
+      }),
       serve: async () => {
         throw new IngotError('device_failed', 'no server here');
       },
@@ -383,6 +389,18 @@ describe('the other commands', () => {
       code: 1,
       err: expect.stringContaining('cannot be read'),
     });
+  });
+
+  test('quantize and convert say what they wrote', async () => {
+    const quantised = await cli(['quantize', 'm', '--to', 'Affine4', '--group-size', '32', '--out', 'y']);
+    expect(quantised.out).toBe('y (1.5 MB, 5.00 bits per weight: 7 affine4)\n');
+    expect((await cli(['convert', 'm', '--to', 'gguf'])).out).toBe(
+      'm-gguf (1.5 MB, 4.50 bits per weight: 7 gguf)\n',
+    );
+    const json = await cli(['convert', 'm', '--to', 'mlx', '--json']);
+    expect(JSON.parse(json.out)).toMatchObject({ model: 'm', path: 'm-mlx', bitsPerWeight: 4.5 });
+    expect((await cli(['convert', 'm', '--to', 'onnx'])).err).toContain('Allowed choices are gguf, mlx');
+    expect((await cli(['quantize', 'm'])).err).toContain("required option '--to <format>'");
   });
 
   test('pack names what it wrote', async () => {

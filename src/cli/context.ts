@@ -4,6 +4,7 @@ import type { Env } from '../base/env.ts';
 import type { CpuReport } from '../device/cpu/doctor.ts';
 import type { GpuList } from '../device/webgpu/report.ts';
 import type { BenchOptions, BenchReport } from '../engine/bench.ts';
+import type { ConvertOptions, ConvertResult } from '../engine/convert.ts';
 import type { ModelDetails } from '../engine/inspect.ts';
 import type { PackOptions, PackResult } from '../engine/pack.ts';
 import type { Load } from '../engine/types.ts';
@@ -22,6 +23,7 @@ export interface Engine {
   readonly resolve: (name: string, options: ResolveOptions) => Promise<string>;
   readonly inspect: (nameOrPath: string) => Promise<ModelDetails>;
   readonly pack: (nameOrPath: string, options: PackOptions) => Promise<PackResult>;
+  readonly convert: (nameOrPath: string, options: ConvertOptions) => Promise<ConvertResult>;
   readonly bench: (nameOrPath: string, options: BenchOptions) => Promise<BenchReport>;
   readonly cpuReport: () => Promise<CpuReport>;
   readonly listGpus: () => Promise<GpuList>;

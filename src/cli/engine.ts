@@ -7,6 +7,7 @@ export const realEngine: Engine = {
   resolve: async (name, options) => (await import('../hub/resolve.ts')).resolveModel(name, options),
   inspect: async (name) => (await import('../engine/inspect.ts')).inspectModel(name),
   pack: async (name, options) => (await import('../engine/pack.ts')).packModel(name, options),
+  convert: async (name, options) => (await import('../engine/convert.ts')).convertModel(name, options),
   bench: async (name, options) => (await import('../engine/bench.ts')).benchModel(name, options),
   serve: async (options) => (await import('../server/server.ts')).startServer(options),
   cpuReport: async () => (await import('../device/cpu/doctor.ts')).cpuReport(),

@@ -3,12 +3,14 @@
 import { Command } from 'commander';
 import * as bench from './commands/bench.ts';
 import * as chat from './commands/chat.ts';
+import * as convert from './commands/convert.ts';
 import * as doctor from './commands/doctor.ts';
 import * as evaluate from './commands/eval.ts';
 import * as list from './commands/list.ts';
 import * as pack from './commands/pack.ts';
 import * as ps from './commands/ps.ts';
 import * as pull from './commands/pull.ts';
+import * as quantize from './commands/quantize.ts';
 import * as rm from './commands/rm.ts';
 import * as run from './commands/run.ts';
 import * as serve from './commands/serve.ts';
@@ -17,7 +19,24 @@ import * as stop from './commands/stop.ts';
 import * as tune from './commands/tune.ts';
 import type { Context } from './context.ts';
 
-const commands = [run, chat, pull, list, show, rm, serve, ps, stop, pack, evaluate, bench, doctor, tune];
+const commands = [
+  run,
+  chat,
+  pull,
+  list,
+  show,
+  rm,
+  serve,
+  ps,
+  stop,
+  pack,
+  quantize,
+  convert,
+  evaluate,
+  bench,
+  doctor,
+  tune,
+];
 
 /** The command line. Parsing errors are thrown as CommanderError after their message was written. */
 export function buildProgram(context: Context): Command {

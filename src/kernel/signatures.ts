@@ -13,6 +13,7 @@ export const kernelCodes = {
   order: ['softmax-topk', 'topk-softmax'],
   precision: ['fast', 'exact', 'fine'],
   reduction: ['sum', 'max', 'min', 'prod', 'mean', 'argmax', 'argmin', 'any', 'all'],
+  scales: ['f32', 'f16', 'bf16', 'e8m0', 'e4m3'],
 } as const;
 
 /**
@@ -39,7 +40,7 @@ export const kernelSignatures = {
       normOffset: 'float; the weight is w + offset',
       glu: 'glu',
       segmentCount: 'count segments',
-      segments: { N: 'int', layout: 'int; code of docs/layouts.md', group: 'int', metaDtype: 'dtype' },
+      segments: { N: 'int', layout: 'int; code of docs/layouts.md', group: 'int', metaDtype: 'scales' },
     },
     notes: 'with a glu: gate and up of equal N; act(gate) * up goes to the first y, the second is absent',
   },
@@ -61,7 +62,7 @@ export const kernelSignatures = {
       N: 'int',
       layout: 'int; of gate and up',
       group: 'int',
-      metaDtype: 'dtype',
+      metaDtype: 'scales',
     },
     notes: 'h = act(gate x) * (up x) of the experts of each row',
   },
@@ -83,7 +84,7 @@ export const kernelSignatures = {
       N: 'int',
       layout: 'int',
       group: 'int',
-      metaDtype: 'dtype',
+      metaDtype: 'scales',
     },
     notes: 'y = (residual +) sum of weights * (down h) over the experts of each row',
   },
@@ -111,7 +112,7 @@ export const kernelSignatures = {
       K: 'int',
       layout: 'int',
       group: 'int',
-      metaDtype: 'dtype',
+      metaDtype: 'scales',
       scale: 'float',
     },
     notes: '',

@@ -23,8 +23,10 @@ export function newRowForm(layout: WeightLayout, K: number): RowForm {
 export interface SourceFormat {
   /** Unique, e.g. `q4_0` or `mlx4/64/bf16`. */
   readonly name: string;
-  /** Source code of the native packer (docs/layouts.md). */
-  readonly code: number;
+  /** Source code of the native packer (docs/layouts.md); undefined: rows are decoded here and packed from their row form. */
+  readonly code: number | undefined;
+  /** Number and name of the type in GGUF files. */
+  readonly gguf?: { readonly type: number; readonly name: string };
   /** Part 0 stores `blockElements` consecutive columns in `blockBytes` bytes. */
   readonly blockElements: number;
   readonly blockBytes: number;
@@ -34,8 +36,8 @@ export interface SourceFormat {
   rowBytes(K: number): readonly number[];
   /** Decodes row `row` of `parts` (whole rows of K columns) into `out`. */
   readRow(parts: readonly Uint8Array[], row: number, K: number, out: RowForm): void;
-  /** Encodes one row, for each part its bytes. Simple rounding, no search; for test and benchmark files. */
-  quantizeRow(values: Float32Array): readonly Uint8Array[];
+  /** Encodes one row, for each part its bytes. Undefined for formats that are only read. */
+  readonly quantizeRow?: (values: Float32Array) => readonly Uint8Array[];
 }
 
 /** Throws invalid_argument when rows of K columns cannot be stored in the format or its layout. */

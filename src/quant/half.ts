@@ -58,10 +58,49 @@ function roundUp(word: number, shift: number): number {
   return rest > half || (rest === half && (word >>> shift) & 1) ? 1 : 0;
 }
 
-/** Values of a stored float given by its bits, by dtype. */
-export function bitsToFloat(dtype: 'f32' | 'f16' | 'bf16', stored: number): number {
-  if (dtype === 'f32') return bitsToF32(stored);
-  return dtype === 'f16' ? f16ToF32(stored) : bf16ToF32(stored);
+/** The value of an 8-bit e4m3 given by its bits: no infinities, the largest magnitude is 448. Exact. */
+export function e4m3ToF32(byte: number): number {
+  const exponent = (byte >> 3) & 15;
+  const fraction = byte & 7;
+  if ((byte & 0x7f) === 0x7f) return Number.NaN;
+  const magnitude = exponent === 0 ? fraction * 2 ** -9 : (8 + fraction) * 2 ** (exponent - 10);
+  return byte & 0x80 ? -magnitude : magnitude;
+}
+
+/** Bits of the e4m3 nearest to `value`, ties to even; what is too large becomes 448. */
+export function f32ToE4m3(value: number): number {
+  if (Number.isNaN(value)) return 0x7f;
+  const sign = value < 0 || Object.is(value, -0) ? 0x80 : 0;
+  const magnitude = Math.min(448, Math.abs(value));
+  const exponent = Math.max(-6, (f32ToBits(magnitude) >>> 23) - 127);
+  const steps = roundEven(magnitude * 2 ** (3 - exponent));
+  return sign | (exponent === -6 ? steps : ((exponent + 7) << 3) + steps - 8);
+}
+
+/** The nearest integer to a number below 2^31, ties to even. */
+export function roundEven(value: number): number {
+  const low = Math.floor(value);
+  const rest = value - low;
+  return rest > 0.5 || (rest === 0.5 && low % 2 !== 0) ? low + 1 : low;
+}
+
+/** Types that scales are stored in. `e8m0` is a power of two, here its half: 2^(byte - 128). */
+export type StoredFloat = 'f32' | 'f16' | 'bf16' | 'e8m0' | 'e4m3';
+
+/** The value of a stored float given by its bits. */
+export function bitsToFloat(dtype: StoredFloat, stored: number): number {
+  switch (dtype) {
+    case 'f32':
+      return bitsToF32(stored);
+    case 'f16':
+      return f16ToF32(stored);
+    case 'bf16':
+      return bf16ToF32(stored);
+    case 'e8m0':
+      return 2 ** (stored - 128);
+    case 'e4m3':
+      return e4m3ToF32(stored);
+  }
 }
 
 /** Bits of a value stored as `dtype`. */

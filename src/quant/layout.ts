@@ -1,17 +1,20 @@
 // How a weight matrix is stored for the kernels: the description of a layout and the byte sizes that follow from it.
-// docs/layouts.md is the definition; this file is its arithmetic.
+// docs/layouts.md is the definition, layout-table.ts has the layouts; this file is their arithmetic.
 
 import { IngotError } from '../base/errors.ts';
+import { layoutTable } from './layout-table.ts';
 
-export const layoutKinds = ['f32', 'f16', 'bf16', 'q4', 'q4a', 'q8', 'q8a', 'q4k', 'q6k'] as const;
-export type LayoutKind = (typeof layoutKinds)[number];
+export type LayoutKind = keyof typeof layoutTable;
+export const layoutKinds = Object.keys(layoutTable) as readonly LayoutKind[];
 
-/** dtype of the scales (and minimums) of a quantised layout. */
-export type MetaDtype = 'f32' | 'f16' | 'bf16';
+/** Type of the scales (and minimums) of a quantised layout, by its code in kernels: `scales` in kernel/signatures.ts. */
+export const metaDtypeCodes = { f32: 0, f16: 1, bf16: 2, e8m0: 3, e4m3: 4 } as const;
+export type MetaDtype = keyof typeof metaDtypeCodes;
+const metaBytes: Readonly<Record<MetaDtype, number>> = { f32: 4, f16: 2, bf16: 2, e8m0: 1, e4m3: 1 };
 
 /**
  * A packed layout. `group` is the number of columns that share one scale (1 for float layouts); `metaDtype` is the type
- * the scales are stored in (f16 where the layout leaves no choice).
+ * the scales are stored in (f16 where there are none, and with steps).
  */
 export interface WeightLayout {
   readonly kind: LayoutKind;
@@ -19,49 +22,97 @@ export interface WeightLayout {
   readonly metaDtype: MetaDtype;
 }
 
+/** What the table says of a quantised layout. */
+export interface QuantizedSpec {
+  readonly code: number;
+  readonly bits: 2 | 3 | 4 | 5 | 6 | 8;
+  readonly zero?: number;
+  readonly minimum?: boolean;
+  readonly table?: readonly number[];
+  readonly unit?: number;
+  readonly e4m3?: boolean;
+  readonly groups: readonly number[];
+  readonly scales?: readonly MetaDtype[];
+  readonly steps?: boolean;
+}
+
+/** The row of a quantised layout, or undefined for float layouts. */
+export function quantizedSpec(kind: LayoutKind): QuantizedSpec | undefined {
+  const spec: { readonly code: number } | QuantizedSpec = layoutTable[kind];
+  return 'bits' in spec ? spec : undefined;
+}
+
 /** Rows of one panel. */
 export const panelRows = 16;
 /** Every panel starts at a multiple of this from the start of the matrix. */
 export const panelAlignment = 64;
+/** Columns of a block of codes. */
+export const blockColumns = 32;
 
-/** Columns covered by one record of the meta region of the k-quants. */
+/** Columns covered by one record of the meta region of layouts with steps. */
 const superBlock = 256;
-const affineGroups: readonly number[] = [32, 64, 128];
-const metaDtypes: readonly MetaDtype[] = ['f32', 'f16', 'bf16'];
-const metaBytes: Readonly<Record<MetaDtype, number>> = { f32: 4, f16: 2, bf16: 2 };
 
-/** Group of the layouts that have a fixed one; affine layouts carry their own. */
-const fixedGroup = { f32: 1, f16: 1, bf16: 1, q4: 32, q8: 32, q4k: 32, q6k: 16 } as const;
+/** Groups and types of scales that a kind may have; the first is what it has when nothing is said. */
+const groupsOf = (kind: LayoutKind): readonly number[] => quantizedSpec(kind)?.groups ?? [1];
+const scalesOf = (kind: LayoutKind): readonly MetaDtype[] => quantizedSpec(kind)?.scales ?? ['f16'];
 
-/** A layout without free parameters: float layouts, q4, q8, q4k, q6k. */
-export const layoutOf = (kind: Exclude<LayoutKind, 'q4a' | 'q8a'>): WeightLayout => ({
-  kind,
-  group: fixedGroup[kind],
-  metaDtype: 'f16',
-});
+/** A layout without free parameters, such as float layouts, q4 or q4k. Throws invalid_argument for the others. */
+export function layoutOf(kind: LayoutKind): WeightLayout {
+  const [group, ...groups] = groupsOf(kind);
+  const [metaDtype, ...types] = scalesOf(kind);
+  if (group === undefined || metaDtype === undefined || groups.length + types.length > 0) {
+    throw new IngotError(
+      'invalid_argument',
+      `weight layout ${kind}: its group and type of scales must be given`,
+    );
+  }
+  return { kind, group, metaDtype };
+}
+
+/** Bits of the affine layouts, and of MLX's affine quantisation. */
+export const affineBits = [2, 3, 4, 5, 6, 8] as const;
+export type AffineBits = (typeof affineBits)[number];
+const affineKinds = { 2: 'q2a', 3: 'q3a', 4: 'q4a', 5: 'q5a', 6: 'q6a', 8: 'q8a' } as const;
 
 /** An affine layout: `w = s q + m` with one (s, m) pair for each `group` columns of a row. */
-export function affineLayout(bits: 4 | 8, group: number, metaDtype: MetaDtype): WeightLayout {
-  const layout: WeightLayout = { kind: bits === 4 ? 'q4a' : 'q8a', group, metaDtype };
+export const affineLayout = (bits: AffineBits, group: number, metaDtype: MetaDtype): WeightLayout =>
+  checkedLayout(affineKinds[bits], group, metaDtype);
+
+/** A layout by its parts. Throws invalid_argument like `checkLayout`. */
+export function checkedLayout(kind: LayoutKind, group: number, metaDtype: MetaDtype): WeightLayout {
+  const layout: WeightLayout = { kind, group, metaDtype };
   checkLayout(layout);
   return layout;
 }
 
-export const isAffine = (layout: WeightLayout): boolean => layout.kind === 'q4a' || layout.kind === 'q8a';
-export const isFloatLayout = (layout: WeightLayout): boolean =>
-  layout.kind === 'f32' || layout.kind === 'f16' || layout.kind === 'bf16';
+export const isFloatLayout = (layout: WeightLayout): boolean => quantizedSpec(layout.kind) === undefined;
 export const sameLayout = (a: WeightLayout, b: WeightLayout): boolean =>
   a.kind === b.kind && a.group === b.group && a.metaDtype === b.metaDtype;
 
-/** For messages: `q4a/64/bf16`, `q4`, `f32`. */
-export const formatLayout = (layout: WeightLayout): string =>
-  isAffine(layout) ? `${layout.kind}/${layout.group}/${layout.metaDtype}` : layout.kind;
+/** For messages and names: `q4a/64/bf16`, `q4`, `f32`. */
+export function formatLayout({ kind, group, metaDtype }: WeightLayout): string {
+  const free = groupsOf(kind).length + scalesOf(kind).length > 2;
+  return free ? `${kind}/${group}/${metaDtype}` : kind;
+}
 
 /** Layout code of native kernels and of packed files. */
-export const layoutCode = (layout: WeightLayout): number => layoutKinds.indexOf(layout.kind);
+export const layoutCode = (layout: WeightLayout): number => layoutTable[layout.kind].code;
 
-/** metaDtype code of native kernels: the dtype codes of device/device.ts. */
-export const metaDtypeCode = (layout: WeightLayout): number => metaDtypes.indexOf(layout.metaDtype);
+/** Type code of the scales in native kernels. */
+export const metaDtypeCode = (layout: WeightLayout): number => metaDtypeCodes[layout.metaDtype];
+
+/** The layout of these codes, as kernels are told. Throws invalid_argument when there is none. */
+export function layoutFromCodes(code: number, group: number, metaDtype: number): WeightLayout {
+  const kind = layoutKinds.find((k) => layoutTable[k].code === code);
+  const meta = (Object.keys(metaDtypeCodes) as MetaDtype[]).find((m) => metaDtypeCodes[m] === metaDtype);
+  if (kind === undefined || meta === undefined) {
+    throw new IngotError(
+      'invalid_argument',
+      `no weight layout has code ${code} with scales of type ${metaDtype}`,
+    );
+  }
+  return checkedLayout(kind, group, meta);
+}
 
 /** Throws invalid_argument unless the layout is one that docs/layouts.md defines. */
 export function checkLayout(layout: WeightLayout): void {
@@ -69,72 +120,65 @@ export function checkLayout(layout: WeightLayout): void {
     throw new IngotError('invalid_argument', `weight layout ${JSON.stringify(layout)}: ${problem}`);
   };
   if (!layoutKinds.includes(layout.kind)) fail(`kind must be one of ${layoutKinds.join(', ')}`);
-  if (!metaDtypes.includes(layout.metaDtype)) fail(`metaDtype must be one of ${metaDtypes.join(', ')}`);
-  if (layout.kind === 'q4a' || layout.kind === 'q8a') {
-    if (!affineGroups.includes(layout.group)) fail(`group must be one of ${affineGroups.join(', ')}`);
-    return;
-  }
-  if (layout.group !== fixedGroup[layout.kind]) fail(`group must be ${fixedGroup[layout.kind]}`);
-  if (layout.metaDtype !== 'f16') fail('metaDtype must be f16');
+  const oneOf = (list: readonly (string | number)[]): string =>
+    list.length === 1 ? `${list[0]}` : `one of ${list.join(', ')}`;
+  const [groups, scales] = [groupsOf(layout.kind), scalesOf(layout.kind)];
+  if (!groups.includes(layout.group)) fail(`group must be ${oneOf(groups)}`);
+  if (!scales.includes(layout.metaDtype)) fail(`metaDtype must be ${oneOf(scales)}`);
 }
 
 /** Number that K must be a multiple of. */
 export function columnMultiple(layout: WeightLayout): number {
-  switch (layout.kind) {
-    case 'q4k':
-    case 'q6k':
-      return superBlock;
-    default:
-      return layout.group;
-  }
+  const spec = quantizedSpec(layout.kind);
+  if (spec === undefined) return 1;
+  return spec.steps === true ? superBlock : Math.max(blockColumns, layout.group);
 }
+
+/** Bytes of the codes of 32 columns of a panel: planes of 64 bytes for each bit. */
+export const codeBlockBytes = ({ bits }: QuantizedSpec): number => 64 * bits;
 
 /** Bytes of the codes region of one panel of K columns. */
 export function codesBytes(layout: WeightLayout, K: number): number {
-  switch (layout.kind) {
-    case 'f32':
-      return K * panelRows * 4;
-    case 'f16':
-      return K * panelRows * 2;
-    case 'bf16':
-      return Math.ceil(K / 2) * panelRows * 4;
-    case 'q4':
-    case 'q4a':
-    case 'q4k':
-      return (K / 32) * 256;
-    case 'q8':
-    case 'q8a':
-      return (K / 32) * 512;
-    case 'q6k':
-      return (K / 32) * 384;
-  }
+  const spec = quantizedSpec(layout.kind);
+  if (spec !== undefined) return (K / blockColumns) * codeBlockBytes(spec);
+  if (layout.kind === 'bf16') return Math.ceil(K / 2) * panelRows * 4;
+  return K * panelRows * (layout.kind === 'f32' ? 4 : 2);
+}
+
+/** Where the fields of a meta record are: numbers in the list that `metaFields` gives. */
+export interface MetaPlaces {
+  /** The scale, or what the steps are multiplied by. */
+  readonly scale: number;
+  readonly minimum: number | undefined;
+  /** Of the first group; that of group g is g further. Undefined without steps. */
+  readonly steps: number | undefined;
+  readonly minimumSteps: number | undefined;
+}
+
+export function metaPlaces(layout: WeightLayout): MetaPlaces {
+  const spec = quantizedSpec(layout.kind);
+  const minimum = spec?.minimum === true ? 1 : undefined;
+  if (spec?.steps !== true) return { scale: 0, minimum, steps: undefined, minimumSteps: undefined };
+  const steps = minimum === undefined ? 1 : 2;
+  return { scale: 0, minimum, steps, minimumSteps: minimum && steps + superBlock / layout.group };
 }
 
 /** Bytes of each field of a meta record for one lane, in order; a record stores every field for all 16 lanes in turn. */
 export function metaFields(layout: WeightLayout): readonly number[] {
-  switch (layout.kind) {
-    case 'f32':
-    case 'f16':
-    case 'bf16':
-      return [];
-    case 'q4':
-    case 'q8':
-      return [2]; // s
-    case 'q4a':
-    case 'q8a':
-      return [metaBytes[layout.metaDtype], metaBytes[layout.metaDtype]]; // s, m
-    case 'q4k':
-      return [2, 2, ...new Array<number>(16).fill(1)]; // d, dmin, sc[8], mn[8]
-    case 'q6k':
-      return [2, ...new Array<number>(16).fill(1)]; // d, sc[16]
-  }
+  const spec = quantizedSpec(layout.kind);
+  if (spec === undefined) return [];
+  const bytes = metaBytes[layout.metaDtype];
+  const pairs = spec.minimum === true ? 2 : 1;
+  const scales = new Array<number>(pairs).fill(bytes);
+  if (spec.steps !== true) return scales;
+  return [...scales, ...new Array<number>((pairs * superBlock) / layout.group).fill(1)];
 }
 
 /** Bytes of one record of the meta region (all lanes; 0: there is none), and how many columns it covers. */
 export function metaRecord(layout: WeightLayout): { readonly bytes: number; readonly columns: number } {
   const bytes = metaFields(layout).reduce((sum, field) => sum + field, 0) * panelRows;
   if (bytes === 0) return { bytes, columns: 1 };
-  return { bytes, columns: layout.kind === 'q4k' || layout.kind === 'q6k' ? superBlock : layout.group };
+  return { bytes, columns: quantizedSpec(layout.kind)?.steps === true ? superBlock : layout.group };
 }
 
 /**

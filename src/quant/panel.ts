@@ -1,8 +1,19 @@
 // One row in and out of a panel: where docs/layouts.md puts each code and each meta field, and what they are worth.
 
 import type { RowForm } from './format.ts';
-import { bf16ToF32, bitsToF32, bitsToFloat, f16ToF32 } from './half.ts';
-import { codesBytes, metaFields, metaRecord, panelRows, type WeightLayout } from './layout.ts';
+import { bitsToFloat, e4m3ToF32 } from './half.ts';
+import {
+  codeBlockBytes,
+  codesBytes,
+  type LayoutKind,
+  metaFields,
+  metaPlaces,
+  metaRecord,
+  panelRows,
+  type QuantizedSpec,
+  quantizedSpec,
+  type WeightLayout,
+} from './layout.ts';
 
 /** Writes row form `row` as lane `lane` of the zero-filled panel that starts at byte `panel`. */
 export function writeLane(
@@ -41,18 +52,43 @@ export function readLane(
   });
 }
 
-/** Byte of the 4-bit code of column k, and whether it is the high nibble. `blockBytes` is the size of a block of 32. */
-const nibbleAt = (k: number, lane: number, blockBytes: number): number =>
-  (k >> 5) * blockBytes + ((k >> 3) & 3) * 64 + 4 * lane + (k & 3);
-const nibbleShift = (k: number): number => k & 4;
-/** Byte and shift of the high two bits of a 6-bit code. */
-const pairAt = (k: number, lane: number): number =>
-  (k >> 5) * 384 + 256 + ((k >> 4) & 1) * 64 + 4 * lane + (k & 3);
-const pairShift = (k: number): number => 2 * ((k >> 2) & 3);
-/** Byte of the 8-bit code. */
-const byteAt = (k: number, lane: number): number => (k >> 5) * 512 + ((k >> 2) & 7) * 64 + 4 * lane + (k & 3);
+/**
+ * Bits of a code lie in planes, one after the other within a block of 32 columns: of 8, 4, 2 or 1 bits, the lowest bits first. A
+ * plane has chunks of 64 bytes; byte 4 lane + j of a chunk holds columns j, 4 + j, ... of the chunk's run, lowest bits first.
+ */
+interface Plane {
+  /** Bits of a code below this plane's, and in it. */
+  readonly shift: number;
+  readonly bits: number;
+  /** Byte of the plane in the block. */
+  readonly at: number;
+}
+
+const planesOf = (bits: QuantizedSpec['bits']): readonly Plane[] => {
+  const widths = ({ 2: [2], 3: [2, 1], 4: [4], 5: [4, 1], 6: [4, 2], 8: [8] } as const)[bits];
+  let shift = 0;
+  return widths.map((width) => {
+    const plane = { shift, bits: width, at: 64 * shift };
+    shift += width;
+    return plane;
+  });
+};
+const planes = Object.fromEntries(([2, 3, 4, 5, 6, 8] as const).map((bits) => [bits, planesOf(bits)]));
+
+/** Byte of column k's part in a plane, from the start of the codes, and its shift there. */
+function placeIn(plane: Plane, blockBytes: number, k: number, lane: number): { at: number; shift: number } {
+  const columns = Math.max(4, 32 / plane.bits); // of a chunk: four bytes of a lane
+  const within = k & 31;
+  const chunk = Math.floor(within / columns);
+  const field = (within % columns) >> 2;
+  return {
+    at: (k >> 5) * blockBytes + plane.at + chunk * 64 + 4 * lane + (k & 3),
+    shift: field * plane.bits,
+  };
+}
+
 /** Byte of a 16- or 32-bit float; bf16 keeps neighbouring columns together. */
-const floatAt = (kind: 'f32' | 'f16' | 'bf16', k: number, lane: number): number => {
+const floatAt = (kind: LayoutKind, k: number, lane: number): number => {
   if (kind === 'bf16') return ((k >> 1) * panelRows + lane) * 4 + (k & 1) * 2;
   return (k * panelRows + lane) * (kind === 'f32' ? 4 : 2);
 };
@@ -61,51 +97,31 @@ type Put = (at: number, value: number) => void;
 type Get = (at: number) => number;
 
 function writeCode(layout: WeightLayout, k: number, lane: number, code: number, put: Put): void {
-  switch (layout.kind) {
-    case 'f32':
-    case 'f16':
-    case 'bf16': {
-      const at = floatAt(layout.kind, k, lane);
-      for (let b = 0; b < (layout.kind === 'f32' ? 4 : 2); b++) put(at + b, (code >>> (8 * b)) & 255);
-      return;
-    }
-    case 'q4':
-    case 'q4a':
-    case 'q4k':
-      put(nibbleAt(k, lane, 256), code << nibbleShift(k));
-      return;
-    case 'q6k':
-      put(nibbleAt(k, lane, 384), (code & 15) << nibbleShift(k));
-      put(pairAt(k, lane), (code >> 4) << pairShift(k));
-      return;
-    case 'q8':
-    case 'q8a':
-      put(byteAt(k, lane), code);
-      return;
+  const spec = quantizedSpec(layout.kind);
+  if (spec === undefined) {
+    const at = floatAt(layout.kind, k, lane);
+    for (let b = 0; b < (layout.kind === 'f32' ? 4 : 2); b++) put(at + b, (code >>> (8 * b)) & 255);
+    return;
+  }
+  for (const plane of planes[spec.bits] ?? []) {
+    const { at, shift } = placeIn(plane, codeBlockBytes(spec), k, lane);
+    put(at, ((code >> plane.shift) & (2 ** plane.bits - 1)) << shift);
   }
 }
 
 function readCode(layout: WeightLayout, k: number, lane: number, get: Get): number {
-  switch (layout.kind) {
-    case 'f32':
-    case 'f16':
-    case 'bf16': {
-      const at = floatAt(layout.kind, k, lane);
-      const low = get(at) + get(at + 1) * 256;
-      return layout.kind === 'f32' ? low + get(at + 2) * 2 ** 16 + get(at + 3) * 2 ** 24 : low;
-    }
-    case 'q4':
-    case 'q4a':
-    case 'q4k':
-      return (get(nibbleAt(k, lane, 256)) >> nibbleShift(k)) & 15;
-    case 'q6k': {
-      const low = (get(nibbleAt(k, lane, 384)) >> nibbleShift(k)) & 15;
-      return low | (((get(pairAt(k, lane)) >> pairShift(k)) & 3) << 4);
-    }
-    case 'q8':
-    case 'q8a':
-      return get(byteAt(k, lane));
+  const spec = quantizedSpec(layout.kind);
+  if (spec === undefined) {
+    const at = floatAt(layout.kind, k, lane);
+    const low = get(at) + get(at + 1) * 256;
+    return layout.kind === 'f32' ? low + get(at + 2) * 2 ** 16 + get(at + 3) * 2 ** 24 : low;
   }
+  let code = 0;
+  for (const plane of planes[spec.bits] ?? []) {
+    const { at, shift } = placeIn(plane, codeBlockBytes(spec), k, lane);
+    code |= ((get(at) >> shift) & (2 ** plane.bits - 1)) << plane.shift;
+  }
+  return code;
 }
 
 /** Visits the meta fields of a lane: byte in the panel, size, index in `RowForm.meta`. */
@@ -139,39 +155,47 @@ export function rowValues(
   out: Float32Array,
   from: number,
 ): void {
-  const { codes, meta } = row;
-  const field = (i: number): number => meta[i] as number;
-  for (let k = 0; k < K; k++) out[from + k] = valueAt(layout, k, codes[k] as number, field);
+  const spec = quantizedSpec(layout.kind);
+  if (spec === undefined) {
+    const kind = layout.kind as 'f32' | 'f16' | 'bf16';
+    for (let k = 0; k < K; k++) out[from + k] = bitsToFloat(kind, row.codes[k] as number);
+    return;
+  }
+  const number = codeNumbers(spec);
+  const fields = metaFields(layout).length;
+  const places = metaPlaces(layout);
+  const { columns } = metaRecord(layout);
+  for (let first = 0; first < K; first += layout.group) {
+    const record = Math.floor(first / columns) * fields;
+    const group = (first % columns) / layout.group;
+    const scale = scaleAt(layout, row.meta, record + places.scale, stepsAt(places.steps, record, group));
+    const minimum =
+      places.minimum === undefined
+        ? undefined
+        : scaleAt(layout, row.meta, record + places.minimum, stepsAt(places.minimumSteps, record, group));
+    for (let k = first; k < first + layout.group; k++) {
+      const scaled = scale * (number[row.codes[k] as number] as number);
+      if (minimum === undefined) out[from + k] = scaled;
+      else out[from + k] = spec.steps === true ? scaled - minimum : scaled + minimum;
+    }
+  }
+}
+
+const stepsAt = (steps: number | undefined, record: number, group: number): number | undefined =>
+  steps === undefined ? undefined : record + steps + group;
+
+/** A scale or minimum: a stored float, times the steps of its group where the layout has them. */
+function scaleAt(layout: WeightLayout, meta: Uint32Array, at: number, steps: number | undefined): number {
+  const unit = bitsToFloat(layout.metaDtype, meta[at] as number);
+  return steps === undefined ? unit : unit * int8(meta[steps] as number);
 }
 
 const int8 = (byte: number): number => (byte << 24) >> 24;
 
-function valueAt(layout: WeightLayout, k: number, code: number, field: (i: number) => number): number {
-  switch (layout.kind) {
-    case 'f32':
-      return bitsToF32(code);
-    case 'f16':
-      return f16ToF32(code);
-    case 'bf16':
-      return bf16ToF32(code);
-    case 'q4':
-      return f16ToF32(field(k >> 5)) * (code - 8);
-    case 'q8':
-      return f16ToF32(field(k >> 5)) * (code - 128);
-    case 'q4a':
-    case 'q8a': {
-      const at = 2 * Math.floor(k / layout.group);
-      return bitsToFloat(layout.metaDtype, field(at)) * code + bitsToFloat(layout.metaDtype, field(at + 1));
-    }
-    case 'q4k': {
-      const at = (k >> 8) * 18;
-      const group = (k >> 5) & 7;
-      const scale = f16ToF32(field(at)) * field(at + 2 + group);
-      return scale * code - f16ToF32(field(at + 1)) * field(at + 10 + group);
-    }
-    case 'q6k': {
-      const at = (k >> 8) * 17;
-      return f16ToF32(field(at)) * int8(field(at + 1 + ((k >> 4) & 15))) * (code - 32);
-    }
-  }
+/** What each code of a layout is multiplied by the scale as. */
+export function codeNumbers({ bits, zero = 0, table, e4m3, unit = 1 }: QuantizedSpec): readonly number[] {
+  return Array.from({ length: 2 ** bits }, (_, code) => {
+    if (e4m3 === true) return unit * e4m3ToF32(code);
+    return table === undefined ? code - zero : unit * (table[code] as number);
+  });
 }

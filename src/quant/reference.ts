@@ -119,6 +119,10 @@ export function quantizeReference(
   K: number,
 ): readonly Uint8Array[] {
   checkColumns(source, K);
+  const { quantizeRow } = source;
+  if (quantizeRow === undefined) {
+    throw new IngotError('unsupported', `${source.name} is a format that is only read`);
+  }
   if (values.length !== rows * K) {
     throw new IngotError(
       'invalid_argument',
@@ -128,7 +132,7 @@ export function quantizeReference(
   const rowBytes = source.rowBytes(K);
   const parts = rowBytes.map((bytes) => new Uint8Array(bytes * rows));
   for (let i = 0; i < rows; i++) {
-    source.quantizeRow(values.subarray(i * K, (i + 1) * K)).forEach((bytes, p) => {
+    quantizeRow(values.subarray(i * K, (i + 1) * K)).forEach((bytes, p) => {
       parts[p]?.set(bytes, i * bytes.byteLength);
     });
   }

@@ -2,18 +2,35 @@
 
 import type { SourceFormat } from './format.ts';
 import { bf16, f16, f32 } from './formats/float.ts';
-import { mlxFormat } from './formats/mlx.ts';
+import { mlxMxfp4, mlxMxfp8, mlxNvfp4, mxfp4, nvfp4 } from './formats/fp4.ts';
+import { iq1_m, iq1_s } from './formats/iq1.ts';
+import { iq2_s, iq2_xs, iq2_xxs } from './formats/iq2.ts';
+import { iq3_s, iq3_xxs } from './formats/iq3.ts';
+import { iq4_nl, iq4_xs } from './formats/iq4.ts';
+import { q2_k, q3_k } from './formats/q2_k.ts';
 import { q4_0 } from './formats/q4_0.ts';
 import { q4_1 } from './formats/q4_1.ts';
-import { q4_k } from './formats/q4_k.ts';
+import { q4_k, q5_k } from './formats/q4_k.ts';
+import { q5_0 } from './formats/q5_0.ts';
+import { q5_1 } from './formats/q5_1.ts';
 import { q6_k } from './formats/q6_k.ts';
 import { q8_0 } from './formats/q8_0.ts';
-import type { MetaDtype } from './layout.ts';
+import { tq1_0, tq2_0 } from './formats/tq.ts';
+import { mlxFormat, wordsFormat } from './formats/words.ts';
+import { affineBits, checkedLayout, type MetaDtype } from './layout.ts';
 
-const mlxMetaDtypes: readonly MetaDtype[] = ['f32', 'f16', 'bf16'];
-const mlxFormats = ([4, 8] as const).flatMap((bits) =>
-  [32, 64, 128].flatMap((group) => mlxMetaDtypes.map((meta) => mlxFormat(bits, group, meta))),
+const floats: readonly MetaDtype[] = ['f32', 'f16', 'bf16'];
+const groups = [32, 64, 128];
+const mlxFormats = affineBits.flatMap((bits) =>
+  groups.flatMap((group) => floats.map((meta) => mlxFormat(bits, group, meta))),
 );
+/** FP8 e4m3 with a scale for each group of columns: what block, channel and tensor scales become. */
+const fp8Formats = groups.flatMap((group) =>
+  floats.map((meta) => wordsFormat(`fp8/${group}/${meta}`, checkedLayout('f8', group, meta))),
+);
+/** What NVFP4 with a second scale for the whole tensor becomes. */
+const nvfp4Format = wordsFormat('nvfp4/16/f32', checkedLayout('nvfp4', 16, 'f32'));
+const nf4Formats = floats.map((meta) => wordsFormat(`nf4/64/${meta}`, checkedLayout('nf4', 64, meta)));
 
 export const sourceFormats: readonly SourceFormat[] = [
   f32,
@@ -21,10 +38,34 @@ export const sourceFormats: readonly SourceFormat[] = [
   bf16,
   q4_0,
   q4_1,
+  q5_0,
+  q5_1,
   q8_0,
+  q2_k,
+  q3_k,
   q4_k,
+  q5_k,
   q6_k,
+  iq4_nl,
+  iq4_xs,
+  iq3_s,
+  iq3_xxs,
+  iq2_s,
+  iq2_xs,
+  iq2_xxs,
+  iq1_s,
+  iq1_m,
+  tq1_0,
+  tq2_0,
+  mxfp4,
+  nvfp4,
+  mlxMxfp4,
+  mlxMxfp8,
+  mlxNvfp4,
   ...mlxFormats,
+  ...fp8Formats,
+  nvfp4Format,
+  ...nf4Formats,
 ];
 
 /** The format of this name, or undefined. */

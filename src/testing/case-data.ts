@@ -1,6 +1,6 @@
 // Operands of ops' test cases: reproducible random numbers of the distribution a case asks for, packed where it says so.
 
-import type { CaseOperand } from '../array/op.ts';
+import type { CaseOperand, CaseWeight } from '../array/op.ts';
 import { numel, typedView, writer } from '../array/ops/operands.ts';
 import type { Tensor } from '../array/types.ts';
 import { bytesPerElement, type DType } from '../base/dtype.ts';
@@ -65,16 +65,33 @@ export function caseTensor(spec: CaseOperand, seed: number): Tensor {
   return tensor;
 }
 
-const sources = {
+/** A format that is packed into each layout. */
+const sources: Readonly<Record<CaseWeight, string>> = {
   f32: 'f32',
   f16: 'f16',
   bf16: 'bf16',
   q4: 'q4_0',
   q4a: 'q4_1',
   q8: 'q8_0',
+  q8a: 'mlx8/128/f16',
   q4k: 'q4_k',
   q6k: 'q6_k',
-} as const;
+  q5: 'q5_0',
+  q5k: 'q5_k',
+  q3k: 'q3_k',
+  q2k: 'q2_k',
+  q2a: 'mlx2/64/bf16',
+  q3a: 'mlx3/32/f16',
+  q5a: 'q5_1',
+  q6a: 'mlx6/64/f32',
+  iq4nl: 'iq4_nl',
+  mxfp4: 'mxfp4',
+  nf4: 'nf4/64/bf16',
+  nvfp4: 'nvfp4',
+  iq4xs: 'iq4_xs',
+  f8: 'fp8/128/f32',
+  mxfp8: 'mlx-mxfp8',
+};
 
 /** Random weights quantised and packed: `[N, K]` or `[E, N, K]`. */
 function packedTensor({ shape, weight = 'f32' }: CaseOperand, uniform: () => number): Tensor {

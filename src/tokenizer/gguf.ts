@@ -111,6 +111,54 @@ export function tokenizerFromGguf(metadata: GgufMetadata, file: string): Tokeniz
   );
 }
 
+/**
+ * tokenizer.json and tokenizer_config.json of a GGUF file's tokenizer, or undefined when it has none. Throws like `tokenizerFromGguf`.
+ */
+export function tokenizerFiles(
+  metadata: GgufMetadata,
+  file: string,
+): { readonly tokenizer: object; readonly config: object } | undefined {
+  const fields = new Fields(metadata, file);
+  const model = fields.text('tokenizer.ggml.model');
+  const tokens = fields.texts('tokenizer.ggml.tokens');
+  if (model === undefined || model === 'none' || model === 'no_vocab' || tokens === undefined)
+    return undefined;
+  const { spec, spelled, addBos: byDefault } = specFor(model, tokens, fields);
+  const id = (name: string): number | undefined =>
+    fields.id(`tokenizer.ggml.${name}_token_id`, tokens.length);
+  const named = (name: string): string | undefined => {
+    const found = id(name);
+    return found === undefined ? undefined : tokens[found];
+  };
+  const addBos = fields.flag('tokenizer.ggml.add_bos_token') ?? byDefault;
+  const addEos = fields.flag('tokenizer.ggml.add_eos_token') ?? false;
+  const added = new Set(spec.added_tokens.map((token) => token.id));
+  const vocab = Object.fromEntries(spelled.flatMap((token, i) => (added.has(i) ? [] : [[token, i]])));
+  const processor = surround(tokens, addBos ? id('bos') : undefined, addEos ? id('eos') : undefined);
+  const special = [addBos ? id('bos') : undefined, addEos ? id('eos') : undefined].flatMap((i) =>
+    i === undefined ? [] : [[tokens[i], { id: tokens[i], ids: [i], tokens: [tokens[i]] }] as const],
+  );
+  return {
+    tokenizer: {
+      version: '1.0',
+      truncation: null,
+      padding: null,
+      ...spec,
+      post_processor:
+        processor === null ? null : { ...processor, special_tokens: Object.fromEntries(special) },
+      model: { ...spec.model, vocab },
+    },
+    config: {
+      tokenizer_class: 'PreTrainedTokenizerFast',
+      bos_token: named('bos'),
+      eos_token: named('eos'),
+      pad_token: named('padding'),
+      unk_token: named('unknown'),
+      chat_template: fields.text('tokenizer.chat_template'),
+    },
+  };
+}
+
 interface Vocabulary {
   readonly spec: TokenizerSpec;
   /** Tokens by id as the merges spell them. */

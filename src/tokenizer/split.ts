@@ -116,3 +116,31 @@ export function splitFor(name: string): SplitSpec {
     addBos: found.addBos,
   };
 }
+
+/** The name in `tokenizer.ggml.pre` of how a tokenizer.json cuts text. Throws unsupported when there is none. */
+export function ruleNamed(preTokenizer: Step | null, normalizer: Step | null, file: string): string {
+  const found = expressionsOf(preTokenizer);
+  const nfc = normalizer?.type === 'NFC';
+  for (const [name, { expressions, nfc: wanted }] of rules) {
+    // GPT-2's own name, not that of files without a rule; case is spelled out in some expressions.
+    const same = expressions.length === found.length && expressions.every((e, i) => e === found[i]);
+    if (same && wanted === nfc) return name;
+  }
+  throw new IngotError(
+    'unsupported',
+    `${file}: GGUF has no name for the way this tokenizer cuts text; use MLX or safetensors, or quantise a GGUF file of the model`,
+  );
+}
+
+/** The expressions of the steps that cut, in turn. */
+function expressionsOf(step: Step | null): readonly string[] {
+  if (step === null) return [];
+  if (step.type === 'Sequence' && Array.isArray(step.pretokenizers)) {
+    return step.pretokenizers.flatMap((part: Step) => expressionsOf(part));
+  }
+  if (step.type === 'Digits') return [step.individual_digits === true ? digit : `${digit}+`];
+  if (step.type === 'ByteLevel') return step.use_regex === false ? [] : [gpt2];
+  const pattern =
+    step.type === 'Split' ? (step.pattern as { readonly Regex?: unknown } | undefined) : undefined;
+  return typeof pattern?.Regex === 'string' ? [pattern.Regex] : [];
+}

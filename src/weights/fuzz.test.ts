@@ -1,6 +1,7 @@
 // Damaged and hostile files: whatever the bytes, readers fail with a typed error or succeed, and never ask for more memory
 // than a small bound. Mutations are drawn from a fixed seed, so a failure comes again.
 
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { IngotError } from '../base/errors.ts';
 import { modelCheckpoint } from '../models/files/translate.ts';
@@ -18,7 +19,8 @@ import { dataStart, encodeHeader, type PackedHeader, prefixBytes } from './packe
 import { packedCheckpoint } from './packed/open.ts';
 import { writePacked } from './packed/writer.ts';
 import { safetensorsCheckpoint } from './safetensors/open.ts';
-import { writeSafetensors } from './safetensors/writer.ts';
+import type { SafetensorsDType } from './safetensors/reader.ts';
+import { type WritableSafetensor, writeSafetensors } from './safetensors/writer.ts';
 import { readRows } from './tensor.ts';
 import { tinyGguf } from './tiny.ts';
 
@@ -147,6 +149,41 @@ describe('fuzzed files', () => {
     expect(tally.codes).toContain('bad_file');
   }, 120_000);
 
+  it('quantised checkpoints of every kind', async () => {
+    const random = new Random(0x85ebca6b);
+    const tally = newTally();
+    for (const golden of quantisedGoldens()) {
+      const sink = new MemorySink();
+      await writeSafetensors(sink, golden.tensors);
+      const bytes = sink.bytes();
+      const header = headerOf(bytes);
+      for (let run = 0; run < 150; run++) {
+        const damage = run % 3;
+        const changed = damage === 0 ? mutateJson(random, golden.config) : golden.config;
+        const file =
+          damage === 1
+            ? withHeader(bytes, mutateJson(random, header))
+            : damage === 2
+              ? mutate(random, bytes, bytes.length)
+              : bytes;
+        const source = new WatchedSource(file, 'model.safetensors');
+        await attempt(tally, async () => {
+          const parts = await safetensorsCheckpoint(
+            'dir',
+            isJsonObject(changed) ? changed : {},
+            async (name) => (name === source.name ? source : undefined),
+            { files: [], readFile: async () => undefined },
+          );
+          await exercise(new Checkpoint(parts));
+        });
+        expect(source.largest).toBeLessThanOrEqual(source.size);
+      }
+    }
+    expect(tally.failed).toBeGreaterThan(500);
+    expect(tally.succeeded).toBeGreaterThan(100);
+    expect([...tally.codes]).toEqual(expect.arrayContaining(['bad_file', 'unsupported']));
+  }, 120_000);
+
   it(`packed files, ${runs} of them`, async () => {
     const { bytes: gguf } = await smallGguf();
     const file = await readGguf(new WatchedSource(gguf, 'm'), () => expect.fail('no shard'));
@@ -182,6 +219,25 @@ describe('fuzzed files', () => {
     expect(tally.codes).toContain('bad_file');
   }, 120_000);
 });
+
+/** Small checkpoints of every way to quantise, from the goldens. */
+function quantisedGoldens(): readonly {
+  readonly config: JsonObject;
+  readonly tensors: WritableSafetensor[];
+}[] {
+  const file = new URL('../../tests/goldens/quant/checkpoints.json', import.meta.url);
+  const goldens = JSON.parse(readFileSync(file, 'utf8')) as readonly {
+    readonly config: JsonObject;
+    readonly tensors: Readonly<Record<string, { dtype: SafetensorsDType; shape: number[]; data: string }>>;
+  }[];
+  return goldens.map(({ config, tensors }) => ({
+    config,
+    tensors: Object.entries(tensors).map(([name, { dtype, shape, data }]) => {
+      const bytes = new Uint8Array(Buffer.from(data, 'base64'));
+      return { name, dtype, shape, bytes: bytes.byteLength, data: bytes };
+    }),
+  }));
+}
 
 const jsonBytes = (value: unknown): Uint8Array => new TextEncoder().encode(JSON.stringify(value) ?? '');
 

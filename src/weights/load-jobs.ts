@@ -4,7 +4,9 @@ import { invariant } from '../base/errors.ts';
 import { Turns } from '../base/turn.ts';
 import type { PackRequest } from '../device/cpu/pack.ts';
 import type { Device, DeviceBuffer } from '../device/device.ts';
-import { metaDtypeCode } from '../quant/layout.ts';
+import type { SourceFormat } from '../quant/format.ts';
+import { formatLayout, sameLayout } from '../quant/layout.ts';
+import { neutralCode, neutralFormat, toNeutral } from '../quant/neutral.ts';
 import { packReference } from '../quant/reference.ts';
 import { sourceFormats } from '../quant/registry.ts';
 import {
@@ -55,7 +57,8 @@ function* workOf(jobs: readonly LoadJob[], maxBytes: number): Generator<Work> {
   for (const job of jobs.toSorted(byPlace)) {
     const { tensor } = job;
     if (tensor.kind === 'source' && tensor.shape.length > 1 && !job.floats) {
-      for (const chunk of chunksOf(tensor, maxBytes)) yield { kind: 'chunk', chunk, job };
+      const bytes = tensor.format.code === undefined ? smallChunkBytes : maxBytes; // decoded on this thread
+      for (const chunk of chunksOf(tensor, bytes)) yield { kind: 'chunk', chunk, job };
     } else {
       yield { kind: 'whole', job };
     }
@@ -116,17 +119,16 @@ async function perform(
   rowBytes.forEach((bytes, p) => {
     if ((buffers[p]?.byteLength ?? 0) < bytes * chunk.rows) buffers[p] = new Uint8Array(bytes * chunk.rows);
   });
-  const parts = await readChunk(chunk, buffers);
+  const { source, parts } = nativeParts(format, await readChunk(chunk, buffers), chunk.rows, columns);
   await packInto({
     target: buffer,
     offset: chunk.destination,
     byteLength: chunk.bytes,
-    source: format.code,
+    source,
     parts,
     rows: chunk.rows,
     columns,
-    group: format.layout.group,
-    metaDtype: metaDtypeCode(format.layout),
+    layout: format.layout,
     rowMap: chunk.rowMap,
   });
   return rowBytes.reduce((sum, bytes) => sum + bytes * chunk.rows, 0);
@@ -139,15 +141,27 @@ async function copyPacked(tensor: PackedTensor, device: Device, buffer: DeviceBu
   }
 }
 
+/** Rows as a packer takes them: as they are, or in the neutral form where it has no reader of the format. */
+export function nativeParts(
+  format: SourceFormat,
+  parts: readonly Uint8Array[],
+  rows: number,
+  columns: number,
+): { readonly source: number; readonly parts: readonly Uint8Array[] } {
+  if (format.code !== undefined) return { source: format.code, parts };
+  return { source: neutralCode, parts: toNeutral(format, parts, rows, columns) };
+}
+
 /** The plain-TypeScript packer for a device. It lets the event loop turn. */
 export const packOn = (device: Device): PackInto => {
   const turns = new Turns();
-  return async ({ target, offset, source, parts, rows, columns, group, metaDtype, rowMap }) => {
+  return async ({ target, offset, source, parts, rows, columns, layout, rowMap }) => {
     await turns.next();
-    const format = sourceFormats.find(
-      ({ code, layout }) => code === source && layout.group === group && metaDtypeCode(layout) === metaDtype,
-    );
-    invariant(format !== undefined, `no source format ${source} with group ${group}`);
+    const format =
+      source === neutralCode
+        ? neutralFormat(layout)
+        : sourceFormats.find((f) => f.code === source && sameLayout(f.layout, layout));
+    invariant(format !== undefined, `no source format ${source} for ${formatLayout(layout)}`);
     device.write(target, offset, packReference(format, parts, rows, columns, rowMap));
   };
 };

@@ -7,11 +7,24 @@ import { packNative } from '../device/cpu/pack.ts';
 import type { Device } from '../device/device.ts';
 import { openJsDevice } from '../device/js/device.ts';
 import { modelCheckpoint } from '../models/files/translate.ts';
-import { columnMultiple, metaDtypeCode, packedBytes } from '../quant/layout.ts';
-import { packReference, quantizeReference } from '../quant/reference.ts';
+import type { SourceFormat } from '../quant/format.ts';
+import { columnMultiple, packedBytes } from '../quant/layout.ts';
+import { packReference } from '../quant/reference.ts';
 import { sourceFormats } from '../quant/registry.ts';
 import { CheckpointLoader, type LoadedMatrix, type LoadedVector } from './load.ts';
-import { tinyCheckpoint, wave } from './tiny.ts';
+import { nativeParts } from './load-jobs.ts';
+import { tinyCheckpoint } from './tiny.ts';
+
+/** Any bytes: packing moves them, whatever they mean. */
+function randomParts(format: SourceFormat, rows: number, columns: number): Uint8Array[] {
+  let state = 12345;
+  return format.rowBytes(columns).map((bytes) =>
+    Uint8Array.from({ length: bytes * rows }, () => {
+      state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+      return state >>> 24;
+    }),
+  );
+}
 
 describe.skipIf(addonPath() === undefined)('the native packer, needs the addon', () => {
   it.each(sourceFormats.map((f) => [f.name, f] as const))(
@@ -21,21 +34,18 @@ describe.skipIf(addonPath() === undefined)('the native packer, needs the addon',
       const columns = Math.max(format.blockElements, columnMultiple(format.layout)) * 3;
       const reversed = Int32Array.from({ length: 37 }, (_unused, i) => 36 - i);
       for (const rowMap of [undefined, reversed]) {
-        const parts = quantizeReference(format, wave(37 * columns, 5), 37, columns);
+        const parts = randomParts(format, 37, columns);
         const byteLength = packedBytes(format.layout, 37, columns);
         const target = device.allocate(byteLength + 64, format.name);
-        const { group } = format.layout;
-        const metaDtype = metaDtypeCode(format.layout);
+        const native = nativeParts(format, parts, 37, columns);
         const request = {
           target,
           offset: 64,
           byteLength,
-          source: format.code,
-          parts,
+          ...native,
           rows: 37,
           columns,
-          group,
-          metaDtype,
+          layout: format.layout,
           rowMap,
         };
         await packNative(device, request);

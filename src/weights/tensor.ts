@@ -1,7 +1,7 @@
 // What every kind of checkpoint is made of: tensors whose rows lie at known places of files, in a source format or
 // already packed.
 
-import { IngotError } from '../base/errors.ts';
+import { FileFormatError, IngotError } from '../base/errors.ts';
 import type { SourceFormat } from '../quant/format.ts';
 import { formatLayout, type WeightLayout } from '../quant/layout.ts';
 import type { ByteSource } from './source.ts';
@@ -74,7 +74,7 @@ export const fileOf = (tensor: CheckpointTensor): string =>
 
 /**
  * Makes the slices of a contiguous tensor. `starts` are the byte offsets of its parts in `sources`; `skipRows` leaves out
- * leading rows of each matrix that has `storedRows` of them (for fused tensors).
+ * leading rows of each matrix that has `storedRows` of them (for fused tensors). Throws FileFormatError for a shape that no weight has.
  */
 export function contiguousSlices(
   format: SourceFormat,
@@ -82,6 +82,9 @@ export function contiguousSlices(
   parts: readonly { readonly source: ByteSource; readonly offset: number }[],
   stored: { readonly rows: number; readonly skip: number } = { rows: dimensions(shape).rows, skip: 0 },
 ): Slice[] {
+  const problem = shapeProblem(shape);
+  if (problem !== undefined)
+    throw new FileFormatError(parts[0]?.source.name ?? 'no file', 'a tensor', problem);
   const { matrices, columns } = dimensions(shape);
   const rowBytes = format.rowBytes(columns);
   return Array.from({ length: matrices }, (_, e) =>

@@ -7,7 +7,6 @@ import { erf } from '../../src/kernel/scalar-functions.ts';
 import { type GpuCapabilities, KernelRequest, wgslSource } from '../../src/kernel/wgsl/contract.ts';
 import { linearKernel } from '../../src/kernel/wgsl/linear/index.ts';
 import {
-  affineLayout,
   layoutCode,
   layoutOf,
   metaDtypeCode,
@@ -18,7 +17,7 @@ import { unpackReference } from '../../src/quant/reference.ts';
 import { expectAllClose } from '../../src/testing/allclose.ts';
 import { randomNumbers } from '../../src/testing/case-data.ts';
 import { complaint, h100, openNullGpu } from './null-gpu.ts';
-import { randomPacked } from './packed-data.ts';
+import { everyLayout, randomPacked } from './packed-data.ts';
 import { runPlan } from './run-plan.ts';
 
 const device = await openNodeGpu({ software: true }).catch((error: Error) => error.message);
@@ -172,15 +171,6 @@ async function check(
   });
 }
 
-const layouts: readonly WeightLayout[] = [
-  ...(['f32', 'f16', 'bf16', 'q4', 'q8', 'q4k', 'q6k'] as const).map(layoutOf),
-  ...([4, 8] as const).flatMap((bits) => [
-    affineLayout(bits, 32, 'f16'),
-    affineLayout(bits, 64, 'bf16'),
-    affineLayout(bits, 128, 'f32'),
-  ]),
-];
-
 /** Names of all candidates of a case. */
 function candidates(c: Case, caps: GpuCapabilities): readonly string[] {
   const found = new Set<string>();
@@ -198,7 +188,7 @@ describe.skipIf(typeof device === 'string')(
     if (typeof device === 'string') return;
     const { gpu, caps } = device;
     afterAll(() => device.dispose());
-    for (const layout of layouts) {
+    for (const layout of everyLayout) {
       it(`${layout.kind}/${layout.group}/${layout.metaDtype} in f32, int8 and int8 with its error`, async () => {
         for (const precision of ['exact', 'fast', 'fine'] as const) {
           await check(gpu, caps, { rows: 2, K: 512, Ns: [40], layout, precision });
@@ -284,7 +274,7 @@ function workgroupBytes(code: string): number {
 describe('WGSL of linear rows', () => {
   it('every candidate of every layout compiles for subgroups of 32', async () => {
     const gpu = await openNullGpu();
-    for (const layout of layouts) {
+    for (const layout of everyLayout) {
       for (const precision of ['fast', 'fine'] as const) {
         const c: Case = { rows: 2, K: 512, Ns: [48, 16], bias: true, layout, precision };
         for (const name of candidates(c, h100)) {

@@ -5,7 +5,6 @@ import { KernelRequest, wgslSource } from '../../src/kernel/wgsl/contract.ts';
 import { linearShape } from '../../src/kernel/wgsl/linear/shape.ts';
 import { linearTiles } from '../../src/kernel/wgsl/linear/tiles.ts';
 import {
-  affineLayout,
   layoutCode,
   layoutOf,
   metaDtypeCode,
@@ -13,6 +12,7 @@ import {
   type WeightLayout,
 } from '../../src/quant/layout.ts';
 import { complaint, h100, openNullGpu } from './null-gpu.ts';
+import { everyLayout } from './packed-data.ts';
 
 /** A request of `linear` for up to 600 rows, all operands there. */
 function request(
@@ -50,18 +50,14 @@ function request(
   });
 }
 
-const layouts: readonly WeightLayout[] = [
-  ...(['f32', 'f16', 'bf16', 'q4', 'q8', 'q4k', 'q6k'] as const).map(layoutOf),
-  affineLayout(4, 64, 'bf16'),
-  affineLayout(8, 32, 'f32'),
-];
-
 describe('linear by subgroup matrices', () => {
   it('every tile of every layout compiles', async () => {
     const gpu = await openNullGpu();
     const tried = new Set<string>();
-    for (const layout of layouts) {
-      for (let i = 0; i < 12; i++) {
+    for (const layout of everyLayout) {
+      // Shapes of tiles and layouts meet in a few functions: all shapes with some layouts, two with the others.
+      const shapes = ['f32', 'bf16', 'q4', 'q6k'].includes(layout.kind) ? 12 : 2;
+      for (let i = 0; i < shapes; i++) {
         const pick = (names: readonly string[]): string => names[i % names.length] ?? '';
         for (const [Ns, glu] of [
           [[96, 32, 40], 0],

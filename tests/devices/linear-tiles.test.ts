@@ -11,17 +11,11 @@ import type { TileEngine, TileShape } from '../../src/kernel/wgsl/linear/tile-bo
 import { f32Engine } from '../../src/kernel/wgsl/linear/tile-f32.ts';
 import { matrixEngine } from '../../src/kernel/wgsl/linear/tile-matrix.ts';
 import { linearTiles } from '../../src/kernel/wgsl/linear/tiles.ts';
-import {
-  affineLayout,
-  layoutCode,
-  layoutOf,
-  metaDtypeCode,
-  type WeightLayout,
-} from '../../src/quant/layout.ts';
+import { layoutCode, layoutOf, metaDtypeCode, type WeightLayout } from '../../src/quant/layout.ts';
 import { unpackReference } from '../../src/quant/reference.ts';
 import { expectAllClose } from '../../src/testing/allclose.ts';
 import { randomNumbers } from '../../src/testing/case-data.ts';
-import { randomPacked } from './packed-data.ts';
+import { everyLayout, randomPacked } from './packed-data.ts';
 import { runPlan } from './run-plan.ts';
 
 const device = await openNodeGpu({ software: true }).catch((error: Error) => error.message);
@@ -206,19 +200,7 @@ describe.skipIf(typeof device === 'string')(
     if (typeof device === 'string') return;
     const { gpu, caps } = device;
     afterAll(() => device.dispose());
-    const layouts: readonly WeightLayout[] = [
-      ...(['f32', 'f16', 'bf16', 'q4', 'q8', 'q4k', 'q6k'] as const).map(layoutOf),
-      ...([4, 8] as const).flatMap((bits) =>
-        (
-          [
-            ['f16', 32],
-            ['bf16', 64],
-            ['f32', 128],
-          ] as const
-        ).map(([meta, group]) => affineLayout(bits, group, meta)),
-      ),
-    ];
-    for (const layout of layouts) {
+    for (const layout of everyLayout) {
       const name = `${layout.kind}/${layout.group}/${layout.metaDtype}`;
       it(`unpacks ${name}`, async () => {
         for (const engine of small) {

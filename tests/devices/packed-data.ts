@@ -1,11 +1,14 @@
 // Random packed weights of any layout, also those no case of an op asks for.
 
 import {
+  checkedLayout,
   codesBytes,
+  layoutKinds,
   metaFields,
   metaRecord,
   panelBytes,
   panelRows,
+  quantizedSpec,
   type WeightLayout,
 } from '../../src/quant/layout.ts';
 
@@ -32,14 +35,22 @@ export function randomPacked(
   const put = (at: number, width: number, bf16: boolean): void => {
     if (width === 4) view.setFloat32(at, number(), true);
     else if (width === 2) view.setUint16(at, bf16 ? bfloatBits(number()) : halfBits(number()), true);
+    else if (layout.metaDtype === 'e8m0')
+      bytes[at] = 118 + Math.floor(uniform() * 5); // up to 2^-6
+    else if (layout.metaDtype === 'e4m3') bytes[at] = Math.floor(uniform() * 24);
     else bytes[at] = Math.floor(uniform() * 64);
   };
   const quantised = metaFields(layout).length > 0;
+  const floats = quantizedSpec(layout.kind)?.e4m3 === true;
   const width = layout.kind === 'f32' ? 4 : 2;
   for (let p = 0; p < bytes.length; p += panel) {
     const codes = codesBytes(layout, K);
-    if (quantised) for (let i = 0; i < codes; i++) bytes[p + i] = Math.floor(uniform() * 256);
-    else for (let i = 0; i < codes; i += width) put(p + i, width, layout.kind === 'bf16');
+    if (quantised) {
+      for (let i = 0; i < codes; i++) {
+        const byte = Math.floor(uniform() * 256);
+        bytes[p + i] = floats && (byte & 0x7f) === 0x7f ? 0 : byte; // no number
+      }
+    } else for (let i = 0; i < codes; i += width) put(p + i, width, layout.kind === 'bf16');
     let at = p + codes;
     const records = quantised ? K / metaRecord(layout).columns : 0;
     for (let r = 0; r < records; r++) {
@@ -63,3 +74,9 @@ function clearPadding(layout: WeightLayout, bytes: Uint8Array, N: number, K: num
     }
   }
 }
+
+/** Every kind of layout once; groups and types of scales, where there are several, take turns. */
+export const everyLayout: readonly WeightLayout[] = layoutKinds.map((kind, i) => {
+  const { groups = [1], scales = ['f16' as const] } = quantizedSpec(kind) ?? {};
+  return checkedLayout(kind, groups[i % groups.length] ?? 1, scales[i % scales.length] ?? 'f16');
+});

@@ -51,7 +51,9 @@ export const embeddingOp = defineOp<EmbeddingAttrs>({
     },
   },
   tolerance: () => ({ absolute: 0, relative: 4 * 2 ** -24 }),
-  cases: (['f32', 'f16', 'bf16', 'q4', 'q4a', 'q8', 'q4k', 'q6k'] as const).map((weight) => ({
+  cases: (
+    ['f32', 'f16', 'bf16', 'q4', 'q4a', 'q8', 'q4k', 'q6k', 'q5', 'q3k', 'q2k', 'q6a', 'mxfp4', 'f8'] as const
+  ).map((weight) => ({
     name: weight,
     inputs: [
       { shape: [5], dtype: 'i32' as const, fill: 'index' as const, below: 19 },

@@ -196,12 +196,25 @@ function linearCases(): readonly OpCase<LinearAttrs>[] {
       })),
     ),
   );
+  const others = [
+    ...(['q8a', 'q5', 'q5k', 'q3k', 'q2k', 'q2a', 'q3a', 'q5a', 'q6a'] as const),
+    ...(['iq4nl', 'mxfp4', 'nf4', 'nvfp4', 'iq4xs', 'f8', 'mxfp8'] as const),
+  ].flatMap((weight) =>
+    [1, 5, 40].flatMap((rows) =>
+      [plain, fast].map((attrs) => ({
+        name: `${weight} ${rows} rows ${attrs.precision}`,
+        inputs: [{ shape: [rows, 256] }, null, null, { shape: [40, 256], weight }, null],
+        attrs,
+      })),
+    ),
+  );
   const x = { shape: [3, 64] };
   const w = { shape: [32, 64], weight: 'q4' as const };
   const norm = { eps: 1e-5, offset: 0 };
   const positive = { shape: [64], fill: 'positive' as const };
   return [
     ...cases,
+    ...others,
     { name: 'bias and residual', inputs: [x, null, { shape: [3, 32] }, w, { shape: [32] }], attrs: plain },
     {
       name: 'norm and three segments',

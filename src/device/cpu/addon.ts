@@ -69,7 +69,7 @@ export interface Addon {
     parts: readonly Uint8Array[],
     rows: number,
     columns: number,
-    form: readonly [group: number, metaDtype: number],
+    layout: readonly [code: number, group: number, metaDtype: number],
     rowMap: Int32Array | null,
   ): Promise<void>;
 }

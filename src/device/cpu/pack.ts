@@ -1,6 +1,7 @@
 // Native packing of source rows into panels (docs/layouts.md), on the worker pool.
 
 import { IngotError } from '../../base/errors.ts';
+import { layoutCode, metaDtypeCode, type WeightLayout } from '../../quant/layout.ts';
 import type { DeviceBuffer } from '../device.ts';
 import type { CpuDevice } from './device.ts';
 
@@ -11,20 +12,18 @@ export interface PackRequest {
   readonly byteLength: number;
   /** Source code of docs/layouts.md. */
   readonly source: number;
-  /** `[rows]`, or `[codes, scales, biases]` for the affine forms. */
+  /** The source's tensors, whole rows each. */
   readonly parts: readonly Uint8Array[];
   readonly rows: number;
   readonly columns: number;
-  readonly group: number;
-  /** dtype code of the scales. */
-  readonly metaDtype: number;
+  readonly layout: WeightLayout;
   /** Source row of each packed row. */
   readonly rowMap?: Int32Array | undefined;
 }
 
 /** Packs one matrix. The parts must not change until the promise settles. */
 export async function packNative(device: CpuDevice, request: PackRequest): Promise<void> {
-  const { target, offset, byteLength, source, parts, rows, columns, group, metaDtype, rowMap } = request;
+  const { target, offset, byteLength, source, parts, rows, columns, layout, rowMap } = request;
   try {
     await device.addon.pack(
       device.memoryOf(target),
@@ -34,7 +33,7 @@ export async function packNative(device: CpuDevice, request: PackRequest): Promi
       parts,
       rows,
       columns,
-      [group, metaDtype],
+      [layoutCode(layout), layout.group, metaDtypeCode(layout)],
       rowMap ?? null,
     );
   } catch (cause) {

@@ -4,11 +4,12 @@ import { readU16, readU32, type SourceFormat, writeU16, writeU32 } from '../form
 import { floatToBits } from '../half.ts';
 import { layoutOf } from '../layout.ts';
 
-function floatFormat(dtype: 'f32' | 'f16' | 'bf16', code: number): SourceFormat {
+function floatFormat(dtype: 'f32' | 'f16' | 'bf16', code: number, gguf: number): SourceFormat {
   const bytes = dtype === 'f32' ? 4 : 2;
   return {
     name: dtype,
     code,
+    gguf: { type: gguf, name: dtype.toUpperCase() },
     blockElements: 1,
     blockBytes: bytes,
     layout: layoutOf(dtype),
@@ -31,6 +32,6 @@ function floatFormat(dtype: 'f32' | 'f16' | 'bf16', code: number): SourceFormat 
   };
 }
 
-export const f32 = floatFormat('f32', 0);
-export const f16 = floatFormat('f16', 1);
-export const bf16 = floatFormat('bf16', 2);
+export const f32 = floatFormat('f32', 0, 0);
+export const f16 = floatFormat('f16', 1, 1);
+export const bf16 = floatFormat('bf16', 2, 30);

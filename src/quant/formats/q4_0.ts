@@ -8,6 +8,7 @@ import { blockFormat, readNibbles, writeNibbles } from './block.ts';
 export const q4_0 = blockFormat({
   name: 'q4_0',
   code: 3,
+  gguf: 2,
   blockElements: 32,
   blockBytes: 18,
   layout: layoutOf('q4'),

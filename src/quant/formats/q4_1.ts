@@ -8,6 +8,7 @@ import { blockFormat, readNibbles, writeNibbles } from './block.ts';
 export const q4_1 = blockFormat({
   name: 'q4_1',
   code: 4,
+  gguf: 3,
   blockElements: 32,
   blockBytes: 20,
   layout: affineLayout(4, 32, 'f16'),

@@ -1,10 +1,12 @@
 // GGUF Q6_K: super-blocks of 256 columns in 16 groups of 16; w = (d sc)(u - 32) with signed 8-bit sc. A super-block is
 // low nibbles [128], high bit pairs [64], sc [16], f16 d; each half of it holds 128 columns in four runs of 32.
 
-import { clamp, range, readU16, writeU16 } from '../format.ts';
-import { f16ToF32, f32ToF16 } from '../half.ts';
+import { readU16, writeU16 } from '../format.ts';
 import { layoutOf } from '../layout.ts';
+import { superQuantizer } from '../super-block.ts';
 import { blockFormat } from './block.ts';
+
+const quantize = superQuantizer(layoutOf('q6k'), { low: -128, high: 127 }, 'square');
 
 const highAt = 128;
 const scalesAt = 192;
@@ -27,6 +29,7 @@ const places = Array.from({ length: 256 }, (_, i) => place(i));
 export const q6_k = blockFormat({
   name: 'q6_k',
   code: 8,
+  gguf: 14,
   blockElements: 256,
   blockBytes: 210,
   layout: layoutOf('q6k'),
@@ -39,15 +42,14 @@ export const q6_k = blockFormat({
     });
   },
   writeBlock(values, column, bytes, at) {
-    const peaks = Array.from({ length: 16 }, (_, j) => Math.abs(range(values, column + 16 * j, 16).peak));
-    const d = f32ToF16(Math.max(...peaks) / 31 / 127);
-    const unit = f16ToF32(d);
-    const scales = peaks.map((peak) => (unit === 0 ? 0 : clamp(Math.round(peak / 31 / unit), 0, 127)));
-    writeU16(bytes, at + dAt, d);
-    bytes.set(scales, at + scalesAt);
+    const block = quantize(values, column);
+    writeU16(bytes, at + dAt, block.d);
+    bytes.set(
+      block.steps.map((step) => step & 255),
+      at + scalesAt,
+    );
     places.forEach(({ low, lowShift, high, highShift }, i) => {
-      const step = unit * (scales[i >> 4] as number);
-      const code = step === 0 ? 32 : clamp(Math.round((values[column + i] as number) / step), -32, 31) + 32;
+      const code = block.codes[i] as number;
       bytes[at + low] = (bytes[at + low] as number) | ((code & 15) << lowShift);
       bytes[at + high] = (bytes[at + high] as number) | ((code >> 4) << highShift);
     });

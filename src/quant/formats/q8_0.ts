@@ -11,6 +11,7 @@ const roundAway = (value: number): number => Math.sign(value) * Math.floor(Math.
 export const q8_0 = blockFormat({
   name: 'q8_0',
   code: 5,
+  gguf: 8,
   blockElements: 32,
   blockBytes: 34,
   layout: layoutOf('q8'),

@@ -41,11 +41,23 @@ const text = new TextDecoder('utf-8', { ignoreBOM: true });
 export class GgufMetadata {
   readonly #file: string;
   readonly #values: ReadonlyMap<string, GgufValue | (() => GgufValue)>;
+  readonly #types: ReadonlyMap<string, ValueType>;
   readonly #decoded = new Map<string, GgufValue>();
 
-  constructor(file: string, values: ReadonlyMap<string, GgufValue | (() => GgufValue)>) {
+  /** `types` are those that the file has; without them `typeOf` knows none. */
+  constructor(
+    file: string,
+    values: ReadonlyMap<string, GgufValue | (() => GgufValue)>,
+    types: ReadonlyMap<string, ValueType> = new Map(),
+  ) {
     this.#file = file;
     this.#values = values;
+    this.#types = types;
+  }
+
+  /** Type of a value in the file; undefined when the key is absent. */
+  typeOf(key: string): ValueType | undefined {
+    return this.#types.get(key);
   }
 
   keys(): string[] {
@@ -111,7 +123,8 @@ export async function readMetadata(cursor: HeaderCursor, count: number, file: st
   }
   const values = new Map<string, () => GgufValue>();
   for (const [key, place] of places) values.set(key, () => decode(cursor.bytes, place));
-  return new GgufMetadata(file, values);
+  const types = new Map([...places].map(([key, place]) => [key, place.type] as const));
+  return new GgufMetadata(file, values, types);
 }
 
 /** A length-prefixed string at the cursor. */

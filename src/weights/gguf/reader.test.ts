@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { f32 as f32Format } from '../../quant/formats/float.ts';
-import { mlxFormat } from '../../quant/formats/mlx.ts';
 import { q4_0 } from '../../quant/formats/q4_0.ts';
+import { mlxFormat } from '../../quant/formats/words.ts';
 import { MemorySink } from '../atomic-file.ts';
 import { MemorySource } from '../source.ts';
 import { type GgufFile, readGguf } from './reader.ts';
@@ -242,7 +242,7 @@ describe('damaged GGUF files', () => {
     ['an offset off the alignment', tensor([4], 0, 8).padded(99), 'not a multiple of the alignment 32'],
     ['a truncated tensor', tensor([64], 0, 0).padded(99), 'it is truncated or damaged'],
     ['part of a block', tensor([33], 2, 0).padded(99), '33 columns, not a multiple of the 32'],
-    ['Q5_K', tensor([256], 13, 0).padded(999), 'unsupported type Q5_K in tensor "w"'],
+    ['Q8_K', tensor([256], 15, 0).padded(999), 'unsupported type Q8_K in tensor "w"'],
     ['an unknown type', tensor([256], 77, 0).padded(999), 'unsupported type number 77 in tensor "w"'],
   ];
   it.each(cases)('%s', async (_, bytes, message) => {

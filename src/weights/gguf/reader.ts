@@ -6,7 +6,7 @@ import type { SourceFormat } from '../../quant/format.ts';
 import type { ByteSource } from '../source.ts';
 import { HeaderCursor } from './cursor.ts';
 import { type GgufMetadata, readMetadata, readString } from './metadata.ts';
-import { defaultAlignment, magic, tensorFormats, tensorTypeName } from './types.ts';
+import { defaultAlignment, magic, readableTypes, tensorFormats, tensorTypeName } from './types.ts';
 
 /** One tensor of a file. */
 export interface GgufTensor {
@@ -174,7 +174,7 @@ function place(source: ByteSource, entry: Entry, dataStart: number, alignment: n
     throw new IngotError(
       'unsupported',
       `${source.name}: unsupported type ${type} in tensor ${JSON.stringify(entry.name.slice(0, 100))}; ` +
-        'use a file in F32, F16, BF16, Q4_0, Q4_1, Q8_0, Q4_K or Q6_K',
+        `use a file in one of ${readableTypes()}`,
       { details: { tensor: entry.name, type } },
     );
   }

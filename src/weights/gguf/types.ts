@@ -2,12 +2,7 @@
 // https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 
 import type { SourceFormat } from '../../quant/format.ts';
-import { bf16, f16, f32 } from '../../quant/formats/float.ts';
-import { q4_0 } from '../../quant/formats/q4_0.ts';
-import { q4_1 } from '../../quant/formats/q4_1.ts';
-import { q4_k } from '../../quant/formats/q4_k.ts';
-import { q6_k } from '../../quant/formats/q6_k.ts';
-import { q8_0 } from '../../quant/formats/q8_0.ts';
+import { sourceFormats } from '../../quant/registry.ts';
 
 export const magic = 0x46554747; // 'GGUF'
 export const defaultAlignment = 32;
@@ -49,50 +44,28 @@ export const valueBytes: Readonly<Record<ValueType, number>> = {
 };
 
 /** Tensor types this build reads, by their number in the file. */
-export const tensorFormats: ReadonlyMap<number, SourceFormat> = new Map([
-  [0, f32],
-  [1, f16],
-  [2, q4_0],
-  [3, q4_1],
-  [8, q8_0],
-  [12, q4_k],
-  [14, q6_k],
-  [30, bf16],
-]);
+export const tensorFormats: ReadonlyMap<number, SourceFormat> = new Map(
+  sourceFormats.flatMap((format) => (format.gguf === undefined ? [] : [[format.gguf.type, format] as const])),
+);
 
 /** Names of the other tensor types, so that a message can say what the file has. */
 const otherTensorTypes: Readonly<Record<number, string>> = {
-  6: 'Q5_0',
-  7: 'Q5_1',
   9: 'Q8_1',
-  10: 'Q2_K',
-  11: 'Q3_K',
-  13: 'Q5_K',
   15: 'Q8_K',
-  16: 'IQ2_XXS',
-  17: 'IQ2_XS',
-  18: 'IQ3_XXS',
-  19: 'IQ1_S',
-  20: 'IQ4_NL',
-  21: 'IQ3_S',
-  22: 'IQ2_S',
-  23: 'IQ4_XS',
   24: 'I8',
   25: 'I16',
   26: 'I32',
   27: 'I64',
   28: 'F64',
-  29: 'IQ1_M',
-  34: 'TQ1_0',
-  35: 'TQ2_0',
-  39: 'MXFP4',
+  41: 'Q1_0',
 };
 
 export const tensorTypeName = (type: number): string =>
-  tensorFormats.get(type)?.name.toUpperCase() ?? otherTensorTypes[type] ?? `number ${type}`;
+  tensorFormats.get(type)?.gguf?.name ?? otherTensorTypes[type] ?? `number ${type}`;
+
+/** Names of all tensor types this build reads. */
+export const readableTypes = (): string =>
+  [...tensorFormats.values()].map(({ gguf }) => gguf?.name).join(', ');
 
 /** The file's number for a format; undefined for formats that GGUF does not have. */
-export const tensorTypeOf = (format: SourceFormat): number | undefined => {
-  for (const [type, candidate] of tensorFormats) if (candidate === format) return type;
-  return undefined;
-};
+export const tensorTypeOf = (format: SourceFormat): number | undefined => format.gguf?.type;

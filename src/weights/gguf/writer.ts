@@ -3,6 +3,7 @@
 import { IngotError } from '../../base/errors.ts';
 import { checkColumns, type SourceFormat } from '../../quant/format.ts';
 import { pad, type Sink, type TensorData, writeAtomically, writeTensorData } from '../atomic-file.ts';
+import type { GgufNumbers } from './metadata.ts';
 import {
   defaultAlignment,
   magic,
@@ -18,9 +19,8 @@ export type WritableValue =
   | boolean
   | { readonly type: NumericType; readonly value: number | bigint }
   | readonly string[]
-  | Int32Array
-  | Uint32Array
-  | Float32Array;
+  | readonly boolean[]
+  | GgufNumbers;
 
 export const u32 = (value: number): WritableValue => ({ type: 'uint32', value });
 export const f32 = (value: number): WritableValue => ({ type: 'float32', value });
@@ -144,22 +144,31 @@ class HeaderBytes {
     }
   }
 
-  #array(values: readonly string[] | Int32Array | Uint32Array | Float32Array): void {
+  #array(values: readonly string[] | readonly boolean[] | GgufNumbers): void {
     const element = arrayType(values);
     this.#type('array');
     this.#type(element);
     this.number('uint64', values.length);
     for (const value of values) {
       if (typeof value === 'string') this.string(value);
-      else if (element !== 'string') this.number(element, value);
+      else if (typeof value === 'boolean') this.number('uint8', value ? 1 : 0);
+      else this.number(element as NumericType, value);
     }
   }
 }
 
 function arrayType(
-  values: readonly string[] | Int32Array | Uint32Array | Float32Array,
-): 'string' | 'int32' | 'uint32' | 'float32' {
-  if (values instanceof Int32Array) return 'int32';
+  values: readonly string[] | readonly boolean[] | GgufNumbers,
+): Exclude<ValueType, 'array'> {
+  if (values instanceof Uint8Array) return 'uint8';
+  if (values instanceof Int8Array) return 'int8';
+  if (values instanceof Uint16Array) return 'uint16';
+  if (values instanceof Int16Array) return 'int16';
   if (values instanceof Uint32Array) return 'uint32';
-  return values instanceof Float32Array ? 'float32' : 'string';
+  if (values instanceof Int32Array) return 'int32';
+  if (values instanceof Float32Array) return 'float32';
+  if (values instanceof Float64Array) return 'float64';
+  if (values instanceof BigUint64Array) return 'uint64';
+  if (values instanceof BigInt64Array) return 'int64';
+  return typeof values[0] === 'boolean' ? 'bool' : 'string';
 }

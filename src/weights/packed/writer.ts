@@ -6,12 +6,12 @@ import { basename } from 'node:path';
 import { IngotError } from '../../base/errors.ts';
 import type { Device } from '../../device/device.ts';
 import type { SourceFormat } from '../../quant/format.ts';
-import { layoutOf, metaDtypeCode, packedBytes } from '../../quant/layout.ts';
+import { layoutOf, packedBytes } from '../../quant/layout.ts';
 import { packReference, type RowMap } from '../../quant/reference.ts';
 import { pad, type Sink, writeAtomically } from '../atomic-file.ts';
 import type { Checkpoint } from '../checkpoint.ts';
 import { chunkBytes, chunksOf, loadedBytes, readChunk, readVector, smallChunkBytes } from '../chunks.ts';
-import type { PackInto } from '../load-jobs.ts';
+import { nativeParts, type PackInto } from '../load-jobs.ts';
 import type { ByteSource } from '../source.ts';
 import { type CheckpointTensor, dimensions, expertName } from '../tensor.ts';
 import {
@@ -39,19 +39,15 @@ export const packThrough =
     const byteLength = packedBytes(format.layout, rows, columns);
     const target = device.allocate(byteLength, `packing ${format.name}`);
     try {
-      const { group } = format.layout;
-      const metaDtype = metaDtypeCode(format.layout);
-      const source = format.code;
+      const native = nativeParts(format, parts, rows, columns);
       await packInto({
         target,
         offset: 0,
         byteLength,
-        source,
-        parts,
+        ...native,
         rows,
         columns,
-        group,
-        metaDtype,
+        layout: format.layout,
         rowMap,
       });
       return await device.read(target, 0, byteLength);
@@ -131,7 +127,8 @@ async function writeTensor(
   }
   if (tensor.kind === 'packed') return;
   const { columns } = dimensions(tensor.shape);
-  for (const chunk of chunksOf(tensor, pack === packReference ? smallChunkBytes : chunkBytes)) {
+  const small = pack === packReference || tensor.format.code === undefined;
+  for (const chunk of chunksOf(tensor, small ? smallChunkBytes : chunkBytes)) {
     progress();
     const parts = await readChunk(chunk);
     await sink.write(await pack(tensor.format, parts, chunk.rows, columns, chunk.rowMap));

@@ -98,8 +98,8 @@ describe('safetensors', () => {
     expect(() => checkpoint.describe('ids')).toThrow('dir: tensor ids has type I64');
     expect(() => checkpoint.describe('words')).toThrow('no scales and biases');
     expect(() => checkpoint.describe('model.x.weight')).toThrow('dir: tensor model.x.weight is missing');
-    await expect(single([], { quantization_config: { quant_method: 'gptq' } })).rejects.toThrow(
-      '"gptq" is not supported',
+    await expect(single([], { quantization_config: { quant_method: 'hqq' } })).rejects.toThrow(
+      '"hqq" is not supported',
     );
     await expect(open({})).rejects.toMatchObject({ code: 'not_found' });
   });
@@ -138,15 +138,15 @@ describe('MLX quantisation', () => {
     await expect(single(tensors, { quantization: { group_size: 32, bits: 4 } })).rejects.toThrow(
       'tensor "a.scales": must be BF16 [3,4] for codes [3,16] of 4 bits, found BF16 [3,2]',
     );
-    await expect(single(tensors, { quantization: { group_size: 64, bits: 3 } })).rejects.toThrow(
-      'a has 3 bits in groups of 64',
+    await expect(single(tensors, { quantization: { group_size: 64, bits: 7 } })).rejects.toThrow(
+      'a has 7 bits in groups of 64',
     );
     await expect(single(tensors, { quantization: { group_size: 'x', bits: 4 } })).rejects.toThrow(
       'must be integers',
     );
-    await expect(
-      single(tensors, { quantization: { mode: 'mxfp4', group_size: 32, bits: 4 } }),
-    ).rejects.toThrow('"mxfp4" is not supported');
+    await expect(single(tensors, { quantization: { mode: 'fp3', group_size: 32, bits: 3 } })).rejects.toThrow(
+      '"fp3" is not supported; use affine, mxfp4',
+    );
   });
 });
 

@@ -1,4 +1,4 @@
-// A folder of safetensors as a checkpoint of its own names: plain float tensors and MLX-quantised ones.
+// A folder of safetensors as a checkpoint of its own names: plain float tensors and quantised ones.
 
 import { FileFormatError, IngotError } from '../../base/errors.ts';
 import type { SourceFormat } from '../../quant/format.ts';
@@ -6,9 +6,10 @@ import { bf16, f16, f32 } from '../../quant/formats/float.ts';
 import { type JsonObject, parseJsonObject } from '../json.ts';
 import type { CheckpointParts } from '../parts.ts';
 import type { Folder } from '../source.ts';
-import { type CheckpointTensor, contiguousSlices, shapeProblem } from '../tensor.ts';
-import { type MlxQuantization, mlxQuantization, mlxTensor } from './mlx.ts';
+import { type CheckpointTensor, contiguousSlices, fileOf, shapeProblem } from '../tensor.ts';
+import { quantizationSchemes } from './quantization.ts';
 import { type OpenInFolder, openSafetensors, type SafetensorsEntry } from './reader.ts';
+import type { Entries, Scheme } from './scheme.ts';
 
 const configName = 'config.json';
 const maxSmallFile = 256 * 2 ** 20;
@@ -54,7 +55,7 @@ export async function safetensorsCheckpoint(
   openFile: OpenInFolder,
   small: Pick<CheckpointParts, 'files' | 'readFile'>,
 ): Promise<CheckpointParts> {
-  const quantization = mlxQuantization(config, `${folder}/${configName}`);
+  const schemes = quantizationSchemes(config, `${folder}/${configName}`);
   const { entries, sources } = await openSafetensors(folder, openFile);
   const close = async (): Promise<void> => {
     await Promise.all(sources.map((source) => source.close()));
@@ -63,9 +64,9 @@ export async function safetensorsCheckpoint(
     const unusable = new Map<string, string>();
     const tensors = new Map<string, CheckpointTensor>();
     for (const entry of entries.values()) {
-      const converted = convert(entry, entries, quantization);
+      const converted = convert(entry, entries, schemes);
       if (typeof converted === 'string') unusable.set(entry.name, converted);
-      else tensors.set(entry.name, converted);
+      else for (const tensor of converted) tensors.set(tensor.name, tensor);
     }
     return { path: folder, kind: 'safetensors', config, tensors, unusable, ...small, close };
   } catch (error) {
@@ -76,25 +77,28 @@ export async function safetensorsCheckpoint(
 
 const floatFormats: Readonly<Record<string, SourceFormat>> = { F32: f32, F16: f16, BF16: bf16 };
 
-/** The tensor of an entry, or why it cannot be used. */
+/** The tensors an entry stands for, or why it cannot be used. */
 function convert(
   entry: SafetensorsEntry,
-  entries: ReadonlyMap<string, SafetensorsEntry>,
-  quantization: MlxQuantization | undefined,
-): CheckpointTensor | string {
+  entries: Entries,
+  schemes: readonly Scheme[],
+): readonly CheckpointTensor[] | string {
+  for (const scheme of schemes) {
+    const found = scheme(entry, entries);
+    if (typeof found === 'string') return found;
+    if (found !== undefined) return found.map(checkedTensor);
+  }
   const { name, shape, dtype } = entry;
   const problem = shapeProblem(shape);
   if (problem !== undefined) return problem;
   const format = floatFormats[dtype];
-  if (format !== undefined)
-    return { kind: 'source', name, shape, format, slices: contiguousSlices(format, shape, [entry]) };
-  if (dtype !== 'U32') return `has type ${dtype}; F32, F16, BF16 and MLX-quantised can be used`;
-  const module = name.replace(/\.weight$/, '');
-  const scales = entries.get(`${module}.scales`);
-  const biases = entries.get(`${module}.biases`);
-  if (scales === undefined || biases === undefined) return 'has type U32 but no scales and biases beside it';
-  if (quantization === undefined) return 'is quantised but config.json has no quantization';
-  const quantized = mlxTensor(module, quantization, entry, scales, biases);
-  const slices = contiguousSlices(quantized.format, quantized.shape, [entry, scales, biases]);
-  return { kind: 'source', name, ...quantized, slices };
+  if (format === undefined)
+    return `has type ${dtype}; F32, F16, BF16 and what quantization_config describes can be used`;
+  return [{ kind: 'source', name, shape, format, slices: contiguousSlices(format, shape, [entry]) }];
+}
+
+function checkedTensor(tensor: CheckpointTensor): CheckpointTensor {
+  const problem = shapeProblem(tensor.shape);
+  if (problem === undefined) return tensor;
+  throw new FileFormatError(fileOf(tensor), `tensor ${JSON.stringify(tensor.name)}`, problem);
 }

@@ -21,6 +21,8 @@ const elementBytes = {
   BOOL: 1,
   F8_E4M3: 1,
   F8_E5M2: 1,
+  F8_E8M0: 1,
+  F4: 0.5,
 } as const;
 export type SafetensorsDType = keyof typeof elementBytes;
 

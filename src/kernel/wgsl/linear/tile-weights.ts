@@ -1,7 +1,19 @@
 // Packed weights as tiles want them: eight columns of one row at a time. `fetch` reads the raw words, `decode` turns them into
 // numbers, so that a kernel can keep words in flight while it computes. Layouts: docs/layouts.md.
 
-import { codesBytes, type LayoutKind, panelBytes, type WeightLayout } from '../../../quant/layout.ts';
+import {
+  codeBlockBytes,
+  codesBytes,
+  formatLayout,
+  type LayoutKind,
+  metaPlaces,
+  metaRecord,
+  panelBytes,
+  type QuantizedSpec,
+  quantizedSpec,
+  type WeightLayout,
+} from '../../../quant/layout.ts';
+import { fieldByte, tableWords } from './unpack.ts';
 
 /** The type numbers are unpacked in: `f16` needs shader-f16 and halves the instructions. */
 export type TileMath = 'f16' | 'f32';
@@ -30,6 +42,21 @@ fn pack_pair(p: pair) -> u32 { return pack2x16float(p); }
 
 /** Functions every layout's `decode` may use. */
 export const decodeHelpers = `fn bf16_at(word: u32, i: u32) -> f32 { return bitcast<f32>(select(word << 16u, word & 0xffff0000u, (i & 1u) == 1u)); }
+fn step_at(word: u32, n: u32) -> f32 { return f32(i32(word << (24u - 8u * (n % 4u))) >> 24u); }
+fn e8m0_at(word: u32, n: u32) -> f32 {
+  let e = i32((word >> (8u * (n % 4u))) & 255u);
+  return bitcast<f32>(max((e - 1) << 23u, (e + 1) << 21u));
+}
+fn e4m3_at(word: u32, i: u32) -> f32 {
+  let byte = word >> (8u * i);
+  let magnitude = byte & 127u;
+  let bits = select((magnitude << 20u) + 0x3c000000u, bitcast<u32>(f32(magnitude) * 0.001953125), magnitude < 8u);
+  return bitcast<f32>(bits | ((byte & 128u) << 24u));
+}
+fn number_at(numbers: ptr<function, array<u32, 4>>, code: u32) -> f32 {
+  let word = (*numbers)[(code >> 2u) & 3u];
+  return f32(i32(word << (24u - 8u * (code & 3u))) >> 24u);
+}
 fn scaled(a: u32, b: u32, c: u32, d: u32, s: num, m: num) -> Pairs {
   return Pairs(
     fma(code_pair(a), pair(s), pair(m)),
@@ -49,55 +76,61 @@ fn bytes(v: u32, w: u32, s: num, m: num) -> Pairs {
 `;
 
 /** Name of a layout's `decode` and of its raw words. */
-export const layoutName = ({ kind, group, metaDtype }: WeightLayout): string =>
-  kind === 'q4a' || kind === 'q8a' ? `${kind}_${group}_${metaDtype}` : kind;
+export const layoutName = (layout: WeightLayout): string => formatLayout(layout).replaceAll('/', '_');
+
+/** Words of codes of an octet, as WGSL: of the planes of bits one after the other. */
+function codeOffsets(spec: QuantizedSpec): readonly string[] {
+  const block = `(c / 4u) * ${codeBlockBytes(spec) / 4}u`;
+  const nibbles = `${block} + (c % 4u) * 16u + lane`;
+  const pairs = (at: number): string => `${block} + ${at}u + ((c % 4u) / 2u) * 16u + lane`;
+  switch (spec.bits) {
+    case 2:
+      return [pairs(0)];
+    case 3:
+      return [pairs(0), `${block} + 32u + lane`];
+    case 4:
+      return [nibbles];
+    case 5:
+      return [nibbles, `${block} + 64u + lane`];
+    case 6:
+      return [nibbles, pairs(64)];
+    case 8:
+      return ['c * 32u + lane', 'c * 32u + 16u + lane'];
+  }
+}
+
+/** Words of the meta fields of an octet: scale, its steps, minimum, its steps, as far as the layout has them. */
+function metaOffsets(layout: WeightLayout, K: number): readonly string[] {
+  const { bytes, columns } = metaRecord(layout);
+  const record = `${codesBytes(layout, K) / 4}u + (c / ${columns / 8}u) * ${bytes / 4}u`;
+  const { scale, steps, minimum, minimumSteps } = metaPlaces(layout);
+  const perWord = { f32: 1, f16: 2, bf16: 2, e8m0: 4, e4m3: 4 }[layout.metaDtype];
+  const stored = (field: number): string =>
+    `${record} + ${fieldByte(layout, field) / 4}u + lane / ${perWord}u`;
+  const group = `((c / ${layout.group / 8}u) % ${columns / layout.group}u)`;
+  const step = (field: number): string =>
+    `${record} + ${fieldByte(layout, field) / 4}u + ${group} * 4u + lane / 4u`;
+  return [
+    stored(scale),
+    ...(steps === undefined ? [] : [step(steps)]),
+    ...(minimum === undefined ? [] : [stored(minimum)]),
+    ...(minimumSteps === undefined ? [] : [step(minimumSteps)]),
+  ];
+}
 
 /** WGSL expressions of the words of columns 8c … 8c+7 of lane `lane`, relative to the panel's start. */
 function wordOffsets(layout: WeightLayout, K: number): readonly string[] {
-  const meta = codesBytes(layout, K) / 4;
-  const record = (group: number, words: number): string => `${meta}u + (c / ${group / 8}u) * ${words}u`;
-  const half = 'lane / 2u';
-  const quarter = 'lane / 4u';
+  const spec = quantizedSpec(layout.kind);
+  if (spec !== undefined) return [...codeOffsets(spec), ...metaOffsets(layout, K)];
   const list = (n: number, at: (i: number) => string): string[] => Array.from({ length: n }, (_, i) => at(i));
-  switch (layout.kind) {
-    case 'f32':
-      return list(8, (i) => `c * 128u + ${16 * i}u + lane`);
-    case 'f16':
-      return list(8, (i) => `c * 64u + ${8 * i}u + ${half}`);
-    case 'bf16':
-      return list(4, (i) => `c * 64u + ${16 * i}u + lane`);
-    case 'q4':
-      return ['c * 16u + lane', `${record(32, 8)} + ${half}`];
-    case 'q8':
-      return ['c * 32u + lane', 'c * 32u + 16u + lane', `${record(32, 8)} + ${half}`];
-    case 'q4a':
-    case 'q8a': {
-      const codes = layout.kind === 'q4a' ? ['c * 16u + lane'] : ['c * 32u + lane', 'c * 32u + 16u + lane'];
-      const wide = layout.metaDtype === 'f32';
-      const at = `${record(layout.group, wide ? 32 : 16)} + ${wide ? 'lane' : half}`;
-      return [...codes, at, `${at} + ${wide ? 16 : 8}u`];
-    }
-    case 'q4k': {
-      const at = record(256, 80);
-      const scale = `${at} + 16u + ((c / 4u) % 8u) * 4u + ${quarter}`;
-      return ['c * 16u + lane', `${at} + ${half}`, `${at} + 8u + ${half}`, scale, `${scale} + 32u`];
-    }
-    case 'q6k': {
-      const block = '(c / 4u) * 96u';
-      const at = record(256, 72);
-      return [
-        `${block} + (c % 4u) * 16u + lane`,
-        `${block} + 64u + ((c % 4u) / 2u) * 16u + lane`,
-        `${at} + ${half}`,
-        `${at} + 8u + ((c / 2u) % 16u) * 4u + ${quarter}`,
-      ];
-    }
-  }
+  if (layout.kind === 'f32') return list(8, (i) => `c * 128u + ${16 * i}u + lane`);
+  if (layout.kind === 'f16') return list(8, (i) => `c * 64u + ${8 * i}u + lane / 2u`);
+  return list(4, (i) => `c * 64u + ${16 * i}u + lane`);
 }
 
 /** Whether word i of a float layout lies inside K columns, or undefined when all do. */
 function wordGuard(kind: LayoutKind, K: number, i: number): string | undefined {
-  if (K % 32 === 0) return undefined;
+  if (K % 32 === 0 || quantizedSpec(kind) !== undefined) return undefined;
   return `c * 8u + ${kind === 'bf16' ? 2 * i : i}u < ${K}u`;
 }
 
@@ -123,51 +156,73 @@ export function fetchFunction(name: string, layout: WeightLayout, K: number): st
 `;
 }
 
-const affineMeta = (layout: WeightLayout, word: string): string =>
-  ({
-    f32: `num(bitcast<f32>(${word}))`,
-    bf16: `num(bf16_at(${word}, n))`,
-    f16: `half_at(${word}, n)`,
-  })[layout.metaDtype];
-
 /** Statements of `decode`, of `raw`, `n` and `c`. */
 function decodeBody(layout: WeightLayout): string {
+  const spec = quantizedSpec(layout.kind);
+  if (spec !== undefined) return decodeQuantized(layout, spec);
   const pairsOf = (at: (i: number) => string): string =>
     `return Pairs(${[0, 1, 4, 5].map((i) => `pair(${at(i)}, ${at(i + 2)})`).join(', ')});`;
-  switch (layout.kind) {
-    case 'f32':
-      return pairsOf((i) => `num(bitcast<f32>(raw[${i}]))`);
-    case 'f16':
-      return pairsOf((i) => `half_at(raw[${i}], n)`);
-    case 'bf16':
-      return pairsOf((i) => `num(bf16_at(raw[${i >> 1}], ${i & 1}u))`);
-    case 'q4':
-      return 'let s = half_at(raw[1], n);\n  return nibbles(raw[0], s, -8 * s);';
-    case 'q8':
-      return 'let s = half_at(raw[2], n);\n  return bytes(raw[0], raw[1], s, -128 * s);';
-    case 'q4a':
-      return `return nibbles(raw[0], ${affineMeta(layout, 'raw[1]')}, ${affineMeta(layout, 'raw[2]')});`;
-    case 'q8a':
-      return `return bytes(raw[0], raw[1], ${affineMeta(layout, 'raw[2]')}, ${affineMeta(layout, 'raw[3]')});`;
-    case 'q4k':
-      return `let shift = 8u * (n % 4u);
-  let s = unpack2x16float(raw[1])[n & 1u] * f32((raw[3] >> shift) & 0xffu);
-  let m = unpack2x16float(raw[2])[n & 1u] * f32((raw[4] >> shift) & 0xffu);
-  return nibbles(raw[0], num(s), num(-m));`;
-    case 'q6k':
-      return `let scale = i32(raw[3] << (24u - 8u * (n % 4u))) >> 24u;
-  let s = unpack2x16float(raw[2])[n & 1u] * f32(scale);
-  let low = raw[0];
-  let high = raw[1] >> (4u * (c % 2u));
-  let lows = 0x000f000fu;
-  let highs = 0x00300030u;
-  return scaled(
-    (low & lows) | ((high << 4u) & highs),
-    ((low >> 8u) & lows) | ((high >> 4u) & highs),
-    ((low >> 4u) & lows) | ((high << 2u) & highs),
-    ((low >> 12u) & lows) | ((high >> 6u) & highs),
-    num(s), num(-32.0 * s));`;
+  if (layout.kind === 'f32') return pairsOf((i) => `num(bitcast<f32>(raw[${i}]))`);
+  if (layout.kind === 'f16') return pairsOf((i) => `half_at(raw[${i}], n)`);
+  return pairsOf((i) => `num(bf16_at(raw[${i >> 1}], ${i & 1}u))`);
+}
+
+/** Number n of the words of a meta field, as f32. */
+const storedOf = (layout: WeightLayout, word: string): string =>
+  ({
+    f32: `bitcast<f32>(${word})`,
+    f16: `unpack2x16float(${word})[n & 1u]`,
+    bf16: `bf16_at(${word}, n)`,
+    e8m0: `e8m0_at(${word}, n)`,
+    e4m3: `e4m3_at(${word}, n % 4u)`,
+  })[layout.metaDtype];
+
+function decodeQuantized(layout: WeightLayout, spec: QuantizedSpec): string {
+  const words = codeOffsets(spec).length;
+  const { steps, minimum } = metaPlaces(layout);
+  const field = (word: number): string => {
+    const stored = storedOf(layout, `raw[${word}]`);
+    return steps === undefined ? stored : `${stored} * step_at(raw[${word + 1}], n)`;
+  };
+  const unit = spec.unit === undefined || spec.unit === 1 ? '' : ` * ${spec.unit}`;
+  const scale = `let s = ${field(words)}${unit};`;
+  if (spec.e4m3 === true) {
+    const at = (i: number): string => `num(s * e4m3_at(raw[${i >> 2}], ${i & 3}u))`;
+    return `${scale}\n  return Pairs(${[0, 1, 4, 5].map((i) => `pair(${at(i)}, ${at(i + 2)})`).join(', ')});`;
   }
+  if (spec.table !== undefined) {
+    const list = tableWords(spec.table).map((w) => `0x${w.toString(16)}u`);
+    const at = (i: number): string =>
+      `num(s * number_at(&numbers, raw[0] >> ${8 * (i & 3) + 4 * (i >> 2)}u))`;
+    return `${scale}
+  var numbers = array<u32, 4>(${list.join(', ')});
+  return Pairs(${[0, 1, 4, 5].map((i) => `pair(${at(i)}, ${at(i + 2)})`).join(', ')});`;
+  }
+  const low =
+    minimum === undefined ? `-${spec.zero ?? 0}.0 * s` : field(words + (steps === undefined ? 1 : 2));
+  const offset = minimum !== undefined && steps !== undefined ? `-(${low})` : low;
+  return `${scale}
+  let m = ${offset};
+  ${codePairs(spec)}`;
+}
+
+/** The statement that gives the pairs of an octet out of its words of codes. */
+function codePairs({ bits }: QuantizedSpec): string {
+  if (bits === 8) return 'return bytes(raw[0], raw[1], num(s), num(m));';
+  if (bits === 4) return 'return nibbles(raw[0], num(s), num(m));';
+  const base = bits >= 4 ? 4 : 2;
+  // Codes of columns 0-3 and of 4-7 of the octet in bytes, plane by plane.
+  const parts =
+    base === 4
+      ? ['raw[0] & 0x0f0f0f0fu', '(raw[0] >> 4u) & 0x0f0f0f0fu']
+      : ['(raw[0] >> (4u * (c % 2u))) & 0x03030303u', '(raw[0] >> (4u * (c % 2u) + 2u)) & 0x03030303u'];
+  const rest = (half: number): string => {
+    if (bits === 6) return ` | (((raw[1] >> (4u * (c % 2u) + ${2 * half}u)) & 0x03030303u) << 4u)`;
+    if (bits === 2) return '';
+    return ` | (((raw[1] >> (2u * (c % 4u) + ${half}u)) & 0x01010101u) << ${base}u)`;
+  };
+  const [a, b] = parts.map((part, half) => `(${part})${rest(half)}`);
+  return `return bytes(${a}, ${b}, num(s), num(m));`;
 }
 
 /** `decode_LAYOUT(raw, n, c)`: the numbers of raw words that `fetch` gave for row n and columns 8c … 8c+7. */

@@ -1,14 +1,18 @@
 // Packed weights in WGSL: functions that read the layouts of docs/layouts.md. A read covers four neighbouring rows (a quad
 // of a panel) and eight columns (an octet): what one 16-byte load of 4-bit codes holds.
 
-import { invariant } from '../../../base/errors.ts';
 import {
+  codeBlockBytes,
   codesBytes,
-  isFloatLayout,
-  type LayoutKind,
+  layoutFromCodes,
   layoutKinds,
+  metaFields,
+  metaPlaces,
   metaRecord,
   panelBytes,
+  panelRows,
+  type QuantizedSpec,
+  quantizedSpec,
   type WeightLayout,
 } from '../../../quant/layout.ts';
 import type { KernelName, ParamPlace } from '../../signature.ts';
@@ -17,20 +21,12 @@ import type { KernelRequest } from '../contract.ts';
 /** Columns of an octet. */
 export const octetColumns = 8;
 
-/** The layout that a kernel's params (layout code, group, metaDtype) describe. */
-function layoutFromParams(code: number, group: number, metaDtype: number): WeightLayout {
-  const kind = layoutKinds[code];
-  const meta = (['f32', 'f16', 'bf16'] as const)[metaDtype];
-  invariant(kind !== undefined && meta !== undefined, `layout ${code} with metaDtype ${metaDtype}`);
-  return { kind, group, metaDtype: meta };
-}
-
 /** The layout of the weights that these params of a dispatch describe. */
 export const layoutOf = <K extends KernelName>(
   request: KernelRequest<K>,
   at: { readonly layout: ParamPlace; readonly group: ParamPlace; readonly metaDtype: ParamPlace },
 ): WeightLayout =>
-  layoutFromParams(request.constant(at.layout), request.constant(at.group), request.constant(at.metaDtype));
+  layoutFromCodes(request.constant(at.layout), request.constant(at.group), request.constant(at.metaDtype));
 
 /** WGSL that the functions of all readers share; once per module. */
 export const unpackFunctions = `struct Codes { a: vec4<u32>, b: vec4<u32> }
@@ -45,6 +41,18 @@ fn bf16_of(v: vec4<u32>, odd: u32) -> vec4<f32> {
 }
 fn u8x4(word: u32) -> vec4<f32> { return vec4<f32>((vec4<u32>(word) >> vec4<u32>(0u, 8u, 16u, 24u)) & vec4<u32>(255u)); }
 fn i8x4(word: u32) -> vec4<f32> { return vec4<f32>((vec4<i32>(bitcast<i32>(word)) << vec4<u32>(24u, 16u, 8u, 0u)) >> vec4<u32>(24u)); }
+fn e8m0x4(word: u32) -> vec4<f32> {
+  let e = (vec4<i32>(bitcast<vec4<i32>>(vec4<u32>(word) >> vec4<u32>(0u, 8u, 16u, 24u)))) & vec4<i32>(255);
+  return bitcast<vec4<f32>>(max((e - 1) << vec4<u32>(23u), (e + 1) << vec4<u32>(21u)));
+}
+fn e4m3_of(v: vec4<u32>, shift: u32) -> vec4<f32> {
+  let byte = v >> vec4<u32>(shift);
+  let magnitude = byte & vec4<u32>(127u);
+  let normal = (magnitude << vec4<u32>(20u)) + vec4<u32>(0x3c000000u);
+  let small = bitcast<vec4<u32>>(vec4<f32>(magnitude) * 0.001953125);
+  return bitcast<vec4<f32>>(select(normal, small, magnitude < vec4<u32>(8u)) | ((byte & vec4<u32>(128u)) << vec4<u32>(24u)));
+}
+fn e4m3x4(word: u32) -> vec4<f32> { return e4m3_of(vec4<u32>(word) >> vec4<u32>(0u, 8u, 16u, 24u), 0u); }
 fn small_code(v: vec4<u32>, shift: u32) -> vec4<f32> { return vec4<f32>((v >> vec4<u32>(shift)) & vec4<u32>(255u)); }
 fn signed_code(v: vec4<u32>, shift: u32) -> vec4<f32> { return vec4<f32>((bitcast<vec4<i32>>(v) << vec4<u32>(24u - shift)) >> vec4<u32>(24u)); }
 `;
@@ -74,58 +82,59 @@ export interface WeightReader {
 /** @param base Where the first panel starts in the binding, in units of 16 bytes. */
 export function weightReader(name: string, layout: WeightLayout, K: number, base = 0): WeightReader {
   const panel = `panel * ${panelBytes(layout, K) / 16}u${base === 0 ? '' : ` + ${base}u`}`;
-  const octetLoads = octetLoadsOf(layout);
-  if (isFloatLayout(layout)) {
+  const spec = quantizedSpec(layout.kind);
+  if (spec === undefined) {
     return {
       code: floatReader(name, layout, K, panel),
       quantized: false,
       zero: undefined,
       groupOctets: 1,
-      octetLoads,
+      octetLoads: layout.kind === 'bf16' ? 4 : 8,
     };
   }
-  const { offset, zero } = offsetOf(layout);
+  const { offset, zero } = offsetOf(layout, spec);
+  const integers = spec.e4m3 !== true;
   const code = `fn ${name}_codes(panel: u32, quad: u32, octet: u32) -> Codes {
   let at = ${panel};
-${codesBody(name, layout)}
+${codesBody(name, spec)}
 }
-${rawFunction(name, layout)}
 fn ${name}_meta(panel: u32, octet: u32) -> u32 {
-  return ${panel} + ${codesBytes(layout, K) / 16}u + ${recordOf(layout)} * ${metaRecord(layout).bytes / 16}u;
+  return ${panel} + ${codesBytes(layout, K) / 16}u + (octet / ${metaRecord(layout).columns / octetColumns}u) * ${metaRecord(layout).bytes / 16}u;
 }
 fn ${name}_scale(panel: u32, quad: u32, octet: u32) -> vec4<f32> {
   let at = ${name}_meta(panel, octet);
-  return ${scaleOf(name, layout)};
+  return ${scaleOf(name, layout, spec)};
 }
+${integers ? integerFunctions(name, layout, spec, offset(name)) : floatFunctions(name)}
+`;
+  return {
+    code,
+    quantized: integers,
+    zero,
+    groupOctets: integers ? layout.group / octetColumns : 1,
+    octetLoads: spec.bits === 4 || spec.bits === 2 ? 1 : 2,
+  };
+}
+
+/** Whether there is WGSL that reads a layout: there is for every one of the table. */
+export const isReadable = ({ kind }: WeightLayout): boolean => layoutKinds.includes(kind);
+
+const integerFunctions = (name: string, layout: WeightLayout, spec: QuantizedSpec, offset: string): string =>
+  `${rawFunction(name, spec)}
 fn ${name}_offset(panel: u32, quad: u32, octet: u32) -> vec4<f32> {
   let at = ${name}_meta(panel, octet);
-  return ${offset(name)};
+  return ${offset};
 }
-${valuesFunction(name, layout)}
-`;
-  return { code, quantized: true, zero, groupOctets: layout.group / octetColumns, octetLoads };
+${valuesFunction(name, layout, spec)}`;
+
+/** Codes that are floats are numbers at once: such layouts are read like unquantised ones. */
+const floatFunctions = (name: string): string =>
+  `fn ${name}_raw(panel: u32, quad: u32, octet: u32) -> Octet {
+  let c = ${name}_codes(panel, quad, octet);
+  let s = ${name}_scale(panel, quad, octet);
+  return Octet(${each8((j) => `s * e4m3_of(c.${j < 4 ? 'a' : 'b'}, ${8 * (j % 4)}u)`)});
 }
-
-const octetLoads: Readonly<Partial<Record<LayoutKind, number>>> = {
-  f32: 8,
-  f16: 8,
-  bf16: 4,
-  q8: 2,
-  q8a: 2,
-  q6k: 2,
-  q4: 1,
-  q4a: 1,
-  q4k: 1,
-};
-
-/** Whether there is WGSL that reads a layout. */
-export const isReadable = ({ kind }: WeightLayout): boolean => octetLoads[kind] !== undefined;
-
-function octetLoadsOf({ kind }: WeightLayout): number {
-  const loads = octetLoads[kind];
-  invariant(loads !== undefined, `no WGSL reads the layout ${kind}`);
-  return loads;
-}
+fn ${name}_values(panel: u32, quad: u32, octet: u32) -> Octet { return ${name}_raw(panel, quad, octet); }`;
 
 /** Octets of a row of K columns. */
 export const octetsOf = (K: number): number => Math.ceil(K / octetColumns);
@@ -156,93 +165,146 @@ fn ${name}_values(panel: u32, quad: u32, octet: u32) -> Octet { return ${name}_r
 const each8 = (text: (j: number) => string): string =>
   Array.from({ length: 8 }, (_, j) => text(j)).join(', ');
 
-function codesBody(name: string, { kind }: WeightLayout): string {
-  switch (kind) {
-    case 'q8':
-    case 'q8a':
-      return `  let sign = vec4<u32>(0x80808080u);
-  return Codes(${name}[at + octet * 8u + quad] ^ sign, ${name}[at + octet * 8u + 4u + quad] ^ sign);`;
-    case 'q6k':
-      return `  let block = at + (octet >> 2u) * 24u + quad;
-  let low = ${name}[block + (octet & 3u) * 4u];
-  let high = ${name}[block + 16u + ((octet >> 1u) & 1u) * 4u] >> vec4<u32>((octet & 1u) * 4u);
-  let nibble = vec4<u32>(0x0f0f0f0fu);
-  let pair = vec4<u32>(0x30303030u);
-  return Codes((low & nibble) | ((high << vec4<u32>(4u)) & pair), ((low >> vec4<u32>(4u)) & nibble) | ((high << vec4<u32>(2u)) & pair));`;
-    default:
-      return `  let v = ${name}[at + octet * 4u + quad];
-  let nibble = vec4<u32>(0x0f0f0f0fu);
-  return Codes(v & nibble, (v >> vec4<u32>(4u)) & nibble);`;
+/** Codes are read signed where they have 8 bits: those of a table, and unsigned ones once their highest bit is turned. */
+const isSigned = ({ bits, table }: QuantizedSpec): boolean => bits === 8 || table !== undefined;
+
+/** Statements that give the codes of an octet: `v` and so on are words of a plane of bits. */
+function codesBody(name: string, spec: QuantizedSpec): string {
+  const { bits, table, e4m3 } = spec;
+  if (bits === 8) {
+    const sign = e4m3 === true ? '' : ' ^ vec4<u32>(0x80808080u)';
+    return `  return Codes(${name}[at + octet * 8u + quad]${sign}, ${name}[at + octet * 8u + 4u + quad]${sign});`;
   }
+  const base = bits >= 4 ? 4 : 2;
+  const rest = bits - base;
+  const lines = [`  let block = at + (octet >> 2u) * ${codeBlockBytes(spec) / 16}u + quad;`];
+  if (base === 4) {
+    lines.push(
+      `  let v = ${name}[block + (octet & 3u) * 4u];`,
+      '  var a = v & vec4<u32>(0x0f0f0f0fu);',
+      '  var b = (v >> vec4<u32>(4u)) & vec4<u32>(0x0f0f0f0fu);',
+    );
+  } else lines.push('  var a = vec4<u32>();', '  var b = vec4<u32>();');
+  // Places of the plane of pairs and of that of single bits: words of 16 bytes from the block on.
+  if (base === 2 || rest === 2) {
+    const to = base === 2 ? 0 : 4;
+    lines.push(
+      `  let pairs = ${name}[block + ${base === 2 ? 0 : 16}u + ((octet >> 1u) & 1u) * 4u] >> vec4<u32>((octet & 1u) * 4u);`,
+      `  a |= (pairs & vec4<u32>(0x03030303u)) << vec4<u32>(${to}u);`,
+      `  b |= ((pairs >> vec4<u32>(2u)) & vec4<u32>(0x03030303u)) << vec4<u32>(${to}u);`,
+    );
+  }
+  if (rest === 1) {
+    lines.push(
+      `  let singles = ${name}[block + ${4 * base}u] >> vec4<u32>((octet & 3u) * 2u);`,
+      `  a |= (singles & vec4<u32>(0x01010101u)) << vec4<u32>(${base}u);`,
+      `  b |= ((singles >> vec4<u32>(1u)) & vec4<u32>(0x01010101u)) << vec4<u32>(${base}u);`,
+    );
+  }
+  if (table === undefined) return `${lines.join('\n')}\n  return Codes(a, b);`;
+  const words = tableWords(table);
+  lines.push(
+    `  let numbers = array<u32, 4>(${words.map((w) => `0x${w.toString(16)}u`).join(', ')});`,
+    '  var found = Codes(vec4<u32>(), vec4<u32>());',
+    '  for (var j = 0u; j < 32u; j += 8u) {',
+    ...['a', 'b'].flatMap((half) => [
+      `    let q${half} = (${half} >> vec4<u32>(j)) & vec4<u32>(15u);`,
+      `    let w${half} = vec4<u32>(${[0, 1, 2, 3].map((lane) => `numbers[q${half}[${lane}] >> 2u]`).join(', ')});`,
+      `    found.${half} |= ((w${half} >> ((q${half} & vec4<u32>(3u)) * 8u)) & vec4<u32>(255u)) << vec4<u32>(j);`,
+    ]),
+    '  }',
+    '  return found;',
+  );
+  return lines.join('\n');
 }
 
-function rawFunction(name: string, { kind }: WeightLayout): string {
-  const signed = kind === 'q8' || kind === 'q8a';
+/** The numbers of a table as bytes of four words. */
+export const tableWords = (table: readonly number[]): readonly number[] =>
+  [0, 4, 8, 12].map((at) =>
+    table.slice(at, at + 4).reduce((word, n, i) => (word | ((n & 255) << (8 * i))) >>> 0, 0),
+  );
+
+function rawFunction(name: string, spec: QuantizedSpec): string {
   const element = (j: number): string =>
-    `${signed ? 'signed_code' : 'small_code'}(c.${j < 4 ? 'a' : 'b'}, ${8 * (j % 4)}u)`;
+    `${isSigned(spec) ? 'signed_code' : 'small_code'}(c.${j < 4 ? 'a' : 'b'}, ${8 * (j % 4)}u)`;
   return `fn ${name}_raw(panel: u32, quad: u32, octet: u32) -> Octet {
   let c = ${name}_codes(panel, quad, octet);
   return Octet(${each8(element)});
 }`;
 }
 
-/** Number of the meta record of an octet. */
-function recordOf({ kind, group }: WeightLayout): string {
-  if (kind === 'q4k' || kind === 'q6k') return '(octet >> 5u)';
-  return `(octet / ${group / octetColumns}u)`;
-}
+/** Byte of a meta field in its record. */
+export const fieldByte = (layout: WeightLayout, field: number): number =>
+  panelRows *
+  metaFields(layout)
+    .slice(0, field)
+    .reduce((sum, bytes) => sum + bytes, 0);
 
-/** Four numbers of the layout's meta type at `at + skip` (in 16 bytes), for rows that are stored 16 in turn. */
+/** Four numbers of the layout's meta type from byte `skip` of the record on, for rows that are stored 16 in turn. */
 function metaOf(name: string, metaDtype: WeightLayout['metaDtype'], skip: number): string {
-  if (metaDtype === 'f32') return `bitcast<vec4<f32>>(${name}[at + ${4 * skip}u + quad])`;
-  return `${metaDtype}x4(half_of(${name}[at + ${2 * skip}u + (quad >> 1u)], quad & 1u))`;
-}
-
-function scaleOf(name: string, { kind, metaDtype }: WeightLayout): string {
-  const first = metaOf(name, metaDtype, 0);
-  if (kind === 'q4k') return `${first} * u8x4(${name}[at + 4u + ((octet >> 2u) & 7u)][quad])`;
-  if (kind === 'q6k') return `${first} * i8x4(${name}[at + 2u + ((octet >> 1u) & 15u)][quad])`;
-  return first;
-}
-
-/** Offsets as WGSL, and their ratio to the scales where it is fixed. */
-function offsetOf(layout: WeightLayout): { offset: (name: string) => string; zero: number | undefined } {
-  const { kind, metaDtype } = layout;
-  switch (kind) {
-    case 'q4k':
-      return {
-        offset: (name) =>
-          `-(${metaOf(name, metaDtype, 1)} * u8x4(${name}[at + 12u + ((octet >> 2u) & 7u)][quad]))`,
-        zero: undefined,
-      };
-    case 'q4a':
-      return { offset: (name) => metaOf(name, metaDtype, 1), zero: undefined };
-    case 'q8a': // codes are stored unsigned and read as signed
-      return {
-        offset: (name) => `${metaOf(name, metaDtype, 1)} + 128.0 * ${metaOf(name, metaDtype, 0)}`,
-        zero: undefined,
-      };
-    default: {
-      const zero = kind === 'q4' ? -8 : kind === 'q6k' ? -32 : 0;
-      return { offset: (name) => `${zero}.0 * ${scaleOf(name, layout)}`, zero };
-    }
+  const at = `at + ${skip / 16}u`;
+  switch (metaDtype) {
+    case 'f32':
+      return `bitcast<vec4<f32>>(${name}[${at} + quad])`;
+    case 'f16':
+    case 'bf16':
+      return `${metaDtype}x4(half_of(${name}[${at} + (quad >> 1u)], quad & 1u))`;
+    case 'e8m0':
+    case 'e4m3':
+      return `${metaDtype}x4(${name}[${at}][quad])`;
   }
 }
 
+/** A scale or minimum of a record: its field, times the steps of the group of the octet. */
+function fieldOf(name: string, layout: WeightLayout, field: number, steps: number | undefined): string {
+  const stored = metaOf(name, layout.metaDtype, fieldByte(layout, field));
+  if (steps === undefined) return stored;
+  const octets = layout.group / octetColumns;
+  const group = `((octet / ${octets}u) & ${metaRecord(layout).columns / layout.group - 1}u)`;
+  return `${stored} * i8x4(${name}[at + ${fieldByte(layout, steps) / 16}u + ${group}][quad])`;
+}
+
+function scaleOf(name: string, layout: WeightLayout, { unit = 1 }: QuantizedSpec): string {
+  const places = metaPlaces(layout);
+  const scale = fieldOf(name, layout, places.scale, places.steps);
+  return unit === 1 ? scale : `${scale} * ${unit}`;
+}
+
+/** Offsets as WGSL, and their ratio to the scales where it is fixed. */
+function offsetOf(
+  layout: WeightLayout,
+  spec: QuantizedSpec,
+): { offset: (name: string) => string; zero: number | undefined } {
+  if (spec.minimum === true) {
+    const minimum = (name: string): string => minimumOf(name, layout);
+    // 8-bit codes are stored unsigned and read as signed.
+    const offset = (name: string): string =>
+      spec.bits === 8 ? `${minimum(name)} + 128.0 * ${scaleOf(name, layout, spec)}` : minimum(name);
+    return { offset, zero: undefined };
+  }
+  const zero = isSigned(spec) ? 0 : -(spec.zero ?? 0);
+  return { offset: (name) => `${zero}.0 * ${scaleOf(name, layout, spec)}`, zero };
+}
+
+function minimumOf(name: string, layout: WeightLayout): string {
+  const { minimum = 0, minimumSteps } = metaPlaces(layout);
+  const stored = fieldOf(name, layout, minimum, minimumSteps);
+  return minimumSteps === undefined ? stored : `-(${stored})`;
+}
+
 /** Weights as docs/layouts.md defines them: one rounding where the scales are halves. */
-function valuesFunction(name: string, layout: WeightLayout): string {
-  const zero = offsetOf(layout).zero;
-  const [shift, sum] = zero === undefined ? [0, ' + m'] : [zero, ''];
-  // q8a: the stored number, so that scale and offset are those of the source.
-  const [add, offset] =
-    layout.kind === 'q8a'
-      ? [128, metaOf(name, layout.metaDtype, 1)]
-      : [shift, `${name}_offset(panel, quad, octet)`];
-  const meta = layout.kind === 'q8a' ? `  let at = ${name}_meta(panel, octet);\n` : '';
-  const m = zero === undefined ? `${meta}  let m = ${offset};\n` : '';
+function valuesFunction(name: string, layout: WeightLayout, spec: QuantizedSpec): string {
+  const { zero } = offsetOf(layout, spec);
+  // 8-bit codes with a minimum: the stored number, so that scale and offset are those of the source.
+  const add = zero ?? (spec.bits === 8 ? 128 : 0);
+  const minimum =
+    zero === undefined
+      ? `  let at = ${name}_meta(panel, octet);\n  let m = ${minimumOf(name, layout)};\n`
+      : '';
+  const sum = zero === undefined ? ' + m' : '';
   return `fn ${name}_values(panel: u32, quad: u32, octet: u32) -> Octet {
   let q = ${name}_raw(panel, quad, octet);
   let s = ${name}_scale(panel, quad, octet);
-${m}  return Octet(${each8((j) => `s * (q[${j}]${add === 0 ? '' : ` + ${add}.0`})${sum}`)});
+${minimum}  return Octet(${each8((j) => `s * (q[${j}]${add === 0 ? '' : ` + ${add}.0`})${sum}`)});
 }`;
 }

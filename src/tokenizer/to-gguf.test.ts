@@ -1,0 +1,60 @@
+import { describe, expect, it } from 'vitest';
+import { spell } from './byte-alphabet.ts';
+import { tokenizerFiles, tokenizerFromGguf } from './gguf.ts';
+import { ggufTokenizer } from './to-gguf.ts';
+
+/** A byte-level tokenizer.json of all bytes, a few merges and two special tokens. */
+function tokenizerJson(
+  preTokenizer: object = { type: 'ByteLevel', add_prefix_space: false, use_regex: true },
+) {
+  const bytes = Array.from({ length: 256 }, (_, i) => spell(String.fromCharCode(i < 128 ? i : 0))).filter(
+    (token, i, all) => all.indexOf(token) === i,
+  );
+  const merges = ['t h', 'th e', 'Ġ the'];
+  const words = ['<|end|>', ...bytes, 'th', 'the', 'Ġthe'];
+  return {
+    added_tokens: [
+      { id: 0, content: '<|end|>', special: true },
+      { id: words.length, content: '<tool>', special: false },
+    ],
+    normalizer: null,
+    pre_tokenizer: preTokenizer,
+    post_processor: null,
+    decoder: { type: 'ByteLevel' },
+    model: { type: 'BPE', vocab: Object.fromEntries(words.map((word, id) => [word, id])), merges },
+  };
+}
+const config = { eos_token: '<|end|>', bos_token: { content: '<|end|>' } };
+
+describe('tokenizer.json as GGUF metadata', () => {
+  it('is the same tokenizer', () => {
+    const spec = tokenizerJson();
+    const size = Object.keys(spec.model.vocab).length + 3;
+    const metadata = new Map<string, unknown>(Object.entries(ggufTokenizer(spec, config, size, 't.json')));
+    expect(metadata.get('tokenizer.ggml.pre')).toBe('gpt-2');
+    expect(metadata.get('tokenizer.ggml.eos_token_id')).toBe(0);
+    const types = metadata.get('tokenizer.ggml.token_type') as Int32Array;
+    expect([...types.slice(0, 2), ...types.slice(-3)]).toEqual([3, 1, 4, 5, 5]);
+    const tokenizer = tokenizerFromGguf(metadata, 'x.gguf') ?? expect.fail('none');
+    const { vocab } = spec.model;
+    expect(tokenizer.encode('the the<tool>')).toEqual([vocab.the, vocab.Ġthe, size - 3]);
+  });
+
+  it('and back', () => {
+    const metadata = new Map<string, unknown>(
+      Object.entries(ggufTokenizer(tokenizerJson(), config, 0, 't.json')),
+    );
+    const back = tokenizerFiles(metadata, 'x.gguf') ?? expect.fail('none');
+    const again = ggufTokenizer(back.tokenizer, back.config as Record<string, unknown>, 0, 'b.json');
+    expect(new Map(Object.entries(again))).toEqual(metadata);
+  });
+
+  it('is refused where GGUF has no such thing', () => {
+    const split = { type: 'Split', pattern: { Regex: 'x+' }, behavior: 'Isolated', invert: false };
+    expect(() => ggufTokenizer(tokenizerJson(split), config, 0, 't.json')).toThrow(
+      't.json: GGUF has no name for the way this tokenizer cuts text',
+    );
+    const pieces = { ...tokenizerJson(), decoder: { type: 'Metaspace' } };
+    expect(() => ggufTokenizer(pieces, config, 0, 't.json')).toThrow('only byte-level BPE');
+  });
+});

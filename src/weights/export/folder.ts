@@ -1,0 +1,253 @@
+// A checkpoint as a folder of safetensors: plain floats, MLX's quantised forms, or FP8 with a scale for each block of 128 x 128.
+
+import { randomBytes } from 'node:crypto';
+import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { IngotError } from '../../base/errors.ts';
+import type { SourceFormat } from '../../quant/format.ts';
+import { f32ToE4m3 } from '../../quant/half.ts';
+import { isFloatLayout } from '../../quant/layout.ts';
+import { writeAtomically } from '../atomic-file.ts';
+import type { Checkpoint } from '../checkpoint.ts';
+import { isJsonObject, type JsonObject } from '../json.ts';
+import type { SafetensorsDType } from '../safetensors/reader.ts';
+import { type WritableSafetensor, writeSafetensors } from '../safetensors/writer.ts';
+import { dimensions } from '../tensor.ts';
+import type { PlannedTensor } from './plan.ts';
+import type { ExportProgress } from './progress.ts';
+import { encodedPieces, piecesOf } from './rows.ts';
+
+/** How quantised matrices are stored. */
+export type FolderKind = 'mlx' | 'plain' | 'fp8';
+
+/** Small files that go beside the weights, by name. */
+export type SmallFiles = ReadonlyMap<string, Uint8Array>;
+
+/** Writes the folder whole or not at all. Rejects with disk_full when there is no room. */
+export async function writeFolder(
+  path: string,
+  checkpoint: Checkpoint,
+  plan: readonly PlannedTensor[],
+  kind: FolderKind,
+  files: SmallFiles,
+  progress: ExportProgress,
+): Promise<void> {
+  const temporary = `${path}.${process.pid}-${randomBytes(4).toString('hex')}.partial`;
+  try {
+    await mkdir(temporary, { recursive: true });
+    for (const [name, bytes] of files) await writeFile(join(temporary, name), bytes);
+    const config = folderConfig(checkpoint.config, plan, kind);
+    await writeFile(join(temporary, 'config.json'), `${JSON.stringify(config, null, 2)}\n`);
+    const tensors = plan.flatMap((planned) => writableTensors(planned, kind, progress));
+    await writeAtomically(join(temporary, 'model.safetensors'), (sink) => writeSafetensors(sink, tensors));
+    await mkdir(dirname(path), { recursive: true });
+    await rename(temporary, path);
+  } catch (cause) {
+    await rm(temporary, { recursive: true, force: true });
+    const code = cause instanceof Error && 'code' in cause ? cause.code : undefined;
+    if (code !== 'ENOSPC' && code !== 'EDQUOT') throw cause;
+    throw new IngotError(
+      'disk_full',
+      `${path}: the disk is full; free some space and try again (nothing was kept)`,
+      { cause },
+    );
+  }
+}
+
+/** The config with what the weights are quantised by in place of what it said before. */
+function folderConfig(config: JsonObject, plan: readonly PlannedTensor[], kind: FolderKind): JsonObject {
+  const { quantization: _, quantization_config: __, ...kept } = config;
+  const rest = kind === 'mlx' ? { ...kept, ...mlxFields(kept) } : kept;
+  if (kind === 'fp8') {
+    const quantization_config = {
+      quant_method: 'fp8',
+      activation_scheme: 'dynamic',
+      weight_block_size: [block, block],
+    };
+    return { ...rest, quantization_config };
+  }
+  const quantised = plan.filter(({ format }) => !isFloatLayout(format.layout));
+  const [first] = quantised;
+  if (kind === 'plain' || first === undefined) return rest;
+  const main = mlxParameters(mostCommon(quantised.map(({ format }) => format)) ?? first.format);
+  const others = quantised.flatMap(({ tensor, format }) => {
+    const own = mlxParameters(format);
+    const same = JSON.stringify(own) === JSON.stringify(main);
+    return same ? [] : [[mlxName(tensor.name).replace(/\.weight$/, ''), own] as const];
+  });
+  const quantization = { ...main, ...Object.fromEntries(others) };
+  return { ...rest, quantization, quantization_config: quantization };
+}
+
+/** Fields that MLX's models ask for under the names that older configs have. */
+function mlxFields(config: JsonObject): JsonObject {
+  const rope = isJsonObject(config.rope_parameters) ? config.rope_parameters : {};
+  const { rope_theta: theta, ...scaling } = rope;
+  const scaled = scaling.rope_type !== undefined && scaling.rope_type !== 'default';
+  return {
+    ...(config.rope_theta === undefined && theta !== undefined ? { rope_theta: theta } : {}),
+    ...(config.rope_scaling === undefined && scaled ? { rope_scaling: scaling } : {}),
+    ...(config.num_experts === undefined && config.num_local_experts !== undefined
+      ? { num_experts: config.num_local_experts }
+      : {}),
+  };
+}
+
+function mostCommon(formats: readonly SourceFormat[]): SourceFormat | undefined {
+  const counts = new Map<SourceFormat, number>();
+  for (const format of formats) counts.set(format, (counts.get(format) ?? 0) + 1);
+  return [...counts].sort((a, b) => b[1] - a[1])[0]?.[0];
+}
+
+function mlxParameters({ name, blockBytes, layout }: SourceFormat): JsonObject {
+  const mode = /^mlx-(\w+)$/.exec(name)?.[1];
+  return { group_size: layout.group, bits: blockBytes, ...(mode === undefined ? {} : { mode }) };
+}
+
+const mlxName = (name: string): string => name.replace('.mlp.experts.', '.mlp.switch_mlp.');
+
+const dtypes: Readonly<Record<string, SafetensorsDType>> = {
+  f32: 'F32',
+  f16: 'F16',
+  bf16: 'BF16',
+  e8m0: 'U8',
+  e4m3: 'U8',
+};
+
+function writableTensors(
+  planned: PlannedTensor,
+  kind: FolderKind,
+  progress: ExportProgress,
+): readonly WritableSafetensor[] {
+  const { tensor, format } = planned;
+  if (isFloatLayout(format.layout)) return floatTensors(planned, kind, progress);
+  return kind === 'fp8' ? fp8Tensors(planned, progress) : mlxTensors(planned, mlxName(tensor.name), progress);
+}
+
+/** Floats; a stack of experts becomes single matrices, but for MLX. */
+function floatTensors(
+  { tensor, format }: PlannedTensor,
+  kind: FolderKind,
+  progress: ExportProgress,
+): readonly WritableSafetensor[] {
+  const dtype = dtypes[format.name] ?? 'BF16';
+  const { matrices, rows, columns } = dimensions(tensor.shape);
+  const bytes = format.blockBytes * rows * columns;
+  const last = (e: number): void => {
+    if (e === matrices - 1) progress.done(tensor);
+  };
+  const encoded = async function* (e: number | undefined): AsyncGenerator<Uint8Array> {
+    for await (const { values, rows: count } of piecesOf(tensor, e === undefined ? {} : { only: e })) {
+      progress.check();
+      if (format.quantizeRow === undefined) continue;
+      for (let i = 0; i < count; i++)
+        yield* format.quantizeRow(values.subarray(i * columns, (i + 1) * columns));
+    }
+    last(e ?? matrices - 1);
+  };
+  const stacked = /^(.*\.experts)\.(\w+_proj\.weight)$/.exec(tensor.name);
+  if (tensor.shape.length < 3 || stacked === null || kind === 'mlx') {
+    const name = kind === 'mlx' ? mlxName(tensor.name) : tensor.name;
+    return [{ name, dtype, shape: tensor.shape, bytes: bytes * matrices, data: () => encoded(undefined) }];
+  }
+  return Array.from({ length: matrices }, (_, e) => ({
+    name: `${stacked[1]}.${e}.${stacked[2]}`,
+    dtype,
+    shape: [rows, columns],
+    bytes,
+    data: () => encoded(e),
+  }));
+}
+
+/** Codes as words, then scales and biases, which are kept until the codes are written. */
+function mlxTensors(
+  { tensor, format }: PlannedTensor,
+  name: string,
+  progress: ExportProgress,
+): readonly WritableSafetensor[] {
+  const { matrices, rows, columns } = dimensions(tensor.shape);
+  const [codeBytes = 0, ...metaBytes] = format.rowBytes(columns).map((bytes) => bytes * rows * matrices);
+  const outer = tensor.shape.slice(0, -1);
+  const kept: Uint8Array[][] = metaBytes.map(() => []);
+  const codes = async function* (): AsyncGenerator<Uint8Array> {
+    for await (const [part, ...metas] of encodedPieces(tensor, format)) {
+      progress.check();
+      metas.forEach((meta, i) => {
+        kept[i]?.push(meta.slice());
+      });
+      if (part !== undefined) yield part;
+    }
+    progress.done(tensor);
+  };
+  const module = name.replace(/\.weight$/, '');
+  return [
+    {
+      name,
+      dtype: 'U32',
+      shape: [...outer, (columns * format.blockBytes) / 32],
+      bytes: codeBytes,
+      data: codes,
+    },
+    ...metaBytes.map(
+      (bytes, i): WritableSafetensor => ({
+        name: `${module}.${['scales', 'biases'][i]}`,
+        dtype: dtypes[format.layout.metaDtype] ?? 'U8',
+        shape: [...outer, columns / format.layout.group],
+        bytes,
+        data: () => kept[i]?.splice(0) ?? [],
+      }),
+    ),
+  ];
+}
+
+/** Rows and columns of an FP8 block. */
+const block = 128;
+
+/** e4m3 with the largest magnitude of a block at 448; the scales are what codes are multiplied by. Experts become single matrices. */
+function fp8Tensors({ tensor }: PlannedTensor, progress: ExportProgress): readonly WritableSafetensor[] {
+  const { matrices, rows, columns } = dimensions(tensor.shape);
+  const across = Math.ceil(columns / block);
+  const down = Math.ceil(rows / block);
+  const stacked = /^(.*\.experts)\.(\w+_proj\.weight)$/.exec(tensor.name);
+  return Array.from({ length: matrices }, (_, e): readonly WritableSafetensor[] => {
+    const name = stacked === null || matrices === 1 ? tensor.name : `${stacked[1]}.${e}.${stacked[2]}`;
+    const scales = new Float32Array(down * across);
+    const codes = async function* (): AsyncGenerator<Uint8Array> {
+      for await (const { first, rows: count, values } of piecesOf(tensor, { multiple: block, only: e })) {
+        progress.check();
+        yield encodeFp8(values, count, columns, scales.subarray((first / block) * across));
+      }
+      if (e === matrices - 1) progress.done(tensor);
+    };
+    return [
+      { name, dtype: 'F8_E4M3', shape: [rows, columns], bytes: rows * columns, data: codes },
+      {
+        name: name.replace(/weight$/, 'weight_scale_inv'),
+        dtype: 'F32',
+        shape: [down, across],
+        bytes: scales.byteLength,
+        data: () => [new Uint8Array(scales.buffer)],
+      },
+    ];
+  }).flat();
+}
+
+/** Codes of whole rows of blocks (the last may be short), with the scale of each into `scales`. */
+function encodeFp8(values: Float32Array, rows: number, columns: number, scales: Float32Array): Uint8Array {
+  const across = Math.ceil(columns / block);
+  const peaks = new Float32Array(Math.ceil(rows / block) * across);
+  const place = (i: number): number => {
+    const row = Math.floor(i / columns);
+    return Math.floor(row / block) * across + Math.floor((i - row * columns) / block);
+  };
+  values.forEach((value, i) => {
+    peaks[place(i)] = Math.max(peaks[place(i)] as number, Math.abs(value));
+  });
+  peaks.forEach((peak, b) => {
+    scales[b] = peak / 448;
+  });
+  return Uint8Array.from(values, (value, i) => {
+    const scale = scales[place(i)] as number;
+    return scale === 0 ? 0 : f32ToE4m3(value / scale);
+  });
+}

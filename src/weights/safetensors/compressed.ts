@@ -1,0 +1,236 @@
+// compressed-tensors: 4- and 8-bit integers packed into 32-bit words along the columns, with scales for groups or rows and zero points where
+// they are asymmetric; bytes with a scale for each row; 4-bit floats with e4m3 scales and one for the whole tensor. FP8 is fp8.ts's.
+
+import { IngotError } from '../../base/errors.ts';
+import { readU32 } from '../../quant/format.ts';
+import { e4m3ToF32 } from '../../quant/half.ts';
+import { findSourceFormat } from '../../quant/registry.ts';
+import { DerivedParts } from '../derived-source.ts';
+import { isJsonObject, type JsonObject } from '../json.ts';
+import { contiguousSlices, dimensions, type SourceTensor } from '../tensor.ts';
+import { fp8Scheme } from './fp8.ts';
+import type { SafetensorsEntry } from './reader.ts';
+import {
+  badEntry,
+  bytesOf,
+  bytesPer,
+  type Entries,
+  floatsOf,
+  groupFor,
+  needShape,
+  readAll,
+  type Scheme,
+  scaleTypes,
+} from './scheme.ts';
+
+/** Bits and group sizes that the groups of the config have; a group size of 0 stands for a scale for each row. */
+export interface CompressedGroup {
+  readonly bits: number;
+  readonly groupSize: number;
+}
+
+const formats = [
+  'pack-quantized',
+  'int-quantized',
+  'naive-quantized',
+  'float-quantized',
+  'nvfp4-pack-quantized',
+  'mixed-precision',
+  'dense',
+];
+
+/** Throws unsupported for a format this build does not read. */
+export function compressedGroups(config: JsonObject, file: string): readonly CompressedGroup[] {
+  const { format = 'pack-quantized', config_groups: groups } = config;
+  if (typeof format !== 'string' || !formats.includes(format)) {
+    throw new IngotError(
+      'unsupported',
+      `${file}: compressed-tensors format ${JSON.stringify(format)?.slice(0, 60)} is not supported; use ${formats.join(', ')}, MLX or GGUF weights`,
+    );
+  }
+  if (!isJsonObject(groups)) return [];
+  return Object.values(groups).flatMap((group) => {
+    const weights = isJsonObject(group) ? group.weights : undefined;
+    if (!isJsonObject(weights)) return [];
+    const { num_bits: bits, group_size: size } = weights;
+    const groupSize = typeof size === 'number' && size > 0 ? size : 0;
+    return typeof bits === 'number' ? [{ bits, groupSize }] : [];
+  });
+}
+
+export const compressedScheme =
+  (groups: readonly CompressedGroup[]): Scheme =>
+  (entry, entries) => {
+    const { name } = entry;
+    const module = name.replace(/\.weight(_packed|_scale|_shape|_zero_point|_global_scale|_g_idx)?$/, '');
+    const packed = entries.get(`${module}.weight_packed`);
+    if (packed !== undefined && name !== packed.name) return [];
+    if (packed !== undefined) return [packedTensor(module, packed, entries, groups)];
+    if (/\.(input_scale|input_global_scale|weight_zero_point)$/.test(name)) return [];
+    const scale = entries.get(`${module}.weight_scale`);
+    if (name.endsWith('.weight_scale') && entries.get(`${module}.weight`)?.dtype === 'I8') return [];
+    if (name.endsWith('.weight') && entry.dtype === 'I8' && scale !== undefined)
+      return [byteTensor(entry, scale, entries)];
+    return fp8Scheme(undefined)(entry, entries);
+  };
+
+function packedTensor(
+  module: string,
+  packed: SafetensorsEntry,
+  entries: Entries,
+  groups: readonly CompressedGroup[],
+): SourceTensor {
+  const scale = entries.get(`${module}.weight_scale`);
+  if (scale === undefined) badEntry(packed, 'has no weight_scale beside it');
+  if (packed.dtype === 'U8') return floatTensor(module, packed, scale, entries);
+  if (packed.dtype !== 'I32') badEntry(packed, `must be I32 or U8, found ${packed.dtype}`);
+  if (packed.shape.length !== 2) badEntry(packed, `must be a matrix, found [${packed.shape}]`);
+  const order = entries.get(`${module}.weight_g_idx`);
+  if (order !== undefined) {
+    throw new IngotError(
+      'unsupported',
+      `${packed.source.name}: ${module} has its columns in the order of their activations (weight_g_idx); use a file quantised without actorder, or GGUF`,
+    );
+  }
+  const { rows, columns: words } = dimensions(packed.shape);
+  const across = scale.shape.at(-1) ?? 0;
+  // The config has one group for most files; where it has several, the shapes say which one this is.
+  const fitting = groups.filter(({ bits, groupSize }) => {
+    const columns = (words * 32) / bits;
+    return groupSize === 0 ? across === 1 : columns === across * groupSize;
+  });
+  const [first, ...others] = fitting;
+  if (first === undefined || others.some((g) => g.bits !== first.bits)) {
+    badEntry(
+      packed,
+      `[${packed.shape}] with scales [${scale.shape}] fits no single group of quantization_config`,
+    );
+  }
+  const { bits } = first;
+  if (bits !== 4 && bits !== 8) {
+    throw new IngotError(
+      'unsupported',
+      `${packed.source.name}: ${module} has ${bits} bits; 4 and 8 can be used, or GGUF`,
+    );
+  }
+  return integerTensor(module, { rows, columns: (words * 32) / bits, bits }, scale, {
+    codes: packed,
+    zeros: entries.get(`${module}.weight_zero_point`),
+  });
+}
+
+interface IntegerShape {
+  readonly rows: number;
+  readonly columns: number;
+  readonly bits: 4 | 8;
+}
+
+/** w = s (u - zero): an affine layout with the minimum -s zero. */
+function integerTensor(
+  module: string,
+  { rows, columns, bits }: IntegerShape,
+  scale: SafetensorsEntry,
+  stored: {
+    readonly codes?: SafetensorsEntry;
+    readonly bytes?: SafetensorsEntry;
+    readonly zeros?: SafetensorsEntry | undefined;
+  },
+): SourceTensor {
+  const entry = stored.codes ?? stored.bytes ?? scale;
+  const own = scaleTypes[scale.dtype];
+  if (own === undefined) badEntry(scale, `has type ${scale.dtype}; scales of F32, F16 and BF16 can be used`);
+  const across = scale.shape.length < 2 ? 1 : (scale.shape.at(-1) ?? 1);
+  const down = scale.shape.length < 2 ? (scale.shape[0] ?? 1) : (scale.shape[0] ?? 1);
+  if ((down !== rows && down !== 1) || columns % across !== 0)
+    badEntry(scale, `[${scale.shape}] has no scale for each group of [${rows}, ${columns}]`);
+  const width = columns / across;
+  const group = groupFor(width);
+  if (group === undefined) badEntry(scale, `has scales for ${width} columns; multiples of 32 can be used`);
+  const { zeros } = stored;
+  if (zeros !== undefined && zeros.dtype === 'I32' && stored.codes !== undefined)
+    needShape(zeros, [Math.ceil((rows * bits) / 32), across], `for the zero points of [${rows}, ${columns}]`);
+  else if (zeros !== undefined) needShape(zeros, scale.shape, 'as the scales');
+  // A power of two times a scale is of the scale's type, other zero points are not.
+  const dtype = zeros === undefined ? own : 'f32';
+  const format = findSourceFormat(`mlx${bits}/${group}/${dtype}`);
+  if (format === undefined) throw new Error(`no source format for ${bits} bits in groups of ${group}`);
+  const groups = columns / group;
+  const metaBytes = rows * groups * bytesPer(dtype);
+  const sizes = [metaBytes, metaBytes, ...(stored.bytes === undefined ? [] : [rows * columns])];
+  const middle = 2 ** (bits - 1);
+  const parts = new DerivedParts(entry.source.name, sizes, async () => {
+    const scales = floatsOf(await readAll(scale), own);
+    const zeroAt =
+      zeros === undefined ? () => middle : zeroPoints(await readAll(zeros), zeros, { across, bits, middle });
+    const s = new Float32Array(rows * groups);
+    const m = new Float32Array(rows * groups);
+    for (let n = 0, at = 0; n < rows; n++) {
+      for (let g = 0; g < groups; g++, at++) {
+        const from = Math.floor((g * group) / width);
+        s[at] = scales[(down === 1 ? 0 : n) * across + from] as number;
+        m[at] = -(s[at] as number) * zeroAt(n, from);
+      }
+    }
+    const made = [bytesOf(s, dtype), bytesOf(m, dtype)];
+    if (stored.bytes === undefined) return made;
+    return [...made, (await readAll(stored.bytes)).map((byte) => byte ^ 0x80)];
+  });
+  const codes = stored.codes ?? { source: parts.source(2), offset: 0 };
+  const metas = [0, 1].map((i) => ({ source: parts.source(i), offset: 0 }));
+  const slices = contiguousSlices(format, [rows, columns], [codes, ...metas]);
+  return { kind: 'source', name: `${module}.weight`, shape: [rows, columns], format, slices };
+}
+
+/** The stored code of zero for a row and group: packed along the rows as codes are along columns, or bytes. */
+function zeroPoints(
+  bytes: Uint8Array,
+  { dtype }: SafetensorsEntry,
+  { across, bits, middle }: { readonly across: number; readonly bits: number; readonly middle: number },
+): (row: number, group: number) => number {
+  if (dtype === 'I8') return (row, group) => (((bytes[row * across + group] as number) << 24) >> 24) + middle;
+  const perWord = 32 / bits;
+  return (row, group) => {
+    const word = readU32(bytes, (Math.floor(row / perWord) * across + group) * 4);
+    return (word >>> ((row % perWord) * bits)) & (2 ** bits - 1);
+  };
+}
+
+/** Signed bytes with scales: the codes are the bytes with their highest bit turned. */
+function byteTensor(weight: SafetensorsEntry, scale: SafetensorsEntry, entries: Entries): SourceTensor {
+  if (weight.shape.length !== 2) badEntry(weight, `must be a matrix, found [${weight.shape}]`);
+  const { rows, columns } = dimensions(weight.shape);
+  const module = weight.name.replace(/\.weight$/, '');
+  const zeros = entries.get(`${module}.weight_zero_point`);
+  return integerTensor(module, { rows, columns, bits: 8 }, scale, { bytes: weight, zeros });
+}
+
+/** NVFP4: scales e4m3 for 16 columns, divided by one for the whole tensor. */
+function floatTensor(
+  module: string,
+  packed: SafetensorsEntry,
+  scale: SafetensorsEntry,
+  entries: Entries,
+): SourceTensor {
+  const global = entries.get(`${module}.weight_global_scale`);
+  const { rows, columns: bytes } = dimensions(packed.shape);
+  const columns = 2 * bytes;
+  if (packed.shape.length !== 2 || columns % 32 !== 0)
+    badEntry(packed, `[${packed.shape}] is not whole groups of 16 columns`);
+  if (scale.dtype !== 'F8_E4M3') badEntry(scale, `must be F8_E4M3, found ${scale.dtype}`);
+  needShape(scale, [rows, columns / 16], `for [${rows}, ${columns}]`);
+  if (global === undefined || global.dtype !== 'F32' || global.bytes !== 4)
+    badEntry(global ?? packed, 'needs one F32 as weight_global_scale');
+  const format = findSourceFormat('nvfp4/16/f32');
+  if (format === undefined) throw new Error('no source format nvfp4/16/f32');
+  const parts = new DerivedParts(scale.source.name, [scale.bytes * 4], async () => {
+    const [whole = 1] = floatsOf(await readAll(global), 'f32');
+    return [
+      bytesOf(
+        Float32Array.from(await readAll(scale), (byte) => e4m3ToF32(byte) / whole),
+        'f32',
+      ),
+    ];
+  });
+  const slices = contiguousSlices(format, [rows, columns], [packed, { source: parts.source(0), offset: 0 }]);
+  return { kind: 'source', name: `${module}.weight`, shape: [rows, columns], format, slices };
+}
