@@ -2,10 +2,10 @@
 // have 3-bit scales, w = d (2 sc + 1) (point ± 1/8). Packed as 4-bit codes of the six shifted numbers, exactly.
 
 import { type RowForm, readU16 } from '../format.ts';
+import { iq1s } from '../grids.ts';
+import { lattice } from '../lattice.ts';
 import { layoutOf } from '../layout.ts';
 import { blockFormat } from './block.ts';
-import { iq1s } from './grids.ts';
-import { lattice } from './lattice.ts';
 
 const layout = layoutOf('iq1');
 const points = lattice(iq1s, 8);

@@ -2,10 +2,10 @@
 // columns have 4-bit scales, w = d (2 sc + 1) / 8 · point. Packed as 4-bit codes of the six signed magnitudes, exactly.
 
 import { type RowForm, readU16, readU32 } from '../format.ts';
+import { iq2s, iq2xs, iq2xxs } from '../grids.ts';
+import { evenSigns, lattice, putPoint } from '../lattice.ts';
 import { layoutOf } from '../layout.ts';
 import { blockFormat } from './block.ts';
-import { iq2s, iq2xs, iq2xxs } from './grids.ts';
-import { evenSigns, lattice, putPoint } from './lattice.ts';
 
 const layout = layoutOf('iq2');
 /** Codes of negative magnitudes follow those of positive ones. */

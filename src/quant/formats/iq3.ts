@@ -2,10 +2,10 @@
 // scales. Packed as 4-bit codes of the sixteen signed magnitudes, exactly.
 
 import { readU16, readU32 } from '../format.ts';
+import { iq3s, iq3xxs } from '../grids.ts';
+import { evenSigns, lattice, putPoint } from '../lattice.ts';
 import { layoutOf } from '../layout.ts';
 import { blockFormat } from './block.ts';
-import { iq3s, iq3xxs } from './grids.ts';
-import { evenSigns, lattice, putPoint } from './lattice.ts';
 
 const negative = 8;
 const points = { xxs: lattice(iq3xxs, 4), s: lattice(iq3s, 4) };
