@@ -61,7 +61,7 @@ INGOT_INLINE void block_meta(const Weights& w, const uint8_t* meta, int64_t b, i
   if constexpr (t.steps) {
     constexpr int groups = 8 * halves, units = 32 * fields;
     const uint8_t* p = meta + (b >> 3) * (units + 16 * groups * fields);
-    const int64_t at = units + ((b & 7) * halves + half) * 16 + lane;
+    const int64_t at = units + ((b & 7) * halves + (halves == 2 ? half : 0)) * 16 + lane;
     s = load_f16(reinterpret_cast<const uint16_t*>(p) + lane) * load_i8(p + at);
     if constexpr (t.minimum) m = load_f16(reinterpret_cast<const uint16_t*>(p) + 16 + lane) * (-load_i8(p + at + 16 * groups));
   } else if constexpr (!t.minimum && !t.table && !t.e4m3) {

@@ -4,9 +4,11 @@ import { stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { IngotError } from '../base/errors.ts';
 import { resolveModel } from '../hub/resolve.ts';
+import type { GgufForm } from '../models/files/files.ts';
 import { ggufNames, splitName } from '../models/files/names.ts';
 import { rotaryRowMap } from '../models/files/rows.ts';
 import { modelCheckpoint } from '../models/files/translate.ts';
+import { families, findFamily } from '../models/registry.ts';
 import type { SourceFormat } from '../quant/format.ts';
 import { f32 } from '../quant/formats/float.ts';
 import { q6_k } from '../quant/formats/q6_k.ts';
@@ -25,7 +27,7 @@ import {
   planExport,
 } from '../weights/export/plan.ts';
 import { ExportProgress } from '../weights/export/progress.ts';
-import { copiedMetadata, ggufArchitectureOf, ggufModelMetadata } from '../weights/gguf/export.ts';
+import { copiedMetadata, ggufModelMetadata } from '../weights/gguf/export.ts';
 import { u32, type WritableValue } from '../weights/gguf/writer.ts';
 import { openCheckpoint } from '../weights/open.ts';
 import { type CheckpointTensor, dimensions } from '../weights/tensor.ts';
@@ -197,9 +199,21 @@ function checkNames(raw: Checkpoint, model: Checkpoint): void {
   );
 }
 
+/** How GGUF files of a config's family are written. Throws unsupported. */
+export function writtenForm({ config, path }: Pick<Checkpoint, 'config' | 'path'>): GgufForm {
+  const written = (forms: readonly GgufForm[] = []): readonly GgufForm[] => forms.filter((f) => f.written);
+  const [form] = written(findFamily(config, path).files.gguf);
+  if (form !== undefined) return form;
+  const types = families.flatMap(({ files }) => written(files.gguf)).map(({ modelType }) => modelType);
+  throw new IngotError(
+    'unsupported',
+    `${path}: models of type ${JSON.stringify(config.model_type)} cannot be written as GGUF, only ${types.join(', ')}; use MLX or safetensors`,
+  );
+}
+
 /** Names and order of rows in GGUF. */
 function ggufPlaces({ config, path }: Checkpoint): (tensor: CheckpointTensor) => GgufPlace {
-  const interleaved = ggufArchitectureOf(config, path) === 'llama';
+  const interleaved = writtenForm({ config, path }).interleavedRows === true;
   const heads = Number(config.num_attention_heads);
   const keyHeads = Number(config.num_key_value_heads ?? heads);
   return ({ name, shape }) => {
@@ -252,7 +266,7 @@ function counts(plan: readonly PlannedTensor[]): Record<string, number> {
 async function ggufMetadata(checkpoint: Checkpoint, name: string): Promise<Record<string, WritableValue>> {
   const { metadata, config, path } = checkpoint;
   if (checkpoint.kind === 'gguf' && metadata !== undefined) return copiedMetadata(metadata);
-  const made = ggufModelMetadata(config, path, name);
+  const made = ggufModelMetadata(config, path, name, writtenForm(checkpoint).architecture);
   if (metadata !== undefined) return { ...copiedMetadata(metadata), ...made };
   const file = await checkpoint.readFile('tokenizer.json');
   if (file === undefined) {

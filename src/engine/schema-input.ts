@@ -21,6 +21,10 @@ interface StandardJson {
   readonly jsonSchema?: { readonly input: (options: { readonly target: string }) => Record<string, unknown> };
 }
 
+/** Whether a schema is a validator, whose objects have the properties that it names and no others unless it says so. */
+export const isValidator = (schema: unknown): schema is Validator =>
+  (typeof schema === 'object' || typeof schema === 'function') && schema !== null && '~standard' in schema;
+
 /**
  * The JSON Schema of `schema`. @throws IngotError `invalid_argument` naming `name` for what has none; a validator's own error for
  * what it cannot write down.
@@ -44,8 +48,8 @@ export async function jsonSchemaOf(schema: unknown, name: string): Promise<JsonS
 
 /** What a validator makes of `value`; the value itself for a JSON Schema. Throws an Error that says what does not fit. */
 export async function validated(schema: unknown, value: unknown): Promise<unknown> {
-  if (typeof schema !== 'object' || schema === null || !('~standard' in schema)) return value;
-  const result = (await (schema as Validator)['~standard'].validate(value)) as {
+  if (!isValidator(schema)) return value;
+  const result = (await schema['~standard'].validate(value)) as {
     readonly value?: unknown;
     readonly issues?: readonly { readonly message: string; readonly path?: readonly unknown[] }[] | undefined;
   };

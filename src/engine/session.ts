@@ -5,7 +5,7 @@ import { CollectedAnswer } from '../chat/collect.ts';
 import type { Message, Tool, ToolCall } from '../chat/messages.ts';
 import { type AnsweringModel, answer, answerOf } from './answer.ts';
 import { checkMessages, checkText, refuse } from './check.ts';
-import { jsonSchemaOf, type SchemaInput, validated } from './schema-input.ts';
+import { isValidator, jsonSchemaOf, type SchemaInput, validated } from './schema-input.ts';
 import type { Answer, ChatOptions } from './types.ts';
 
 /** A function the model may call. */
@@ -179,7 +179,11 @@ export class Session {
     const form =
       schema === undefined
         ? undefined
-        : { kind: 'json_schema' as const, schema: await jsonSchemaOf(schema, 'schema') };
+        : {
+            kind: 'json_schema' as const,
+            schema: await jsonSchemaOf(schema, 'schema'),
+            strict: isValidator(schema),
+          };
     return {
       fullContext: 'dropOldest',
       ...rest,

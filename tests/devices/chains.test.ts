@@ -296,7 +296,13 @@ describe.skipIf(missing !== '')(`chains on the software GPU${missing}`, () => {
       );
       const { build, config } = parseModel(golden.config, 'config.json');
       const model = build(loader, { device: software, precision: 'exact' });
-      const runner = new ModelRunner(software, model, { capacity: 64, maxRows: 17, kv: 'f32' });
+      // With a page table the chain of attention binds 14 buffers; this GPU has 12.
+      const runner = new ModelRunner(software, model, {
+        capacity: 64,
+        maxRows: 17,
+        kv: 'f32',
+        cache: 'standard',
+      });
       try {
         const got = await runner.logits(golden.tokens, [17, 1]);
         const { max, worst } = difference(got, golden.logits, golden.vocab);

@@ -3,9 +3,10 @@
 import { compile } from '../../src/array/compile.ts';
 import type { Plan } from '../../src/array/plan.ts';
 import { dynDim } from '../../src/base/shape.ts';
-import type { CacheSequence } from '../../src/cache/contract.ts';
+import type { CacheSequence, CacheStore } from '../../src/cache/contract.ts';
 import { PagedCache } from '../../src/cache/paged.ts';
 import { pagesFor } from '../../src/cache/sizes.ts';
+import { StandardCache } from '../../src/cache/standard.ts';
 import type { Device } from '../../src/device/device.ts';
 import type { Model } from '../../src/models/contract.ts';
 import { argmax } from './compare.ts';
@@ -15,21 +16,27 @@ export interface RunnerOptions {
   /** Most rows of one step. */
   readonly maxRows: number;
   readonly kv: 'f16' | 'f32';
+  /** Default `paged`, as the engine has it; `standard` does with two buffers less. */
+  readonly cache?: 'paged' | 'standard';
 }
 
 export class ModelRunner {
-  readonly cache: PagedCache;
+  readonly cache: CacheStore;
   readonly #sequence: CacheSequence;
   readonly #plan: Plan;
 
-  constructor(device: Device, model: Model, { capacity, maxRows, kv }: RunnerOptions) {
-    this.cache = new PagedCache(device, model.config.memory, {
-      pages: pagesFor(capacity),
-      contextLength: capacity,
-      maxSequences: 1,
-      maxRows,
-      dtype: kv,
-    });
+  constructor(device: Device, model: Model, { capacity, maxRows, kv, cache: kind }: RunnerOptions) {
+    const { memory } = model.config;
+    this.cache =
+      kind === 'standard'
+        ? new StandardCache(device, memory, { capacity, maxRows, dtype: kv })
+        : new PagedCache(device, memory, {
+            pages: pagesFor(capacity),
+            contextLength: capacity,
+            maxSequences: 1,
+            maxRows,
+            dtype: kv,
+          });
     this.#sequence = this.cache.create();
     const rows = dynDim('rows', maxRows);
     const { cache } = this;

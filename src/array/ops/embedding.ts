@@ -2,12 +2,13 @@
 
 import { IngotError } from '../../base/errors.ts';
 import { elementCount } from '../../base/shape.ts';
+import { quantizedSpec } from '../../quant/layout.ts';
 import type { NDArray, Operand } from '../array.ts';
 import { defineOp } from '../op.ts';
 import type { Weight } from '../weight.ts';
 import { type ArangeAttrs, arangeOp } from './arange.ts';
 import { countParam, expectDtype, operand, output } from './operands.ts';
-import { layoutParams, packedRow, packedShape } from './packed.ts';
+import { layoutParams, magnitude, packedRow, packedShape } from './packed.ts';
 
 export interface EmbeddingAttrs {
   readonly scale: number;
@@ -50,7 +51,15 @@ export const embeddingOp = defineOp<EmbeddingAttrs>({
       );
     },
   },
-  tolerance: () => ({ absolute: 0, relative: 4 * 2 ** -24 }),
+  tolerance: (inputs, _outputs, { scale }) => {
+    const w = operand(inputs, 1);
+    const minimum = quantizedSpec(packedShape(w, 2, 'embedding').layout.kind)?.minimum === true;
+    // Code times scale plus minimum rounds once or twice, and numbers of up to twice the largest weight may cancel.
+    return {
+      absolute: minimum ? 4 * 2 ** -24 * 2 * magnitude(w).max * scale : 0,
+      relative: 4 * 2 ** -24,
+    };
+  },
   cases: (
     ['f32', 'f16', 'bf16', 'q4', 'q4a', 'q8', 'q4k', 'q6k', 'q5', 'q3k', 'q2k', 'q6a', 'mxfp4', 'f8'] as const
   ).map((weight) => ({

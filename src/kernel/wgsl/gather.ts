@@ -59,10 +59,10 @@ fn source(item: u32) -> u32 {
   let row = item / inner;
   let n = u32(${request.int(request.p.n)});
   let D = ${request.int(request.p.D)};
-  var index = indices[row % n];
-  index += select(0, D, index < 0);
+  let given = indices[row % n];
+  let index = given + select(0, D, given < 0);
   if (index < 0 || index >= D) {
-    ${fail('gather_index', 'index')}
+    ${fail('gather_index', 'given')}
     return 0u;
   }
   return ((row / n) * u32(D) + u32(index)) * inner + item % inner;

@@ -53,7 +53,7 @@ const linkPass = (request: KernelRequest<'scatter_add'>): GpuPass => ({
   if (item >= n) { return; }
   let index = row_of(item);
   if (index < 0 || index >= ${request.int(request.p.D)}) {
-    ${fail('scatter_index', 'index')}
+    ${fail('scatter_index', 'indices[item]')}
     links[2u * item + 1u] = 0;
     return;
   }

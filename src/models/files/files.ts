@@ -31,6 +31,8 @@ export interface GgufForm {
   readonly interleavedRows?: boolean;
   /** Base of the rotation where the file does not say. */
   readonly theta?: number;
+  /** Whether files are written as well: the metadata of weights/gguf/export.ts say all of the family's config. */
+  readonly written?: boolean;
   /** Fields of config.json besides the common ones of gguf-config.ts. */
   config?(keys: GgufKeys): JsonObject;
 }

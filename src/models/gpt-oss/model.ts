@@ -1,10 +1,12 @@
 // GPT-OSS: sinks in the softmax of attention, every other layer within a window, biased experts with a limited activation.
 
+import type { JsonObject } from '../../weights/json.ts';
 import { decoderConfig, readBase, readRmsNorm, windowed } from '../config/decoder.ts';
 import { readMoe } from '../config/experts.ts';
 import { limits } from '../config/reader.ts';
 import { readLayerTypes, readPattern, readWindow, windowsOf } from '../config/windows.ts';
 import { decoderFamily } from '../family.ts';
+import { ropeScaling } from '../files/gguf-config.ts';
 import { optional } from '../files/gguf-keys.ts';
 
 const keys = {
@@ -21,6 +23,10 @@ const router = {
   epsilon: 0,
   scale: 1,
 } as const;
+
+/** The range of YaRN is not rounded to whole dimensions; files of GGUF do not say so. */
+const unrounded = (scaling: JsonObject | null): JsonObject =>
+  scaling === null ? {} : { rope_scaling: { ...scaling, truncate: false } };
 
 export const gptOss = decoderFamily({
   names: ['GptOssForCausalLM', 'gpt_oss'],
@@ -61,6 +67,7 @@ export const gptOss = decoderFamily({
         theta: 150000,
         names: { post_attention_norm: 'post_attention_layernorm' },
         config: (found) => ({
+          ...unrounded(ropeScaling(found)),
           num_local_experts: found.required('expert_count'),
           num_experts_per_tok: found.required('expert_used_count'),
           intermediate_size:

@@ -27,6 +27,7 @@ export const llama = decoderFamily({
         className: 'LlamaForCausalLM',
         modelType: 'llama',
         interleavedRows: true,
+        written: true,
       },
     ],
   },

@@ -39,6 +39,7 @@ export const mistral = decoderFamily({
         accepts: (keys) =>
           (keys.integer('expert_count') ?? 0) === 0 && Boolean(keys.integer('attention.sliding_window')),
         ...gguf,
+        written: true,
       },
       { architecture: 'mistral', ...gguf },
     ],

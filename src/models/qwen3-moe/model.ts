@@ -29,6 +29,7 @@ export const qwen3Moe = decoderFamily({
         className: 'Qwen3MoeForCausalLM',
         modelType: 'qwen3_moe',
         theta: 1000000,
+        written: true,
         config: (keys) => ({
           norm_topk_prob: true,
           ...ggufExperts(keys),

@@ -22,6 +22,14 @@ export const qwen3 = decoderFamily({
     });
   },
   files: {
-    gguf: [{ architecture: 'qwen3', className: 'Qwen3ForCausalLM', modelType: 'qwen3', theta: 1000000 }],
+    gguf: [
+      {
+        architecture: 'qwen3',
+        className: 'Qwen3ForCausalLM',
+        modelType: 'qwen3',
+        theta: 1000000,
+        written: true,
+      },
+    ],
   },
 });

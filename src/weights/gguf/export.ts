@@ -7,32 +7,13 @@ import type { GgufMetadata } from './metadata.ts';
 import type { NumericType, ValueType } from './types.ts';
 import { f32, u32, type WritableValue } from './writer.ts';
 
-/** `general.architecture` of a Hugging Face model type. A Mistral is a llama with a sliding window. */
-const architectures: Readonly<Record<string, string>> = {
-  llama: 'llama',
-  mistral: 'llama',
-  qwen3: 'qwen3',
-  qwen3_moe: 'qwen3moe',
-};
-
-/** The architecture that GGUF has for a config. Throws unsupported. */
-export function ggufArchitectureOf(config: JsonObject, path: string): string {
-  const type = String(config.model_type);
-  const found = Object.hasOwn(architectures, type) ? architectures[type] : undefined;
-  if (found !== undefined) return found;
-  throw new IngotError(
-    'unsupported',
-    `${path}: models of type ${JSON.stringify(type)} cannot be written as GGUF, only ${Object.keys(architectures).join(', ')}; use MLX or safetensors`,
-  );
-}
-
-/** Metadata of the model, without its tokenizer. */
+/** Metadata of a model of the architecture `arch`, without its tokenizer. */
 export function ggufModelMetadata(
   config: JsonObject,
   path: string,
   name: string,
+  arch: string,
 ): Record<string, WritableValue> {
-  const arch = ggufArchitectureOf(config, path);
   const number = (key: string): number | undefined => {
     const value = config[key];
     return typeof value === 'number' ? value : undefined;
@@ -62,8 +43,9 @@ export function ggufModelMetadata(
   };
   if (window !== undefined && config.use_sliding_window !== false)
     metadata[`${arch}.attention.sliding_window`] = u32(window);
-  if (arch === 'qwen3moe') {
-    metadata[`${arch}.expert_count`] = u32(number('num_experts') ?? required('num_local_experts'));
+  const experts = number('num_experts') ?? number('num_local_experts');
+  if (experts !== undefined) {
+    metadata[`${arch}.expert_count`] = u32(experts);
     metadata[`${arch}.expert_used_count`] = u32(required('num_experts_per_tok'));
     metadata[`${arch}.expert_feed_forward_length`] = u32(required('moe_intermediate_size'));
     metadata[`${arch}.expert_weights_norm`] = config.norm_topk_prob !== false;
