@@ -18,17 +18,27 @@ fn bf16_of(v: vec4<u32>, odd: u32) -> vec4<f32> {
 }
 fn u8x4(word: u32) -> vec4<f32> { return vec4<f32>((vec4<u32>(word) >> vec4<u32>(0u, 8u, 16u, 24u)) & vec4<u32>(255u)); }
 fn i8x4(word: u32) -> vec4<f32> { return vec4<f32>((vec4<i32>(bitcast<i32>(word)) << vec4<u32>(24u, 16u, 8u, 0u)) >> vec4<u32>(24u)); }
+fn e8m0x4(word: u32) -> vec4<f32> {
+  let e = (vec4<i32>(bitcast<vec4<i32>>(vec4<u32>(word) >> vec4<u32>(0u, 8u, 16u, 24u)))) & vec4<i32>(255);
+  return bitcast<vec4<f32>>(max((e - 1) << vec4<u32>(23u), (e + 1) << vec4<u32>(21u)));
+}
+fn e4m3_of(v: vec4<u32>, shift: u32) -> vec4<f32> {
+  let byte = v >> vec4<u32>(shift);
+  let magnitude = byte & vec4<u32>(127u);
+  let normal = (magnitude << vec4<u32>(20u)) + vec4<u32>(0x3c000000u);
+  let small = bitcast<vec4<u32>>(vec4<f32>(magnitude) * 0.001953125);
+  return bitcast<vec4<f32>>(select(normal, small, magnitude < vec4<u32>(8u)) | ((byte & vec4<u32>(128u)) << vec4<u32>(24u)));
+}
+fn e4m3x4(word: u32) -> vec4<f32> { return e4m3_of(vec4<u32>(word) >> vec4<u32>(0u, 8u, 16u, 24u), 0u); }
 fn small_code(v: vec4<u32>, shift: u32) -> vec4<f32> { return vec4<f32>((v >> vec4<u32>(shift)) & vec4<u32>(255u)); }
 fn signed_code(v: vec4<u32>, shift: u32) -> vec4<f32> { return vec4<f32>((bitcast<vec4<i32>>(v) << vec4<u32>(24u - shift)) >> vec4<u32>(24u)); }
 fn w0_codes(panel: u32, quad: u32, octet: u32) -> Codes {
   let at = panel * 1152u;
-  let v = w0[at + octet * 4u + quad];
-  let nibble = vec4<u32>(0x0f0f0f0fu);
-  return Codes(v & nibble, (v >> vec4<u32>(4u)) & nibble);
-}
-fn w0_raw(panel: u32, quad: u32, octet: u32) -> Octet {
-  let c = w0_codes(panel, quad, octet);
-  return Octet(small_code(c.a, 0u), small_code(c.a, 8u), small_code(c.a, 16u), small_code(c.a, 24u), small_code(c.b, 0u), small_code(c.b, 8u), small_code(c.b, 16u), small_code(c.b, 24u));
+  let block = at + (octet >> 2u) * 16u + quad;
+  let v = w0[block + (octet & 3u) * 4u];
+  var a = v & vec4<u32>(0x0f0f0f0fu);
+  var b = (v >> vec4<u32>(4u)) & vec4<u32>(0x0f0f0f0fu);
+  return Codes(a, b);
 }
 fn w0_meta(panel: u32, octet: u32) -> u32 {
   return panel * 1152u + 1024u + (octet / 4u) * 2u;
@@ -36,6 +46,10 @@ fn w0_meta(panel: u32, octet: u32) -> u32 {
 fn w0_scale(panel: u32, quad: u32, octet: u32) -> vec4<f32> {
   let at = w0_meta(panel, octet);
   return f16x4(half_of(w0[at + 0u + (quad >> 1u)], quad & 1u));
+}
+fn w0_raw(panel: u32, quad: u32, octet: u32) -> Octet {
+  let c = w0_codes(panel, quad, octet);
+  return Octet(small_code(c.a, 0u), small_code(c.a, 8u), small_code(c.a, 16u), small_code(c.a, 24u), small_code(c.b, 0u), small_code(c.b, 8u), small_code(c.b, 16u), small_code(c.b, 24u));
 }
 fn w0_offset(panel: u32, quad: u32, octet: u32) -> vec4<f32> {
   let at = w0_meta(panel, octet);
@@ -48,13 +62,11 @@ fn w0_values(panel: u32, quad: u32, octet: u32) -> Octet {
 }
 fn w0_up_codes(panel: u32, quad: u32, octet: u32) -> Codes {
   let at = panel * 1152u;
-  let v = w0_up[at + octet * 4u + quad];
-  let nibble = vec4<u32>(0x0f0f0f0fu);
-  return Codes(v & nibble, (v >> vec4<u32>(4u)) & nibble);
-}
-fn w0_up_raw(panel: u32, quad: u32, octet: u32) -> Octet {
-  let c = w0_up_codes(panel, quad, octet);
-  return Octet(small_code(c.a, 0u), small_code(c.a, 8u), small_code(c.a, 16u), small_code(c.a, 24u), small_code(c.b, 0u), small_code(c.b, 8u), small_code(c.b, 16u), small_code(c.b, 24u));
+  let block = at + (octet >> 2u) * 16u + quad;
+  let v = w0_up[block + (octet & 3u) * 4u];
+  var a = v & vec4<u32>(0x0f0f0f0fu);
+  var b = (v >> vec4<u32>(4u)) & vec4<u32>(0x0f0f0f0fu);
+  return Codes(a, b);
 }
 fn w0_up_meta(panel: u32, octet: u32) -> u32 {
   return panel * 1152u + 1024u + (octet / 4u) * 2u;
@@ -62,6 +74,10 @@ fn w0_up_meta(panel: u32, octet: u32) -> u32 {
 fn w0_up_scale(panel: u32, quad: u32, octet: u32) -> vec4<f32> {
   let at = w0_up_meta(panel, octet);
   return f16x4(half_of(w0_up[at + 0u + (quad >> 1u)], quad & 1u));
+}
+fn w0_up_raw(panel: u32, quad: u32, octet: u32) -> Octet {
+  let c = w0_up_codes(panel, quad, octet);
+  return Octet(small_code(c.a, 0u), small_code(c.a, 8u), small_code(c.a, 16u), small_code(c.a, 24u), small_code(c.b, 0u), small_code(c.b, 8u), small_code(c.b, 16u), small_code(c.b, 24u));
 }
 fn w0_up_offset(panel: u32, quad: u32, octet: u32) -> vec4<f32> {
   let at = w0_up_meta(panel, octet);

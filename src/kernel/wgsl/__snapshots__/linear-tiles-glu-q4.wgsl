@@ -80,6 +80,21 @@ fn half_at(word: u32, i: u32) -> num { let v = bitcast<vec2<f16>>(word); return 
 fn code_pair(codes: u32) -> pair { return bitcast<vec2<f16>>(codes | 0x64006400u) - pair(1024.0h); }
 fn pack_pair(p: pair) -> u32 { return bitcast<u32>(p); }
 fn bf16_at(word: u32, i: u32) -> f32 { return bitcast<f32>(select(word << 16u, word & 0xffff0000u, (i & 1u) == 1u)); }
+fn step_at(word: u32, n: u32) -> f32 { return f32(i32(word << (24u - 8u * (n % 4u))) >> 24u); }
+fn e8m0_at(word: u32, n: u32) -> f32 {
+  let e = i32((word >> (8u * (n % 4u))) & 255u);
+  return bitcast<f32>(max((e - 1) << 23u, (e + 1) << 21u));
+}
+fn e4m3_at(word: u32, i: u32) -> f32 {
+  let byte = word >> (8u * i);
+  let magnitude = byte & 127u;
+  let bits = select((magnitude << 20u) + 0x3c000000u, bitcast<u32>(f32(magnitude) * 0.001953125), magnitude < 8u);
+  return bitcast<f32>(bits | ((byte & 128u) << 24u));
+}
+fn number_at(numbers: ptr<function, array<u32, 4>>, code: u32) -> f32 {
+  let word = (*numbers)[(code >> 2u) & 3u];
+  return f32(i32(word << (24u - 8u * (code & 3u))) >> 24u);
+}
 fn scaled(a: u32, b: u32, c: u32, d: u32, s: num, m: num) -> Pairs {
   return Pairs(
     fma(code_pair(a), pair(s), pair(m)),
@@ -97,8 +112,9 @@ fn bytes(v: u32, w: u32, s: num, m: num) -> Pairs {
   return scaled(v & mask, (v >> 8u) & mask, w & mask, (w >> 8u) & mask, s, m);
 }
 fn decode_q4(raw: array<u32, 2>, n: u32, c: u32) -> Pairs {
-  let s = half_at(raw[1], n);
-  return nibbles(raw[0], s, -8 * s);
+  let s = unpack2x16float(raw[1])[n & 1u];
+  let m = -8.0 * s;
+  return nibbles(raw[0], num(s), num(m));
 }
 var<workgroup> tile: array<vec4<u32>, 864>;
 fn staged_1(i: u32) -> f32 { return bitcast<f32>(tile[i / 4u][i % 4u]); }
@@ -118,16 +134,16 @@ fn fetch_w0(base: u32, n: u32, c: u32) -> array<u32, 2> {
   let panel = base + (n / 16u) * 1152u;
   let lane = n % 16u;
   return array<u32, 2>(
-    w0[panel + c * 16u + lane],
-    w0[panel + 1024u + (c / 4u) * 8u + lane / 2u],
+    w0[panel + (c / 4u) * 64u + (c % 4u) * 16u + lane],
+    w0[panel + 1024u + (c / 4u) * 8u + 0u + lane / 2u],
   );
 }
 fn fetch_w0_up(base: u32, n: u32, c: u32) -> array<u32, 2> {
   let panel = base + (n / 16u) * 1152u;
   let lane = n % 16u;
   return array<u32, 2>(
-    w0_up[panel + c * 16u + lane],
-    w0_up[panel + 1024u + (c / 4u) * 8u + lane / 2u],
+    w0_up[panel + (c / 4u) * 64u + (c % 4u) * 16u + lane],
+    w0_up[panel + 1024u + (c / 4u) * 8u + 0u + lane / 2u],
   );
 }
 fn finish_0(slot: u32, n: u32, a: vec4<f32>, b: vec4<f32>) {
