@@ -126,6 +126,8 @@ INGOT_INLINE void block_floats(const Weights& w, const uint8_t* panel, int64_t b
         for (int j = 0; j < 4; j++) {
           const vi word = reinterpret_cast<vi>(c[4 * half + i]);
           if constexpr (traits(L).e4m3) use(16 * half + 4 * i + j, p, e4m3_to_float(word, 8 * j) * s);
+          // 127 times a scale is rounded, so the zero of a table is taken off before.
+          else if constexpr (traits(L).table) use(16 * half + 4 * i + j, p, (code_to_float(word, 8 * j, 255) - set1(float(zero_of(L)))) * s);
           else use(16 * half + 4 * i + j, p, fma(code_to_float(word, 8 * j, 255), s, m));
         }
     }

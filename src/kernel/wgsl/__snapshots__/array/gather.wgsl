@@ -11,10 +11,10 @@ fn source(item: u32) -> u32 {
   let row = item / inner;
   let n = u32(5i);
   let D = (bitcast<i32>(scalars[0][0]));
-  var index = indices[row % n];
-  index += select(0, D, index < 0);
+  let given = indices[row % n];
+  let index = given + select(0, D, given < 0);
   if (index < 0 || index >= D) {
-    if (atomicCompareExchangeWeak(&status[0], 0u, 1u).exchanged) { atomicStore(&status[1], u32(index)); }
+    if (atomicCompareExchangeWeak(&status[0], 0u, 1u).exchanged) { atomicStore(&status[1], u32(given)); }
     return 0u;
   }
   return ((row / n) * u32(D) + u32(index)) * inner + item % inner;

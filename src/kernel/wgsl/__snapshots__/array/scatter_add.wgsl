@@ -25,7 +25,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
   if (item >= n) { return; }
   let index = row_of(item);
   if (index < 0 || index >= 100i) {
-    if (atomicCompareExchangeWeak(&status[0], 0u, 4u).exchanged) { atomicStore(&status[1], u32(index)); }
+    if (atomicCompareExchangeWeak(&status[0], 0u, 4u).exchanged) { atomicStore(&status[1], u32(indices[item])); }
     links[2u * item + 1u] = 0;
     return;
   }
