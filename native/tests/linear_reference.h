@@ -33,16 +33,21 @@ struct Expected {
 /** Row n of the matrix times x; bound = terms · eps · sum of magnitudes. */
 inline Expected expected_dot(const PackedMatrix& w, int64_t n, const double* x, Rounding how) {
   Expected e{0, 0};
+  double ties = 0;
   for (int64_t k = 0; k < w.K; k++) {
     double v = w.values[n * w.K + k];
-    if (how == Rounding::bf16) v = bf16_value(to_bf16(float(v)));
+    if (how == Rounding::bf16) {
+      // Weights that lie between two bf16 values may round either way: they are computed in f32 first.
+      const double above = bf16_value(to_bf16(float(v * (1 + 0x1p-21)))), below = bf16_value(to_bf16(float(v * (1 - 0x1p-21))));
+      ties += std::fabs(above - below) * std::fabs(x[k]);
+      v = bf16_value(to_bf16(float(v)));
+    }
     e.value += v * x[k];
     e.bound += (how == Rounding::int8 ? w.parts[n * w.K + k] : std::fabs(v)) * std::fabs(x[k]);
   }
   const double terms = how == Rounding::int8 ? w.K / 16.0 + 16 : w.K + 16.0;
-  // Weights that lie between two bf16 values may round either way (they are computed in f32 first).
   e.bound *= terms * 0x1p-23 + (how == Rounding::bf16 ? 0x1p-12 : 0);
-  e.bound += 1e-30;
+  e.bound += ties + 1e-30;
   return e;
 }
 
