@@ -19,6 +19,7 @@ export default defineConfig({
     include: ['src/**/*.test.ts', 'tests/**/*.test.ts', 'bench/**/*.test.ts'],
     reporters: ['default', './tools/list-skipped.mjs'],
     testTimeout: 120_000,
+    expect: { poll: { timeout: 60_000 } },
     hookTimeout: 120_000,
     pool: 'forks',
     maxWorkers: 2,

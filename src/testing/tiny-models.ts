@@ -96,23 +96,42 @@ export interface RandomWeights {
   readonly seed: number;
   /** Format of matrices; norms and biases are f32. */
   readonly format: SourceFormat;
-  /** Matrices are stored in `format` and then dequantised to f32: the same numbers, another layout. */
-  readonly dequantized?: boolean;
 }
 
 /** A loader that makes every tensor it is asked for, from the seed and the tensor's name. */
 export function randomLoader(device: Device, weights: RandomWeights): TestLoader {
-  const lookup: TensorLookup = (name, shape) => {
+  return memoryLoader(device, randomTensors(weights), () => false);
+}
+
+/** The tensors of `randomLoader`, each made once: several loaders may share them. */
+export function randomTensors(weights: RandomWeights): TensorLookup {
+  const made = new Map<string, MemoryTensor>();
+  return (name, shape) => {
+    const key = `${name} ${shape}`;
+    const tensor = made.get(key) ?? randomTensor(name, shape, weights);
+    made.set(key, tensor);
+    return tensor;
+  };
+}
+
+function randomTensor(name: string, shape: readonly number[], weights: RandomWeights): MemoryTensor {
+  const K = shape.at(-1) ?? 1;
+  const rows = shape.reduce((n, d) => n * d, 1) / K;
+  const values = randomValues(name, shape, weights.seed);
+  if (shape.length === 1) return { shape, format: f32, parts: quantizeReference(f32, values, 1, K) };
+  return { shape, format: weights.format, parts: quantizeReference(weights.format, values, rows, K) };
+}
+
+/** The same numbers in f32. */
+export function dequantized(tensors: TensorLookup): TensorLookup {
+  return (name, shape) => {
+    const tensor = tensors(name, shape);
+    if (tensor === undefined) return undefined;
     const K = shape.at(-1) ?? 1;
     const rows = shape.reduce((n, d) => n * d, 1) / K;
-    const values = randomValues(name, shape, weights.seed);
-    if (shape.length === 1) return { shape, format: f32, parts: quantizeReference(f32, values, 1, K) };
-    const parts = quantizeReference(weights.format, values, rows, K);
-    if (weights.dequantized !== true) return { shape, format: weights.format, parts };
-    const exact = dequantizeSource(weights.format, parts, rows, K);
+    const exact = dequantizeSource(tensor.format, tensor.parts, rows, K);
     return { shape, format: f32, parts: quantizeReference(f32, exact, rows, K) };
   };
-  return memoryLoader(device, lookup, () => false);
 }
 
 /** Norms near 1, small biases, matrices of a size that keeps activations near 1 and attention far from uniform. */

@@ -1,7 +1,7 @@
 // A Chromium that comes as an npm package, for tests of pages. Absent where the package has none for the platform.
 
 import chromium from '@sparticuz/chromium';
-import { type Browser, chromium as playwright } from 'playwright-core';
+import { type Browser, type BrowserContext, type Page, chromium as playwright } from 'playwright-core';
 
 /** Arguments with which the browser has WebGPU, on its software GPU, which compiles some kernels very slowly with zeros. */
 export const withWebGpu = [
@@ -20,4 +20,10 @@ export async function startBrowser(args: readonly string[] = []): Promise<Browse
   } catch (error) {
     return `the browser does not start: ${(error as Error).message.split('\n')[0]}`;
   }
+}
+
+/** Lets a page wait as long as its test may: a busy machine compiles kernels for minutes. */
+export function patient<Waits extends BrowserContext | Page>(page: Waits): Waits {
+  page.setDefaultTimeout(0);
+  return page;
 }

@@ -3,7 +3,7 @@
 import { mkdirSync } from 'node:fs';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { startBrowser } from './chromium.ts';
+import { patient, startBrowser } from './chromium.ts';
 import { ScriptedServer } from './scripted-server.ts';
 
 const started = await startBrowser();
@@ -55,7 +55,7 @@ describe.skipIf(typeof started === 'string').each(Object.keys(sizes) as (keyof t
       await server.stop();
     });
     beforeEach(async () => {
-      context = await browser.newContext(sizes[size]);
+      context = patient(await browser.newContext(sizes[size]));
       page = await context.newPage();
       page.on('pageerror', (error) => errors.push(error.message));
       page.on('console', (message) => {

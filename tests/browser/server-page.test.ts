@@ -8,7 +8,7 @@ import { addonPath } from '../../src/device/cpu/addon.ts';
 import { load } from '../../src/engine/load.ts';
 import { type RunningServer, startServer } from '../../src/server/server.ts';
 import { tinyChatModel } from '../tiny-chat.ts';
-import { startBrowser } from './chromium.ts';
+import { patient, startBrowser } from './chromium.ts';
 
 const started = await startBrowser();
 const reason = typeof started === 'string' ? ` (skipped: ${started})` : '';
@@ -48,7 +48,7 @@ describe.skipIf(typeof started === 'string')(`the page of a real server${reason}
     rmSync(tiny.folder, { recursive: true });
   });
   beforeEach(async () => {
-    context = await browser.newContext();
+    context = patient(await browser.newContext());
     page = await context.newPage();
     page.on('pageerror', (error) => complaints.push(error.message));
     page.on('console', (message) => {

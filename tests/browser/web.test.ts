@@ -10,7 +10,7 @@ import { load as loadInNode } from '../../src/engine/load.ts';
 import type * as Web from '../../src/web/index.ts';
 import { readGolden } from '../models/goldens.ts';
 import { tinyChatModel } from '../tiny-chat.ts';
-import { startBrowser, withWebGpu } from './chromium.ts';
+import { patient, startBrowser, withWebGpu } from './chromium.ts';
 import { Site, type SiteFile } from './site.ts';
 import { buildWeb } from './web-build.ts';
 
@@ -85,7 +85,7 @@ describe.skipIf(typeof started === 'string' || typeof bareStarted === 'string')(
     await site.stop();
   });
   beforeEach(async () => {
-    page = await browser.newPage();
+    page = patient(await browser.newPage());
     page.on('pageerror', (error) => errors.push(error.message));
     await page.goto(url);
     await page.evaluate(start);
@@ -194,7 +194,7 @@ describe.skipIf(typeof started === 'string' || typeof bareStarted === 'string')(
   });
 
   it('says what to do without a GPU that will do', async () => {
-    const without = await bare.newPage();
+    const without = patient(await bare.newPage());
     const open = async (address: string): Promise<unknown> => {
       await without.goto(address);
       await without.evaluate(start);
@@ -227,7 +227,7 @@ describe.skipIf(typeof started === 'string' || typeof bareStarted === 'string')(
     await page.getByText('llama, gguf q4_0').waitFor();
     await page.getByLabel('Message').fill('Hello');
     await page.getByRole('button', { name: 'Send' }).click();
-    await page.getByText(/^\d+ tokens, /).waitFor({ timeout: slow });
+    await page.getByText(/^\d+ tokens, /).waitFor();
     expect(await page.locator('.assistant').textContent()).not.toBe('');
   });
 });

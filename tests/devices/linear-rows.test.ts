@@ -272,12 +272,13 @@ function workgroupBytes(code: string): number {
 }
 
 describe('WGSL of linear rows', () => {
-  it('every candidate of every layout compiles for subgroups of 32', async () => {
+  it('every candidate compiles for subgroups of 32, and every layout with some of them', async () => {
     const gpu = await openNullGpu();
-    for (const layout of everyLayout) {
+    for (const [i, layout] of everyLayout.entries()) {
       for (const precision of ['fast', 'fine'] as const) {
         const c: Case = { rows: 2, K: 512, Ns: [48, 16], bias: true, layout, precision };
-        for (const name of candidates(c, h100)) {
+        const names = candidates(c, h100);
+        for (const name of layout.kind === 'q4' ? names : names.filter((_, j) => j % 4 === i % 4)) {
           const { request } = requestOf(c, makeData(c), h100, (names) => names.find((n) => n === name));
           for (const pass of linearKernel.plan(request).variants.flatMap((v) => v.passes)) {
             expect(await complaint(gpu, pass)).toBeUndefined();

@@ -4,7 +4,13 @@ import type { DecoderConfig } from '../../src/models/config/decoder.ts';
 import type { Precision } from '../../src/models/contract.ts';
 import { parseModel } from '../../src/models/registry.ts';
 import { findSourceFormat } from '../../src/quant/registry.ts';
-import { randomLoader, tinyConfigs } from '../../src/testing/tiny-models.ts';
+import {
+  dequantized,
+  memoryLoader,
+  randomTensors,
+  type TensorLookup,
+  tinyConfigs,
+} from '../../src/testing/tiny-models.ts';
 import { difference, exactBound, fastRms, rms } from './compare.ts';
 import { cpuDevice, jsDevice, whyNoCpu } from './devices.ts';
 import { ModelRunner } from './runner.ts';
@@ -23,7 +29,7 @@ const formats = [
   'mlx8/64/bf16',
   'mlx8/128/f32',
 ];
-const cases: readonly { readonly family: Family; readonly format: string }[] = [
+const cases: readonly Case[] = [
   ...formats.map((format) => ({ family: 'llama' as const, format })),
   ...(['mistral', 'qwen3', 'qwen3-moe'] as const).flatMap((family) =>
     ['q4_0', 'q6_k'].map((format) => ({ family, format })),
@@ -37,14 +43,25 @@ interface Result {
   readonly config: DecoderConfig;
 }
 
-/** Logits of the tokens with random weights stored in `format`, or with the same numbers dequantised to f32. */
-async function logits(
-  device: Device,
-  { family, format }: { readonly family: Family; readonly format: string },
-  precision: Precision,
-  dequantized: boolean,
-): Promise<Result> {
-  const loader = randomLoader(device, { seed: 7, format: findSourceFormat(format)!, dequantized });
+/** K-quants are searched for: the tensors of a case are made once for all devices. */
+const tensors = new Map<string, TensorLookup>();
+function tensorsOf({ family, format }: Case): TensorLookup {
+  const key = `${family} ${format}`;
+  const known = tensors.get(key) ?? randomTensors({ seed: 7, format: findSourceFormat(format)! });
+  tensors.set(key, known);
+  return known;
+}
+
+interface Case {
+  readonly family: Family;
+  readonly format: string;
+}
+
+/** Logits of the tokens with random weights stored in the case's format, or with the same numbers dequantised to f32. */
+async function logits(device: Device, c: Case, precision: Precision, inF32: boolean): Promise<Result> {
+  const { family } = c;
+  const lookup = inF32 ? dequantized(tensorsOf(c)) : tensorsOf(c);
+  const loader = memoryLoader(device, lookup, () => false);
   const parsed = parseModel(tinyConfigs[family], `${family}/config.json`);
   const model = parsed.build(loader, { device, precision });
   const runner = new ModelRunner(device, model, { capacity: 16, maxRows: 8, kv: 'f32' });
@@ -57,7 +74,7 @@ async function logits(
 
 /** The f32 model on plain TypeScript is what everything is compared with. */
 const references = new Map<string, Promise<Result>>();
-function reference(c: (typeof cases)[number]): Promise<Result> {
+function reference(c: Case): Promise<Result> {
   const key = `${c.family} ${c.format}`;
   const known = references.get(key) ?? logits(jsDevice, c, 'exact', true);
   references.set(key, known);

@@ -66,8 +66,7 @@ describe.each(providers)('%s', (_, model) => {
     for await (const _piece of stream.textStream) {
       if (!controller.signal.aborted) controller.abort();
     }
-    for (let i = 0; harness.model().running > 0 && i < 100; i++) await new Promise((r) => setTimeout(r, 10));
-    expect(harness.model().running).toBe(0);
+    await expect.poll(() => harness.model().running).toBe(0);
   });
 });
 

@@ -87,11 +87,11 @@ const models: [string, () => HarnessOptions][] = [
   ['the engine', () => ({ load: () => load(path, { threads: 1, contextLength: 512 }) })],
 ];
 
-test.each(models)('360 requests leave nothing behind, answered by %s', async (_, options) => {
+test.each(models)('140 requests leave nothing behind, answered by %s', async (_, options) => {
   await using harness = await startHarness(options());
-  for (let i = 0; i < 10; i++) await round(harness.url);
+  for (let i = 0; i < 5; i++) await round(harness.url);
   expect(await kept(harness)).toEqual([]);
-  expect(harness.log.filter(({ status }) => status === 200).length).toBeGreaterThan(100);
+  expect(harness.log.filter(({ status }) => status === 200).length).toBeGreaterThan(50);
 });
 
 test('an answer that waits holds nothing of the tokens that others of its request get', async () => {
