@@ -1,5 +1,7 @@
 #include "bytes.h"
 
+#include "lost_pages.h"
+
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
@@ -84,10 +86,15 @@ std::shared_ptr<Memory> Memory::map(const std::string& path, uint64_t offset, si
   m->data_ = static_cast<uint8_t*>(base) + (offset - start);
   m->bytes_ = bytes;
   m->writable_ = false;
+  m->path_ = path;
+  m->watch_ = watch_mapping(m->base_, m->length_);
   return m;
 }
 
+bool Memory::lost() const { return watch_ && pages_were_lost() && watch_->lost.load(std::memory_order_acquire); }
+
 Memory::~Memory() {
+  if (watch_) unwatch_mapping(watch_);
   if (base_) munmap(base_, length_);
 }
 

@@ -7,6 +7,8 @@
 
 namespace ingot {
 
+struct WatchedMapping;
+
 class Memory {
  public:
   // Zero-filled, 64-byte aligned (2 MiB from 2 MiB up, with huge pages asked for). Null when the system refuses.
@@ -21,6 +23,10 @@ class Memory {
   uint8_t* data() const { return data_; }
   size_t bytes() const { return bytes_; }
   bool writable() const { return writable_; }
+  // Of a mapping: whether what was read of it came, in part, from pages that the file no longer had. They read as zeros.
+  bool lost() const;
+  // The file of a mapping.
+  const std::string& path() const { return path_; }
 
  private:
   Memory() = default;
@@ -31,6 +37,8 @@ class Memory {
   uint8_t* data_ = nullptr;
   size_t bytes_ = 0;
   bool writable_ = true;
+  std::string path_;
+  WatchedMapping* watch_ = nullptr;
 };
 
 }  // namespace ingot

@@ -103,6 +103,7 @@ napi_value copy_out(napi_env env, const Memory& m, double offset, double bytes) 
   napi_value buffer, view;
   ok(env, napi_create_arraybuffer(env, size_t(bytes), &data, &buffer));
   if (bytes > 0) std::memcpy(data, m.data() + size_t(offset), size_t(bytes));
+  if (m.lost()) raise(env, kLostFile + m.path());
   ok(env, napi_create_typedarray(env, napi_uint8_array, size_t(bytes), buffer, 0, &view));
   return view;
 }

@@ -25,6 +25,9 @@ struct State {
   int pending = 0;  // jobs in flight; keeps the event loop alive while > 0
 };
 
+// How messages begin that are about a mapped file: its path follows (src/device/cpu/device.ts).
+inline const std::string kLostFile = "lost file: ";
+
 struct Thrown {};  // a JavaScript exception is pending
 
 [[noreturn]] inline void raise(napi_env env, const std::string& message) {

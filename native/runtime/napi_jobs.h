@@ -28,8 +28,11 @@ class AsyncJob : public Job, public std::enable_shared_from_this<AsyncJob> {
     references_.push_back(r);
   }
   void finish(const Team& team) override {
-    if (team.failed.load()) error_ = team.message[0] ? team.message : "unknown failure";
-    else collect();
+    const bool failed = team.failed.load();
+    if (!failed) collect();
+    if (const Memory* gone = lost()) error_ = kLostFile + gone->path();
+    else if (failed) error_ = team.message[0] ? team.message : "unknown failure";
+    ended();
     std::lock_guard lock(state_->mutex);
     state_->finished.push_back(shared_from_this());
   }
@@ -51,7 +54,10 @@ class AsyncJob : public Job, public std::enable_shared_from_this<AsyncJob> {
   }
 
  protected:
-  virtual void collect() {}                                           // one worker, after success and before the next job
+  // One worker, after the work and before the next job, in this order:
+  virtual void collect() {}                              // after success
+  virtual const Memory* lost() const { return nullptr; }  // a mapping that it read and whose file is gone
+  virtual void ended() {}
   virtual bool result(napi_env, napi_value*) const { return false; }  // on the event loop; false resolves to undefined
 
  private:
@@ -78,8 +84,12 @@ class RunJob : public AsyncJob {
   bool elastic() const override { return program_->size() >= 16; }
 
  protected:
-  void collect() override {
-    transfers_.after();
+  void collect() override { transfers_.after(); }
+  const Memory* lost() const override {
+    const Memory* read = program_->lost();
+    return read ? read : transfers_.lost();
+  }
+  void ended() override {
     if (!bound_.empty()) program_->bind({});  // the memories go when their owners let go of them
   }
   bool result(napi_env env, napi_value* value) const override {

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "bytes.h"
+#include "lost_pages.h"
 #include "napi_call.h"
 
 namespace ingot {
@@ -32,6 +33,14 @@ struct Transfers {
     }
     for (size_t i = 0; i < sources.size(); i++)
       if (sources[i].bytes) std::memmove(targets[i].data(), sources[i].data(), sources[i].bytes);
+  }
+  // A mapping among what was read whose file is gone, or null.
+  const Memory* lost() const {
+    if (!pages_were_lost()) return nullptr;
+    for (const auto* list : {&sources, &reads})
+      for (const Slice& slice : *list)
+        if (slice.memory->lost()) return slice.memory.get();
+    return nullptr;
   }
   void after() {
     size_t at = 0;

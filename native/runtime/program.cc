@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <stdexcept>
 
+#include "lost_pages.h"
 #include "pool.h"
 
 namespace ingot {
@@ -58,6 +59,13 @@ void Program::bind(std::vector<std::shared_ptr<Memory>> buffers) {
   if (buffers_.empty()) return;
   for (size_t i = 0; i < bufs_.size(); i++)
     if (places_[i].buffer >= 0) bufs_[i].data = buffers_[size_t(places_[i].buffer)]->data() + places_[i].offset;
+}
+
+const Memory* Program::lost() const {
+  if (!pages_were_lost()) return nullptr;
+  for (const auto& memory : buffers_)
+    if (memory->lost()) return memory.get();
+  return nullptr;
 }
 
 bool Program::prepare(const double* scalars, Team& team, int nthreads) {

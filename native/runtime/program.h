@@ -32,6 +32,8 @@ class Program {
   bool prepare(const double* scalars, Team& team, int nthreads);
   // Before prepare: other memories in place of those given to the constructor, none smaller. Empty lets go of them.
   void bind(std::vector<std::shared_ptr<Memory>> buffers);
+  // A memory whose file is gone, of which the last run may have read zeros; or null.
+  const Memory* lost() const;
   size_t buffers() const { return sizes_.size(); }
   size_t needed(size_t buffer) const { return sizes_[buffer]; }
   // Every worker, from the dispatch that comes next: some may join late.

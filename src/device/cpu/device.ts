@@ -1,7 +1,7 @@
 // The CPU device: buffers in native memory, programs replayed by the addon's worker pool in one call per run.
 
 import { env } from '../../base/env.ts';
-import { IngotError, invariant } from '../../base/errors.ts';
+import { FileFormatError, IngotError, invariant } from '../../base/errors.ts';
 import type { Param } from '../../kernel/signature.ts';
 import type {
   BufferRange,
@@ -50,8 +50,19 @@ class CpuBuffer implements DeviceBuffer {
   }
 }
 
+/** How messages of the addon begin that are about a mapped file: kLostFile of native/runtime/napi_call.h. */
+const lostFile = 'lost file: ';
+
 const nativeError = (cause: unknown, what: string): IngotError => {
   const message = cause instanceof Error ? cause.message : String(cause);
+  if (message.startsWith(lostFile)) {
+    return new FileFormatError(
+      message.slice(lostFile.length),
+      'size',
+      'the file became shorter, or could not be read any more, while its weights were in use: put it back and load the model again',
+      { cause },
+    );
+  }
   const code = message.startsWith('out of memory') ? 'out_of_memory' : 'device_failed';
   return new IngotError(code, `${what}: ${message}`, { cause });
 };
@@ -274,10 +285,14 @@ export class CpuDevice implements Device {
   }
 
   peek(buffer: DeviceBuffer, byteLength: number): Uint8Array {
-    return this.addon.read(this.memoryOf(buffer), 0, byteLength);
+    return this.#read(buffer, 0, byteLength);
   }
 
   async read(buffer: DeviceBuffer, offset: number, byteLength: number): Promise<Uint8Array> {
+    return this.#read(buffer, offset, byteLength);
+  }
+
+  #read(buffer: DeviceBuffer, offset: number, byteLength: number): Uint8Array {
     try {
       return this.addon.read(this.memoryOf(buffer), offset, byteLength);
     } catch (cause) {
