@@ -5,7 +5,7 @@ import { CacheSizes } from '../cache/sizes.ts';
 import { findLocal } from '../hub/resolve.ts';
 import { modelCheckpoint } from '../models/files/translate.ts';
 import { parseModel } from '../models/registry.ts';
-import { openTokenizer } from '../tokenizer/open.ts';
+import { findTokenizer } from '../tokenizer/open.ts';
 import type { Checkpoint } from '../weights/checkpoint.ts';
 import { openCheckpoint } from '../weights/open.ts';
 import { type TokenCost, tokenCost } from './token-cost.ts';
@@ -34,6 +34,8 @@ export interface ModelDetails {
   /** Bytes of the weights by storage format, most first. */
   readonly formats: readonly { readonly name: string; readonly tensors: number; readonly bytes: number }[];
   readonly tokenizer: { readonly vocabSize: number; readonly chatTemplate: boolean } | undefined;
+  /** Why a tokenizer that is there is not used. */
+  readonly refusedTokenizer?: string | undefined;
 }
 
 /** Reads the headers of a model on this machine. Throws not_found when it would have to be downloaded first. */
@@ -72,7 +74,7 @@ async function describe(name: string, checkpoint: Checkpoint): Promise<ModelDeta
     parameters += elements;
   }
   const sorted = [...formats.values()].sort((a, b) => b.bytes - a.bytes);
-  const tokenizer = await openTokenizer(checkpoint);
+  const { tokenizer, refused } = await findTokenizer(checkpoint);
   return {
     name,
     path: checkpoint.path,
@@ -85,6 +87,7 @@ async function describe(name: string, checkpoint: Checkpoint): Promise<ModelDeta
       vocabSize: tokenizer.vocabSize,
       chatTemplate: tokenizer.chatTemplate !== undefined,
     },
+    ...(refused === undefined ? {} : { refusedTokenizer: refused }),
   };
 }
 

@@ -28,7 +28,7 @@ export async function load(name: string, options: LoadOptions = {}): Promise<Mod
     level: env.level,
     memoryLimit: options.memoryLimit,
   });
-  return loadOnto(device, () => modelCheckpoint(openCheckpoint(path)), name, options, {
+  return loadOnto(device, () => modelCheckpoint(openCheckpoint(path), onNotice), name, options, {
     availableMemory: availableMemory(),
     packInto: packerFor(device),
   });

@@ -29,6 +29,8 @@ export interface MemoryRequest {
   readonly vocabSize: number;
   /** The most tokens the model was trained for. */
   readonly modelContext: number;
+  /** Tokens to load for where the caller does not say, when that is less. */
+  readonly plainContext?: number | undefined;
   /** What the caller asked for; undefined lets the budget decide. */
   readonly contextLength: number | undefined;
   readonly maxSequences: number | undefined;
@@ -62,7 +64,7 @@ export function planMemory(request: MemoryRequest): MemoryPlan {
   const fixed = fixedBytes(request, maxSequences);
   const kvLimit = Math.min(request.kvBytes ?? Number.POSITIVE_INFINITY, request.limit - fixed);
   const fits = (tokens: number): boolean => kvOf(request, tokens) <= kvLimit;
-  let tokens = request.contextLength ?? request.modelContext;
+  let tokens = request.contextLength ?? request.plainContext ?? request.modelContext;
   const share = request.kvBytes ?? request.limit / 4;
   if (request.contextLength === undefined) {
     while (tokens > SHORT_CONTEXT && (kvOf(request, tokens) > share || !fits(tokens)))

@@ -37,6 +37,8 @@ import type {
 export interface LoadedParts {
   readonly info: ModelInfo;
   readonly tokenizer: Tokenizer | undefined;
+  /** Why there is no tokenizer, where there is none. */
+  readonly withoutText: string;
   readonly scheduler: Scheduler;
   readonly runner: Runner;
   readonly device: Device;
@@ -78,11 +80,11 @@ export class LoadedModel implements Model {
     return this.#parts.tokenizer !== undefined;
   }
   get tokenizer(): Tokenizer {
-    const { tokenizer } = this.#parts;
+    const { tokenizer, withoutText } = this.#parts;
     if (tokenizer) return tokenizer;
     throw new IngotError(
       'unsupported',
-      `${this.info.name} came without a tokenizer, so there is no text for it to work on; use generate() with token ids`,
+      `${this.info.name} has no text to work on: ${withoutText}; use generate() with token ids`,
     );
   }
 

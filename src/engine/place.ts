@@ -10,14 +10,14 @@ import { Passes } from '../generate/passes.ts';
 import { CHUNK, Runner } from '../generate/runner.ts';
 import { Scheduler } from '../generate/scheduler.ts';
 import { parseModel } from '../models/registry.ts';
-import { openTokenizer } from '../tokenizer/open.ts';
+import { findTokenizer } from '../tokenizer/open.ts';
 import type { Checkpoint } from '../weights/checkpoint.ts';
 import { CheckpointLoader, checkpointBytes } from '../weights/load.ts';
 import type { PackInto } from '../weights/load-jobs.ts';
 import { describeCheckpoint } from './info.ts';
 import { planMemory } from './memory.ts';
 import { LoadedModel } from './model.ts';
-import { samplingDefaults } from './sampling-defaults.ts';
+import { endTokens, samplingDefaults } from './sampling-defaults.ts';
 import type { LoadOptions, Model } from './types.ts';
 
 /** What the surroundings give to a load. */
@@ -68,6 +68,7 @@ async function place(
     sizes: new CacheSizes(config.memory, dtype),
     vocabSize: config.vocabSize,
     modelContext: config.contextLength,
+    plainContext: config.plainContext,
     contextLength: options.contextLength,
     maxSequences: options.maxSequences,
     kvBytes: options.kvBytes,
@@ -101,7 +102,9 @@ async function place(
     const model = build(loader, { device, precision, contextLength });
     owned.push(model);
     const sampling = await samplingDefaults(checkpoint, options.onNotice);
-    const [tokenizer] = await Promise.all([openTokenizer(checkpoint), loader.run()]);
+    const [found] = await Promise.all([findTokenizer(checkpoint), loader.run()]);
+    const { tokenizer, refused } = found;
+    if (refused !== undefined) options.onNotice?.(`${name} works with token ids only: ${refused}`);
     const cache = new PagedCache(device, config.memory, {
       pages,
       contextLength,
@@ -116,8 +119,9 @@ async function place(
     const runner = new Runner({ ...shared, maxSequences, profile: options.profile ?? false });
     owned.push(runner);
     await runner.ready; // a kernel that is refused fails the load, not the first answer
-    const eosTokenIds = new Set([...config.eosTokenIds, ...(tokenizer?.eosIds ?? [])]);
     const { vocabSize } = config;
+    const ends = await endTokens(checkpoint, vocabSize);
+    const eosTokenIds = new Set([...config.eosTokenIds, ...ends, ...(tokenizer?.eosIds ?? [])]);
     const exact = precision === 'exact';
     const limits = { contextLength, vocabSize, maxSequences };
     const scheduler = new Scheduler({ runner, cache, eosTokenIds, exact, ...limits });
@@ -131,6 +135,7 @@ async function place(
         sampling,
       }),
       tokenizer,
+      withoutText: refused ?? 'it came without a tokenizer',
       scheduler,
       runner,
       passes,

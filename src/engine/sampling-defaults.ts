@@ -1,4 +1,4 @@
-// How a model's makers sample from it. Checkpoints of the hub say so in generation_config.json
+// What a model's makers say of how it generates: settings of sampling, and tokens that end an answer. Checkpoints of the hub say so in generation_config.json
 // (https://huggingface.co/docs/transformers/main_classes/text_generation), GGUF files in keys of their own
 // (`general.sampling.*`, https://github.com/ggml-org/ggml/blob/master/docs/gguf.md).
 
@@ -33,6 +33,17 @@ export async function samplingDefaults(
   // Whoever says so wants the most probable token; a temperature beside it has no effect there either.
   if (file.do_sample === false) found.temperature = 0;
   return found;
+}
+
+/** The tokens that end an answer as generation_config.json has them: also without a tokenizer. Those of no vocabulary are left out. */
+export async function endTokens(
+  checkpoint: Pick<Checkpoint, 'readFile'>,
+  vocabSize: number,
+): Promise<readonly number[]> {
+  const { eos_token_id: found } = await readConfig(checkpoint);
+  return [found]
+    .flat()
+    .filter((id): id is number => Number.isInteger(id) && Number(id) >= 0 && Number(id) < vocabSize);
 }
 
 function problemOf(options: SamplingOptions): string | undefined {

@@ -15,6 +15,13 @@ export interface ModelConfig {
   readonly numLayers: number;
   /** Most tokens a sequence can have. */
   readonly contextLength: number;
+  /**
+   * Tokens of the longest sequence that positions are as trained for, where more can be asked for at the price of other
+   * frequencies for all: what a model is loaded for unless the caller says how much.
+   */
+  readonly plainContext?: number;
+  /** Whether the output head is the embedding matrix. */
+  readonly tiedEmbeddings: boolean;
   readonly bosTokenId?: number;
   /** Tokens that end an answer; may be empty. */
   readonly eosTokenIds: readonly number[];

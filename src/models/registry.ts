@@ -79,7 +79,9 @@ export function findFamily(json: unknown, source: string): Family {
   const reader = new ConfigReader(json, source);
   const type = reader.string('model_type');
   const names = reader.strings('architectures', 64) ?? (type === undefined ? [] : [type]);
-  const family = families.find((f) => f.names.some((name) => names.includes(name)));
+  // The class without a head is what some checkpoints for embeddings are saved from.
+  const wanted = new Set(names.flatMap((name) => [name, name.replace(/Model$/, 'ForCausalLM')]));
+  const family = families.find((f) => f.names.some((name) => wanted.has(name)));
   if (family !== undefined) return family;
   if (names.length === 0) reader.fail('architectures', 'is missing, and so is model_type');
   const supported = families.flatMap((f) => f.names.filter((name) => name.endsWith('ForCausalLM')));

@@ -1,6 +1,6 @@
 // The tokenizer of a model, from what comes with its weights: tokenizer.json and the small files beside it, or GGUF metadata.
 
-import { FileFormatError } from '../base/errors.ts';
+import { FileFormatError, IngotError } from '../base/errors.ts';
 import { buildTokenizer } from './build.ts';
 import { type GgufMetadata, tokenizerFromGguf } from './gguf.ts';
 import { isObject, type Json } from './json.ts';
@@ -25,6 +25,22 @@ export async function openTokenizer(source: TokenizerSource): Promise<Tokenizer 
   const document = await readJson(source, 'tokenizer.json');
   if (document !== undefined) return await fromFiles(source, document);
   return source.metadata && tokenizerFromGguf(source.metadata, source.path);
+}
+
+/**
+ * As `openTokenizer`, where one that is refused does not stop a model, which goes on with token ids: `refused` says why. Throws
+ * FileFormatError for damaged files.
+ */
+export async function findTokenizer(
+  source: TokenizerSource,
+): Promise<{ readonly tokenizer: Tokenizer | undefined; readonly refused?: string }> {
+  try {
+    return { tokenizer: await openTokenizer(source) };
+  } catch (error) {
+    if (error instanceof IngotError && error.code === 'unsupported')
+      return { tokenizer: undefined, refused: error.message };
+    throw error;
+  }
 }
 
 const utf8 = new TextDecoder();

@@ -72,17 +72,23 @@ export async function openSource(source: ByteSource, folder: Folder): Promise<Ch
     const start = new TextDecoder('latin1').decode(await source.read(0, Math.min(8, source.size)));
     if (start.startsWith('GGUF')) return new Checkpoint(await openGgufCheckpoint(source, folder));
     if (start === packedMagic) return new Checkpoint(await packedCheckpoint(source.name, source));
-    // A single safetensors file is opened with the config beside it.
-    if (!/\.safetensors(\.index\.json)?$/.test(source.name))
+    // A safetensors file is opened with the config beside it.
+    if (!isSafetensors(source.name))
       throw new FileFormatError(source.name, 'magic', 'is not a GGUF, safetensors or packed model file');
   } catch (error) {
     await source.close();
     throw error;
   }
   await source.close();
-  return openSafetensorsFolder(folder);
+  return openSafetensorsFolder(folder, source.name.split(/[/\\]/).at(-1));
 }
 
-/** Opens a model of safetensors. Rejects like `openSource`, and with not_found for what is not in the folder. */
-export const openSafetensorsFolder = async (folder: Folder): Promise<Checkpoint> =>
-  new Checkpoint(await openSafetensorsCheckpoint(folder));
+/** Whether a name is that of a file of tensors, or of an index of such files. */
+export const isSafetensors = (name: string): boolean => /\.safetensors(\.index\.json)?$/.test(name);
+
+/**
+ * Opens a folder's model of safetensors, or the one of a `file` in it. Rejects like `openSource`, and with not_found for what
+ * is not in the folder.
+ */
+export const openSafetensorsFolder = async (folder: Folder, file?: string): Promise<Checkpoint> =>
+  new Checkpoint(await openSafetensorsCheckpoint(folder, file));

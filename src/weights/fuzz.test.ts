@@ -126,10 +126,8 @@ describe('fuzzed files', () => {
       content.set('model.safetensors.index.json', jsonBytes(index));
       const opened: WatchedSource[] = [];
       await attempt(tally, async () => {
-        const parts = await safetensorsCheckpoint(
-          'dir',
-          config,
-          async (name) => {
+        const parts = await safetensorsCheckpoint('dir', config, {
+          openFile: async (name) => {
             expect(name).toMatch(/^[\w-][\w.-]*$/); // never a path
             const data = content.get(name);
             if (data === undefined) return undefined;
@@ -137,8 +135,8 @@ describe('fuzzed files', () => {
             opened.push(source);
             return source;
           },
-          { files: [], readFile: async () => undefined },
-        );
+          small: { files: [], readFile: async () => undefined },
+        });
         await exercise(new Checkpoint(parts));
       });
       for (const source of opened) expect(source.largest).toBeLessThanOrEqual(source.size);
@@ -168,12 +166,10 @@ describe('fuzzed files', () => {
               : bytes;
         const source = new WatchedSource(file, 'model.safetensors');
         await attempt(tally, async () => {
-          const parts = await safetensorsCheckpoint(
-            'dir',
-            isJsonObject(changed) ? changed : {},
-            async (name) => (name === source.name ? source : undefined),
-            { files: [], readFile: async () => undefined },
-          );
+          const parts = await safetensorsCheckpoint('dir', isJsonObject(changed) ? changed : {}, {
+            openFile: async (name) => (name === source.name ? source : undefined),
+            small: { files: [], readFile: async () => undefined },
+          });
           await exercise(new Checkpoint(parts));
         });
         expect(source.largest).toBeLessThanOrEqual(source.size);

@@ -2,7 +2,7 @@
 
 import { IngotError } from '../base/errors.ts';
 import { BlobSource, chosenFiles, type NamedBlob } from './blob-source.ts';
-import { type Checkpoint, openSafetensorsFolder, openSource } from './checkpoint.ts';
+import { type Checkpoint, isSafetensors, openSafetensorsFolder, openSource } from './checkpoint.ts';
 import { MemorySource } from './source.ts';
 import { type FetchOptions, openUrl, urlFolder } from './url-source.ts';
 
@@ -29,6 +29,15 @@ export function modelName(source: ModelSource): string {
   return (source as NamedBlob).name ?? 'model';
 }
 
+function fileName(url: URL): string {
+  const name = url.pathname.split('/').at(-1) ?? '';
+  try {
+    return decodeURIComponent(name);
+  } catch {
+    return name; // a percent sign that stands for itself
+  }
+}
+
 /** Relative addresses count from the page. */
 function addressOf(source: string | URL): URL {
   const page = globalThis as { document?: { baseURI: string }; location?: { href: string } };
@@ -41,8 +50,8 @@ function addressOf(source: string | URL): URL {
 
 async function openAddress(url: URL, options: FetchOptions): Promise<Checkpoint> {
   const folder = urlFolder(new URL('.', url), options);
-  if (/(\/|\.safetensors|\.safetensors\.index\.json)$/.test(url.pathname))
-    return openSafetensorsFolder(folder);
+  if (url.pathname.endsWith('/')) return openSafetensorsFolder(folder);
+  if (isSafetensors(url.pathname)) return openSafetensorsFolder(folder, fileName(url));
   const source = await openUrl(url, options);
   if (source !== undefined) return openSource(source, folder);
   throw new IngotError(

@@ -3,8 +3,9 @@
 import { readdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { FileFormatError, IngotError } from '../base/errors.ts';
-import { type Checkpoint, openSafetensorsFolder, openSource } from './checkpoint.ts';
+import { type Checkpoint, isSafetensors, openSafetensorsFolder, openSource } from './checkpoint.ts';
 import { diskFolder, FileSource } from './file-source.ts';
+import { indexName, singleName } from './safetensors/reader.ts';
 
 /**
  * Opens a model file or folder by what it contains, whatever its name. Reads headers only.
@@ -20,19 +21,23 @@ export async function openCheckpoint(path: string): Promise<Checkpoint> {
 }
 
 async function openFolder(folder: string): Promise<Checkpoint> {
-  const names = await readdir(folder);
-  if (names.some((name) => name.endsWith('.safetensors') || name.endsWith('.safetensors.index.json')))
+  const names = (await readdir(folder)).sort();
+  if (names.includes(indexName) || names.includes(singleName))
     return openSafetensorsFolder(diskFolder(folder));
-  const models = names.filter(
-    (name) => /\.(gguf|ingot)$/.test(name) && !/-(?!00001)\d{5}-of-\d{5}\./.test(name),
-  );
-  const only = models[0];
-  if (models.length === 1 && only !== undefined) return openCheckpoint(join(folder, only));
+  // Of a model in shards the index, or else the first.
+  const shard = (name: string): boolean => {
+    const [, model, number] = /^(.*)-(\d{5})-of-\d{5}\./.exec(name) ?? [];
+    return number !== undefined && (number !== '00001' || names.includes(`${model}.safetensors.index.json`));
+  };
+  const tensors = names.filter((name) => isSafetensors(name) && (name.endsWith('.json') || !shard(name)));
+  const models = tensors.length > 0 ? tensors : names.filter((n) => /\.(gguf|ingot)$/.test(n) && !shard(n));
+  const [only] = models;
   if (models.length > 1) {
     throw new IngotError(
       'invalid_argument',
       `${folder}: holds several models, name one: ${models.join(', ')}`,
     );
   }
+  if (only !== undefined) return openCheckpoint(join(folder, only));
   throw new IngotError('not_found', `${folder}: holds no safetensors, GGUF or packed model`);
 }

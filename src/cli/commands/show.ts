@@ -29,7 +29,7 @@ function formatDetails(model: ModelDetails): string {
   );
   const tokenizer =
     model.tokenizer === undefined
-      ? 'none: token ids only'
+      ? `none: token ids only${model.refusedTokenizer === undefined ? '' : ` (${model.refusedTokenizer})`}`
       : `${model.tokenizer.vocabSize} tokens${model.tokenizer.chatTemplate ? ', chat template' : ''}`;
   return formatFacts([
     ['model', model.name],

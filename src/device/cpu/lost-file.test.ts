@@ -65,8 +65,8 @@ it('fails the run that read it, with the name of the file', async () => {
   const weights = device.map(path, 0, 4 * MIB, 'weights');
   const target = device.allocate(64, 'target');
   const program = device.compile({ dispatches: [], arenaBytes: 0, scalars: [] });
-  const from = { buffer: weights, offset: 3 * MIB, byteLength: 64 };
-  const to = { buffer: target, offset: 0, byteLength: 64 };
+  const from = { kind: 'buffer', buffer: weights, offset: 3 * MIB, byteLength: 64 } as const;
+  const to = { kind: 'buffer', buffer: target, offset: 0, byteLength: 64 } as const;
   const run = () => program.run({}, { copies: [{ from, to }], reads: [to] });
   expect((await run())[0]?.[0]).toBe(7);
   truncateSync(path, MIB);
@@ -75,6 +75,8 @@ it('fails the run that read it, with the name of the file', async () => {
     details: { file: path, field: 'size' },
     message: expect.stringContaining('put it back and load the model again'),
   });
-  await expect(device.read(weights, 3 * MIB, 4)).rejects.toThrow(/weights.ingot: size: the file became shorter/);
+  await expect(device.read(weights, 3 * MIB, 4)).rejects.toThrow(
+    /weights.ingot: size: the file became shorter/,
+  );
   for (const owned of [program, weights, target, device]) owned.dispose();
 });

@@ -45,7 +45,10 @@ const scaled = (x: NDArray, scale: number): NDArray => (scale === 1 ? x : x.mul(
 export function loadDecoder(config: DecoderConfig, load: WeightLoader, options: BuildOptions): Model {
   const from: Loading = { load, options };
   const { hiddenSize, vocabSize, norm, headBias } = config;
-  const rotaries = new Rotaries(options.contextLength ?? config.contextLength, options.device);
+  const rotaries = new Rotaries(
+    options.contextLength ?? config.plainContext ?? config.contextLength,
+    options.device,
+  );
   const embedding = new Embedding(load.matrix(`${embeddingName}.weight`, [vocabSize, hiddenSize]));
   // Rounding the head's input reorders close tokens: on a text, SmolLM2 keeps the exact best token at 96.6 % of
   // positions with it and 97.3 % without. A step needs one row, whose time is the reading of the weights either way.

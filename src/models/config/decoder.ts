@@ -73,8 +73,6 @@ export interface DecoderConfig extends ModelConfig {
   readonly norm: NormConfig;
   readonly placement: NormPlacement;
   readonly layers: readonly LayerConfig[];
-  /** The output head is the embedding matrix. */
-  readonly tiedEmbeddings: boolean;
   readonly headBias: boolean;
   /** Multiplies embeddings. */
   readonly embeddingScale: number;
@@ -101,8 +99,9 @@ export interface DecoderDefaults {
 export interface DecoderBase {
   readonly hiddenSize: number;
   readonly numLayers: number;
-  /** Context the rotary settings reach. */
+  /** Context the rotary settings reach, and reach without a change of frequencies. */
   readonly contextLength: number;
+  readonly plainContext?: number;
   /** Attention of a plain layer: no biases, no norms, full, scaled by 1 / sqrt(headDim). */
   readonly attention: AttentionConfig & { readonly rope: RopeConfig };
 }
@@ -111,7 +110,7 @@ export interface DecoderBase {
 export function readBase(reader: ConfigReader, defaults: DecoderDefaults): DecoderBase {
   const hiddenSize = reader.int('hidden_size', limits.hiddenSize);
   const heads = readHeads(reader, hiddenSize, defaults.headDim);
-  const { rope, contextLength } = readRope(reader, {
+  const { rope, contextLength, plainContext } = readRope(reader, {
     theta: defaults.theta ?? 10000,
     headDim: heads.headDim,
     partialRotary: defaults.partialRotary ?? 1,
@@ -124,6 +123,7 @@ export function readBase(reader: ConfigReader, defaults: DecoderDefaults): Decod
     hiddenSize,
     numLayers: readLayerCount(reader),
     contextLength,
+    ...(plainContext === undefined ? {} : { plainContext }),
     attention: { ...heads, ...plain, scale: heads.headDim ** -0.5, rope },
   };
 }
@@ -154,6 +154,7 @@ export function decoderConfig(reader: ConfigReader, base: DecoderBase, traits: D
     hiddenSize: base.hiddenSize,
     numLayers: layers.length,
     contextLength: base.contextLength,
+    ...(base.plainContext === undefined ? {} : { plainContext: base.plainContext }),
     ...(bos === undefined ? {} : { bosTokenId: bos }),
     eosTokenIds: reader.ints('eos_token_id', limits.tokenId, 1024) ?? [],
     memory: layers.map((layer) =>

@@ -27,6 +27,8 @@ export interface LayerRope {
 interface ReadRope {
   readonly rope: RopeConfig;
   readonly contextLength: number;
+  /** Less than that: up to here dynamic scaling changes nothing. */
+  readonly plainContext?: number;
 }
 
 /**
@@ -73,6 +75,7 @@ function readFields(
   return {
     rope: { theta, rotaryDim, scaling, ...(defaults.interleaved ? { interleaved: true } : {}) },
     contextLength: reach(scaling, defaults.contextLength),
+    ...(scaling.kind === 'dynamic' ? { plainContext: scaling.originalContext } : {}),
   };
 }
 

@@ -47,7 +47,7 @@ export interface DeepseekDefaults {
 
 /** Reads a config. Throws bad_file or unsupported with the field's name. */
 export function readDeepseek(reader: ConfigReader, defaults: DeepseekDefaults): DeepseekConfig {
-  const { attention, contextLength } = readAttention(reader, defaults);
+  const { attention, reach } = readAttention(reader, defaults);
   const feedForward = readFeedForward(reader, defaults);
   const moe = feedForward.find(({ kind }) => kind === 'moe');
   const bos = reader.ints('bos_token_id', limits.tokenId)?.[0];
@@ -63,7 +63,7 @@ export function readDeepseek(reader: ConfigReader, defaults: DeepseekDefaults): 
     vocabSize: reader.int('vocab_size', limits.vocabSize),
     hiddenSize: reader.int('hidden_size', limits.hiddenSize),
     numLayers: feedForward.length,
-    contextLength,
+    ...reach,
     ...(bos === undefined ? {} : { bosTokenId: bos }),
     eosTokenIds: reader.ints('eos_token_id', limits.tokenId, 1024) ?? [],
     ...(moe?.kind === 'moe' ? { expertsPerToken: moe.topK } : {}),
@@ -78,7 +78,10 @@ export function readDeepseek(reader: ConfigReader, defaults: DeepseekDefaults): 
 function readAttention(
   reader: ConfigReader,
   { contextLength, indexed }: DeepseekDefaults,
-): { readonly attention: LatentAttentionConfig; readonly contextLength: number } {
+): {
+  readonly attention: LatentAttentionConfig;
+  readonly reach: Pick<ModelConfig, 'contextLength' | 'plainContext'>;
+} {
   const ropeDim = reader.int('qk_rope_head_dim', limits.headDim);
   const plainDim = reader.int('qk_nope_head_dim', limits.headDim);
   const numHeads = reader.int('num_attention_heads', limits.heads);
@@ -93,14 +96,14 @@ function readAttention(
   if (!reader.boolean('rope_interleave', true)) {
     reader.unsupported('rope_interleave', 'only the rotation of neighbouring columns is done');
   }
-  const read = readRope(reader, {
+  const { rope, ...reach } = readRope(reader, {
     theta: 10000,
     headDim: ropeDim,
     interleaved: true,
     contextLength: reader.int('max_position_embeddings', limits.contextLength, contextLength),
   });
   return {
-    contextLength: read.contextLength,
+    reach,
     attention: {
       numHeads,
       // The indexer's queries are made of the compressed ones.
@@ -109,10 +112,10 @@ function readAttention(
         : reader.optionalInt('q_lora_rank', limits.hiddenSize),
       rank: reader.int('kv_lora_rank', limits.headDim),
       plainDim,
-      rope: read.rope,
+      rope: rope,
       valueDim: reader.int('v_head_dim', limits.headDim),
       bias: reader.boolean('attention_bias', false),
-      scale: (plainDim + ropeDim) ** -0.5 * sharpening(read.rope) ** 2,
+      scale: (plainDim + ropeDim) ** -0.5 * sharpening(rope) ** 2,
       indexer: indexed ? readIndexer(reader, ropeDim) : undefined,
     },
   };

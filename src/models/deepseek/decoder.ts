@@ -16,7 +16,10 @@ import type { DeepseekConfig } from './config.ts';
 export function loadDeepseek(config: DeepseekConfig, load: WeightLoader, options: BuildOptions): Model {
   const from: Loading = { load, options };
   const { hiddenSize, vocabSize, norm, tiedEmbeddings } = config;
-  const rotaries = new Rotaries(options.contextLength ?? config.contextLength, options.device);
+  const rotaries = new Rotaries(
+    options.contextLength ?? config.plainContext ?? config.contextLength,
+    options.device,
+  );
   const { interleaved: _, ...halves } = config.attention.rope;
   const rotate = rotaries.of(config.attention.rope);
   const rotateIndex = config.attention.indexer ? rotaries.of(halves) : rotate;

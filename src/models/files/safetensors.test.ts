@@ -31,7 +31,9 @@ async function open(tensors: readonly Stored[], config: object = tinyConfigs['qw
   const small = { files: [], readFile: async () => undefined };
   const openFile = async (name: string) => (name === 'model.safetensors' ? file : undefined);
   return modelCheckpoint(
-    new Checkpoint(await safetensorsCheckpoint('dir', config as Record<string, unknown>, openFile, small)),
+    new Checkpoint(
+      await safetensorsCheckpoint('dir', config as Record<string, unknown>, { openFile, small }),
+    ),
   );
 }
 

@@ -11,19 +11,23 @@ import { families, findFamily, parseModel } from '../registry.ts';
 import type { FamilyFiles, GgufForm } from './files.ts';
 import { ggufConfig } from './gguf-config.ts';
 import { GgufKeys, type RotaryFactors, rotaryFactors } from './gguf-keys.ts';
+import { withOwnHead } from './head.ts';
 import { commonNames, ggufNames, joinName, splitName, type TensorName, translateName } from './names.ts';
 import { type StoredForm, unfuse } from './rows.ts';
 
 /**
  * The checkpoint of a file as its family sees it. Rejects with unsupported for a GGUF architecture that no family reads, and
  * with FileFormatError or shape_mismatch for damage; the file is closed then. Safetensors whose config no family accepts
- * stay as they are: `parseModel` says why.
+ * stay as they are: `parseModel` says why. `onNotice` is told where config and file disagree.
  */
-export async function modelCheckpoint(opening: Checkpoint | Promise<Checkpoint>): Promise<Checkpoint> {
+export async function modelCheckpoint(
+  opening: Checkpoint | Promise<Checkpoint>,
+  onNotice: (text: string) => void = () => undefined,
+): Promise<Checkpoint> {
   const raw = await opening;
   try {
     if (raw.kind === 'gguf') return new Checkpoint(await fromGguf(raw.parts));
-    return raw.kind === 'safetensors' ? new Checkpoint(fromSafetensors(raw.parts)) : raw;
+    return raw.kind === 'safetensors' ? new Checkpoint(await fromSafetensors(raw.parts, onNotice)) : raw;
   } catch (error) {
     await raw.close();
     throw error;
@@ -76,18 +80,26 @@ function ggufForm(
   );
 }
 
-function fromSafetensors(raw: CheckpointParts): CheckpointParts {
-  const { files, config } = familyFiles(raw) ?? {};
-  if (files === undefined || config === undefined) return raw;
+/**
+ * Modules that hold the text model: in multimodal ones it is a level deeper, saved without its head it is the whole, and
+ * wrappers of training tools add their own.
+ */
+const around =
+  /^(?:(?:model|language_model|text_model|transformer|base_model|module|_orig_mod)\.)*(?=layers\.|embed|norm\.)/;
+const aroundHead = /^(?:(?:model|language_model|text_model|module|_orig_mod)\.)+(?=lm_head\.)/;
+
+async function fromSafetensors(
+  raw: CheckpointParts,
+  onNotice: (text: string) => void,
+): Promise<CheckpointParts> {
+  const found = familyFiles(raw);
+  if (found === undefined) return raw;
+  const { files, config, tied } = found;
   const { names = {}, unused } = files;
   const name = (stored: string): TensorName | undefined => {
     if (unused?.test(stored)) return undefined;
-    // Text models inside multimodal ones are one level deeper.
-    const text = stored.replace(
-      /^(model\.)?language_model\.(model\.)?(?=layers|embed|norm|lm_head)/,
-      'model.',
-    );
-    const split = splitName(text.replace(/^model\.lm_head/, 'lm_head'), /^model\.layers\.(\d+)\.(.+)$/);
+    const text = stored.replace(around, 'model.').replace(aroundHead, '');
+    const split = splitName(text, /^model\.layers\.(\d+)\.(.+)$/);
     return translateName(split, names, commonNames) ?? split;
   };
   const stored = {
@@ -96,17 +108,20 @@ function fromSafetensors(raw: CheckpointParts): CheckpointParts {
     normsLessOne: files.normsLessOne ?? false,
     fusedExperts: files.fusedExperts ?? { alternating: false, transposed: false },
   };
-  return { ...raw, ...translate(raw, name, stored, 'is not used by the model') };
+  const parts = { ...raw, ...translate(raw, name, stored, 'is not used by the model') };
+  return tied ? withOwnHead(parts, onNotice) : parts;
 }
 
 /** What the family of a config says of its files; undefined when there is none or it does not accept the config. */
 function familyFiles({
   config,
   path,
-}: CheckpointParts): { readonly files: FamilyFiles; readonly config: JsonObject } | undefined {
+}: CheckpointParts):
+  | { readonly files: FamilyFiles; readonly config: JsonObject; readonly tied: boolean }
+  | undefined {
   try {
-    parseModel(config, path);
-    return { files: findFamily(config, path).files, config };
+    const { tiedEmbeddings: tied } = parseModel(config, path).config;
+    return { files: findFamily(config, path).files, config, tied };
   } catch (error) {
     if (error instanceof IngotError) return undefined;
     throw error;
@@ -141,6 +156,8 @@ function translate(
     }
     for (const part of unfuse({ name, tensor }, form)) {
       const canonical = joinName(part.name);
+      // Of two that mean the same, the one that is called so.
+      if (tensors.has(canonical) && stored !== canonical) continue;
       tensors.set(canonical, { ...part.tensor, name: canonical });
     }
   }

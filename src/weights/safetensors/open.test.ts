@@ -43,7 +43,7 @@ async function open(files: Record<string, Uint8Array>, config: JsonObject = {}):
     return bytes === undefined ? undefined : new MemorySource(bytes, `dir/${name}`);
   };
   const small = { files: [], readFile: async () => undefined };
-  return new Checkpoint(await safetensorsCheckpoint('dir', config, openFile, small));
+  return new Checkpoint(await safetensorsCheckpoint('dir', config, { openFile, small }));
 }
 const single = async (tensors: WritableSafetensor[], config?: JsonObject): Promise<Checkpoint> =>
   open({ 'model.safetensors': await bytesOf(tensors) }, config);

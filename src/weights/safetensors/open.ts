@@ -24,15 +24,16 @@ const smallFiles = [
   'chat_template.json',
 ];
 
-/** Opens a model folder. Rejects with not_found, unsupported or FileFormatError. */
-export async function openSafetensorsCheckpoint(folder: Folder): Promise<CheckpointParts> {
+/** Opens a model folder, or the model of one `file` in it. Rejects with not_found, unsupported or FileFormatError. */
+export async function openSafetensorsCheckpoint(folder: Folder, file?: string): Promise<CheckpointParts> {
   const config = await readSmall(folder, configName);
   if (config === undefined)
     throw new IngotError('not_found', `${folder.path}: has no ${configName}, which says what the model is`);
   const parsed = parseJsonObject(config, `${folder.path}/${configName}`, 'config');
-  return safetensorsCheckpoint(folder.path, parsed, (name) => folder.open(name), {
-    files: smallFiles,
-    readFile: (name) => readSmall(folder, name),
+  return safetensorsCheckpoint(folder.path, parsed, {
+    openFile: (name) => folder.open(name),
+    file,
+    small: { files: smallFiles, readFile: (name) => readSmall(folder, name) },
   });
 }
 
@@ -48,15 +49,22 @@ async function readSmall(folder: Folder, name: string): Promise<Uint8Array | und
   }
 }
 
+export interface SafetensorsParts {
+  /** Opens the files of tensors by name. */
+  readonly openFile: OpenInFolder;
+  /** The one to open; default: the folder's model. */
+  readonly file?: string | undefined;
+  readonly small: Pick<CheckpointParts, 'files' | 'readFile'>;
+}
+
 /** The checkpoint over an already parsed config and any way to open files by name. */
 export async function safetensorsCheckpoint(
   folder: string,
   config: JsonObject,
-  openFile: OpenInFolder,
-  small: Pick<CheckpointParts, 'files' | 'readFile'>,
+  { openFile, file, small }: SafetensorsParts,
 ): Promise<CheckpointParts> {
   const schemes = quantizationSchemes(config, `${folder}/${configName}`);
-  const { entries, sources } = await openSafetensors(folder, openFile);
+  const { entries, sources } = await openSafetensors(folder, openFile, file);
   const close = async (): Promise<void> => {
     await Promise.all(sources.map((source) => source.close()));
   };

@@ -120,28 +120,51 @@ export const indexName = 'model.safetensors.index.json';
 export const singleName = 'model.safetensors';
 
 /**
- * Reads the tables of a model folder: `model.safetensors.index.json` and its shards, or `model.safetensors`.
- * Rejects with not_found when there is neither, bad_file for damage (all missing shards are listed). Sources are closed on
+ * Reads the tables of a model folder: `model.safetensors.index.json` and its shards, or `model.safetensors`. With `file`, those
+ * of that file and no other: an index, all shards of the index that has it for one, or a file that is the whole model.
+ * Rejects with not_found when there is none, bad_file for damage (all missing shards are listed). Sources are closed on
  * failure.
  */
-export async function openSafetensors(folder: string, openFile: OpenInFolder): Promise<SafetensorsFiles> {
+export async function openSafetensors(
+  folder: string,
+  openFile: OpenInFolder,
+  file?: string,
+): Promise<SafetensorsFiles> {
   const sources: ByteSource[] = [];
   try {
-    const index = await openFile(indexName);
-    if (index !== undefined) {
+    for (const name of indexesOf(file)) {
+      const index = await openFile(name);
+      if (index === undefined) continue;
       const weightMap = await readIndex(index).finally(() => index.close());
-      return { entries: await readShards(folder, weightMap, openFile, sources), sources };
+      const wanted = file === undefined || file === name || [...weightMap.values()].includes(file);
+      if (wanted) return { entries: await readShards(folder, weightMap, openFile, sources), sources };
     }
-    const single = await openFile(singleName);
+    const single = await openFile(file ?? singleName);
     if (single === undefined) {
-      throw new IngotError('not_found', `${folder}: has neither ${indexName} nor ${singleName}`);
+      const missing = file === undefined ? `has neither ${indexName} nor ${singleName}` : `has no ${file}`;
+      throw new IngotError('not_found', `${folder}: ${missing}`);
     }
     sources.push(single);
+    const [, , count] = shardName.exec(file ?? '') ?? [];
+    if (count !== undefined && Number(count) > 1) {
+      const problem = `is one of ${Number(count)} parts, and no index beside it says which tensors are in which`;
+      throw new FileFormatError(`${folder}/${file}`, 'file', problem);
+    }
     return { entries: await readSafetensors(single), sources };
   } catch (error) {
     await Promise.all(sources.map((source) => source.close()));
     throw error;
   }
+}
+
+const shardName = /^(.*)-\d{5}-of-(\d{5})\.safetensors$/;
+
+/** Names of the index that a file is, or of those that may have it for a shard. */
+function indexesOf(file: string | undefined): readonly string[] {
+  if (file === undefined) return [indexName];
+  if (file.endsWith('.json')) return [file];
+  const [, model] = shardName.exec(file) ?? [];
+  return [...new Set([`${model ?? 'model'}.safetensors.index.json`, indexName])];
 }
 
 /** The weight map of an index file: tensor name -> shard file name, each a plain name in the same folder. */

@@ -36,7 +36,10 @@ async function open(config: JsonObject, tensors: Golden['tensors']): Promise<Che
   const source = new MemorySource(sink.bytes(), 'model.safetensors');
   const files = async (name: string) => (name === 'model.safetensors' ? source : undefined);
   return new Checkpoint(
-    await safetensorsCheckpoint('dir', config, files, { files: [], readFile: async () => undefined }),
+    await safetensorsCheckpoint('dir', config, {
+      openFile: files,
+      small: { files: [], readFile: async () => undefined },
+    }),
   );
 }
 
