@@ -13,6 +13,14 @@ import { assemble, optimise } from './graph/pipeline.ts';
 import { graphNodes } from './graph/trace.ts';
 import { retain, tidy } from './lifetime.ts';
 import { operand } from './ops/operands.ts';
+import { type PatchSetting, patchSetting } from './patched.ts';
+import {
+  type PatternChoice,
+  type PatternName,
+  type PatternSet,
+  patternKey,
+  resolvePatterns,
+} from './patterns.ts';
 import { Plan } from './plan.ts';
 
 export interface InputSpec {
@@ -25,9 +33,18 @@ export interface CompileOptions<I extends Readonly<Record<string, InputSpec>>> {
   readonly inputs: I;
   /** Records the time of each dispatch: plan.profile(). */
   readonly profile?: boolean;
-  /** False runs every op as written, one dispatch each: to compare with. Default true. */
-  readonly fusion?: boolean;
+  /**
+   * The fusions of the plan: `[]` runs every op as written, one dispatch each; `{ rope_kv: false }` all but one. Default: what
+   * `patch` of `ingot/patch` set for the function, else all.
+   */
+  readonly patterns?: PatternChoice | undefined;
 }
+
+/** A function of arrays by name, and what such a function may return. */
+export type TracedFunction<I> = (inputs: { readonly [K in keyof I]: NDArray }) => Outputs;
+
+/** What can be compiled: a function, or a module, whose `forward` gets the inputs in their order. */
+export type Traced<I> = TracedFunction<I> | { forward(...inputs: NDArray[]): Outputs };
 
 /** What a compiled function returns: one array, a list, or arrays by name. */
 export type Outputs = NDArray | readonly NDArray[] | Readonly<Record<string, NDArray>>;
@@ -37,31 +54,57 @@ const deviceIds = new WeakMap<Device, number>();
 let devices = 0;
 
 /**
- * The plan of `fn` for inputs of these shapes and dtypes. Sizes may be dynamic (dynDim): the plan then takes the size as
- * the scalar of that name. Arrays and weights that `fn` closes over are constants of the plan; States are updated by its
- * runs. Arrays made inside `fn` belong to the plan: make what outlives it before. The same function with the same signature gives the same plan until it is disposed.
+ * The plan of `target` for inputs of these shapes and dtypes. Sizes may be dynamic (dynDim): the plan then takes the size as
+ * the scalar of that name. Arrays and weights that it closes over are constants of the plan; States are updated by its
+ * runs. Arrays made inside it belong to the plan: make what outlives it before. The same function with the same signature gives the same plan until it is disposed.
  */
 export function compile<I extends Readonly<Record<string, InputSpec>>>(
-  fn: (inputs: { readonly [K in keyof I]: NDArray }) => Outputs,
+  target: Traced<I>,
   options: CompileOptions<I>,
 ): Plan {
-  const { device, inputs, profile = false, fusion = true } = options;
+  const { device, inputs, profile = false } = options;
+  const patched = patchSetting(target);
+  const patterns = resolvePatterns(options.patterns, patched?.patterns);
   const id = deviceIds.get(device) ?? devices++;
   deviceIds.set(device, id);
-  const signature = `${id} ${profile} ${fusion} ${attributeKey(inputs)}`;
-  const known = plans.get(fn) ?? new Map<string, Plan>();
-  plans.set(fn, known);
+  const signature = `${id} ${profile} ${patternKey(patterns)} ${attributeKey(inputs)}`;
+  const known = plans.get(target) ?? new Map<string, Plan>();
+  plans.set(target, known);
   const before = known.get(signature);
   if (before !== undefined && !before.disposed) return before;
-  const plan = trace(fn, { device, inputs, profile, fusion });
+  const plan = trace(functionOf(target), { device, inputs, profile, patterns });
+  if (patched !== undefined && options.patterns === undefined) checkPatch(patched, plan);
   known.set(signature, plan);
   return plan;
 }
 
-type Settings<I> = Required<CompileOptions<I & Readonly<Record<string, InputSpec>>>>;
+const functionOf = <I extends Readonly<Record<string, InputSpec>>>(target: Traced<I>): TracedFunction<I> =>
+  typeof target === 'function' ? target : (inputs) => target.forward(...Object.values<NDArray>(inputs));
+
+/** Throws invalid_argument when a pattern that `patch` was asked for has nothing to do in the plan. */
+function checkPatch({ wanted, onPlan }: PatchSetting, plan: Plan): void {
+  const idle = wanted.find((name) => plan.patterns[name] === undefined);
+  if (idle === undefined) {
+    onPlan(plan.patterns);
+    return;
+  }
+  plan.dispose();
+  throw new IngotError(
+    'invalid_argument',
+    `pattern ${idle} matches nothing here: leave it out of patch(), or compile with patterns of its own`,
+    { details: { pattern: idle, found: plan.patterns } },
+  );
+}
+
+interface Settings<I> {
+  readonly device: Device;
+  readonly inputs: I & Readonly<Record<string, InputSpec>>;
+  readonly profile: boolean;
+  readonly patterns: PatternSet;
+}
 
 function trace<I extends Readonly<Record<string, InputSpec>>>(
-  fn: (inputs: { readonly [K in keyof I]: NDArray }) => Outputs,
+  fn: TracedFunction<I>,
   settings: Settings<I>,
 ): Plan {
   const { device, inputs } = settings;
@@ -82,18 +125,26 @@ function trace<I extends Readonly<Record<string, InputSpec>>>(
   );
 }
 
-interface Traced {
+interface Results {
   readonly device: Device;
   readonly inputs: Readonly<Record<string, InputSpec>>;
   readonly profile: boolean;
-  readonly fusion: boolean;
+  readonly patterns: PatternSet;
   readonly names: readonly string[];
   readonly outputs: readonly Value[];
   readonly effects: readonly Value[];
 }
 
-function build({ device, inputs, profile, fusion, names, outputs, effects }: Traced): Plan {
-  const context = { device, fusion, wrap: (v: Value): NDArray => new NDArray(v) };
+function build({ device, inputs, profile, patterns, names, outputs, effects }: Results): Plan {
+  const counts: Partial<Record<PatternName, number>> = {};
+  const context = {
+    device,
+    patterns,
+    wrap: (v: Value): NDArray => new NDArray(v),
+    onMatch: (name: PatternName, times: number): void => {
+      counts[name] = (counts[name] ?? 0) + times;
+    },
+  };
   const graph = optimise(outputs, effects, context);
   const buffers = new Map(
     Object.entries(inputs).map(([name, { shape, dtype }]) => [
@@ -106,11 +157,15 @@ function build({ device, inputs, profile, fusion, names, outputs, effects }: Tra
     // The plan holds the constants it reads, also those made while tracing.
     const constants = graphNodes(graph).filter((n) => n.kind === 'buffer');
     for (const node of constants) retain(node);
+    const program = { ...assembled.program, chains: patterns.has('chains') };
+    const compiled = device.compile(program, { profile });
+    if (compiled.chains !== undefined && compiled.chains > 0) counts.chains = compiled.chains;
     return new Plan({
       device,
       graph,
-      program: assembled.program,
-      compiled: device.compile(assembled.program, { profile }),
+      program,
+      compiled,
+      patterns: counts,
       inputs: [...buffers].map(([name, buffer]) => ({ name, ...operand([inputs[name] ?? null], 0), buffer })),
       outputs: assembled.outputs.map((place, i) => {
         const { shape, dtype } = valueType(operand(outputs, i));

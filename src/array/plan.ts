@@ -16,6 +16,7 @@ import type { Graph, Node } from './graph/node.ts';
 import { printGraph } from './graph/print.ts';
 import { release } from './lifetime.ts';
 import { typedView } from './ops/operands.ts';
+import type { PatternCounts } from './patterns.ts';
 import {
   type EndedRun,
   type OutputPlace,
@@ -37,6 +38,7 @@ export interface PlanParts {
   readonly graph: Graph;
   readonly program: DeviceProgram;
   readonly compiled: CompiledProgram;
+  readonly patterns: PatternCounts;
   readonly inputs: readonly PlanInput[];
   readonly outputs: readonly OutputPlace[];
   /** Disposed with the plan. */
@@ -79,6 +81,8 @@ export class Plan {
   readonly outputs: readonly PlanOutput[];
   /** Dispatches, arena size and scalars, for inspection. */
   readonly program: DeviceProgram;
+  /** How often each fusion applied. */
+  readonly patterns: PatternCounts;
   readonly #parts: PlanParts;
   readonly #slots: ReadonlyMap<string, Slot>;
   /** Capacity of each dynamic dimension. */
@@ -91,6 +95,7 @@ export class Plan {
   constructor(parts: PlanParts) {
     this.#parts = parts;
     this.program = parts.program;
+    this.patterns = parts.patterns;
     this.#slots = new Map(parts.inputs.map((input) => [input.name, slotOf(input)]));
     this.#dynamic = dynamicSizes(parts);
     this.outputs = this.#outputsOf(() => this.#ended);

@@ -76,6 +76,8 @@ export interface CacheStore {
   createFrom(tokens: readonly number[], atMost: number): CacheSequence;
   /** Remembers what a sequence has of the first `length` of its tokens, which are written: what `createFrom` knows. */
   remember(sequence: CacheSequence, tokens: readonly number[], length: number): void;
+  /** Forgets all prefixes: what computes keys and values from now on may round them otherwise. */
+  forgetPrefixes(): void;
   /**
    * Positions that a sequence can be extended by when each of `others` is left room to go on; what only prefixes keep
    * counts as free.

@@ -166,6 +166,10 @@ export class PagedCache implements CacheStore {
     }
   }
 
+  forgetPrefixes(): void {
+    this.#prefixes.clear();
+  }
+
   async restore(snapshot: CacheSnapshot): Promise<PagedSequence> {
     const { length, layers } = snapshot;
     const { dtype, specs } = this;

@@ -151,6 +151,8 @@ export class StandardCache implements CacheStore, SequenceMemory {
 
   remember(): void {}
 
+  forgetPrefixes(): void {}
+
   available(): number {
     return this.#sequence === undefined ? this.capacity : this.capacity - this.#sequence.length;
   }

@@ -49,6 +49,8 @@ export interface DeviceProgram {
   /** Where the memory is `separate`: pieces of the arena; every arena slice lies in one of them. */
   readonly arenaSlots?: readonly { readonly offset: number; readonly byteLength: number }[];
   readonly scalars: readonly ScalarSpec[];
+  /** False keeps apart what the device could run as phases of one dispatch. Default true. */
+  readonly chains?: boolean;
 }
 
 export interface DeviceBuffer {
@@ -88,6 +90,8 @@ export interface CompiledProgram {
     transfers?: Transfers,
     rebound?: Rebound,
   ): Promise<readonly Uint8Array[]>;
+  /** How many times the device runs several dispatches as phases of one. Absent: never. */
+  readonly chains?: number;
   /** Nanoseconds per dispatch of the last run when profiling was on; empty otherwise. */
   profile(): readonly { readonly label: string; readonly ns: number }[];
   /** Reads a slice of the arena after a run (outputs that live there). */
@@ -129,6 +133,8 @@ export interface Device {
   /** True when runs take other buffers than their program was compiled with; others refuse `rebound`. */
   readonly rebinds: boolean;
   readonly description: string;
+  /** What choices measured on it belong to: devices of a class have the same kernels and are alike. Default: the name. */
+  readonly class?: string;
   /** Zero-filled buffer, 64-byte aligned. Throws out_of_memory with sizes. */
   allocate(byteLength: number, label: string, options?: AllocateOptions): DeviceBuffer;
   /** Read-only mapping of a byte range of a file (page-aligned offset), for packed weights. */

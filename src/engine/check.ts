@@ -110,6 +110,10 @@ const load = {
   prefixBytes: count(0),
   memoryLimit: count(0),
   threads: count(0),
+  patterns: {
+    expected: 'a list of names or an object such as { rope_kv: false }',
+    is: (value) => typeof value === 'object',
+  },
   profile: flag,
   signal,
   onProgress: callback,

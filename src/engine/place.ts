@@ -1,6 +1,7 @@
 // From an open checkpoint and a device to a loaded model: plan memory, place weights, make tokenizer, cache and scheduler.
 
 import { fromBuffer } from '../array/creation.ts';
+import { resolvePatterns } from '../array/patterns.ts';
 import { Weight } from '../array/weight.ts';
 import { IngotError } from '../base/errors.ts';
 import { PagedCache } from '../cache/paged.ts';
@@ -60,6 +61,7 @@ async function place(
   if (precision !== 'fast' && precision !== 'exact') {
     throw new IngotError('invalid_argument', `precision must be 'fast' or 'exact', got ${String(precision)}`);
   }
+  const patterns = resolvePatterns(options.patterns);
   const { config, build } = parseModel(checkpoint.config, checkpoint.path);
   const dtype = precision === 'exact' ? ('f32' as const) : ('f16' as const);
   const { contextLength, maxSequences, pages, cacheBytes, prefixBytes } = planMemory({
@@ -115,7 +117,7 @@ async function place(
       prefixBytes,
     });
     owned.push(cache);
-    const shared = { model, device, cache, contextLength };
+    const shared = { model, device, cache, contextLength, patterns };
     const runner = new Runner({ ...shared, maxSequences, profile: options.profile ?? false });
     owned.push(runner);
     await runner.ready; // a kernel that is refused fails the load, not the first answer

@@ -1,5 +1,6 @@
 // The engine's public face as types: what the library exports and all that the CLI knows of a loaded model.
 
+import type { PatternChoice } from '../array/patterns.ts';
 import type { Message, ToolCall } from '../chat/messages.ts';
 import type { ChatRequest } from '../chat/prepare.ts';
 import type { DeviceName } from '../device/open.ts';
@@ -13,6 +14,7 @@ import type { SchedulerStatus } from '../generate/scheduler.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import type { Session, SessionOptions } from './session.ts';
 
+export type { PatternChoice, PatternName } from '../array/patterns.ts';
 export type { DeviceName as DeviceChoice } from '../device/open.ts';
 export type { TokenConstraint } from '../generate/constraint.ts';
 export type { GenerateOptions, StopReason } from '../generate/job.ts';
@@ -44,6 +46,11 @@ export interface LoadOptions {
   /** Bytes that weights, KV cache and scratch together may take. */
   readonly memoryLimit?: number | undefined;
   readonly threads?: number | undefined;
+  /**
+   * The fusions of the model's plans: `{ rope_kv: false }` switches one off, a list has exactly those, `[]` none. Default: what
+   * was measured to be best for such a model on such a device.
+   */
+  readonly patterns?: PatternChoice | undefined;
   /** Records the time of each dispatch for `profile()`; costs a little speed. */
   readonly profile?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;

@@ -8,6 +8,7 @@ import { SETTINGS_WORDS, settingsWords } from '../array/ops/row-settings.ts';
 import { sample } from '../array/ops/sample.ts';
 import { take } from '../array/ops/take.ts';
 import { where } from '../array/ops/where.ts';
+import { allPatterns, namesIn, type PatternSet } from '../array/patterns.ts';
 import type { Plan } from '../array/plan.ts';
 import { invariant } from '../base/errors.ts';
 import { type DynDim, dynDim } from '../base/shape.ts';
@@ -21,6 +22,8 @@ export type Pooling = 'mean' | 'last';
 
 export type PassesOptions = Pick<RunnerOptions, 'model' | 'device' | 'cache' | 'contextLength'> & {
   readonly scheduler: Scheduler;
+  /** The fusions of the plans; default all. */
+  readonly patterns?: PatternSet;
 };
 
 /** Values of a plan's inputs. */
@@ -31,11 +34,19 @@ export class Passes {
   #logits: Plan | undefined;
   #logprobs: Plan | undefined;
   #hidden: Plan | undefined;
+  #patterns: PatternSet;
   /** Outputs are read before the plan runs again: one step at a time. */
   #tail: Promise<unknown> = Promise.resolve();
 
   constructor(options: PassesOptions) {
     this.#options = options;
+    this.#patterns = options.patterns ?? allPatterns;
+  }
+
+  /** From the next call on uses plans with these fusions; no call may be under way. */
+  use(patterns: PatternSet): void {
+    this.dispose();
+    this.#patterns = patterns;
   }
 
   /** Logits of every row: calls `onRows` with `[rows, vocabulary]` values for consecutive runs of rows. */
@@ -101,9 +112,8 @@ export class Passes {
   }
 
   dispose(): void {
-    this.#logits?.dispose();
-    this.#logprobs?.dispose();
-    this.#hidden?.dispose();
+    for (const plan of [this.#logits, this.#logprobs, this.#hidden]) plan?.dispose();
+    this.#logits = this.#logprobs = this.#hidden = undefined;
   }
 
   #most(rows: number): number {
@@ -142,6 +152,7 @@ export class Passes {
     const rows = dynDim('rows', this.#most(LOGITS_ROWS));
     return compile((x) => ({ logits: model.logits(model.hidden(x.ids, x.positions, cache.view(x))) }), {
       device,
+      patterns: namesIn(this.#patterns),
       inputs: { ...this.#inputs(rows) },
     });
   }
@@ -160,6 +171,7 @@ export class Passes {
       },
       {
         device,
+        patterns: namesIn(this.#patterns),
         inputs: {
           ...this.#inputs(rows),
           /** The token that follows each row. */
@@ -178,7 +190,11 @@ export class Passes {
         const hidden = model.hidden(x.ids, x.positions, cache.view(x));
         return { sum: hidden.sum(0), last: take(hidden, x.last, 0) };
       },
-      { device, inputs: { ...this.#inputs(rows), last: { shape: [1], dtype: 'i32' as const } } },
+      {
+        device,
+        patterns: namesIn(this.#patterns),
+        inputs: { ...this.#inputs(rows), last: { shape: [1], dtype: 'i32' as const } },
+      },
     );
   }
 

@@ -8,6 +8,7 @@ import { type RowSettings, SETTINGS_WORDS, settingsWords } from '../array/ops/ro
 import { sample } from '../array/ops/sample.ts';
 import { take } from '../array/ops/take.ts';
 import { where } from '../array/ops/where.ts';
+import { allPatterns, namesIn, type PatternCounts, type PatternSet, patternKey } from '../array/patterns.ts';
 import type { Plan, RunArguments } from '../array/plan.ts';
 import type { PlanOutput, Scalars } from '../array/plan-output.ts';
 import { State } from '../array/weight.ts';
@@ -70,6 +71,8 @@ export interface RunnerOptions {
   readonly maxSequences: number;
   /** Record the time of each dispatch. */
   readonly profile?: boolean;
+  /** The fusions of its plan; default all. */
+  readonly patterns?: PatternSet;
 }
 
 export class Runner {
@@ -80,7 +83,11 @@ export class Runner {
   readonly #cache: CacheStore;
   /** How often each token is in the context of each slot: what penalties look at. */
   readonly #counts: State;
-  readonly #plan: Plan;
+  readonly #options: RunnerOptions;
+  /** By the key of their patterns. */
+  readonly #plans = new Map<string, Plan>();
+  #patterns: PatternSet;
+  #plan: Plan;
 
   constructor(options: RunnerOptions) {
     const { device, cache, model, contextLength, maxSequences } = options;
@@ -90,7 +97,53 @@ export class Runner {
     this.chunk = Math.min(CHUNK, contextLength);
     const shape = [maxSequences, this.#vocabSize];
     this.#counts = new State({ device, shape, dtype: 'i32', label: 'token counts', sparse: true });
-    this.#plan = this.#compile(options);
+    this.#options = options;
+    this.#patterns = options.patterns ?? allPatterns;
+    this.#plan = this.#planOf(this.#patterns);
+  }
+
+  /** The fusions of the plan that runs. */
+  get patterns(): PatternSet {
+    return this.#patterns;
+  }
+
+  /** How often each of them applied. */
+  get patternCounts(): PatternCounts {
+    return this.#plan.patterns;
+  }
+
+  /**
+   * From the next step on runs a plan with these fusions; no step may be in flight. Plans used before are there until
+   * `keepOnly`. When the new one fails, the old one stays.
+   */
+  async use(patterns: PatternSet): Promise<void> {
+    const plan = this.#planOf(patterns);
+    try {
+      await plan.ready;
+    } catch (error) {
+      this.#plans.delete(patternKey(patterns));
+      plan.dispose();
+      throw error;
+    }
+    this.#plan = plan;
+    this.#patterns = patterns;
+  }
+
+  /** Frees the plans that were used before, but for those with one of these sets of fusions. */
+  keepOnly(...sets: readonly PatternSet[]): void {
+    const kept = new Set(sets.map(patternKey));
+    for (const [key, plan] of this.#plans) {
+      if (kept.has(key) || plan === this.#plan) continue;
+      this.#plans.delete(key);
+      plan.dispose();
+    }
+  }
+
+  #planOf(patterns: PatternSet): Plan {
+    const key = patternKey(patterns);
+    const plan = this.#plans.get(key) ?? this.#compile({ ...this.#options, patterns });
+    this.#plans.set(key, plan);
+    return plan;
   }
 
   /** Time per dispatch of the last step, when recorded. */
@@ -128,11 +181,19 @@ export class Runner {
   }
 
   dispose(): void {
-    this.#plan.dispose();
+    for (const plan of this.#plans.values()) plan.dispose();
     this.#counts.dispose();
   }
 
-  #compile({ model, device, cache, contextLength, maxSequences, profile = false }: RunnerOptions): Plan {
+  #compile({
+    model,
+    device,
+    cache,
+    contextLength,
+    maxSequences,
+    profile = false,
+    patterns = allPatterns,
+  }: RunnerOptions): Plan {
     const { vocabSize } = model.config;
     const rows = dynDim('rows', this.chunk + maxSequences);
     const samples = dynDim('samples', maxSequences);
@@ -158,6 +219,7 @@ export class Runner {
       {
         device,
         profile,
+        patterns: namesIn(patterns),
         inputs: {
           ids: { shape: [rows], dtype: i32 },
           /** Place of a row's token in `previous`, -1 when `ids` has it. */

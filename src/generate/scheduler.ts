@@ -50,14 +50,30 @@ class Lease {
   }
 }
 
+/** Someone who needs that nothing else runs. */
+class Turn {
+  readonly granted: Promise<void>;
+  grant: () => void = () => undefined;
+  refuse: (reason: unknown) => void = () => undefined;
+
+  constructor() {
+    this.granted = new Promise((resolve, reject) => {
+      this.grant = resolve;
+      this.refuse = reject;
+    });
+  }
+}
+
 export class Scheduler {
   readonly #options: SchedulerOptions;
   /** In the order of arrival; those that gave their pages up are in front. */
-  #queue: (Job | Lease)[] = [];
+  #queue: (Job | Lease | Turn)[] = [];
   /** In the order of arrival. */
   #running: Job[] = [];
   readonly #freeSlots: number[];
   #leases = 0;
+  /** Somebody works alone: nothing is let in. */
+  #alone = false;
   #inFlight = 0;
   #lastStep = 0;
   #hits = 0;
@@ -139,6 +155,32 @@ export class Scheduler {
     }
   }
 
+  /** Calls `work` while nothing else runs, when its turn has come; what was asked for later waits until it is done. */
+  async alone<T>(signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
+    this.#checkOpen(signal);
+    const turn = new Turn();
+    const abort = (): void => {
+      if (!this.#queue.includes(turn)) return;
+      this.#queue = this.#queue.filter((x) => x !== turn);
+      turn.refuse(signal?.reason);
+      this.#wake();
+    };
+    signal?.addEventListener('abort', abort, { once: true });
+    this.#queue.push(turn);
+    this.#wake();
+    try {
+      await turn.granted;
+    } finally {
+      signal?.removeEventListener('abort', abort);
+    }
+    try {
+      return await work();
+    } finally {
+      this.#alone = false;
+      this.#wake();
+    }
+  }
+
   status(): SchedulerStatus {
     const { cache } = this.#options;
     return {
@@ -162,7 +204,7 @@ export class Scheduler {
   }
 
   get #idle(): boolean {
-    return this.#running.length + this.#queue.length + this.#inFlight + this.#leases === 0;
+    return !this.#alone && this.#running.length + this.#queue.length + this.#inFlight + this.#leases === 0;
   }
 
   #checkOpen(signal: AbortSignal | undefined): void {
@@ -329,7 +371,14 @@ export class Scheduler {
 
   /** Lets those in that there is room for, strictly in their order. */
   #admit(): void {
-    for (let next = this.#queue[0]; next !== undefined; next = this.#queue[0]) {
+    for (let next = this.#queue[0]; next !== undefined && !this.#alone; next = this.#queue[0]) {
+      if (next instanceof Turn) {
+        if (this.#running.length + this.#inFlight + this.#leases > 0) return;
+        this.#alone = true;
+        this.#queue.shift();
+        next.grant();
+        return;
+      }
       if (next instanceof Lease ? !this.#grant(next) : !this.#start(next)) return;
       this.#queue.shift();
       // A step has room for one context that penalties did not see.

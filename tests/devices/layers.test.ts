@@ -23,14 +23,14 @@ describe.skipIf(cpu === null)('layers on the native device (skipped when the add
     ['Llama', llamaLayer],
     ['Qwen3-MoE', qwenMoeLayer],
   ] as const) {
-    for (const fusion of [true, false]) {
-      it(`${name} ${fusion ? 'fused' : 'op by op'}`, async () => {
+    for (const patterns of [undefined, [] as const]) {
+      it(`${name} ${patterns === undefined ? 'fused' : 'op by op'}`, async () => {
         const js = openJsDevice();
         const want = await runLayer(
-          compile(make(layerWeights(js)), { device: js, inputs: layerInputs, fusion: false }),
+          compile(make(layerWeights(js)), { device: js, inputs: layerInputs, patterns: [] }),
         );
         const weights = layerWeights(cpu!);
-        const plan = compile(make(weights), { device: cpu!, inputs: layerInputs, fusion });
+        const plan = compile(make(weights), { device: cpu!, inputs: layerInputs, patterns });
         const got = await runLayer(plan);
         const result = compare(got, want, { absolute: 2e-3, relative: 2e-3 });
         expect(result.ok, result.report).toBe(true);
@@ -54,7 +54,7 @@ describe.skipIf(typeof gpu === 'string')(
       if (typeof gpu === 'string') return;
       const js = openJsDevice();
       const want = await runLayer(
-        compile(make(layerWeights(js)), { device: js, inputs: layerInputs, fusion: false }),
+        compile(make(layerWeights(js)), { device: js, inputs: layerInputs, patterns: [] }),
       );
       const plan = compile(make(layerWeights(gpu)), { device: gpu, inputs: layerInputs });
       expect(plan.program.dispatches.length).toBeLessThanOrEqual(most);

@@ -8,8 +8,10 @@ import type { NDArray } from '../array.ts';
 import { castOp } from '../ops/cast.ts';
 import { registerKind } from '../ops/elementwise.ts';
 import { operand, typedView } from '../ops/operands.ts';
+import type { PatternSet } from '../patterns.ts';
 import type { ValueType } from '../types.ts';
 import { attributeKey } from './attributes.ts';
+import type { OnMatch } from './fusion/pattern.ts';
 import { hasKernels } from './lower.ts';
 import {
   bufferNode,
@@ -26,8 +28,10 @@ import { rewriteGraph, sameValue, topologicalOrder, valuesOf } from './trace.ts'
 
 export interface PassContext {
   readonly device: Device;
-  /** False leaves every op as it was written; for comparing. Default true. */
-  readonly fusion?: boolean;
+  /** The fusions that may be used; default all. */
+  readonly patterns?: PatternSet;
+  /** Told which fusions applied. */
+  readonly onMatch?: OnMatch;
   /** Makes a handle of a value, for composites; array.ts cannot be imported from here. */
   wrap(v: Value): NDArray;
 }

@@ -4,6 +4,7 @@ import { isDynamic } from '../../base/shape.ts';
 import type { DeviceBuffer, DeviceProgram, ScalarSpec } from '../../device/device.ts';
 import type { Slice } from '../op.ts';
 import { contiguousOp } from '../ops/contiguous.ts';
+import { allPatterns } from '../patterns.ts';
 import { scalarRefs } from './attributes.ts';
 import { canonicalise } from './canonicalise.ts';
 import { expand, type PassContext } from './expand.ts';
@@ -18,13 +19,15 @@ import { GraphVerifier } from './verify.ts';
 
 /** The graph in the form that is scheduled. */
 export function optimise(outputs: readonly Value[], effects: readonly Value[], context: PassContext): Graph {
-  const { fusion = true } = context;
+  const { patterns = allPatterns, onMatch } = context;
   const passes: readonly (readonly [string, (g: Graph) => Graph])[] = [
     ['canonicalise', canonicalise],
-    ...(fusion ? ([['fusion', fusePatterns]] as const) : []),
+    ['fusion', (g) => fusePatterns(g, patterns, onMatch)],
     ['expansion', (g) => expand(g, context)],
     ['canonicalise', canonicalise],
-    ...(fusion ? ([['elementwise fusion', fuseElementwise]] as const) : []),
+    ...(patterns.has('elementwise')
+      ? ([['elementwise fusion', (g: Graph) => fuseElementwise(g, onMatch)]] as const)
+      : []),
     ['outputs', ownOutputs],
   ];
   let graph = traceGraph(outputs, effects);

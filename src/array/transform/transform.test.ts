@@ -268,7 +268,7 @@ describe('own gradients', () => {
       const plan = compile(({ a }) => grad(g)(a), {
         device,
         inputs: { a: { shape: [3], dtype: 'f32' } },
-        fusion: false,
+        patterns: [],
       });
       const count = plan.program.dispatches.filter((d) => d.kernel.name === 'sin').length;
       plan.dispose();

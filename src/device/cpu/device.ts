@@ -224,6 +224,7 @@ export class CpuDevice implements Device {
   readonly memory = 'shared';
   readonly rebinds = true;
   readonly description: string;
+  readonly class: string;
   readonly addon: Addon;
   readonly info: NativeInfo;
   #liveBuffers = 0;
@@ -233,6 +234,7 @@ export class CpuDevice implements Device {
   constructor(addon: Addon) {
     this.addon = addon;
     this.info = addon.info();
+    this.class = `cpu ${this.info.level}`;
     this.description = `${this.info.cpu}, ${this.info.threads} threads, ${this.info.level}`;
   }
 

@@ -15,7 +15,7 @@ import { findGpuKernel } from '../../kernel/wgsl/index.ts';
 import { statusBytes } from '../../kernel/wgsl/status.ts';
 import type { BufferSlice, DeviceProgram, Dispatch } from '../device.ts';
 import { type BufferOwner, checkedRange, roundUp } from './buffer.ts';
-import { findChains } from './chains.ts';
+import { type FoundChain, findChains } from './chains.ts';
 import type { ByteMover, Place } from './moves.ts';
 import type { PipelineCache } from './pipelines.ts';
 
@@ -57,6 +57,8 @@ export interface BoundProgram {
   readonly dispatches: Promise<readonly BoundDispatch[]>;
   readonly scalars: GPUBuffer;
   readonly status: GPUBuffer | undefined;
+  /** Dispatches that begin a chain. */
+  readonly chains: number;
   /** Finds an arena slice. */
   arena(offset: number, byteLength: number): Place;
 }
@@ -68,6 +70,8 @@ export interface Planned {
   readonly dispatch: Dispatch;
   readonly plan: GpuKernelPlan;
 }
+
+const noChains: ReadonlyMap<number, FoundChain> = new Map();
 
 /** Throws unsupported for a kernel without WGSL, and what the kernels throw for params they cannot serve. */
 export function bindProgram(context: BindContext, program: DeviceProgram): BoundProgram {
@@ -88,7 +92,8 @@ export function bindProgram(context: BindContext, program: DeviceProgram): Bound
     }
     return { gpu: slot.gpu, offset: offset - slot.offset };
   };
-  const { chains, words } = findChains(context, program, scalars);
+  const { chains, words } =
+    program.chains === false ? { chains: noChains, words: 0 } : findChains(context, program, scalars);
   const passes = planned.flatMap(({ plan }) => plan.variants.flatMap((v) => v.passes));
   const reports = words > 0 || passes.some((p) => p.bindings.some((b) => b.buffer === 'status'));
   const status = reports ? context.create(statusBytes + 4 * words, 'status') : undefined;
@@ -104,6 +109,7 @@ export function bindProgram(context: BindContext, program: DeviceProgram): Bound
     ),
     scalars: uniform,
     status,
+    chains: chains.size,
     arena,
   };
 }

@@ -47,6 +47,7 @@ export class WebGpuDevice implements Device, BufferOwner {
   readonly memory = 'separate';
   readonly rebinds = false;
   readonly description: string;
+  readonly class: string;
   readonly gpu: GPUDevice;
   readonly caps: GpuCapabilities;
   readonly identity: AdapterIdentity;
@@ -74,6 +75,7 @@ export class WebGpuDevice implements Device, BufferOwner {
     this.choices = parts.choices;
     this.keepChoices = parts.keepChoices;
     this.description = parts.description;
+    this.class = `webgpu ${parts.identity.name}`;
     this.mover = new ByteMover(parts.gpu, parts.caps.offsetAlignment);
     this.readback = new ReadbackRing(parts.gpu);
     this.#pipelines = new PipelineCache(parts.gpu);

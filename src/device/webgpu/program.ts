@@ -22,6 +22,7 @@ export class WebGpuProgram implements CompiledProgram {
   readonly #timer: DispatchTimer | undefined;
   #dispatches: readonly DispatchRecorder[] | undefined;
   readonly ready: Promise<void>;
+  readonly chains: number;
   #disposed = false;
 
   constructor(device: WebGpuDevice, program: DeviceProgram, profile: boolean) {
@@ -40,6 +41,7 @@ export class WebGpuProgram implements CompiledProgram {
       this.dispose();
       throw error;
     }
+    this.chains = this.#bound.chains;
     this.ready = this.#bound.dispatches.then((dispatches) => {
       this.#dispatches = dispatches.map((d) => new DispatchRecorder(d));
     });

@@ -10,6 +10,7 @@ import { tileOp } from '../../ops/tile.ts';
 import type { TileConstant, TileInstruction } from '../../ops/tile-params.ts';
 import { type Graph, isOp, type Node, type OpNode, opNode, type Value, valueType } from '../node.ts';
 import { graphNodes, type Lookup, rewriteGraph, usersOf, valuesOf } from '../trace.ts';
+import type { OnMatch } from './pattern.ts';
 
 /** Limits of a program: what a kernel with a handful of streams and an L1-sized register file takes well. */
 const maxInputs = 12;
@@ -21,8 +22,9 @@ interface Cluster {
   readonly members: Set<OpNode>;
 }
 
-export function fuseElementwise(graph: Graph): Graph {
+export function fuseElementwise(graph: Graph, onMatch?: OnMatch): Graph {
   const clusters = findClusters(graph);
+  if (clusters.size > 0) onMatch?.('elementwise', clusters.size);
   return rewriteGraph(graph, (node, _, lookup) => {
     const cluster = clusters.get(node);
     return cluster === undefined ? undefined : valuesOf(buildTile(cluster, lookup));

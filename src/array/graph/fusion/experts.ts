@@ -14,7 +14,7 @@ import { onlyProducer, type Pattern, rewritten } from './pattern.ts';
 type ExpertLinear = OpNode & { readonly attrs: ExpertLinearAttrs };
 
 export const expertGlu: Pattern = {
-  name: 'expert-glu',
+  name: 'moe_mlp',
   root: mulOp,
   match: (node, context) => {
     for (const [a, b] of [
@@ -57,7 +57,7 @@ function alike(gate: ExpertLinear, up: ExpertLinear): boolean {
 }
 
 export const expertSum: Pattern = {
-  name: 'expert-sum',
+  name: 'moe_mlp',
   root: sumOp,
   match: (node, context) => {
     if (!isOp(node, sumOp) || node.attrs.keepDims || node.attrs.axes.join() !== '1') return undefined;

@@ -19,7 +19,7 @@ const exact = { precision: 'exact' } as const;
 async function fusedAndPlain(make: (w: LayerWeights) => (args: Args) => Outputs) {
   const device = openJsDevice();
   const fused = compile(make(layer(device)), { device, inputs });
-  const plain = compile(make(layer(device)), { device, inputs, fusion: false });
+  const plain = compile(make(layer(device)), { device, inputs, patterns: [] });
   return { fused, plain, got: await runSteps(fused), want: await runSteps(plain) };
 }
 
@@ -57,13 +57,14 @@ describe('fusion of model layers', () => {
     const fn = ({ x, last }: { x: NDArray; last: NDArray }): NDArray =>
       linear(x.rmsNorm(w.norm1, 1e-5).take(last), w.q, exact);
     const results: number[][] = [];
-    for (const fusion of [true, false]) {
+    for (const patterns of [undefined, [] as const]) {
       const plan = compile(fn, {
         device,
         inputs: { x: inputs.x, last: { shape: [1], dtype: 'i32' } },
-        fusion,
+        patterns,
       });
-      if (fusion) expect(plan.program.dispatches.map((d) => d.kernel.name)).toEqual(['take', 'linear']);
+      if (patterns === undefined)
+        expect(plan.program.dispatches.map((d) => d.kernel.name)).toEqual(['take', 'linear']);
       const x = Float32Array.from({ length: 3 * 64 }, (_, i) => Math.sin(i));
       await plan.run({ inputs: { x, last: [2] } });
       results.push([...(await plan.outputs[0]!.data())]);
@@ -78,7 +79,7 @@ describe('fusion of model layers', () => {
     const plan = compile(fn, { device, inputs });
     expect(plan.program.dispatches.map((d) => d.buffers.length)).toEqual([17, 17, 7]); // x, weights, results
     const got = await runSteps(plan);
-    const want = await runSteps(compile(fn, { device, inputs, fusion: false }));
+    const want = await runSteps(compile(fn, { device, inputs, patterns: [] }));
     expect(got).toEqual(want);
   });
 
@@ -104,8 +105,8 @@ describe('fusion of elementwise chains', () => {
     const y = Float32Array.from([1, -2, 3, 0.5]);
     const outputs = [];
     const counts = [];
-    for (const fusion of [true, false]) {
-      const plan = compile(fn, { device, inputs: specs, fusion });
+    for (const patterns of [undefined, [] as const]) {
+      const plan = compile(fn, { device, inputs: specs, patterns });
       await plan.run({ inputs: { x, y } });
       outputs.push(await Promise.all(plan.outputs.map(async (o) => [...(await o.data())])));
       counts.push(plan.program.dispatches.length);

@@ -8,6 +8,7 @@ import { geluTanhOp } from '../../ops/gelu-tanh.ts';
 import { linearOp } from '../../ops/linear.ts';
 import { mulOp } from '../../ops/mul.ts';
 import { siluOp } from '../../ops/silu.ts';
+import type { PatternName } from '../../patterns.ts';
 import { isOp, opNode, valueType } from '../node.ts';
 import { sameValue, valuesOf } from '../trace.ts';
 import { onlyProducer, type Pattern, rewritten } from './pattern.ts';
@@ -19,8 +20,8 @@ export const gluActivations: readonly (readonly [OpDef, Exclude<Glu, 'none'>])[]
   [geluOp, 'gelu_erf'],
 ];
 
-export const glu: Pattern = {
-  name: 'glu',
+const gluPattern = (patternName: PatternName, activations: readonly Exclude<Glu, 'none'>[]): Pattern => ({
+  name: patternName,
   root: mulOp,
   match: (node, context) => {
     if (!isOp(node, mulOp)) return undefined;
@@ -29,6 +30,7 @@ export const glu: Pattern = {
       [1, 0],
     ] as const) {
       for (const [act, name] of gluActivations) {
+        if (!activations.includes(name)) continue;
         const activation = onlyProducer(node, a, act, context);
         const gate = activation && onlyProducer(activation, 0, linearOp, context);
         const up = onlyProducer(node, b, linearOp, context);
@@ -48,7 +50,10 @@ export const glu: Pattern = {
     }
     return undefined;
   },
-};
+});
+
+export const swigluMlp = gluPattern('swiglu_mlp', ['silu']);
+export const gegluMlp = gluPattern('geglu_mlp', ['gelu_tanh', 'gelu_erf']);
 
 /** A linear as users write it: one weight, nothing fused. */
 export const isPlain = (node: {

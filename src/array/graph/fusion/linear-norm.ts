@@ -7,7 +7,7 @@ import { valuesOf } from '../trace.ts';
 import { onlyProducer, type Pattern, rewritten, rewrittenInputs } from './pattern.ts';
 
 export const linearNorm: Pattern = {
-  name: 'linear-norm',
+  name: 'linear_norm',
   root: linearOp,
   match: (node, context) => {
     if (!isOp(node, linearOp) || node.attrs.norm !== null) return undefined;

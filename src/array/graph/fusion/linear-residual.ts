@@ -8,7 +8,7 @@ import { valuesOf } from '../trace.ts';
 import { onlyProducer, type Pattern, rewritten, rewrittenInputs } from './pattern.ts';
 
 export const linearResidual: Pattern = {
-  name: 'linear-residual',
+  name: 'linear_residual',
   root: addOp,
   match: (node, context) => {
     if (!isOp(node, addOp)) return undefined;

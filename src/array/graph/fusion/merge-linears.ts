@@ -10,7 +10,7 @@ import { isLeaf, type Pattern, rewritten } from './pattern.ts';
 const maxSegments = 8;
 
 export const mergeLinears: Pattern = {
-  name: 'merge-linears',
+  name: 'merge_linears',
   root: linearOp,
   match: (node, context) => {
     const x = node.inputs[0];

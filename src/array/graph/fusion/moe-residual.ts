@@ -8,7 +8,7 @@ import { valuesOf } from '../trace.ts';
 import { onlyProducer, type Pattern, rewritten, rewrittenInputs } from './pattern.ts';
 
 export const moeResidual: Pattern = {
-  name: 'moe-residual',
+  name: 'moe_residual',
   root: addOp,
   match: (node, context) => {
     if (!isOp(node, addOp)) return undefined;

@@ -1,6 +1,7 @@
 // What a fusion pattern is, and the questions patterns ask.
 
 import type { OpDef } from '../../op.ts';
+import type { PatternName } from '../../patterns.ts';
 import { isOp, type Node, type OpNode, type Value } from '../node.ts';
 import type { Lookup } from '../trace.ts';
 
@@ -21,12 +22,16 @@ export interface Match {
 }
 
 export interface Pattern {
-  readonly name: string;
+  /** Several may share one: they are switched together. */
+  readonly name: PatternName;
   /** The op at which the pattern is tried. */
   readonly root: OpDef;
   /** Looks at one root and what produces its operands; undefined when the pattern does not apply. */
   match(node: OpNode, context: MatchContext): Match | undefined;
 }
+
+/** Told that a pattern applied `times` times. */
+export type OnMatch = (name: PatternName, times: number) => void;
 
 /** The op that makes operand i of `node` when it is an `op` and nothing else uses it. */
 export function onlyProducer<A extends object>(

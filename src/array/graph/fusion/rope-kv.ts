@@ -10,7 +10,7 @@ import { sameValue } from '../trace.ts';
 import { dependsOn, type MatchContext, onlyProducer, type Pattern, rewritten } from './pattern.ts';
 
 export const ropeKv: Pattern = {
-  name: 'rope-kv',
+  name: 'rope_kv',
   root: kvWriteOp,
   match: (node, context) => {
     if (!isOp(node, kvWriteOp)) return undefined;

@@ -7,7 +7,7 @@ import { valuesOf } from '../trace.ts';
 import { onlyProducer, type Pattern, rewritten } from './pattern.ts';
 
 export const ropeNorm: Pattern = {
-  name: 'rope-norm',
+  name: 'rope_norm',
   root: ropeOp,
   match: (node, context) => {
     if (!isOp(node, ropeOp) || node.attrs.norm !== null) return undefined;

@@ -7,7 +7,7 @@ import { valuesOf } from '../trace.ts';
 import { onlyProducer, type Pattern, rewritten } from './pattern.ts';
 
 export const takeNorm: Pattern = {
-  name: 'take-norm',
+  name: 'take_norm',
   root: takeOp,
   match: (node, context) => {
     if (!isOp(node, takeOp)) return undefined;
