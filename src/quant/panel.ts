@@ -24,13 +24,28 @@ export function writeLane(
   panel: number,
   lane: number,
 ): void {
-  const put = (at: number, value: number): void => {
-    bytes[panel + at] = (bytes[panel + at] as number) | value;
-  };
-  for (let k = 0; k < K; k++) writeCode(layout, k, lane, row.codes[k] as number, put);
+  const { codes } = row;
+  const spec = quantizedSpec(layout.kind);
+  if (spec === undefined) {
+    const size = layout.kind === 'f32' ? 4 : 2;
+    for (let k = 0; k < K; k++) {
+      const at = panel + floatAt(layout.kind, k, lane);
+      for (let b = 0; b < size; b++) bytes[at + b] = ((codes[k] as number) >>> (8 * b)) & 255;
+    }
+  } else {
+    const start = panel + 4 * lane;
+    const block = codeBlockBytes(spec);
+    for (const { below, mask, at, shift } of planes[spec.bits]) {
+      for (let k = 0; k < K; k++) {
+        const byte = start + (k >> 5) * block + (at[k & 31] as number);
+        const part = (((codes[k] as number) >> below) & mask) << (shift[k & 31] as number);
+        bytes[byte] = (bytes[byte] as number) | part;
+      }
+    }
+  }
   eachMeta(layout, K, lane, (at, size, index) => {
     const value = row.meta[index] as number;
-    for (let b = 0; b < size; b++) put(at + b, (value >>> (8 * b)) & 255);
+    for (let b = 0; b < size; b++) bytes[panel + at + b] = (value >>> (8 * b)) & 255;
   });
 }
 
@@ -44,7 +59,25 @@ export function readLane(
   out: RowForm,
 ): void {
   const get = (at: number): number => bytes[panel + at] as number;
-  for (let k = 0; k < K; k++) out.codes[k] = readCode(layout, k, lane, get);
+  const { codes } = out;
+  const spec = quantizedSpec(layout.kind);
+  if (spec === undefined) {
+    for (let k = 0; k < K; k++) {
+      const at = floatAt(layout.kind, k, lane);
+      const low = get(at) + get(at + 1) * 256;
+      codes[k] = layout.kind === 'f32' ? low + get(at + 2) * 2 ** 16 + get(at + 3) * 2 ** 24 : low;
+    }
+  } else {
+    const start = panel + 4 * lane;
+    const block = codeBlockBytes(spec);
+    codes.fill(0, 0, K);
+    for (const { below, mask, at, shift } of planes[spec.bits]) {
+      for (let k = 0; k < K; k++) {
+        const byte = bytes[start + (k >> 5) * block + (at[k & 31] as number)] as number;
+        codes[k] = (codes[k] as number) | (((byte >> (shift[k & 31] as number)) & mask) << below);
+      }
+    }
+  }
   eachMeta(layout, K, lane, (at, size, index) => {
     let value = 0;
     for (let b = 0; b < size; b++) value += get(at + b) * 2 ** (8 * b);
@@ -57,72 +90,38 @@ export function readLane(
  * plane has chunks of 64 bytes; byte 4 lane + j of a chunk holds columns j, 4 + j, ... of the chunk's run, lowest bits first.
  */
 interface Plane {
-  /** Bits of a code below this plane's, and in it. */
-  readonly shift: number;
-  readonly bits: number;
-  /** Byte of the plane in the block. */
-  readonly at: number;
+  /** Bits of a code below this plane's, and a mask of those in it. */
+  readonly below: number;
+  readonly mask: number;
+  /** By column of the block: byte of the block in lane 0, and shift there. */
+  readonly at: readonly number[];
+  readonly shift: readonly number[];
 }
 
-const planesOf = (bits: QuantizedSpec['bits']): readonly Plane[] => {
-  const widths = ({ 2: [2], 3: [2, 1], 4: [4], 5: [4, 1], 6: [4, 2], 8: [8] } as const)[bits];
-  let shift = 0;
-  return widths.map((width) => {
-    const plane = { shift, bits: width, at: 64 * shift };
-    shift += width;
-    return plane;
-  });
-};
-const planes = Object.fromEntries(([2, 3, 4, 5, 6, 8] as const).map((bits) => [bits, planesOf(bits)]));
-
-/** Byte of column k's part in a plane, from the start of the codes, and its shift there. */
-function placeIn(plane: Plane, blockBytes: number, k: number, lane: number): { at: number; shift: number } {
-  const columns = Math.max(4, 32 / plane.bits); // of a chunk: four bytes of a lane
-  const within = k & 31;
-  const chunk = Math.floor(within / columns);
-  const field = (within % columns) >> 2;
+function plane(below: number, bits: number): Plane {
+  const columns = Math.max(4, 32 / bits); // of a chunk: four bytes of a lane
+  const within = Array.from({ length: 32 }, (_, k) => k);
   return {
-    at: (k >> 5) * blockBytes + plane.at + chunk * 64 + 4 * lane + (k & 3),
-    shift: field * plane.bits,
+    below,
+    mask: 2 ** bits - 1,
+    at: within.map((k) => 64 * (below + Math.floor(k / columns)) + (k & 3)),
+    shift: within.map((k) => ((k % columns) >> 2) * bits),
   };
 }
+const planes: Readonly<Record<QuantizedSpec['bits'], readonly Plane[]>> = {
+  2: [plane(0, 2)],
+  3: [plane(0, 2), plane(2, 1)],
+  4: [plane(0, 4)],
+  5: [plane(0, 4), plane(4, 1)],
+  6: [plane(0, 4), plane(4, 2)],
+  8: [plane(0, 8)],
+};
 
 /** Byte of a 16- or 32-bit float; bf16 keeps neighbouring columns together. */
 const floatAt = (kind: LayoutKind, k: number, lane: number): number => {
   if (kind === 'bf16') return ((k >> 1) * panelRows + lane) * 4 + (k & 1) * 2;
   return (k * panelRows + lane) * (kind === 'f32' ? 4 : 2);
 };
-
-type Put = (at: number, value: number) => void;
-type Get = (at: number) => number;
-
-function writeCode(layout: WeightLayout, k: number, lane: number, code: number, put: Put): void {
-  const spec = quantizedSpec(layout.kind);
-  if (spec === undefined) {
-    const at = floatAt(layout.kind, k, lane);
-    for (let b = 0; b < (layout.kind === 'f32' ? 4 : 2); b++) put(at + b, (code >>> (8 * b)) & 255);
-    return;
-  }
-  for (const plane of planes[spec.bits] ?? []) {
-    const { at, shift } = placeIn(plane, codeBlockBytes(spec), k, lane);
-    put(at, ((code >> plane.shift) & (2 ** plane.bits - 1)) << shift);
-  }
-}
-
-function readCode(layout: WeightLayout, k: number, lane: number, get: Get): number {
-  const spec = quantizedSpec(layout.kind);
-  if (spec === undefined) {
-    const at = floatAt(layout.kind, k, lane);
-    const low = get(at) + get(at + 1) * 256;
-    return layout.kind === 'f32' ? low + get(at + 2) * 2 ** 16 + get(at + 3) * 2 ** 24 : low;
-  }
-  let code = 0;
-  for (const plane of planes[spec.bits] ?? []) {
-    const { at, shift } = placeIn(plane, codeBlockBytes(spec), k, lane);
-    code |= ((get(at) >> shift) & (2 ** plane.bits - 1)) << plane.shift;
-  }
-  return code;
-}
 
 /** Visits the meta fields of a lane: byte in the panel, size, index in `RowForm.meta`. */
 function eachMeta(
