@@ -10,7 +10,11 @@ export interface ArgumentTags {
   readonly open: string;
   readonly nameEnd: string;
   readonly openEnd: string;
+  /** What may stand before that end. Default: attributes. */
+  readonly attributes?: RegExp;
   readonly close: string;
+  /** Values stand on lines of their own: a line break at either end is none of theirs. */
+  readonly lines?: boolean;
   /** What ends the call. */
   readonly callClose: string;
 }
@@ -51,8 +55,8 @@ function* readArgumentTag(
     name = yield* reader.run(/[^<>"\n]*/y, maxName);
     if (name === '' || !(yield* reader.take(tags.nameEnd))) return false;
     if (tags.nameEnd === tags.openEnd) return true;
-    attributes = yield* reader.run(/[^<>\n]*/y, maxName);
-    return /^( string="(true|false)")?$/.test(attributes) && (yield* reader.take(tags.openEnd));
+    attributes = (yield* reader.run(tags.attributes ?? /[^<>\n]*/y, maxName)).trim();
+    return /^(string="(true|false)")?$/.test(attributes) && (yield* reader.take(tags.openEnd));
   });
   if (!read) return undefined;
   return { name: name.trim(), isText: attributes === '' ? undefined : attributes.includes('true') };
@@ -66,7 +70,7 @@ function* readArgumentValue(
   isText: boolean,
   mayBeText: boolean,
 ): Reading<boolean> {
-  yield* reader.take('\n');
+  if (tags.lines) yield* reader.take('\n');
   let value = '';
   let held = '';
   if (isText) sink('"');
@@ -75,7 +79,7 @@ function* readArgumentValue(
     else {
       // The line break before the closing tag is not part of the value; half a surrogate pair waits for its other half.
       const all = held + piece;
-      held = /[\n\ud800-\udbff]$/.exec(all)?.[0] ?? '';
+      held = (tags.lines ? /[\n\ud800-\udbff]$/ : /[\ud800-\udbff]$/).exec(all)?.[0] ?? '';
       sink(escaped(all.slice(0, all.length - held.length)));
     }
   });
@@ -83,7 +87,7 @@ function* readArgumentValue(
     sink(isText ? escaped(held) : jsonOf(value, mayBeText));
     return false;
   }
-  sink(isText ? `${held === '\n' ? '' : escaped(held)}"` : jsonOf(value.trim(), mayBeText));
+  sink(isText ? `${tags.lines && held === '\n' ? '' : escaped(held)}"` : jsonOf(value.trim(), mayBeText));
   if (marker === tags.callClose) reader.unread(marker);
   return true;
 }
@@ -109,6 +113,7 @@ const functionTags: ArgumentTags = {
   openEnd: '>',
   close: '</parameter>',
   callClose: '</function>',
+  lines: true,
 };
 
 /** Reads a call after `<function=`. */

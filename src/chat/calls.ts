@@ -29,6 +29,12 @@ export class Calls {
     };
   }
 
+  /** The name of a parameter by its place in the schema. */
+  parameterAt(name: string, index: number): string | undefined {
+    const tool = this.#tools.find((each) => each.function.name === name);
+    return Object.keys(tool?.function.parameters?.properties ?? {})[index];
+  }
+
   /** What the schema of an argument says of its type; undefined when it does not. */
   typesOf(name: string, argument: string): readonly string[] | undefined {
     const tool = this.#tools.find((each) => each.function.name === name);

@@ -6,7 +6,7 @@ import type { TextSpan, Tokenizer } from '../tokenizer/tokenizer.ts';
 import type { TemplateMessage } from './normalise.ts';
 
 /** Roles whose texts come from outside. */
-const foreign: ReadonlySet<string> = new Set(['user', 'tool']);
+const foreign: ReadonlySet<string> = new Set(['user', 'tool', 'tool_response']);
 
 export class LiteralTokens {
   readonly #tokens: AddedTokens;

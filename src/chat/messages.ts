@@ -31,6 +31,13 @@ export interface Message {
   readonly name?: string | undefined;
 }
 
+/** A message as a template is to get it: roles and fields may be the template's own. */
+export interface PromptMessage extends Omit<Message, 'role'> {
+  readonly role: string;
+  /** JSON of the tools, where a template takes them in the system message. */
+  readonly tools?: string | undefined;
+}
+
 /** A function the model may call; `parameters` is JSON Schema. */
 export interface Tool {
   readonly type: 'function';

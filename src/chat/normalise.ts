@@ -1,6 +1,6 @@
 // Messages as templates take them: one text per message, arguments as the template writes them, roles it knows.
 
-import type { Message, ToolCall } from './messages.ts';
+import type { Message, PromptMessage, ToolCall } from './messages.ts';
 
 /** A message in the words of templates. */
 export interface TemplateMessage {
@@ -11,6 +11,7 @@ export interface TemplateMessage {
   readonly tool_calls?: readonly TemplateCall[] | undefined;
   readonly tool_call_id?: string | undefined;
   readonly name?: string | undefined;
+  readonly tools?: string | undefined;
 }
 
 export interface TemplateCall {
@@ -48,13 +49,13 @@ function traitsOf(template: string): Traits {
 
 /** Messages for a template with this source. */
 export function normaliseMessages(
-  messages: readonly Message[],
+  messages: readonly PromptMessage[],
   template: string,
 ): readonly TemplateMessage[] {
   const traits = traitsOf(template);
   const names = new Map<string, string>();
   const made = messages.map((message, i): TemplateMessage => {
-    const { role, content, tool_call_id: callId, name, tool_calls: toolCalls } = message;
+    const { role, content, tool_call_id: callId, name, tool_calls: toolCalls, tools } = message;
     const reasoning = message.reasoning_content ?? message.reasoning ?? undefined;
     const calls = toolCalls?.map((call, j) => templateCall(call, `call_${i}_${j}`, traits));
     for (const call of calls ?? []) names.set(call.id, call.function.name);
@@ -68,6 +69,7 @@ export function normaliseMessages(
       ...(calls && calls.length > 0 ? { tool_calls: calls } : {}),
       ...(id === undefined ? {} : { tool_call_id: id, name: name ?? names.get(id) }),
       ...(name === undefined ? {} : { name }),
+      ...(tools === undefined ? {} : { tools }),
     };
   });
   return traits.system ? made : withoutSystem(made);
@@ -86,7 +88,7 @@ export const argumentText = (given: ToolCall['function']['arguments']): string =
   typeof given === 'string' ? given || '{}' : JSON.stringify(given);
 
 /** Arguments as an object; as they are when they are no JSON of one. */
-function argumentObject(given: ToolCall['function']['arguments']): unknown {
+export function argumentObject(given: ToolCall['function']['arguments']): unknown {
   if (typeof given !== 'string') return given;
   try {
     const parsed: unknown = JSON.parse(given || '{}');

@@ -22,7 +22,17 @@ const templates: Record<string, string> = {
   'qwen-coder': 'tools <tool_call> <function=x> <parameter=y>',
   llama3: "tools <|start_header_id|> 'parameters'",
   mistral: 'tools [TOOL_CALLS] [THINK] [/THINK]',
+  'mistral-args': 'tools [TOOL_CALLS] [ARGS]',
   deepseek: 'tools <｜tool▁call▁begin｜> <think></think>',
+  'deepseek-v3.1': 'tools <｜tool▁call▁begin｜><｜tool▁sep｜>',
+  'deepseek-v3.2': 'tools <｜DSML｜function_calls>',
+  'deepseek-v4': 'tools <｜DSML｜tool_calls> <think></think>',
+  harmony: 'tools <|channel|> <|message|>',
+  glm: 'tools <tool_call> <arg_key> <think></think>',
+  lfm2: 'tools <|tool_list_start|>',
+  phi4: "message['tools'] <|tool|> <|/tool|>",
+  granite: 'tools <|start_of_role|> <|tool_call|> <think> </think> <response> </response>',
+  gemma: '<start_of_turn>',
 };
 
 function parserOf(format: string, prompt = ''): AnswerParser {
@@ -162,6 +172,106 @@ const answers: [format: string, text: string, expected: unknown[]][] = [
     ['Hm.', 'weather()', { city: 'Paris' }, 'now()', {}],
   ],
   ['deepseek', dsml, ['weather()', { city: 'Paris', days: 3 }]],
+  ['deepseek-v3.1', v31, ['now()', {}]],
+  [
+    'deepseek-v3.1',
+    `Hm.<｜tool▁calls▁begin｜>${v31}${v31}<｜tool▁calls▁end｜>`,
+    ['Hm.', 'now()', {}, 'now()', {}],
+  ],
+  ['deepseek-v3.2', dsml, ['weather()', { city: 'Paris', days: 3 }]],
+  ['deepseek-v3.2', `Well.\n\n${dsml} then`, ['Well.', 'weather()', { city: 'Paris', days: 3 }, ' then']],
+  ['deepseek-v4', dsml.replaceAll('function_calls', 'tool_calls'), ['weather()', { city: 'Paris', days: 3 }]],
+  [
+    'deepseek-v4',
+    '<think>so</think><｜DSML｜tool_calls>\n<｜DSML｜invoke name="weather">\n<｜DSML｜parameter name="city" string="true">\nA "b"\n</｜DSML｜parameter>\n</｜DSML｜invoke>\n<｜DSML｜invoke name="now">\n</｜DSML｜invoke>\n</｜DSML｜tool_calls>',
+    ['{so}', 'weather()', { city: '\nA "b"\n' }, 'now()', {}],
+  ],
+  ['mistral-args', '[TOOL_CALLS]now[ARGS]{}', ['now()', {}]],
+  [
+    'mistral-args',
+    'So: [TOOL_CALLS]weather[CALL_ID]abcdefghi[ARGS]{"city": "Paris"}[TOOL_CALLS]now[ARGS]{}',
+    ['So:', 'weather()', { city: 'Paris' }, 'now()', {}],
+  ],
+  ['harmony', '<|channel|>final<|message|>Hello.', ['Hello.']],
+  [
+    'harmony',
+    '<|channel|>analysis<|message|>Hm, 2 < 3.<|end|><|start|>assistant<|channel|>final<|message|>Yes.\n<|return|>',
+    ['{Hm, 2 < 3.}', 'Yes.'],
+  ],
+  [
+    'harmony',
+    '<|channel|>analysis<|message|>Look.<|end|><|start|>assistant<|channel|>commentary to=functions.weather <|constrain|>json<|message|>{"city": "Pa\\"ris"}<|call|>',
+    ['{Look.}', 'weather()', { city: 'Pa"ris' }],
+  ],
+  [
+    'harmony',
+    '<|channel|>commentary<|message|>I will look.<|end|><|start|>assistant to=functions.now<|channel|>commentary json<|message|>{}<|call|><|start|>assistant<|channel|>commentary to=functions.now<|message|><|call|>',
+    ['I will look.', 'now()', {}, 'now()', {}],
+  ],
+  [
+    'harmony',
+    '<|channel|>commentary<|message|>First.<|end|><|start|>assistant<|channel|>final <|constrain|>json<|message|>{"a": 1}',
+    ['First.\n\n{"a": 1}'],
+  ],
+  // A tool that nobody offered, a channel that there is none of, no header at all.
+  ['harmony', '<|channel|>analysis to=python code<|message|>1 + 1<|call|>', ['to=python 1 + 1']],
+  ['harmony', '<|channel|>other<|message|>x', ['<|channel|>other<|message|>x']],
+  ['harmony', 'Just so.', ['Just so.']],
+  [
+    'glm',
+    '<think>a</think>\nSo.\n<tool_call>weather\n<arg_key>city</arg_key>\n<arg_value>Pa"ris\n</arg_value>\n<arg_key>days</arg_key>\n<arg_value>3</arg_value>\n<arg_key>tags</arg_key><arg_value>["x"]</arg_value>\n</tool_call>\n<tool_call>now\n</tool_call>',
+    ['{a}', 'So.', 'weather()', { city: 'Pa"ris\n', days: 3, tags: ['x'] }, 'now()', {}],
+  ],
+  ['glm', '<tool_call>now</tool_call>', ['now()', {}]],
+  ['glm', `<tool_call>\n${call}\n</tool_call>`, ['weather()', { city: 'Pa"ris' }]],
+  [
+    'lfm2',
+    '<|tool_call_start|>[weather(city="Pa\\"ris", days=3, tags=[\'x\', None, True, {"a": (1, 2.5)}]), now()]<|tool_call_end|>Looking.',
+    [
+      'weather()',
+      { city: 'Pa"ris', days: 3, tags: ['x', null, true, { a: [1, 2.5] }] },
+      'now()',
+      {},
+      'Looking.',
+    ],
+  ],
+  // As its own template writes a text with a quote in it; a parameter by its place; numbers that JSON has not.
+  [
+    'lfm2',
+    "<|tool_call_start|>[weather(city='it's', days=1_000, tags=[.5, 1.])]<|tool_call_end|>",
+    ['weather()', { city: "it's", days: 1000, tags: [0.5, 1] }],
+  ],
+  ['lfm2', '<|tool_call_start|>[weather("Par\\u0069s")]<|tool_call_end|>', ['weather()', { city: 'Paris' }]],
+  ['lfm2', `<|tool_call_start|>[${call}]<|tool_call_end|>`, ['weather()', { city: 'Pa"ris' }]],
+  ['lfm2', '<|tool_call_start|>nothing<|tool_call_end|>', ['<|tool_call_start|>nothing<|tool_call_end|>']],
+  [
+    'phi4',
+    `<|tool_call|>[${call}, {"name": "now", "arguments": {}}]<|/tool_call|>`,
+    ['weather()', { city: 'Pa"ris' }, 'now()', {}],
+  ],
+  [
+    'phi4',
+    '<|tool_call|>{"type": "function", "function": {"name": "now", "arguments": {}}}<|/tool_call|> ok',
+    ['now()', {}, ' ok'],
+  ],
+  [
+    'granite',
+    `<|tool_call|> [{"arguments": {"city": "Oslo"}, "name": "weather"}]`,
+    ['weather()', { city: 'Oslo' }],
+  ],
+  ['granite', '<think>a</think> <response>Yes.</response>', ['{a}', 'Yes.']],
+  ['gemma', '[weather(city="Paris"), now()]', ['weather()', { city: 'Paris' }, 'now()', {}]],
+  [
+    'gemma',
+    'I look.\n```tool_code\nweather(city="Paris")\n```\n',
+    ['I look.', 'weather()', { city: 'Paris' }],
+  ],
+  [
+    'gemma',
+    '```json\n{"name": "weather", "parameters": {"city": "Paris"}}\n```',
+    ['weather()', { city: 'Paris' }],
+  ],
+  ['gemma', '[1, 2] and print(3)', ['[1, 2] and print(3)']],
 ];
 
 describe('answers', () => {
@@ -231,6 +341,8 @@ const cut = (text: string): fc.Arbitrary<string[]> =>
 
 test.each(answers)('%s: any pieces of %s give the same events', (format, text) => {
   const whole = parse(format, [text]);
+  for (let at = 1; at < text.length; at++)
+    expect(parse(format, [text.slice(0, at), text.slice(at)])).toEqual(whole);
   fc.assert(
     fc.property(cut(text), (pieces) => {
       expect(parse(format, pieces)).toEqual(whole);
@@ -270,6 +382,39 @@ const markup = [
     '" string="true">',
   ],
   ...['</｜DSML｜parameter>', '</｜DSML｜invoke>', '<', '</', '1', 'null', '\u{1f600}'],
+  ...[
+    '<|channel|>',
+    '<|message|>',
+    '<|start|>assistant',
+    '<|end|>',
+    '<|call|>',
+    'final',
+    'analysis',
+    ' to=functions.',
+    'json',
+  ],
+  ...[
+    '<arg_key>',
+    '</arg_key>',
+    '<arg_value>',
+    '</arg_value>',
+    '<|tool_call_start|>[',
+    '<|tool_call_end|>',
+    'weather(',
+    'city=',
+  ],
+  ...[
+    "'",
+    ')',
+    '(',
+    '<|tool_call|>',
+    '<|/tool_call|>',
+    '<response>',
+    '```tool_code\n',
+    '```',
+    '<｜DSML｜tool_calls>',
+    '\\x',
+  ],
 ];
 
 const contentOf = (events: readonly AnswerEvent[]): string =>

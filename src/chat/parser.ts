@@ -13,23 +13,35 @@ export interface CallSyntax {
   read(reader: Reader, calls: Calls, opener: string): Reading<boolean>;
   /** Reads a call without an opener at the beginning of the answer. */
   bare?(reader: Reader, calls: Calls): Reading<boolean>;
+  /** Reads a whole answer, where all of it is markup; `calls` is undefined when nothing may be called. */
+  answer?(reader: Reader, calls: Calls | undefined, prompt: string): Reading<void>;
 }
 
 export interface ReasoningTags {
   readonly open: string;
   readonly close: string;
+  /** What the thoughts do not hold. Default: the tags. */
+  readonly without?: readonly string[];
+  /** What may follow, as a pattern. Default: two line breaks. */
+  readonly after?: string;
 }
 
 export function answerParser(
   syntax: CallSyntax,
   reasoning: readonly ReasoningTags[],
-  options: ParserOptions = {},
+  options: ParserOptions & {
+    /** Marks around the text of an answer, which say nothing. */
+    readonly frame?: readonly string[] | undefined;
+  } = {},
 ): AnswerParser {
   const reader = new Reader();
   const calls = new Calls(reader, options.tools ?? [], options.newId ?? newId);
   const withCalls = (options.tools ?? []).length > 0;
-  const opened = reasoning.find(({ open }) => (options.prompt ?? '').trimEnd().endsWith(open));
-  const reading = readAnswer(reader, calls, withCalls ? syntax : undefined, reasoning, opened);
+  const { prompt = '', frame = [] } = options;
+  const opened = reasoning.find(({ open }) => prompt.trimEnd().endsWith(open));
+  const reading = syntax.answer
+    ? syntax.answer(reader, withCalls ? calls : undefined, prompt)
+    : readAnswer({ reader, calls, syntax: withCalls ? syntax : undefined, reasoning, opened, frame });
   const go = (): readonly AnswerEvent[] => {
     reading.next();
     return reader.drain();
@@ -47,20 +59,29 @@ export function answerParser(
   };
 }
 
-function* readAnswer(
-  reader: Reader,
-  calls: Calls,
-  syntax: CallSyntax | undefined,
-  reasoning: readonly ReasoningTags[],
-  opened: ReasoningTags | undefined,
-): Reading<void> {
+interface AnswerParts {
+  readonly reader: Reader;
+  readonly calls: Calls;
+  readonly syntax: CallSyntax | undefined;
+  readonly reasoning: readonly ReasoningTags[];
+  /** Reasoning that the prompt has opened. */
+  readonly opened: ReasoningTags | undefined;
+  readonly frame: readonly string[];
+}
+
+function* readAnswer({ reader, calls, syntax, reasoning, opened, frame }: AnswerParts): Reading<void> {
   if (opened) yield* readReasoning(reader, opened);
   if (syntax?.bare) yield* readBare(reader, calls, syntax);
   const openers = syntax?.openers ?? [];
-  const markers = [...openers, ...reasoning.map(({ open }) => open)];
+  const markers = [...openers, ...reasoning.map(({ open }) => open), ...frame];
   for (;;) {
     const marker = yield* reader.until(markers, (text) => reader.say('text', text));
     if (marker === undefined) break;
+    if (frame.includes(marker)) {
+      reader.dropSpace();
+      yield* reader.space();
+      continue;
+    }
     const tags = reasoning.find(({ open }) => open === marker);
     if (tags) yield* readReasoning(reader, tags);
     else if (syntax && !(yield* reader.attempt(() => syntax.read(reader, calls, marker))))

@@ -34,7 +34,17 @@ const templates: Record<string, string> = {
   'qwen-coder': 'tools <tool_call> <function=x> <parameter=y>',
   llama3: "tools <|start_header_id|> 'parameters'",
   mistral: 'tools [TOOL_CALLS]',
+  'mistral-args': 'tools [TOOL_CALLS] [ARGS]',
   deepseek: 'tools <｜tool▁call▁begin｜>',
+  'deepseek-v3.1': 'tools <｜tool▁call▁begin｜><｜tool▁sep｜>',
+  'deepseek-v3.2': 'tools <｜DSML｜function_calls>',
+  'deepseek-v4': 'tools <｜DSML｜tool_calls>',
+  harmony: 'tools <|channel|> <|message|>',
+  glm: 'tools <tool_call> <arg_key>',
+  lfm2: 'tools <|tool_list_start|>',
+  phi4: "message['tools'] <|tool|> <|/tool|>",
+  granite: 'tools <|start_of_role|> <|tool_call|>',
+  gemma: '<start_of_turn>',
 };
 
 /** Calls with their arguments, and text. */
@@ -64,13 +74,13 @@ describe.each(callFormats.map(({ name }) => name))('what the grammar of %s lets 
     ['required', false],
     [{ name: 'weather' }, true],
   ])('is calls, when they are %j', async (choice, parallel) => {
-    for (let seed = 1; seed <= 12; seed++) {
+    for (let seed = 1; seed <= 8; seed++) {
       const vocabulary = seed % 2 ? byteVocabulary : sentenceVocabulary;
       const written = await randomText(grammar(choice, parallel), vocabulary, seed * 104_729, 150);
       const { calls, text } = read(name, written);
       expect(text.trim()).toBe('');
       expect(calls.length).toBeGreaterThan(0);
-      if (!parallel || typeof choice === 'object') expect(calls).toHaveLength(1);
+      if (!parallel || typeof choice === 'object' || name === 'harmony') expect(calls).toHaveLength(1);
       if (typeof choice === 'object') expect(calls[0]?.[0]).toBe(choice.name);
       for (const [called, args] of calls) {
         if (called === 'now') expect(args).toEqual({});

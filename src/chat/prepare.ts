@@ -34,6 +34,8 @@ export interface ChatRequest {
 export interface PreparedChat {
   /** The prompt, to be encoded without added special tokens. */
   readonly text: string;
+  /** What of the answer the prompt has already. */
+  readonly beginning: string;
   /** Parts of the text in which special tokens are text, for `encode`. */
   readonly literal: readonly TextSpan[];
   /** Special tokens that the parser must see, for `Tokenizer.stream`. */
@@ -83,16 +85,18 @@ export function prepareChat(tokenizer: Tokenizer, request: ChatRequest): Prepare
     literalTokens: request.specialTokens === 'match' ? undefined : literalTokens,
     extra: {
       ...(thinking === undefined ? {} : { enable_thinking: thinking, thinking }),
-      ...request.templateVariables,
+      ...format.variables(request.templateVariables ?? {}, thinking),
     },
   });
-  const text = rendered.text + prefill;
+  const beginning = format.beginning(prefill);
+  const text = rendered.text + beginning;
   const spec = answerSpec(format, tools, choice, parallelToolCalls, request.responseFormat);
   const keep = new Set(
     format.markers.map((marker) => tokenizer.idOf(marker)).filter((id) => id !== undefined),
   );
   return {
     text,
+    beginning,
     literal: rendered.literal,
     keep,
     parser: () => {
@@ -120,7 +124,8 @@ function answerSpec(
   if (!responseFormat || (choice !== 'auto' && choice !== 'none'))
     return format.grammar(tools, choice, parallel);
   const calls = format.grammar(tools, 'required', parallel, false);
-  return calls && choice === 'auto' ? { kind: 'any_of', options: [calls, responseFormat] } : responseFormat;
+  const text = format.answerText(responseFormat);
+  return calls && choice === 'auto' ? { kind: 'any_of', options: [calls, text] } : text;
 }
 
 function checkChoice(tools: readonly Tool[], choice: ToolChoice): void {

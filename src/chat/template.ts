@@ -5,7 +5,7 @@ import { IngotError } from '../base/errors.ts';
 import type { TextSpan } from '../tokenizer/tokenizer.ts';
 import { JinjaTemplate } from './jinja/environment.ts';
 import { type LiteralTokens, withoutMarks } from './literal-tokens.ts';
-import type { Message, Tool } from './messages.ts';
+import type { PromptMessage, Tool } from './messages.ts';
 import { normaliseMessages } from './normalise.ts';
 
 export interface RenderOptions {
@@ -46,7 +46,7 @@ export class ChatTemplate {
   }
 
   /** The text of `renderChat`. */
-  render(messages: readonly Message[], options: RenderOptions = {}): string {
+  render(messages: readonly PromptMessage[], options: RenderOptions = {}): string {
     return this.renderChat(messages, options).text;
   }
 
@@ -54,7 +54,7 @@ export class ChatTemplate {
    * Throws invalid_argument when the template refuses the messages, for example because roles do not alternate, and bad_file
    * when it does not come to an end.
    */
-  renderChat(messages: readonly Message[], options: RenderOptions = {}): RenderedChat {
+  renderChat(messages: readonly PromptMessage[], options: RenderOptions = {}): RenderedChat {
     const { addGenerationPrompt = true, tools, bosToken, eosToken, literalTokens, extra } = options;
     const normal = normaliseMessages(messages, this.source);
     const marked = literalTokens?.mark(normal) ?? { messages: normal, mark: undefined };

@@ -49,11 +49,11 @@ export async function chatPrompt(model: PromptModel, request: PromptOptions): Pr
   const { tokenizer } = model;
   const { signal, prefill = '' } = request;
   const { prepared, tokens, dropped } = await fitInto(model, tokenizer, request);
-  const { keep } = prepared;
+  const { keep, beginning } = prepared;
   const constraint = async (): Promise<TokenConstraint | undefined> => {
     signal?.throwIfAborted();
     const made = await prepared.constraint?.();
-    if (made && prefill !== '') follow(made, tokenizer, prefill);
+    if (made && beginning !== '') follow(made, tokenizer, beginning);
     return made;
   };
   return { tokens, keep, continuation: prefill !== '', parser: prepared.parser, constraint, dropped };

@@ -11,6 +11,9 @@ const turnEnders: readonly string[] = [
   '<|return|>',
   '<|call|>',
   '<|END_OF_TURN_TOKEN|>',
+  // GLM hands on to whoever speaks next.
+  '<|user|>',
+  '<|observation|>',
 ];
 
 /** `named` ids first and in order, then every special token that by its name ends a turn; without repeats. */
@@ -20,5 +23,8 @@ export function endIds(
   isSpecial: (id: number) => boolean,
 ): number[] {
   const byName = turnEnders.map(idOf).filter((id) => id !== undefined && isSpecial(id));
-  return [...new Set([...named, ...byName].filter((id) => id !== undefined))];
+  // In harmony <|end|> ends a message, after which the answer goes on in another channel.
+  const between = idOf('<|channel|>') === undefined ? undefined : idOf('<|end|>');
+  const known = [...named, ...byName].filter((id): id is number => id !== undefined);
+  return [...new Set(known)].filter((id) => id !== between);
 }

@@ -1,24 +1,14 @@
-// DeepSeek, in three generations: a function with a block of JSON (V3, R1), a name and JSON (V3.1), and tags per argument
-// (V3.2 and later).
+// DeepSeek V3 and R1: a function's name with a block of JSON, between tokens. V3.1 writes the arguments right behind the name.
 
+import type { ConstraintSpec } from '../../generate/guided/spec.ts';
 import { readArguments } from '../call-objects.ts';
-import { type ArgumentTags, readTaggedArguments } from '../call-tags.ts';
 import type { Calls } from '../calls.ts';
 import type { CallFormat } from '../format.ts';
 import type { Reader, Reading } from '../reader.ts';
+import { dsmlOpeners, readInvokes } from './deepseek-dsml.ts';
 
 const calls = { begin: '<｜tool▁calls▁begin｜>', end: '<｜tool▁calls▁end｜>' };
 const call = { begin: '<｜tool▁call▁begin｜>', sep: '<｜tool▁sep｜>', end: '<｜tool▁call▁end｜>' };
-const tagged = { begin: '<｜DSML｜function_calls>', end: '</｜DSML｜function_calls>' };
-const invoke = '<｜DSML｜invoke name="';
-
-const tags: ArgumentTags = {
-  open: '<｜DSML｜parameter name="',
-  nameEnd: '"',
-  openEnd: '>',
-  close: '</｜DSML｜parameter>',
-  callClose: '</｜DSML｜invoke>',
-};
 
 function* readCall(reader: Reader, into: Calls): Reading<boolean> {
   const head = (yield* reader.run(/[\w.-]*/y, 256)).trim();
@@ -39,43 +29,41 @@ function* readCall(reader: Reader, into: Calls): Reading<boolean> {
   return true;
 }
 
-function* readInvoke(reader: Reader, into: Calls): Reading<boolean> {
-  if (!(yield* reader.take(invoke))) return false;
-  const name = yield* reader.run(/[^"<>\n]*/y, 256);
-  if (name === '' || !(yield* reader.take('">'))) return false;
-  yield* readTaggedArguments(reader, into, name, tags);
-  return true;
-}
+const written = (before: string, args: ConstraintSpec, after: string): ConstraintSpec => ({
+  kind: 'sequence',
+  parts: [{ kind: 'literal', text: `${call.begin}${before}` }, args, { kind: 'literal', text: after }],
+});
 
 export const deepseek: CallFormat = {
   name: 'deepseek',
-  matches: (template) => template.includes(call.begin) || template.includes('｜DSML｜'),
-  openers: [calls.begin, call.begin, tagged.begin],
+  matches: (template) => template.includes(call.begin),
+  openers: [calls.begin, call.begin, ...dsmlOpeners],
   before: calls.begin,
   between: '\n',
   after: calls.end,
-  call: (name, args) => ({
-    kind: 'sequence',
-    parts: [
-      { kind: 'literal', text: `${call.begin}function${call.sep}${name}\n\`\`\`json\n` },
-      args,
-      { kind: 'literal', text: `\n\`\`\`${call.end}` },
-    ],
-  }),
+  call: (name, args) => written(`function${call.sep}${name}\n\`\`\`json\n`, args, `\n\`\`\`${call.end}`),
   *read(reader, into, opener) {
     if (opener === call.begin) return yield* readCall(reader, into);
-    const isTagged = opener === tagged.begin;
+    if (opener !== calls.begin) return yield* readInvokes(reader, into, opener);
     let count = 0;
     for (;;) {
       yield* reader.space();
       const more = yield* reader.attempt(function* () {
-        if (isTagged) return yield* readInvoke(reader, into);
         return (yield* reader.take(call.begin)) && (yield* readCall(reader, into));
       });
       if (!more) break;
       count++;
     }
-    yield* reader.take(isTagged ? tagged.end : calls.end);
+    yield* reader.take(calls.end);
     return count > 0;
   },
+};
+
+export const deepseekV31: CallFormat = {
+  ...deepseek,
+  name: 'deepseek-v3.1',
+  matches: (template) =>
+    template.includes(call.begin) && template.includes(call.sep) && !template.includes('```json'),
+  between: '',
+  call: (name, args) => written(`${name}${call.sep}`, args, call.end),
 };

@@ -1,10 +1,9 @@
 // <tool_call><function=NAME><parameter=KEY>VALUE</parameter></function></tool_call>: Qwen3-Coder. Llama 3.1 writes JSON
 // between <function=NAME> and </function>.
 
-import type { ConstraintSpec } from '../../generate/guided/spec.ts';
+import { taggedSpecs } from '../argument-specs.ts';
 import { readTaggedFunction } from '../call-tags.ts';
 import type { CallFormat } from '../format.ts';
-import type { Tool } from '../messages.ts';
 import { hermes } from './hermes.ts';
 
 export const qwenCoder: CallFormat = {
@@ -18,7 +17,11 @@ export const qwenCoder: CallFormat = {
     kind: 'sequence',
     parts: [
       { kind: 'literal', text: `<tool_call>\n<function=${name}>\n` },
-      ...parameterSpecs(tool),
+      ...taggedSpecs(tool, {
+        open: (key) => `<parameter=${key}>\n`,
+        close: '\n</parameter>\n',
+        without: ['</parameter>', '</function>'],
+      }),
       { kind: 'literal', text: '</function>\n</tool_call>' },
     ],
   }),
@@ -27,52 +30,3 @@ export const qwenCoder: CallFormat = {
     return yield* readTaggedFunction(reader, calls);
   },
 };
-
-/** Parameters in the order of the schema, those that are not required left out or not. */
-function parameterSpecs(tool: Tool): readonly ConstraintSpec[] {
-  const {
-    properties = {},
-    required = [],
-    $defs,
-    definitions,
-  } = (tool.function.parameters ?? {}) as {
-    properties?: Record<string, Record<string, unknown>>;
-    required?: readonly string[];
-    $defs?: object;
-    definitions?: object;
-  };
-  return Object.entries(properties).map(([key, schema]) => {
-    const isText = schema.type === 'string' && schema.enum === undefined && schema.const === undefined;
-    const value: ConstraintSpec = isText
-      ? textSpec(schema)
-      : valueSpec(schema, { ...($defs && { $defs }), ...(definitions && { definitions }) });
-    const part: ConstraintSpec = {
-      kind: 'sequence',
-      parts: [
-        { kind: 'literal', text: `<parameter=${key}>\n` },
-        value,
-        { kind: 'literal', text: '\n</parameter>\n' },
-      ],
-    };
-    return required.includes(key) ? part : { kind: 'repeat', part, max: 1 };
-  });
-}
-
-/** A text, free or by its schema. */
-function textSpec(schema: Readonly<Record<string, unknown>>): ConstraintSpec {
-  const bound = ['pattern', 'format', 'minLength', 'maxLength'].some(
-    (keyword) => schema[keyword] !== undefined,
-  );
-  return bound
-    ? { kind: 'string_schema', schema }
-    : { kind: 'text', without: ['</parameter>', '</function>'] };
-}
-
-/** A value that is not free text. Texts among given values stand without quotes. */
-function valueSpec(schema: Readonly<Record<string, unknown>>, definitions: object): ConstraintSpec {
-  const given = 'const' in schema ? [schema.const] : (schema.enum as readonly unknown[] | undefined);
-  if (given) {
-    return { kind: 'choice', choices: given.map((x) => (typeof x === 'string' ? x : JSON.stringify(x))) };
-  }
-  return { kind: 'json_schema', schema: { ...definitions, ...schema } };
-}
