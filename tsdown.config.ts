@@ -5,6 +5,7 @@ import { defineConfig, type UserConfig } from 'tsdown';
 const entries = {
   index: 'src/index.ts',
   'array/index': 'src/array/index.ts',
+  'kernel/index': 'src/toolkit/index.ts',
   'nn/index': 'src/nn/index.ts',
   'ai-sdk/index': 'src/ai-sdk/index.ts',
   'server/index': 'src/server/index.ts',

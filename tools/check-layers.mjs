@@ -15,6 +15,7 @@ export const layers = [
   'kernel',
   'device',
   'array',
+  'toolkit',
   'nn',
   'weights',
   'tokenizer',

@@ -149,6 +149,8 @@ export interface Device {
    */
   supports(kernel: string, operands: readonly (OperandType | null)[]): boolean;
   compile(program: DeviceProgram, options?: { profile?: boolean }): CompiledProgram;
+  /** The text that a dispatch runs as, of a program with these scalars, where there is one. */
+  source?(dispatch: Dispatch, scalars: readonly string[]): string;
   statistics(): DeviceStatistics;
   dispose(): void;
 }

@@ -20,7 +20,7 @@ export function lowerElementwise(node: OpNode, context: LowerContext<object>): v
   lowerTile(
     context,
     opcode === 'copy'
-      ? { constants: [], instructions: [], result: 0 }
-      : { constants: [], instructions: [{ opcode, args }], result: kinds.length },
+      ? { constants: [], instructions: [], results: [0] }
+      : { constants: [], instructions: [{ opcode, args }], results: [kinds.length] },
   );
 }

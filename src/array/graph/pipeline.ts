@@ -10,6 +10,7 @@ import { canonicalise } from './canonicalise.ts';
 import { expand, type PassContext } from './expand.ts';
 import { fuseElementwise } from './fusion/elementwise.ts';
 import { fusePatterns } from './fusion/fuse.ts';
+import { fuseTogether } from './fusion/together.ts';
 import { byteSize, type LoweredProgram, lowerProgram } from './lower.ts';
 import { type Graph, type Node, opNode, type Value, valueType } from './node.ts';
 import { buildProgram } from './program.ts';
@@ -26,7 +27,10 @@ export function optimise(outputs: readonly Value[], effects: readonly Value[], c
     ['expansion', (g) => expand(g, context)],
     ['canonicalise', canonicalise],
     ...(patterns.has('elementwise')
-      ? ([['elementwise fusion', (g: Graph) => fuseElementwise(g, onMatch)]] as const)
+      ? ([
+          ['elementwise fusion', (g: Graph) => fuseElementwise(g, onMatch)],
+          ['fusion of programs', fuseTogether],
+        ] as const)
       : []),
     ['outputs', ownOutputs],
   ];

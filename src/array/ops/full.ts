@@ -52,7 +52,7 @@ export const fullOp = defineOp<FullAttrs>({
     halfFloats: true,
     emit: (context: LowerContext<FullAttrs>) => {
       const { dtype, value } = context.attrs;
-      lowerTile(context, { constants: [{ dtype, value }], instructions: [], result: 0 });
+      lowerTile(context, { constants: [{ dtype, value }], instructions: [], results: [0] });
     },
   },
   cases: [

@@ -23,38 +23,39 @@ export interface TileInstruction {
 export interface TileProgram {
   readonly constants: readonly TileConstant[];
   readonly instructions: readonly TileInstruction[];
-  /** Register that holds the result. */
-  readonly result: number;
+  /** Registers that hold the results, one for each output. */
+  readonly results: readonly number[];
 }
 
-/** Emits one `tile` dispatch that computes output 0 from all inputs, which broadcast to it. */
+/** Emits one `tile` dispatch that computes the outputs, which have one shape, from all inputs, which broadcast to it. */
 export function lowerTile<A>(context: LowerContext<A>, program: TileProgram): void {
   const inputs = context.inputs.flatMap((v) => (v === null ? [] : [v]));
-  const out = operand(context.outputs, 0);
   const params = tileParams(
     inputs.map((v) => v.type),
-    out.type,
+    context.outputs.map((v) => v.type),
     program,
   );
-  context.emit('tile', { inputs: inputs.map((x) => ({ x })), outputs: [{ y: out }] }, params);
+  const outputs = context.outputs.map((y) => ({ y }));
+  context.emit('tile', { inputs: inputs.map((x) => ({ x })), outputs }, params);
 }
 
 /** The parameter block of a program over these operands. */
 export function tileParams(
   inputs: readonly ValueType[],
-  out: ValueType,
+  outputs: readonly ValueType[],
   program: TileProgram,
 ): KernelParams<'tile'> {
+  const { shape } = operand(outputs, 0);
   const { groups, strides } = mergedAxes(
     inputs.map((t) => t.shape),
-    out.shape,
+    shape,
   );
   const base = inputs.length + program.constants.length;
   return {
-    count: countParam(elementCount(out.shape)),
+    count: countParam(elementCount(shape)),
     sizes: groups.map((g) => countParam(elementCount(g))),
     inputs: inputs.map(({ dtype }, i) => ({ dtype, strides: operand(strides, i) })),
-    outputs: [{ dtype: out.dtype }],
+    outputs: outputs.map(({ dtype }) => ({ dtype })),
     constants: program.constants.map(({ dtype, value }) => ({
       dtype: constantDtype(dtype),
       value: scalarParam(value),
@@ -64,7 +65,7 @@ export function tileParams(
       invariant(info !== undefined, `no tile instruction ${opcode}`);
       return { opcode: info.code, dst: base + i, a, b, c };
     }),
-    results: [program.result],
+    results: program.results,
   };
 }
 

@@ -1,4 +1,5 @@
-// tile: a chain of elementwise ops in one pass over memory. Made by fusion, one instruction per op.
+// tile: elementwise ops in one pass over memory, with one result or several of one shape. Made by fusion, one
+// instruction per op.
 
 import { type DType, epsilon, isFloat } from '../../base/dtype.ts';
 import { maxElements, type Shape } from '../../base/shape.ts';
@@ -12,12 +13,13 @@ import { lowerTile, type TileProgram } from './tile-params.ts';
 
 export interface TileAttrs extends TileProgram {
   readonly shape: Shape;
-  readonly dtype: DType;
+  /** One for each result. */
+  readonly dtypes: readonly DType[];
 }
 
 export const tileOp = defineOp<TileAttrs>({
   name: 'tile',
-  infer: (_, { shape, dtype }) => [{ shape, dtype }],
+  infer: (_, { shape, dtypes }) => dtypes.map((dtype) => ({ shape, dtype })),
   reference: (inputs, outputs, attrs) => {
     const out = output(outputs);
     const read = inputs.flatMap((t) => (t === null ? [] : [broadcastReader(t, out.shape)]));
@@ -34,7 +36,7 @@ export const tileOp = defineOp<TileAttrs>({
       b: args[1] ?? 0,
       c: args[2] ?? 0,
     }));
-    const write = writer(out);
+    const write = outputs.map(writer);
     const n = numel(out.shape);
     const at = (r: number): number => registers[r] as number;
     for (let i = 0; i < n; i++) {
@@ -43,15 +45,15 @@ export const tileOp = defineOp<TileAttrs>({
         const s = steps[k] as (typeof steps)[number];
         registers[base + k] = toRegister(s.kind, s.f(at(s.a), at(s.b), at(s.c)));
       }
-      write(i, at(attrs.result));
+      for (let o = 0; o < write.length; o++) write[o]?.(i, at(attrs.results[o] as number));
     }
   },
   vjp: 'none', // made after differentiation
   kernel: { halfFloats: true, emit: (context) => lowerTile(context, context.attrs) },
   tolerance: (_, outputs, attrs) => {
-    const { dtype } = output(outputs);
-    if (!isFloat(dtype)) return { absolute: 0, relative: 0 };
-    const error = (8 * 2 ** -24 + 2 * epsilon(dtype)) * (attrs.instructions.length + 1);
+    const rounding = Math.max(...outputs.map((t) => (isFloat(t.dtype) ? epsilon(t.dtype) : 0)));
+    if (rounding === 0) return { absolute: 0, relative: 0 };
+    const error = (8 * 2 ** -24 + 2 * rounding) * (attrs.instructions.length + 1);
     return { absolute: error, relative: error };
   },
   flops: (_, outputs, { instructions }) => instructions.length * maxElements(operand(outputs, 0).shape),
@@ -61,14 +63,14 @@ export const tileOp = defineOp<TileAttrs>({
       inputs: [{ shape: [4, 37] }, { shape: [37] }],
       attrs: {
         shape: [4, 37],
-        dtype: 'f32',
+        dtypes: ['f32'],
         constants: [{ dtype: 'f32', value: 1 }],
         instructions: [
           { opcode: 'silu_f32', args: [0] },
           { opcode: 'mul_f32', args: [3, 1] },
           { opcode: 'add_f32', args: [4, 2] },
         ],
-        result: 5,
+        results: [5],
       },
     },
     {
@@ -79,13 +81,28 @@ export const tileOp = defineOp<TileAttrs>({
       ],
       attrs: {
         shape: [6, 5],
-        dtype: 'i32',
+        dtypes: ['i32'],
         constants: [],
         instructions: [
           { opcode: 'gt_i32', args: [0, 1] },
           { opcode: 'select', args: [2, 1, 0] },
         ],
-        result: 3,
+        results: [3],
+      },
+    },
+    {
+      name: 'x + y, x * y and whether x is smaller, of f32 and bf16',
+      inputs: [{ shape: [3, 41] }, { shape: [3, 1], dtype: 'bf16' }],
+      attrs: {
+        shape: [3, 41],
+        dtypes: ['f32', 'bf16', 'bool'],
+        constants: [],
+        instructions: [
+          { opcode: 'add_f32', args: [0, 1] },
+          { opcode: 'mul_f32', args: [0, 1] },
+          { opcode: 'lt_f32', args: [0, 1] },
+        ],
+        results: [2, 3, 4],
       },
     },
   ],

@@ -114,7 +114,12 @@ export function bindProgram(context: BindContext, program: DeviceProgram): Bound
   };
 }
 
-function planDispatch(context: BindContext, dispatch: Dispatch, scalars: readonly string[]): Planned {
+/** The ways of one dispatch. */
+export function planDispatch(
+  context: Pick<BindContext, 'caps' | 'choose'>,
+  dispatch: Dispatch,
+  scalars: readonly string[],
+): Planned {
   const { kernel, params, buffers, label } = dispatch;
   const found = kernel.kind === 'native' ? findGpuKernel(kernel.name) : undefined;
   if (found === undefined) {

@@ -2,7 +2,7 @@
 
 import { IngotError } from '../../base/errors.ts';
 import type { AdapterIdentity, ChoiceBook, Choices } from '../../kernel/tune/choices.ts';
-import type { GpuCapabilities } from '../../kernel/wgsl/contract.ts';
+import { type GpuCapabilities, wgslSource } from '../../kernel/wgsl/contract.ts';
 import { findGpuKernel } from '../../kernel/wgsl/index.ts';
 import { isReadable } from '../../kernel/wgsl/linear/unpack.ts';
 import {
@@ -11,11 +11,12 @@ import {
   type DeviceBuffer,
   type DeviceProgram,
   type DeviceStatistics,
+  type Dispatch,
   noFiles,
   type OperandType,
   type ReadFile,
 } from '../device.ts';
-import type { BindContext } from './bind.ts';
+import { type BindContext, planDispatch } from './bind.ts';
 import { type BufferOwner, checkedRange, roundUp, WebGpuBuffer } from './buffer.ts';
 import { ByteMover } from './moves.ts';
 import { PipelineCache } from './pipelines.ts';
@@ -155,6 +156,15 @@ export class WebGpuDevice implements Device, BufferOwner {
   compile(program: DeviceProgram, options: { profile?: boolean } = {}): CompiledProgram {
     this.#check();
     return new WebGpuProgram(this, program, options.profile ?? false);
+  }
+
+  /** The WGSL of the passes of a dispatch, in the way that is taken first. */
+  source(dispatch: Dispatch, scalars: readonly string[]): string {
+    const choose = (key: string, candidates: readonly string[]): string =>
+      this.choices.choose(key, candidates);
+    const { plan } = planDispatch({ caps: this.caps, choose }, dispatch, scalars);
+    const passes = plan.variants[0]?.passes ?? [];
+    return passes.map((pass) => `// ${pass.name}\n${wgslSource(pass)}`).join('\n');
   }
 
   statistics(): DeviceStatistics {

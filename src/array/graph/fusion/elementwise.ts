@@ -13,8 +13,8 @@ import { graphNodes, type Lookup, rewriteGraph, usersOf, valuesOf } from '../tra
 import type { OnMatch } from './pattern.ts';
 
 /** Limits of a program: what a kernel with a handful of streams and an L1-sized register file takes well. */
-const maxInputs = 12;
-const maxInstructions = 48;
+export const maxInputs = 12;
+export const maxInstructions = 48;
 
 /** Ops that run as one program; `root` computes the result. */
 interface Cluster {
@@ -34,7 +34,7 @@ export function fuseElementwise(graph: Graph, onMatch?: OnMatch): Graph {
 const isElementwise = (node: Node): node is OpNode => node.kind === 'op' && opcodeOf(node) !== undefined;
 
 /** The instruction of an op on its operands; undefined for ops that are not elementwise or not on these dtypes. */
-function opcodeOf(node: OpNode): TileOpcode | 'copy' | undefined {
+export function opcodeOf(node: OpNode): TileOpcode | 'copy' | undefined {
   if (node.op.elementwise === undefined) return undefined;
   const kinds = node.inputs.map((_, i) => registerKind(valueType(operand(node.inputs, i)).dtype));
   return node.op.elementwise.opcode(kinds, registerKind(operand(node.outputs, 0).dtype), node.attrs);
@@ -144,7 +144,7 @@ function buildTile({ root, members }: Cluster, lookup: Lookup): OpNode {
     }
   }
   const { shape, dtype } = operand(root.outputs, 0);
-  const attrs = { shape, dtype, constants, instructions, result: computed.get(root) as number };
+  const attrs = { shape, dtypes: [dtype], constants, instructions, results: [computed.get(root) as number] };
   return opNode(tileOp, inputs.map(lookup), attrs);
 }
 

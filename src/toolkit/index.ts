@@ -1,0 +1,9 @@
+// Entry of `ingot/kernel`: kernels written in one line or by hand, and the catalog of those that are there.
+
+export {
+  type ElementwiseKernel,
+  type ElementwiseOptions,
+  elementwise,
+  type KernelResult,
+} from './elementwise.ts';
+export type { ShownInputs } from './source.ts';
