@@ -90,16 +90,16 @@ constexpr float kLog2e = 1.44269504f;
 template <int R> INGOT_INLINE void weights_of(const float* s, int64_t ld, vf offset, vf* p) {
   vf n[R], f[R];
   for (int i = 0; i < R; i++) {
-    const vf y = vmax(load(s + i * ld) * kLog2e - offset, set1(-160.f));
+    const vf y = vmax(fma(load(s + i * ld), set1(kLog2e), -offset), set1(-160.f));
     n[i] = rint_small(y);
     f[i] = y - n[i];
-    p[i] = 1.326472731e-03f * f[i] + 9.671512991e-03f;
+    p[i] = fma(set1(1.326472731e-03f), f[i], set1(9.671512991e-03f));
   }
-  for (int i = 0; i < R; i++) p[i] = p[i] * f[i] + 5.550733581e-02f;
-  for (int i = 0; i < R; i++) p[i] = p[i] * f[i] + 2.402224243e-01f;
-  for (int i = 0; i < R; i++) p[i] = p[i] * f[i] + 6.931470037e-01f;
+  for (int i = 0; i < R; i++) p[i] = fma(p[i], f[i], set1(5.550733581e-02f));
+  for (int i = 0; i < R; i++) p[i] = fma(p[i], f[i], set1(2.402224243e-01f));
+  for (int i = 0; i < R; i++) p[i] = fma(p[i], f[i], set1(6.931470037e-01f));
   for (int i = 0; i < R; i++) {
-    p[i] = p[i] * f[i] + 1.f;
+    p[i] = fma(p[i], f[i], set1(1.f));
 #if defined(__AVX512F__)
     p[i] = (vf)_mm512_scalef_ps((__m512)p[i], (__m512)n[i]);
 #else

@@ -49,7 +49,7 @@ __attribute__((noinline)) void dot_keys(const float* q, int64_t ldq, const uint8
       for (int g = 0; g < GQ; g++) qv[g] = load(q + g * ldq + d);
       for (int i = 0; i < kKeys; i++) {
         const vf x = load_key(key[i], d);
-        for (int g = 0; g < GQ; g++) acc[g * kKeys + i] += qv[g] * x;
+        for (int g = 0; g < GQ; g++) acc[g * kKeys + i] = fma(qv[g], x, acc[g * kKeys + i]);
       }
     };
     for (int64_t d = 0; d < full; d += kW) add(d, [](const uint8_t* p, int64_t at) __attribute__((always_inline)) { return load_kv<Half>(p, at); });
@@ -77,7 +77,7 @@ __attribute__((noinline)) void add_values(const float* p, const uint8_t* v, cons
       for (int g = 0; g < GQ; g++) w[g] = set1(p[g * kScoreStride + j]);
       for (int i = 0; i < kValueVecs; i++) {
         const vf x = load_kv<Half>(v + at, i * kW);
-        for (int g = 0; g < GQ; g++) acc[g][i] += w[g] * x;
+        for (int g = 0; g < GQ; g++) acc[g][i] = fma(w[g], x, acc[g][i]);
       }
     }
     for (int g = 0; g < GQ; g++)
@@ -89,7 +89,7 @@ __attribute__((noinline)) void add_values(const float* p, const uint8_t* v, cons
     for (int g = 0; g < GQ; g++) acc[g] = load(out + g * ldo + d);
     for (int64_t j = 0; j < n; j++) {
       const vf x = lanes == kW ? load_kv<Half>(v + j * row, d) : load_kv_n<Half>(v + j * row, d, lanes);
-      for (int g = 0; g < GQ; g++) acc[g] += set1(p[g * kScoreStride + j]) * x;
+      for (int g = 0; g < GQ; g++) acc[g] = fma(set1(p[g * kScoreStride + j]), x, acc[g]);
     }
     for (int g = 0; g < GQ; g++) store(out + g * ldo + d, acc[g]);
   }
@@ -198,7 +198,7 @@ void merge(const Attention& a, const Partials& parts, const Group& group, int64_
   float* y = a.y + ((group.row + r) * a.H + h) * a.Dh;
   for (int64_t d = 0; d < a.Dh; d += kW) {
     vf sum{};
-    for (int64_t s = 0; s < group.splits; s++) sum += load(parts.values(result(s)) + d) * weight[s];
+    for (int64_t s = 0; s < group.splits; s++) sum = fma(load(parts.values(result(s)) + d), set1(weight[s]), sum);
     const int lanes = int(min64(kW, a.Dh - d));
     store_some(y + d, sum * inverse, lanes);
   }

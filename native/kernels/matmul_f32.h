@@ -25,7 +25,7 @@ __attribute__((noinline)) void gemm_tile(const float* a, int64_t am, int64_t ak,
     for (int v = 0; v < NV; v++) bv[v] = load(b + k * ldb + v * kW);
     for (int m = 0; m < MR; m++) {
       const vf x = set1(a[m * am + k * ak]);
-      for (int v = 0; v < NV; v++) acc[m][v] += x * bv[v];
+      for (int v = 0; v < NV; v++) acc[m][v] = fma(x, bv[v], acc[m][v]);
     }
   }
   for (int m = 0; m < MR; m++)

@@ -66,6 +66,20 @@ INGOT_INLINE vf to_f(vi v) { return __builtin_convertvector(v, vf); }
 INGOT_INLINE vi to_i(vf v) { return __builtin_convertvector(v, vi); }
 INGOT_INLINE vf pick(vi mask, vf a, vf b) { return mask ? a : b; }
 
+// a b + c, rounded once where the level can. Where equal bits are promised, plain operators will not do: which of them a compiler
+// fuses may differ from one inlined copy to the next.
+INGOT_INLINE vf fma(vf a, vf b, vf c) {
+#if defined(__AVX512F__)
+  return (vf)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+#elif INGOT_LANES == 8 && defined(__FMA__)
+  return (vf)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#elif defined(__aarch64__)
+  return (vf)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
+#else
+  return a * b + c;
+#endif
+}
+
 INGOT_INLINE vi iota() {
   vi v;
   for (int i = 0; i < kW; i++) v[i] = i;

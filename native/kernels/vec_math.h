@@ -25,20 +25,21 @@ INGOT_INLINE vf vtrunc(vf x) { return copysign(vfloor(vabs(x)), x); }
 
 INGOT_INLINE vf pow2i(vi n) { return as_f((n + 127) << 23); }
 
+// x - n ln2, ln2 in two parts.
+INGOT_INLINE vf less_ln2(vf x, vf n) { return fma(n, set1(2.12194440e-4f), fma(n, set1(-0.693359375f), x)); }
 // e^r for |r| <= ln2 / 2.
 INGOT_INLINE vf exp_reduced(vf r) {
-  vf p = 1.395047875e-03f * r + 8.368884213e-03f;
-  p = p * r + 4.166620597e-02f;
-  p = p * r + 1.666651815e-01f;
-  p = p * r + 5.000000000e-01f;
-  return p * (r * r) + r + 1.f;
+  vf p = fma(set1(1.395047875e-03f), r, set1(8.368884213e-03f));
+  p = fma(p, r, set1(4.166620597e-02f));
+  p = fma(p, r, set1(1.666651815e-01f));
+  p = fma(p, r, set1(5.000000000e-01f));
+  return fma(p, r * r, r) + 1.f;
 }
 // 2 ulp; subnormal results, 0 and infinity where due.
 INGOT_INLINE vf vexp(vf x) {
   x = pick(x > set1(89.f), set1(89.f), pick(x < set1(-105.f), set1(-105.f), x));
   const vf n = rint_small(x * 1.44269504f);
-  const vf r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
-  const vf p = exp_reduced(r);
+  const vf p = exp_reduced(less_ln2(x, n));
 #if defined(__AVX512F__)
   return (vf)_mm512_scalef_ps((__m512)p, (__m512)n);
 #else
@@ -52,13 +53,12 @@ INGOT_INLINE vf vexp_nonpositive(vf x) {
 #if defined(__AVX512F__)
   x = vmax(x, set1(-105.f));
   const vf n = rint_small(x * 1.44269504f);
-  return (vf)_mm512_scalef_ps((__m512)exp_reduced((x - n * 0.693359375f) + n * 2.12194440e-4f), (__m512)n);
+  return (vf)_mm512_scalef_ps((__m512)exp_reduced(less_ln2(x, n)), (__m512)n);
 #else
   const vi live = x > set1(-87.f);
   x = vmax(x, set1(-87.f));
   const vf n = rint_small(x * 1.44269504f);
-  const vf r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
-  return as_f(as_i(exp_reduced(r) * pow2i(to_i(n))) & live);
+  return as_f(as_i(exp_reduced(less_ln2(x, n)) * pow2i(to_i(n))) & live);
 #endif
 }
 // 3 ulp.
@@ -108,12 +108,12 @@ INGOT_INLINE vf vsilu(vf x) { return x / (1.f + vexp(-x)); }       // 4 ulp for 
 // 4 ulp.
 INGOT_INLINE vf vtanh(vf x) {
   const vf a = vabs(x), t = x * x;
-  vf p = 2.147535793e-03f * t - 8.182672784e-03f;
-  p = p * t + 2.170296572e-02f;
-  p = p * t - 5.394720286e-02f;
-  p = p * t + 1.333321035e-01f;
-  p = p * t - 3.333333135e-01f;
-  const vf small = p * (t * x) + x;
+  vf p = fma(set1(2.147535793e-03f), t, set1(-8.182672784e-03f));
+  p = fma(p, t, set1(2.170296572e-02f));
+  p = fma(p, t, set1(-5.394720286e-02f));
+  p = fma(p, t, set1(1.333321035e-01f));
+  p = fma(p, t, set1(-3.333333135e-01f));
+  const vf small = fma(p, t * x, x);
   const vf big = 1.f - 2.f / (vexp(a + a) + 1.f);
   return pick(x == x, copysign(pick(a < set1(0.625f), small, big), x), x);
 }
