@@ -90,6 +90,16 @@ describe('lazy evaluation', () => {
     for (const h of [x, chain, first, second, third]) h.dispose();
   });
 
+  it('gives equal arrays memory of their own each', async () => {
+    const [x, y] = [fromData([1, 2]), fromData([3, 4])];
+    const sums = tidy(() => [x.add(y), x.add(y)] as const);
+    await evaluate(...sums);
+    expect([...(await sums[0].data())]).toEqual([4, 6]);
+    sums[0].dispose();
+    expect([...(await sums[1].data())]).toEqual([4, 6]);
+    for (const a of [x, y, sums[1]]) a.dispose();
+  });
+
   it('runs graphs of 10,000 nodes', async () => {
     const x = fromData([1]);
     const y = tidy(() => {

@@ -31,6 +31,9 @@ export {
   variance as var,
 } from './derived.ts';
 export { clearCache } from './eager.ts';
+export { fromNpy, toNpy } from './files/npy.ts';
+export { fromNpz, toNpz } from './files/npz.ts';
+export { fromSafetensors, toSafetensors } from './files/safetensors.ts';
 export * from './functions/activations.ts';
 export * from './functions/arrange.ts';
 export * from './functions/compare.ts';
@@ -98,7 +101,6 @@ export {
 export * from './functions/special.ts';
 export * from './functions/statistics.ts';
 export { tidy } from './lifetime.ts';
-export { fromNpy, toNpy } from './npy.ts';
 export { abs } from './ops/abs.ts';
 export { add } from './ops/add.ts';
 export { all } from './ops/all.ts';

@@ -50,8 +50,11 @@ export const unregister = (handle: Disposable): void => {
   for (const scope of scopes) scope.delete(handle);
 };
 
+/** No scope frees this handle any more: something that lives longer has it. */
+export const isolate = unregister;
+
 /**
- * Runs `fn` and disposes every array it made except those it returns (alone, or inside arrays and plain objects), which
+ * Runs `fn` and disposes every array it made except those it returns (alone, or inside lists, plain objects and modules), which
  * pass to the scope around. `fn` must not be async: what it makes after its first await would be missed.
  */
 export function tidy<T>(fn: () => T): T {
@@ -77,11 +80,16 @@ export function tidy<T>(fn: () => T): T {
   }
 }
 
+/** An object with a method of this name keeps what it lists, when a scope returns the object. */
+export const holdings = Symbol('holdings');
+
 function reachable(root: unknown): Set<unknown> {
   const seen = new Set<unknown>();
   const visit = (x: unknown): void => {
     if (typeof x !== 'object' || x === null || seen.has(x) || ArrayBuffer.isView(x)) return;
     seen.add(x);
+    const own = (x as { [holdings]?: () => readonly unknown[] })[holdings];
+    if (own !== undefined) for (const held of own.call(x)) seen.add(held);
     const plain = Array.isArray(x) || Object.getPrototypeOf(x) === Object.prototype;
     if (plain) for (const child of Object.values(x)) visit(child);
   };

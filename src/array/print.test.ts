@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { openJsDevice } from '../device/js/device.ts';
 import { setDefaultDevice } from './context.ts';
 import { arange, fromData, full } from './creation.ts';
-import { fromNpy, toNpy } from './npy.ts';
+import { fromNpy, toNpy } from './files/npy.ts';
 
 setDefaultDevice(openJsDevice());
 

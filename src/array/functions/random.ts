@@ -46,12 +46,27 @@ export function key(seed: number): NDArray {
   return fromData(Uint32Array.of(Math.floor(seed / 2 ** 32), seed % 2 ** 32));
 }
 
-let sequence = { seed: 0, drawn: 0 };
+/** Where functions without a key take the next one from: numbers of a seed, or an array. */
+let sequence: { readonly from: number | NDArray; drawn: number } = { from: 0, drawn: 0 };
 
 /** Starts the keys that functions take when they are given none. */
 export function seed(value: number): void {
   key(value).dispose();
-  sequence = { seed: value, drawn: 0 };
+  sequence = { from: value, drawn: 0 };
+}
+
+/**
+ * Runs `fn`, in which functions without a key draw from `from`, one after the other. In a compiled function, whose own sequence would be
+ * the same in every run, this lets a key that is an input or a State decide.
+ */
+export function withKey<T>(from: NDArray, fn: () => T): T {
+  const before = sequence;
+  sequence = { from: keyOf(from), drawn: 0 };
+  try {
+    return fn();
+  } finally {
+    sequence = before;
+  }
 }
 
 /** The key given, or the next of the sequence. */
@@ -64,7 +79,19 @@ function keyOf(given: NDArray | undefined): NDArray {
     );
   }
   const n = sequence.drawn++;
-  const [x, y] = threefry(key(sequence.seed), full([1], n, 'u32'), full([1], 0xffffffff, 'u32'));
+  const { from } = sequence;
+  const [x, y] = threefry(
+    typeof from === 'number' ? key(from) : from,
+    full([1], n, 'u32'),
+    full([1], 0xffffffff, 'u32'),
+  );
+  return concat([x, y], 0);
+}
+
+/** A key for each number, such as that of a step, from one key. */
+export function foldIn(from: NDArray, n: NDArray | number): NDArray {
+  const word = typeof n === 'number' ? full([1], n, 'u32') : n.cast('u32').reshape([1]);
+  const [x, y] = threefry(keyOf(from), full([1], 0, 'u32'), word);
   return concat([x, y], 0);
 }
 

@@ -67,7 +67,7 @@ export function assemble(
   const { device } = context;
   const allocated: DeviceBuffer[] = [];
   try {
-    const owned = graph.outputs.filter((v, i) => isOwned(v) && firstUse(graph.outputs, v) === i);
+    const owned = graph.outputs.filter(isOwned);
     const places = owned.map((value, i) => {
       const buffer = device.allocate(byteSize(valueType(value)), `output ${i}`);
       allocated.push(buffer);
@@ -100,10 +100,13 @@ const firstUse = (outputs: readonly Value[], v: Value): number =>
 const isOwned = (v: Value): boolean =>
   v.node.kind === 'op' && !isView(v.node) && v.node.op.inPlace?.[v.index] === undefined;
 
-/** Copies outputs that would be pieces of something else: views, plan inputs and constants. Versions of states stay. */
+/**
+ * Copies outputs that would be pieces of something else: views, plan inputs, constants, and what is an output already (equal
+ * computations are one node by now). Versions of states stay.
+ */
 function ownOutputs(graph: Graph): Graph {
-  const outputs = graph.outputs.map((v) => {
-    const stays = isOwned(v) || valueType(v).state === true;
+  const outputs = graph.outputs.map((v, i) => {
+    const stays = (isOwned(v) && firstUse(graph.outputs, v) === i) || valueType(v).state === true;
     return stays ? v : { node: opNode(contiguousOp, [v], {}), index: 0 };
   });
   return { outputs, effects: graph.effects };

@@ -1,13 +1,13 @@
 // NumPy's .npy files, as bytes: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
 
-import { bytesPerElement, type DType } from '../base/dtype.ts';
-import { IngotError } from '../base/errors.ts';
-import { checkShape, maxElements } from '../base/shape.ts';
-import type { NDArray } from './array.ts';
-import { fromData } from './creation.ts';
-import { fixed, typedView } from './ops/operands.ts';
+import { bytesPerElement } from '../../base/dtype.ts';
+import { IngotError } from '../../base/errors.ts';
+import { checkShape, maxElements } from '../../base/shape.ts';
+import type { NDArray } from '../array.ts';
+import { fixed } from '../ops/operands.ts';
+import { arrayOf, type Numbers, storedBytes } from './elements.ts';
 
-const types: Readonly<Record<string, DType>> = {
+const types: Readonly<Record<string, Numbers>> = {
   '<f4': 'f32',
   '<f2': 'f16',
   '<i4': 'i32',
@@ -15,6 +15,8 @@ const types: Readonly<Record<string, DType>> = {
   '|i1': 'i8',
   '|u1': 'u8',
   '|b1': 'bool',
+  '<f8': 'f64',
+  '<i8': 'i64',
 };
 const magic = [0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59];
 
@@ -22,7 +24,7 @@ const refuse = (problem: string): never => {
   throw new IngotError('invalid_argument', `npy: ${problem}`);
 };
 
-/** The array of a .npy file. Throws invalid_argument for other bytes, orders and types, and for files that are cut off. */
+/** The array of a .npy file; f8 becomes f32, i8 i32. Throws invalid_argument for other bytes, orders and types, and for files that are cut off. */
 export function fromNpy(bytes: Uint8Array): NDArray {
   if (bytes.length < 10 || magic.some((b, i) => bytes[i] !== b))
     refuse('the bytes do not begin as a .npy file');
@@ -41,24 +43,24 @@ export function fromNpy(bytes: Uint8Array): NDArray {
   if (sizes === undefined) return refuse('the header has no shape');
   const shape = sizes.split(',').flatMap((s) => (s.trim() === '' ? [] : [Number(s)]));
   checkShape(shape, 'npy');
-  const needed = maxElements(shape) * bytesPerElement(dtype);
+  const needed = maxElements(shape) * (dtype === 'f64' || dtype === 'i64' ? 8 : bytesPerElement(dtype));
   if (bytes.length - start < needed)
     refuse(`${needed} bytes of elements are needed, ${bytes.length - start} are there`);
-  return fromData(typedView(dtype, bytes.slice(start, start + needed)), shape, { dtype });
+  return arrayOf({ bytes: bytes.subarray(start, start + needed), type: dtype, shape, what: 'npy' });
 }
 
 /** The array as a .npy file. bf16 is written as f32, since NumPy has no such type. */
 export async function toNpy(x: NDArray): Promise<Uint8Array> {
-  const y = x.dtype === 'bf16' || x.dtype === 'f16' ? x.cast('f32') : x;
+  const y = x.dtype === 'bf16' ? x.cast('f32') : x;
   const shape = y.shape.map((d) => fixed(d, 'npy'));
   const descr = Object.keys(types).find((k) => types[k] === y.dtype) ?? '<f4';
-  const data = await y.data();
+  const data = await storedBytes(y);
   const list = shape.length === 1 ? `${shape[0]},` : shape.join(', ');
   const text = `{'descr': '${descr}', 'fortran_order': False, 'shape': (${list}), }`;
   const padded = `${text.padEnd(Math.ceil((text.length + 11) / 64) * 64 - 11)}\n`;
   const out = new Uint8Array(10 + padded.length + data.byteLength);
   out.set([...magic, 1, 0, padded.length & 255, padded.length >> 8]);
   out.set(new TextEncoder().encode(padded), 10);
-  out.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), 10 + padded.length);
+  out.set(data, 10 + padded.length);
   return out;
 }
