@@ -7,6 +7,7 @@ const entries = {
   'array/index': 'src/array/index.ts',
   'kernel/index': 'src/toolkit/index.ts',
   'nn/index': 'src/nn/index.ts',
+  'patch/index': 'src/patch/index.ts',
   'ai-sdk/index': 'src/ai-sdk/index.ts',
   'server/index': 'src/server/index.ts',
   'testing/index': 'src/testing/index.ts',

@@ -10,7 +10,7 @@ export default defineConfig({
   resolve: {
     // Examples import the package by name; tests run them on the sources.
     alias: [
-      { find: /^ingot\/(ai-sdk|array|nn|testing|web)$/, replacement: source('$1/index.ts') },
+      { find: /^ingot\/(ai-sdk|array|nn|patch|testing|web)$/, replacement: source('$1/index.ts') },
       { find: /^ingot\/kernel$/, replacement: source('toolkit/index.ts') },
       { find: /^ingot$/, replacement: source('index.ts') },
     ],

@@ -17,16 +17,7 @@ export function describeCheckpoint(
     readonly sampling: SamplingOptions;
   },
 ): ModelInfo {
-  let parameters = 0;
-  const byFormat = new Map<string, number>();
-  for (const tensorName of checkpoint.tensors) {
-    const tensor = checkpoint.describe(tensorName);
-    const elements = tensor.shape.reduce((n, d) => n * d, 1);
-    parameters += elements;
-    const format = tensor.kind === 'source' ? tensor.format.name : tensor.layout.kind;
-    byFormat.set(format, (byFormat.get(format) ?? 0) + elements);
-  }
-  const [main] = [...byFormat].sort((a, b) => b[1] - a[1]);
+  const parameters = checkpoint.tensors.reduce((n, tensor) => n + elementsOf(checkpoint, tensor), 0);
   return {
     name,
     family: config.family,
@@ -37,6 +28,21 @@ export function describeCheckpoint(
     sampling: loaded.sampling,
     weightBytes: loaded.weightBytes,
     prefixBytes: loaded.prefixBytes,
-    format: `${checkpoint.kind} ${main?.[0] ?? ''}`.trim(),
+    format: formatOf(checkpoint),
   };
+}
+
+const elementsOf = (checkpoint: Checkpoint, name: string): number =>
+  checkpoint.describe(name).shape.reduce((n, d) => n * d, 1);
+
+/** Kind of the checkpoint and the format that most of its weights have, such as `GGUF Q4_1`. */
+export function formatOf(checkpoint: Checkpoint): string {
+  const byFormat = new Map<string, number>();
+  for (const name of checkpoint.tensors) {
+    const tensor = checkpoint.describe(name);
+    const format = tensor.kind === 'source' ? tensor.format.name : tensor.layout.kind;
+    byFormat.set(format, (byFormat.get(format) ?? 0) + elementsOf(checkpoint, name));
+  }
+  const [main] = [...byFormat].sort((a, b) => b[1] - a[1]);
+  return `${checkpoint.kind} ${main?.[0] ?? ''}`.trim();
 }

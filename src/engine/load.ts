@@ -4,6 +4,7 @@ import { env } from '../base/env.ts';
 import { openDevice } from '../device/open.ts';
 import { resolveModel } from '../hub/resolve.ts';
 import { modelCheckpoint } from '../models/files/translate.ts';
+import { fileRecords } from '../patch/book-file.ts';
 import { openCheckpoint } from '../weights/open.ts';
 import { availableMemory } from './available-memory.ts';
 import { checkOptions, checkText } from './check.ts';
@@ -31,5 +32,6 @@ export async function load(name: string, options: LoadOptions = {}): Promise<Mod
   return loadOnto(device, () => modelCheckpoint(openCheckpoint(path), onNotice), name, options, {
     availableMemory: availableMemory(),
     packInto: packerFor(device),
+    records: fileRecords(),
   });
 }

@@ -8,6 +8,7 @@ import type { Passes, Pooling } from '../generate/passes.ts';
 import type { GeneratedToken, Runner } from '../generate/runner.ts';
 import type { SamplingOptions } from '../generate/sampling.ts';
 import type { Scheduler, SchedulerStatus } from '../generate/scheduler.ts';
+import { type PatchTarget, patchTarget } from '../patch/target.ts';
 import { encodeInSlices } from '../tokenizer/slices.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import { chatText, completeText, conversationOf, renderChat } from './answer.ts';
@@ -42,6 +43,7 @@ export interface LoadedParts {
   readonly scheduler: Scheduler;
   readonly runner: Runner;
   readonly device: Device;
+  readonly patching: PatchTarget;
   readonly passes: Passes;
   readonly vocabSize: number;
   readonly contextLength: number;
@@ -74,6 +76,11 @@ export class LoadedModel implements Model {
   constructor(parts: LoadedParts) {
     this.info = parts.info;
     this.#parts = parts;
+  }
+
+  /** For `ingot/patch`. */
+  get [patchTarget](): PatchTarget {
+    return this.#parts.patching;
   }
 
   get hasTokenizer(): boolean {

@@ -11,13 +11,15 @@ import { Passes } from '../generate/passes.ts';
 import { CHUNK, Runner } from '../generate/runner.ts';
 import { Scheduler } from '../generate/scheduler.ts';
 import { parseModel } from '../models/registry.ts';
+import type { RecordStore } from '../patch/book.ts';
 import { findTokenizer } from '../tokenizer/open.ts';
 import type { Checkpoint } from '../weights/checkpoint.ts';
 import { CheckpointLoader, checkpointBytes } from '../weights/load.ts';
 import type { PackInto } from '../weights/load-jobs.ts';
-import { describeCheckpoint } from './info.ts';
+import { describeCheckpoint, formatOf } from './info.ts';
 import { planMemory } from './memory.ts';
 import { LoadedModel } from './model.ts';
+import { advisedThere, ModelPatching, modelPlace } from './patching.ts';
 import { endTokens, samplingDefaults } from './sampling-defaults.ts';
 import type { LoadOptions, Model } from './types.ts';
 
@@ -27,6 +29,8 @@ export interface Surroundings {
   readonly availableMemory: number;
   /** A packer that is faster than plain TypeScript. */
   readonly packInto?: PackInto | undefined;
+  /** Where measurements of fusions on this machine are kept. */
+  readonly records?: RecordStore | undefined;
 }
 
 /** Opens a checkpoint and loads it onto a device, which the model then owns. Nothing stays open or allocated after a failure. */
@@ -55,14 +59,16 @@ async function place(
   checkpoint: Checkpoint,
   device: Device,
   options: LoadOptions,
-  { availableMemory, packInto }: Surroundings,
+  { availableMemory, packInto, records }: Surroundings,
 ): Promise<Model> {
   const { signal, onProgress, precision = 'fast', memoryLimit } = options;
   if (precision !== 'fast' && precision !== 'exact') {
     throw new IngotError('invalid_argument', `precision must be 'fast' or 'exact', got ${String(precision)}`);
   }
-  const patterns = resolvePatterns(options.patterns);
   const { config, build } = parseModel(checkpoint.config, checkpoint.path);
+  const format = formatOf(checkpoint);
+  const there = modelPlace(device, { ...config, format, precision });
+  const patterns = resolvePatterns(options.patterns, advisedThere(there, records));
   const dtype = precision === 'exact' ? ('f32' as const) : ('f16' as const);
   const { contextLength, maxSequences, pages, cacheBytes, prefixBytes } = planMemory({
     model: name,
@@ -138,6 +144,7 @@ async function place(
       }),
       tokenizer,
       withoutText: refused ?? 'it came without a tokenizer',
+      patching: new ModelPatching({ runner, passes, scheduler, cache, device }, there, records),
       scheduler,
       runner,
       passes,

@@ -11,6 +11,7 @@ import type { Pooling } from '../generate/passes.ts';
 import type { GeneratedToken } from '../generate/runner.ts';
 import type { SamplingOptions } from '../generate/sampling.ts';
 import type { SchedulerStatus } from '../generate/scheduler.ts';
+import type { PatchTarget, patchTarget } from '../patch/target.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import type { Session, SessionOptions } from './session.ts';
 
@@ -220,6 +221,8 @@ export interface Model extends Disposable, AsyncDisposable {
   status(): SchedulerStatus;
   /** Measures which variants of the kernels are fastest on this GPU; the next load uses them. Throws unsupported elsewhere. */
   tune(options?: TuneOptions): Promise<TuneReport>;
+  /** For `patch`, `unpatch` and `smartPatch` of `ingot/patch`. */
+  readonly [patchTarget]?: PatchTarget;
   /** Time per dispatch of the last step, when loaded with `profile`; else empty. */
   profile(): readonly { readonly label: string; readonly ns: number }[];
   /** Frees everything once nothing runs any more; later calls reject with `disposed`. `await using` waits for that. */
