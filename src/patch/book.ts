@@ -2,7 +2,7 @@
 // `smartPatch` adds those of this machine. Defaults of a load come from it.
 
 import { allPatterns, type PatternName, type PatternSet, patternTable } from '../array/patterns.ts';
-import shipped from './book.json' with { type: 'json' };
+import shipped from './shipped-records.json' with { type: 'json' };
 import type { RecordPlace } from './target.ts';
 
 /** One fusion on one class of devices and models, against the same plan without it. */
