@@ -121,6 +121,8 @@ export interface OpDef<A extends object = object> {
   readonly overwrites?: number;
   /** Element offset into input 0 when the output is a contiguous piece of it; null when it is not. */
   view?(inputs: Operands<ValueType>, attrs: A): number | null;
+  /** There is no reference: devices of plain TypeScript run the composite, too. */
+  readonly composed?: true;
   /** The op in terms of others: used where a device has no lowering. */
   composite?(inputs: Operands<NDArray>, attrs: A): readonly NDArray[];
   readonly vjp: Vjp<A> | 'none';

@@ -412,6 +412,19 @@ export const kernelSignatures = {
     notes:
       'rows of counts with fresh ≠ 0 become 0, then each id adds 1 to its row slots[i] (-1: none; without slots: row 0)',
   },
+  user: {
+    buffers: { inputs: { x: 'read any' }, outputs: { y: 'write any' } },
+    params: {
+      kernel: 'int; of the list in kernel/wgsl/user.ts',
+      inputCount: 'count inputs',
+      outputCount: 'count outputs',
+      valueCount: 'count values',
+      inputs: { dtype: 'dtype' },
+      outputs: { dtype: 'dtype' },
+      values: { value: 'number' },
+    },
+    notes: 'a kernel of `ingot/kernel`: its own text on GPUs, its composite elsewhere',
+  },
   measure_read: {
     buffers: { data: 'read any', sink: 'write f64 [workers]' },
     params: { ahead: 'int; bytes that are asked for in advance, 0: none' },

@@ -6,4 +6,6 @@ export {
   elementwise,
   type KernelResult,
 } from './elementwise.ts';
+export type { PassOptions, Sources } from './fold-source.ts';
+export { type FoldKernel, type MapReduceOptions, mapReduce, type ReduceOptions, reduce } from './reduce.ts';
 export type { ShownInputs } from './source.ts';

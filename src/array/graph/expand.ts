@@ -63,8 +63,8 @@ function replaceNode(
 
 /** Whether the device runs the op as it is, as f32, or not at all. */
 function lowerability(node: OpNode, device: Device): 'lowered' | 'cast' | 'missing' {
-  if (device.kernels === 'js') return 'lowered';
   const { op, attrs, outputs } = node;
+  if (device.kernels === 'js') return op.composed ? 'missing' : 'lowered';
   const inputs = node.inputs.map((v) => (v === null ? null : valueType(v)));
   if (op.view !== undefined && op.view(inputs, attrs) !== null) return 'lowered';
   if (op.elementwise !== undefined) {

@@ -23,6 +23,7 @@ import { shortConvKernel } from './short-conv.ts';
 import { softmaxKernel } from './softmax.ts';
 import { sortRowsKernel, topkRowsKernel } from './sort.ts';
 import { tileKernel } from './tile.ts';
+import { userKernel } from './user.ts';
 
 export const gpuKernels: readonly GpuKernel[] = [
   attentionKernel,
@@ -51,6 +52,7 @@ export const gpuKernels: readonly GpuKernel[] = [
   sortRowsKernel,
   topkRowsKernel,
   tileKernel,
+  userKernel,
 ];
 
 const byName: ReadonlyMap<string, GpuKernel> = new Map(gpuKernels.map((k) => [k.name, k]));
