@@ -86,7 +86,7 @@ describe('messages', () => {
       tools: [...tools, { type: 'web_search_20250305', name: 'web_search' }],
     });
     expect(harness.model().prompts.at(-1)).toMatch(
-      /system\nRule one\.\n\nRule two\..*user\nweather\?.*assistant\n.*I look\..*tool\w*>?\nsnow.*user\nso\?/s,
+      /system\nRule one\.\n\nRule two\..*user\nweather\?.*assistant\n.*I look\..*tool_response>\nsnow.*\nso\?/s,
     );
   });
 
