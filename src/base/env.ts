@@ -19,6 +19,8 @@ export interface Env {
   readonly offline: boolean;
   /** Ingot's own cache (packed files): INGOT_CACHE, else XDG_CACHE_HOME/ingot, else ~/.cache/ingot. */
   readonly cacheDir: string;
+  /** What the user made and would miss (presets): INGOT_DATA, else XDG_DATA_HOME/ingot, else ~/.local/share/ingot. */
+  readonly dataDir: string;
   /** INGOT_THREADS: worker threads; undefined lets the device choose. */
   readonly threads: number | undefined;
   /** INGOT_LEVEL: forced SIMD level, for example `avx2` or `scalar`. */
@@ -74,6 +76,7 @@ export function readEnv(source: Source = process.env): Env {
     hfEndpoint: (get('HF_ENDPOINT') ?? 'https://huggingface.co').replace(/\/+$/, ''),
     offline: isTrue(get('HF_HUB_OFFLINE')),
     cacheDir: get('INGOT_CACHE') ?? join(cacheHome, 'ingot'),
+    dataDir: get('INGOT_DATA') ?? join(get('XDG_DATA_HOME') ?? join(home, '.local', 'share'), 'ingot'),
     threads: positiveInteger(get('INGOT_THREADS')),
     level: get('INGOT_LEVEL'),
     pip: Object.freeze({
@@ -96,3 +99,10 @@ export function readEnv(source: Source = process.env): Env {
 
 /** The snapshot taken when this module is first imported. */
 export const env: Env = readEnv();
+
+/** The environment of this process with `more` in it, for a process of its own; what is undefined there is taken out. */
+export function environmentWith(more: Source): Record<string, string | undefined> {
+  const whole = { ...process.env, ...more };
+  for (const [name, value] of Object.entries(whole)) if (value === undefined) delete whole[name];
+  return whole;
+}

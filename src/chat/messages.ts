@@ -58,3 +58,15 @@ export const withSystem = (messages: readonly Message[], system: string | undefi
   system === undefined || messages.some(({ role }) => role === 'system')
     ? messages
     : [{ role: 'system', content: system }, ...messages];
+
+/** `messages` after what every conversation with a model begins with. A system message of their own comes before that of the model. */
+export function opened(
+  messages: readonly Message[],
+  opening: { readonly system?: string | undefined; readonly messages?: readonly Message[] | undefined } = {},
+): readonly Message[] {
+  const { system, messages: before = [] } = opening;
+  const first = messages[0]?.role === 'system' ? 1 : 0;
+  const whole =
+    before.length === 0 ? messages : [...messages.slice(0, first), ...before, ...messages.slice(first)];
+  return withSystem(whole, system);
+}

@@ -9,7 +9,7 @@ import type { Message } from '../chat/messages.ts';
 import type { BenchOptions, BenchReport } from '../engine/bench.ts';
 import type { ModelDetails } from '../engine/inspect.ts';
 import type { ChatOptions, GenerateStats, LoadOptions, Model, TextStream } from '../engine/types.ts';
-import type { Context, Engine } from './context.ts';
+import { type Context, type Engine, Interrupt } from './context.ts';
 import { runCli } from './run-cli.ts';
 
 const stats: GenerateStats = {
@@ -163,24 +163,33 @@ afterEach(() => rm(folder, { recursive: true, force: true }));
 interface Run {
   readonly stdin?: string | undefined;
   readonly tty?: boolean;
+  readonly columns?: number;
   readonly engine?: Partial<Engine>;
 }
 
-async function cli(args: readonly string[], { stdin = '', tty = false, engine = {} }: Run = {}) {
+async function cli(
+  args: readonly string[],
+  { stdin = '', tty = false, columns = 80, engine = {} }: Run = {},
+) {
   const written = { out: '', err: '' };
   const output = (key: 'out' | 'err') => ({
     write: (text: string) => {
       written[key] += text;
     },
     isTTY: tty,
-    columns: 80,
+    columns,
   });
   const input: NodeJS.ReadableStream & { isTTY?: boolean } = new PassThrough().end(stdin);
   const context: Context = {
     stdout: output('out'),
     stderr: output('err'),
     stdin: input,
-    env: readEnv({ HOME: folder, HF_HOME: join(folder, 'hf'), INGOT_CACHE: join(folder, 'cache') }),
+    env: readEnv({
+      HOME: folder,
+      HF_HOME: join(folder, 'hf'),
+      INGOT_CACHE: join(folder, 'cache'),
+      INGOT_DATA: join(folder, 'data'),
+    }),
     signal: controller.signal,
     version: '1.2.3',
     engine: {
@@ -281,6 +290,21 @@ describe('run', () => {
     });
   });
 
+  test('--format holds the answer to a form, --think and --template reach the model', async () => {
+    await cli(['run', 'm', 'x', '--format', 'json', '--no-think']);
+    const file = join(folder, 'schema.json');
+    await writeFile(file, '{"type": "integer"}');
+    await cli(['run', 'm', 'x', '--format', file]);
+    expect(model.asked.map(({ options }) => options)).toMatchObject([
+      { responseFormat: { kind: 'json_object' }, thinking: false },
+      { responseFormat: { kind: 'json_schema', schema: { type: 'integer' } } },
+    ]);
+    const template = join(folder, 't.jinja');
+    await writeFile(template, '{{ messages[0].content }}');
+    await cli(['run', 'm', 'x', '--template', template]);
+    expect(loads.at(-1)).toMatchObject({ options: { chatTemplate: '{{ messages[0].content }}' } });
+  });
+
   test('--stats goes to stderr', async () => {
     const { err } = await cli(['run', 'm', 'x', '--stats']);
     expect(err).toContain('3 tokens in 0.02 s (150 tokens/s), prompt 5 tokens in 0.01 s (500 tokens/s)');
@@ -304,6 +328,60 @@ describe('chat from a pipe', () => {
     ]);
     expect(out).toContain('/nonsense is not a command');
     expect(model.disposed).toBe(1);
+  });
+
+  test('settings hold for the next answers, and a wrong one changes nothing', async () => {
+    const lines = [
+      '/set parameter temperature 0.25',
+      '/set parameter temperature hot',
+      '/set parameter stop "a b"',
+      '/set system Be brief',
+      '/set format json',
+      '/set nothink',
+      'one',
+      '/set noformat',
+      '/set quiet now',
+      'two',
+      '/set',
+      '/bye',
+      'three',
+    ];
+    const { code, out, err } = await cli(['chat', 'm', '--seed', '7'], { stdin: `${lines.join('\n')}\n` });
+    expect(code).toBe(0);
+    expect(model.asked.map(({ options }) => options)).toMatchObject([
+      {
+        temperature: 0.25,
+        seed: 7,
+        stop: ['a b'],
+        system: 'Be brief',
+        thinking: false,
+        responseFormat: { kind: 'json_object' },
+      },
+      { temperature: 0.25, responseFormat: undefined },
+    ]);
+    expect(err).toContain('temperature must be a number, got "hot"');
+    expect(err).toContain('/set quiet takes no value');
+    expect(out).toContain('nowordwrap');
+  });
+
+  test('/save keeps a conversation, /load goes on with it, num_ctx loads anew', async () => {
+    const saving = 'one\n/set system Be kind\n/save kept\n/show modelfile\n';
+    const { out } = await cli(['chat', 'm', '--temperature', '0'], { stdin: saving });
+    expect(out).toContain('FROM m\nSYSTEM """Be kind"""\nPARAMETER temperature 0\nMESSAGE user """one"""');
+    loads = [];
+    await cli(['chat', 'other'], {
+      stdin: '/load kept\n/set parameter num_ctx 64\ntwo\n/clear\nthree\n',
+    });
+    expect(loads.map(({ name, options }) => [name, options?.contextLength])).toEqual([
+      ['other', undefined],
+      ['kept', undefined],
+      ['kept', 64],
+    ]);
+    expect(model.asked.slice(1).map(({ messages }) => messages.map(({ content }) => content))).toEqual([
+      ['one', 'You said one\u001b[31m!', 'two'],
+      ['three'],
+    ]);
+    expect(model.disposed).toBe(4);
   });
 
   test('an error of one answer is shown and the talk goes on', async () => {
@@ -477,6 +555,23 @@ describe('wrong use and failures', () => {
     [['run', 'm', 'x', '--memory-limit', 'lots'], /such as 4GB/],
     [['run', 'm', 'x', '--device', 'gpu9'], /Allowed choices are auto, cpu, webgpu, webgpu:N, js/],
     [['eval', 'm'], /required option '--text <file>'/],
+    [['serve', '--port', '99999'], /'99999' is invalid. It must be a port, from 0 to 65535/],
+    [['stop', '--port', '70000'], /It must be a port/],
+    [['run', 'm', 'x', '--raw', '--system', 'y'], /--system: a raw prompt has no messages around it/],
+    [['run', 'm', 'x', '--logprobs', '2'], /--logprobs: are printed with --json only/],
+    [['run', 'm', 'x', '--threads', '2', '--device', 'webgpu'], /--threads means nothing to --device webgpu/],
+    [['run', 'm', 'x', '--format', '{"type": 3'], /the schema is not JSON/],
+    [
+      ['run', 'm', 'x', '--format', 'none.json'],
+      /none.json cannot be read: .*a format is "json", a JSON Schema/,
+    ],
+    [['chat', 'm', '--template', 'none.jinja'], /none.jinja cannot be read/],
+    [['serve', '--no-preload'], /--no-preload: no model is named here/],
+    [['stop', 'm', '--all'], /--all: a model is let go by every server/],
+    [['launch', 'vim', 'm'], /Allowed choices are claude, codex, opencode/],
+    [['show', 'm', '--system', '--json'], /say one of --modelfile/],
+    [['embed', 'm'], /there is no text/],
+    [['create', 'x', '-f', 'none'], /none cannot be read/],
     [['fly'], /unknown command 'fly'/],
   ])('%j', async (args, message) => {
     expect(await cli(args)).toMatchObject({ code: 1, out: '', err: expect.stringMatching(message) });
@@ -502,6 +597,19 @@ describe('wrong use and failures', () => {
     expect((await cli(['pull', 'x'], fail(new TypeError('oops')))).err).toMatch(
       /error: oops\nThis is a bug.*\n.*at /s,
     );
+  });
+
+  test('a process that is asked to end says so as shells do', async () => {
+    model.chat = () => {
+      controller.abort(new Interrupt('SIGTERM'));
+      throw controller.signal.reason;
+    };
+    expect(await cli(['run', 'm', 'x'])).toMatchObject({ code: 143 });
+  });
+
+  test('help is as wide as the terminal', async () => {
+    const { out } = await cli(['serve', '--help'], { tty: true, columns: 60 });
+    expect(Math.max(...out.split('\n').map((line) => line.length))).toBeLessThanOrEqual(60);
   });
 
   test('Ctrl-C is no error, and the model is given back', async () => {

@@ -1,5 +1,6 @@
 // What a command may touch: streams, settings, the engine. Tests hand in their own.
 
+import { constants } from 'node:os';
 import type { Env } from '../base/env.ts';
 import type { CpuReport } from '../device/cpu/doctor.ts';
 import type { GpuList } from '../device/webgpu/report.ts';
@@ -35,8 +36,10 @@ export interface Context {
   readonly stderr: Output;
   readonly stdin: NodeJS.ReadableStream & { readonly isTTY?: boolean };
   readonly env: Env;
-  /** Aborted by the first Ctrl-C. */
+  /** Aborted by the first Ctrl-C, or when the process is asked to end; its reason is an Interrupt. */
   readonly signal: AbortSignal;
+  /** Ctrl-C is another program's, one that runs in this terminal, until the returned function is called. */
+  readonly leaveInterrupts?: (() => () => void) | undefined;
   readonly engine: Engine;
   readonly version: string;
 }
@@ -56,6 +59,17 @@ export function outputOf(stream: NodeJS.WriteStream): Output {
       return stream.columns || 80;
     },
   };
+}
+
+/** Why a command was ended from outside. */
+export class Interrupt extends Error {
+  override readonly name = 'AbortError';
+  /** What shells call it: 128 and the signal's number. */
+  readonly exitCode: number;
+  constructor(signal: 'SIGINT' | 'SIGTERM' | 'SIGHUP') {
+    super(`interrupted by ${signal}`);
+    this.exitCode = 128 + constants.signals[signal];
+  }
 }
 
 /** One JSON document on one line. */

@@ -4,7 +4,7 @@
 import { readFileSync } from 'node:fs';
 import { env } from '../base/env.ts';
 import { setLogSink } from '../base/log.ts';
-import { type Context, outputOf } from './context.ts';
+import { type Context, Interrupt, outputOf } from './context.ts';
 import { realEngine } from './engine.ts';
 import { runCli } from './run-cli.ts';
 
@@ -20,13 +20,16 @@ function packageVersion(): string {
 }
 
 const controller = new AbortController();
-const interrupted = (): void => {
-  // The second one does not wait for anything.
-  if (controller.signal.aborted) process.exit(130);
-  controller.abort();
-};
-process.on('SIGINT', interrupted);
-process.on('SIGTERM', interrupted);
+let left = false;
+for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  process.on(name, () => {
+    if (left && name === 'SIGINT') return;
+    const interrupt = new Interrupt(name);
+    // The second one does not wait for anything.
+    if (controller.signal.aborted) process.exit(interrupt.exitCode);
+    controller.abort(interrupt);
+  });
+}
 
 const context: Context = {
   stdout: outputOf(process.stdout),
@@ -34,6 +37,12 @@ const context: Context = {
   stdin: process.stdin,
   env,
   signal: controller.signal,
+  leaveInterrupts: () => {
+    left = true;
+    return () => {
+      left = false;
+    };
+  },
   engine: realEngine,
   version: packageVersion(),
 };

@@ -1,6 +1,9 @@
 // Options that several commands share, and how their values are read.
 
+import { readFileSync } from 'node:fs';
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { IngotError } from '../base/errors.ts';
+import { checkTemplate } from '../engine/presets/modelfile.ts';
 import type { DeviceChoice, LoadOptions, Precision, TextOptions } from '../engine/types.ts';
 
 export interface ModelFlags {
@@ -12,6 +15,8 @@ export interface ModelFlags {
   readonly maxSequences?: number;
   readonly kvBytes?: number;
   readonly prefixBytes?: number;
+  /** A file. */
+  readonly template?: string;
 }
 
 export interface SamplingFlags {
@@ -36,6 +41,12 @@ export function integer(text: string): number {
 export function positive(text: string): number {
   const value = integer(text);
   if (value === 0) throw new InvalidArgumentError('It must be at least 1.');
+  return value;
+}
+
+export function port(text: string): number {
+  const value = integer(text);
+  if (value > 65_535) throw new InvalidArgumentError('It must be a port, from 0 to 65535.');
   return value;
 }
 
@@ -97,6 +108,10 @@ export const addModelOptions = (command: Command): Command =>
     .option('--kv-bytes <size>', 'most memory for the conversations in progress', size)
     .option('--prefix-bytes <size>', 'most of it that earlier prompts may keep', size);
 
+/** Of commands that answer chats. */
+export const addTemplateOption = (command: Command): Command =>
+  command.option('--template <file>', "chat template in Jinja, in place of the model's own");
+
 export const addSamplingOptions = (command: Command): Command =>
   command
     .option('-n, --max-tokens <n>', 'longest answer in tokens', integer)
@@ -111,7 +126,14 @@ export const addSamplingOptions = (command: Command): Command =>
     .option('--stop <text>', 'end the answer before this text (may be repeated)', stopText)
     .option('--ignore-eos', 'go on after the end-of-text token');
 
-export const loadOptions = (flags: ModelFlags, signal: AbortSignal): LoadOptions => ({
+/** Options for `load`. @throws IngotError `invalid_argument` for an option that the device does not read. */
+export function loadOptions(flags: ModelFlags, signal: AbortSignal): LoadOptions {
+  if (flags.threads !== undefined && /^webgpu/.test(flags.device ?? ''))
+    throw new IngotError('invalid_argument', `--threads means nothing to --device ${flags.device}`);
+  return { ...modelOptions(flags), signal };
+}
+
+const modelOptions = (flags: ModelFlags): LoadOptions => ({
   device: flags.device,
   precision: flags.precision,
   contextLength: flags.contextLength,
@@ -120,8 +142,25 @@ export const loadOptions = (flags: ModelFlags, signal: AbortSignal): LoadOptions
   maxSequences: flags.maxSequences,
   kvBytes: flags.kvBytes,
   prefixBytes: flags.prefixBytes,
-  signal,
+  chatTemplate: flags.template === undefined ? undefined : readTemplate(flags.template),
 });
+
+function readTemplate(path: string): string {
+  let source: string;
+  try {
+    source = readFileSync(path, 'utf8');
+  } catch (cause) {
+    throw new IngotError('not_found', `${path} cannot be read: ${(cause as Error).message}`, { cause });
+  }
+  return checkTemplate(source);
+}
+
+/** Refuses options that nobody would read, with what they need. */
+export function refuseUnread(options: Readonly<Record<string, unknown>>, why: string): void {
+  const given = Object.entries(options).filter(([, value]) => value !== undefined && value !== false);
+  if (given.length === 0) return;
+  throw new IngotError('invalid_argument', `${given.map(([name]) => name).join(' and ')}: ${why}`);
+}
 
 export const textOptions = (flags: SamplingFlags, signal: AbortSignal): TextOptions => ({
   maxTokens: flags.maxTokens,

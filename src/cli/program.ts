@@ -4,8 +4,12 @@ import { Command } from 'commander';
 import * as bench from './commands/bench.ts';
 import * as chat from './commands/chat.ts';
 import * as convert from './commands/convert.ts';
+import * as cp from './commands/cp.ts';
+import * as create from './commands/create.ts';
 import * as doctor from './commands/doctor.ts';
+import * as embed from './commands/embed.ts';
 import * as evaluate from './commands/eval.ts';
+import * as launch from './commands/launch.ts';
 import * as list from './commands/list.ts';
 import * as pack from './commands/pack.ts';
 import * as ps from './commands/ps.ts';
@@ -26,7 +30,11 @@ const commands = [
   list,
   show,
   rm,
+  create,
+  cp,
+  embed,
   serve,
+  launch,
   ps,
   stop,
   pack,
@@ -45,9 +53,12 @@ export function buildProgram(context: Context): Command {
     .version(context.version, '-v, --version')
     .showHelpAfterError('(--help shows the options)')
     .exitOverride()
+    .configureHelp({ minWidthToWrap: 20 })
     .configureOutput({
       writeOut: (text) => context.stdout.write(text),
       writeErr: (text) => context.stderr.write(text),
+      getOutHelpWidth: () => context.stdout.columns,
+      getErrHelpWidth: () => context.stderr.columns,
     });
   for (const { register } of commands) register(program, context);
   // Settings of the program hold for commands made before them only when copied.

@@ -1,8 +1,8 @@
-// Runs one command line and says how it went: 0, 1 after an error that was shown, 130 after Ctrl-C.
+// Runs one command line and says how it went: 0, 1 after an error that was shown, 130 after Ctrl-C, 143 when asked to end.
 
 import { CommanderError } from 'commander';
 import { IngotError } from '../base/errors.ts';
-import type { Context } from './context.ts';
+import { type Context, Interrupt } from './context.ts';
 import { buildProgram } from './program.ts';
 
 /** `args` are without node and script. Never rejects. */
@@ -19,7 +19,8 @@ export async function runCli(args: readonly string[], context: Context): Promise
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 1;
     if (context.signal.aborted) {
       context.stderr.write('\ninterrupted\n');
-      return 130;
+      const { reason } = context.signal;
+      return reason instanceof Interrupt ? reason.exitCode : 130;
     }
     context.stderr.write(`${formatError(error)}\n`);
     return 1;

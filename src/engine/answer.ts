@@ -4,7 +4,7 @@
 import { IngotError } from '../base/errors.ts';
 import type { AnswerEvent, AnswerParser } from '../chat/answer.ts';
 import { CollectedAnswer } from '../chat/collect.ts';
-import { type Message, withSystem } from '../chat/messages.ts';
+import { type Message, opened } from '../chat/messages.ts';
 import { prepareChat } from '../chat/prepare.ts';
 import type { TokenConstraint } from '../generate/constraint.ts';
 import { StopMatcher } from '../generate/stop.ts';
@@ -126,7 +126,7 @@ export async function answer(
   options: ChatOptions = {},
 ): Promise<AnswerStream> {
   const ready = await readyChat(model, prepareAnswer(model, messages, options));
-  return new AnswerStream(model, async () => ready, generateOptions(options));
+  return new AnswerStream(model, async () => ready, generateOptions(model, options));
 }
 
 /** Checks the arguments and renders the prompt: all that can be wrong before anything is encoded. */
@@ -137,7 +137,12 @@ export function prepareAnswer(
 ): PromptOptions {
   checkMessages(messages);
   checkChatOptions(options);
-  const request = { ...options, messages: withSystem(messages, options.system) };
+  const { defaults } = model.info;
+  const request = {
+    ...options,
+    maxTokens: options.maxTokens ?? defaults?.maxTokens,
+    messages: opened(messages, { ...defaults, system: options.system ?? defaults?.system }),
+  };
   return { ...request, prepared: prepareChat(model.tokenizer, request) };
 }
 
@@ -147,9 +152,22 @@ export async function readyChat(model: PromptModel, request: PromptOptions): Pro
   return { prompt, constraint: await prompt.constraint() };
 }
 
-/** Those options that are of the generation, and not of the prompt. */
-export const generateOptions = (options: ChatOptions): TextOptions =>
-  Object.fromEntries(Object.entries(options).filter(([name]) => isTextOption(name)));
+/** Those options that are of the generation, and not of the prompt; what they do not say, the model's defaults do. */
+export const generateOptions = (
+  { info }: Pick<AnsweringModel, 'info'>,
+  options: ChatOptions,
+): TextOptions => ({
+  ...answerDefaults(info),
+  ...Object.fromEntries(
+    Object.entries(options).filter(([name, value]) => isTextOption(name) && value !== undefined),
+  ),
+});
+
+/** How long answers of a model are and what ends them, where a call does not say. */
+export const answerDefaults = ({ defaults }: AnsweringModel['info']): TextOptions => ({
+  ...(defaults?.maxTokens === undefined ? {} : { maxTokens: defaults.maxTokens }),
+  ...(defaults?.stop === undefined ? {} : { stop: defaults.stop }),
+});
 
 /** The prompt of a conversation as text. */
 export const renderChat = (model: PromptModel, messages: readonly Message[], options: ChatOptions): string =>
@@ -162,7 +180,9 @@ export function chatText(
   options: ChatOptions,
 ): AnswerText {
   const request = prepareAnswer(model, messages, options);
-  return new AnswerText(new AnswerStream(model, () => readyChat(model, request), generateOptions(options)));
+  return new AnswerText(
+    new AnswerStream(model, () => readyChat(model, request), generateOptions(model, options)),
+  );
 }
 
 /** The text that follows `text`. */
@@ -175,7 +195,7 @@ export function completeText(model: AnsweringModel, text: string, options: Compl
     const prompt = await textPrompt({ info, tokenizer }, text, { responseFormat, signal: options.signal });
     return { prompt, constraint: await prompt.constraint() };
   };
-  return new AnswerText(new AnswerStream(model, ready, rest));
+  return new AnswerText(new AnswerStream(model, ready, generateOptions(model, rest)));
 }
 
 /** A question alone is a conversation of one message. */

@@ -1,7 +1,15 @@
 // Arguments of the library as callers of JavaScript may get them wrong: each error names the argument and what it must be.
 
 import { IngotError } from '../base/errors.ts';
-import type { ChatOptions, CompleteOptions, GenerateOptions, LoadOptions, TextOptions } from './types.ts';
+import type {
+  ChatOptions,
+  CompleteOptions,
+  GenerateOptions,
+  LoadOptions,
+  ModelDefaults,
+  SamplingOptions,
+  TextOptions,
+} from './types.ts';
 
 /** Throws `invalid_argument`: `name` must be `expected`. */
 export function refuse(name: string, expected: string, value: unknown): never {
@@ -48,7 +56,7 @@ const oneOf = (...names: readonly string[]): Kind => ({
 
 type Kinds = Readonly<Record<string, Kind>>;
 
-const generate = {
+const sampling = {
   temperature: number,
   topK: number,
   topP: number,
@@ -58,6 +66,10 @@ const generate = {
   frequencyPenalty: number,
   logitBias: object,
   seed: number,
+} satisfies Record<keyof SamplingOptions, Kind>;
+
+const generate = {
+  ...sampling,
   maxTokens: count(1),
   ignoreEos: flag,
   logprobs: number,
@@ -114,6 +126,8 @@ const load = {
     expected: 'a list of names or an object such as { rope_kv: false }',
     is: (value) => typeof value === 'object',
   },
+  chatTemplate: text,
+  defaults: object,
   profile: flag,
   signal,
   onProgress: callback,
@@ -122,9 +136,19 @@ const load = {
 
 const ofTokens: Kinds = { signal };
 
+const { logitBias: _, ...ofModel } = sampling;
+const defaults = {
+  ...ofModel,
+  system: text,
+  messages: { expected: 'a list of messages', is: Array.isArray },
+  maxTokens: generate.maxTokens,
+  stop: textKinds.stop,
+} satisfies Record<keyof ModelDefaults, Kind>;
+
 /** Options of each function, by its name. */
 const known = {
   load,
+  defaults,
   generate,
   complete,
   chat,
@@ -144,15 +168,28 @@ export function checkOptions(of: keyof typeof known, options: unknown): void {
       const meant = Object.keys(kinds).find((each) => plain(each) === plain(name));
       const hint =
         meant === undefined ? `there are ${Object.keys(kinds).join(', ')}` : `did you mean ${meant}?`;
-      throw new IngotError('invalid_argument', `${of}() has no option "${name}"; ${hint}`, {
-        details: { argument: name },
-      });
+      throw new IngotError(
+        'invalid_argument',
+        `${of === 'defaults' ? of : `${of}()`} has no option "${name}"; ${hint}`,
+        {
+          details: { argument: name },
+        },
+      );
     }
     if (!kind.is(value)) refuse(name, kind.expected, value);
   }
 }
 
 const plain = (name: string): string => name.toLowerCase().replace(/[^a-z]/g, '');
+
+/** Options of loading, and the defaults among them. */
+export function checkLoadOptions(options: unknown): void {
+  checkOptions('load', options);
+  const { defaults } = options as { readonly defaults?: ModelDefaults };
+  if (defaults === undefined) return;
+  checkOptions('defaults', defaults);
+  if (defaults.messages !== undefined && defaults.messages.length > 0) checkMessages(defaults.messages);
+}
 
 /** Options of a chat, and the tools among them. */
 export function checkChatOptions(options: unknown): void {

@@ -15,6 +15,7 @@ export function describeCheckpoint(
     readonly weightBytes: number;
     readonly prefixBytes: number;
     readonly sampling: SamplingOptions;
+    readonly defaults: ModelInfo['defaults'];
   },
 ): ModelInfo {
   const parameters = checkpoint.tensors.reduce((n, tensor) => n + elementsOf(checkpoint, tensor), 0);
@@ -26,6 +27,7 @@ export function describeCheckpoint(
     contextLength: loaded.contextLength,
     trainedContextLength: config.contextLength,
     sampling: loaded.sampling,
+    defaults: loaded.defaults,
     weightBytes: loaded.weightBytes,
     prefixBytes: loaded.prefixBytes,
     format: formatOf(checkpoint),

@@ -1,13 +1,17 @@
 // What a model is, from its headers alone: nothing is loaded or downloaded.
 
+import { env } from '../base/env.ts';
 import { IngotError } from '../base/errors.ts';
 import { CacheSizes } from '../cache/sizes.ts';
+import type { SamplingOptions } from '../generate/sampling.ts';
 import { findLocal } from '../hub/resolve.ts';
 import { modelCheckpoint } from '../models/files/translate.ts';
 import { parseModel } from '../models/registry.ts';
 import { findTokenizer } from '../tokenizer/open.ts';
 import type { Checkpoint } from '../weights/checkpoint.ts';
 import { openCheckpoint } from '../weights/open.ts';
+import { baseOf } from './presets/store.ts';
+import { samplingDefaults } from './sampling-defaults.ts';
 import { type TokenCost, tokenCost } from './token-cost.ts';
 
 /** Tokens whose memory is told: what tells architectures apart. */
@@ -36,11 +40,15 @@ export interface ModelDetails {
   readonly tokenizer: { readonly vocabSize: number; readonly chatTemplate: boolean } | undefined;
   /** Why a tokenizer that is there is not used. */
   readonly refusedTokenizer?: string | undefined;
+  /** Jinja source of its chat template. */
+  readonly chatTemplate?: string | undefined;
+  /** How its makers sample from it. */
+  readonly sampling?: SamplingOptions | undefined;
 }
 
 /** Reads the headers of a model on this machine. Throws not_found when it would have to be downloaded first. */
 export async function inspectModel(nameOrPath: string): Promise<ModelDetails> {
-  const path = await findLocal(nameOrPath);
+  const path = await findLocal(await baseOf(nameOrPath, env));
   if (path === undefined) {
     throw new IngotError(
       'not_found',
@@ -88,6 +96,8 @@ async function describe(name: string, checkpoint: Checkpoint): Promise<ModelDeta
       chatTemplate: tokenizer.chatTemplate !== undefined,
     },
     ...(refused === undefined ? {} : { refusedTokenizer: refused }),
+    chatTemplate: tokenizer?.chatTemplate,
+    sampling: await samplingDefaults(checkpoint),
   };
 }
 

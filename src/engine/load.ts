@@ -7,22 +7,26 @@ import { modelCheckpoint } from '../models/files/translate.ts';
 import { fileRecords } from '../patch/book-file.ts';
 import { openCheckpoint } from '../weights/open.ts';
 import { availableMemory } from './available-memory.ts';
-import { checkOptions, checkText } from './check.ts';
+import { checkLoadOptions, checkText } from './check.ts';
 import { packerFor } from './packer.ts';
 import { loadOnto } from './place.ts';
+import { presetOptions } from './presets/preset.ts';
+import { findPreset } from './presets/store.ts';
 import type { LoadOptions, Model } from './types.ts';
 
 /**
- * Loads a model: `name` is a short name of the catalog (`smollm2:135m`), `user/repo[:quant]` of the hub, or a path to a
- * GGUF file, a packed file or a folder of safetensors. Missing files are downloaded first.
+ * Loads a model: `name` is a preset that was made here, a short name of the catalog (`smollm2:135m`), `user/repo[:quant]` of the
+ * hub, or a path to a GGUF file, a packed file or a folder of safetensors. Missing files are downloaded first.
  * @throws IngotError `not_found`, `download_failed`, `bad_file`, `unsupported`, `missing_tensor`, `out_of_memory`; the
  *   signal's reason when aborted. Nothing stays allocated after a failure.
  */
-export async function load(name: string, options: LoadOptions = {}): Promise<Model> {
+export async function load(name: string, given: LoadOptions = {}): Promise<Model> {
   checkText('name', name);
-  checkOptions('load', options);
-  const { signal, onProgress, onNotice } = options;
-  const path = await resolveModel(name, { signal, onProgress, onNotice });
+  checkLoadOptions(given);
+  const { signal, onProgress, onNotice } = given;
+  const preset = await findPreset(name, env);
+  const options = preset ? presetOptions(preset, given) : given;
+  const path = await resolveModel(preset?.from ?? name, { signal, onProgress, onNotice });
   signal?.throwIfAborted();
   const device = await openDevice(options.device ?? 'auto', {
     threads: options.threads ?? env.threads,

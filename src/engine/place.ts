@@ -9,6 +9,7 @@ import { CacheSizes } from '../cache/sizes.ts';
 import type { Device } from '../device/device.ts';
 import { Passes } from '../generate/passes.ts';
 import { CHUNK, Runner } from '../generate/runner.ts';
+import { resolveSampling } from '../generate/sampling.ts';
 import { Scheduler } from '../generate/scheduler.ts';
 import { parseModel } from '../models/registry.ts';
 import type { RecordStore } from '../patch/book.ts';
@@ -19,6 +20,7 @@ import type { PackInto } from '../weights/load-jobs.ts';
 import { describeCheckpoint, formatOf } from './info.ts';
 import { planMemory } from './memory.ts';
 import { LoadedModel } from './model.ts';
+import { withTemplate } from './own-template.ts';
 import { advisedThere, ModelPatching, modelPlace } from './patching.ts';
 import { endTokens, samplingDefaults } from './sampling-defaults.ts';
 import type { LoadOptions, Model } from './types.ts';
@@ -109,8 +111,11 @@ async function place(
   try {
     const model = build(loader, { device, precision, contextLength });
     owned.push(model);
-    const sampling = await samplingDefaults(checkpoint, options.onNotice);
-    const [found] = await Promise.all([findTokenizer(checkpoint), loader.run()]);
+    const { system, messages, maxTokens, stop, ...own } = options.defaults ?? {};
+    const sampling = { ...(await samplingDefaults(checkpoint, options.onNotice)), ...given(own) };
+    resolveSampling(sampling, 1); // what is out of range is told now, and not with each answer
+    const source = withTemplate(checkpoint, options.chatTemplate);
+    const [found] = await Promise.all([findTokenizer(source), loader.run()]);
     const { tokenizer, refused } = found;
     if (refused !== undefined) options.onNotice?.(`${name} works with token ids only: ${refused}`);
     const cache = new PagedCache(device, config.memory, {
@@ -141,6 +146,7 @@ async function place(
         weightBytes: loader.bytes,
         prefixBytes,
         sampling,
+        defaults: { system, messages, maxTokens, stop },
       }),
       tokenizer,
       withoutText: refused ?? 'it came without a tokenizer',
@@ -158,3 +164,7 @@ async function place(
     throw error;
   }
 }
+
+/** Settings without those that say nothing, which must not hide what the model's makers say. */
+const given = <T extends object>(settings: T): Partial<T> =>
+  Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined)) as Partial<T>;

@@ -33,6 +33,17 @@ export interface LoadProgress {
   readonly bytesTotal: number;
 }
 
+/** What every conversation with a model begins with, and how it answers, where a call does not say. */
+export interface ModelDefaults extends Omit<SamplingOptions, 'logitBias'> {
+  /** System message of conversations that have none. */
+  readonly system?: string | undefined;
+  /** What was said before every conversation. */
+  readonly messages?: readonly Message[] | undefined;
+  readonly maxTokens?: number | undefined;
+  /** Texts that end an answer. */
+  readonly stop?: readonly string[] | undefined;
+}
+
 export interface LoadOptions {
   readonly device?: DeviceName | undefined;
   readonly precision?: Precision | undefined;
@@ -52,6 +63,9 @@ export interface LoadOptions {
    * was measured to be best for such a model on such a device.
    */
   readonly patterns?: PatternChoice | undefined;
+  /** A chat template in Jinja, in place of the model's own. */
+  readonly chatTemplate?: string | undefined;
+  readonly defaults?: ModelDefaults | undefined;
   /** Records the time of each dispatch for `profile()`; costs a little speed. */
   readonly profile?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -171,6 +185,8 @@ export interface ModelInfo {
   readonly trainedContextLength: number;
   /** How its makers sample from it (`generation_config.json`, or a GGUF file's own keys): the defaults of its generations. */
   readonly sampling: SamplingOptions;
+  /** What it was loaded with for every conversation. */
+  readonly defaults?: Pick<ModelDefaults, 'system' | 'messages' | 'maxTokens' | 'stop'> | undefined;
   readonly weightBytes: number;
   /** Bytes of the KV cache that prefixes of earlier prompts may keep. */
   readonly prefixBytes: number;

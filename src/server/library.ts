@@ -15,12 +15,24 @@ export interface LibraryModel {
   readonly modified: number;
   /** Given when the server was started: listed first, and kept loaded. */
   readonly configured: boolean;
+  /** What is loaded for it: a preset's name; default: its path. */
+  readonly loads?: string | undefined;
+}
+
+/** A model that a server is told of. */
+export interface GivenModel {
+  readonly name: string;
+  readonly path: string;
+  /** What `load` is called with for it; default: its path. */
+  readonly loads?: string | undefined;
 }
 
 export interface LibraryOptions {
-  readonly configured: readonly { readonly name: string; readonly path: string }[];
+  readonly configured: readonly GivenModel[];
   /** Hugging Face cache whose models are offered too; undefined offers none. */
   readonly cacheDir: string | undefined;
+  /** Further models that may come and go, such as presets. */
+  readonly others?: (() => Promise<readonly GivenModel[]>) | undefined;
   /** Further names: what a client asks for -> a model's name. `*` stands for every name that is not known. */
   readonly aliases: ReadonlyMap<string, string>;
   /** Headers of a model; a test hands in its own. */
@@ -80,24 +92,22 @@ export class Library {
   }
 
   async #read(): Promise<readonly LibraryModel[]> {
-    const { configured, cacheDir } = this.#options;
+    const { configured, cacheDir, others: further } = this.#options;
     const given = await Promise.all(configured.map((model) => describe(model, true)));
     const cached = cacheDir === undefined ? [] : await listCached(cacheDir);
     const known = new Set(configured.map(({ name }) => name));
-    const others = cached
-      .map((model) => ({
+    const others = [
+      ...cached.map((model) => ({
         name: nameOfCached(model),
         path: model.file === undefined ? model.folder : join(model.folder, model.file),
-      }))
-      .filter(({ name }) => !known.has(name));
+      })),
+      ...((await further?.()) ?? []),
+    ].filter(({ name }) => !known.has(name));
     return [...given, ...(await Promise.all(others.map((model) => describe(model, false))))];
   }
 }
 
-async function describe(
-  { name, path }: { readonly name: string; readonly path: string },
-  configured: boolean,
-): Promise<LibraryModel> {
+async function describe({ name, path, loads }: GivenModel, configured: boolean): Promise<LibraryModel> {
   const found = await stat(path).catch(() => undefined);
-  return { name, path, configured, bytes: found?.size ?? 0, modified: found?.mtimeMs ?? 0 };
+  return { name, path, configured, loads, bytes: found?.size ?? 0, modified: found?.mtimeMs ?? 0 };
 }

@@ -153,7 +153,7 @@ export class ModelPool {
       const taken = this.#held().reduce((sum, model) => sum + this.#options.bytesOf(model), 0);
       const left = memoryLimit === undefined ? undefined : Math.max(0, memoryLimit - taken);
       try {
-        const model = await load(source.path, { memoryLimit: left });
+        const model = await load(source.loads ?? source.path, { memoryLimit: left });
         onLoad?.(source.name, model, performance.now() - start);
         return model;
       } catch (error) {

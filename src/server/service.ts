@@ -1,7 +1,8 @@
 // What the server does, whatever protocol asks: finds and loads the model, makes room, prepares, generates, counts.
 
 import { IngotError } from '../base/errors.ts';
-import { AnswerStream, type Ready } from '../engine/answer.ts';
+import { opened } from '../chat/messages.ts';
+import { AnswerStream, answerDefaults, type Ready } from '../engine/answer.ts';
 import {
   chatPrompt,
   countTokens,
@@ -45,7 +46,9 @@ export class Service {
   /** Prepares answers to a chat; they are generated as they are read. Throws what is wrong with the request. */
   chat(job: ChatJob, caller: Caller): Promise<Answering> {
     return this.#answer(job, job.n, caller, async (lease, signal) => {
-      const prompt = await chatPrompt(named(lease), promptOf(job, signal)).catch(about('messages'));
+      const prompt = await chatPrompt(named(lease), promptOf(lease.model, job, signal)).catch(
+        about('messages'),
+      );
       return prepare(lease.model, job, Array<Prompt>(job.n).fill(prompt));
     });
   }
@@ -106,7 +109,7 @@ export class Service {
   async count(job: ChatJob, caller: Caller): Promise<number> {
     const lease = await this.#lease(job.model, caller);
     try {
-      return await countTokens(named(lease), promptOf(job, caller.signal));
+      return await countTokens(named(lease), promptOf(lease.model, job, caller.signal));
     } finally {
       lease.release();
     }
@@ -174,10 +177,11 @@ const named = ({ name, model }: Lease): PromptModel => ({
   },
 });
 
-const promptOf = (job: ChatJob, signal: AbortSignal): PromptOptions => {
+const promptOf = ({ info }: Model, job: ChatJob, signal: AbortSignal): PromptOptions => {
   const { reasoningEffort, templateOptions, ...rest } = job;
   const effort = reasoningEffort === undefined ? {} : { reasoning_effort: reasoningEffort };
-  return { ...rest, templateVariables: { ...effort, ...templateOptions }, signal };
+  const messages = opened(job.messages, info.defaults);
+  return { ...rest, messages, templateVariables: { ...effort, ...templateOptions }, signal };
 };
 
 /** One answer to each of `prompts`; the constraint of each is used up by its generation. */
@@ -207,7 +211,10 @@ async function prepare(model: Model, job: GenerationJob, prompts: readonly Promp
 /** The request's own settings before those the model's makers advise, and these before the API's. */
 function samplingOf({ info }: Model, { sampling, defaults, ...job }: GenerationJob): TextOptions {
   const advised = Object.keys(info.sampling).length === 0 ? defaults : { temperature: 1, ...info.sampling };
-  const { maxTokens, ignoreEos, stop, logprobs } = job;
+  const { ignoreEos, logprobs } = job;
+  const own = answerDefaults(info);
+  const stop = job.stop.length > 0 ? job.stop : own.stop;
+  const maxTokens = job.maxTokens ?? own.maxTokens;
   return { ...advised, ...given(sampling), maxTokens, ignoreEos, stop, logprobs };
 }
 

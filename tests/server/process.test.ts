@@ -1,15 +1,15 @@
 // `ingot serve`, `ps` and `stop` as processes, as a user has them: the built command line over a tiny model.
 
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import OpenAI from 'openai';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { tinyChatModel } from '../tiny-chat.ts';
+import { builtCommand } from './built.ts';
 import { until } from './harness.ts';
 
 let folder: string;
@@ -18,7 +18,7 @@ let env: NodeJS.ProcessEnv;
 const started = new Set<Server>();
 
 beforeAll(async () => {
-  await promisify(execFile)(process.execPath, ['tools/build.mjs', '--quiet']);
+  await builtCommand();
   ({ folder, path: model } = await tinyChatModel());
   const { INGOT_API_KEY: _, ...rest } = process.env;
   // A cache of its own: servers that run on this machine for others are neither listed nor stopped.

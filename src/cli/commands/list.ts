@@ -42,9 +42,10 @@ async function list(context: Context, all: boolean, json: boolean): Promise<void
 }
 
 async function collect(context: Context, all: boolean): Promise<Row[]> {
-  const [{ listCached }, { catalog, entryOfFile, nameOfCached }] = await Promise.all([
+  const [{ listCached }, { catalog, entryOfFile, nameOfCached }, { localPresets }] = await Promise.all([
     import('../../hub/cache.ts'),
     import('../../hub/catalog.ts'),
+    import('../../engine/hub.ts'),
   ]);
   const cached = await listCached(context.env.hfHubCache);
   const rows: Row[] = cached.map((model) => {
@@ -53,6 +54,11 @@ async function collect(context: Context, all: boolean): Promise<Row[]> {
     const path = model.file === undefined ? model.folder : `${model.folder}/${model.file}`;
     return { name, bytes: model.bytes, downloaded: true, description: entry?.description, path };
   });
+  const presets = (await localPresets(context.env)).map(({ name, path, preset }): Row => {
+    const bytes = rows.find((row) => row.path === path)?.bytes;
+    return { name, bytes, downloaded: true, description: `preset of ${preset.from}`, path };
+  });
+  rows.push(...presets);
   if (!all) return rows;
   const there = new Set(rows.map(({ name }) => name));
   const missing = catalog.models.filter(({ name }) => !there.has(name));

@@ -4,10 +4,21 @@ import { existsSync } from 'node:fs';
 import { basename } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Command, InvalidArgumentError } from 'commander';
+import { findPreset } from '../../engine/presets/store.ts';
 import type { LogRecord } from '../../server/exchange.ts';
+import type { GivenModel } from '../../server/library.ts';
 import type { RunningServer } from '../../server/server.ts';
 import type { Context } from '../context.ts';
-import { addModelOptions, integer, loadOptions, type ModelFlags, number, positive } from '../options.ts';
+import {
+  addModelOptions,
+  addTemplateOption,
+  loadOptions,
+  type ModelFlags,
+  number,
+  port,
+  positive,
+  refuseUnread,
+} from '../options.ts';
 import { createProgress, progressCallbacks } from '../progress.ts';
 import { forgetServer, newAccessKey, recordServer } from '../servers.ts';
 
@@ -44,7 +55,7 @@ export function register(program: Command, context: Context): void {
     .description('serve models over HTTP: OpenAI, Anthropic and Ollama APIs, and a chat page')
     .argument('[models...]', 'loaded at once; without any, the first request loads what it names')
     .option('--host <address>', 'address to listen on', '127.0.0.1')
-    .option('-p, --port <n>', 'port to listen on; 0 takes a free one', integer, 8080)
+    .option('-p, --port <n>', 'port to listen on; 0 takes a free one', port, 8080)
     .option(
       '--api-key <key>',
       'ask for this key (may be repeated; INGOT_API_KEY is one, too)',
@@ -60,7 +71,9 @@ export function register(program: Command, context: Context): void {
     .option('--no-cached', 'offer only the models named here, not all on this machine')
     .option('--no-preload', 'load the models named here when they are first asked for')
     .option('--log <form>', 'json, text or none; default text on a terminal, else json', logForm);
-  addModelOptions(command).action((names: string[], flags: ServeFlags) => serve(context, names, flags));
+  addTemplateOption(addModelOptions(command)).action((names: string[], flags: ServeFlags) =>
+    serve(context, names, flags),
+  );
 }
 
 function logForm(text: string): 'json' | 'text' | 'none' {
@@ -69,6 +82,10 @@ function logForm(text: string): 'json' | 'text' | 'none' {
 }
 
 async function serve(context: Context, names: readonly string[], flags: ServeFlags): Promise<void> {
+  if (names.length === 0) {
+    const unread = { '--no-preload': !flags.preload, '--no-cached': !flags.cached };
+    refuseUnread(unread, 'no model is named here');
+  }
   const configured = await resolveAll(context, names);
   const accessKey = newAccessKey();
   const keys = [...(flags.apiKey ?? []), ...(context.env.apiKey === undefined ? [] : [context.env.apiKey])];
@@ -76,6 +93,7 @@ async function serve(context: Context, names: readonly string[], flags: ServeFla
   const server = await context.engine.serve({
     configured,
     cacheDir: flags.cached ? context.env.hfHubCache : undefined,
+    others: flags.cached ? () => presetsOf(context) : undefined,
     aliases: new Map(flags.alias ?? []),
     load: (path, options) => context.engine.load(path, { ...model, ...options, signal: undefined }),
     host: flags.host,
@@ -104,20 +122,27 @@ async function serve(context: Context, names: readonly string[], flags: ServeFla
   }
 }
 
-async function resolveAll(context: Context, names: readonly string[]) {
+/** Models for a server by their names, pulled where they must be. */
+export async function resolveAll(context: Context, names: readonly string[]): Promise<readonly GivenModel[]> {
   const progress = createProgress(context.stderr);
   const { onProgress, onNotice } = progressCallbacks(progress);
-  const resolved: { readonly name: string; readonly path: string }[] = [];
+  const resolved: GivenModel[] = [];
   try {
     for (const name of names) {
       const path = await context.engine.resolve(name, { signal: context.signal, onProgress, onNotice });
-      resolved.push({ name: nameFor(name), path });
+      const preset = await findPreset(name, context.env);
+      resolved.push({ name: nameFor(name), path, loads: preset && name });
     }
   } finally {
     progress.finish();
   }
   return resolved;
 }
+
+const presetsOf = async (context: Context): Promise<readonly GivenModel[]> => {
+  const { localPresets } = await import('../../engine/hub.ts');
+  return (await localPresets(context.env)).map(({ name, path }) => ({ name, path, loads: name }));
+};
 
 /** What clients call a model: the name that was given, or the end of a path without its ending. */
 const nameFor = (given: string): string =>
@@ -141,11 +166,12 @@ async function greet(
     );
   }
   context.stdout.write(
-    `listening on ${server.url}\n  OpenAI and Responses  ${server.url}/v1\n  Anthropic, Ollama     ${server.url}\n`,
+    `listening on ${server.url}\n  chat page             ${server.url}/\n  OpenAI and Responses  ${server.url}/v1\n  Anthropic, Ollama     ${server.url}\n`,
   );
 }
 
-const aborted = (signal: AbortSignal): Promise<void> =>
+/** Resolves when it is. */
+export const aborted = (signal: AbortSignal): Promise<void> =>
   new Promise((resolve) => {
     if (signal.aborted) resolve();
     else signal.addEventListener('abort', () => resolve(), { once: true });

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
 import { IngotError } from '../../base/errors.ts';
 import type { Context } from '../context.ts';
-import { positive } from '../options.ts';
+import { port, refuseUnread } from '../options.ts';
 import { askServer, isProcess, loadedModels, runningServers, type ServerRecord } from '../servers.ts';
 
 export function register(program: Command, context: Context): void {
@@ -12,7 +12,7 @@ export function register(program: Command, context: Context): void {
     .command('stop')
     .description('stop the server of this machine, or unload one model')
     .argument('[model]', 'a loaded model (as "ingot ps" names it)')
-    .option('-p, --port <n>', 'only the server on this port', positive)
+    .option('-p, --port <n>', 'only the server on this port', port)
     .option('--all', 'every server of this user')
     .action((model: string | undefined, flags: StopFlags) => stop(context, model, flags));
 }
@@ -27,6 +27,8 @@ async function stop(
   model: string | undefined,
   { port, all = false }: StopFlags,
 ): Promise<void> {
+  if (model !== undefined) refuseUnread({ '--all': all }, 'a model is let go by every server that has it');
+  if (port !== undefined) refuseUnread({ '--all': all }, 'say one of --port and --all');
   const running = await runningServers(context.env);
   const servers = running.filter(({ url }) => port === undefined || Number(new URL(url).port) === port);
   if (servers.length === 0) {
