@@ -8,7 +8,13 @@ import { constant } from './initializers.ts';
 
 type F = (x: NDArray) => NDArray;
 
-const layerOf = (f: F) =>
+/** A layer without parameters. */
+interface Activation extends Module {
+  forward(x: NDArray): NDArray;
+}
+
+// The type is said: declarations cannot have anonymous classes with protected members.
+const layerOf = (f: F): (new () => Activation) =>
   class extends Module {
     forward(x: NDArray): NDArray {
       return f(x);

@@ -119,7 +119,14 @@ export class ConvTranspose3d extends Convolution<conv.ConvTransposeOptions> {
 
 type Pool = (x: NDArray, kernel: PerAxis, options: conv.PoolOptions) => NDArray;
 
-function poolLayer(pool: Pool) {
+/** A layer of windows. */
+interface PoolLayer extends Module {
+  readonly kernel: PerAxis;
+  readonly options: conv.PoolOptions;
+  forward(x: NDArray): NDArray;
+}
+
+function poolLayer(pool: Pool): new (kernel: PerAxis, options?: conv.PoolOptions) => PoolLayer {
   return class extends Module {
     readonly kernel: PerAxis;
     readonly options: conv.PoolOptions;
