@@ -34,7 +34,7 @@ export function nearest(text: string, candidates: readonly string[]): string | u
 }
 
 /** Letters to add, drop or change to make one text of the other (Levenshtein). */
-function editDistance(a: string, b: string): number {
+export function editDistance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, j) => j);
   for (let i = 1; i <= a.length; i++) {
     const next = [i];

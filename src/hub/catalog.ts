@@ -1,5 +1,6 @@
 // Short names of models: which files they stand for and where those can be had.
 
+import { editDistance } from '../base/text.ts';
 import data from './catalog.json' with { type: 'json' };
 import type { Catalog, CatalogEntry, UncheckedEntry } from './catalog-schema.ts';
 
@@ -42,20 +43,6 @@ export function similarNames(name: string, from: Catalog = catalog): string[] {
     .sort((a, b) => a.distance - b.distance)
     .slice(0, mostSimilar)
     .map((entry) => entry.name);
-}
-
-/** Insertions, deletions and replacements that turn a into b (Levenshtein), row by row. */
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const change = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
-      next.push(Math.min(change, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
-    }
-    row = next;
-  }
-  return row[b.length] ?? 0;
 }
 
 /** The entry that a cached hub file belongs to. */
