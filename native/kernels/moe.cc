@@ -1,6 +1,8 @@
 // Feed-forward of experts. `moe_glu`: h[row, slot] = act(gate_e x) * (up_e x) for the experts e of each row.
 // `moe_down`: y[row] = (residual +) sum over slots, in slot order, of weight * down_e h[row, slot].
 // Few rows stream the experts' panels; many rows are grouped by expert, and each expert's panel is unpacked once.
+// Experts that are not in memory come in the order of their store (runtime/experts.h): results do not depend on it.
+#include "experts.h"
 #include "linear_core.h"
 #include "moe_routing.h"
 #include "signatures/moe_down.h"
@@ -19,13 +21,18 @@ struct Problem {
   const int32_t* ids;    // [rows, topk]
   const float* weights;  // [rows, topk], down only
   Weights w[2];          // first expert of gate and up, or of down
+  const ExpertStack* stack[2] = {};  // of the same, when they are not in memory
   Output out;
   int64_t rows, K, N, topk, E;
   int glu;
   bool exact;
 
   int64_t inputs(int64_t n) const { return down ? n * topk : n; }  // activation rows of n rows
-  const uint8_t* panel(int which, int64_t e, int64_t p) const { return w[which].data + (e * w[which].panels() + p) * w[which].panel_bytes; }
+  const uint8_t* panel(int which, int64_t e, int64_t p) const {
+    if (const ExpertStack* s = stack[which]) return s->store->matrix(s->layer, s->part, e) + p * w[which].panel_bytes;
+    return w[which].data + (e * w[which].panels() + p) * w[which].panel_bytes;
+  }
+  ExpertStore* store() const { return stack[0] ? stack[0]->store.get() : nullptr; }
   Weights expert(int which, int64_t e) const {
     Weights v = w[which];
     v.data = panel(which, e, 0);
@@ -65,8 +72,10 @@ template <class View> const char* read_common(const View& a, Problem& p) {
   return nullptr;
 }
 
-template <class View> const char* read_stack(const View& a, const Buf& stack, Weights& w) {
+template <class View> const char* read_stack(const View& a, const Buf& stack, Weights& w, const ExpertStack*& streamed) {
   if (const char* problem = describe_weights(w, stack.data, a.K(), a)) return problem;
+  streamed = stack.stack;
+  if (streamed && (streamed->matrix_bytes() != w.bytes() || streamed->in().experts < a.E())) return "moe: the streamed experts have other sizes than E, N, K and the layout need";
   return stack.bytes / w.bytes() < a.E() ? "moe: the packed experts are smaller than E, N, K and the layout need" : nullptr;
 }
 
@@ -75,8 +84,9 @@ const char* read_problem(const MoeGluArgs& a, Problem& p) {
   p.down = false;
   p.glu = a.glu();
   if (p.glu <= kNoGlu || p.glu >= kGlus) return "moe: unknown glu code";
-  if (const char* problem = read_stack(a, a.gate_buf(), p.w[0])) return problem;
-  if (const char* problem = read_stack(a, a.up_buf(), p.w[1])) return problem;
+  if (const char* problem = read_stack(a, a.gate_buf(), p.w[0], p.stack[0])) return problem;
+  if (const char* problem = read_stack(a, a.up_buf(), p.w[1], p.stack[1])) return problem;
+  if (p.stack[0] && (!p.stack[1] || p.stack[0]->store != p.stack[1]->store || p.stack[0]->layer != p.stack[1]->layer)) return "moe: gate and up are experts of two stores";
   p.x = a.x();
   p.weights = nullptr;
   if (a.x_buf().bytes / 4 / p.K < p.rows) return "moe: the input is smaller than its rows";
@@ -89,7 +99,7 @@ const char* read_problem(const MoeDownArgs& a, Problem& p) {
   if (const char* problem = read_common(a, p)) return problem;
   p.down = true;
   p.glu = kNoGlu;
-  if (const char* problem = read_stack(a, a.down_buf(), p.w[0])) return problem;
+  if (const char* problem = read_stack(a, a.down_buf(), p.w[0], p.stack[0])) return problem;
   p.x = a.h();
   p.weights = a.weights();
   if (a.h_buf().bytes / 4 / p.K / p.topk < p.rows) return "moe: the input is smaller than its rows";
@@ -134,13 +144,56 @@ void combine(const Problem& p, int64_t row, int64_t panel, const float* products
   finish_row(p.out, row, panel, sums);
 }
 
+// Asks the store for the experts of a chunk; each is let go of after `uses` calls of done(). All workers call it.
+void begin_experts(const Problem& p, const Routing& r, Arena arena, int uses, Ctx& c) {
+  int32_t* experts = arena.take<int32_t>(p.E * 4);
+  int64_t* rows = arena.take<int64_t>(p.E * 8);
+  int64_t n = 0;
+  for (int64_t e = 0; e < p.E; e++)
+    if (r.count(e)) experts[n] = int32_t(e), rows[n++] = r.count(e);
+  c.barrier([&] { p.store()->begin(p.stack[0]->layer, p.stack[0]->part, experts, rows, n, uses); });
+}
+
+// Few rows when some experts must be waited for: expert by expert, a range of panels for each worker.
+void run_few_streamed(const Problem& p, const Routing& r, const Acts& acts, Ctx& c) {
+  ExpertStore& store = *p.store();
+  const int64_t panels = p.w[0].panels();
+  int64_t begin, end;
+  c.range(panels, begin, end);
+  alignas(64) float sums[2 * kFewRowsMax * 16];
+  float* products = p.down ? reinterpret_cast<float*>(c.team->shared) : nullptr;  // [pairs][panels * 16]
+  for (int64_t i = 0; i < store.count(); i++) {
+    const int64_t e = store.expert(i);
+    if (store.ready(i, c)) {
+      for (int64_t panel = begin; panel < end; panel++) {
+        if (!p.down) {
+          glu_few(p, acts, r, e, panel, sums, 0);
+          continue;
+        }
+        for (int64_t k = 0; k < r.count(e); k += kFewRowsMax) {
+          const int m = int(min64(kFewRowsMax, r.count(e) - k));
+          const int32_t* pairs = r.pair + r.begin[e] + k;
+          few_rows(p.expert(0, e), panel, acts, pairs, m, p.exact, sums);
+          for (int j = 0; j < m; j++) memcpy(products + (pairs[j] * panels + panel) * 16, sums + j * 16, 64);
+        }
+      }
+    }
+    store.done(i);
+  }
+  if (!p.down || !c.ok()) return;
+  for (int64_t row = 0; row < p.rows; row++)
+    for (int64_t panel = begin; panel < end; panel++) combine(p, row, panel, products + (row * p.topk * panels + panel) * 16, panels * 16);
+}
+
 void run_few(const Problem& p, Ctx& c) {
   Arena arena{c.scratch};
   Routing r;
   if (!route(p, p.ids, p.rows, c, arena, r)) return;
+  if (p.store()) begin_experts(p, r, arena, c.nthreads, c);
   Need need;
   need.add(p.w[0], p.exact, false);
   const Acts acts = prepare_few(p.x, p.inputs(p.rows), p.K, {nullptr, 0, 0}, need, arena);
+  if (p.store() && !p.store()->complete()) return run_few_streamed(p, r, acts, c);
   const int64_t panels = p.w[0].panels();
   if (!p.down) {
     alignas(64) float sums[2 * kFewRowsMax * 16];
@@ -242,6 +295,9 @@ void run_chunk(const Problem& p, int64_t base, int64_t rows, Ctx& c) {
   Chunk k{};
   k.pair0 = base * p.topk;
   if (!route(p, p.ids + k.pair0, rows, c, arena, k.routing)) return;
+  const int64_t panels = p.w[0].panels(), parts = div_up(panels, kPanelsPerItem);
+  if (p.store()) begin_experts(p, k.routing, arena, int(parts), c);
+  ExpertStore* store = p.store() && !p.store()->complete() ? p.store() : nullptr;  // when some must be waited for
   Need need;
   need.add(p.w[0], p.exact, false);  // experts with few rows
   need.tiles = uses_tiles(p.w[0], p.exact);
@@ -255,14 +311,16 @@ void run_chunk(const Problem& p, int64_t base, int64_t rows, Ctx& c) {
   c.barrier();
   {
     TileSession session(need.tiles);
-    const int64_t panels = p.w[0].panels(), parts = div_up(panels, kPanelsPerItem);
-    for (int64_t i; (i = c.next(p.E * parts)) >= 0;) {
-      const int64_t e = i / parts, first = i % parts * kPanelsPerItem, last = min64(panels, first + kPanelsPerItem);
+    for (int64_t i; (i = c.next((store ? store->count() : p.E) * parts)) >= 0;) {
+      const int64_t e = store ? store->expert(i / parts) : i / parts, first = i % parts * kPanelsPerItem, last = min64(panels, first + kPanelsPerItem);
       if (!k.routing.count(e)) continue;
-      if (p.down)
-        for (int64_t q = first; q < last; q += 2) down_item(p, k, e, q, q + 1 < last, arena);
-      else
-        for (int64_t q = first; q < last; q++) glu_item(p, k, e, q, arena);
+      if (!store || store->ready(i / parts, c)) {
+        if (p.down)
+          for (int64_t q = first; q < last; q += 2) down_item(p, k, e, q, q + 1 < last, arena);
+        else
+          for (int64_t q = first; q < last; q++) glu_item(p, k, e, q, arena);
+      }
+      if (store) store->done(i / parts);
     }
   }
   if (!p.down) return;
@@ -290,13 +348,14 @@ template <class View> const char* check(const Args& args) {
 
 template <class View> size_t shared_bytes(const Args& args, int) {
   Problem p;
-  if (read_problem(View(args), p) || p.rows == 0 || p.few()) return 0;
+  if (read_problem(View(args), p) || p.rows == 0) return 0;
+  if (p.few()) return p.store() && p.down ? size_t(p.rows * p.topk * p.w[0].panels() * 64) : 0;
   return size_t(p.chunk_bytes(min64(p.rows, p.chunk_rows())));
 }
 
 constexpr KernelDef defs[] = {
-    {"moe_glu", run<MoeGluArgs>, shared_bytes<MoeGluArgs>, check<MoeGluArgs>},
-    {"moe_down", run<MoeDownArgs>, shared_bytes<MoeDownArgs>, check<MoeDownArgs>},
+    {"moe_glu", run<MoeGluArgs>, shared_bytes<MoeGluArgs>, check<MoeGluArgs>, nullptr, true},
+    {"moe_down", run<MoeDownArgs>, shared_bytes<MoeDownArgs>, check<MoeDownArgs>, nullptr, true},
 };
 
 }  // namespace

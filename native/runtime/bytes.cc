@@ -93,6 +93,14 @@ std::shared_ptr<Memory> Memory::map(const std::string& path, uint64_t offset, si
 
 bool Memory::lost() const { return watch_ && pages_were_lost() && watch_->lost.load(std::memory_order_acquire); }
 
+std::shared_ptr<Memory> Memory::streamed(std::shared_ptr<ExpertStack> stack, size_t bytes) {
+  std::shared_ptr<Memory> m(new Memory());
+  m->stack_ = std::move(stack);
+  m->bytes_ = bytes;
+  m->writable_ = false;
+  return m;
+}
+
 Memory::~Memory() {
   if (watch_) unwatch_mapping(watch_);
   if (base_) munmap(base_, length_);

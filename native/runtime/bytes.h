@@ -8,6 +8,7 @@
 namespace ingot {
 
 struct WatchedMapping;
+struct ExpertStack;
 
 class Memory {
  public:
@@ -16,6 +17,8 @@ class Memory {
   static std::shared_ptr<Memory> allocate(size_t bytes, bool sparse = false);
   // Mapping of [offset, offset + bytes) of a file; null with `error` set when it cannot be made or lies past the end.
   static std::shared_ptr<Memory> map(const std::string& path, uint64_t offset, size_t bytes, std::string& error);
+  // No memory: one matrix of every expert of a layer, which a store reads when it is used. `bytes` is what all would take.
+  static std::shared_ptr<Memory> streamed(std::shared_ptr<ExpertStack> stack, size_t bytes);
   ~Memory();
   Memory(const Memory&) = delete;
   Memory& operator=(const Memory&) = delete;
@@ -27,11 +30,13 @@ class Memory {
   bool lost() const;
   // The file of a mapping.
   const std::string& path() const { return path_; }
+  const ExpertStack* stack() const { return stack_.get(); }
 
  private:
   Memory() = default;
   static std::shared_ptr<Memory> piece(size_t bytes);
   std::shared_ptr<Memory> slab_;  // of which this is a piece, or null
+  std::shared_ptr<ExpertStack> stack_;
   void* base_ = nullptr;
   size_t length_ = 0;
   uint8_t* data_ = nullptr;

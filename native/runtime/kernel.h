@@ -12,9 +12,12 @@
 
 namespace ingot {
 
+struct ExpertStack;
+
 struct Buf {
   uint8_t* data;
   int64_t bytes;  // 0: an absent optional buffer
+  const ExpertStack* stack = nullptr;  // experts that are read when they are used, in place of data: experts.h
   template <class T> T* as() const { return reinterpret_cast<T*>(data); }
 };
 
@@ -123,6 +126,7 @@ struct KernelDef {
   // Asks for the memory this worker will read first; called on every worker while the dispatch before still runs on
   // others, so it may look at no result of that. Null for none.
   void (*fetch)(const Args&, const Ctx&) = nullptr;
+  bool streams = false;  // takes stacks of experts that are not in memory
 };
 
 // Levels in order of preference per architecture. A level's table holds only what it has; lookup falls down to scalar.

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "cpu_level.h"
+#include "napi_experts.h"
 #include "napi_jobs.h"
 
 using namespace ingot;
@@ -11,7 +12,7 @@ namespace {
 
 // What src/device/cpu/addon.ts must agree with: raised with every change to a function here or to a kernel's buffers or
 // params. An addon older than the code that calls it would compute nonsense.
-constexpr double kContract = 5;
+constexpr double kContract = 6;
 
 napi_value Configure(napi_env env, napi_callback_info info) {  // (threads, level) -> threads in use
   Call c(env, info);
@@ -99,6 +100,7 @@ napi_value Write(napi_env env, napi_callback_info info) {  // (memory, offset, t
 
 napi_value copy_out(napi_env env, const Memory& m, double offset, double bytes) {
   if (!(offset >= 0 && bytes >= 0 && offset + bytes <= double(m.bytes()))) raise(env, "read outside the buffer");
+  if (m.stack()) raise(env, "the experts are not in memory");
   void* data;
   napi_value buffer, view;
   ok(env, napi_create_arraybuffer(env, size_t(bytes), &data, &buffer));
@@ -276,6 +278,12 @@ napi_value init(napi_env env, napi_value exports) {
   EXPORT("run", Run)
   EXPORT("profile", Profile)
   EXPORT("pack", Pack)
+  EXPORT("openExperts", open_experts)
+  EXPORT("expertStack", expert_stack)
+  EXPORT("expertCounters", expert_counters)
+  EXPORT("expertRows", expert_rows)
+  EXPORT("injectExpertFaults", inject_expert_faults)
+  EXPORT("freeExperts", free_experts)
 #undef EXPORT
   return exports;
 }

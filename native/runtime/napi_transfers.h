@@ -70,6 +70,7 @@ inline Transfers transfers_of(const Call& c, napi_value memories, napi_value num
     const bool write = i < writes, copied = !write && i < writes + 2 * copies;
     const bool target = copied && t.targets.size() < t.sources.size();
     if ((write || target) && !m->writable()) raise(c.env, "the buffer is a read-only file mapping");
+    if (m->stack()) raise(c.env, "the experts are not in memory");
     auto& list = write ? t.writes : target ? t.targets : copied ? t.sources : t.reads;
     list.push_back({m, size_t(offset), size_t(bytes)});
     if (target && t.sources.back().bytes != size_t(bytes)) raise(c.env, "a copy needs slices of one size");

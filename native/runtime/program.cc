@@ -34,7 +34,9 @@ Program::Program(const std::vector<const KernelDef*>& kernels, std::vector<std::
       const Memory& m = index < 0 ? *arena_ : *buffers_[size_t(index)];
       const size_t offset = size_t(take(0, double(m.bytes()), "offset"));
       const size_t bytes = size_t(take(0, double(m.bytes() - offset), "length"));
-      bufs_.push_back({m.data() + offset, int64_t(bytes)});
+      if (m.stack() && (!op.def->streams || offset != 0))
+        throw std::runtime_error(std::string(op.def->name) + ": the experts are not in memory");
+      bufs_.push_back({m.data() + offset, int64_t(bytes), m.stack()});
       places_.push_back({index, offset});
       if (index >= 0) sizes_[size_t(index)] = std::max(sizes_[size_t(index)], offset + bytes);
     }
@@ -58,7 +60,11 @@ void Program::bind(std::vector<std::shared_ptr<Memory>> buffers) {
   buffers_ = std::move(buffers);
   if (buffers_.empty()) return;
   for (size_t i = 0; i < bufs_.size(); i++)
-    if (places_[i].buffer >= 0) bufs_[i].data = buffers_[size_t(places_[i].buffer)]->data() + places_[i].offset;
+    if (places_[i].buffer >= 0) {
+      const Memory& m = *buffers_[size_t(places_[i].buffer)];
+      bufs_[i].data = m.data() + places_[i].offset;
+      bufs_[i].stack = m.stack();
+    }
 }
 
 const Memory* Program::lost() const {

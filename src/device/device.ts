@@ -6,6 +6,7 @@ import type { DType } from '../base/dtype.ts';
 import { IngotError } from '../base/errors.ts';
 import type { Param } from '../kernel/signature.ts';
 import type { WeightLayout } from '../quant/layout.ts';
+import type { ExpertStream, ExpertStreamSpec } from './expert-stream.ts';
 
 /** Where the bytes of a dispatch argument are: a bound buffer, or an offset in the program's own arena. */
 export type BufferSlice =
@@ -139,6 +140,8 @@ export interface Device {
   allocate(byteLength: number, label: string, options?: AllocateOptions): DeviceBuffer;
   /** Read-only mapping of a byte range of a file (page-aligned offset), for packed weights. */
   map(path: string, offset: number, byteLength: number, label: string): DeviceBuffer;
+  /** Stacks whose matrices are read from files when kernels need them, where the device can do that. Throws bad_file, out_of_memory. */
+  streamExperts?(spec: ExpertStreamSpec): ExpertStream;
   write(buffer: DeviceBuffer, offset: number, data: ArrayBufferView): void;
   read(buffer: DeviceBuffer, offset: number, byteLength: number): Promise<Uint8Array>;
   /** The first bytes of a buffer that no run writes, at once: for devices whose memory is the computer's. */

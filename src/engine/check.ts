@@ -4,6 +4,7 @@ import { IngotError } from '../base/errors.ts';
 import type {
   ChatOptions,
   CompleteOptions,
+  ExpertOptions,
   GenerateOptions,
   LoadOptions,
   ModelDefaults,
@@ -113,7 +114,25 @@ const chat = {
   fullContext: oneOf('error', 'dropOldest'),
 } satisfies Record<keyof ChatOptions, Kind>;
 
+const experts: Kind = {
+  expected:
+    "an object with residency ('auto', 'resident' or 'streamed'), bytes, eviction ('lru' or 'frequency') or readers",
+  is: (value) =>
+    isObject(value) &&
+    Object.entries(value).every(
+      ([name, each]) => each === undefined || (expertKinds[name]?.is(each) ?? false),
+    ),
+};
+
+const expertKinds: Kinds = {
+  residency: oneOf('auto', 'resident', 'streamed'),
+  bytes: count(0),
+  eviction: oneOf('lru', 'frequency'),
+  readers: count(1),
+} satisfies Record<keyof ExpertOptions, Kind>;
+
 const load = {
+  experts,
   device: text,
   precision: oneOf('fast', 'exact'),
   contextLength: count(1),

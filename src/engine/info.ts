@@ -3,6 +3,7 @@
 import type { SamplingOptions } from '../generate/sampling.ts';
 import type { ModelConfig } from '../models/contract.ts';
 import type { Checkpoint } from '../weights/checkpoint.ts';
+import type { MemoryDivision } from './residency.ts';
 import type { ModelInfo } from './types.ts';
 
 /** Facts of an open checkpoint, and of how it was loaded. */
@@ -13,6 +14,7 @@ export function describeCheckpoint(
   loaded: {
     readonly contextLength: number;
     readonly weightBytes: number;
+    readonly memory: MemoryDivision;
     readonly prefixBytes: number;
     readonly sampling: SamplingOptions;
     readonly defaults: ModelInfo['defaults'];
@@ -29,6 +31,7 @@ export function describeCheckpoint(
     sampling: loaded.sampling,
     defaults: loaded.defaults,
     weightBytes: loaded.weightBytes,
+    memory: loaded.memory,
     prefixBytes: loaded.prefixBytes,
     format: formatOf(checkpoint),
   };

@@ -103,9 +103,12 @@ function pagesWithin({ sizes }: MemoryRequest, tokens: number, maxSequences: num
   return low;
 }
 
-/** Weights, working memory, and logits and token counts of every sequence. */
+/** Working memory, and logits and token counts of every sequence. */
+export const workingBytes = (vocabSize: number, maxSequences: number): number =>
+  WORKING_BYTES + maxSequences * vocabSize * 8;
+
 const fixedBytes = ({ weightBytes, vocabSize }: MemoryRequest, maxSequences: number): number =>
-  weightBytes + WORKING_BYTES + maxSequences * vocabSize * 8;
+  weightBytes + workingBytes(vocabSize, maxSequences);
 
 function checkContext({ model, modelContext, contextLength }: MemoryRequest): void {
   if (contextLength === undefined) return;

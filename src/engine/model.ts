@@ -3,11 +3,12 @@
 import { IngotError } from '../base/errors.ts';
 import type { Message } from '../chat/messages.ts';
 import type { Device } from '../device/device.ts';
+import type { ExpertStore } from '../experts/contract.ts';
 import { checkTokens, checkTop } from '../generate/job.ts';
 import type { Passes, Pooling } from '../generate/passes.ts';
 import type { GeneratedToken, Runner } from '../generate/runner.ts';
 import type { SamplingOptions } from '../generate/sampling.ts';
-import type { Scheduler, SchedulerStatus } from '../generate/scheduler.ts';
+import type { Scheduler } from '../generate/scheduler.ts';
 import { type PatchTarget, patchTarget } from '../patch/target.ts';
 import { encodeInSlices } from '../tokenizer/slices.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
@@ -27,6 +28,7 @@ import type {
   LogprobsOptions,
   Model,
   ModelInfo,
+  ModelStatus,
   PerplexityOptions,
   PerplexityResult,
   TextStream,
@@ -47,6 +49,8 @@ export interface LoadedParts {
   readonly passes: Passes;
   readonly vocabSize: number;
   readonly contextLength: number;
+  /** Where the experts are, when they are not all in memory. */
+  readonly experts: ExpertStore | undefined;
   /** Freed in this order once nothing runs any more. */
   readonly owned: readonly { dispose(): void }[];
 }
@@ -190,8 +194,12 @@ export class LoadedModel implements Model {
     });
   }
 
-  status(): SchedulerStatus {
-    return this.#parts.scheduler.status();
+  status(): ModelStatus {
+    const { scheduler, experts } = this.#parts;
+    return {
+      ...scheduler.status(),
+      ...(experts && this.#freed === undefined ? { experts: experts.status() } : {}),
+    };
   }
 
   async tune(options: TuneOptions = {}): Promise<TuneReport> {

@@ -4,9 +4,11 @@ import { fromBuffer } from '../array/creation.ts';
 import { resolvePatterns } from '../array/patterns.ts';
 import { Weight } from '../array/weight.ts';
 import { IngotError } from '../base/errors.ts';
+import { formatBytes } from '../base/text.ts';
 import { PagedCache } from '../cache/paged.ts';
 import { CacheSizes } from '../cache/sizes.ts';
 import type { Device } from '../device/device.ts';
+import { openExpertStore } from '../experts/store.ts';
 import { Passes } from '../generate/passes.ts';
 import { CHUNK, Runner } from '../generate/runner.ts';
 import { resolveSampling } from '../generate/sampling.ts';
@@ -15,13 +17,13 @@ import { parseModel } from '../models/registry.ts';
 import type { RecordStore } from '../patch/book.ts';
 import { findTokenizer } from '../tokenizer/open.ts';
 import type { Checkpoint } from '../weights/checkpoint.ts';
-import { CheckpointLoader, checkpointBytes } from '../weights/load.ts';
+import { CheckpointLoader } from '../weights/load.ts';
 import type { PackInto } from '../weights/load-jobs.ts';
 import { describeCheckpoint, formatOf } from './info.ts';
-import { planMemory } from './memory.ts';
 import { LoadedModel } from './model.ts';
 import { withTemplate } from './own-template.ts';
 import { advisedThere, ModelPatching, modelPlace } from './patching.ts';
+import { type MemoryDivision, planResidency, weightSizes } from './residency.ts';
 import { endTokens, samplingDefaults } from './sampling-defaults.ts';
 import type { LoadOptions, Model } from './types.ts';
 
@@ -72,9 +74,13 @@ async function place(
   const there = modelPlace(device, { ...config, format, precision });
   const patterns = resolvePatterns(options.patterns, advisedThere(there, records));
   const dtype = precision === 'exact' ? ('f32' as const) : ('f16' as const);
-  const { contextLength, maxSequences, pages, cacheBytes, prefixBytes } = planMemory({
+  const weights = weightSizes(checkpoint);
+  const { streamed, memory, division } = planResidency({
     model: name,
-    weightBytes: checkpointBytes(checkpoint),
+    weights,
+    expertsPerToken: config.expertsPerToken,
+    canStream: device.streamExperts !== undefined,
+    options: options.experts ?? {},
     sizes: new CacheSizes(config.memory, dtype),
     vocabSize: config.vocabSize,
     modelContext: config.contextLength,
@@ -89,6 +95,11 @@ async function place(
       device.memory === 'separate' ? Number.POSITIVE_INFINITY : availableMemory,
     ),
   });
+  const { contextLength, maxSequences, pages, cacheBytes, prefixBytes } = memory;
+  const experts = streamed
+    ? openExpertStore(device, weights.layers, { ...options.experts, bytes: division.experts })
+    : undefined;
+  if (experts !== undefined) warnOfSmallCycle(division, options.onNotice);
   const loader = new CheckpointLoader(
     checkpoint,
     device,
@@ -99,6 +110,7 @@ async function place(
     },
     {
       ...(packInto ? { packInto } : {}),
+      ...(experts ? { elsewhere: (tensor) => experts.buffer(tensor), copyPacked: true } : {}),
       ...(signal ? { signal } : {}),
       ...(onProgress
         ? {
@@ -107,7 +119,7 @@ async function place(
         : {}),
     },
   );
-  const owned: { dispose(): void }[] = [loader];
+  const owned: { dispose(): void }[] = experts ? [experts, loader] : [loader];
   try {
     const model = build(loader, { device, precision, contextLength });
     owned.push(model);
@@ -143,7 +155,8 @@ async function place(
     return new LoadedModel({
       info: describeCheckpoint(name, checkpoint, config, {
         contextLength,
-        weightBytes: loader.bytes,
+        weightBytes: loader.bytes + (experts ? division.experts : 0),
+        memory: division,
         prefixBytes,
         sampling,
         defaults: { system, messages, maxTokens, stop },
@@ -157,6 +170,7 @@ async function place(
       device,
       vocabSize,
       contextLength,
+      experts,
       owned: [...owned.reverse(), device],
     });
   } catch (error) {
@@ -168,3 +182,14 @@ async function place(
 /** Settings without those that say nothing, which must not hide what the model's makers say. */
 const given = <T extends object>(settings: T): Partial<T> =>
   Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined)) as Partial<T>;
+
+/** Below one token's experts none is in memory when it is chosen again. */
+function warnOfSmallCycle(
+  { experts, cycle }: MemoryDivision,
+  onNotice: ((text: string) => void) | undefined,
+): void {
+  if (experts >= cycle) return;
+  onNotice?.(
+    `${formatBytes(experts)} for experts are less than the ${formatBytes(cycle)} that one token uses: every expert will be read for every token`,
+  );
+}

@@ -3,8 +3,10 @@
 import type { PatternChoice } from '../array/patterns.ts';
 import type { Message, ToolCall } from '../chat/messages.ts';
 import type { ChatRequest } from '../chat/prepare.ts';
+import type { Eviction } from '../device/expert-stream.ts';
 import type { DeviceName } from '../device/open.ts';
 import type { TuneResult } from '../device/webgpu/tune.ts';
+import type { ExpertStatus } from '../experts/contract.ts';
 import type { ConstraintSpec } from '../generate/guided/spec.ts';
 import type { GenerateOptions, StopReason } from '../generate/job.ts';
 import type { Pooling } from '../generate/passes.ts';
@@ -13,6 +15,7 @@ import type { SamplingOptions } from '../generate/sampling.ts';
 import type { SchedulerStatus } from '../generate/scheduler.ts';
 import type { PatchTarget, patchTarget } from '../patch/target.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
+import type { MemoryDivision } from './residency.ts';
 import type { Session, SessionOptions } from './session.ts';
 
 export type { PatternChoice, PatternName } from '../array/patterns.ts';
@@ -44,7 +47,20 @@ export interface ModelDefaults extends Omit<SamplingOptions, 'logitBias'> {
   readonly stop?: readonly string[] | undefined;
 }
 
+/** Where the experts of a model are while it runs; without options in memory if they fit, else streamed. */
+export interface ExpertOptions {
+  /** `resident`: all in memory. `streamed`: read from the model's file when they are chosen, as many kept as fit. */
+  readonly residency?: 'auto' | 'resident' | 'streamed' | undefined;
+  /** Bytes of memory for experts; says `streamed`. Default: what `memoryLimit` leaves. */
+  readonly bytes?: number | undefined;
+  /** Which expert makes room for another: the one not used for longest (default), or the one used least often. */
+  readonly eviction?: Eviction | undefined;
+  /** Reads at a time. */
+  readonly readers?: number | undefined;
+}
+
 export interface LoadOptions {
+  readonly experts?: ExpertOptions | undefined;
   readonly device?: DeviceName | undefined;
   readonly precision?: Precision | undefined;
   /** Tokens a sequence can have. Default: the model's own context, or what memory allows. */
@@ -187,7 +203,10 @@ export interface ModelInfo {
   readonly sampling: SamplingOptions;
   /** What it was loaded with for every conversation. */
   readonly defaults?: Pick<ModelDefaults, 'system' | 'messages' | 'maxTokens' | 'stop'> | undefined;
+  /** In memory: dense weights, and room for experts. */
   readonly weightBytes: number;
+  /** How its memory is divided. */
+  readonly memory?: MemoryDivision | undefined;
   /** Bytes of the KV cache that prefixes of earlier prompts may keep. */
   readonly prefixBytes: number;
   /** For example `GGUF Q4_1` or `safetensors bf16`. */
@@ -204,6 +223,11 @@ export interface LogprobsOptions {
   /** Most probable tokens to report with each; 0 (default) to 20. */
   readonly top?: number | undefined;
   readonly signal?: AbortSignal | undefined;
+}
+
+export interface ModelStatus extends SchedulerStatus {
+  /** Hits, reads and memory of experts that are streamed. */
+  readonly experts?: ExpertStatus | undefined;
 }
 
 /** A loaded model. Its generations run together, as many as `maxSequences` and memory allow; the others wait their turn. */
@@ -234,7 +258,7 @@ export interface Model extends Disposable, AsyncDisposable {
   embed(inputs: readonly string[], options?: EmbedOptions): Promise<readonly Float32Array[]>;
   perplexity(text: string, options?: PerplexityOptions): Promise<PerplexityResult>;
   /** What runs and waits, and how full the KV cache is. */
-  status(): SchedulerStatus;
+  status(): ModelStatus;
   /** Measures which variants of the kernels are fastest on this GPU; the next load uses them. Throws unsupported elsewhere. */
   tune(options?: TuneOptions): Promise<TuneReport>;
   /** For `patch`, `unpatch` and `smartPatch` of `ingot/patch`. */

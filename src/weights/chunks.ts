@@ -3,7 +3,14 @@
 
 import { packedBytes, panelBytes, panelRows } from '../quant/layout.ts';
 import { dequantizeSource, unpackReference } from '../quant/reference.ts';
-import { type CheckpointTensor, dimensions, readRows, type Slice, type SourceTensor } from './tensor.ts';
+import {
+  type CheckpointTensor,
+  dimensions,
+  matrixOffset,
+  readRows,
+  type Slice,
+  type SourceTensor,
+} from './tensor.ts';
 
 /** Source bytes of one piece, about. */
 export const chunkBytes = 4 * 2 ** 20;
@@ -113,7 +120,7 @@ export async function readMatrix(tensor: CheckpointTensor): Promise<Float32Array
   if (tensor.kind === 'packed') {
     const each = packedBytes(tensor.layout, rows, columns);
     for (let i = 0; i < matrices; i++) {
-      const bytes = await tensor.source.read(tensor.offset + i * each, each);
+      const bytes = await tensor.source.read(matrixOffset(tensor, i), each);
       values.set(unpackReference(tensor.layout, bytes, rows, columns), i * rows * columns);
     }
     return values;

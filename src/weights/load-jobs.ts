@@ -19,7 +19,7 @@ import {
   smallChunkBytes,
   storedBytes,
 } from './chunks.ts';
-import { type CheckpointTensor, dimensions, type PackedTensor } from './tensor.ts';
+import { type CheckpointTensor, dimensions, matrixOffset, type PackedTensor } from './tensor.ts';
 
 /** Packs source rows into panels inside a device buffer: the native packer, or `packOn`. */
 export type PackInto = (request: PackRequest) => Promise<void>;
@@ -135,9 +135,15 @@ async function perform(
 }
 
 async function copyPacked(tensor: PackedTensor, device: Device, buffer: DeviceBuffer): Promise<void> {
-  for (let done = 0; done < tensor.bytes; done += chunkBytes) {
-    const length = Math.min(chunkBytes, tensor.bytes - done);
-    device.write(buffer, done, await tensor.source.read(tensor.offset + done, length));
+  const { matrices } = dimensions(tensor.shape);
+  const pieces = tensor.stride === undefined ? 1 : matrices;
+  const bytes = tensor.bytes / pieces;
+  for (let i = 0; i < pieces; i++) {
+    const from = matrixOffset(tensor, i);
+    for (let done = 0; done < bytes; done += chunkBytes) {
+      const length = Math.min(chunkBytes, bytes - done);
+      device.write(buffer, i * bytes + done, await tensor.source.read(from + done, length));
+    }
   }
 }
 

@@ -41,6 +41,10 @@ export interface LoadFactory<W, V> {
 export interface LoadOptions extends LoadJobOptions {
   /** Bytes that weights may take on the device. */
   readonly memoryLimit?: number;
+  /** Where matrices are that somebody else brings to the device, by name: they are neither loaded nor disposed here. */
+  readonly elsewhere?: (name: string) => DeviceBuffer | undefined;
+  /** Matrices of packed files are copied, not mapped: what is mapped leaves memory when the system wants it for something else. */
+  readonly copyPacked?: boolean;
 }
 
 /**
@@ -160,7 +164,9 @@ export class CheckpointLoader<W, V> {
     const known = this.#matrices.get(name);
     if (known !== undefined) return known;
     const layout = tensor.kind === 'packed' ? tensor.layout : tensor.format.layout;
-    const buffer = tensor.kind === 'packed' ? this.#packed(tensor) : this.#source(tensor, shape);
+    const buffer =
+      this.#options.elsewhere?.(name) ??
+      (tensor.kind === 'packed' ? this.#packed(tensor) : this.#source(tensor, shape));
     const made = this.#factory.matrix({ name, shape, layout, buffer });
     this.#matrices.set(name, made);
     return made;
@@ -173,10 +179,10 @@ export class CheckpointLoader<W, V> {
     return buffer;
   }
 
-  /** Packed matrices are mapped; without a path (bytes in memory) they are copied. */
+  /** Packed matrices are mapped; those of experts in blocks and without a path (bytes in memory) they are copied. */
   #packed(tensor: PackedTensor): DeviceBuffer {
     const { source, offset, bytes, name } = tensor;
-    if (source.path === undefined) {
+    if (source.path === undefined || tensor.stride !== undefined || this.#options.copyPacked === true) {
       const buffer = this.#allocate(bytes, name);
       this.#jobs.push({ tensor, buffer });
       return buffer;

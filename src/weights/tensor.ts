@@ -44,9 +44,17 @@ export interface PackedTensor {
   readonly source: ByteSource;
   readonly offset: number;
   readonly bytes: number;
+  /** Of experts that lie in blocks: bytes from the matrix of one to that of the next. Without it they follow each other. */
+  readonly stride?: number;
 }
 
 export type CheckpointTensor = SourceTensor | PackedTensor;
+
+/** Where matrix `index` of a packed tensor starts in its file. */
+export function matrixOffset(tensor: PackedTensor, index: number): number {
+  const { matrices } = dimensions(tensor.shape);
+  return tensor.offset + index * (tensor.stride ?? tensor.bytes / matrices);
+}
 
 /** More matrices than any stack of experts has: such a shape is damage, and listing its slices would cost memory. */
 const maxMatrices = 16384;

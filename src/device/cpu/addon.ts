@@ -8,10 +8,14 @@ import { IngotError } from '../../base/errors.ts';
 
 declare const memoryTag: unique symbol;
 declare const programTag: unique symbol;
+declare const expertsTag: unique symbol;
 /** Handle of native memory; opaque. */
 export type NativeMemory = object & { readonly [memoryTag]: never };
 /** Handle of a compiled native program; opaque. */
 export type NativeProgram = object & { readonly [programTag]: never };
+
+/** Handle of a store of experts; opaque. */
+export type NativeExperts = object & { readonly [expertsTag]: never };
 
 export interface NativeInfo {
   readonly levels: readonly { readonly name: string; readonly supported: boolean }[];
@@ -21,7 +25,7 @@ export interface NativeInfo {
 }
 
 /** kContract of native/runtime/napi.cc: which functions and kernel parameters this code expects. */
-export const addonContract = 5;
+export const addonContract = 6;
 
 export interface Addon {
   readonly contract: number;
@@ -72,6 +76,18 @@ export interface Addon {
     layout: readonly [code: number, group: number, metaDtype: number],
     rowMap: Int32Array | null,
   ): Promise<void>;
+  /** What the numbers are: native/runtime/napi_experts.h. */
+  openExperts(
+    paths: readonly string[],
+    sizes: Float64Array,
+    layers: Float64Array,
+    settings: Float64Array,
+  ): NativeExperts;
+  expertStack(store: NativeExperts, layer: number, part: number): NativeMemory;
+  expertCounters(store: NativeExperts): Float64Array;
+  expertRows(store: NativeExperts): Float64Array;
+  injectExpertFaults(store: NativeExperts, short: number, fail: number, delayUs: number, seed: number): void;
+  freeExperts(store: NativeExperts): void;
 }
 
 /**

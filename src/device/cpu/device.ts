@@ -14,7 +14,9 @@ import type {
   ScalarSpec,
   Transfers,
 } from '../device.ts';
+import type { ExpertStreamSpec } from '../expert-stream.ts';
 import { type Addon, loadAddon, type NativeInfo, type NativeMemory, type NativeProgram } from './addon.ts';
+import { CpuExpertStream } from './experts.ts';
 
 export interface CpuDeviceOptions {
   /** Worker threads; default: one per physical core this process may use. */
@@ -29,8 +31,17 @@ class CpuBuffer implements DeviceBuffer {
   readonly #device: CpuDevice;
   #memory: NativeMemory | undefined;
 
-  constructor(device: CpuDevice, memory: NativeMemory, byteLength: number, label: string) {
+  /** Bytes of memory it takes: none where it stands for experts in files. */
+  readonly #held: number;
+
+  constructor(
+    device: CpuDevice,
+    memory: NativeMemory,
+    label: string,
+    { byteLength, held = byteLength }: { readonly byteLength: number; readonly held?: number },
+  ) {
     this.#device = device;
+    this.#held = held;
     this.#memory = memory;
     this.byteLength = byteLength;
     this.label = label;
@@ -46,7 +57,7 @@ class CpuBuffer implements DeviceBuffer {
     if (!this.#memory) return;
     this.#device.addon.freeMemory(this.#memory);
     this.#memory = undefined;
-    this.#device.release(this.byteLength);
+    this.#device.release(this.#held);
   }
 }
 
@@ -63,7 +74,11 @@ const nativeError = (cause: unknown, what: string): IngotError => {
       { cause },
     );
   }
-  const code = message.startsWith('out of memory') ? 'out_of_memory' : 'device_failed';
+  const code = message.startsWith('out of memory')
+    ? 'out_of_memory'
+    : message.startsWith('experts: ')
+      ? 'bad_file'
+      : 'device_failed';
   return new IngotError(code, `${what}: ${message}`, { cause });
 };
 
@@ -245,11 +260,11 @@ export class CpuDevice implements Device {
     return buffer.memory;
   }
 
-  #adopt(memory: NativeMemory, byteLength: number, label: string): DeviceBuffer {
+  #adopt(memory: NativeMemory, byteLength: number, label: string, held = byteLength): DeviceBuffer {
     this.#liveBuffers++;
-    this.#liveBytes += byteLength;
+    this.#liveBytes += held;
     this.#peakBytes = Math.max(this.#peakBytes, this.#liveBytes);
-    return new CpuBuffer(this, memory, byteLength, label);
+    return new CpuBuffer(this, memory, label, { byteLength, held });
   }
 
   /** Called by a buffer when it is disposed. */
@@ -272,6 +287,12 @@ export class CpuDevice implements Device {
     } catch (cause) {
       throw nativeError(cause, `mapping ${byteLength} bytes at ${offset} of ${path} for '${label}'`);
     }
+  }
+
+  streamExperts(spec: ExpertStreamSpec): CpuExpertStream {
+    return new CpuExpertStream(this.addon, spec, (memory, label, byteLength) =>
+      this.#adopt(memory, byteLength, label, 0),
+    );
   }
 
   write(buffer: DeviceBuffer, offset: number, data: ArrayBufferView): void {

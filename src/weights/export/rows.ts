@@ -2,12 +2,13 @@
 // a piece, whatever the size of the tensor.
 
 import type { SourceFormat } from '../../quant/format.ts';
-import { packedBytes, panelBytes, panelRows } from '../../quant/layout.ts';
+import { panelBytes, panelRows } from '../../quant/layout.ts';
 import { dequantizeSource, quantizeReference, unpackReference } from '../../quant/reference.ts';
 import { readVector } from '../chunks.ts';
 import {
   type CheckpointTensor,
   dimensions,
+  matrixOffset,
   type PackedTensor,
   readRows,
   type SourceTensor,
@@ -130,11 +131,11 @@ async function packedValues(
   first: number,
   count: number,
 ): Promise<Float32Array> {
-  const { rows, columns } = dimensions(tensor.shape);
+  const { columns } = dimensions(tensor.shape);
   const panel = panelBytes(tensor.layout, columns);
   const begin = Math.floor(first / panelRows);
   const end = Math.ceil((first + count) / panelRows);
-  const at = tensor.offset + matrix * packedBytes(tensor.layout, rows, columns) + begin * panel;
+  const at = matrixOffset(tensor, matrix) + begin * panel;
   const bytes = await tensor.source.read(at, (end - begin) * panel);
   const values = unpackReference(tensor.layout, bytes, (end - begin) * panelRows, columns);
   const skip = first - begin * panelRows;

@@ -11,6 +11,8 @@ import { dimensions, type PackedTensor } from '../tensor.ts';
 
 export const packedMagic = 'INGOTPAK';
 export const packedVersion = 1;
+/** Of files with experts in blocks, which readers of version 1 would take for something else. */
+export const blocksVersion = 2;
 export const prefixBytes = 64;
 export const pageAlignment = 16384;
 /** Name of the embedded file that holds the tokenizer part of GGUF metadata. */
@@ -24,12 +26,28 @@ export interface PackedTensorEntry {
   readonly layout: WeightLayout;
   readonly offset: number;
   readonly bytes: number;
+  /** Of experts in blocks: bytes from the matrix of one expert to that of the next. */
+  readonly stride?: number;
+}
+
+/** A file that a packed file was made from, as it was then. */
+export interface SourceFile {
+  readonly name: string;
+  readonly bytes: number;
+  /** Time of its last change, milliseconds. */
+  readonly modified: number;
 }
 
 export interface PackedHeader {
   readonly config: JsonObject;
   /** What the file was made from: kind and name of the source, and a hash over its files. */
-  readonly source: { readonly kind: string; readonly name: string; readonly fingerprint: string };
+  readonly source: {
+    readonly kind: string;
+    readonly name: string;
+    readonly fingerprint: string;
+    /** Of files that hold experts only. */
+    readonly files?: readonly SourceFile[];
+  };
   /** Small files, embedded verbatim. */
   readonly files: readonly { readonly name: string; readonly offset: number; readonly bytes: number }[];
   readonly tensors: readonly PackedTensorEntry[];
@@ -52,7 +70,8 @@ export async function encodeHeader(header: PackedHeader, dataBytes: number): Pro
   const bytes = new Uint8Array(dataStart(json.byteLength));
   const view = new DataView(bytes.buffer);
   bytes.set(new TextEncoder().encode(packedMagic), 0);
-  view.setUint32(8, packedVersion, true);
+  const blocks = header.tensors.some(({ stride }) => stride !== undefined);
+  view.setUint32(8, blocks ? blocksVersion : packedVersion, true);
   view.setBigUint64(16, BigInt(json.byteLength), true);
   view.setBigUint64(24, BigInt(bytes.byteLength + dataBytes), true);
   bytes.set(await sha256(json), 32);
@@ -96,6 +115,13 @@ export async function readPacked(source: ByteSource): Promise<PackedFile> {
       kind: String(origin.kind),
       name: String(origin.name),
       fingerprint: String(origin.fingerprint),
+      ...(origin.files === undefined
+        ? {}
+        : {
+            files: list(origin.files, source, 'source.files').map((value, i) =>
+              readSourceFile(source, value, i),
+            ),
+          }),
     },
     files,
     tensors: entries,
@@ -117,10 +143,10 @@ async function readHeaderBytes(source: ByteSource): Promise<{ json: Uint8Array; 
     throw new FileFormatError(source.name, 'magic', `the file does not start with ${packedMagic}`);
   }
   const version = view.getUint32(8, true);
-  if (version !== packedVersion) {
+  if (version !== packedVersion && version !== blocksVersion) {
     throw new IngotError(
       'unsupported',
-      `${source.name}: packed file version ${version}, this build reads ${packedVersion}; pack the model again`,
+      `${source.name}: packed file version ${version}, this build reads ${packedVersion} and ${blocksVersion}; pack the model again`,
     );
   }
   const length = view.getBigUint64(16, true);
@@ -187,6 +213,15 @@ function readFileEntry(
   return { name, offset, bytes };
 }
 
+function readSourceFile(source: ByteSource, raw: unknown, index: number): SourceFile {
+  const field = `source.files[${index}]`;
+  if (!isJsonObject(raw)) throw new FileFormatError(source.name, field, 'must be an object');
+  const { name, bytes, modified } = raw;
+  if (typeof name === 'string' && typeof bytes === 'number' && typeof modified === 'number')
+    return { name, bytes, modified };
+  throw new FileFormatError(source.name, field, 'must have a name, bytes and modified');
+}
+
 function readTensor(source: ByteSource, raw: unknown, index: number, available: number): PackedTensorEntry {
   const field = `tensors[${index}]`;
   const { value, name, offset, bytes } = readPlace(source, raw, field, available);
@@ -202,6 +237,10 @@ function readTensor(source: ByteSource, raw: unknown, index: number, available: 
     const expected = entryBytes(shape, checked);
     if (bytes !== expected)
       throw new IngotError('bad_file', `[${shape}] needs ${expected} bytes, found ${bytes}`);
+    if (value.stride !== undefined) {
+      const stride = blockStride(value.stride, { offset, bytes, available, shape });
+      return { name, shape, layout: checked, offset, bytes, stride };
+    }
     const alignment = shape.length === 1 ? 4 : pageAlignment;
     if (offset % alignment !== 0)
       throw new IngotError('bad_file', `offset ${offset} is not a multiple of ${alignment}`);
@@ -212,4 +251,33 @@ function readTensor(source: ByteSource, raw: unknown, index: number, available: 
     });
   }
   return { name, shape, layout: checked, offset, bytes };
+}
+
+/** The stride of experts in blocks, checked: each matrix lies in the data, apart from the next. */
+function blockStride(
+  stride: unknown,
+  {
+    offset,
+    bytes,
+    available,
+    shape,
+  }: {
+    readonly offset: number;
+    readonly bytes: number;
+    readonly available: number;
+    readonly shape: readonly number[];
+  },
+): number {
+  const { matrices } = dimensions(shape);
+  const each = bytes / matrices;
+  const valid =
+    shape.length === 3 && typeof stride === 'number' && Number.isSafeInteger(stride) && stride >= each;
+  if (!valid || stride % 64 !== 0 || offset % 64 !== 0)
+    throw new IngotError('bad_file', `blocks of ${String(stride)} bytes hold no [${shape}] at ${offset}`);
+  if (offset + (matrices - 1) * stride + each > available)
+    throw new IngotError(
+      'bad_file',
+      `${matrices} blocks of ${stride} bytes leave the ${available} bytes of data`,
+    );
+  return stride;
 }

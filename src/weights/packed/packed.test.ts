@@ -178,7 +178,7 @@ describe('damaged packed files', () => {
     const newer = good.slice();
     newer[8] = 9;
     await expect(read(newer)).rejects.toThrow(
-      'packed file version 9, this build reads 1; pack the model again',
+      'packed file version 9, this build reads 1 and 2; pack the model again',
     );
   });
 

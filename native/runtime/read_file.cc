@@ -1,0 +1,173 @@
+#include "read_file.h"
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <fcntl.h>
+#include <stdexcept>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+#include <utility>
+
+namespace ingot {
+
+namespace {
+
+#if defined(__APPLE__)
+const timespec& modified(const struct stat& st) { return st.st_mtimespec; }
+#else
+const timespec& modified(const struct stat& st) { return st.st_mtim; }
+#endif
+
+int open_direct(const std::string& path) {
+#if defined(O_DIRECT)
+  return open(path.c_str(), O_RDONLY | O_CLOEXEC | O_DIRECT);
+#else
+  return -1;
+#endif
+}
+
+}  // namespace
+
+ReadFile::ReadFile(const std::string& path, uint64_t bytes) : path_(path), bytes_(bytes) {
+  plain_ = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (plain_ < 0) throw std::runtime_error(path + ": cannot be opened: " + std::strerror(errno));
+  struct stat st;
+  if (fstat(plain_, &st) != 0 || uint64_t(st.st_size) != bytes) {
+    close(std::exchange(plain_, -1));
+    throw std::runtime_error(path + ": has " + std::to_string(st.st_size) + " bytes, " + std::to_string(bytes) + " when it was opened");
+  }
+  seconds_ = modified(st).tv_sec;
+  nanoseconds_ = modified(st).tv_nsec;
+  direct_ = open_direct(path);
+#if defined(F_NOCACHE)
+  fcntl(plain_, F_NOCACHE, 1);
+#endif
+}
+
+ReadFile& ReadFile::operator=(ReadFile&& other) noexcept {
+  std::swap(path_, other.path_);
+  std::swap(plain_, other.plain_);
+  std::swap(direct_, other.direct_);
+  std::swap(bytes_, other.bytes_);
+  std::swap(seconds_, other.seconds_);
+  std::swap(nanoseconds_, other.nanoseconds_);
+  return *this;
+}
+
+ReadFile::~ReadFile() {
+  if (plain_ >= 0) close(plain_);
+  if (direct_ >= 0) close(direct_);
+}
+
+const char* ReadFile::changed() const {
+  struct stat st;
+  if (fstat(plain_, &st) != 0) return std::strerror(errno);
+  if (uint64_t(st.st_size) != bytes_) return "the file changed its size while it was in use";
+  if (modified(st).tv_sec != seconds_ || modified(st).tv_nsec != nanoseconds_) return "the file was written to while it was in use";
+  return nullptr;
+}
+
+void ReadFaults::take(const ReadFaults& other) {
+  std::lock_guard lock(mutex);
+  on = other.on;
+  shorter = other.shorter;
+  fail = other.fail;
+  delay_us = other.delay_us;
+  random = other.random;
+}
+
+ssize_t ReadFaults::pread(int fd, void* target, size_t bytes, uint64_t offset) {
+  double wait = 0;
+  bool broken = false;
+  {
+    std::lock_guard lock(mutex);
+    if (on) {
+      std::uniform_real_distribution<double> unit(0, 1);
+      wait = unit(random) * delay_us;
+      broken = unit(random) < fail;
+      if (unit(random) < shorter) bytes = 1 + size_t(unit(random) * double(bytes - 1));
+    }
+  }
+  if (wait > 0) {
+    const timespec t{time_t(wait / 1e6), long(wait * 1e3) % 1'000'000'000};
+    nanosleep(&t, nullptr);
+  }
+  if (broken) return errno = EIO, -1;
+  return ::pread(fd, target, bytes, off_t(offset));
+}
+
+Reader::~Reader() {
+  std::free(bounce_);
+  std::free(space_);
+}
+
+bool Reader::grow(uint8_t*& data, size_t& size, size_t bytes) {
+  if (bytes <= size) return true;
+  std::free(data);
+  size = 0;
+  bytes = (bytes + kAlign - 1) / kAlign * kAlign;
+  data = static_cast<uint8_t*>(std::aligned_alloc(kAlign, bytes));
+  if (data) size = bytes;
+  return data != nullptr;
+}
+
+uint8_t* Reader::space(size_t bytes) { return grow(space_, space_size_, bytes) ? space_ : nullptr; }
+
+bool Reader::read(const ReadFile& file, uint64_t offset, size_t bytes, uint8_t* target, ReadFaults& faults, std::string& error) {
+  auto where = [&] { return file.path() + ": " + std::to_string(bytes) + " bytes at " + std::to_string(offset) + ": "; };
+  if (const char* problem = file.changed()) return error = where() + problem, false;
+  const bool good = file.direct() >= 0 ? read_direct(file, offset, bytes, target, faults, error) : read_plain(file, offset, bytes, target, faults, error);
+  if (!good) error = where() + error;
+  return good;
+}
+
+// Whole sectors, straight into place where that is aligned too, else through a buffer of this thread. What a short read leaves off in
+// the middle of a sector is read the plain way.
+bool Reader::read_direct(const ReadFile& file, uint64_t offset, size_t bytes, uint8_t* target, ReadFaults& faults, std::string& error) {
+  const bool aligned = offset % kAlign == 0 && bytes % kAlign == 0 && reinterpret_cast<uintptr_t>(target) % kAlign == 0;
+  constexpr size_t kPiece = size_t(4) << 20;
+  if (!aligned && !grow(bounce_, bounce_size_, kPiece)) return read_plain(file, offset, bytes, target, faults, error);
+  while (bytes > 0) {
+    const size_t lead = aligned ? 0 : size_t(offset % kAlign);
+    size_t ask = aligned ? bytes : (lead + bytes + kAlign - 1) / kAlign * kAlign;
+    if (!aligned && ask > kPiece) ask = kPiece;
+    uint8_t* into = aligned ? target : bounce_;
+    const ssize_t n = faults.pread(file.direct(), into, ask, offset - lead);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0 && errno == EINVAL) return read_plain(file, offset, bytes, target, faults, error);
+    if (n < 0) return error = std::strerror(errno), false;
+    if (n == 0) return error = "the file ends before them", false;
+    if (size_t(n) <= lead) return read_plain(file, offset, bytes, target, faults, error);
+    size_t got = size_t(n) - lead;
+    if (got > bytes) got = bytes;
+    if (!aligned) std::memcpy(target, bounce_ + lead, got);
+    offset += got;
+    target += got;
+    bytes -= got;
+    if (aligned && bytes > 0 && got % kAlign != 0) return read_plain(file, offset, bytes, target, faults, error);
+  }
+  return true;
+}
+
+bool Reader::read_plain(const ReadFile& file, uint64_t offset, size_t bytes, uint8_t* target, ReadFaults& faults, std::string& error) {
+  const uint64_t first = offset, all = bytes;
+  while (bytes > 0) {
+    const ssize_t n = faults.pread(file.plain(), target, bytes, offset);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return error = std::strerror(errno), false;
+    if (n == 0) return error = "the file ends before them", false;
+    offset += size_t(n);
+    target += n;
+    bytes -= size_t(n);
+  }
+#if defined(POSIX_FADV_DONTNEED)
+  posix_fadvise(file.plain(), off_t(first), off_t(all), POSIX_FADV_DONTNEED);  // its memory is wanted for experts
+#else
+  (void)first, (void)all;
+#endif
+  return true;
+}
+
+}  // namespace ingot

@@ -1,0 +1,141 @@
+// Where a model's experts will be, and how its memory is divided, decided before anything is allocated.
+
+import { IngotError } from '../base/errors.ts';
+import { formatBytes } from '../base/text.ts';
+import { type ExpertSizes, expertSizes } from '../experts/layers.ts';
+import { allExpertBytes, defaultReaders } from '../experts/store.ts';
+import type { Checkpoint } from '../weights/checkpoint.ts';
+import { loadedBytes } from '../weights/chunks.ts';
+import { type ExpertTensors, expertTensors } from '../weights/experts.ts';
+import { checkpointBytes } from '../weights/load.ts';
+import { type MemoryPlan, type MemoryRequest, planMemory, workingBytes } from './memory.ts';
+import type { ExpertOptions } from './types.ts';
+
+/** What a model's weights are made of. */
+export interface WeightSizes {
+  readonly dense: number;
+  /** All experts, as they are loaded whole. */
+  readonly experts: number;
+  readonly layers: readonly ExpertTensors[];
+}
+
+export function weightSizes(checkpoint: Checkpoint): WeightSizes {
+  const layers = expertTensors(checkpoint);
+  const experts = layers.reduce(
+    (sum, { tensors }) =>
+      sum + loadedBytes(tensors.gate) + loadedBytes(tensors.up) + loadedBytes(tensors.down),
+    0,
+  );
+  return { dense: checkpointBytes(checkpoint) - experts, experts, layers };
+}
+
+/** Bytes of what a model takes; together they stay within `limit`. */
+export interface MemoryDivision {
+  /** What may be used; undefined where that is not known. */
+  readonly limit: number | undefined;
+  /** Weights that every token needs. */
+  readonly dense: number;
+  /** Memory for experts, and what all of them take. */
+  readonly experts: number;
+  readonly allExperts: number;
+  /** The experts that one token uses, in all layers: with less memory for experts than that, none is there when it is chosen again. */
+  readonly cycle: number;
+  /** Pages of conversations, and how much of it earlier prompts may keep. */
+  readonly kv: number;
+  readonly prefix: number;
+  readonly working: number;
+}
+
+export interface ResidencyPlan {
+  readonly streamed: boolean;
+  readonly memory: MemoryPlan;
+  readonly division: MemoryDivision;
+}
+
+export interface ResidencyRequest extends Omit<MemoryRequest, 'weightBytes'> {
+  readonly weights: WeightSizes;
+  readonly expertsPerToken: number | undefined;
+  /** Undefined where the device keeps all weights in memory. */
+  readonly canStream: boolean;
+  readonly options: ExpertOptions;
+}
+
+/** Bytes of the experts of one token, in all layers. */
+export const cycleBytes = (layers: readonly ExpertSizes[], expertsPerToken: number): number =>
+  layers.reduce((sum, { experts, blockBytes }) => sum + Math.min(experts, expertsPerToken) * blockBytes, 0);
+
+/** The least that a streamed model can run with: one layer's choice, of every size of block, and what reads go through. */
+function leastExpertBytes(layers: readonly ExpertSizes[], expertsPerToken: number): number {
+  // The budget is divided as the layers' bytes are, so the least of one group of layers says what all need.
+  const all = layers.reduce((sum, { experts, blockBytes }) => sum + experts * blockBytes, 0);
+  const groups = new Map<number, number>();
+  for (const { experts, blockBytes } of layers)
+    groups.set(blockBytes, (groups.get(blockBytes) ?? 0) + experts * blockBytes);
+  const most = Math.max(0, ...layers.map(({ experts }) => Math.min(experts, expertsPerToken)));
+  return Math.ceil(Math.max(0, ...[...groups].map(([block, bytes]) => (most * block * all) / bytes)));
+}
+
+/** Memory of the threads that read: a piece of a file each, and what is packed from it. */
+const readerBytes = (layers: readonly ExpertSizes[], readers: number): number =>
+  readers * (4 * 2 ** 20 + Math.max(0, ...layers.map(({ blockBytes }) => blockBytes)));
+
+/**
+ * All weights in memory where they fit, else as many experts as fit beside everything else: with `experts.bytes`, that many.
+ * Throws like `planMemory`, and `out_of_memory` with the numbers when not even one layer's choice of experts fits.
+ */
+export function planResidency(request: ResidencyRequest): ResidencyPlan {
+  const { weights, options, canStream, limit } = request;
+  const { bytes, residency = bytes === undefined ? 'auto' : 'streamed' } = options;
+  const sizes = expertSizes(weights.layers);
+  if (residency === 'streamed' && sizes.length === 0) {
+    throw new IngotError('unsupported', `${request.model} has no experts that could be streamed`);
+  }
+  if (residency !== 'streamed') {
+    try {
+      const memory = planMemory({ ...request, weightBytes: weights.dense + weights.experts });
+      return { streamed: false, memory, division: divide(request, memory, weights.experts, 0) };
+    } catch (error) {
+      if (residency === 'resident' || sizes.length === 0 || !canStream) throw error;
+      if (!(error instanceof IngotError) || error.code !== 'out_of_memory') throw error;
+    }
+  }
+  const perToken = request.expertsPerToken ?? 1;
+  const least = leastExpertBytes(sizes, perToken);
+  const reading = readerBytes(sizes, options.readers ?? defaultReaders);
+  const all = allExpertBytes(weights.layers);
+  if (bytes !== undefined && bytes < least) {
+    throw new IngotError(
+      'out_of_memory',
+      `${formatBytes(bytes)} (${bytes} bytes) for experts are less than the ${perToken} that one token uses in one layer of ${request.model} take: ${formatBytes(least)} (${least} bytes)`,
+      { details: { bytes, least } },
+    );
+  }
+  const wanted = Math.min(all, bytes ?? least);
+  const memory = planMemory({ ...request, weightBytes: weights.dense + reading + wanted });
+  const rest =
+    limit -
+    weights.dense -
+    reading -
+    workingBytes(request.vocabSize, memory.maxSequences) -
+    memory.cacheBytes;
+  const granted = Math.floor(Math.min(all, bytes ?? Math.max(least, rest)));
+  return { streamed: true, memory, division: divide(request, memory, granted, reading) };
+}
+
+function divide(
+  { weights, limit, vocabSize, expertsPerToken }: ResidencyRequest,
+  { maxSequences, cacheBytes, prefixBytes }: MemoryPlan,
+  experts: number,
+  reading: number,
+): MemoryDivision {
+  return {
+    limit: Number.isFinite(limit) ? limit : undefined,
+    dense: weights.dense,
+    experts,
+    allExperts: weights.experts,
+    cycle: cycleBytes(expertSizes(weights.layers), expertsPerToken ?? 1),
+    kv: cacheBytes,
+    prefix: prefixBytes,
+    working: workingBytes(vocabSize, maxSequences) + reading,
+  };
+}

@@ -1,0 +1,212 @@
+// Experts that are read from the model's file when they are chosen: what comes out is what comes out with all of them in
+// memory, bit for bit, whatever the budget, the threads, the prompt and the disk do; and a disk that fails harms one answer.
+
+import { copyFileSync, mkdtempSync, rmSync, truncateSync, utimesSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { modelFile } from '../../bench/model-file.ts';
+import type { BenchShape } from '../../bench/shapes.ts';
+import { addonPath } from '../../src/device/cpu/addon.ts';
+import { openCpuDevice } from '../../src/device/cpu/device.ts';
+import type { CpuExpertStream, ReadFaults } from '../../src/device/cpu/experts.ts';
+import { load } from '../../src/engine/load.ts';
+import { packModel } from '../../src/engine/pack.ts';
+import { packerFor } from '../../src/engine/packer.ts';
+import { loadOnto } from '../../src/engine/place.ts';
+import type { ExpertOptions, LoadOptions, Model } from '../../src/engine/types.ts';
+import { modelCheckpoint } from '../../src/models/files/translate.ts';
+import { openCheckpoint } from '../../src/weights/open.ts';
+
+const shape: BenchShape = {
+  name: 'tiny-moe',
+  description: 'for tests',
+  architecture: 'qwen3moe',
+  layers: 3,
+  hidden: 64,
+  heads: 2,
+  kvHeads: 1,
+  headDim: 32,
+  inner: 96,
+  vocab: 512,
+  tied: false,
+  experts: { count: 16, used: 4 },
+  ropeBase: 10_000,
+};
+/** Gate and up, and down, of an expert: Q4_0, each a whole number of pages in its block. */
+const block = 2 * 4096 + 4096;
+const oneLayer = 4 * block;
+
+const prompt = Array.from({ length: 150 }, (_, i) => (i * 37 + 11) % shape.vocab);
+const short = prompt.slice(0, 5);
+
+interface Answer {
+  readonly logits: Float32Array;
+  readonly few: Float32Array;
+  readonly tokens: number[];
+  readonly together: number[][];
+}
+
+async function generate(model: Model, tokens: readonly number[], maxTokens: number): Promise<number[]> {
+  const answer: number[] = [];
+  for await (const id of model.generate(tokens, { maxTokens, ignoreEos: true, temperature: 0 }))
+    answer.push(id);
+  return answer;
+}
+
+async function answers(model: Model): Promise<Answer> {
+  return {
+    logits: (await model.logits(prompt)).data,
+    few: (await model.logits(short)).data,
+    tokens: await generate(model, prompt, 12),
+    together: await Promise.all([7, 40, 90].map((n) => generate(model, prompt.slice(n), 6))),
+  };
+}
+
+describe.skipIf(addonPath() === undefined)('streamed experts', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'ingot-experts-'));
+  let gguf = '';
+  let packed = '';
+  let resident: Record<'fast' | 'exact', Answer>;
+  const options = { device: 'cpu', contextLength: 256, prefixBytes: 0, maxSequences: 4 } as const;
+  const open = (experts: ExpertOptions, path = gguf, more: LoadOptions = {}): Promise<Model> =>
+    load(path, { ...options, ...more, experts });
+
+  beforeAll(async () => {
+    gguf = await modelFile(shape, folder);
+    packed = join(folder, 'tiny.ingot');
+    await packModel(gguf, { output: packed });
+    const of = async (precision: 'fast' | 'exact'): Promise<Answer> => {
+      using model = await open({ residency: 'resident' }, gguf, { precision });
+      return await answers(model);
+    };
+    resident = { fast: await of('fast'), exact: await of('exact') };
+  });
+  afterAll(() => rmSync(folder, { recursive: true }));
+
+  it.each([
+    ['one layer of one token', oneLayer, 'fast', 1],
+    ['one token', 3 * oneLayer, 'fast', 2],
+    ['half of all', 24 * block, 'exact', 3],
+    ['all', 48 * block, 'fast', 2],
+  ] as const)('gives the same with memory for %s', async (_, bytes, precision, threads) => {
+    for (const path of [gguf, packed]) {
+      using model = await open({ bytes }, path, { precision, threads });
+      expect(await answers(model)).toEqual(resident[precision]);
+      const { experts } = model.status();
+      expect(experts?.slots).toBe(Math.floor(bytes / block));
+      expect(experts?.slotsUsed).toBeLessThanOrEqual(experts?.slots ?? 0);
+      expect(experts?.bytesRead).toBeGreaterThan(0);
+    }
+  });
+
+  /** A streamed model, and a way to harm its reads. */
+  async function harmed(path: string, experts: ExpertOptions, level?: string) {
+    const device = openCpuDevice({ threads: 2, level });
+    const streams: CpuExpertStream[] = [];
+    const streamExperts = device.streamExperts.bind(device);
+    device.streamExperts = (spec) => {
+      const stream = streamExperts(spec);
+      streams.push(stream);
+      return stream;
+    };
+    const model = await loadOnto(
+      device,
+      () => modelCheckpoint(openCheckpoint(path)),
+      'tiny',
+      { ...options, experts },
+      { availableMemory: 2 ** 34, packInto: packerFor(device) },
+    );
+    const harm = (faults: ReadFaults): void => {
+      for (const stream of streams) stream.inject(faults);
+    };
+    return { model, harm, [Symbol.dispose]: () => model.dispose() };
+  }
+
+  it('gives the same on every instruction set of this CPU', async () => {
+    for (const { name, supported } of openCpuDevice().info.levels) {
+      if (!supported) continue;
+      const [all, few] = [undefined, 5 * block].map(async (bytes) => {
+        using streamed = await harmed(packed, bytes === undefined ? {} : { bytes }, name);
+        return await generate(streamed.model, prompt, 4);
+      });
+      expect(await few, name).toEqual(await all);
+    }
+  });
+
+  it('gives the same when reads are short and late', async () => {
+    for (const [seed, path] of [gguf, packed].entries()) {
+      using streamed = await harmed(path, { bytes: (5 + seed) * block, readers: 3 });
+      streamed.harm({ short: 0.5, delayUs: 150, seed });
+      const { few, tokens } = await answers(streamed.model);
+      expect({ few, tokens }).toEqual({ few: resident.fast.few, tokens: resident.fast.tokens });
+    }
+  });
+
+  it('fails the answer that a failing disk concerns, and no other', async () => {
+    using streamed = await harmed(packed, { bytes: 6 * block });
+    const ask = (): Promise<number[]> => generate(streamed.model, prompt, 12);
+    for (let round = 0; round < 3; round++) {
+      streamed.harm({ fail: 1 });
+      await expect(ask()).rejects.toMatchObject({
+        code: 'bad_file',
+        message: expect.stringMatching(
+          /layer \d, expert \d+: .*tiny\.ingot: \d+ bytes at \d+: Input\/output error/,
+        ),
+      });
+      streamed.harm({});
+      expect(await ask()).toEqual(resident.fast.tokens);
+    }
+    // Now and then: an answer is right, or an error.
+    const outcomes = new Set<boolean>();
+    for (let seed = 0; seed < 8; seed++) {
+      streamed.harm({ fail: 0.002, short: 0.1, seed });
+      const tokens = await ask().catch((error: { code: string }) => {
+        expect(error.code).toBe('bad_file');
+      });
+      outcomes.add(tokens !== undefined);
+      if (tokens !== undefined) expect(tokens).toEqual(resident.fast.tokens);
+    }
+    expect(outcomes.size).toBe(2);
+  });
+
+  it('says that a file changed under the running model', async () => {
+    const copy = join(folder, 'copy.gguf');
+    const cases = [
+      ['changed its size', () => truncateSync(copy, 200_000)],
+      ['was written to', () => utimesSync(copy, 1, 1)],
+    ] as const;
+    for (const [message, change] of cases) {
+      copyFileSync(gguf, copy);
+      using model = await open({ bytes: 4 * block }, copy);
+      expect(await generate(model, short, 2)).toHaveLength(2);
+      change();
+      const answer = generate(model, prompt, 2);
+      await expect(answer).rejects.toMatchObject({
+        code: 'bad_file',
+        message: expect.stringContaining(message),
+      });
+    }
+  });
+
+  it('counts what is asked for, and refuses budgets that hold no layer', async () => {
+    using all = await open({ bytes: 48 * block });
+    await generate(all, prompt, 4);
+    const { experts: first } = all.status();
+    await generate(all, prompt, 4);
+    const { experts: second } = all.status();
+    expect(first).toMatchObject({ residency: 'streamed', allBytes: 48 * block, slots: 48 });
+    // Everything has been read once, and is then there.
+    expect(second?.bytesRead).toBe(first?.bytesRead);
+    const asked = (second?.requests ?? 0) - (first?.requests ?? 0);
+    expect(asked).toBeGreaterThan(0);
+    expect((second?.hits ?? 0) - (first?.hits ?? 0)).toBe(asked);
+    await expect(open({ bytes: oneLayer - 1 })).rejects.toMatchObject({
+      code: 'out_of_memory',
+      message: expect.stringContaining(`${oneLayer} bytes`),
+    });
+    await expect(load(gguf, { device: 'js', experts: { bytes: oneLayer } })).rejects.toMatchObject({
+      code: 'unsupported',
+    });
+  });
+});
