@@ -267,10 +267,10 @@ bool ExpertStore::read(const Job& job, Reader& reader, std::string& error) {
         bytes = apart + next.bytes;
         part++;
       }
-      // The sectors of a block are its own, to the end.
-      const size_t end = m.offset + bytes;
-      if (part == kDown && end < layer.block && layer.block - end < Reader::kAlign && files_[size_t(places->file)].bytes() >= places->offset + layer.block - m.offset)
-        bytes = layer.block - m.offset;
+      // Whole sectors, where the gap that follows in the block has room for what else they hold.
+      const size_t end = m.offset + bytes, room = part == kDown ? layer.block : layer.matrices[part + 1].offset;
+      if (room - end < Reader::kAlign && room % Reader::kAlign == 0 && files_[size_t(places->file)].bytes() >= places->offset + room - m.offset)
+        bytes = room - m.offset;
       if (!fetch(*places, bytes, block + m.offset)) return false;
       continue;
     }

@@ -17,6 +17,7 @@ import { parseModel } from '../models/registry.ts';
 import type { RecordStore } from '../patch/book.ts';
 import { findTokenizer } from '../tokenizer/open.ts';
 import type { Checkpoint } from '../weights/checkpoint.ts';
+import type { ExpertTensors } from '../weights/experts.ts';
 import { CheckpointLoader } from '../weights/load.ts';
 import type { PackInto } from '../weights/load-jobs.ts';
 import { describeCheckpoint, formatOf } from './info.ts';
@@ -35,6 +36,10 @@ export interface Surroundings {
   readonly packInto?: PackInto | undefined;
   /** Where measurements of fusions on this machine are kept. */
   readonly records?: RecordStore | undefined;
+  /** The experts of a checkpoint as a file beside it has them, in blocks; undefined when there is none that fits. */
+  readonly expertsBeside?:
+    | ((checkpoint: Checkpoint) => Promise<readonly ExpertTensors[] | undefined>)
+    | undefined;
 }
 
 /** Opens a checkpoint and loads it onto a device, which the model then owns. Nothing stays open or allocated after a failure. */
@@ -63,7 +68,7 @@ async function place(
   checkpoint: Checkpoint,
   device: Device,
   options: LoadOptions,
-  { availableMemory, packInto, records }: Surroundings,
+  { availableMemory, packInto, records, expertsBeside }: Surroundings,
 ): Promise<Model> {
   const { signal, onProgress, precision = 'fast', memoryLimit } = options;
   if (precision !== 'fast' && precision !== 'exact') {
@@ -97,7 +102,10 @@ async function place(
   });
   const { contextLength, maxSequences, pages, cacheBytes, prefixBytes } = memory;
   const experts = streamed
-    ? openExpertStore(device, weights.layers, { ...options.experts, bytes: division.experts })
+    ? openExpertStore(device, (await expertsBeside?.(checkpoint)) ?? weights.layers, {
+        ...options.experts,
+        bytes: division.experts,
+      })
     : undefined;
   if (experts !== undefined) warnOfSmallCycle(division, options.onNotice);
   const loader = new CheckpointLoader(

@@ -100,6 +100,45 @@ describe.skipIf(addonPath() === undefined)('streamed experts', () => {
     }
   });
 
+  it('gives the same from files whose experts are blocks, beside the model and with it', async () => {
+    const notices: string[] = [];
+    const onNotice = (text: string): void => void notices.push(text);
+    const before = await open({ bytes: 24 * block });
+    await generate(before, prompt, 12);
+    const apart = before.status().experts?.reads ?? 0;
+    before.dispose();
+    const { path: beside } = await packModel(gguf, { experts: true });
+    const whole = join(folder, 'blocks.ingot');
+    await packModel(gguf, { experts: true, output: whole });
+    try {
+      const reads: number[] = [];
+      for (const path of [gguf, whole]) {
+        using model = await open({ bytes: 24 * block }, path, { onNotice });
+        expect(await generate(model, prompt, 12)).toEqual(resident.fast.tokens);
+        const { experts } = model.status();
+        expect((experts?.bytesRead ?? 1) % 4096).toBe(0);
+        reads.push(experts?.reads ?? 0);
+      }
+      expect(reads[0]).toBe(reads[1]);
+      expect(reads[0]).toBeLessThan(apart * 0.7); // two requests in place of three
+      using all = await open({ residency: 'resident' }, whole);
+      expect(await generate(all, prompt, 12)).toEqual(resident.fast.tokens);
+      expect(notices).toEqual([]);
+      utimesSync(gguf, 5, 5);
+      using stale = await open({ bytes: 24 * block }, gguf, { onNotice });
+      expect(await generate(stale, short, 2)).toHaveLength(2);
+      truncateSync(beside, 100_000);
+      using damaged = await open({ bytes: 24 * block }, gguf, { onNotice });
+      expect(await generate(damaged, short, 2)).toHaveLength(2);
+      expect(notices).toEqual([
+        expect.stringMatching(/experts: was made from .*gguf of .*; it was changed at 1970.*not used/),
+        expect.stringMatching(/experts: size: must be \d+ bytes but is 100000.*not used/),
+      ]);
+    } finally {
+      rmSync(beside);
+    }
+  });
+
   /** A streamed model, and a way to harm its reads. */
   async function harmed(path: string, experts: ExpertOptions, level?: string) {
     const device = openCpuDevice({ threads: 2, level });

@@ -198,6 +198,7 @@ describe('damaged packed files', () => {
     await expect(tensor({ shape: [2 ** 30, 2 ** 22] })).rejects.toThrow('model.embed_tokens.weight');
     await expect(tensor({ shape: [50, 40] })).rejects.toThrow('K = 40 must be a positive multiple of 32');
     await expect(tensor({ layout: { kind: 'q9' } })).rejects.toThrow('kind must be one of');
+    await expect(tensor({ stride: 1024 })).rejects.toThrow('blocks of 1024 bytes hold no [');
     await expect(tensor({ layout: null })).rejects.toThrow('tensors[0].layout: must be an object');
     await expect(tensor({ name: 'model.norm.weight' })).rejects.toThrow('is there twice');
     await expect(tensor({ bytes: -1 })).rejects.toThrow('tensors[0].bytes: must be a non-negative integer');

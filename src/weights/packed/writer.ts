@@ -2,24 +2,28 @@
 // vectors as f32, tokenizer files embedded.
 
 import { createHash } from 'node:crypto';
+import { stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { IngotError } from '../../base/errors.ts';
 import type { Device } from '../../device/device.ts';
+import { expertParts } from '../../device/expert-stream.ts';
 import type { SourceFormat } from '../../quant/format.ts';
-import { layoutOf, packedBytes } from '../../quant/layout.ts';
+import { layoutOf, packedBytes, type WeightLayout } from '../../quant/layout.ts';
 import { packReference, type RowMap } from '../../quant/reference.ts';
 import { pad, type Sink, writeAtomically } from '../atomic-file.ts';
 import type { Checkpoint } from '../checkpoint.ts';
 import { chunkBytes, chunksOf, loadedBytes, readChunk, readVector, smallChunkBytes } from '../chunks.ts';
+import { blockOf, type ExpertTensors, expertTensors } from '../experts.ts';
 import { nativeParts, type PackInto } from '../load-jobs.ts';
 import type { ByteSource } from '../source.ts';
-import { type CheckpointTensor, dimensions, expertName } from '../tensor.ts';
+import { type CheckpointTensor, dimensions, expertName, matrixOffset } from '../tensor.ts';
 import {
   encodeHeader,
   metadataFile,
   type PackedHeader,
   type PackedTensorEntry,
   pageAlignment,
+  type SourceFile,
 } from './format.ts';
 import { encodeMetadata } from './open.ts';
 
@@ -60,11 +64,17 @@ export interface PackOptions {
   readonly pack?: PackRows;
   readonly onProgress?: (progress: { readonly bytesDone: number; readonly bytesTotal: number }) => void;
   readonly signal?: AbortSignal;
+  /**
+   * Experts as blocks, each with the matrices of one expert, that are read with one request: `blocks` in the file with everything
+   * else, `alone` in a file beside the model that has the rest.
+   */
+  readonly experts?: 'blocks' | 'alone';
 }
 
 /**
  * Writes the packed form of a checkpoint to `path`, whole or not at all.
- * Rejects with disk_full, with the signal's reason, or with invalid_argument for a checkpoint that is packed already.
+ * Rejects with disk_full, with the signal's reason, or with invalid_argument for a checkpoint that is packed already, unless its
+ * experts become blocks.
  */
 export async function writePackedFile(
   path: string,
@@ -79,19 +89,22 @@ export async function writePacked(
   checkpoint: Checkpoint,
   options: PackOptions = {},
 ): Promise<void> {
-  if (checkpoint.kind === 'packed') {
+  if (checkpoint.kind === 'packed' && options.experts === undefined) {
     throw new IngotError('invalid_argument', `${checkpoint.path}: is a packed file already`);
   }
+  const alone = options.experts === 'alone';
   const tensors = packableTensors(checkpoint);
-  const files = await embeddedFiles(checkpoint);
-  const plan = planData(tensors, files);
+  const items = itemsOf(checkpoint, tensors, options.experts);
+  const files = alone ? [] : await embeddedFiles(checkpoint);
+  const plan = planData(items, files);
   const source = {
     kind: checkpoint.kind,
     name: basename(checkpoint.path),
     fingerprint: await fingerprint(checkpoint, tensors),
+    ...(alone ? { files: await sourceFiles(sourcesOf(tensors)) } : {}),
   };
   const header: PackedHeader = {
-    config: checkpoint.config,
+    config: alone ? {} : checkpoint.config,
     source,
     files: plan.files,
     tensors: plan.tensors,
@@ -106,12 +119,77 @@ export async function writePacked(
     await sink.write(bytes);
     await pad(sink, 64);
   }
-  for (const tensor of tensors) {
-    if (tensor.shape.length > 1) await pad(sink, pageAlignment);
-    await writeTensor(sink, tensor, options.pack ?? packReference, progress);
-    await pad(sink, 64);
+  const pack = options.pack ?? packReference;
+  for (const item of items) {
+    if (item.kind === 'experts') {
+      await pad(sink, pageAlignment);
+      await writeBlocks(sink, item.layer, pack, progress);
+    } else {
+      if (item.tensor.shape.length > 1) await pad(sink, pageAlignment);
+      await writeTensor(sink, item.tensor, pack, progress);
+      await pad(sink, 64);
+    }
   }
   progress();
+}
+
+/** What is written as one piece: a tensor, or the experts of a layer. */
+type Item =
+  | { readonly kind: 'tensor'; readonly tensor: CheckpointTensor }
+  | { readonly kind: 'experts'; readonly layer: ExpertTensors };
+
+/** Throws unsupported for a model that has no experts where they are asked for. */
+function itemsOf(
+  checkpoint: Checkpoint,
+  tensors: readonly CheckpointTensor[],
+  experts: PackOptions['experts'],
+): readonly Item[] {
+  const layers = experts === undefined ? [] : expertTensors(checkpoint);
+  if (experts !== undefined && layers.length === 0)
+    throw new IngotError('unsupported', `${checkpoint.path}: has no experts`);
+  const inBlocks = new Set(layers.flatMap((layer) => expertParts.map((part) => layer.tensors[part].name)));
+  const others = tensors.filter(({ name }) => !inBlocks.has(name));
+  return [
+    ...(experts === 'alone' ? [] : others.map((tensor) => ({ kind: 'tensor', tensor }) as const)),
+    ...layers.map((layer) => ({ kind: 'experts', layer }) as const),
+  ];
+}
+
+/** The experts of a layer, one after the other: gate, up and down of each. */
+async function writeBlocks(
+  sink: Sink,
+  layer: ExpertTensors,
+  pack: PackRows,
+  progress: () => void,
+): Promise<void> {
+  const { bytes, offsets } = blockOf(layer);
+  const start = sink.position;
+  const { matrices } = dimensions(layer.tensors.gate.shape);
+  for (let e = 0; e < matrices; e++) {
+    for (const part of expertParts) {
+      await fill(sink, start + e * bytes + offsets[part]);
+      await writeTensor(sink, oneOf(layer.tensors[part], e), pack, progress);
+    }
+    await fill(sink, start + (e + 1) * bytes);
+  }
+}
+
+/** Zeros up to a position. */
+async function fill(sink: Sink, position: number): Promise<void> {
+  if (position > sink.position) await sink.write(new Uint8Array(position - sink.position));
+}
+
+/** Matrix `index` of a stack as a tensor of its own. */
+function oneOf(tensor: CheckpointTensor, index: number): CheckpointTensor {
+  const shape = tensor.shape.slice(1);
+  if (tensor.kind === 'source') return { ...tensor, shape, slices: tensor.slices.slice(index, index + 1) };
+  const { stride: _, ...whole } = tensor;
+  return {
+    ...whole,
+    shape,
+    offset: matrixOffset(tensor, index),
+    bytes: tensor.bytes / (tensor.shape[0] ?? 1),
+  };
 }
 
 async function writeTensor(
@@ -125,7 +203,14 @@ async function writeTensor(
     await sink.write(new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
     return;
   }
-  if (tensor.kind === 'packed') return;
+  if (tensor.kind === 'packed') {
+    for (let done = 0; done < tensor.bytes; done += chunkBytes) {
+      progress();
+      const length = Math.min(chunkBytes, tensor.bytes - done);
+      await sink.write(await tensor.source.read(tensor.offset + done, length));
+    }
+    return;
+  }
   const { columns } = dimensions(tensor.shape);
   const small = pack === packReference || tensor.format.code === undefined;
   for (const chunk of chunksOf(tensor, small ? smallChunkBytes : chunkBytes)) {
@@ -136,7 +221,7 @@ async function writeTensor(
 }
 
 /** Every tensor once: an expert's own matrix is left out when the stack has it. */
-function packableTensors(checkpoint: Checkpoint): CheckpointTensor[] {
+export function packableTensors(checkpoint: Checkpoint): CheckpointTensor[] {
   return checkpoint.tensors
     .filter((name) => {
       const expert = expertName(name);
@@ -163,7 +248,7 @@ async function embeddedFiles(checkpoint: Checkpoint): Promise<EmbeddedFile[]> {
 
 /** Where everything goes, from the start of the data. */
 function planData(
-  tensors: readonly CheckpointTensor[],
+  items: readonly Item[],
   files: readonly EmbeddedFile[],
 ): { files: PackedHeader['files']; tensors: PackedTensorEntry[]; bytes: number } {
   let offset = 0;
@@ -177,28 +262,62 @@ function planData(
     offset: take(bytes.byteLength, 64),
     bytes: bytes.byteLength,
   }));
-  const placed = tensors.map((tensor) => {
-    const { name, shape } = tensor;
+  const layoutIn = (tensor: CheckpointTensor): WeightLayout =>
+    tensor.kind === 'source' ? tensor.format.layout : tensor.layout;
+  const placed = items.flatMap((item): PackedTensorEntry[] => {
+    if (item.kind === 'experts') {
+      const { tensors } = item.layer;
+      const block = blockOf(item.layer);
+      const start = take(block.bytes * dimensions(tensors.gate.shape).matrices, pageAlignment);
+      return expertParts.map((part) => ({
+        name: tensors[part].name,
+        shape: tensors[part].shape,
+        layout: layoutIn(tensors[part]),
+        offset: start + block.offsets[part],
+        bytes: loadedBytes(tensors[part]),
+        stride: block.bytes,
+      }));
+    }
+    const { name, shape } = item.tensor;
     const vector = shape.length === 1;
-    const own = tensor.kind === 'source' ? tensor.format.layout : tensor.layout;
-    const bytes = loadedBytes(tensor);
-    const layout = vector ? layoutOf('f32') : own;
-    return { name, shape, layout, offset: take(bytes, vector ? 64 : pageAlignment), bytes };
+    const bytes = loadedBytes(item.tensor);
+    const layout = vector ? layoutOf('f32') : layoutIn(item.tensor);
+    return [{ name, shape, layout, offset: take(bytes, vector ? 64 : pageAlignment), bytes }];
   });
   return { files: placedFiles, tensors: placed, bytes: offset };
 }
 
 const sampleBytes = 64 * 1024;
 
-/** SHA-256 over name, size, first and last 64 KiB of every source file: tells whether a packed file is of this source. */
-async function fingerprint(checkpoint: Checkpoint, tensors: readonly CheckpointTensor[]): Promise<string> {
+/** The files that tensors are in, by name. */
+export function sourcesOf(tensors: readonly CheckpointTensor[]): readonly ByteSource[] {
   const sources = new Set<ByteSource>();
   for (const tensor of tensors) {
-    if (tensor.kind === 'source')
-      for (const slice of tensor.slices) for (const part of slice) sources.add(part.source);
+    if (tensor.kind === 'packed') sources.add(tensor.source);
+    else for (const slice of tensor.slices) for (const part of slice) sources.add(part.source);
   }
+  return [...sources].sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+/** Size and time of the files among sources. */
+export async function sourceFiles(sources: readonly ByteSource[]): Promise<readonly SourceFile[]> {
+  const files = sources.filter(({ path }) => path !== undefined);
+  return Promise.all(
+    files.map(async ({ path = '', size }) => ({
+      name: basename(path),
+      bytes: size,
+      modified: Math.floor((await stat(path)).mtimeMs),
+    })),
+  );
+}
+
+/** SHA-256 over name, size, first and last 64 KiB of every source file: tells whether a packed file is of this source. */
+export async function fingerprint(
+  checkpoint: Checkpoint,
+  tensors: readonly CheckpointTensor[] = packableTensors(checkpoint),
+): Promise<string> {
   const hash = createHash('sha256').update(checkpoint.kind);
-  for (const source of [...sources].sort((a, b) => (a.name < b.name ? -1 : 1))) {
+  for (const source of sourcesOf(tensors)) {
     const length = Math.min(sampleBytes, source.size);
     hash.update(`${basename(source.name)} ${source.size}`);
     hash.update(await source.read(0, length));
