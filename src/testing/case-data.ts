@@ -21,7 +21,7 @@ export function randomNumbers(seed: number): () => number {
 }
 
 /** Box-Muller. */
-const normal = (uniform: () => number): number =>
+export const normal = (uniform: () => number): number =>
   Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform());
 
 const integers: readonly DType[] = ['i32', 'u32', 'i8', 'u8'];
