@@ -1,6 +1,7 @@
 // The programs in examples/ run on the sources, with a tiny random model that has a tokenizer.
 
-import { readdirSync, rmSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it, vi } from 'vitest';
 import { tinyChatModel } from './tiny-chat.ts';
 
@@ -59,8 +60,43 @@ it('arrays.ts computes what it says', async () => {
   expect(text).toContain('factor 10: 0.000 1.000 1.000 0.000');
 });
 
+it('logistic.ts finds the line', async () => {
+  const [, right, slope] = /right: ([\d.]+) %, slope ([\d.]+)/.exec(await run('logistic.ts', '60')) ?? [];
+  expect(Number(right)).toBeGreaterThan(97);
+  expect(Number(slope)).toBeCloseTo(0.67, 1);
+});
+
+it('digits.ts reads digits that it has not seen', async () => {
+  const [, right] = /(\d+) of 500 new digits read right/.exec(await run('digits.ts', '300')) ?? [];
+  expect(Number(right)).toBeGreaterThan(475);
+});
+
+it('gpt.ts learns letters, shows how far it is, and draws its loss', async () => {
+  const svg = join(folder, 'loss.svg');
+  const text = await run('gpt.ts', '40', '--svg', svg);
+  const found = [...text.matchAll(/\[(#*)\.*\] step (\d+) of 40, loss ([\d.]+)/g)];
+  expect(found.map(([, bar, at]) => [bar?.length, at])).toEqual([
+    [5, '10'],
+    [10, '20'],
+    [15, '30'],
+    [20, '40'],
+  ]);
+  expect(Number(found.at(-1)?.[3])).toBeLessThan(2.7); // letters by their frequency alone: 2.9
+  expect(readFileSync(svg, 'utf8')).toMatch(/<polyline points="50.0,[\d.]+ .*<\/svg>/s);
+});
+
 it('has a test for every example', () => {
   // The page in examples/web is tested in tests/browser/web.test.ts.
-  const tested = ['ai-sdk.ts', 'arrays.ts', 'chat.ts', 'tokens.ts', 'web'];
+  const tested = [
+    'ai-sdk.ts',
+    'arrays.ts',
+    'chat.ts',
+    'data',
+    'digits.ts',
+    'gpt.ts',
+    'logistic.ts',
+    'tokens.ts',
+    'web',
+  ];
   expect(readdirSync('examples').sort()).toEqual(tested);
 });

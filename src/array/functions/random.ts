@@ -69,6 +69,9 @@ export function withKey<T>(from: NDArray, fn: () => T): T {
   }
 }
 
+/** A counter: a number of shape [] does not make a program of its own. */
+const word = (n: number): NDArray => full([], n, 'u32').reshape([1]);
+
 /** The key given, or the next of the sequence. */
 function keyOf(given: NDArray | undefined): NDArray {
   if (given !== undefined) {
@@ -80,18 +83,14 @@ function keyOf(given: NDArray | undefined): NDArray {
   }
   const n = sequence.drawn++;
   const { from } = sequence;
-  const [x, y] = threefry(
-    typeof from === 'number' ? key(from) : from,
-    full([1], n, 'u32'),
-    full([1], 0xffffffff, 'u32'),
-  );
+  const [x, y] = threefry(typeof from === 'number' ? key(from) : from, word(n), word(0xffffffff));
   return concat([x, y], 0);
 }
 
 /** A key for each number, such as that of a step, from one key. */
 export function foldIn(from: NDArray, n: NDArray | number): NDArray {
-  const word = typeof n === 'number' ? full([1], n, 'u32') : n.cast('u32').reshape([1]);
-  const [x, y] = threefry(keyOf(from), full([1], 0, 'u32'), word);
+  const low = typeof n === 'number' ? word(n) : n.cast('u32').reshape([1]);
+  const [x, y] = threefry(keyOf(from), full([1], 0, 'u32'), low);
   return concat([x, y], 0);
 }
 

@@ -5,6 +5,7 @@ import {
   type Count,
   elementCount,
   formatShape,
+  isDynamic,
   maxElements,
   type Shape,
   sameDim,
@@ -84,6 +85,15 @@ export const matmulOp: OpDef<MatmulAttrs> = defineOp<MatmulAttrs>({
   vjp: ({ inputs, grads, attrs: { transposeB } }) => {
     const [a, b] = [operand(inputs, 0), operand(inputs, 1)];
     const g = operand(grads, 0);
+    if (a.shape.length > 2 && b.shape.length === 2 && !a.shape.some(isDynamic)) {
+      // one matrix for all rows: its gradient is one product over them, not a sum of one for each batch
+      const count = maxElements(a.shape.slice(0, -1));
+      const flat = (x: NDArray): NDArray => x.reshape([count, operand(x.shape, x.shape.length - 1)]);
+      const [rows, grad] = [flat(a), flat(g)];
+      const da = transposeB ? matmul(grad, b) : matmulTransposed(grad, b);
+      const db = transposeB ? matmul(swapLast(grad), rows) : matmul(swapLast(rows), grad);
+      return [da.reshape(a.shape), db];
+    }
     const da = transposeB ? matmul(g, b) : matmulTransposed(g, b);
     const db = transposeB ? matmul(swapLast(g), a) : matmul(swapLast(a), g);
     return [sumTo(da, a.shape), sumTo(db, b.shape)];
@@ -102,12 +112,13 @@ export const matmulOp: OpDef<MatmulAttrs> = defineOp<MatmulAttrs>({
       const [a, b] = [operand(context.inputs, 0), operand(context.inputs, 1)];
       const out = operand(context.outputs, 0);
       const rank = out.type.shape.length;
+      const single = isSingle(batchOf(b.type)); // the rows of all batches are one matrix
       context.emit(
         'matmul',
         { a, b, y: out },
         {
-          batch: countParam(elementCount(batchOf(out.type))),
-          M: countParam(elementCount(out.type.shape.slice(rank - 2, rank - 1))),
+          batch: single ? 1 : countParam(elementCount(batchOf(out.type))),
+          M: countParam(elementCount(out.type.shape.slice(single ? 0 : rank - 2, rank - 1))),
           K: countParam(elementCount(a.type.shape.slice(-1))),
           N: countParam(elementCount(out.type.shape.slice(rank - 1))),
           transposeB: context.attrs.transposeB,
