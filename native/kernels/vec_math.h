@@ -104,7 +104,18 @@ INGOT_INLINE vf vlog1p(vf x) {
 }
 
 INGOT_INLINE vf vsigmoid(vf x) { return 1.f / (1.f + vexp(-x)); }  // 4 ulp for results above 2^-126
-INGOT_INLINE vf vsilu(vf x) { return x / (1.f + vexp(-x)); }       // 4 ulp for |x| < 87; x = -infinity gives NaN like x * sigmoid(x)
+// 4 ulp for |x| < 87; x = -infinity gives NaN like x * sigmoid(x). Where the reciprocal is a number, the arithmetic of
+// `activate` in linear_act.h: an activation in the epilogue of a product then has the same bits.
+INGOT_INLINE vf vsilu(vf x) {
+  const vf d = vexp(-x) + 1.f;
+#if defined(__AVX512F__)
+  const vf r = (vf)_mm512_rcp14_ps((__m512)d);
+  const vf near = x * (r * (2.f - d * r));
+#else
+  const vf near = x * (1.f / d);
+#endif
+  return pick(x < set1(-80.f), x / d, near);
+}
 // 4 ulp.
 INGOT_INLINE vf vtanh(vf x) {
   const vf a = vabs(x), t = x * x;

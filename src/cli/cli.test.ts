@@ -9,6 +9,9 @@ import type { Message } from '../chat/messages.ts';
 import type { BenchOptions, BenchReport } from '../engine/bench.ts';
 import type { ModelDetails } from '../engine/inspect.ts';
 import type { ChatOptions, GenerateStats, LoadOptions, Model, TextStream } from '../engine/types.ts';
+import type { ValidateOptions } from '../engine/validate.ts';
+import type { Capsule } from '../patch/capsule.ts';
+import type { Context, Engine } from './context.ts';
 import { type Context, type Engine, Interrupt } from './context.ts';
 import { runCli } from './run-cli.ts';
 
@@ -146,6 +149,38 @@ const benchReport: BenchReport = {
   decode: { median: 100, min: 90, max: 110, limit: 250 },
 };
 
+const side = (label: string) => ({
+  label,
+  model: 'fake',
+  family: 'llama',
+  format: 'GGUF F32',
+  device: 'a CPU',
+  deviceClass: 'cpu avx2',
+  precision: 'fast',
+  patterns: [],
+  patternCounts: {},
+  dispatches: 9,
+});
+const speed = (median: number) => ({ median, min: median, max: median });
+const speeds = { reference: speed(10), other: speed(12), ratio: speed(1.2) };
+const capsule: Capsule = {
+  capsule: 1,
+  ingot: '1.2.3',
+  node: 'v20',
+  date: '2026-01-01T00:00:00.000Z',
+  machine: { platform: 'linux x64', cpu: 'a CPU', cores: 2, memoryBytes: 8e9 },
+  reference: side('patterns=none'),
+  other: side('fused'),
+  prompts: [{ promptTokens: 3, tokens: 4, equal: 2, margin: 0.25 }],
+  runs: 2,
+  logits: undefined,
+  decode: speeds,
+  prefill: speeds,
+  memory: { referenceBytes: 1, otherBytes: 1, shared: true, processBytes: 2 },
+  promises: [{ what: 'every token is the same', held: false, found: '1 of 1 prompts go apart' }],
+  passed: false,
+};
+
 let folder: string;
 let model: FakeModel;
 let loads: { name: string; options: LoadOptions | undefined }[];
@@ -201,6 +236,7 @@ async function cli(
       resolve: async (name) => `/cache/${name}`,
       inspect: async () => details,
       bench: async () => benchReport,
+      validate: async () => capsule,
       pack: async (_, { output: path }) => ({ path: path ?? 'x.ingot', bytes: 1_500_000 }),
       convert: async (_, { to, output: path, groupSize = 64 }) => ({
         path: path ?? `m-${to}`,
@@ -536,6 +572,62 @@ describe('doctor --gpu', () => {
     expect(out).toMatch(/dispatch +12\.35 us\n/);
     expect(out).toMatch(/maxBufferSize +1024/);
     expect(out).toMatch(/missing +no GPU/);
+  });
+});
+
+describe('validate', () => {
+  let asked: ValidateOptions | undefined;
+  const engine = (passed: boolean) => ({
+    validate: async (_: string, options: ValidateOptions) => {
+      asked = options;
+      options.onPrompts?.(1, 2);
+      return { ...capsule, passed };
+    },
+  });
+  afterEach(() => {
+    process.exitCode = undefined;
+  });
+
+  test('shows what was found, and fails where a promise was broken', async () => {
+    await writeFile(join(folder, 'prompts.txt'), 'one\n\ntwo\n');
+    const args = ['validate', 'm', '--tokens', '4', '--prompts', join(folder, 'prompts.txt')];
+    const { code, out, err } = await cli([...args, '--patterns=-rope_kv', '--against', 'device=js'], {
+      engine: engine(false),
+    });
+    expect(code).toBe(1);
+    expect(out).toMatch(/decode, tokens\/s +10 +12 +1\.2\n/);
+    expect(out).toContain(
+      'tokens: 0 of 1 prompts the same to the end\nBROKEN  every token is the same: 1 of 1',
+    );
+    expect(err).toContain('Comparing: 50 %, 1 of 2');
+    expect(asked).toMatchObject({
+      tokens: 4,
+      prompts: ['one', 'two'],
+      against: 'device=js',
+      patterns: { rope_kv: false },
+      version: '1.2.3',
+    });
+    process.exitCode = undefined;
+    expect((await cli(['validate', 'm'], { engine: engine(true) })).code).toBe(0);
+  });
+
+  test('what was saved is rendered later', async () => {
+    const file = join(folder, 'c.json');
+    const { out } = await cli(['validate', 'm', '--json', '--save', file], { engine: engine(true) });
+    expect(JSON.parse(out)).toMatchObject({ capsule: 1, passed: true });
+    const rendered = await cli(['validate', '--report', file]);
+    expect(rendered).toMatchObject({ code: 0, out: `${join(folder, 'c.md')}\n${join(folder, 'c.svg')}\n` });
+    expect(await readFile(join(folder, 'c.md'), 'utf8')).toContain('![speeds and tokens](c.svg)');
+    expect(await readFile(join(folder, 'c.svg'), 'utf8')).toMatch(/^<svg /);
+  });
+
+  test('errors say what to do', async () => {
+    expect((await cli(['validate'])).err).toContain('say which model to validate, or give --report <file>');
+    const patterns = await cli(['validate', 'm', '--patterns', 'rope']);
+    expect(patterns).toMatchObject({ code: 1, err: expect.stringContaining('there is no pattern "rope"') });
+    expect((await cli(['validate', '--report', join(folder, 'none.json')])).err).toContain(
+      'none.json cannot be read',
+    );
   });
 });
 

@@ -9,7 +9,9 @@ import type { ConvertOptions, ConvertResult } from '../engine/convert.ts';
 import type { ModelDetails } from '../engine/inspect.ts';
 import type { PackOptions, PackResult } from '../engine/pack.ts';
 import type { Load } from '../engine/types.ts';
+import type { ValidateOptions } from '../engine/validate.ts';
 import type { ResolveOptions } from '../hub/resolve.ts';
+import type { Capsule } from '../patch/capsule.ts';
 import type { RunningServer, ServerOptions } from '../server/server.ts';
 
 export interface Output {
@@ -26,6 +28,7 @@ export interface Engine {
   readonly pack: (nameOrPath: string, options: PackOptions) => Promise<PackResult>;
   readonly convert: (nameOrPath: string, options: ConvertOptions) => Promise<ConvertResult>;
   readonly bench: (nameOrPath: string, options: BenchOptions) => Promise<BenchReport>;
+  readonly validate: (nameOrPath: string, options: ValidateOptions) => Promise<Capsule>;
   readonly cpuReport: () => Promise<CpuReport>;
   readonly listGpus: () => Promise<GpuList>;
   readonly serve: (options: ServerOptions) => Promise<RunningServer>;

@@ -16,6 +16,7 @@ export const realEngine: Engine = {
   convert: async (name, options) =>
     (await import('../engine/convert.ts')).convertModel(await baseOf(name), options),
   bench: async (name, options) => (await import('../engine/bench.ts')).benchModel(name, options),
+  validate: async (name, options) => (await import('../engine/validate.ts')).validateModel(name, options),
   serve: async (options) => (await import('../server/server.ts')).startServer(options),
   cpuReport: async () => (await import('../device/cpu/doctor.ts')).cpuReport(),
   listGpus: async () => (await import('../device/webgpu/report.ts')).listGpus(),

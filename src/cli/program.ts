@@ -21,6 +21,7 @@ import * as serve from './commands/serve.ts';
 import * as show from './commands/show.ts';
 import * as stop from './commands/stop.ts';
 import * as tune from './commands/tune.ts';
+import * as validate from './commands/validate.ts';
 import type { Context } from './context.ts';
 
 const commands = [
@@ -44,6 +45,7 @@ const commands = [
   bench,
   doctor,
   tune,
+  validate,
 ];
 
 /** The command line. Parsing errors are thrown as CommanderError after their message was written. */

@@ -13,7 +13,7 @@ export interface Progress {
 }
 
 export interface ProgressOptions {
-  readonly unit?: 'bytes' | 'tokens' | 'kernels';
+  readonly unit?: 'bytes' | 'tokens' | 'kernels' | 'prompts';
   readonly now?: () => number;
 }
 

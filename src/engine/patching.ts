@@ -64,6 +64,9 @@ export class ModelPatching implements PatchTarget {
   get defaults(): PatternSet {
     return advisedThere(this.place, this.records);
   }
+  get device(): string {
+    return this.#parts.device.description;
+  }
   get busy(): number {
     const { running, queued } = this.#parts.scheduler.status();
     return running + queued;

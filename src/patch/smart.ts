@@ -103,7 +103,7 @@ export async function smartPatch(
     const steps = candidates.length + 1;
     for (const [i, pattern] of candidates.entries()) {
       options.onProgress?.(i, steps, pattern);
-      evidence.push(await bench.alone(pattern, candidates, reference));
+      evidence.push(await bench.alone(pattern, candidates));
     }
     options.onProgress?.(steps - 1, steps, 'together');
     const { kept, measured } = await bench.together(evidence, reference);
@@ -180,18 +180,16 @@ class Bench {
     );
   }
 
-  /** One pattern, beside those without which it finds nothing. */
-  async alone(
-    pattern: PatternName,
-    candidates: readonly PatternName[],
-    reference: readonly PromptRun[],
-  ): Promise<PatternEvidence> {
+  /** One pattern, beside those without which it finds nothing; its tokens are compared with those of the plan without it. */
+  async alone(pattern: PatternName, candidates: readonly PatternName[]): Promise<PatternEvidence> {
     const beside = (patternNeeds[pattern] ?? []).filter((name) => candidates.includes(name));
     const without: PatternSet = new Set(beside);
     const fused: PatternSet = new Set([...beside, pattern]);
     const pair = await this.#pair(without, fused);
-    const count = this.#countOf(await this.#use(fused), pattern);
-    const tokensEqual = pair.runs.b.every((runs) => sameTokens(runs, reference));
+    await this.#target.use(fused, this.#options.signal);
+    const count = this.#target.counts[pattern] ?? 0;
+    const before = pair.runs.a[0] ?? [];
+    const tokensEqual = [...pair.runs.a, ...pair.runs.b].every((runs) => sameTokens(runs, before));
     return {
       pattern,
       count,
@@ -231,15 +229,6 @@ class Bench {
 
   #side(patterns: PatternSet): Side {
     return { model: this.#model, prepare: () => this.#target.use(patterns, this.#options.signal) };
-  }
-
-  async #use(patterns: PatternSet): Promise<PatchTarget> {
-    await this.#target.use(patterns, this.#options.signal);
-    return this.#target;
-  }
-
-  #countOf({ counts }: PatchTarget, pattern: PatternName): number {
-    return counts[pattern] ?? 0;
   }
 }
 

@@ -19,6 +19,8 @@ export interface PatchTarget {
   readonly place: RecordPlace;
   /** Where records are kept beside those that ship; undefined where there is no place. */
   readonly records: RecordStore | undefined;
+  /** Of the device, for reports. */
+  readonly device: string;
   /** Generations that run or wait. */
   readonly busy: number;
   /** Most bytes that the device's buffers took at a time. */
