@@ -11,7 +11,6 @@ import type { ModelDetails } from '../engine/inspect.ts';
 import type { ChatOptions, GenerateStats, LoadOptions, Model, TextStream } from '../engine/types.ts';
 import type { ValidateOptions } from '../engine/validate.ts';
 import type { Capsule } from '../patch/capsule.ts';
-import type { Context, Engine } from './context.ts';
 import { type Context, type Engine, Interrupt } from './context.ts';
 import { runCli } from './run-cli.ts';
 
