@@ -6,9 +6,13 @@
 #include <cstring>
 #include <fcntl.h>
 #include <mutex>
-#include <sys/mman.h>
 #include <sys/stat.h>
+#if defined(_WIN32)
+#include "posix_windows.h"
+#else
+#include <sys/mman.h>
 #include <unistd.h>
+#endif
 
 namespace ingot {
 

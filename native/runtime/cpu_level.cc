@@ -12,6 +12,12 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 #endif
+#if defined(_WIN32)
+#define WIN32_LEAN_AND_MEAN
+#define NOMINMAX
+#include <windows.h>
+#include <vector>
+#endif
 #if defined(__x86_64__)
 #include <cpuid.h>
 #endif
@@ -65,6 +71,9 @@ Features detect() {
   f.neon = (cap & (1ul << 1)) && (cap & (1ul << 10));  // ASIMD, ASIMDHP (f16 arithmetic)
   f.dotprod = cap & (1ul << 20);
   f.i8mm = (cap2 & (1ul << 13)) && (cap2 & (1ul << 14));  // I8MM, BF16
+#elif defined(_WIN32)
+  // Half precision is not told apart: CPUs that have the dot products have it, too.
+  f.neon = f.dotprod = IsProcessorFeaturePresent(43);  // PF_ARM_V82_DP_INSTRUCTIONS_AVAILABLE
 #else
   f.neon = f.dotprod = true;  // every Apple silicon CPU
 #endif
@@ -159,6 +168,15 @@ int default_threads() {
   if (in >> quota >> period && quota != "max" && period > 0) {
     const int limit = int(std::stod(quota) / period + 0.5);
     if (limit >= 1 && limit < n) n = limit;
+  }
+#elif defined(_WIN32)
+  DWORD bytes = 0;
+  GetLogicalProcessorInformationEx(RelationProcessorCore, nullptr, &bytes);
+  std::vector<char> told(bytes);
+  if (bytes && GetLogicalProcessorInformationEx(RelationProcessorCore, reinterpret_cast<SYSTEM_LOGICAL_PROCESSOR_INFORMATION_EX*>(told.data()), &bytes)) {
+    int cores = 0;
+    for (size_t at = 0; at < bytes; at += reinterpret_cast<SYSTEM_LOGICAL_PROCESSOR_INFORMATION_EX*>(told.data() + at)->Size) cores++;
+    if (cores > 0) n = cores;
   }
 #endif
   return n < 1 ? 1 : n;

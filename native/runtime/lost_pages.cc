@@ -1,5 +1,16 @@
 #include "lost_pages.h"
 
+#if defined(_WIN32)
+
+// A file that is mapped cannot be made shorter there: nothing is ever lost.
+namespace ingot {
+WatchedMapping* watch_mapping(void*, size_t) { return nullptr; }
+void unwatch_mapping(WatchedMapping*) {}
+bool pages_were_lost() { return false; }
+}  // namespace ingot
+
+#else
+
 #include <cerrno>
 #include <csignal>
 #include <mutex>
@@ -90,3 +101,5 @@ void unwatch_mapping(WatchedMapping* mapping) {
 bool pages_were_lost() { return some_lost.load(std::memory_order_acquire); }
 
 }  // namespace ingot
+
+#endif

@@ -2,10 +2,16 @@
 
 #include <cstdarg>
 #include <cstdio>
-#include <cstdlib>
+#if defined(_WIN32)
+#define WIN32_LEAN_AND_MEAN
+#define NOMINMAX
+#include <windows.h>
+#else
 #include <sched.h>
 #include <sys/mman.h>
+#endif
 
+#include "aligned.h"
 #include "bytes.h"
 
 #if defined(__x86_64__)
@@ -32,6 +38,8 @@ inline void flush_denormals() {
 inline int this_cpu() {
 #if defined(__linux__)
   return sched_getcpu();
+#elif defined(_WIN32)
+  return int(GetCurrentProcessorNumber());
 #else
   return -1;
 #endif
@@ -53,12 +61,12 @@ bool Pool::reserve_shared(Team& team, size_t bytes) {
   // Power-of-two growth keeps the number of reallocations small while the first plans run.
   size_t size = size_t(2) << 20;
   while (size < bytes) size *= 2;
-  auto* grown = static_cast<uint8_t*>(std::aligned_alloc(size_t(2) << 20, size));
+  auto* grown = static_cast<uint8_t*>(aligned_block(size_t(2) << 20, size));
   if (!grown) return false;
 #if defined(MADV_HUGEPAGE)
   madvise(grown, size, MADV_HUGEPAGE);
 #endif
-  std::free(team.shared);
+  free_block(team.shared);
   team.shared = grown;
   team.shared_size = size;
   return true;
@@ -81,7 +89,7 @@ Pool::~Pool() {
   }
   work_.raise();
   for (auto& w : workers_) w->thread.join();
-  std::free(team_.shared);
+  free_block(team_.shared);
 }
 
 void Pool::submit(std::shared_ptr<Job> job) {

@@ -2,13 +2,22 @@
 
 #include <cerrno>
 #include <cstdlib>
+#include <chrono>
 #include <cstring>
 #include <fcntl.h>
 #include <stdexcept>
 #include <sys/stat.h>
+#include <thread>
 #include <time.h>
-#include <unistd.h>
 #include <utility>
+
+#if defined(_WIN32)
+#include "posix_windows.h"
+#else
+#include <unistd.h>
+#endif
+
+#include "aligned.h"
 
 namespace ingot {
 
@@ -16,6 +25,8 @@ namespace {
 
 #if defined(__APPLE__)
 const timespec& modified(const struct stat& st) { return st.st_mtimespec; }
+#elif defined(_WIN32)
+timespec modified(const struct stat& st) { return {st.st_mtime, 0}; }
 #else
 const timespec& modified(const struct stat& st) { return st.st_mtim; }
 #endif
@@ -90,25 +101,26 @@ ssize_t ReadFaults::pread(int fd, void* target, size_t bytes, uint64_t offset) {
       if (unit(random) < shorter) bytes = 1 + size_t(unit(random) * double(bytes - 1));
     }
   }
-  if (wait > 0) {
-    const timespec t{time_t(wait / 1e6), long(wait * 1e3) % 1'000'000'000};
-    nanosleep(&t, nullptr);
-  }
+  if (wait > 0) std::this_thread::sleep_for(std::chrono::duration<double, std::micro>(wait));
   if (broken) return errno = EIO, -1;
+#if defined(_WIN32)
+  return ingot::pread(fd, target, bytes, int64_t(offset));
+#else
   return ::pread(fd, target, bytes, off_t(offset));
+#endif
 }
 
 Reader::~Reader() {
-  std::free(bounce_);
-  std::free(space_);
+  free_block(bounce_);
+  free_block(space_);
 }
 
 bool Reader::grow(uint8_t*& data, size_t& size, size_t bytes) {
   if (bytes <= size) return true;
-  std::free(data);
+  free_block(data);
   size = 0;
   bytes = (bytes + kAlign - 1) / kAlign * kAlign;
-  data = static_cast<uint8_t*>(std::aligned_alloc(kAlign, bytes));
+  data = static_cast<uint8_t*>(aligned_block(kAlign, bytes));
   if (data) size = bytes;
   return data != nullptr;
 }

@@ -9,6 +9,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 #endif
+#if defined(_WIN32)
+#define WIN32_LEAN_AND_MEAN
+#define NOMINMAX
+#include <windows.h>
+#endif
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
@@ -33,6 +38,9 @@ inline void relax() {
 #if defined(__linux__)
 void sleep_while(std::atomic<uint32_t>& word, uint32_t seen) { syscall(SYS_futex, &word, FUTEX_WAIT_PRIVATE, seen, nullptr, nullptr, 0); }
 void wake_all(std::atomic<uint32_t>& word) { syscall(SYS_futex, &word, FUTEX_WAKE_PRIVATE, INT_MAX, nullptr, nullptr, 0); }
+#elif defined(_WIN32)
+void sleep_while(std::atomic<uint32_t>& word, uint32_t seen) { WaitOnAddress(&word, &seen, sizeof seen, INFINITE); }
+void wake_all(std::atomic<uint32_t>& word) { WakeByAddressAll(&word); }
 #else
 void sleep_while(std::atomic<uint32_t>& word, uint32_t seen) { word.wait(seen); }
 void wake_all(std::atomic<uint32_t>& word) { word.notify_all(); }

@@ -91,16 +91,20 @@ export interface Addon {
 }
 
 /**
- * Where the build puts the addon: `native/build/ingot.node` in the package this file belongs to. Folders around the package are
+ * Where a build puts the addon: `native/build/ingot.node` in the package this file belongs to. Folders around the package are
  * other people's, and so would be an addon there.
  */
 export function addonPath(from: string = dirname(fileURLToPath(import.meta.url))): string | undefined {
+  const folder = packageFolder(from);
+  const candidate = folder && join(folder, 'native', 'build', 'ingot.node');
+  return candidate !== undefined && existsSync(candidate) ? candidate : undefined;
+}
+
+/** The folder of Ingot's package that `from` lies in. */
+function packageFolder(from: string = dirname(fileURLToPath(import.meta.url))): string | undefined {
   for (let folder = from; ; folder = dirname(folder)) {
     const manifest = join(folder, 'package.json');
-    if (existsSync(manifest)) {
-      const candidate = join(folder, 'native', 'build', 'ingot.node');
-      return isOurs(manifest) && existsSync(candidate) ? candidate : undefined;
-    }
+    if (existsSync(manifest)) return isOurs(manifest) ? folder : undefined;
     if (dirname(folder) === folder) return undefined;
   }
 }
@@ -113,34 +117,75 @@ function isOurs(manifest: string): boolean {
   }
 }
 
+/** Packages that carry the addon for a platform, likeliest first. tools/platform-packages.mjs makes them. */
+export function platformPackages(
+  platform: string = process.platform,
+  arch: string = process.arch,
+): readonly string[] {
+  if (platform === 'linux') return ['gnu', 'musl'].map((libc) => `ingot-linux-${arch}-${libc}`);
+  return [`ingot-${platform}-${arch}`];
+}
+
+/** Where a package's addon lies, seen from this file, or from the package `ingot` when this file was bundled elsewhere. */
+function addonOf(name: string): string | undefined {
+  const here = createRequire(import.meta.url);
+  for (const from of [() => here, () => createRequire(here.resolve('ingot/package.json'))]) {
+    try {
+      return from().resolve(name);
+    } catch {}
+  }
+  return undefined;
+}
+
 let loaded: Addon | undefined;
 
-/** Loads the addon once. Throws `unsupported` with the reason when it was not built or does not load. */
+/**
+ * Loads the addon once: the one that was built in this package, else that of the platform's package.
+ * @throws IngotError `unsupported` with the reason when there is none or it does not load, and with what to do.
+ */
 export function loadAddon(): Addon {
   if (loaded) return loaded;
-  const path = addonPath();
-  if (path === undefined) {
-    throw new IngotError(
-      'unsupported',
-      'the native addon was not built: install make and a C++20 compiler, then run `npm run build`',
-    );
+  const built = addonPath();
+  const packages = platformPackages();
+  const candidates = [built, ...packages.map(addonOf)].filter((path) => path !== undefined);
+  if (candidates.length === 0) throw new IngotError('unsupported', missingText(packages));
+  const problems: string[] = [];
+  for (const path of candidates) {
+    const addon = tryLoad(path, problems);
+    if (addon) {
+      loaded = addon;
+      return addon;
+    }
   }
+  throw new IngotError('unsupported', problems.join('; '));
+}
+
+/** The addon of a file; undefined when it cannot be used, with the reason in `problems`. */
+function tryLoad(path: string, problems: string[]): Addon | undefined {
   let addon: Addon;
   try {
     addon = createRequire(import.meta.url)(path) as Addon;
   } catch (cause) {
-    throw new IngotError(
-      'unsupported',
-      `the native addon ${path} does not load: ${(cause as Error).message}`,
-      { cause },
-    );
+    problems.push(`the native addon ${path} does not load: ${(cause as Error).message}`);
+    return undefined;
   }
-  if (addon.contract !== addonContract) {
-    throw new IngotError(
-      'unsupported',
-      `the native addon ${path} was built for other code (contract ${addon.contract ?? 'none'}, expected ${addonContract}): run \`npm run build\``,
-    );
-  }
-  loaded = addon;
-  return loaded;
+  if (addon.contract === addonContract) return addon;
+  const remedy = path === addonPath() ? 'run `npm run build`' : 'install the version that ingot has';
+  problems.push(
+    `the native addon ${path} was built for other code (contract ${addon.contract ?? 'none'}, expected ${addonContract}): ${remedy}`,
+  );
+  return undefined;
+}
+
+/** What to do when there is no addon at all: in a checkout it is built, elsewhere a package has it. */
+function missingText(packages: readonly string[]): string {
+  const folder = packageFolder();
+  if (folder !== undefined && existsSync(join(folder, 'tools', 'build.mjs')))
+    return 'the native addon was not built: install make and a C++20 compiler, then run `npm run build`';
+  const [likeliest = ''] = packages;
+  const other =
+    folder !== undefined && existsSync(join(folder, 'native', 'Makefile'))
+      ? `, or build it: \`make -C ${join(folder, 'native')}\` (make and a C++20 compiler)`
+      : '';
+  return `no native kernels for ${process.platform} ${process.arch}: the package ${packages.join(' or ')} is not installed. Install ingot without --omit=optional, or \`npm install ${likeliest}\`${other}`;
 }

@@ -32,12 +32,11 @@ async function createInstance(): Promise<GPU> {
     }
     return create(toggles);
   } catch (cause) {
-    throw new IngotError(
-      'unsupported',
-      `WebGPU cannot be loaded: ${cause instanceof Error ? cause.message : String(cause)}. ` +
-        "Install the package 'webgpu' for this platform, or use device 'cpu'",
-      { cause },
-    );
+    const missing = (cause as NodeJS.ErrnoException).code === 'ERR_MODULE_NOT_FOUND';
+    const reason = missing
+      ? "the package 'webgpu' is not installed, which Ingot needs for GPUs only: `npm install webgpu`"
+      : `${cause instanceof Error ? cause.message : String(cause)}. Install the package 'webgpu' for this platform`;
+    throw new IngotError('unsupported', `WebGPU cannot be loaded: ${reason}, or use device 'cpu'`, { cause });
   }
 }
 

@@ -1,0 +1,70 @@
+// Puts together what is published: the built package without what only a checkout needs, with the platform packages as
+// optional dependencies of the same version, and the native sources such that they build without the checkout.
+// Use: node tools/publish-folder.mjs [--out packages]     after `npm run build`; then `npm publish` each folder of it
+
+import { spawnSync } from 'node:child_process';
+import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import process from 'node:process';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { parseArgs } from 'node:util';
+import { packageName, platforms } from './platform-packages.mjs';
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+
+/** The manifest of the published package. */
+export function publishedManifest(manifest) {
+  const { scripts: _scripts, devDependencies: _dev, files: _files, ...rest } = manifest;
+  return {
+    ...rest,
+    optionalDependencies: Object.fromEntries(
+      Object.keys(platforms).map((platform) => [packageName(platform), manifest.version]),
+    ),
+  };
+}
+
+/** Files of the package, as npm reads the manifest's list. */
+function packedFiles() {
+  const { status, stdout, stderr } = spawnSync('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], {
+    cwd: root,
+    encoding: 'utf8',
+    maxBuffer: 1 << 26,
+    shell: process.platform === 'win32',
+  });
+  if (status !== 0) throw new Error(`npm pack: ${stderr}`);
+  return JSON.parse(stdout)[0].files.map(({ path }) => path);
+}
+
+/** Writes the folder; its path. */
+export function writePublishFolder(out) {
+  const folder = join(out, 'ingot');
+  rmSync(folder, { recursive: true, force: true });
+  for (const path of packedFiles()) cpSync(join(root, path), join(folder, path));
+  const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+  writeFileSync(join(folder, 'package.json'), `${JSON.stringify(publishedManifest(manifest), null, 2)}\n`);
+  // Headers that a checkout makes of TypeScript, and those of Node-API.
+  const generated = join(folder, 'native/generated');
+  mkdirSync(join(generated, 'signatures'), { recursive: true });
+  const tool = (name, ...args) => {
+    const { status, stderr } = spawnSync(process.execPath, [join(root, 'tools', name), ...args], {
+      encoding: 'utf8',
+    });
+    if (status !== 0) throw new Error(`${name}: ${stderr}`);
+  };
+  tool('gen-tile-opcodes.mjs', join(generated, 'tile_opcodes.h'));
+  tool('gen-layouts.mjs', join(generated, 'layouts.h'));
+  tool('gen-signatures.mjs', 'headers', join(generated, 'signatures'));
+  const headers = join(
+    dirname(fileURLToPath(import.meta.resolve('node-api-headers/package.json'))),
+    'include',
+  );
+  mkdirSync(join(folder, 'native/node-api'));
+  for (const name of readdirSync(headers)) cpSync(join(headers, name), join(folder, 'native/node-api', name));
+  cpSync(join(dirname(headers), 'LICENSE'), join(folder, 'native/node-api/LICENSE'));
+  return folder;
+}
+
+if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) {
+  const { values } = parseArgs({ options: { out: { type: 'string', default: 'packages' } } });
+  console.log(writePublishFolder(resolve(values.out)));
+}
