@@ -43,7 +43,7 @@ export interface PreparedChat {
   /** A parser of one answer. */
   parser(): AnswerParser;
   /** A constraint of one answer; undefined when its form is free. */
-  readonly constraint: (() => Promise<TokenConstraint>) | undefined;
+  readonly constraint: ((signal?: AbortSignal) => Promise<TokenConstraint>) | undefined;
 }
 
 interface Style {
@@ -103,7 +103,9 @@ export function prepareChat(tokenizer: Tokenizer, request: ChatRequest): Prepare
       const parser = format.parser({ tools, prompt: text });
       return choice === 'auto' || choice === 'none' ? parser : withoutText(parser);
     },
-    constraint: spec && (() => compileConstraint(format.afterReasoning(spec, text), tokenizer, { keep })),
+    constraint:
+      spec &&
+      ((signal) => compileConstraint(format.afterReasoning(spec, text), tokenizer, { keep, signal })),
   };
 }
 

@@ -52,7 +52,7 @@ export async function chatPrompt(model: PromptModel, request: PromptOptions): Pr
   const { keep, beginning } = prepared;
   const constraint = async (): Promise<TokenConstraint | undefined> => {
     signal?.throwIfAborted();
-    const made = await prepared.constraint?.();
+    const made = await prepared.constraint?.(signal);
     if (made && beginning !== '') follow(made, tokenizer, beginning);
     return made;
   };
@@ -82,7 +82,8 @@ export async function textPrompt(
     keep: new Set(),
     continuation: true,
     parser: plainText,
-    constraint: async () => (format === undefined ? undefined : compileConstraint(format, tokenizer)),
+    constraint: async () => 
+      format === undefined ? undefined : compileConstraint(format, tokenizer, { signal }),
     dropped: 0,
   };
 }

@@ -41,7 +41,7 @@ export class Automaton {
   readonly classes: number;
   /**
    * By state and class, `state.id * classes + class`: the id of the next state, or `dead`. Rows are filled by `fill`. In parts
-   * whose text is recorded, this goes no further than their end; `step` does.
+   * whose text is recorded, this goes no further than a doubtful state at their end; `step` does.
    */
   table: Int32Array;
   readonly states: State[] = [];
@@ -56,6 +56,8 @@ export class Automaton {
   readonly #branches = new Map<Branch, number>();
   readonly #excepts = new Map<Except, number>();
   readonly #starts = new Map<Term, State>();
+  /** Terms whose start is being worked out. */
+  readonly #starting = new Set<Term>();
   readonly #near = new Map<number, Map<State, State>>();
   readonly #dead: State;
   #stacks = 0;
@@ -384,7 +386,8 @@ export class Automaton {
         return false;
       }
       case 'live-shared':
-        if (head.state.accepting && !head.sealed) todo.push(below);
+        if (head.state.accepting && head.sealed) return true;
+        if (head.state.accepting) todo.push(below);
         return head.state.items.length > 0;
       case 'live-except':
         if (head.state.accepting && head.except.texts.endOf(head.place) === undefined) todo.push(below);
@@ -418,13 +421,17 @@ export class Automaton {
   /** The state before a text of a term, which is one of the grammar's or has its bytes. */
   startOf(term: Term): State {
     const known = this.#starts.get(term);
-    if (known === this.#dead)
-      throw new IngotError('invalid_argument', 'a grammar is defined by itself alone');
     if (known) return known;
-    this.#starts.set(term, this.#dead);
-    const made = this.#close([this.#push(this.#bottom, term)]);
-    this.#starts.set(term, made);
-    return made;
+    if (this.#starting.has(term))
+      throw new IngotError('invalid_argument', 'a grammar is defined by itself alone');
+    this.#starting.add(term);
+    try {
+      const made = this.#close([this.#push(this.#bottom, term)]);
+      this.#starts.set(term, made);
+      return made;
+    } finally {
+      this.#starting.delete(term);
+    }
   }
 
   #intern(items: Stack[], accepting: boolean): State {
@@ -432,7 +439,10 @@ export class Automaton {
     const key = `${accepting ? '+' : '-'}${items.map(({ id }) => id).join()}`;
     let state = this.#byKey.get(key);
     if (!state) {
-      state = { id: this.states.length, accepting, items };
+      const doubtful = items.some(
+        ({ head }) => head.kind === 'live-shared' && head.sealed && head.state.accepting,
+      );
+      state = { id: this.states.length, accepting, items, doubtful };
       this.states.push(state);
       this.#byKey.set(key, state);
       if (this.states.length * this.classes > this.table.length) {

@@ -24,7 +24,7 @@ export type Live =
   | LiveExcept
   | LiveRecorded;
 
-/** In a part that has an automaton of its own. One that is `sealed` does not end: masks look no further than its text. */
+/** In a part that has an automaton of its own. One that is `sealed` does not end: what follows depends on its text, which this does not know. */
 export interface LiveShared {
   readonly kind: 'live-shared';
   readonly automaton: Automaton;
@@ -69,6 +69,8 @@ export interface State {
   readonly accepting: boolean;
   /** Stacks whose head reads a byte. None: the text cannot go on. */
   readonly items: readonly Stack[];
+  /** A sealed part may end here: what follows depends on its text, which the table does not know. */
+  readonly doubtful: boolean;
   /** States after a byte where the table does not have them. */
   exact?: Map<number, State | undefined>;
 }

@@ -147,6 +147,7 @@ export class Masks {
       while (!walk.go()) yield;
     }
     for (const part of parts) yield* this.#addPart(trie, walk, part, slice);
+    yield* verify(trie, automaton, state, walk, slice);
     return { mask: walk.mask, exits: walk.exits, finals: walk.finals };
   }
 
@@ -169,6 +170,36 @@ export class Masks {
     while (!walk.go()) yield;
   }
 }
+
+/** Follows the tokens below doubtful nodes byte by byte: those that hold all of a part whose text matters. */
+function* verify(trie: Trie, automaton: Automaton, from: State, walk: Walk, slice: Slice): Making<void> {
+  const { bytes, depths, ends, tokens, same } = trie;
+  for (const top of new Set(walk.doubts)) {
+    const path: (State | undefined)[] = [from];
+    const above = pathTo(trie, top);
+    for (let i = 0; i + 1 < above.length; i++) path.push(stepFrom(automaton, path[i], above.charCodeAt(i)));
+    for (let node = top; node < (ends[top] as number); ) {
+      if (slice.over) yield;
+      const depth = depths[node] as number;
+      const state = stepFrom(automaton, path[depth], bytes[node] as number);
+      if (!state) {
+        node = ends[node] as number;
+        continue;
+      }
+      path[depth + 1] = state;
+      const token = tokens[node] as number;
+      for (let id = token; id >= 0; id = same[id] as number) {
+        walk.mask[id >> 5] = (walk.mask[id >> 5] as number) | (1 << (id & 31));
+      }
+      if (token >= 0 && state.accepting && state.items.length === 0) walk.finals.push(node);
+      if (state.accepting && (ends[node] as number) > node + 1) walk.exits.push(node);
+      node++;
+    }
+  }
+}
+
+const stepFrom = (automaton: Automaton, state: State | undefined, byte: number): State | undefined =>
+  state && automaton.step(state, byte);
 
 /** Nodes at which a part may not end, though its automaton may. */
 function refusedNodes(trie: Trie, { exits, finals }: PartMask, part: Part): ReadonlySet<number> {

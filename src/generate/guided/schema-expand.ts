@@ -1,7 +1,8 @@
 // From goals to shapes: what a schema says of values of each type, and what its opposite does. Both leave values out where
 // exactness cannot be had, so that nothing invalid is ever allowed.
 
-import { look, type Patience } from './patience.ts';
+import { IngotError } from '../../base/errors.ts';
+import { asIs, mapped, type Patience, type Work } from './patience.ts';
 import type { SchemaDocument } from './schema-document.ts';
 import { fitsString } from './schema-fits.ts';
 import { type Goal, Goals, type Literal } from './schema-goal.ts';
@@ -9,11 +10,23 @@ import { checkKeywords, type Path, type Schema, unsupported, wrong } from './sch
 import { Meeting } from './schema-meet.ts';
 import { oppositeParts } from './schema-opposite.ts';
 import { ownShapes } from './schema-own.ts';
-import { allShapes, isEmpty, nothingEvaluated, type ObjectShape, type Shapes } from './schema-shape.ts';
+import { allShapes, isEmpty, noShapes, nothingEvaluated, type ObjectShape, type Shapes } from './schema-shape.ts';
 import type { JsonSchema } from './spec.ts';
 
 /** Schemas that stand in each other deeper than this are a loop of references. */
 const maxDepth = 300;
+/** Meetings of two shapes that one document may take, larger ones counted more. */
+const maxSteps = 100_000;
+/** Alternatives of a `oneOf` that are looked at two by two for its opposite. */
+const maxPaired = 5;
+
+interface ExpanderOptions {
+  readonly document: SchemaDocument;
+  readonly strict: boolean;
+  readonly patience: Patience;
+  /** The one for which this says what there is at most: nothing that is valid is left out. */
+  readonly widens?: Expander;
+}
 
 export class Expander {
   readonly goals = new Goals();
@@ -30,44 +43,71 @@ export class Expander {
   /** Being worked out: a schema that comes back to itself before it has said anything. */
   readonly #open = new Set<Literal>();
   readonly #looking = new Set<Goal>();
+  readonly #spend: (steps: number) => void;
+  #steps = 0;
   #depth = 0;
 
-  constructor(document: SchemaDocument, strict: boolean, patience: Patience, isWide = false) {
+  constructor({ document, strict, patience, widens }: ExpanderOptions) {
+    const isWide = widens !== undefined;
     this.isWide = isWide;
+    this.#spend = widens ? (steps) => widens.#spend(steps) : (steps) => this.#count(steps);
     this.#document = document;
     this.#strict = strict;
     this.#patience = patience;
     this.meeting = new Meeting({
       goals: this.goals,
+      patience,
+      spend: this.#spend,
       isImpossible: (goal) => this.#isImpossible(goal),
-      allowsKey: (goal, key) => goal === this.goals.always || this.#allowsKey(goal, key),
+      allowsKey: (goal, key) => this.#allowsKey(goal, key),
       isWide,
     });
   }
 
-  /** The shapes of values that satisfy a goal. Throws `paused` when the patience is over; the next call goes on from there. */
-  shapes(goal: Goal): Shapes {
+  #count(steps: number): void {
+    this.#steps += steps;
+    if (this.#steps > maxSteps) {
+      throw new IngotError(
+        'unsupported',
+        `the schema takes more than ${maxSteps} steps to work out: it has too many alternatives that hold together; use fewer anyOf, oneOf and if in one place`,
+      );
+    }
+  }
+
+  /** The shapes of values that satisfy a goal. Yields where the patience is over. */
+  *shapes(goal: Goal): Work<Shapes> {
     if (goal === this.goals.always) return allShapes(this.goals);
     const known = this.#shapes.get(goal);
     if (known) return known;
-    const [first, ...others] = goal.literals.map((literal) => this.#literal(literal));
-    const made = goal.isNever || !first ? emptyShapes(this) : others.reduce((a, b) => this.both(a, b), first);
+    if (this.#patience.over) yield;
+    const [first, ...others] = goal.literals;
+    let made: Shapes = noShapes;
+    if (!goal.isNever && first) {
+      made = yield* this.#literal(first);
+      for (const literal of others) made = yield* this.both(made, yield* this.#literal(literal));
+    }
     this.#shapes.set(goal, made);
-    look(this.#patience); // once it is kept, so that each slice gets further
     return made;
   }
 
-  both(a: Shapes, b: Shapes): Shapes {
-    return isEmpty(a) ? a : this.meeting.both(a, b);
+  *both(a: Shapes, b: Shapes): Work<Shapes> {
+    return isEmpty(a) ? a : yield* this.meeting.both(a, b);
   }
 
-  either(...all: readonly Shapes[]): Shapes {
-    return this.meeting.either(...all);
+  *either(...all: readonly Shapes[]): Work<Shapes> {
+    return yield* this.meeting.either(...all);
   }
 
-  #literal(literal: Literal): Shapes {
+  *#all(goals: readonly Goal[]): Work<readonly Shapes[]> {
+    const all: Shapes[] = [];
+    for (const goal of goals) all.push(yield* this.shapes(goal));
+    return all;
+  }
+
+  *#literal(literal: Literal): Work<Shapes> {
     const known = this.#literals.get(literal);
     if (known) return known;
+    this.#spend(1);
     const { schema, path, negated } = literal;
     if (this.#open.has(literal)) {
       throw wrong(path, '$ref', 'refers to itself without an object or array between');
@@ -77,10 +117,10 @@ export class Expander {
     try {
       checkKeywords(schema, path, this.#strict);
       const made = this.isWide
-        ? this.#wideShapes(literal)
+        ? yield* this.#wideShapes(literal)
         : negated
-          ? silent(this.#opposite(schema, path))
-          : this.#positive(schema, path);
+          ? silent(yield* this.#opposite(schema, path))
+          : yield* this.#positive(schema, path);
       this.#literals.set(literal, made);
       return made;
     } finally {
@@ -90,39 +130,38 @@ export class Expander {
   }
 
   /** No less than a schema allows: without what would take opposites. */
-  #wideShapes({ schema, path, negated }: Literal): Shapes {
+  *#wideShapes({ schema, path, negated }: Literal): Work<Shapes> {
     if (negated) return allShapes(this.goals);
     const { format: _, multipleOf: __, ...rest } = schema;
-    let shapes = ownShapes(this, rest, path);
-    for (const target of this.#references(schema, path)) shapes = this.both(shapes, this.shapes(target));
-    for (const goal of this.list(schema.allOf, `${path}/allOf`))
-      shapes = this.both(shapes, this.shapes(goal));
+    let shapes = yield* ownShapes(this, rest, path);
+    const all = [...this.#references(schema, path), ...this.list(schema.allOf, `${path}/allOf`)];
+    for (const goal of all) shapes = yield* this.both(shapes, yield* this.shapes(goal));
     for (const keyword of ['anyOf', 'oneOf']) {
       if (schema[keyword] === undefined) continue;
-      const options = this.list(schema[keyword], `${path}/${keyword}`).map((goal) => this.shapes(goal));
-      shapes = this.both(shapes, this.either(...options));
+      const options = yield* this.#all(this.list(schema[keyword], `${path}/${keyword}`));
+      shapes = yield* this.both(shapes, yield* this.either(...options));
     }
     return shapes;
   }
 
-  #positive(schema: Schema, path: Path): Shapes {
-    let shapes = ownShapes(this, schema, path);
-    const add = (more: Shapes): void => {
-      shapes = this.both(shapes, more);
-    };
-    for (const target of this.#references(schema, path)) add(this.shapes(target));
-    for (const goal of this.list(schema.allOf, `${path}/allOf`)) add(this.shapes(goal));
+  *#positive(schema: Schema, path: Path): Work<Shapes> {
+    let shapes = yield* ownShapes(this, schema, path);
+    const all = [...this.#references(schema, path), ...this.list(schema.allOf, `${path}/allOf`)];
+    for (const goal of all) shapes = yield* this.both(shapes, yield* this.shapes(goal));
     if (schema.not !== undefined) {
-      shapes = fewer(this.both(shapes, this.shapes(this.goal(schema.not, `${path}/not`, true))));
+      const fails = yield* this.shapes(this.goal(schema.not, `${path}/not`, true));
+      shapes = fewer(yield* this.both(shapes, fails));
     }
     if (schema.anyOf !== undefined) {
-      const options = this.list(schema.anyOf, `${path}/anyOf`);
-      shapes = this.either(...options.map((goal) => this.both(shapes, this.shapes(goal))));
+      const met: Shapes[] = [];
+      for (const goal of this.list(schema.anyOf, `${path}/anyOf`))
+        met.push(yield* this.both(shapes, yield* this.shapes(goal)));
+      shapes = yield* this.either(...met);
     }
-    if (schema.oneOf !== undefined) shapes = this.#oneOf(schema, path, shapes);
-    if (schema.if !== undefined) shapes = this.#condition(schema, path, shapes);
+    if (schema.oneOf !== undefined) shapes = yield* this.#oneOf(schema, path, shapes);
+    if (schema.if !== undefined) shapes = yield* this.#condition(schema, path, shapes);
     for (const [name, dependent] of dependentSchemas(schema)) {
-      const then = this.shapes(this.goal(dependent, `${path}/dependentSchemas`));
+      const then = yield* this.shapes(this.goal(dependent, `${path}/dependentSchemas`));
       const there = {
         ...this.#present(name, true),
         null: false,
@@ -131,28 +170,30 @@ export class Expander {
         strings: [],
         arrays: [],
       };
-      shapes = this.either(
-        this.both(shapes, this.#present(name, false)),
-        this.both(this.both(shapes, there), then),
+      shapes = yield* this.either(
+        yield* this.both(shapes, this.#present(name, false)),
+        yield* this.both(yield* this.both(shapes, there), then),
       );
     }
-    return this.#unevaluated(schema, path, shapes);
+    return yield* this.#unevaluated(schema, path, shapes);
   }
 
   /** Exactly one holds. Those that may both hold are told apart by the opposites of the others. */
-  #oneOf(schema: Schema, path: Path, base: Shapes): Shapes {
+  *#oneOf(schema: Schema, path: Path, base: Shapes): Work<Shapes> {
     const options = this.list(schema.oneOf, `${path}/oneOf`);
-    const met = options.map((goal) => this.both(base, this.shapes(goal)));
-    const alone = met.map((shapes, i) => {
+    const met: Shapes[] = [];
+    for (const goal of options) met.push(yield* this.both(base, yield* this.shapes(goal)));
+    const alone: Shapes[] = [];
+    for (const [i, shapes] of met.entries()) {
       let left = shapes;
       for (let j = 0; j < options.length && !isEmpty(left); j++) {
         const other = options[j] ?? this.goals.never;
-        if (j === i || this.#areApart(options[i] ?? other, other)) continue;
-        left = fewer(this.both(left, this.shapes(this.#not(other))));
+        if (j === i || (yield* this.#areApart(options[i] ?? other, other))) continue;
+        left = fewer(yield* this.both(left, yield* this.shapes(this.#not(other))));
       }
-      return left;
-    });
-    const result = this.either(...alone);
+      alone.push(left);
+    }
+    const result = yield* this.either(...alone);
     if (isEmpty(result) && !met.every(isEmpty)) {
       throw unsupported(
         path,
@@ -164,35 +205,42 @@ export class Expander {
   }
 
   /** Whether it is seen that no value satisfies both. What these shapes leave out might, so it is seen by wider ones. */
-  #areApart(a: Goal, b: Goal): boolean {
+  *#areApart(a: Goal, b: Goal): Work<boolean> {
     const key = a.key < b.key ? `${a.key}|${b.key}` : `${b.key}|${a.key}`;
     const known = this.#apart.get(key);
     if (known !== undefined) return known;
-    this.#wide ??= new Expander(this.#document, false, this.#patience, true);
-    const apart = this.#wide.#haveNothingInCommon([a, b]);
+    this.#wide ??= new Expander({
+      document: this.#document,
+      strict: false,
+      patience: this.#patience,
+      widens: this,
+    });
+    const apart = yield* this.#wide.#haveNothingInCommon([a, b]);
     this.#apart.set(key, apart);
-    look(this.#patience);
     return apart;
   }
 
   /** Of goals of another expander. */
-  #haveNothingInCommon(others: readonly Goal[]): boolean {
+  *#haveNothingInCommon(others: readonly Goal[]): Work<boolean> {
     if (others.some(({ isNever }) => isNever)) return true;
     const goals = others.flatMap(({ literals }) =>
       literals.map(({ schema, path, negated }) => this.goals.of(schema, path, negated)),
     );
     const both = this.goals.all(...goals);
-    return both !== this.goals.always && (both.isNever || isEmpty(this.shapes(both)));
+    return both !== this.goals.always && (both.isNever || isEmpty(yield* this.shapes(both)));
   }
 
-  #condition(schema: Schema, path: Path, base: Shapes): Shapes {
+  *#condition(schema: Schema, path: Path, base: Shapes): Work<Shapes> {
     const condition = this.goal(schema.if as JsonSchema, `${path}/if`);
-    const branch = (goal: Goal, keyword: 'then' | 'else'): Shapes => {
-      const then = this.goal((schema[keyword] ?? true) as JsonSchema, `${path}/${keyword}`);
-      const met = this.both(base, this.shapes(goal));
-      return this.both(keyword === 'then' ? met : fewer(met), this.shapes(then));
-    };
-    return this.either(branch(condition, 'then'), branch(this.#not(condition), 'else'));
+    const found: Shapes[] = [];
+    for (const keyword of ['then', 'else'] as const) {
+      const goal = keyword === 'then' ? condition : this.#not(condition);
+      const consequence = this.goal(schema[keyword] ?? true, `${path}/${keyword}`);
+      const met = yield* this.both(base, yield* this.shapes(goal));
+      const then = yield* this.shapes(consequence);
+      found.push(yield* this.both(keyword === 'then' ? met : fewer(met), then));
+    }
+    return yield* this.either(...found);
   }
 
   #not(goal: Goal): Goal {
@@ -202,41 +250,51 @@ export class Expander {
     return this.goals.of(literal.schema, literal.path, !literal.negated);
   }
 
-  #opposite(schema: Schema, path: Path): Shapes {
-    const targets = this.#references(schema, path).map((goal) => this.shapes(this.#not(goal)));
+  *#opposite(schema: Schema, path: Path): Work<Shapes> {
+    const targets = yield* this.#all(this.#references(schema, path).map((goal) => this.#not(goal)));
     // In old drafts nothing else counts beside a reference, and some validators count it.
-    if (this.#document.isOld && targets.length > 0) return this.either(...targets);
-    const opposites = (given: unknown, at: Path): Shapes[] =>
-      this.list(given, at).map((goal) => this.shapes(this.#not(goal)));
+    if (this.#document.isOld && targets.length > 0) return yield* this.either(...targets);
+    const opposites = (given: unknown, at: Path): Work<readonly Shapes[]> =>
+      this.#all(this.list(given, at).map((goal) => this.#not(goal)));
     const parts = [...oppositeParts(this, schema, path), ...targets];
-    parts.push(...opposites(schema.allOf, `${path}/allOf`));
-    if (schema.not !== undefined) parts.push(this.shapes(this.goal(schema.not, `${path}/not`)));
+    parts.push(...(yield* opposites(schema.allOf, `${path}/allOf`)));
+    if (schema.not !== undefined) parts.push(yield* this.shapes(this.goal(schema.not, `${path}/not`)));
     if (schema.anyOf !== undefined) {
-      parts.push(opposites(schema.anyOf, `${path}/anyOf`).reduce((a, b) => this.both(a, b)));
+      parts.push(yield* this.#bothOf(yield* opposites(schema.anyOf, `${path}/anyOf`)));
     }
-    if (schema.oneOf !== undefined) parts.push(...this.#notOne(schema.oneOf, path));
+    if (schema.oneOf !== undefined) parts.push(...(yield* this.#notOne(schema.oneOf, path)));
     if (schema.if !== undefined) {
       const condition = this.goal(schema.if, `${path}/if`);
-      const fails = (goal: Goal, keyword: string): Shapes =>
-        this.both(
-          this.shapes(goal),
-          this.shapes(this.goal(schema[keyword] ?? true, `${path}/${keyword}`, true)),
-        );
-      parts.push(fails(condition, 'then'), fails(this.#not(condition), 'else'));
+      for (const keyword of ['then', 'else']) {
+        const goal = keyword === 'then' ? condition : this.#not(condition);
+        const fails = this.goal(schema[keyword] ?? true, `${path}/${keyword}`, true);
+        parts.push(yield* this.both(yield* this.shapes(goal), yield* this.shapes(fails)));
+      }
     }
     for (const [name, dependent] of dependentSchemas(schema)) {
-      const fails = this.shapes(this.goal(dependent, `${path}/dependentSchemas`, true));
-      parts.push(this.both(onlyObjects(this.#present(name, true)), fails));
+      const fails = yield* this.shapes(this.goal(dependent, `${path}/dependentSchemas`, true));
+      parts.push(yield* this.both(onlyObjects(this.#present(name, true)), fails));
     }
-    return this.either(emptyShapes(this), ...parts);
+    return yield* this.either(noShapes, ...parts);
+  }
+
+  /** All of some shapes, of which there is at least one. */
+  *#bothOf([first = noShapes, ...others]: readonly Shapes[]): Work<Shapes> {
+    let met = first;
+    for (const other of others) met = yield* this.both(met, other);
+    return met;
   }
 
   /** None holds, or two do. */
-  #notOne(given: unknown, path: Path): Shapes[] {
+  *#notOne(given: unknown, path: Path): Work<readonly Shapes[]> {
     const options = this.list(given, `${path}/oneOf`);
-    const none = options.map((goal) => this.shapes(this.#not(goal))).reduce((a, b) => this.both(a, b));
-    const two = options.flatMap((a, i) => options.slice(i + 1).map((b) => [a, b] as const));
-    return [none, ...two.slice(0, 10).map(([a, b]) => this.both(this.shapes(a), this.shapes(b)))];
+    const found = [yield* this.#bothOf(yield* this.#all(options.map((goal) => this.#not(goal))))];
+    const some = options.slice(0, maxPaired);
+    for (const [i, a] of some.entries()) {
+      for (const b of some.slice(i + 1))
+        found.push(yield* this.both(yield* this.shapes(a), yield* this.shapes(b)));
+    }
+    return found;
   }
 
   #references(schema: Schema, path: Path): readonly Goal[] {
@@ -249,28 +307,26 @@ export class Expander {
     return found.map((target) => this.goals.of(target.schema, target.path));
   }
 
-  #unevaluated(schema: Schema, path: Path, shapes: Shapes): Shapes {
+  *#unevaluated(schema: Schema, path: Path, shapes: Shapes): Work<Shapes> {
     let { objects, arrays } = shapes;
     if (schema.unevaluatedProperties !== undefined) {
       const goal = this.goal(schema.unevaluatedProperties, `${path}/unevaluatedProperties`);
-      objects = objects
-        .map((shape) => (shape.evaluated.all ? shape : this.meeting.object(withRest(shape, goal))))
-        .filter((shape) => shape !== undefined);
+      objects = yield* mapped(objects, (shape) =>
+        shape.evaluated.all ? asIs(shape) : this.meeting.object(withRest(shape, goal)),
+      );
     }
     if (schema.unevaluatedItems !== undefined) {
       const goal = this.goal(schema.unevaluatedItems, `${path}/unevaluatedItems`);
-      arrays = arrays
-        .map((shape) => {
-          const length = Math.max(shape.prefix.length, Math.min(shape.evaluated, 10_000));
-          if (shape.evaluated === Number.POSITIVE_INFINITY) return shape;
-          const prefix = Array.from({ length }, (_, i) => {
-            const said = shape.prefix[i] ?? shape.rest;
-            return i < shape.evaluated ? said : this.goals.all(said, goal);
-          });
-          const rest = this.goals.all(shape.rest, goal);
-          return this.meeting.array({ ...shape, prefix, rest, evaluated: Number.POSITIVE_INFINITY });
-        })
-        .filter((shape) => shape !== undefined);
+      arrays = yield* mapped(arrays, (shape) => {
+        const length = Math.max(shape.prefix.length, Math.min(shape.evaluated, 10_000));
+        if (shape.evaluated === Number.POSITIVE_INFINITY) return asIs(shape);
+        const prefix = Array.from({ length }, (_, i) => {
+          const said = shape.prefix[i] ?? shape.rest;
+          return i < shape.evaluated ? said : this.goals.all(said, goal);
+        });
+        const rest = this.goals.all(shape.rest, goal);
+        return this.meeting.array({ ...shape, prefix, rest, evaluated: Number.POSITIVE_INFINITY });
+      });
     }
     return { ...shapes, objects, arrays };
   }
@@ -290,20 +346,21 @@ export class Expander {
   }
 
   /** Schemas alone are taken to have values, so that looking ends; meetings and opposites may have none. */
-  #isImpossible(goal: Goal): boolean {
+  *#isImpossible(goal: Goal): Work<boolean> {
     if (goal.isNever) return true;
     const [only, second] = goal.literals;
     if (!only || (!second && !only.negated) || this.#looking.has(goal)) return false;
     this.#looking.add(goal);
     try {
-      return isEmpty(this.shapes(goal));
+      return isEmpty(yield* this.shapes(goal));
     } finally {
       this.#looking.delete(goal);
     }
   }
 
-  #allowsKey(goal: Goal, key: string): boolean {
-    return this.shapes(goal).strings.some((shape) => fitsString(key, shape));
+  *#allowsKey(goal: Goal, key: string): Work<boolean> {
+    if (goal === this.goals.always) return true;
+    return (yield* this.shapes(goal)).strings.some((shape) => fitsString(key, shape));
   }
 }
 
@@ -314,15 +371,6 @@ export const onlyObjects = (shapes: Shapes): Shapes => ({
   numbers: [],
   strings: [],
   arrays: [],
-});
-
-const emptyShapes = (_: Expander): Shapes => ({
-  null: false,
-  booleans: [],
-  numbers: [],
-  strings: [],
-  arrays: [],
-  objects: [],
 });
 
 /**

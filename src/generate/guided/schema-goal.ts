@@ -21,11 +21,18 @@ export interface Goal {
   readonly isNever: boolean;
 }
 
+/** Goals that become one. */
+const maxOptions = 64;
+
 export class Goals {
   readonly always: Goal = { key: '', literals: [], isNever: false };
   readonly never: Goal = { key: 'never', literals: [], isNever: true };
   readonly #literals = new Map<Schema, Literal>();
   readonly #goals = new Map<string, Goal>([['', this.always]]);
+  /** Schemas that are said here, and what they are put together of. */
+  readonly #made = new Set<Schema>();
+  readonly #either = new Map<string, Goal>();
+  readonly #options = new Map<Goal, readonly Goal[]>();
   #count = 0;
 
   /** The goal of a schema alone, or of its opposite. */
@@ -50,6 +57,32 @@ export class Goals {
     for (const goal of goals) for (const literal of goal.literals) literals.set(literal.id, literal);
     for (const literal of literals.values()) if (literals.has(literal.opposite.id)) return this.never;
     return this.#goal([...literals.values()].sort((a, b) => a.id - b.id));
+  }
+
+  /** Either of two goals; undefined where that would take a schema of a schema that was made here: there would be no end. */
+  either(a: Goal, b: Goal): Goal | undefined {
+    if (a === b || b.isNever || a === this.always) return a;
+    if (a.isNever || b === this.always) return b;
+    const options = [a, b].flatMap((goal) => this.#options.get(goal) ?? [goal]);
+    const apart = [...new Set(options)].sort((x, y) => (x.key < y.key ? -1 : 1));
+    if (apart.length > maxOptions || apart.some((goal) => this.#isMade(goal))) return undefined;
+    const key = apart.map((goal) => goal.key).join('|');
+    let made = this.#either.get(key);
+    if (!made) {
+      const schemaOf = ({ literals }: Goal): JsonSchema => ({
+        allOf: literals.map(({ schema, negated }) => (negated ? { not: schema } : schema)),
+      });
+      const schema = { anyOf: apart.map(schemaOf) };
+      this.#made.add(schema);
+      made = this.of(schema, a.literals[0]?.path ?? '#');
+      this.#either.set(key, made);
+      this.#options.set(made, apart);
+    }
+    return made;
+  }
+
+  #isMade(goal: Goal): boolean {
+    return goal.literals.some(({ schema }) => this.#made.has(schema));
   }
 
   #goal(literals: readonly Literal[]): Goal {

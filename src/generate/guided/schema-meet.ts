@@ -1,15 +1,14 @@
 // Shapes of two schemas as those of both, and as those of either. Where that would take too many shapes, some are left out: a
 // grammar may be stricter than its schema, never wider.
 
+import { asIs, type Patience, type Work } from './patience.ts';
 import { fitsNumber, fitsString, patternMatches } from './schema-fits.ts';
 import type { Goal, Goals } from './schema-goal.ts';
+import { joined, keyOfWhole, simplified } from './schema-join.ts';
 import {
   type ArrayShape,
   allShapes,
-  type Clause,
   keyOfArray,
-  keyOfClause,
-  keyOfObject,
   type NumberShape,
   noShapes,
   type ObjectShape,
@@ -17,21 +16,24 @@ import {
   type StringShape,
 } from './schema-shape.ts';
 
-/** Pairs looked at for one meeting, shapes of one type kept, and clauses, and parts of one, that alternatives may become. */
+/** Pairs looked at for one meeting, and shapes of one type kept. */
 const maxPairs = 2048;
 const maxShapes = 512;
-const maxClauses = 16;
-const maxParts = 8;
+/** Names and clauses of two objects that meet, for each step that this is counted as. */
+const sizePerStep = 8;
 
 /** What meeting asks of whoever knows the schemas. */
 export interface Knowledge {
   readonly goals: Goals;
+  readonly patience: Patience;
+  /** Counts steps of work. Throws unsupported when there are too many. */
+  spend(steps: number): void;
   /** Whether it is seen at once that no value satisfies a goal. */
-  isImpossible(goal: Goal): boolean;
+  isImpossible(goal: Goal): Work<boolean>;
   /** Too many shapes may not be left out, but become more than there are. */
   readonly isWide: boolean;
   /** Whether a text satisfies a goal, for names of properties. */
-  allowsKey(goal: Goal, key: string): boolean;
+  allowsKey(goal: Goal, key: string): Work<boolean>;
 }
 
 export class Meeting {
@@ -41,20 +43,25 @@ export class Meeting {
     this.#known = known;
   }
 
-  both(a: Shapes, b: Shapes): Shapes {
+  *both(a: Shapes, b: Shapes): Work<Shapes> {
     if (a === b) return a;
     if (this.#known.isWide && isLarge(a, b)) return a;
+    const { goals } = this.#known;
+    const numbers = yield* this.#pairs(a.numbers, b.numbers, now(bothNumbers), JSON.stringify);
+    const strings = yield* this.#pairs(a.strings, b.strings, now(bothStrings), JSON.stringify);
+    const arrays = yield* this.#pairs(a.arrays, b.arrays, (x, y) => this.#bothArrays(x, y), keyOfArray);
+    const met = yield* this.#pairs(a.objects, b.objects, (x, y) => this.#bothObjects(x, y), keyOfWhole);
     return {
       null: a.null && b.null,
       booleans: a.booleans.filter((value) => b.booleans.includes(value)),
-      numbers: pairs(a.numbers, b.numbers, bothNumbers, JSON.stringify),
-      strings: pairs(a.strings, b.strings, bothStrings, JSON.stringify),
-      arrays: pairs(a.arrays, b.arrays, (x, y) => this.#bothArrays(x, y), keyOfArray),
-      objects: joinedClauses(pairs(a.objects, b.objects, (x, y) => this.#bothObjects(x, y), keyOfWhole)),
+      numbers,
+      strings,
+      arrays,
+      objects: yield* joined(met, goals, this.#known.patience),
     };
   }
 
-  either(...all: readonly Shapes[]): Shapes {
+  *either(...all: readonly Shapes[]): Work<Shapes> {
     const [first = noShapes] = all;
     const count = all.reduce((sum, { objects, arrays }) => sum + Math.max(objects.length, arrays.length), 0);
     if (this.#known.isWide && count > maxShapes) return allShapes(this.#known.goals);
@@ -74,19 +81,42 @@ export class Meeting {
         all.flatMap(({ arrays }) => arrays),
         keyOfArray,
       ),
-      objects: joinedClauses(
+      objects: yield* joined(
         distinct(
           all.flatMap(({ objects }) => objects),
           keyOfWhole,
         ),
+        this.#known.goals,
+        this.#known.patience,
       ),
     };
   }
 
-  #bothArrays(a: ArrayShape, b: ArrayShape): ArrayShape | undefined {
+  *#pairs<T>(
+    as: readonly T[],
+    bs: readonly T[],
+    meet: (a: T, b: T) => Work<T | undefined>,
+    key: (one: T) => string,
+  ): Work<readonly T[]> {
+    const found: T[] = [];
+    let left = maxPairs;
+    const limit = limitOf(as, bs);
+    for (const a of as) {
+      for (const b of bs) {
+        if (left-- === 0 || found.length >= limit) return distinct(found, key);
+        if (this.#known.patience.over) yield;
+        this.#known.spend(1);
+        const met = a === b ? a : yield* meet(a, b);
+        if (met !== undefined) found.push(met);
+      }
+    }
+    return distinct(found, key);
+  }
+
+  *#bothArrays(a: ArrayShape, b: ArrayShape): Work<ArrayShape | undefined> {
     const { goals } = this.#known;
     const length = Math.max(a.prefix.length, b.prefix.length);
-    return this.array({
+    return yield* this.array({
       prefix: Array.from({ length }, (_, i) => goals.all(a.prefix[i] ?? a.rest, b.prefix[i] ?? b.rest)),
       rest: goals.all(a.rest, b.rest),
       min: Math.max(a.min, b.min),
@@ -102,21 +132,27 @@ export class Meeting {
   }
 
   /** Undefined when it is seen at once that there is no such array. */
-  array(shape: ArrayShape): ArrayShape | undefined {
+  *array(shape: ArrayShape): Work<ArrayShape | undefined> {
     const { prefix, rest, min } = shape;
-    const end = prefix.findIndex((goal) => this.#known.isImpossible(goal));
-    const most = end >= 0 ? end : this.#known.isImpossible(rest) ? prefix.length : shape.max;
+    const end = yield* this.#firstImpossible(prefix);
+    const most = end >= 0 ? end : (yield* this.#known.isImpossible(rest)) ? prefix.length : shape.max;
     const max = Math.min(shape.max, most);
     if (max < min || shape.contains.some((c) => c.max < c.min || c.min > max)) return undefined;
     if (max === 0 && prefix.length > 0) return { ...shape, max, prefix: [] };
     return max === shape.max ? shape : { ...shape, max };
   }
 
-  #bothObjects(a: ObjectShape, b: ObjectShape): ObjectShape | undefined {
+  *#firstImpossible(goals: readonly Goal[]): Work<number> {
+    for (const [i, goal] of goals.entries()) if (yield* this.#known.isImpossible(goal)) return i;
+    return -1;
+  }
+
+  *#bothObjects(a: ObjectShape, b: ObjectShape): Work<ObjectShape | undefined> {
     const { goals } = this.#known;
+    this.#known.spend((a.named.size + b.named.size + a.clauses.length + b.clauses.length) / sizePerStep);
     const named = new Map(a.named);
     for (const [name, goal] of b.named) named.set(name, goals.all(named.get(name) ?? goals.always, goal));
-    return this.object({
+    return yield* this.object({
       named,
       patterns: distinct([...a.patterns, ...b.patterns], (x) => `${x.pattern}\0${x.goal.key}`),
       rests: distinct([...a.rests, ...b.rests], (x) =>
@@ -135,19 +171,22 @@ export class Meeting {
   }
 
   /** Undefined when it is seen at once that there is no such object. */
-  object(shape: ObjectShape): ObjectShape | undefined {
-    const clauses = simplified(shape.clauses, (name) =>
-      this.#known.isImpossible(this.propertyOf(shape, name)),
-    );
-    if (!clauses || shape.min > shape.max) return undefined;
+  *object(shape: ObjectShape): Work<ObjectShape | undefined> {
+    const simple = simplified(shape.clauses);
+    if (!simple || shape.min > shape.max) return undefined;
+    for (const [name, there] of simple.presence) {
+      if (this.#known.patience.over) yield;
+      if (there && (yield* this.#known.isImpossible(yield* this.propertyOf(shape, name)))) return undefined;
+    }
+    const { clauses } = simple;
     const required = clauses.filter(([first, second]) => !second && first?.there).length;
     return required > shape.max ? undefined : { ...shape, clauses };
   }
 
   /** What the value of a property must satisfy. */
-  propertyOf(shape: ObjectShape, name: string): Goal {
+  *propertyOf(shape: ObjectShape, name: string): Work<Goal> {
     const { goals } = this.#known;
-    if (!this.#known.allowsKey(shape.keys, name)) return goals.never;
+    if (!(yield* this.#known.allowsKey(shape.keys, name))) return goals.never;
     return goals.all(
       shape.named.get(name) ?? goals.always,
       ...shape.patterns.filter(({ pattern }) => patternMatches(pattern, name)).map(({ goal }) => goal),
@@ -161,6 +200,11 @@ export class Meeting {
   }
 }
 
+const now =
+  <T>(meet: (a: T, b: T) => T | undefined) =>
+  (a: T, b: T): Work<T | undefined> =>
+    asIs(meet(a, b));
+
 /** Alternatives of both, when each has some: what has many of its own keeps them. */
 const limitOf = (a: readonly unknown[], b: readonly unknown[]): number => Math.max(a.length, b.length, 64);
 
@@ -171,96 +215,10 @@ const isLarge = (a: Shapes, b: Shapes): boolean =>
     return count > Math.min(maxShapes, limitOf(a[type], b[type]));
   });
 
-const keyOfWhole = (shape: ObjectShape): string =>
-  `${keyOfObject(shape)}|${shape.clauses.map(keyOfClause).sort().join(';')}`;
-
 function distinct<T>(all: readonly T[], key: (one: T) => string): readonly T[] {
   if (all.length < 2 || (all.length === 2 && all[0] !== all[1] && key(all[0] as T) !== key(all[1] as T)))
     return all;
   return [...new Map(all.map((one) => [key(one), one])).values()].slice(0, maxShapes);
-}
-
-function pairs<T>(
-  as: readonly T[],
-  bs: readonly T[],
-  meet: (a: T, b: T) => T | undefined,
-  key: (one: T) => string,
-): readonly T[] {
-  const found: T[] = [];
-  let left = maxPairs;
-  const limit = limitOf(as, bs);
-  for (const a of as) {
-    for (const b of bs) {
-      if (left-- === 0 || found.length >= limit) return distinct(found, key);
-      const met = a === b ? a : meet(a, b);
-      if (met !== undefined) found.push(met);
-    }
-  }
-  return distinct(found, key);
-}
-
-/** Joined again and again, clauses would double each time. */
-function mayJoin(a: readonly Clause[], b: readonly Clause[]): boolean {
-  const longest = (clauses: readonly Clause[]): number => Math.max(0, ...clauses.map(({ length }) => length));
-  return a.length * b.length <= maxClauses && longest(a) + longest(b) <= maxParts;
-}
-
-/** Alternatives that differ in their clauses alone become one: either clause holds. */
-function joinedClauses(shapes: readonly ObjectShape[]): readonly ObjectShape[] {
-  if (shapes.length < 2) return shapes;
-  const byKey = new Map<string, ObjectShape[]>();
-  for (const shape of shapes) {
-    const key = keyOfObject(shape);
-    const same = byKey.get(key) ?? [];
-    byKey.set(key, same);
-    const at = same.findIndex((other) => mayJoin(other.clauses, shape.clauses));
-    const other = same[at];
-    if (!other) same.push(shape);
-    else {
-      const clauses = other.clauses.flatMap((x) => shape.clauses.map((y) => [...x, ...y]));
-      const simple = simplified(clauses, () => false);
-      if (simple) same[at] = { ...shape, clauses: simple };
-    }
-  }
-  return [...byKey.values()].flat();
-}
-
-/** Without what is said twice or follows; undefined when the clauses contradict each other. */
-function simplified(
-  all: readonly Clause[],
-  isImpossible: (name: string) => boolean,
-): readonly Clause[] | undefined {
-  if (all.length === 0) return all;
-  const there = new Map<string, boolean>();
-  let clauses = all;
-  for (let before = -1; before !== there.size; ) {
-    before = there.size;
-    const kept = new Map<string, Clause>();
-    for (const clause of clauses) {
-      const open = clause.filter((p) => p.name === undefined || (there.get(p.name) ?? p.there) === p.there);
-      const holds = clause.length > 1 && open.some((p) => p.name !== undefined && there.has(p.name));
-      const always = open.some((p) =>
-        open.some((q) => p.name !== undefined && q.name === p.name && q.there !== p.there),
-      );
-      if (holds || always) continue;
-      const apart = [...new Map(open.map((p) => [keyOfClause([p]), p])).values()];
-      const [only, second] = apart;
-      if (!only) return undefined;
-      if (!second && only.name !== undefined) {
-        if (only.there && isImpossible(only.name)) return undefined;
-        there.set(only.name, only.there);
-      }
-      kept.set(
-        apart
-          .map((p) => keyOfClause([p]))
-          .sort()
-          .join(),
-        apart,
-      );
-    }
-    clauses = [...kept.values()];
-  }
-  return clauses;
 }
 
 function bothNumbers(a: NumberShape, b: NumberShape): NumberShape | undefined {

@@ -1,5 +1,6 @@
 // What a schema says itself, without the schemas it is made of: its type, its values, and the keywords of each type.
 
+import { mapped, type Work } from './patience.ts';
 import type { Expander } from './schema-expand.ts';
 import { numberFormats, stringFormats } from './schema-formats.ts';
 import type { Goal } from './schema-goal.ts';
@@ -23,24 +24,21 @@ import type { JsonSchema } from './spec.ts';
 
 const unbounded = Number.POSITIVE_INFINITY;
 
-export function ownShapes(expander: Expander, schema: Schema, path: Path): Shapes {
+export function* ownShapes(expander: Expander, schema: Schema, path: Path): Work<Shapes> {
   const typed = ofTypes(allShapes(expander.goals), typesOf(schema));
   const shapes: Shapes = {
     ...typed,
     numbers: typed.numbers.map((shape) => ownNumber(schema, shape)).filter(hasNumber),
     strings: typed.strings.map((shape) => ownString(schema, shape)).filter(({ min, max }) => min <= max),
-    arrays: typed.arrays
-      .map(() => expander.meeting.array(ownArray(expander, schema, path)))
-      .filter((shape) => shape !== undefined),
-    objects: typed.objects
-      .map(() => expander.meeting.object(ownObject(expander, schema, path)))
-      .filter((shape) => shape !== undefined),
+    arrays: yield* mapped(typed.arrays, () => expander.meeting.array(ownArray(expander, schema, path))),
+    objects: yield* mapped(typed.objects, () => expander.meeting.object(ownObject(expander, schema, path))),
   };
   let result = shapes;
   if ('const' in schema)
-    result = expander.both(result, givenShapes(expander, [schema.const], `${path}/const`));
+    result = yield* expander.both(result, givenShapes(expander, [schema.const], `${path}/const`));
   if (schema.enum !== undefined) {
-    result = expander.both(result, givenShapes(expander, schema.enum as readonly unknown[], `${path}/enum`));
+    const given = givenShapes(expander, schema.enum as readonly unknown[], `${path}/enum`);
+    result = yield* expander.both(result, given);
   }
   return result;
 }

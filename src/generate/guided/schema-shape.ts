@@ -159,13 +159,28 @@ export function keyOfObject(shape: ObjectShape): string {
 
 function makeKeyOfObject(shape: ObjectShape): string {
   const goals = [...shape.named].map(([name, goal]) => `${JSON.stringify(name)}:${goal.key}`).sort();
+  return `${goals.join(';')}|${keyOfRest(shape)}`;
+}
+
+const restKeys = new WeakMap<ObjectShape, string>();
+
+/** What tells them apart but for clauses and the values of named properties. */
+export function keyOfRest(shape: ObjectShape): string {
+  let key = restKeys.get(shape);
+  if (key === undefined) {
+    key = makeKeyOfRest(shape);
+    restKeys.set(shape, key);
+  }
+  return key;
+}
+
+function makeKeyOfRest(shape: ObjectShape): string {
   const rests = shape.rests.map(
     ({ names, patterns, goal }) => `${JSON.stringify([[...names].sort(), patterns])}:${goal.key}`,
   );
   const { names, patterns, all } = shape.evaluated;
   const patterned = shape.patterns.map(({ pattern, goal }) => `${JSON.stringify(pattern)}:${goal.key}`);
   return [
-    goals.join(';'),
     patterned.sort().join(';'),
     [...new Set(rests)].sort().join(';'),
     shape.keys.key,

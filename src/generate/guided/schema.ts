@@ -14,7 +14,7 @@ import {
 } from './json-text.ts';
 import { type MemberClause, membersText } from './members.ts';
 import { numberMachine } from './number.ts';
-import { type Patience, paused } from './patience.ts';
+import type { Patience, Work } from './patience.ts';
 import type { SchemaDocument } from './schema-document.ts';
 import { Expander } from './schema-expand.ts';
 import { patternMatches } from './schema-fits.ts';
@@ -37,11 +37,13 @@ export class SchemaReader {
   /** Rules by the goal they stand for, so that references may recur. */
   readonly #rules = new Map<Goal, Rule>();
   readonly #todo: Goal[] = [];
+  readonly #patience: Patience;
 
   constructor(document: SchemaDocument, strict: boolean, patience: Patience) {
     this.#document = document;
     this.#strict = strict;
-    this.#expander = new Expander(document, strict, patience);
+    this.#patience = patience;
+    this.#expander = new Expander({ document, strict, patience });
   }
 
   /** Texts of the values that the document allows, once `read` has gone through. */
@@ -54,36 +56,22 @@ export class SchemaReader {
   }
 
   /**
-   * Works out all rules, with a pause where the patience is over.
+   * Works out all rules, and yields where the patience is over.
    * @throws IngotError `unsupported` or `invalid_argument` with the keyword and its path.
    */
-  *read(): Generator<void, void, void> {
+  *read(): Work<void> {
     this.#text(this.#root);
-    for (let goal = this.#todo.at(-1); goal !== undefined; goal = this.#todo.at(-1)) {
-      try {
-        const shapes = this.#expander.shapes(goal);
-        const made = this.#shapesText(goal, shapes);
-        const target = this.#rules.get(goal);
-        if (target) target.term = made;
-        this.#todo.splice(this.#todo.indexOf(goal), 1);
-      } catch (error) {
-        if (error !== paused) throw error;
-        yield;
-      }
+    for (let goal = this.#todo.pop(); goal !== undefined; goal = this.#todo.pop()) {
+      const made = yield* this.#shapesText(goal, yield* this.#expander.shapes(goal));
+      const target = this.#rules.get(goal);
+      if (target) target.term = made;
     }
   }
 
   /** Texts of the strings that the document allows, without quotes and escapes. */
-  *readPlainString(): Generator<void, Term, void> {
-    for (;;) {
-      try {
-        const { strings } = this.#expander.shapes(this.#root);
-        return alt(...strings.map((shape) => stringContent(shape)));
-      } catch (error) {
-        if (error !== paused) throw error;
-        yield;
-      }
-    }
+  *readPlainString(): Work<Term> {
+    const { strings } = yield* this.#expander.shapes(this.#root);
+    return alt(...strings.map((shape) => stringContent(shape)));
   }
 
   #text(goal: Goal): Term {
@@ -98,15 +86,21 @@ export class SchemaReader {
     return call(known);
   }
 
-  #shapesText(goal: Goal, shapes: Shapes): Term {
-    return alt(
+  *#shapesText(goal: Goal, shapes: Shapes): Work<Term> {
+    const options: Term[] = [
       shapes.null ? nullText : never,
       shapes.booleans.length === 2 ? anyBoolean : oneOf(shapes.booleans.map(String)),
-      ...shapes.numbers.map(numberText),
-      ...shapes.strings.map(stringText),
-      ...shapes.arrays.map((shape) => this.#arrayText(shape, goal)),
-      ...shapes.objects.map((shape) => this.#objectText(shape)),
-    );
+    ];
+    for (const shape of shapes.numbers) options.push(numberText(shape));
+    for (const shape of shapes.strings) options.push(yield* this.#paced(stringText(shape)));
+    for (const shape of shapes.arrays) options.push(yield* this.#paced(this.#arrayText(shape, goal)));
+    for (const shape of shapes.objects) options.push(yield* this.#objectText(shape));
+    return alt(...options);
+  }
+
+  *#paced<T>(made: T): Work<T> {
+    if (this.#patience.over) yield;
+    return made;
   }
 
   #arrayText(shape: ArrayShape, goal: Goal): Term {
@@ -139,11 +133,11 @@ export class SchemaReader {
     throw unsupported(goal.literals[0]?.path ?? '#', 'contains', 'counts more elements than can be followed');
   }
 
-  #objectText(shape: ObjectShape): Term {
+  *#objectText(shape: ObjectShape): Work<Term> {
     const { meeting } = this.#expander;
     const names = namesOf(shape);
     const numbers = new Map(names.map((name, i) => [name, i]));
-    const further = this.#furtherMembers(shape, names);
+    const further = yield* this.#furtherMembers(shape, names);
     const clauses = shape.clauses.map(
       (clause): MemberClause =>
         clause.flatMap(({ name, others, there }): MemberClause => {
@@ -154,30 +148,38 @@ export class SchemaReader {
           return [...outside, { member: 'further', there: true }];
         }),
     );
-    const values = names.map((name) => this.#text(meeting.propertyOf(shape, name)));
+    const values: Term[] = [];
+    for (const name of names)
+      values.push(yield* this.#paced(this.#text(yield* meeting.propertyOf(shape, name))));
     return enclosedObject(membersText({ names, values, further, clauses, min: shape.min, max: shape.max }));
   }
 
   /** Members without a name: one way for each set of patterns that their keys may match. */
-  #furtherMembers(shape: ObjectShape, names: readonly string[]): readonly { key: Shared; value: Term }[] {
+  *#furtherMembers(
+    shape: ObjectShape,
+    names: readonly string[],
+  ): Work<readonly { key: Shared; value: Term }[]> {
     const { goals } = this.#expander;
     const isNamed = shape.named.size > 0 || shape.patterns.length > 0;
     const isClosed = this.#strict && isNamed && shape.rests.length === 0 && !shape.evaluated.all;
     const patterns = [
       ...new Set([...shape.patterns.map((p) => p.pattern), ...shape.rests.flatMap((r) => r.patterns)]),
     ];
-    const keys = this.#expander.shapes(shape.keys).strings;
-    return subsets(patterns).flatMap((matched) => {
+    const keys = (yield* this.#expander.shapes(shape.keys)).strings;
+    const found: { key: Shared; value: Term }[] = [];
+    for (const matched of subsets(patterns)) {
       const has = (pattern: string): boolean => matched.includes(pattern);
       const goal = goals.all(
         ...shape.patterns.filter(({ pattern }) => has(pattern)).map((each) => each.goal),
         ...shape.rests.filter((rest) => !rest.patterns.some(has)).map((each) => each.goal),
       );
-      if (goal.isNever || (isClosed && matched.length === 0)) return [];
+      if (goal.isNever || (isClosed && matched.length === 0)) continue;
       const others = patterns.filter((pattern) => !has(pattern));
       const value = this.#text(goal);
-      return keys.map((key) => ({ key: keyText(key, matched, others, names), value }));
-    });
+      for (const key of keys)
+        found.push({ key: yield* this.#paced(keyText(key, matched, others, names)), value });
+    }
+    return found;
   }
 }
 

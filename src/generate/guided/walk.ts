@@ -18,6 +18,8 @@ export class Walk {
   readonly exits: number[] = [];
   /** Nodes with a token after which the text may end and cannot go on. */
   readonly finals: number[] = [];
+  /** Nodes from which on the table does not know which tokens are allowed. */
+  readonly doubts: number[] = [];
   readonly #trie: Trie;
   readonly #automaton: Automaton;
   readonly #slice: Patience;
@@ -101,11 +103,16 @@ export class Walk {
         node = ends[node] as number;
         continue;
       }
+      const state = states[next] as State;
+      if (state.doubtful) {
+        this.doubts.push(node);
+        node = ends[node] as number;
+        continue;
+      }
       const token = tokens[node] as number;
       for (let id = token; id >= 0; id = same[id] as number) {
         mask[id >> 5] = (mask[id >> 5] as number) | (1 << (id & 31));
       }
-      const state = states[next] as State;
       if (token >= 0 && state.accepting && state.items.length === 0) finals.push(node);
       if ((ends[node] as number) > node + 1) {
         path[depth + 1] = next;
