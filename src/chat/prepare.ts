@@ -104,8 +104,7 @@ export function prepareChat(tokenizer: Tokenizer, request: ChatRequest): Prepare
       return choice === 'auto' || choice === 'none' ? parser : withoutText(parser);
     },
     constraint:
-      spec &&
-      ((signal) => compileConstraint(format.afterReasoning(spec, text), tokenizer, { keep, signal })),
+      spec && ((signal) => compileConstraint(format.afterReasoning(spec, text), tokenizer, { keep, signal })),
   };
 }
 

@@ -82,7 +82,7 @@ export async function textPrompt(
     keep: new Set(),
     continuation: true,
     parser: plainText,
-    constraint: async () => 
+    constraint: async () =>
       format === undefined ? undefined : compileConstraint(format, tokenizer, { signal }),
     dropped: 0,
   };

@@ -37,7 +37,8 @@ function* reachable(root: Term, patience?: Patience): Generator<void, Map<Term, 
   return holders;
 }
 
-function partsOf(term: Term): readonly Term[] {
+/** The terms that a term is put together of. */
+export function partsOf(term: Term): readonly Term[] {
   switch (term.kind) {
     case 'seq':
       return [term.first, term.second];

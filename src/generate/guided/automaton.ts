@@ -18,6 +18,8 @@ const maxItems = 1024;
 const maxSearch = 2000;
 /** Size of an automaton after which it begins anew: a long text may meet ever new states. */
 const maxSize = 200_000;
+/** More than an automaton has: two ids below it are one number. */
+const maxStates = 2 ** 26;
 
 const sharedAutomata = new WeakMap<Term, Automaton>();
 
@@ -32,6 +34,10 @@ function sharedAutomaton(family: Term): Automaton {
 }
 
 let automata = 0;
+
+/** Rows that were worked out, of all automata: what following a grammar has cost so far. */
+let rows = 0;
+export const rowsSoFar = (): number => rows;
 
 export class Automaton {
   readonly id = automata++;
@@ -52,6 +58,8 @@ export class Automaton {
   readonly #barren: ReadonlySet<Term | Live>;
   readonly #byKey = new Map<string, State>();
   readonly #lives = new Map<string, Live>();
+  /** By the size, and by the ids of both states. */
+  readonly #boths = new Map<number | undefined, Map<number, LiveBoth>>();
   readonly #records = new Map<Term, LiveRecorded>();
   readonly #branches = new Map<Branch, number>();
   readonly #excepts = new Map<Except, number>();
@@ -103,6 +111,7 @@ export class Automaton {
    */
   fill(state: State, patience?: Patience): boolean {
     if (this.#filled.has(state.id)) return false;
+    rows++;
     this.#filled.add(state.id);
     try {
       this.#fillRow(state, patience);
@@ -181,12 +190,7 @@ export class Automaton {
       case 'bytes':
         return this.#classBytes.map((byte) => (inRanges(head.ranges, byte) ? below : undefined));
       case 'live-both':
-        this.fill(head.left, patience);
-        this.fill(head.right, patience);
-        return each((_, c) => {
-          const live = this.#bothAfter(head, c);
-          return live && this.#isAlive(live, patience) ? live : undefined;
-        });
+        return this.#bothRow(head, below, patience);
       case 'live-not':
         this.fill(head.inner, patience);
         return each((_, c) => this.#liveNot(this.states[this.#next(head.inner, c)] ?? this.#dead));
@@ -300,10 +304,27 @@ export class Automaton {
     return head;
   }
 
+  /** Few pairs of states follow on most bytes, and each is looked at once. */
+  #bothRow(live: LiveBoth, below: Stack, patience: Patience | undefined): readonly (Stack | undefined)[] {
+    this.fill(live.left, patience);
+    this.fill(live.right, patience);
+    const known = new Map<LiveBoth, Stack | undefined>();
+    const row: (Stack | undefined)[] = [];
+    for (let c = 0; c < this.classes; c++) {
+      const next = this.#bothAfter(live, c);
+      if (next && !known.has(next)) {
+        known.set(next, this.#isAlive(next, patience) ? this.#push(below, next) : undefined);
+      }
+      row.push(next && known.get(next));
+    }
+    return row;
+  }
+
   #bothAfter(live: LiveBoth, byteClass: number): LiveBoth | undefined {
-    const left = this.states[this.#next(live.left, byteClass)];
-    const right = left && this.states[this.#next(live.right, byteClass)];
-    return left && right && this.#liveBoth(left, right, live.size);
+    const left = this.#next(live.left, byteClass);
+    const right = this.#next(live.right, byteClass);
+    if (left === dead || right === dead) return undefined;
+    return this.#liveBoth(this.states[left] ?? this.#dead, this.states[right] ?? this.#dead, live.size);
   }
 
   /** The state of all stacks that read a byte next, when any of `from` may be what is to come. */
@@ -477,7 +498,18 @@ export class Automaton {
   }
 
   #liveBoth(left: State, right: State, size: number | undefined): LiveBoth {
-    return this.#live(`&${left.id},${right.id},${size}`, () => ({ kind: 'live-both', left, right, size }));
+    let ofSize = this.#boths.get(size);
+    if (!ofSize) {
+      ofSize = new Map();
+      this.#boths.set(size, ofSize);
+    }
+    const key = left.id * maxStates + right.id;
+    let live = ofSize.get(key);
+    if (!live) {
+      live = { kind: 'live-both', left, right, size };
+      ofSize.set(key, live);
+    }
+    return live;
   }
 
   #liveNot(inner: State): Live {

@@ -11,7 +11,7 @@ export const anyCodePoint: Ranges = [
 /** Any ranges, in order, overlapping or not, as a set. */
 export function union(ranges: Ranges): Ranges {
   const merged: [number, number][] = [];
-  for (const [low, high] of [...ranges].sort((a, b) => a[0] - b[0])) {
+  for (const [low, high] of ranges.filter(([a, b]) => a <= b).sort((a, b) => a[0] - b[0])) {
     const last = merged.at(-1);
     if (last && low <= last[1] + 1) last[1] = Math.max(last[1], high);
     else merged.push([low, high]);
@@ -21,28 +21,42 @@ export function union(ranges: Ranges): Ranges {
 
 /** The characters of `from` that are not in `set`. */
 export function without(from: Ranges, set: Ranges): Ranges {
-  return set
-    .reduce<Ranges>(
-      (left, [low, high]) =>
-        left.flatMap(([a, b]) => [
-          ...(a < low ? [[a, Math.min(b, low - 1)] as const] : []),
-          ...(b > high ? [[Math.max(a, high + 1), b] as const] : []),
-        ]),
-      [...from].filter(([a, b]) => a <= b),
-    )
-    .filter(([a, b]) => a <= b);
+  const holes = union(set);
+  const left: (readonly [number, number])[] = [];
+  let next = 0;
+  for (const [low, high] of union(from)) {
+    let start = low;
+    while (next > 0 && (holes[next - 1]?.[1] ?? -1) >= start) next--;
+    for (; next < holes.length; next++) {
+      const [a, b] = holes[next] ?? [0, 0];
+      if (a > high) break;
+      if (b < start) continue;
+      if (a > start) left.push([start, a - 1]);
+      start = Math.max(start, b + 1);
+    }
+    if (start <= high) left.push([start, high]);
+  }
+  return left;
 }
 
 export const intersect = (a: Ranges, b: Ranges): Ranges => without(a, without(anyCodePoint, b));
 
 const terms = new WeakMap<Ranges, Term>();
+/** Of sets of few ranges, which patterns repeat. */
+const smallTerms = new Map<string, Term>();
+const maxSmall = 4;
+const maxKept = 2000;
 
 /** One character of the set, in UTF-8. */
 export function character(set: Ranges): Term {
   const known = terms.get(set);
   if (known) return known;
-  const made = grouped(intersect(set, anyCodePoint).flatMap(([low, high]) => spell(low, high)));
+  const key = set.length <= maxSmall ? set.join(';') : undefined;
+  const made =
+    (key === undefined ? undefined : smallTerms.get(key)) ??
+    grouped(intersect(set, anyCodePoint).flatMap(([low, high]) => spell(low, high)));
   terms.set(set, made);
+  if (key !== undefined && smallTerms.size < maxKept) smallTerms.set(key, made);
   return made;
 }
 

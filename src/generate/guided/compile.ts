@@ -71,8 +71,27 @@ export async function compileConstraint(
   }
   if (key !== undefined) keep(known.grammars, key, automaton);
   const masks = await known.masks;
-  options.signal?.throwIfAborted();
-  return new GrammarConstraint(automaton, masks, vocabulary);
+  const constraint = new GrammarConstraint(automaton, masks, vocabulary);
+  try {
+    // What cannot be followed from its beginning on is refused before an answer has begun.
+    const ready = constraint.prepare();
+    if (ready) await untilAborted(ready, options.signal);
+    options.signal?.throwIfAborted();
+    return constraint;
+  } catch (error) {
+    constraint.dispose();
+    throw error;
+  }
+}
+
+function untilAborted(work: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
+  if (!signal) return work;
+  signal.throwIfAborted();
+  return new Promise((resolve, reject) => {
+    const stop = (): void => reject(signal.reason);
+    signal.addEventListener('abort', stop, { once: true });
+    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop));
+  });
 }
 
 /** Goes through work that pauses where its slice is over, and lets the event loop run between slices. */
@@ -85,10 +104,21 @@ async function inSlices<T>(
   for (;;) {
     signal?.throwIfAborted();
     slice.begin(sliceMs);
-    let step = work.next();
-    while (step.done !== true && !slice.over) step = work.next();
+    let step = next(work);
+    while (step.done !== true && !slice.over) step = next(work);
     if (step.done === true) return step.value;
     await nextTurn();
+  }
+}
+
+/** What readers go down into is bounded; where the stack is small all the same, the spec is at fault and not Ingot. */
+function next<T>(work: Generator<void, T, void>): IteratorResult<void, T> {
+  try {
+    return work.next();
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    const problem = 'the constraint is nested too deeply, or has too many parts in one place';
+    throw new IngotError('invalid_argument', problem, { cause: error });
   }
 }
 

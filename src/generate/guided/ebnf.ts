@@ -2,6 +2,7 @@
 
 import { IngotError } from '../../base/errors.ts';
 import { anyCodePoint, character, union, without } from './code-points.ts';
+import type { Work } from './patience.ts';
 import {
   alt,
   call,
@@ -20,46 +21,106 @@ import {
  * @throws IngotError `invalid_argument`, with line and column, for what cannot be read, for a rule that does not exist, and
  *   for one that begins with itself.
  */
-export function grammarText(source: string, root = 'root'): Term {
+export function* grammarText(source: string, root = 'root'): Work<Term> {
+  if (source.length > maxSource) {
+    const problem = `a grammar may have ${maxSource} characters, and this one has ${source.length}`;
+    throw new IngotError('invalid_argument', problem);
+  }
   const parser = new Parser(source);
-  const rules = parser.parse();
+  const rules = yield* parser.parse();
   const start = rules.get(root);
   if (!start) throw new IngotError('invalid_argument', `the grammar has no rule "${root}" to start from`);
-  for (const each of rules.values()) checkLeft(each, each.term, []);
+  yield* checkLeft([...rules.values()]);
   return call(start);
 }
 
-/** A rule must read something before it comes back to itself. */
-function checkLeft(target: Rule, term: Term, path: readonly Rule[]): void {
-  switch (term.kind) {
-    case 'rule':
-      if (term.rule === target) {
+/** Every rule must read something before it comes back to itself. */
+function* checkLeft(rules: readonly Rule[]): Work<void> {
+  const empty = yield* emptyRules(rules);
+  const begins = new Map<Rule, readonly Rule[]>();
+  for (const each of rules) {
+    begins.set(each, [...firstRules(each.term, empty)]);
+    yield;
+  }
+  const done = new Set<Rule>();
+  for (const start of rules) {
+    // The rules on the way to the present one, each with those that it may begin with and are still to be looked at.
+    const way: { readonly rule: Rule; readonly left: Rule[] }[] = [];
+    const open = new Set<Rule>();
+    const enter = (rule: Rule): void => {
+      if (open.has(rule)) {
         throw new IngotError(
           'invalid_argument',
-          `rule "${target.name}" begins with itself: write the repetition to its right`,
-          { details: { rule: target.name } },
+          `rule "${rule.name}" begins with itself: write the repetition to its right`,
+          { details: { rule: rule.name } },
         );
       }
-      if (!path.includes(term.rule)) checkLeft(target, term.rule.term, [...path, term.rule]);
-      return;
-    case 'seq':
-      checkLeft(target, term.first, path);
-      if (nullable(term.first)) checkLeft(target, term.second, path);
-      return;
-    case 'alt':
-      for (const option of term.options) checkLeft(target, option, path);
-      return;
-    case 'repeat':
-      checkLeft(target, term.part, path);
-      return;
-    default:
-      return;
+      if (done.has(rule)) return;
+      open.add(rule);
+      way.push({ rule, left: [...(begins.get(rule) ?? [])] });
+    };
+    enter(start);
+    for (let at = way.at(-1); at !== undefined; at = way.at(-1)) {
+      const next = at.left.pop();
+      if (next) enter(next);
+      else {
+        way.pop();
+        open.delete(at.rule);
+        done.add(at.rule);
+      }
+    }
+    yield;
   }
+}
+
+/** The rules that may read nothing. */
+function* emptyRules(rules: readonly Rule[]): Work<ReadonlySet<Rule>> {
+  const found = new Set<Rule>();
+  for (let before = -1; before !== found.size; ) {
+    before = found.size;
+    for (const each of rules) if (!found.has(each) && isNullable(each.term, found)) found.add(each);
+    yield;
+  }
+  return found;
+}
+
+/** Whether a term may read nothing, where these rules may. */
+function isNullable(term: Term, empty: ReadonlySet<Rule>): boolean {
+  switch (term.kind) {
+    case 'rule':
+      return empty.has(term.rule);
+    case 'seq':
+      return isNullable(term.first, empty) && isNullable(term.second, empty);
+    case 'alt':
+      return term.options.some((option) => isNullable(option, empty));
+    case 'repeat':
+      return term.min === 0 || isNullable(term.part, empty);
+    default:
+      return nullable(term);
+  }
+}
+
+/** The rules that a text of a term may begin with. */
+function firstRules(term: Term, empty: ReadonlySet<Rule>): ReadonlySet<Rule> {
+  const found = new Set<Rule>();
+  const todo = [term];
+  for (let next = todo.pop(); next !== undefined; next = todo.pop()) {
+    if (next.kind === 'rule') found.add(next.rule);
+    if (next.kind === 'alt') todo.push(...next.options);
+    if (next.kind === 'repeat') todo.push(next.part);
+    if (next.kind === 'seq') {
+      todo.push(next.first);
+      if (isNullable(next.first, empty)) todo.push(next.second);
+    }
+  }
+  return found;
 }
 
 const name = /[A-Za-z_][\w-]*/y;
 const blank = /(?:\s|#[^\n]*)*/y;
 const maxDepth = 200;
+/** Characters of a grammar. */
+const maxSource = 200_000;
 
 class Parser {
   readonly #source: string;
@@ -73,9 +134,12 @@ class Parser {
     this.#source = source;
   }
 
-  parse(): ReadonlyMap<string, Rule> {
+  *parse(): Work<ReadonlyMap<string, Rule>> {
     this.#match(blank);
-    while (this.#at < this.#source.length) this.#rule();
+    while (this.#at < this.#source.length) {
+      this.#rule();
+      yield;
+    }
     for (const [mentioned, at] of this.#mentioned) {
       if (!this.#defined.has(mentioned)) throw this.#wrong(`there is no rule "${mentioned}"`, at);
     }

@@ -1,5 +1,6 @@
 // The elements of an array: those at given places, how many of a kind there must or may be, and none twice.
 
+import { partsOf } from './analysis.ts';
 import { Automaton } from './automaton.ts';
 import { comma, commaSeparated } from './json-text.ts';
 import type { State } from './live.ts';
@@ -49,18 +50,20 @@ export function elementsText(elements: Elements): Term | undefined {
 
 function plain({ choices, places, min, max }: Elements): Term {
   const item = (i: number): Term => alt(...choices(i).map(({ text }) => text));
-  const from = (i: number): Term => {
-    const enough = i >= min;
-    if (i >= max) return enough ? empty : never;
-    if (i >= places) {
-      if (i === 0) return commaSeparated(item(i), min, max);
-      return repeat(seq(comma, item(i)), Math.max(0, min - i), max - i);
-    }
-    const more = seq(i > 0 ? comma : empty, item(i), from(i + 1));
-    return enough ? optional(more) : more;
-  };
-  return from(0);
+  if (places === 0 && max > 0) return commaSeparated(item(0), min, max);
+  const last = Math.min(places, max);
+  // From the end, since there may be many places.
+  let from =
+    last < min && last >= max ? never : last >= max ? empty : furtherItems(item(last), last, { min, max });
+  for (let i = last - 1; i >= 0; i--) {
+    const more = seq(i > 0 ? comma : empty, item(i), from);
+    from = i >= min ? optional(more) : more;
+  }
+  return from;
 }
+
+const furtherItems = (item: Term, before: number, { min, max }: { min: number; max: number }): Term =>
+  repeat(seq(comma, item), Math.max(0, min - before), max - before);
 
 function counted({ choices, places, min, max, counts }: Elements): Term | undefined {
   const limits = limitsOf({ places, min, max, counts });
@@ -123,7 +126,8 @@ class DistinctElements {
   readonly #places = new Map<string, Lazy>();
   /** Texts of an element's choice, where they are few. */
   readonly #finite = new Map<Term, Texts | undefined>();
-  readonly #texts = new Map<Term, readonly string[]>();
+  /** The values that they spell. */
+  readonly #values = new Map<Term, readonly string[]>();
   readonly #shared = new Map<Term, Shared>();
   #isBarren: (part: Term) => boolean = () => false;
 
@@ -187,15 +191,16 @@ class DistinctElements {
     const next = (value: string): Term =>
       this.#at({ index: Math.min(index + 1, this.#limits.index), found, values: [...values, value] });
     const finite = this.#finiteTexts(text);
-    const spelled = this.#texts.get(text) ?? [];
+    const all = this.#values.get(text) ?? [];
     if (finite) {
-      const isLeft = (i: number): boolean => !values.includes(valueIn(spelled[i] ?? ''));
-      if (!spelled.some((_, i) => isLeft(i))) return never;
+      const written = new Set(values);
+      const isLeft = (i: number): boolean => !written.has(all[i] ?? '');
+      if (all.every((value) => written.has(value))) return never;
       return {
         kind: 'branch',
         texts: finite,
         allowed: isLeft,
-        after: (i) => next(valueIn(spelled[i] ?? '')),
+        after: (i) => next(all[i] ?? ''),
       };
     }
     let part = this.#shared.get(text);
@@ -216,7 +221,7 @@ class DistinctElements {
   #finiteTexts(text: Term): Texts | undefined {
     if (!this.#finite.has(text)) {
       const all = allTexts(text);
-      if (all) this.#texts.set(text, all);
+      if (all) this.#values.set(text, all.map(valueIn));
       this.#finite.set(text, all && new Texts(all.map(decoded)));
     }
     return this.#finite.get(text);
@@ -242,8 +247,22 @@ function canonical(value: unknown): string {
   return `{${entries.map(([key, inner]) => `${JSON.stringify(key)}:${canonical(inner)}`).join()}}`;
 }
 
+/** Whether it is seen at once that a term has many texts. */
+function isEndless(term: Term): boolean {
+  const seen = new Set([term]);
+  for (const each of seen) {
+    const { kind } = each;
+    if (kind === 'lazy' || kind === 'shared' || kind === 'except' || kind === 'recorded') return true;
+    if (kind === 'repeat' && each.max > maxValues) return true;
+    if (seen.size > maxValues) return true;
+    for (const part of partsOf(each)) seen.add(part);
+  }
+  return false;
+}
+
 /** The texts of a term, bytes as characters; undefined when there are many or long ones. */
 function allTexts(term: Term): readonly string[] | undefined {
+  if (isEndless(term)) return undefined;
   const automaton = Automaton.of(term);
   const found: string[] = [];
   const todo: (readonly [State, string])[] = [[automaton.start, '']];

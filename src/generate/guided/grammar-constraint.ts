@@ -13,6 +13,8 @@ export class GrammarConstraint implements TokenConstraint {
   readonly #vocabulary: ConstraintVocabulary;
   /** Where the text is in the grammar; undefined once it has ended. */
   #state: State | undefined;
+  /** The state whose tokens are being worked out. */
+  #awaited: State | undefined;
   /** The tokens that the present state allows, when they were prepared. */
   #allowed: Int32Array | undefined;
 
@@ -31,7 +33,9 @@ export class GrammarConstraint implements TokenConstraint {
       this.#allowed = made;
       return undefined;
     }
+    this.#awaited = state;
     return made.then((allowed) => {
+      this.#awaited = undefined;
       if (this.#state === state) this.#allowed = allowed;
     });
   }
@@ -68,6 +72,8 @@ export class GrammarConstraint implements TokenConstraint {
   }
 
   dispose(): void {
+    if (this.#awaited) this.#masks.forget(this.#awaited);
+    this.#awaited = undefined;
     this.#state = undefined;
     this.#allowed = undefined;
   }

@@ -1,7 +1,14 @@
 // Constraints as sampling meets them: masks over a vocabulary of bytes and of longer tokens, followed at random.
 
 import { describe, expect, it } from 'vitest';
-import { allows, byteVocabulary, maskOf, randomText, sentenceVocabulary } from '../../testing/guided.ts';
+import {
+  allows,
+  byteVocabulary,
+  maskOf,
+  randomText,
+  sentenceVocabulary,
+  vocabularyOf,
+} from '../../testing/guided.ts';
 import { type ConstraintVocabulary, compileConstraint } from './compile.ts';
 import type { ConstraintSpec, JsonSchema } from './spec.ts';
 
@@ -308,6 +315,19 @@ it('keeps a grammar: the second of two equal specs is there at once, and both ar
   a.accept(91);
   expect(maskOf(b)).toEqual([91]);
   expect(maskOf(a)).toContain(116);
+});
+
+it('follows tokens that hold a whole element where none may be there twice', async () => {
+  const vocabulary = vocabularyOf(['","","', '","', '",""', '["', '"]', '"a","', '1,2', ',1,', '1,1', '},{']);
+  const unique = (items: JsonSchema): ConstraintSpec => schema({ type: 'array', uniqueItems: true, items });
+  for (const [items, yes, no] of [
+    [{ type: 'string' }, ['["a","","b"]', '["","a"]', '["a","b","","c"]'], ['["a","","a"]', '["","",""]']],
+    [{ type: 'integer' }, ['[1,2,11]', '[11,1,2]'], ['[1,11,1]', '[1,1]']],
+    [true, ['["a","",1]', '[1,"1"]', '[{"a":1},{"a":2}]'], ['[[1],[1]]', '[{"a":1},{"a":1}]']],
+  ] as const) {
+    for (const text of yes) expect(await allows(unique(items), text, vocabulary), text).toBe(true);
+    for (const text of no) expect(await allows(unique(items), text, vocabulary), text).toBe(false);
+  }
 });
 
 it('makes random texts that are whole', async () => {

@@ -26,11 +26,25 @@ interface PartMask {
 /** A mask that is being made: a generator that pauses when its slice is over. */
 type Making<T = Int32Array> = Generator<void, T, void>;
 
-interface Waiting {
+class Waiting {
+  readonly state: State;
   readonly making: Making;
   readonly slice: Slice;
-  readonly resolve: (made: Int32Array) => void;
-  readonly reject: (error: unknown) => void;
+  readonly made: Promise<Int32Array>;
+  /** Generations that wait for it. */
+  wanted = 1;
+  resolve: (made: Int32Array) => void = () => undefined;
+  reject: (error: unknown) => void = () => undefined;
+
+  constructor(state: State, making: Making, slice: Slice) {
+    this.state = state;
+    this.making = making;
+    this.slice = slice;
+    this.made = new Promise((resolve, reject) => {
+      this.resolve = resolve;
+      this.reject = reject;
+    });
+  }
 }
 
 /** The masks of all automata over one vocabulary. */
@@ -39,7 +53,7 @@ export class Masks {
   readonly #words: number;
   #kept = new Map<Trie, WeakMap<Automaton, Map<State, PartMask>>>();
   #keptBytes = 0;
-  readonly #pending = new Map<State, Promise<Int32Array>>();
+  readonly #pending = new Map<State, Waiting>();
   readonly #queue: Waiting[] = [];
   #running = false;
   /** Milliseconds that callers have waited for masks in this turn of the event loop. */
@@ -56,23 +70,31 @@ export class Masks {
     for (let step = making.next(); ; step = making.next()) if (step.done === true) return step.value;
   }
 
-  /** The same, at once when it is known or made soon, and else when it is made, in slices. */
+  /**
+   * The same, at once when it is known or made soon, and else when it is made, in slices. Who no longer waits for it says so
+   * by `forget`.
+   */
   prepare(automaton: Automaton, state: State): Int32Array | Promise<Int32Array> {
-    let pending = this.#pending.get(state);
-    if (!pending) {
-      const slice = new Slice();
-      const making = this.#whole(automaton, state, slice);
-      const soon = this.#now(making, slice);
-      if (soon) return soon;
-      pending = new Promise((resolve, reject) => {
-        this.#queue.push({ making, slice, resolve, reject });
-      });
-      this.#pending.set(state, pending);
-      const forget = (): void => void this.#pending.delete(state);
-      pending.then(forget, forget);
-      void this.#run();
+    const pending = this.#pending.get(state);
+    if (pending) {
+      pending.wanted++;
+      return pending.made;
     }
-    return pending;
+    const slice = new Slice();
+    const making = this.#whole(automaton, state, slice);
+    const soon = this.#now(making, slice);
+    if (soon) return soon;
+    const waiting = new Waiting(state, making, slice);
+    this.#pending.set(state, waiting);
+    this.#queue.push(waiting);
+    void this.#run();
+    return waiting.made;
+  }
+
+  /** A generation that waited for a mask does not any more. One that nobody waits for is not made further. */
+  forget(state: State): void {
+    const pending = this.#pending.get(state);
+    if (pending && --pending.wanted <= 0) this.#pending.delete(state);
   }
 
   /** What can be made with the time that is left of this turn. */
@@ -100,14 +122,19 @@ export class Masks {
     this.#running = true;
     for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) {
       await nextTurn();
+      if (next.wanted <= 0) continue;
       next.slice.begin(sliceMs);
       try {
         const step = next.making.next();
-        if (step.done === true) next.resolve(step.value);
-        else this.#queue.push(next);
+        if (step.done !== true) {
+          this.#queue.push(next);
+          continue;
+        }
+        next.resolve(step.value);
       } catch (error) {
         next.reject(error);
       }
+      if (this.#pending.get(next.state) === next) this.#pending.delete(next.state);
     }
     this.#running = false;
   }

@@ -45,9 +45,12 @@ class PatternReader {
     let done = before;
     for (const [i, node] of nodes.entries()) {
       if (done.kind === 'never') return never;
+      if (!hasAssertion(node)) {
+        done = seq(done, this.#plain(node));
+        continue;
+      }
       const rest = nodes.slice(i + 1);
-      if (!hasAssertion(node)) done = seq(done, this.#plain(node));
-      else if (node.kind === 'seq') return this.read([...node.parts, ...rest], done, open);
+      if (node.kind === 'seq') return this.read([...node.parts, ...rest], done, open);
       else if (node.kind === 'alt')
         return alt(...node.options.map((o) => this.read([o, ...rest], done, open)));
       else if (node.kind === 'repeat') return this.#repeated(node, rest, done, open);

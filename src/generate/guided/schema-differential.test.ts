@@ -6,8 +6,10 @@ import { Ajv2019 } from 'ajv/dist/2019.js';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import addFormats from 'ajv-formats';
 import { expect, it } from 'vitest';
+import { IngotError } from '../../base/errors.ts';
 import { accepts, grammarOf } from '../../testing/guided.ts';
 import { Random } from '../../testing/random-schema.ts';
+import type { Automaton } from './automaton.ts';
 import type { JsonSchema } from './spec.ts';
 
 type Json = Record<string, unknown>;
@@ -141,8 +143,19 @@ function combined(random: Random, draft: Draft, depth: number): Json {
   ])();
 }
 
+/** A place with too many ways to go on is one where an answer ends with an error. */
+function isFollowed(grammar: Automaton, text: string): boolean {
+  try {
+    return accepts(grammar, text);
+  } catch (error) {
+    if (error instanceof IngotError && error.code === 'unsupported') return false;
+    throw error;
+  }
+}
+
 it('accepts nothing that ajv refuses, and most of what it accepts', () => {
-  const seed = process.env.FUZZ_SEED === 'random' ? Date.now() % 1e6 : 1;
+  const { FUZZ_SEED: given } = process.env;
+  const seed = given === 'random' ? Date.now() % 1e6 : Number(given) || 1;
   let [valid, accepted] = [0, 0];
   for (let n = 0; n < 400; n++) {
     const random = new Random(seed * 1000 + n);
@@ -157,7 +170,7 @@ it('accepts nothing that ajv refuses, and most of what it accepts', () => {
       const text = JSON.stringify(given);
       const isValid = validates(given);
       if (isValid === undefined) continue;
-      const isAccepted = grammar !== undefined && accepts(grammar, text);
+      const isAccepted = grammar !== undefined && isFollowed(grammar, text);
       if (isAccepted && !isValid) throw new Error(`accepted: ${text}\nschema ${n}: ${JSON.stringify(whole)}`);
       if (isValid) valid++;
       if (isAccepted) accepted++;

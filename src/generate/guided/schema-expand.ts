@@ -10,13 +10,20 @@ import { checkKeywords, type Path, type Schema, unsupported, wrong } from './sch
 import { Meeting } from './schema-meet.ts';
 import { oppositeParts } from './schema-opposite.ts';
 import { ownShapes } from './schema-own.ts';
-import { allShapes, isEmpty, noShapes, nothingEvaluated, type ObjectShape, type Shapes } from './schema-shape.ts';
+import {
+  allShapes,
+  isEmpty,
+  noShapes,
+  nothingEvaluated,
+  type ObjectShape,
+  type Shapes,
+} from './schema-shape.ts';
 import type { JsonSchema } from './spec.ts';
 
 /** Schemas that stand in each other deeper than this are a loop of references. */
 const maxDepth = 300;
 /** Meetings of two shapes that one document may take, larger ones counted more. */
-const maxSteps = 100_000;
+const maxSteps = 500_000;
 /** Alternatives of a `oneOf` that are looked at two by two for its opposite. */
 const maxPaired = 5;
 

@@ -74,7 +74,8 @@ function eitherValue(a: ObjectShape, b: ObjectShape, goals: Goals): ObjectShape 
 /** The property whose values two objects differ in; undefined where there is none, or more than one. */
 function onlyDifference(a: ObjectShape, b: ObjectShape, goals: Goals): string | undefined {
   let found: string | undefined;
-  const differs = (name: string): boolean => (a.named.get(name) ?? goals.always) !== (b.named.get(name) ?? goals.always);
+  const differs = (name: string): boolean =>
+    (a.named.get(name) ?? goals.always) !== (b.named.get(name) ?? goals.always);
   for (const { named } of [a, b]) {
     for (const name of named.keys()) {
       if (name === found || !differs(name)) continue;

@@ -61,6 +61,8 @@ const checks = {
   positive: [(v) => Number.isFinite(v) && (v as number) > 0, 'must be a number above 0'],
   string: [(v) => typeof v === 'string', 'must be a string'],
   strings: [isStrings, 'must be a list of strings'],
+  // Draft 3 says with true that a property must be there.
+  required: [(v) => isStrings(v) || typeof v === 'boolean', 'must be a list of strings'],
   schema: [isJsonSchema, 'must be a schema: an object, true or false'],
   schemas: [
     (v) => isSchemas(v) && (v as unknown[]).length > 0,
@@ -90,9 +92,8 @@ const checks = {
   any: [() => true, ''],
 } as const satisfies Record<string, Check>;
 
-function isType(value: unknown): value is Type {
-  return types.some((type) => type === value);
-}
+/** Draft 3 has `any` for what needs no name since. */
+const isType = (value: unknown): boolean => value === 'any' || types.some((type) => type === value);
 
 const checkOf: Readonly<Record<string, keyof typeof checks>> = {
   type: 'types',
@@ -119,7 +120,7 @@ const checkOf: Readonly<Record<string, keyof typeof checks>> = {
   uniqueItems: 'boolean',
   properties: 'schemaMap',
   patternProperties: 'schemaMap',
-  required: 'strings',
+  required: 'required',
   additionalProperties: 'schema',
   unevaluatedProperties: 'schema',
   propertyNames: 'schema',
@@ -147,7 +148,16 @@ function problemOf(keyword: string, value: unknown): string | undefined {
 /** Types a schema allows; undefined when it does not say. `number` includes `integer`. */
 export function typesOf(schema: Schema): readonly Type[] | undefined {
   if (schema.type === undefined) return undefined;
-  return (Array.isArray(schema.type) ? schema.type : [schema.type]) as readonly Type[];
+  const given = (Array.isArray(schema.type) ? schema.type : [schema.type]) as readonly (Type | 'any')[];
+  return given.some((type) => type === 'any') ? undefined : (given as readonly Type[]);
+}
+
+/** Names of properties that must be there. */
+export function requiredNames(schema: Schema): readonly string[] {
+  const listed = Array.isArray(schema.required) ? (schema.required as readonly string[]) : [];
+  const properties = Object.entries((schema.properties ?? {}) as Schema);
+  const marked = properties.filter(([, value]) => isSchema(value) && value.required === true);
+  return [...listed, ...marked.map(([name]) => name)];
 }
 
 export const numberAt = (schema: Schema, keyword: string): number | undefined =>

@@ -206,7 +206,7 @@ const now =
     asIs(meet(a, b));
 
 /** Alternatives of both, when each has some: what has many of its own keeps them. */
-const limitOf = (a: readonly unknown[], b: readonly unknown[]): number => Math.max(a.length, b.length, 64);
+const limitOf = (a: readonly unknown[], b: readonly unknown[]): number => Math.max(a.length, b.length, 24);
 
 /** So many shapes that `both` would leave some out. */
 const isLarge = (a: Shapes, b: Shapes): boolean =>

@@ -2,7 +2,7 @@
 // take for annotations, and what would need all of an object or array to be known.
 
 import type { Expander } from './schema-expand.ts';
-import { numberAt, type Path, type Schema, typesOf } from './schema-keywords.ts';
+import { numberAt, type Path, requiredNames, type Schema, typesOf } from './schema-keywords.ts';
 import { dependentRequired, ofTypes } from './schema-own.ts';
 import {
   type ArrayShape,
@@ -132,7 +132,7 @@ function oppositeObjects(expander: Expander, schema: Schema, path: Path): readon
   const max = numberAt(schema, 'maxProperties');
   if (min > 0) found.push({ ...any, max: min - 1 });
   if (max !== undefined) found.push({ ...any, min: max + 1 });
-  const required = (schema.required ?? []) as readonly string[];
+  const required = requiredNames(schema);
   if (required.length > 0) found.push(withClauses(required.map((name) => ({ name, there: false }))));
   for (const [name, needed] of dependentRequired(schema)) {
     const missing = needed.map((other) => ({ name: other, there: false }));

@@ -4,7 +4,7 @@ import { mapped, type Work } from './patience.ts';
 import type { Expander } from './schema-expand.ts';
 import { numberFormats, stringFormats } from './schema-formats.ts';
 import type { Goal } from './schema-goal.ts';
-import { numberAt, type Path, type Schema, type Type, typesOf } from './schema-keywords.ts';
+import { numberAt, type Path, requiredNames, type Schema, type Type, typesOf } from './schema-keywords.ts';
 import { hasNumber } from './schema-meet.ts';
 import {
   type ArrayShape,
@@ -134,9 +134,8 @@ function ownObject(expander: Expander, schema: Schema, path: Path): ObjectShape 
 }
 
 function ownClauses(schema: Schema): readonly Clause[] {
-  const required = (schema.required ?? []) as readonly string[];
   return [
-    ...required.map((name) => [{ name, there: true }]),
+    ...requiredNames(schema).map((name) => [{ name, there: true }]),
     ...dependentRequired(schema).flatMap(([name, needed]) =>
       needed.map((other) => [
         { name, there: false },

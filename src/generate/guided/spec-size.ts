@@ -5,7 +5,9 @@ import type { ConstraintSpec } from './spec.ts';
 
 /** Values of a spec, and characters of all its texts: beyond these it is no description of an answer. */
 const maxValues = 200_000;
-const maxCharacters = 8_000_000;
+const maxCharacters = 4_000_000;
+/** Characters of one text: no answer is as long. */
+const maxText = 1_000_000;
 /** Depth of a spec: what reads it goes down as deep. */
 const maxNesting = 500;
 /** Values and characters up to which the JSON of a spec is made to find its grammar again. */
@@ -31,6 +33,7 @@ export function* measure(spec: ConstraintSpec): Generator<void, Measure, void> {
     if (depth > maxNesting) throw tooLarge(`values nested ${maxNesting} deep`);
     if (typeof value === 'string') {
       characters += value.length;
+      if (value.length > maxText) throw tooLarge(`texts of ${maxText} characters`);
       if (value.length < 20_000 && /\\[pP]\{/.test(value)) patterns.push(value);
     } else if (typeof value === 'object' && value !== null) {
       for (const [key, inner] of Object.entries(value)) {

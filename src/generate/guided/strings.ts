@@ -5,7 +5,7 @@ import { anyString as anyStringText, canonicalCharacter, quoted, stringCharacter
 import { anywhere, type Spelling, wholeMatch } from './pattern.ts';
 import { stringFormats } from './schema-formats.ts';
 import { anyString, type StringShape } from './schema-shape.ts';
-import { both, never, not, oneOf, repeat, type Shared, shared, type Term } from './term.ts';
+import { alt, both, never, not, oneOf, repeat, type Shared, shared, type Term } from './term.ts';
 
 /** Terms of strings that are kept. */
 const maxKept = 500;
@@ -52,11 +52,15 @@ export function stringContent(shape: StringShape, spell: Spelling = character): 
   const texts = shape.notValues.map((value) =>
     spell === character ? value : JSON.stringify(value).slice(1, -1),
   );
+  // One opposite of all of them has fewer states than an opposite of each.
+  const refused = [
+    ...shape.notPatterns.map((pattern) => anywhere(pattern, spell)),
+    ...(texts.length > 0 ? [oneOf(texts)] : []),
+  ];
   const parts = [
     ...shape.patterns.map((pattern) => anywhere(pattern, spell)),
     ...shape.formats.map((format) => wholeMatch(stringFormats[format] ?? '', spell)),
-    ...shape.notPatterns.map((pattern) => not(anywhere(pattern, spell))),
-    ...(texts.length > 0 ? [not(oneOf(texts))] : []),
+    ...(refused.length > 0 ? [not(alt(...refused))] : []),
   ];
   const { min, max } = shape;
   const isOpen = parts.length === 0 || parts.every(({ kind }) => kind === 'not');

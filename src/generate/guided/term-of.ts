@@ -34,7 +34,7 @@ export function* termOf(spec: ConstraintSpec, patience: Patience): Making {
     case 'regex':
       return wholeMatch(spec.pattern, character);
     case 'ebnf':
-      return grammarText(spec.grammar, spec.root);
+      return yield* grammarText(spec.grammar, spec.root);
     case 'choice':
       if (spec.choices.length === 0) throw new IngotError('invalid_argument', 'a choice of no texts');
       return oneOf(spec.choices);

@@ -16,10 +16,15 @@ let sets = 0;
 /** UTF-8 with a byte for each character of the result. */
 export function bytesOf(text: string): string {
   if (/^[\0-\x7f]*$/.test(text)) return text;
+  const bytes = utf8.encode(text);
   let result = '';
-  for (const byte of utf8.encode(text)) result += String.fromCharCode(byte);
+  for (let at = 0; at < bytes.length; at += piece)
+    result += String.fromCharCode(...bytes.subarray(at, at + piece));
   return result;
 }
+
+/** Bytes that become characters at a time. */
+const piece = 4096;
 
 export class Texts {
   readonly id = sets++;
@@ -32,9 +37,9 @@ export class Texts {
 
   constructor(texts: readonly string[]) {
     this.#spelled = texts.map(bytesOf);
-    const seen = new Set<number>();
-    for (const text of this.#spelled) for (let i = 0; i < text.length; i++) seen.add(text.charCodeAt(i));
-    this.alphabet = String.fromCharCode(...seen);
+    const seen = new Uint8Array(256);
+    for (const text of this.#spelled) for (let i = 0; i < text.length; i++) seen[text.charCodeAt(i)] = 1;
+    this.alphabet = String.fromCharCode(...[...seen.keys()].filter((byte) => seen[byte] === 1));
   }
 
   /** Indices in the list that was given, in the order of `#sorted`. */

@@ -1,13 +1,13 @@
 // Walks the tree of a vocabulary with an automaton, and stops where its slice is over, to go on from there.
 
 import { IngotError } from '../../base/errors.ts';
-import { type Automaton, dead } from './automaton.ts';
+import { type Automaton, dead, rowsSoFar } from './automaton.ts';
 import type { State } from './live.ts';
 import { type Patience, paused } from './patience.ts';
 import type { Trie } from './trie.ts';
 
-/** New states that one mask may need: more means a grammar with too many ways to read one text. */
-const maxNewStates = 20_000;
+/** Rows of automata that one mask may need: more means a grammar with too many ways to read one text. */
+const maxRows = 30_000;
 /** Nodes of the tree between looks at the clock. */
 const nodesPerLook = 2048;
 
@@ -33,7 +33,7 @@ export class Walk {
   #exits: readonly number[] = [];
   #nextExit = 0;
   #afterExit = 0;
-  #made = 0;
+  #rows = 0;
 
   constructor(trie: Trie, automaton: Automaton, mask: Int32Array, slice: Patience) {
     this.#trie = trie;
@@ -64,6 +64,7 @@ export class Walk {
 
   /** False when there is more to do. */
   go(): boolean {
+    if (this.#rows > maxRows) throw tooMany();
     try {
       if (this.#start) this.#fill(this.#start);
       this.#start = undefined;
@@ -118,6 +119,7 @@ export class Walk {
         path[depth + 1] = next;
         this.#node = node; // where to go on if that pauses
         if (this.#fill(state)) {
+          if (this.#rows > maxRows) throw tooMany();
           table = this.#automaton.table;
           looked = nodesPerLook; // that may have taken long
         }
@@ -131,17 +133,17 @@ export class Walk {
 
   /** Works out where a state leads; true when that was not known. */
   #fill(state: State): boolean {
-    const { states } = this.#automaton;
-    const before = states.length;
-    const worked = this.#automaton.fill(state, this.#slice);
-    this.#made += states.length - before;
-    if (this.#made > maxNewStates) throw tooMany();
-    return worked;
+    const before = rowsSoFar();
+    try {
+      return this.#automaton.fill(state, this.#slice);
+    } finally {
+      this.#rows += rowsSoFar() - before; // also where that pauses
+    }
   }
 }
 
 const tooMany = (): IngotError =>
   new IngotError(
     'unsupported',
-    `the grammar has more than ${maxNewStates} states within one token; bound its repetitions closer, or anchor its patterns`,
+    `the grammar takes more than ${maxRows} states to follow one token; bound its repetitions closer, or anchor its patterns`,
   );
