@@ -31,7 +31,7 @@ class Block extends nn.Module {
   #attend(x: NDArray): NDArray {
     const [B = 0, T = 0] = x.shape;
     const parts = this.qkv.forward(x).reshape([B, T, 3, heads, -1]).transpose([2, 0, 3, 1, 4]);
-    const [q, k, v] = [0, 1, 2].map((i) => parts.take(i)) as [NDArray, NDArray, NDArray];
+    const [q, k, v] = [0, 1, 2].map((i) => parts.take(i, 0)) as [NDArray, NDArray, NDArray];
     const y = fast.scaledDotProductAttention(this.rope.forward(q), this.rope.forward(k), v, {
       mask: 'causal',
     });

@@ -1,12 +1,22 @@
 // The lazy array: a handle on one value of the graph. Methods build nodes; nothing runs before `data`, `evaluate` or a plan.
 // Exported as `Array`; called NDArray inside the package so that the global keeps its name.
 
-import type { DType, TypedArray } from '../base/dtype.ts';
+import { bytesPerElement, type DType, type TypedArray } from '../base/dtype.ts';
 import { IngotError } from '../base/errors.ts';
 import { type Dim, formatShape, maxElements, type Shape } from '../base/shape.ts';
 import type { ReductionKind } from '../kernel/signature.ts';
 import type { WeightLayout } from '../quant/layout.ts';
 import { setStateVersion } from './context.ts';
+import {
+  expandDims,
+  flatten,
+  logSumExp,
+  split,
+  squeeze,
+  standardDeviation,
+  swapAxes,
+  variance,
+} from './derived.ts';
 import { readValue } from './evaluate.ts';
 import { type Node, opNode, resolve, type Value, valueType } from './graph/node.ts';
 import { register, release, retain, unregister } from './lifetime.ts';
@@ -120,6 +130,22 @@ export class NDArray implements Operand {
   }
   get dtype(): DType {
     return valueType(this.#value).dtype;
+  }
+  /** Number of axes. */
+  get ndim(): number {
+    return this.shape.length;
+  }
+  /** Number of elements; of dynamic axes, their most. */
+  get size(): number {
+    return maxElements(this.shape);
+  }
+  /** Bytes of all elements. */
+  get nbytes(): number {
+    return this.size * bytesPerElement(this.dtype);
+  }
+  /** Axes in reverse order. */
+  get T(): NDArray {
+    return transpose(this);
   }
   /** Set on handles of packed weights, which only some ops accept. */
   get layout(): WeightLayout | undefined {
@@ -371,6 +397,34 @@ export class NDArray implements Operand {
   cast(dtype: DType): NDArray {
     return cast(this, dtype);
   }
+  /** As cast. */
+  astype(dtype: DType): NDArray {
+    return cast(this, dtype);
+  }
+  squeeze(axis?: number): NDArray {
+    return squeeze(this, axis);
+  }
+  expandDims(axis: number): NDArray {
+    return expandDims(this, axis);
+  }
+  flatten(start = 0, end = -1): NDArray {
+    return flatten(this, start, end);
+  }
+  swapaxes(a: number, b: number): NDArray {
+    return swapAxes(this, a, b);
+  }
+  split(parts: number | readonly number[], axis = 0): readonly NDArray[] {
+    return split(this, parts, axis);
+  }
+  variance(axes?: Axes, keepDims = false, correction = 0): NDArray {
+    return variance(this, axes, keepDims, correction);
+  }
+  std(axes?: Axes, keepDims = false, correction = 0): NDArray {
+    return standardDeviation(this, axes, keepDims, correction);
+  }
+  logsumexp(axes?: Axes, keepDims = false): NDArray {
+    return logSumExp(this, axes, keepDims);
+  }
   reshape(shape: readonly Dim[]): NDArray {
     return reshape(this, shape);
   }
@@ -401,7 +455,7 @@ export class NDArray implements Operand {
   logSoftmax(axis = -1): NDArray {
     return logSoftmax(this, axis);
   }
-  take(ids: NDArray | number, axis = 0): NDArray {
+  take(ids: NDArray | number, axis?: number): NDArray {
     return take(this, ids, axis);
   }
   topk(k: number): readonly [values: NDArray, indices: NDArray] {

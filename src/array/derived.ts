@@ -1,5 +1,6 @@
 // Functions made of other ops: they fuse, differentiate and run wherever their parts do.
 
+import { isFloat } from '../base/dtype.ts';
 import { IngotError } from '../base/errors.ts';
 import { type Dim, elementCount, formatShape, normalizeAxis } from '../base/shape.ts';
 import type { NDArray } from './array.ts';
@@ -7,6 +8,8 @@ import { concat } from './ops/concat.ts';
 import { fixed } from './ops/operands.ts';
 import type { Axes } from './ops/reduce.ts';
 import { where } from './ops/where.ts';
+
+const floatsOf = (x: NDArray): NDArray => (isFloat(x.dtype) ? x : x.cast('f32'));
 
 /** max(x, 0). */
 export const relu = (x: NDArray): NDArray => x.maximum(0);
@@ -39,16 +42,18 @@ export function clip(x: NDArray, low?: number, high?: number): NDArray {
 }
 
 /** log(exp(a) + exp(b)) without overflow. */
-export function logAddExp(a: NDArray, b: NDArray): NDArray {
+export function logAddExp(first: NDArray, second: NDArray): NDArray {
+  const [a, b] = [floatsOf(first), floatsOf(second)];
   const distance = where(a.eq(b), 0, a.sub(b)).abs(); // equal infinities are no distance apart
   return a.maximum(b).add(distance.neg().exp().log1p());
 }
 
 /** log of the sum of exp(x) over axes, without overflow. */
 export function logSumExp(x: NDArray, axes?: Axes, keepDims = false): NDArray {
-  const max = x.max(axes, true);
+  const y = floatsOf(x);
+  const max = y.max(axes, true);
   const shift = where(max.abs().eq(Number.POSITIVE_INFINITY), 0, max); // an infinity less itself is no number
-  const sum = x.sub(shift).exp().sum(axes, keepDims).log();
+  const sum = y.sub(shift).exp().sum(axes, keepDims).log();
   return sum.add(keepDims ? shift : shift.reshape(sum.shape));
 }
 
@@ -133,9 +138,10 @@ export function swapAxes(x: NDArray, a: number, b: number): NDArray {
   return x.transpose(x.shape.map((_, k) => (k === i ? j : k === j ? i : k)));
 }
 
-/** Each element repeated `count` times along an axis. */
-export function repeat(x: NDArray, count: number, axis: number): NDArray {
-  const at = normalizeAxis(axis, x.shape.length, 'repeat');
+/** Each element repeated `count` times along an axis; without one, of all elements in their order. */
+export function repeat(array: NDArray, count: number, axis?: number): NDArray {
+  const x = axis === undefined ? array.reshape([-1]) : array;
+  const at = normalizeAxis(axis ?? 0, x.shape.length, 'repeat');
   const size = fixed(x.shape[at], 'repeat');
   const [before, after] = [x.shape.slice(0, at + 1), x.shape.slice(at + 1)];
   const wide = expandDims(x, at + 1).broadcastTo([...before, count, ...after]);

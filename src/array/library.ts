@@ -11,8 +11,6 @@ export {
   flatten,
   hardSwish,
   leakyRelu,
-  logAddExp,
-  logAddExp as logaddexp,
   logSigmoid,
   logSumExp,
   logSumExp as logsumexp,
@@ -36,10 +34,13 @@ export { fromNpz, toNpz } from './files/npz.ts';
 export { fromSafetensors, toSafetensors } from './files/safetensors.ts';
 export * from './functions/activations.ts';
 export * from './functions/arrange.ts';
+export * from './functions/blocks.ts';
 export * from './functions/compare.ts';
 export * from './functions/convolution.ts';
+export * from './functions/dtypes.ts';
 export { einsum, einsumPath } from './functions/einsum.ts';
 export * as fast from './functions/fast.ts';
+export * as fft from './functions/fft.ts';
 export {
   argwhere,
   nonzero,
@@ -66,6 +67,8 @@ export {
 export * as losses from './functions/losses.ts';
 export * from './functions/make.ts';
 export * from './functions/math.ts';
+export * from './functions/names.ts';
+export * from './functions/numpy.ts';
 export * as quantized from './functions/quantized.ts';
 export * as random from './functions/random.ts';
 export * from './functions/scans.ts';
@@ -83,6 +86,7 @@ export {
   hstack,
   identityMatrix,
   identityMatrix as identity,
+  type MeshgridOptions,
   meshgrid,
   moveaxis,
   type PadMode,
@@ -117,7 +121,7 @@ export { ceil } from './ops/ceil.ts';
 export { concat, concat as concatenate } from './ops/concat.ts';
 export { cos } from './ops/cos.ts';
 export { div, div as divide } from './ops/div.ts';
-export { dequantize, embedding } from './ops/embedding.ts';
+export { embedding } from './ops/embedding.ts';
 export { eq, eq as equal } from './ops/eq.ts';
 export { erf } from './ops/erf.ts';
 export { exp } from './ops/exp.ts';
@@ -179,6 +183,7 @@ export { tanh } from './ops/tanh.ts';
 export { topk } from './ops/topk.ts';
 export { transpose, transpose as permuteDims } from './ops/transpose.ts';
 export { trunc } from './ops/trunc.ts';
+export { view } from './ops/view.ts';
 export { where } from './ops/where.ts';
 export { Plan, type RunArguments } from './plan.ts';
 export { PlanOutput } from './plan-output.ts';

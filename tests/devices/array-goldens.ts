@@ -4,6 +4,7 @@
 import { readFileSync } from 'node:fs';
 import { Array as NDArray } from '../../src/array/array.ts';
 import { fromData } from '../../src/array/creation.ts';
+import type { Complex } from '../../src/array/functions/fft.ts';
 import * as library from '../../src/array/library.ts';
 import { tidy } from '../../src/array/lifetime.ts';
 import type { DType } from '../../src/base/dtype.ts';
@@ -42,7 +43,7 @@ function revive(value: unknown): unknown {
 }
 
 /** The function of this name, also `linalg.inv`. */
-function find(name: string): (...args: unknown[]) => NDArray | readonly NDArray[] {
+function find(name: string): (...args: unknown[]) => NDArray | readonly NDArray[] | Complex {
   const found = name.split('.').reduce<unknown>((at, key) => (at as Record<string, unknown>)[key], library);
   if (typeof found === 'function') return found as (...args: unknown[]) => NDArray;
   return (x, ...rest) => (x as Record<string, (...args: unknown[]) => NDArray>)[name]?.(...rest) as NDArray;
@@ -56,7 +57,8 @@ export async function runGolden({ f, args, want, tolerance }: GoldenCase): Promi
       return 'arrays' in a ? a.arrays.map(make) : (revive(a.value) ?? undefined);
     });
     const result = find(f)(...given);
-    return result instanceof NDArray ? [result] : [...result];
+    if (result instanceof NDArray) return [result];
+    return 'real' in result ? [result.real, result.imag] : [...result];
   });
   const wanted = (Array.isArray(want) ? want : [want]) as readonly GoldenArray[];
   for (const [i, w] of wanted.entries()) {

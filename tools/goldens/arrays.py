@@ -297,6 +297,54 @@ for dims, traditional, offset in [(8, False, 0), (6, True, 3)]:
     want = mx.fast.rope(mx.array(q), dims, traditional=traditional, base=1000.0, scale=0.5, offset=offset)
     case("fast.rope", [q, dims, {"traditional": traditional, "base": 1000, "scale": 0.5, "offset": offset}], np.array(want), 4e-6)
 
+
+# Fourier transforms: complex results as two arrays; sizes that are small, mixed, prime and large primes
+def complex_case(name, args, want):
+    case(name, args, [np.ascontiguousarray(want.real).astype(np.float32), np.ascontiguousarray(want.imag).astype(np.float32)], 4e-6)
+
+
+for n in [1, 2, 3, 12, 67, 96, 521]:
+    x = f32(n) if n > 100 else f32(2, n)
+    complex_case("fft.fft", [x], np.fft.fft(x))
+    complex_case("fft.rfft", [x], np.fft.rfft(x))
+    case("fft.irfft", [x, {"n": n}], np.fft.irfft(x, n).astype(np.float32), 4e-6)
+x = f32(3, 4, 5)
+complex_case("fft.fft", [x, {"n": 9, "axis": 1}], np.fft.fft(x, 9, 1))
+complex_case("fft.ifft", [x, {"n": 2, "axis": 0, "norm": "forward"}], np.fft.ifft(x, 2, 0, "forward"))
+complex_case("fft.ifftn", [x, {"axes": [0, 2], "norm": "ortho"}], np.fft.ifftn(x, axes=(0, 2), norm="ortho"))
+complex_case("fft.fft2", [x], np.fft.fft2(x))
+complex_case("fft.rfft2", [x, {"s": [6, 3]}], np.fft.rfft2(x, (6, 3)))
+complex_case("fft.rfftn", [x, {"norm": "forward"}], np.fft.rfftn(x, norm="forward"))
+case("fft.irfft2", [x, {"s": [3, 7]}], np.fft.irfft2(x, (3, 7)).astype(np.float32), 4e-6)
+case("fft.irfftn", [x], np.fft.irfftn(x).astype(np.float32), 4e-6)
+case("fft.fftfreq", [5, 0.5], np.fft.fftfreq(5, 0.5).astype(np.float32), 1e-6)
+case("fft.rfftfreq", [6], np.fft.rfftfreq(6).astype(np.float32), 1e-6)
+case("fft.fftshift", [x], np.fft.fftshift(x), 0)
+case("fft.ifftshift", [x, 1], np.fft.ifftshift(x, 1), 0)
+
+# products of parts
+a, b = f32(10, 7), f32(7, 9)
+big = lambda mask, shape: np.repeat(np.repeat(mask, 4, 0), 4, 1)[: shape[0], : shape[1]]
+out, lhs, rhs = rng.random((3, 3)) < 0.6, f32(3, 2), rng.random((2, 3)) < 0.6
+masks = {"out": {"$array": enc(out)}, "lhs": {"$array": enc(lhs)}, "rhs": {"$array": enc(rhs)}}
+case("blockMaskedMm", [a, b, 4, masks], (a * big(lhs, a.shape)) @ (b * big(rhs, b.shape)) * big(out, (10, 9)), 1e-5)
+case("segmentedMm", [a, b, np.array([[0, 3], [3, 7], [5, 5]], np.int32)], np.stack([a[:, s:e] @ b[s:e] for s, e in [(0, 3), (3, 7), (5, 5)]]), 1e-5)
+spin = f32(3, 16)
+case("hadamardTransform", [spin], np.array(mx.hadamard_transform(mx.array(spin))), 4e-6)
+
+# second names, and functions of NumPy
+y, v, m, t = f32(7), f32(3), f32(4, 5), f32(2, 3, 4)
+for name, args in [("ravel", [t]), ("fliplr", [m]), ("flipud", [m]), ("diagflat", [v]), ("correlate", [y, v]), ("correlate", [y, v, "same"]), ("correlate", [y, v, "full"]), ("vander", [v]), ("vander", [v, 4, True]), ("polyval", [v, y]), ("gradient", [y]), ("isin", [i32(3, 4), np.array([1, 2, 3], np.int32)]), ("logaddexp2", [y, y * 2]), ("absolute", [y]), ("amax", [m, 1]), ("amin", [m, 0]), ("rint", [y * 3]), ("fix", [y * 3]), ("around", [y, 1]), ("deg2rad", [y]), ("rad2deg", [y]), ("invert", [i32(4)])]:
+    case(name, args, np.asarray(getattr(np, name)(*args)), 4e-6)
+for name, f, args in [("unstack", np.unstack, [t]), ("matrixTranspose", np.matrix_transpose, [t]), ("bitwiseCount", np.bitwise_count, [i32(9)]), ("matvec", np.matvec, [t, f32(4)]), ("vecmat", np.vecmat, [f32(3), t]), ("trilIndices", np.tril_indices, [3]), ("triuIndices", np.triu_indices, [3, 1]), ("indices", np.indices, [[2, 3]]), ("ldexp", np.ldexp, [v, np.array([1, -2, 3], np.int32)])]:
+    want = f(*args)
+    case(name, args, [np.ascontiguousarray(w) for w in want] if isinstance(want, (list, tuple)) else np.ascontiguousarray(want), 4e-6)
+case("unravelIndex", [np.array([0, 5, 7], np.int32), [2, 4]], [np.array(w) for w in np.unravel_index([0, 5, 7], (2, 4))], 0)
+case("ravelMultiIndex", [[np.array([0, 1], np.int32), np.array([3, 2], np.int32)], [2, 4]], np.array([3, 6]), 0)
+case("take", [t, np.array([0, 23, -1], np.int32)], t.reshape(-1)[[0, 23, -1]], 0)
+case("repeat", [m, 2], np.repeat(m, 2), 0)
+case("floorDivide", [np.array([7.5, -7.5, 3, -0.5], np.float32), np.array([2, 2, -2, 3], np.float32)], np.array([3, -4, -2, -1], np.float32), 0)
+case("logaddexp", [np.array([1, 2, 200], np.uint8), np.array([3, 3, 3], np.int32)], np.logaddexp(np.array([1, 2, 200.0]), 3.0).astype(np.float32), 4e-6)
 path = os.path.join(os.path.dirname(__file__), "..", "..", "tests", "goldens", "arrays.json")
 with open(path, "w") as out:
     out.write("[\n" + ",\n".join(json.dumps(c, separators=(",", ":")) for c in cases) + "\n]\n")

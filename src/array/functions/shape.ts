@@ -285,11 +285,22 @@ export function diag(x: NDArray, k = 0): NDArray {
 export const trace = (x: NDArray, offset = 0, axis1 = 0, axis2 = 1): NDArray =>
   diagonal(x, offset, axis1, axis2).sum(-1);
 
-/** Coordinates of a grid: one array for each vector. `indexing` xy exchanges the first two axes, as NumPy does. */
+export interface MeshgridOptions {
+  /** `xy` (the default) exchanges the first two axes, as NumPy does. */
+  readonly indexing?: 'xy' | 'ij';
+  /** Axes of the others have size 1. */
+  readonly sparse?: boolean;
+}
+
+/** Coordinates of a grid: one array for each vector, which are given one by one or in a list, before the options. */
 export function meshgrid(
-  vectors: readonly NDArray[],
-  { indexing = 'xy', sparse = false }: { readonly indexing?: 'xy' | 'ij'; readonly sparse?: boolean } = {},
+  ...given: readonly (NDArray | readonly NDArray[] | MeshgridOptions)[]
 ): readonly NDArray[] {
+  const isVectors = (x: (typeof given)[number]): x is NDArray | readonly NDArray[] =>
+    Array.isArray(x) || 'shape' in x;
+  const vectors = given.filter(isVectors).flat();
+  const options = given.find((x): x is MeshgridOptions => !isVectors(x));
+  const { indexing = 'xy', sparse = false } = options ?? {};
   const order = vectors.map((_, i) => (indexing === 'xy' && i < 2 && vectors.length > 1 ? 1 - i : i));
   const sizes = vectors.map((v) => fixed(v.reshape([-1]).shape[0], 'meshgrid'));
   const grid = order.map((i) => sizes[i] as number);

@@ -81,7 +81,7 @@ export const expertLinearOp: OpDef<ExpertLinearAttrs> = defineOp<ExpertLinearAtt
     const ones = (): NDArray => ids.cast('f32').mul(0).add(1);
     if (bias === null)
       return [x.apply(expertLinearOp, [eachSlot(x, ids), ids, weights ?? ones(), w, null], attrs)];
-    const y = x.apply(expertLinearOp, [x, ids, null, w, null], attrs).add(take(bias, ids));
+    const y = x.apply(expertLinearOp, [x, ids, null, w, null], attrs).add(take(bias, ids, 0));
     return [weights === null ? y : y.mul(weights.reshape([...weights.shape, 1]))];
   },
   vjp: 'none', // packed experts are constants of inference

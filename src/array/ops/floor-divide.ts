@@ -1,7 +1,9 @@
 // floorDivide: Integer quotient rounded toward minus infinity; 0 for a zero divisor.
 
+import { isFloat } from '../../base/dtype.ts';
 import type { NDArray } from '../array.ts';
-import { arithmetic, binary, binaryOp, type Term } from './elementwise.ts';
+import { div } from './div.ts';
+import { arithmetic, binary, binaryOp, commonDtype, type Term } from './elementwise.ts';
 
 export const floorDivideOp = binaryOp({
   name: 'floorDivide',
@@ -10,5 +12,6 @@ export const floorDivideOp = binaryOp({
   fill: ['normal', 'positive'],
 });
 
-/** Integer quotient rounded toward minus infinity; 0 for a zero divisor. Shapes broadcast, dtypes promote. */
-export const floorDivide = (a: Term, b: Term): NDArray => binary(floorDivideOp, a, b, arithmetic(a, b));
+/** Quotient rounded toward minus infinity; of integers 0 for a zero divisor. Shapes broadcast, dtypes promote. */
+export const floorDivide = (a: Term, b: Term): NDArray =>
+  isFloat(commonDtype(a, b)) ? div(a, b).floor() : binary(floorDivideOp, a, b, arithmetic(a, b));

@@ -98,6 +98,7 @@ import { tileOp } from './tile.ts';
 import { topkOp } from './topk.ts';
 import { transposeOp } from './transpose.ts';
 import { truncOp } from './trunc.ts';
+import { viewOp } from './view.ts';
 import { whereOp } from './where.ts';
 
 export const ops: readonly OpDef[] = [
@@ -199,5 +200,6 @@ export const ops: readonly OpDef[] = [
   topkOp,
   transposeOp,
   truncOp,
+  viewOp,
   whereOp,
 ];

@@ -1,5 +1,6 @@
 // logSoftmax: log of softmax along an axis, without forming the softmax.
 
+import { isFloat } from '../../base/dtype.ts';
 import { normalizeAxis } from '../../base/shape.ts';
 import type { NDArray } from '../array.ts';
 import { alongLastAxis } from './last-axis.ts';
@@ -21,4 +22,8 @@ export const logSoftmaxOp = softmaxLike('logSoftmax', true, {
 
 /** log of softmax along an axis, without forming the softmax. The axis defaults to the last. */
 export const logSoftmax = (x: NDArray, axis = -1): NDArray =>
-  alongLastAxis(x, normalizeAxis(axis, x.shape.length, 'logSoftmax'), (y) => y.apply(logSoftmaxOp, [y], {}));
+  alongLastAxis(
+    isFloat(x.dtype) ? x : x.cast('f32'),
+    normalizeAxis(axis, x.shape.length, 'logSoftmax'),
+    (y) => y.apply(logSoftmaxOp, [y], {}),
+  );

@@ -1,6 +1,6 @@
 // softmax: exp(x - max) / sum along an axis; and what it shares with logSoftmax, which one kernel computes too.
 
-import { epsilon } from '../../base/dtype.ts';
+import { epsilon, isFloat } from '../../base/dtype.ts';
 import { elementCount, maxElements, normalizeAxis } from '../../base/shape.ts';
 import type { NDArray } from '../array.ts';
 import { defineOp, type NoAttrs, type OpDef } from '../op.ts';
@@ -85,4 +85,6 @@ export const softmaxOp = softmaxLike('softmax', false, {
 
 /** exp(x - max) / sum along an axis. The axis defaults to the last. */
 export const softmax = (x: NDArray, axis = -1): NDArray =>
-  alongLastAxis(x, normalizeAxis(axis, x.shape.length, 'softmax'), (y) => y.apply(softmaxOp, [y], {}));
+  alongLastAxis(isFloat(x.dtype) ? x : x.cast('f32'), normalizeAxis(axis, x.shape.length, 'softmax'), (y) =>
+    y.apply(softmaxOp, [y], {}),
+  );

@@ -139,8 +139,9 @@ export const takeOp = defineOp<TakeAttrs>({
  * Elements of `x` along `axis` (default 0) at integer indices of any shape, which replaces that axis. Negative indices count
  * from the end; one outside the axis fails the run.
  */
-export const take = (x: NDArray, ids: NDArray | number, axis = 0): NDArray => {
-  const at = normalizeAxis(axis, x.shape.length, 'take');
+export const take = (array: NDArray, ids: NDArray | number, axis?: number): NDArray => {
+  const x = axis === undefined ? array.reshape([-1]) : array;
+  const at = normalizeAxis(axis ?? 0, x.shape.length, 'take');
   return x.apply(takeOp, [x, indices(typeof ids === 'number' ? lift(ids, 'i32', x) : ids, 'take')], {
     axis: at,
   });

@@ -55,7 +55,7 @@ describe('fusion of model layers', () => {
     const device = openJsDevice();
     const w = layer(device);
     const fn = ({ x, last }: { x: NDArray; last: NDArray }): NDArray =>
-      linear(x.rmsNorm(w.norm1, 1e-5).take(last), w.q, exact);
+      linear(x.rmsNorm(w.norm1, 1e-5).take(last, 0), w.q, exact);
     const results: number[][] = [];
     for (const patterns of [undefined, [] as const]) {
       const plan = compile(fn, {

@@ -1,0 +1,59 @@
+// What dtypes and shapes become together, and new arrays of them.
+
+import type { TypedArray } from '../../base/dtype.ts';
+import { type DType, isFloat, isUnsigned } from '../../base/dtype.ts';
+import { type Shape, broadcastShapes as two } from '../../base/shape.ts';
+import type { NDArray } from '../array.ts';
+import { type FromDataOptions, fromData, full } from '../creation.ts';
+import type { NestedNumbers } from '../lists.ts';
+import { promote } from '../ops/elementwise.ts';
+
+const dtypeOf = (x: NDArray | DType): DType => (typeof x === 'string' ? x : x.dtype);
+
+/** The dtype in which arrays and dtypes meet (docs/arrays.md). */
+export const resultType = (...of: readonly (NDArray | DType)[]): DType =>
+  of.map(dtypeOf).reduce((a, b) => promote(a, b));
+
+/** Kinds of dtypes, from narrow to wide. */
+export type DTypeCategory =
+  | 'bool'
+  | 'signedinteger'
+  | 'unsignedinteger'
+  | 'integer'
+  | 'floating'
+  | 'inexact'
+  | 'number'
+  | 'generic';
+
+/** Whether a dtype is another one, or of a kind. */
+export function issubdtype(a: DType, b: DType | DTypeCategory): boolean {
+  if (a === b || b === 'generic') return true;
+  const integer = !isFloat(a) && a !== 'bool';
+  if (b === 'floating' || b === 'inexact') return isFloat(a);
+  if (b === 'integer') return integer;
+  if (b === 'unsignedinteger') return integer && isUnsigned(a);
+  if (b === 'signedinteger') return integer && !isUnsigned(a);
+  return b === 'number' && a !== 'bool';
+}
+
+/** The shape that shapes broadcast to. Throws shape_mismatch. */
+export const broadcastShapes = (...shapes: readonly Shape[]): Shape =>
+  shapes.reduce((a, b) => two(a, b, 'broadcastShapes'), []);
+
+/** An array for the elements that come: zeros. */
+export const empty = (shape: Shape, dtype: DType = 'f32'): NDArray => full(shape, 0, dtype);
+export const emptyLike = (x: NDArray): NDArray => full(x.shape, 0, x.dtype);
+
+/** An array of a number, lists, a typed array, or an array in another dtype. */
+export function array(x: number | boolean | NestedNumbers | TypedArray | NDArray, dtype?: DType): NDArray {
+  const options: FromDataOptions = dtype === undefined ? {} : { dtype };
+  if (typeof x === 'number' || typeof x === 'boolean') {
+    return full([], x, dtype ?? (typeof x === 'boolean' ? 'bool' : 'f32'));
+  }
+  if (Array.isArray(x)) return fromData(x as NestedNumbers, undefined, options);
+  if (ArrayBuffer.isView(x)) {
+    const plain = fromData(x as TypedArray);
+    return dtype === undefined ? plain : plain.cast(dtype);
+  }
+  return dtype === undefined ? (x as NDArray) : (x as NDArray).cast(dtype);
+}

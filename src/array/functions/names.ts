@@ -1,0 +1,40 @@
+// Second names of functions, as MLX, NumPy and PyTorch have them.
+
+import type { NDArray } from '../array.ts';
+import { dequantize as unpacked } from '../ops/embedding.ts';
+import { dequantize as affine, type QuantizeOptions } from './quantized.ts';
+
+export { hardSwish as hardswish, reluSquared as relu2 } from '../derived.ts';
+export { abs as absolute } from '../ops/abs.ts';
+export { bitwiseNot as invert } from '../ops/bitwise-not.ts';
+export { div as trueDivide } from '../ops/div.ts';
+export { geluTanh as geluApprox } from '../ops/gelu-tanh.ts';
+export { leftShift as bitwiseLeftShift } from '../ops/left-shift.ts';
+export { max as amax } from '../ops/max.ts';
+export { min as amin } from '../ops/min.ts';
+export { rightShift as bitwiseRightShift } from '../ops/right-shift.ts';
+export { trunc as fix } from '../ops/trunc.ts';
+export { geluFast as geluFastApprox, softShrink as softshrink } from './activations.ts';
+export { round as rint, round as around } from './arrange.ts';
+export {
+  arccos as acos,
+  arccosh as acosh,
+  arcsin as asin,
+  arcsinh as asinh,
+  arctan as atan,
+  arctan2 as atan2,
+  arctanh as atanh,
+  degrees as rad2deg,
+  radians as deg2rad,
+} from './math.ts';
+export { gatherMm, gatherQmm, quantize, quantizedMatmul } from './quantized.ts';
+export { cumprod as cumulativeProd, cumsum as cumulativeSum } from './scans.ts';
+
+/** The numbers that codes with scales and biases stand for, as quantized.dequantize; or those of a packed matrix. */
+export const dequantize = (
+  codes: NDArray,
+  scales?: NDArray,
+  biases?: NDArray,
+  options?: QuantizeOptions,
+): NDArray =>
+  scales === undefined || biases === undefined ? unpacked(codes) : affine(codes, scales, biases, options);
