@@ -125,7 +125,8 @@ export interface OpDef<A extends object = object> {
   readonly composed?: true;
   /** The op in terms of others: used where a device has no lowering. */
   composite?(inputs: Operands<NDArray>, attrs: A): readonly NDArray[];
-  readonly vjp: Vjp<A> | 'none';
+  /** The rule; `composite`: that of the ops it is made of; `none`, with the reason beside it: differentiating it is an error. */
+  readonly vjp: Vjp<A> | 'composite' | 'none';
   /**
    * Results for all examples, each along a new axis 0. Without one, vmap broadcasts elementwise ops, goes through composites, and
    * runs what is left example by example.

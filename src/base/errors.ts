@@ -1,5 +1,7 @@
 // Every error a user can meet is an IngotError: a stable code, what was wrong with names and numbers, and what to do.
 
+import { pointAtCaller } from './caller.ts';
+
 export type ErrorCode =
   | 'invalid_argument' // a caller passed something impossible
   | 'shape_mismatch'
@@ -16,6 +18,9 @@ export type ErrorCode =
   | 'device_lost' // the GPU went away with all that was on it
   | 'internal'; // a bug in Ingot
 
+/** What somebody's code asked for: the stack begins with the line that asked, which is also in `details.caller`. */
+const byCaller: ReadonlySet<ErrorCode> = new Set(['invalid_argument', 'shape_mismatch', 'disposed']);
+
 /** Base of all errors Ingot throws. `code` is stable and machine readable; `details` holds the numbers named in the message. */
 export class IngotError extends Error {
   override readonly name: string = 'IngotError';
@@ -28,7 +33,8 @@ export class IngotError extends Error {
   ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
-    this.details = options.details ?? {};
+    const caller = byCaller.has(code) ? pointAtCaller(this) : undefined;
+    this.details = caller === undefined ? (options.details ?? {}) : { ...options.details, caller };
   }
 }
 

@@ -5,6 +5,7 @@ import { fromData } from '../array/creation.ts';
 import { opNode } from '../array/graph/node.ts';
 import { tidy } from '../array/lifetime.ts';
 import type { OpCase, OpDef } from '../array/op.ts';
+import { compositeGradients } from '../array/transform/backward.ts';
 import type { Tensor } from '../array/types.ts';
 import { Weight } from '../array/weight.ts';
 import { isFloat } from '../base/dtype.ts';
@@ -95,7 +96,8 @@ async function ruleGradients(
     const seeds = cotangents.map((t, i) =>
       fromData(t.data, t.shape, { device }).cast(results[i]?.dtype ?? 'f32'),
     );
-    return [...vjp({ inputs: handles, outputs: results, grads: seeds, attrs: c.attrs })];
+    const call = { inputs: handles, outputs: results, grads: seeds, attrs: c.attrs };
+    return [...(vjp === 'composite' ? compositeGradients(op, call) : vjp(call))];
   });
   try {
     return await Promise.all(

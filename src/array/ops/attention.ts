@@ -76,7 +76,7 @@ export const attentionOp = defineOp<AttentionAttrs>({
       }
     });
   },
-  vjp: 'none', // reads a cache
+  vjp: 'none', // keys and values are a cache in memory; fast.scaledDotProductAttention takes arrays and has a gradient
   kernel: {
     emit: (context) => {
       const { inputs, attrs } = context;

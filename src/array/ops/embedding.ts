@@ -33,7 +33,7 @@ export const embeddingOp = defineOp<EmbeddingAttrs>({
       for (let k = 0; k < columns; k++) out.data[i * columns + k] = (row[k] as number) * scale;
     });
   },
-  vjp: 'none', // packed tables are constants
+  vjp: ({ inputs }) => inputs.map(() => null), // of packed tables, which are constants, by integers
   kernel: {
     emit: (context) => {
       const [ids, w] = [operand(context.inputs, 0), operand(context.inputs, 1)];

@@ -84,7 +84,7 @@ export const expertLinearOp: OpDef<ExpertLinearAttrs> = defineOp<ExpertLinearAtt
     const y = x.apply(expertLinearOp, [x, ids, null, w, null], attrs).add(take(bias, ids, 0));
     return [weights === null ? y : y.mul(weights.reshape([...weights.shape, 1]))];
   },
-  vjp: 'none', // packed experts are constants of inference
+  vjp: 'none', // packed experts run models; MixtureOfExperts of ingot/nn is what trains
   kernel: {
     // The kernel has a row and a weight for each slot; the composite makes them.
     supports: (inputs) =>

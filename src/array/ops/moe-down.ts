@@ -84,7 +84,7 @@ export const moeDownOp: OpDef<MoeDownAttrs> = defineOp<MoeDownAttrs>({
     const y = operand(inputs, 0).apply(moeDownOp, [...list, null], attrs);
     return [residual === null ? y : y.add(residual)];
   },
-  vjp: 'none', // packed experts are constants of inference
+  vjp: 'none', // packed experts run models; MixtureOfExperts of ingot/nn is what trains
   kernel: {
     emit: (context) => {
       const { inputs, attrs } = context;

@@ -85,7 +85,7 @@ export const moeGluOp = defineOp<MoeGluAttrs>({
       });
     });
   },
-  vjp: 'none', // packed experts are constants of inference
+  vjp: 'none', // packed experts run models; MixtureOfExperts of ingot/nn is what trains
   kernel: {
     emit: (context) => {
       const { inputs, attrs } = context;

@@ -57,7 +57,7 @@ export const moeRouteOp = defineOp<MoeRouteAttrs>({
     const normed = normTopk ? chosen.div(chosen.sum(-1, true)) : chosen;
     return [ids, scale === 1 ? normed : normed.mul(scale)];
   },
-  vjp: 'none', // the choice has no gradient; training uses the composite
+  vjp: 'composite', // the choice itself has none, the shares of what is chosen do
   kernel: {
     emit: (context) => {
       const x = operand(context.inputs, 0);

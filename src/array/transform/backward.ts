@@ -4,7 +4,9 @@ import { isFloat } from '../../base/dtype.ts';
 import { IngotError } from '../../base/errors.ts';
 import { NDArray } from '../array.ts';
 import { type Node, type OpNode, resolve, type Value, valueType } from '../graph/node.ts';
+import type { OpDef, VjpCall } from '../op.ts';
 import { fullLike } from '../ops/full-like.ts';
+import { identity } from '../ops/identity.ts';
 
 /**
  * Gradient of sum(outputs · cotangents) with respect to each of `sources`, which are values made before the outputs; null
@@ -83,5 +85,18 @@ function inputGradients(node: OpNode, given: readonly (NDArray | null)[]): reado
   const outputs = node.outputs.map((_, index) => new NDArray({ node, index }));
   const grads = outputs.map((o, i) => given[i] ?? fullLike(o, 0));
   const inputs = node.inputs.map((v) => (v === null ? null : new NDArray(v)));
+  if (op.vjp === 'composite') return compositeGradients(op, { inputs, grads, attrs });
   return op.vjp({ inputs, outputs, grads, attrs });
+}
+
+/** Gradients through the ops that an op is made of. */
+export function compositeGradients<A extends object>(
+  op: OpDef<A>,
+  { inputs, grads, attrs }: Pick<VjpCall<A>, 'inputs' | 'grads' | 'attrs'>,
+): readonly (NDArray | null)[] {
+  if (op.composite === undefined) throw new IngotError('internal', `internal: ${op.name} has no composite`);
+  const own = inputs.map((x) => (x !== null && isFloat(x.dtype) && x.layout === undefined ? identity(x) : x));
+  const sources = own.filter((x, i): x is NDArray => x !== null && x !== inputs[i]);
+  const found = backward(op.composite(own, attrs), grads, sources);
+  return own.map((x) => (x === null ? null : (found[sources.indexOf(x)] ?? null)));
 }
