@@ -24,11 +24,20 @@ ExpertStore::ExpertStore(ExpertOptions options)
   state_ = std::make_unique<std::unique_ptr<State[]>[]>(layers_.size());
   for (size_t l = 0; l < layers_.size(); l++) state_[l] = std::make_unique<State[]>(size_t(layers_[l].experts));
   place_slots(options.bytes);
-  for (const auto& [layer, e] : options.hot) state(layer, e).hot = true;
+  size_t next = 0;
+  for (size_t l = 0; l < layers_.size() && !options.prior.empty(); l++)
+    for (int e = 0; e < layers_[l].experts; e++) state_[l][size_t(e)].prior = options.prior.at(next++);
   {
     std::lock_guard lock(mutex_);
-    for (const auto& [layer, e] : options.hot)
-      if (assign(layer, e)) want(layer, e, kAll);
+    for (const auto& [layer, e] : options.hot) {
+      // One slot of a group stays free, or nothing else could ever be read.
+      const Group& group = groups_[size_t(group_of_[size_t(layer)])];
+      const auto first = keys_.begin() + long(group.first);
+      if (std::count(first, first + long(group.count), kNever) + 1 >= long(group.count) || !assign(layer, e)) continue;
+      state(layer, e).hot = true;
+      want(layer, e, kAll);
+      settle(state(layer, e).slot);
+    }
   }
   for (int i = 0; i < std::max(1, options.readers); i++) readers_.emplace_back([this] { read_loop(); });
 }
@@ -74,7 +83,8 @@ uint64_t ExpertStore::key_of(const Slot& slot) {
   if (slot.pins > 0 || s.reading || s.hot) return kNever;
   if (eviction_ == Eviction::kLru) return 1 + s.session;
   // By how often it was chosen, then by when.
-  return std::min<uint64_t>(s.rows.load(std::memory_order_relaxed), (uint64_t(1) << 31) - 1) << 32 | (s.session & 0xffffffff);
+  const double used = double(s.rows.load(std::memory_order_relaxed)) + s.prior;
+  return uint64_t(std::min(used, 0x1p31 - 1)) << 32 | (s.session & 0xffffffff);
 }
 
 void ExpertStore::settle(int slot) { keys_[size_t(slot)] = key_of(slots_[size_t(slot)]); }
@@ -222,12 +232,14 @@ void ExpertStore::read_loop() {
       if (stopping_) return;
       job = queue_.front();
       queue_.pop_front();
+      if (reading_++ == 0) busy_since_ = now_ns();
     }
     const int64_t start = now_ns();
     const bool good = read(job, reader, error);
     counters_.read_ns.fetch_add(uint64_t(now_ns() - start), std::memory_order_relaxed);
     {
       std::lock_guard lock(mutex_);
+      if (--reading_ == 0) counters_.busy_ns.fetch_add(uint64_t(now_ns() - busy_since_), std::memory_order_relaxed);
       State& s = state(job.layer, job.expert);
       s.reading &= uint8_t(~job.units);
       if (good) {

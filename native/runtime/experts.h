@@ -52,11 +52,13 @@ struct ExpertOptions {
   int readers = 4;
   Eviction eviction = Eviction::kLru;
   std::vector<std::pair<int, int>> hot;  // (layer, expert) that are never evicted, read at once
+  std::vector<double> prior;             // rows that chose each expert before, layer after layer; or empty
 };
 
 struct ExpertCounters {
   std::atomic<uint64_t> requests{0}, hits{0}, reads{0}, bytes_read{0}, waits{0}, wait_ns{0}, read_ns{0};
-  std::atomic<uint64_t> slots_used{0}, dropped{0}, substituted{0}, choices{0};
+  std::atomic<uint64_t> busy_ns{0};  // with a read under way
+  std::atomic<uint64_t> slots_used{0};
 };
 
 class ExpertStore {
@@ -96,6 +98,7 @@ class ExpertStore {
     std::atomic<uint8_t*> data{nullptr};
     std::atomic<uint8_t> present{0};              // units, as bits
     std::atomic<uint64_t> rows{0};                // that chose it, since the start
+    double prior = 0;                             // and before
     uint8_t reading = 0;                          // units
     bool hot = false;
     int slot = -1;
@@ -140,6 +143,8 @@ class ExpertStore {
   std::condition_variable queued_;
   std::deque<Job> queue_;
   bool stopping_ = false;
+  int reading_ = 0;  // threads
+  int64_t busy_since_ = 0;
   uint64_t clock_ = 0;
 
   // The session.

@@ -284,6 +284,7 @@ napi_value init(napi_env env, napi_value exports) {
   EXPORT("expertRows", expert_rows)
   EXPORT("injectExpertFaults", inject_expert_faults)
   EXPORT("freeExperts", free_experts)
+  EXPORT("measureReads", measure_file_reads)
 #undef EXPORT
   return exports;
 }

@@ -56,7 +56,8 @@ inline ExpertMatrix expert_matrix(ExpertNumbers& in, const std::vector<ReadFile>
   return m;
 }
 
-// (paths, Float64Array of their sizes, Float64Array of numbers, Float64Array of bytes, readers, eviction and hot experts as pairs) -> store.
+// (paths, Float64Array of their sizes, Float64Array of numbers, Float64Array of bytes, readers, eviction and hot experts as pairs,
+// Float64Array of how often each expert was chosen before, or empty) -> store.
 // Numbers: per layer experts and block; per matrix offset, bytes, source (-1: packed), N, K, layout code, group, metaDtype, parts; then
 // file, offset and bytes of each part of each expert.
 inline napi_value open_experts(napi_env env, napi_callback_info info) {
@@ -85,6 +86,11 @@ inline napi_value open_experts(napi_env env, napi_callback_info info) {
     const int layer = int(set.take(0, double(options.layers.size()) - 1, "layer of a hot expert"));
     options.hot.emplace_back(layer, int(set.take(0, options.layers[size_t(layer)].experts - 1, "hot expert")));
   }
+  auto [prior, prior_bytes] = c.bytes(c.arg(4));
+  size_t experts = 0;
+  for (const auto& layer : options.layers) experts += size_t(layer.experts);
+  if (prior_bytes != 0 && prior_bytes != experts * 8) raise(env, "experts: one number for each expert");
+  options.prior.assign(reinterpret_cast<const double*>(prior), reinterpret_cast<const double*>(prior) + prior_bytes / 8);
   return make_handle(env, std::make_shared<ExpertStore>(std::move(options)));
 }
 
@@ -93,7 +99,7 @@ inline napi_value expert_stack(napi_env env, napi_callback_info info) {
   Call c(env, info);
   auto& store = c.handle<ExpertStore>(c.arg(0));
   const double layer = c.number(1), part = c.number(2);
-  if (!(layer >= 0 && layer < double(store->layers()) && part >= 0 && part < kExpertParts)) raise(env, "experts: no such stack");
+  if (!(layer >= 0 && layer < double(store->layers()) && part >= 0 && part < double(int(kExpertParts)))) raise(env, "experts: no such stack");
   auto stack = std::make_shared<ExpertStack>(ExpertStack{store, int(layer), ExpertPart(int(part))});
   const size_t bytes = size_t(stack->matrix_bytes()) * size_t(stack->in().experts);
   return make_handle(env, Memory::streamed(std::move(stack), bytes));
@@ -108,13 +114,13 @@ inline napi_value numbers_of(napi_env env, const std::vector<double>& values) {
   return view;
 }
 
-// (store) -> Float64Array: slots, slots used, requests, hits, reads, bytes read, waits, ns waited, ns of reading
+// (store) -> Float64Array: slots, slots used, requests, hits, reads, bytes read, waits, ns waited, ns of reading, ns with a read under way
 inline napi_value expert_counters(napi_env env, napi_callback_info info) {
   Call c(env, info);
   const auto& store = *c.handle<ExpertStore>(c.arg(0));
   const ExpertCounters& n = store.counters();
   return numbers_of(env, {double(store.slots()), double(n.slots_used), double(n.requests), double(n.hits), double(n.reads), double(n.bytes_read),
-                          double(n.waits), double(n.wait_ns), double(n.read_ns)});
+                          double(n.waits), double(n.wait_ns), double(n.read_ns), double(n.busy_ns)});
 }
 
 // (store) -> Float64Array: rows that chose each expert, layer after layer
@@ -132,6 +138,13 @@ inline napi_value inject_expert_faults(napi_env env, napi_callback_info info) {
   Call c(env, info);
   c.handle<ExpertStore>(c.arg(0))->inject(ReadFaults(c.number(1), c.number(2), c.number(3), uint64_t(c.number(4))));
   return nullptr;
+}
+
+// (path, bytes of the file, bytes of a read, readers, seconds) -> bytes per second
+inline napi_value measure_file_reads(napi_env env, napi_callback_info info) {
+  Call c(env, info);
+  const ReadFile file(c.text(0), uint64_t(c.number(1)));
+  return make(env, measure_reads(file, size_t(c.number(2)), int(c.number(3)), c.number(4)));
 }
 
 inline napi_value free_experts(napi_env env, napi_callback_info info) {

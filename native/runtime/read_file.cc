@@ -1,6 +1,8 @@
 #include "read_file.h"
 
+#include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstdlib>
 #include <chrono>
 #include <cstring>
@@ -10,6 +12,7 @@
 #include <thread>
 #include <time.h>
 #include <utility>
+#include <vector>
 
 #if defined(_WIN32)
 #include "posix_windows.h"
@@ -180,6 +183,37 @@ bool Reader::read_plain(const ReadFile& file, uint64_t offset, size_t bytes, uin
   (void)first, (void)all;
 #endif
   return true;
+}
+
+double measure_reads(const ReadFile& file, size_t piece, int readers, double seconds) {
+  using Clock = std::chrono::steady_clock;
+  piece = std::max(Reader::kAlign, piece / Reader::kAlign * Reader::kAlign);
+  const uint64_t places = file.bytes() / piece;
+  if (places == 0) throw std::runtime_error(file.path() + ": is smaller than " + std::to_string(piece) + " bytes");
+  std::mutex mutex;
+  std::string problem;
+  uint64_t total = 0;
+  const auto start = Clock::now(), end = start + std::chrono::nanoseconds(int64_t(seconds * 1e9));
+  auto work = [&](int number) {
+    Reader reader;
+    ReadFaults none;
+    std::string error;
+    std::mt19937_64 random{uint64_t(number)};
+    uint8_t* target = reader.space(piece);
+    uint64_t done = 0;
+    while (target && Clock::now() < end) {
+      if (!reader.read(file, random() % places * piece, piece, target, none, error)) break;
+      done += piece;
+    }
+    std::lock_guard lock(mutex);
+    total += done;
+    if (!error.empty()) problem = error;
+  };
+  std::vector<std::thread> threads;
+  for (int i = 0; i < readers; i++) threads.emplace_back(work, i);
+  for (auto& t : threads) t.join();
+  if (!problem.empty()) throw std::runtime_error(problem);
+  return double(total) / std::chrono::duration<double>(Clock::now() - start).count();
 }
 
 }  // namespace ingot

@@ -44,6 +44,10 @@ struct ReadFaults {
   ssize_t pread(int fd, void* target, size_t bytes, uint64_t offset);
 };
 
+// Bytes per second that `readers` threads get from a file, reading pieces of `piece` bytes at random places for `seconds`. Throws
+// std::runtime_error when the file cannot be read.
+double measure_reads(const ReadFile& file, size_t piece, int readers, double seconds);
+
 // Of one thread: its memory for what cannot be read straight into place.
 class Reader {
  public:

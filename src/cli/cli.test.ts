@@ -8,6 +8,7 @@ import { IngotError } from '../base/errors.ts';
 import type { Message } from '../chat/messages.ts';
 import type { BenchOptions, BenchReport } from '../engine/bench.ts';
 import type { ModelDetails } from '../engine/inspect.ts';
+import type { ModelOutlook } from '../engine/outlook.ts';
 import type { ChatOptions, GenerateStats, LoadOptions, Model, TextStream } from '../engine/types.ts';
 import type { ValidateOptions } from '../engine/validate.ts';
 import type { Capsule } from '../patch/capsule.ts';
@@ -180,6 +181,31 @@ const capsule: Capsule = {
   passed: false,
 };
 
+const outlook: ModelOutlook = {
+  model: 'moe',
+  place: 'https://hub/moe.gguf',
+  weightBytes: 5e9,
+  denseBytes: 0.5e9,
+  cycleBytes: 0.6e9,
+  division: {
+    streamed: true,
+    limit: 2e9,
+    dense: 0.5e9,
+    experts: 1e9,
+    allExperts: 4.5e9,
+    cycle: 0.6e9,
+    kv: 0.25e9,
+    prefix: 0.1e9,
+    working: 0.2e9,
+  },
+  problem: undefined,
+  contextLength: 4096,
+  memoryBandwidth: 30e9,
+  diskBandwidth: 2e9,
+  statistics: undefined,
+  speed: { missRate: 0.8, disk: 4.1667, memory: 25, ceiling: 4.1667 },
+};
+
 let folder: string;
 let model: FakeModel;
 let loads: { name: string; options: LoadOptions | undefined }[];
@@ -235,6 +261,21 @@ async function cli(
       resolve: async (name) => `/cache/${name}`,
       inspect: async () => details,
       bench: async () => benchReport,
+      routingStatistics: async (name, { text }) => ({
+        path: `/m/${name}.routing.json`,
+        tokens: text?.length ?? 1000,
+        layers: [
+          {
+            name: 'model.layers.0',
+            experts: 32,
+            unused: 3,
+            busiest10: 0.25,
+            busiest20: 0.5,
+            busiest50: 0.875,
+          },
+        ],
+      }),
+      outlook: async (name) => ({ ...outlook, model: name }),
       validate: async () => capsule,
       pack: async (_, { output: path }) => ({ path: path ?? 'x.ingot', bytes: 1_500_000 }),
       convert: async (_, { to, output: path, groupSize = 64 }) => ({
@@ -546,6 +587,37 @@ describe('the other commands', () => {
     const { out } = await cli(['doctor'], { engine: { cpuReport: async () => report } });
     expect(out).toMatch(/memory bandwidth +43\.2 GB\/s\nint8 peak +0\.912 TOPS\nbf16 peak +no instruction/);
     expect(out).toMatch(/avx2 +in use\namx +not on this CPU/);
+  });
+});
+
+describe('models larger than memory', () => {
+  test('doctor says how one would run, and why one would not', async () => {
+    const { out } = await cli(['doctor', 'moe', '--memory', '2GB']);
+    expect(out).toMatch(/runs here +yes, experts read from disk/);
+    expect(out).toMatch(/dense weights 500 MB, experts 1(\.0+)? GB of 4\.50? GB \(one token uses 600 MB\)/);
+    expect(out).toMatch(/misses +80 % of a token's experts are read/);
+    expect(out).toMatch(/at most +4.17 tokens\/s/);
+    const none = { division: undefined, problem: 'needs 3 GB', speed: undefined };
+    const refused = await cli(['doctor', 'moe'], {
+      engine: { outlook: async () => ({ ...outlook, ...none }) },
+    });
+    expect(refused.out).toMatch(/runs here +no\nwhy not +needs 3 GB/);
+    expect((await cli(['doctor', '--memory', '2GB'])).err).toContain('needs a model');
+  });
+
+  test('stats tells the skew of each layer, and counts a text', async () => {
+    const { out } = await cli(['stats', 'moe']);
+    expect(out).toContain('/m/moe.routing.json: 1,000 tokens');
+    expect(out).toMatch(/model\.layers\.0 +32 +3 +25\.0 % +50\.0 % +87\.5 %/);
+    await writeFile(join(folder, 'text'), 'five!');
+    expect((await cli(['stats', 'moe', '--text', join(folder, 'text')])).out).toContain(': 5 tokens');
+    expect((await cli(['stats', 'moe', '--text', join(folder, 'none')])).err).toContain('cannot be read');
+  });
+
+  test('budgets and hot shares reach the loader', async () => {
+    await cli(['run', 'm', 'x', '--memory', '4GB', '--expert-bytes', '1GB', '--hot', '20%']);
+    expect(loads[0]?.options).toMatchObject({ memoryLimit: 4e9, experts: { bytes: 1e9, hot: 0.2 } });
+    expect((await cli(['run', 'm', 'x', '--hot', '120%'])).err).toContain('a share such as 20%');
   });
 });
 

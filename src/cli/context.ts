@@ -7,7 +7,9 @@ import type { GpuList } from '../device/webgpu/report.ts';
 import type { BenchOptions, BenchReport } from '../engine/bench.ts';
 import type { ConvertOptions, ConvertResult } from '../engine/convert.ts';
 import type { ModelDetails } from '../engine/inspect.ts';
+import type { ModelOutlook, OutlookOptions } from '../engine/outlook.ts';
 import type { PackOptions, PackResult } from '../engine/pack.ts';
+import type { StatisticsOptions, StatisticsReport } from '../engine/routing-statistics.ts';
 import type { Load } from '../engine/types.ts';
 import type { ValidateOptions } from '../engine/validate.ts';
 import type { ResolveOptions } from '../hub/resolve.ts';
@@ -27,6 +29,8 @@ export interface Engine {
   readonly inspect: (nameOrPath: string) => Promise<ModelDetails>;
   readonly pack: (nameOrPath: string, options: PackOptions) => Promise<PackResult>;
   readonly convert: (nameOrPath: string, options: ConvertOptions) => Promise<ConvertResult>;
+  readonly routingStatistics: (nameOrPath: string, options: StatisticsOptions) => Promise<StatisticsReport>;
+  readonly outlook: (nameOrPath: string, options: OutlookOptions) => Promise<ModelOutlook>;
   readonly bench: (nameOrPath: string, options: BenchOptions) => Promise<BenchReport>;
   readonly validate: (nameOrPath: string, options: ValidateOptions) => Promise<Capsule>;
   readonly cpuReport: () => Promise<CpuReport>;

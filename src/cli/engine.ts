@@ -15,6 +15,13 @@ export const realEngine: Engine = {
   pack: async (name, options) => (await import('../engine/pack.ts')).packModel(await baseOf(name), options),
   convert: async (name, options) =>
     (await import('../engine/convert.ts')).convertModel(await baseOf(name), options),
+  routingStatistics: async (name, options) =>
+    (await import('../engine/routing-statistics.ts')).routingStatistics(await baseOf(name), options),
+  outlook: async (name, options) =>
+    (await import('../engine/outlook.ts')).modelOutlook(
+      /^https?:/.test(name) ? name : await baseOf(name),
+      options,
+    ),
   bench: async (name, options) => (await import('../engine/bench.ts')).benchModel(name, options),
   validate: async (name, options) => (await import('../engine/validate.ts')).validateModel(name, options),
   serve: async (options) => (await import('../server/server.ts')).startServer(options),

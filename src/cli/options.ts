@@ -11,6 +11,9 @@ export interface ModelFlags {
   readonly precision?: Precision;
   readonly contextLength?: number;
   readonly memoryLimit?: number;
+  readonly expertBytes?: number;
+  /** 0 to 1 */
+  readonly hot?: number;
   readonly threads?: number;
   readonly maxSequences?: number;
   readonly kvBytes?: number;
@@ -84,6 +87,14 @@ export function size(text: string): number {
   return Math.floor(Number(match[1]) * factor);
 }
 
+/** Shares such as 20% or 0.2. */
+export function share(text: string): number {
+  const match = /^(\d+(?:\.\d+)?)\s*(%)?$/.exec(text.trim());
+  const value = Number(match?.[1] ?? Number.NaN) / (match?.[2] === undefined ? 1 : 100);
+  if (!(value >= 0 && value <= 1)) throw new InvalidArgumentError('It must be a share such as 20% or 0.2.');
+  return value;
+}
+
 /** `\n`, `\t` and `\\` in a stop text stand for what they stand for in code. */
 const stopText = (text: string, before: readonly string[] = []): readonly string[] => [
   ...before,
@@ -102,7 +113,17 @@ export const addModelOptions = (command: Command): Command =>
       ]),
     )
     .option('--context-length <tokens>', 'room for prompt and answer', positive)
-    .option('--memory-limit <size>', 'most memory to use, for example 4GB', size)
+    .option('--memory, --memory-limit <size>', 'most memory to use, for example 4GB', size)
+    .option(
+      '--expert-bytes <size>',
+      'of it for experts; those that have no room are read when they are chosen',
+      size,
+    )
+    .option(
+      '--hot <share>',
+      'experts to keep in memory, the busiest by `ingot stats`, for example 20%',
+      share,
+    )
     .option('--threads <n>', 'worker threads', positive)
     .option('--max-sequences <n>', 'answers that are computed at a time', positive)
     .option('--kv-bytes <size>', 'most memory for the conversations in progress', size)
@@ -142,6 +163,9 @@ const modelOptions = (flags: ModelFlags): LoadOptions => ({
   maxSequences: flags.maxSequences,
   kvBytes: flags.kvBytes,
   prefixBytes: flags.prefixBytes,
+  ...(flags.expertBytes === undefined && flags.hot === undefined
+    ? {}
+    : { experts: { bytes: flags.expertBytes, hot: flags.hot } }),
   chatTemplate: flags.template === undefined ? undefined : readTemplate(flags.template),
 });
 

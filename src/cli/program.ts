@@ -19,6 +19,7 @@ import * as rm from './commands/rm.ts';
 import * as run from './commands/run.ts';
 import * as serve from './commands/serve.ts';
 import * as show from './commands/show.ts';
+import * as stats from './commands/stats.ts';
 import * as stop from './commands/stop.ts';
 import * as tune from './commands/tune.ts';
 import * as validate from './commands/validate.ts';
@@ -42,6 +43,7 @@ const commands = [
   quantize,
   convert,
   evaluate,
+  stats,
   bench,
   doctor,
   tune,

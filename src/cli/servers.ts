@@ -89,6 +89,8 @@ export interface LoadedModel {
   readonly context_length: number;
   /** Bytes that the KV cache may grow to; an older server does not tell. */
   readonly kv_reserved?: number;
+  /** Of experts that are streamed. */
+  readonly experts?: { readonly requests: number; readonly hits: number; readonly bytes_read: number };
   readonly expires_at: string;
 }
 

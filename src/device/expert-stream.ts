@@ -52,6 +52,8 @@ export interface ExpertStreamSpec {
   readonly eviction: Eviction;
   /** Experts that stay in memory, read at once. */
   readonly hot: readonly { readonly layer: number; readonly expert: number }[];
+  /** How often each expert of each layer was chosen before, for `frequency`. */
+  readonly prior?: readonly (readonly number[] | Float64Array)[] | undefined;
 }
 
 /** Since the stream was opened. An expert that many rows of a step share is asked for once. */
@@ -69,6 +71,8 @@ export interface ExpertCounters {
   readonly waitNs: number;
   /** Nanoseconds that reads took, those at the same time added up. */
   readonly readNs: number;
+  /** Nanoseconds with a read under way: `bytesRead / busyNs` is what the disk gave. */
+  readonly busyNs: number;
 }
 
 export interface ExpertStream {

@@ -116,7 +116,7 @@ const chat = {
 
 const experts: Kind = {
   expected:
-    "an object with residency ('auto', 'resident' or 'streamed'), bytes, eviction ('lru' or 'frequency') or readers",
+    "an object with residency ('auto', 'resident' or 'streamed'), bytes, eviction ('lru' or 'frequency'), hot (0 to 1) or readers",
   is: (value) =>
     isObject(value) &&
     Object.entries(value).every(
@@ -129,6 +129,10 @@ const expertKinds: Kinds = {
   bytes: count(0),
   eviction: oneOf('lru', 'frequency'),
   readers: count(1),
+  hot: {
+    expected: 'a share from 0 to 1',
+    is: (value) => typeof value === 'number' && value >= 0 && value <= 1,
+  },
 } satisfies Record<keyof ExpertOptions, Kind>;
 
 const load = {

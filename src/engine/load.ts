@@ -3,6 +3,7 @@
 import { env } from '../base/env.ts';
 import { openDevice } from '../device/open.ts';
 import { expertsBeside } from '../experts/beside.ts';
+import { readRouting } from '../experts/routing-file.ts';
 import { resolveModel } from '../hub/resolve.ts';
 import { modelCheckpoint } from '../models/files/translate.ts';
 import { fileRecords } from '../patch/book-file.ts';
@@ -38,6 +39,9 @@ export async function load(name: string, given: LoadOptions = {}): Promise<Model
     availableMemory: availableMemory(),
     packInto: packerFor(device),
     records: fileRecords(),
-    expertsBeside: (checkpoint) => expertsBeside(path, checkpoint, onNotice),
+    expertFiles: {
+      blocks: (checkpoint) => expertsBeside(path, checkpoint, onNotice),
+      routing: (checkpoint) => readRouting(path, checkpoint),
+    },
   });
 }

@@ -31,6 +31,7 @@ import type {
   ModelStatus,
   PerplexityOptions,
   PerplexityResult,
+  Routing,
   TextStream,
   TokenStream,
   TuneOptions,
@@ -192,6 +193,10 @@ export class LoadedModel implements Model {
       contextLength,
       ...options,
     });
+  }
+
+  routing(): Routing | undefined {
+    return this.#freed === undefined ? this.#parts.experts?.routing() : undefined;
   }
 
   status(): ModelStatus {

@@ -4,11 +4,9 @@ import { fromBuffer } from '../array/creation.ts';
 import { resolvePatterns } from '../array/patterns.ts';
 import { Weight } from '../array/weight.ts';
 import { IngotError } from '../base/errors.ts';
-import { formatBytes } from '../base/text.ts';
 import { PagedCache } from '../cache/paged.ts';
 import { CacheSizes } from '../cache/sizes.ts';
 import type { Device } from '../device/device.ts';
-import { openExpertStore } from '../experts/store.ts';
 import { Passes } from '../generate/passes.ts';
 import { CHUNK, Runner } from '../generate/runner.ts';
 import { resolveSampling } from '../generate/sampling.ts';
@@ -17,14 +15,14 @@ import { parseModel } from '../models/registry.ts';
 import type { RecordStore } from '../patch/book.ts';
 import { findTokenizer } from '../tokenizer/open.ts';
 import type { Checkpoint } from '../weights/checkpoint.ts';
-import type { ExpertTensors } from '../weights/experts.ts';
 import { CheckpointLoader } from '../weights/load.ts';
 import type { PackInto } from '../weights/load-jobs.ts';
 import { describeCheckpoint, formatOf } from './info.ts';
 import { LoadedModel } from './model.ts';
+import { type ExpertFiles, openExperts, tellDivision } from './open-experts.ts';
 import { withTemplate } from './own-template.ts';
 import { advisedThere, ModelPatching, modelPlace } from './patching.ts';
-import { type MemoryDivision, planResidency, weightSizes } from './residency.ts';
+import { planResidency, weightSizes } from './residency.ts';
 import { endTokens, samplingDefaults } from './sampling-defaults.ts';
 import type { LoadOptions, Model } from './types.ts';
 
@@ -36,10 +34,8 @@ export interface Surroundings {
   readonly packInto?: PackInto | undefined;
   /** Where measurements of fusions on this machine are kept. */
   readonly records?: RecordStore | undefined;
-  /** The experts of a checkpoint as a file beside it has them, in blocks; undefined when there is none that fits. */
-  readonly expertsBeside?:
-    | ((checkpoint: Checkpoint) => Promise<readonly ExpertTensors[] | undefined>)
-    | undefined;
+  /** What lies beside the model about its experts. */
+  readonly expertFiles?: ExpertFiles | undefined;
 }
 
 /** Opens a checkpoint and loads it onto a device, which the model then owns. Nothing stays open or allocated after a failure. */
@@ -68,7 +64,7 @@ async function place(
   checkpoint: Checkpoint,
   device: Device,
   options: LoadOptions,
-  { availableMemory, packInto, records, expertsBeside }: Surroundings,
+  { availableMemory, packInto, records, expertFiles }: Surroundings,
 ): Promise<Model> {
   const { signal, onProgress, precision = 'fast', memoryLimit } = options;
   if (precision !== 'fast' && precision !== 'exact') {
@@ -80,7 +76,7 @@ async function place(
   const patterns = resolvePatterns(options.patterns, advisedThere(there, records));
   const dtype = precision === 'exact' ? ('f32' as const) : ('f16' as const);
   const weights = weightSizes(checkpoint);
-  const { streamed, memory, division } = planResidency({
+  const { memory, division } = planResidency({
     model: name,
     weights,
     expertsPerToken: config.expertsPerToken,
@@ -101,13 +97,16 @@ async function place(
     ),
   });
   const { contextLength, maxSequences, pages, cacheBytes, prefixBytes } = memory;
-  const experts = streamed
-    ? openExpertStore(device, (await expertsBeside?.(checkpoint)) ?? weights.layers, {
-        ...options.experts,
-        bytes: division.experts,
+  const experts = division.streamed
+    ? await openExperts(device, checkpoint, {
+        model: name,
+        options,
+        division,
+        expertsPerToken: config.expertsPerToken ?? 1,
+        files: expertFiles,
       })
     : undefined;
-  if (experts !== undefined) warnOfSmallCycle(division, options.onNotice);
+  tellDivision(division, options);
   const loader = new CheckpointLoader(
     checkpoint,
     device,
@@ -190,14 +189,3 @@ async function place(
 /** Settings without those that say nothing, which must not hide what the model's makers say. */
 const given = <T extends object>(settings: T): Partial<T> =>
   Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined)) as Partial<T>;
-
-/** Below one token's experts none is in memory when it is chosen again. */
-function warnOfSmallCycle(
-  { experts, cycle }: MemoryDivision,
-  onNotice: ((text: string) => void) | undefined,
-): void {
-  if (experts >= cycle) return;
-  onNotice?.(
-    `${formatBytes(experts)} for experts are less than the ${formatBytes(cycle)} that one token uses: every expert will be read for every token`,
-  );
-}

@@ -31,6 +31,8 @@ export function weightSizes(checkpoint: Checkpoint): WeightSizes {
 
 /** Bytes of what a model takes; together they stay within `limit`. */
 export interface MemoryDivision {
+  /** Whether experts are read when they are chosen. */
+  readonly streamed: boolean;
   /** What may be used; undefined where that is not known. */
   readonly limit: number | undefined;
   /** Weights that every token needs. */
@@ -47,7 +49,6 @@ export interface MemoryDivision {
 }
 
 export interface ResidencyPlan {
-  readonly streamed: boolean;
   readonly memory: MemoryPlan;
   readonly division: MemoryDivision;
 }
@@ -85,7 +86,8 @@ const readerBytes = (layers: readonly ExpertSizes[], readers: number): number =>
  */
 export function planResidency(request: ResidencyRequest): ResidencyPlan {
   const { weights, options, canStream, limit } = request;
-  const { bytes, residency = bytes === undefined ? 'auto' : 'streamed' } = options;
+  const { bytes, residency = bytes === undefined && options.hot === undefined ? 'auto' : 'streamed' } =
+    options;
   const sizes = expertSizes(weights.layers);
   if (residency === 'streamed' && sizes.length === 0) {
     throw new IngotError('unsupported', `${request.model} has no experts that could be streamed`);
@@ -93,7 +95,7 @@ export function planResidency(request: ResidencyRequest): ResidencyPlan {
   if (residency !== 'streamed') {
     try {
       const memory = planMemory({ ...request, weightBytes: weights.dense + weights.experts });
-      return { streamed: false, memory, division: divide(request, memory, weights.experts, 0) };
+      return { memory, division: divide(request, memory, weights.experts, 0) };
     } catch (error) {
       if (residency === 'resident' || sizes.length === 0 || !canStream) throw error;
       if (!(error instanceof IngotError) || error.code !== 'out_of_memory') throw error;
@@ -119,7 +121,7 @@ export function planResidency(request: ResidencyRequest): ResidencyPlan {
     workingBytes(request.vocabSize, memory.maxSequences) -
     memory.cacheBytes;
   const granted = Math.floor(Math.min(all, bytes ?? Math.max(least, rest)));
-  return { streamed: true, memory, division: divide(request, memory, granted, reading) };
+  return { memory, division: divide(request, memory, granted, reading) };
 }
 
 function divide(
@@ -129,6 +131,7 @@ function divide(
   reading: number,
 ): MemoryDivision {
   return {
+    streamed: reading > 0,
     limit: Number.isFinite(limit) ? limit : undefined,
     dense: weights.dense,
     experts,

@@ -7,6 +7,7 @@ import type { Eviction } from '../device/expert-stream.ts';
 import type { DeviceName } from '../device/open.ts';
 import type { TuneResult } from '../device/webgpu/tune.ts';
 import type { ExpertStatus } from '../experts/contract.ts';
+import type { LayerRouting } from '../experts/routing.ts';
 import type { ConstraintSpec } from '../generate/guided/spec.ts';
 import type { GenerateOptions, StopReason } from '../generate/job.ts';
 import type { Pooling } from '../generate/passes.ts';
@@ -55,6 +56,11 @@ export interface ExpertOptions {
   readonly bytes?: number | undefined;
   /** Which expert makes room for another: the one not used for longest (default), or the one used least often. */
   readonly eviction?: Eviction | undefined;
+  /**
+   * Share of all experts, 0 to 1, that are read first and stay: those that routing statistics say are chosen most (`ingot stats`).
+   * It is cut to what leaves room for the experts of one token in one layer.
+   */
+  readonly hot?: number | undefined;
   /** Reads at a time. */
   readonly readers?: number | undefined;
 }
@@ -225,6 +231,9 @@ export interface LogprobsOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** How often experts were chosen since the model was loaded; only streamed models count. */
+export type Routing = readonly LayerRouting[];
+
 export interface ModelStatus extends SchedulerStatus {
   /** Hits, reads and memory of experts that are streamed. */
   readonly experts?: ExpertStatus | undefined;
@@ -259,6 +268,8 @@ export interface Model extends Disposable, AsyncDisposable {
   perplexity(text: string, options?: PerplexityOptions): Promise<PerplexityResult>;
   /** What runs and waits, and how full the KV cache is. */
   status(): ModelStatus;
+  /** Undefined where experts are not streamed. */
+  routing?(): Routing | undefined;
   /** Measures which variants of the kernels are fastest on this GPU; the next load uses them. Throws unsupported elsewhere. */
   tune(options?: TuneOptions): Promise<TuneReport>;
   /** For `patch`, `unpatch` and `smartPatch` of `ingot/patch`. */

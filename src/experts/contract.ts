@@ -3,18 +3,13 @@
 
 import type { DeviceBuffer } from '../device/device.ts';
 import type { Eviction, ExpertCounters } from '../device/expert-stream.ts';
+import type { ExpertId, LayerRouting } from './routing.ts';
 
 /**
  * `resident`: all in memory. `streamed`: as many as a budget holds, the others are read from the file when they are chosen.
  * `hot-set`: streamed, and the most used ones never leave.
  */
 export type Residency = 'resident' | 'streamed' | 'hot-set';
-
-/** An expert of one of the layers that have some, counted from 0. */
-export interface ExpertId {
-  readonly layer: number;
-  readonly expert: number;
-}
 
 export interface ExpertStoreOptions {
   /** Bytes of memory for experts. */
@@ -25,6 +20,8 @@ export interface ExpertStoreOptions {
   readonly readers?: number | undefined;
   /** Experts that are read first and never leave. */
   readonly hot?: readonly ExpertId[] | undefined;
+  /** How often each expert of each layer was chosen before: where `frequency` begins. */
+  readonly prior?: readonly (readonly number[])[] | undefined;
 }
 
 export interface ExpertStatus extends ExpertCounters {
@@ -32,6 +29,8 @@ export interface ExpertStatus extends ExpertCounters {
   /** Bytes of memory for experts, and what all of them take. */
   readonly bytes: number;
   readonly allBytes: number;
+  /** Experts that never leave. */
+  readonly hot: number;
 }
 
 export interface ExpertStore {
@@ -39,7 +38,7 @@ export interface ExpertStore {
   /** The buffer of a stack by the name of its tensor; undefined for what is no stack of experts. */
   buffer(name: string): DeviceBuffer | undefined;
   status(): ExpertStatus;
-  /** How many rows have chosen each expert, by layer. */
-  chosen(): readonly Float64Array[];
+  /** How many rows have chosen each expert, by layer, since it was opened. */
+  routing(): readonly LayerRouting[];
   dispose(): void;
 }

@@ -6,6 +6,7 @@ import type { ExpertStream } from '../device/expert-stream.ts';
 import { type ExpertTensors, expertStackName } from '../weights/experts.ts';
 import type { ExpertStatus, ExpertStore, ExpertStoreOptions, Residency } from './contract.ts';
 import { expertSizes, streamedLayers } from './layers.ts';
+import type { LayerRouting } from './routing.ts';
 
 /** Reads at a time: what disks of servers and laptops need to give all they have. */
 export const defaultReaders = 8;
@@ -21,7 +22,7 @@ export const allExpertBytes = (layers: readonly ExpertTensors[]): number =>
 export function openExpertStore(
   device: Device,
   layers: readonly ExpertTensors[],
-  { bytes, eviction = 'lru', readers = defaultReaders, hot = [] }: ExpertStoreOptions,
+  { bytes, eviction = 'lru', readers = defaultReaders, hot = [], prior }: ExpertStoreOptions,
 ): ExpertStore {
   if (device.streamExperts === undefined) {
     throw new IngotError(
@@ -29,22 +30,26 @@ export function openExpertStore(
       `experts are streamed on the CPU with the native addon, not on ${device.name}: use --device cpu, or give the model enough memory`,
     );
   }
-  const stream = device.streamExperts({ ...streamedLayers(layers), bytes, readers, eviction, hot });
-  return new StreamedExperts(stream, layers, bytes, hot.length > 0 ? 'hot-set' : 'streamed');
+  const stream = device.streamExperts({ ...streamedLayers(layers), bytes, readers, eviction, hot, prior });
+  return new StreamedExperts(stream, layers, { bytes, hot: hot.length });
 }
 
 class StreamedExperts implements ExpertStore {
   readonly residency: Residency;
   readonly #stream: ExpertStream;
   readonly #layers: readonly ExpertTensors[];
-  readonly #bytes: number;
+  readonly #sizes: { readonly bytes: number; readonly hot: number };
   readonly #buffers = new Map<string, DeviceBuffer>();
 
-  constructor(stream: ExpertStream, layers: readonly ExpertTensors[], bytes: number, residency: Residency) {
+  constructor(
+    stream: ExpertStream,
+    layers: readonly ExpertTensors[],
+    sizes: { readonly bytes: number; readonly hot: number },
+  ) {
     this.#stream = stream;
     this.#layers = layers;
-    this.#bytes = bytes;
-    this.residency = residency;
+    this.#sizes = sizes;
+    this.residency = sizes.hot > 0 ? 'hot-set' : 'streamed';
   }
 
   buffer(name: string): DeviceBuffer | undefined {
@@ -62,14 +67,15 @@ class StreamedExperts implements ExpertStore {
     const { residency } = this;
     return {
       residency,
-      bytes: this.#bytes,
+      ...this.#sizes,
       allBytes: allExpertBytes(this.#layers),
       ...this.#stream.counters(),
     };
   }
 
-  chosen(): readonly Float64Array[] {
-    return this.#stream.chosen();
+  routing(): readonly LayerRouting[] {
+    const chosen = this.#stream.chosen();
+    return this.#layers.map(({ name }, l) => ({ name, chosen: [...(chosen[l] ?? [])] }));
   }
 
   dispose(): void {

@@ -20,6 +20,10 @@ export interface ModelGauges {
   readonly prefixHits: number;
   readonly prefixHitTokens: number;
   readonly prefixBytes: number;
+  /** Of experts that are streamed; 0 where they are not. */
+  readonly expertRequests: number;
+  readonly expertHits: number;
+  readonly expertBytesRead: number;
 }
 
 const seconds = {
@@ -44,6 +48,9 @@ const modelGauges: readonly (readonly [
   ['prefix_hits', 'Requests that found a beginning of their prompt in the cache', 'prefixHits'],
   ['prefix_hit_tokens', 'Prompt tokens found in the cache', 'prefixHitTokens'],
   ['prefix_bytes', 'Bytes kept for prompts to come', 'prefixBytes'],
+  ['expert_requests', 'Experts that steps needed, of streamed models', 'expertRequests'],
+  ['expert_hits', 'Experts that were in memory when they were needed', 'expertHits'],
+  ['expert_bytes_read', 'Bytes of experts read from disk', 'expertBytesRead'],
 ];
 
 export class Metrics {

@@ -165,7 +165,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
 
 const gaugesOf = (pool: ModelPool) =>
   pool.list().map(({ name, model, bytes }) => {
-    const { prefix, ...status } = model.status();
+    const { prefix, experts, ...status } = model.status();
     return {
       name,
       bytes,
@@ -173,6 +173,9 @@ const gaugesOf = (pool: ModelPool) =>
       prefixHits: prefix.hits,
       prefixHitTokens: prefix.hitTokens,
       prefixBytes: prefix.bytes,
+      expertRequests: experts?.requests ?? 0,
+      expertHits: experts?.hits ?? 0,
+      expertBytesRead: experts?.bytesRead ?? 0,
     };
   });
 

@@ -1,7 +1,17 @@
 // Experts that are read from the model's file when they are chosen: what comes out is what comes out with all of them in
 // memory, bit for bit, whatever the budget, the threads, the prompt and the disk do; and a disk that fails harms one answer.
 
-import { copyFileSync, mkdtempSync, rmSync, truncateSync, utimesSync } from 'node:fs';
+import {
+  copyFileSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -11,9 +21,12 @@ import { addonPath } from '../../src/device/cpu/addon.ts';
 import { openCpuDevice } from '../../src/device/cpu/device.ts';
 import type { CpuExpertStream, ReadFaults } from '../../src/device/cpu/experts.ts';
 import { load } from '../../src/engine/load.ts';
+import { modelOutlook } from '../../src/engine/outlook.ts';
 import { packModel } from '../../src/engine/pack.ts';
 import { packerFor } from '../../src/engine/packer.ts';
 import { loadOnto } from '../../src/engine/place.ts';
+import type { MemoryDivision } from '../../src/engine/residency.ts';
+import { routingStatistics } from '../../src/engine/routing-statistics.ts';
 import type { ExpertOptions, LoadOptions, Model } from '../../src/engine/types.ts';
 import { modelCheckpoint } from '../../src/models/files/translate.ts';
 import { openCheckpoint } from '../../src/weights/open.ts';
@@ -123,14 +136,15 @@ describe.skipIf(addonPath() === undefined)('streamed experts', () => {
       expect(reads[0]).toBeLessThan(apart * 0.7); // two requests in place of three
       using all = await open({ residency: 'resident' }, whole);
       expect(await generate(all, prompt, 12)).toEqual(resident.fast.tokens);
-      expect(notices).toEqual([]);
+      const refused = (): string[] => notices.filter((text) => text.includes('not used'));
+      expect(refused()).toEqual([]);
       utimesSync(gguf, 5, 5);
       using stale = await open({ bytes: 24 * block }, gguf, { onNotice });
       expect(await generate(stale, short, 2)).toHaveLength(2);
       truncateSync(beside, 100_000);
       using damaged = await open({ bytes: 24 * block }, gguf, { onNotice });
       expect(await generate(damaged, short, 2)).toHaveLength(2);
-      expect(notices).toEqual([
+      expect(refused()).toEqual([
         expect.stringMatching(/experts: was made from .*gguf of .*; it was changed at 1970.*not used/),
         expect.stringMatching(/experts: size: must be \d+ bytes but is 100000.*not used/),
       ]);
@@ -247,5 +261,91 @@ describe.skipIf(addonPath() === undefined)('streamed experts', () => {
     await expect(load(gguf, { device: 'js', experts: { bytes: oneLayer } })).rejects.toMatchObject({
       code: 'unsupported',
     });
+  });
+
+  it('keeps the experts that statistics call hot', async () => {
+    await expect(open({ bytes: 24 * block, hot: 0.25 })).rejects.toMatchObject({
+      code: 'not_found',
+      message: expect.stringContaining('ingot stats'),
+    });
+    const text = 'The quick brown fox jumps over the lazy dog. '.repeat(20);
+    const first = await routingStatistics(gguf, { text, contextLength: 256, threads: 2 });
+    const { tokens, layers, path } = await routingStatistics(gguf, { text, contextLength: 256, threads: 2 });
+    try {
+      expect(tokens).toBe(2 * first.tokens);
+      expect(layers).toEqual(first.layers);
+      expect(layers).toHaveLength(3);
+      expect(layers[0]?.busiest50).toBeGreaterThanOrEqual(0.5);
+      for (const [hot, kept] of [
+        [0.25, 12],
+        [1, 20], // of 24, and four for one layer's choice
+      ] as const) {
+        using model = await open({ bytes: 24 * block, hot });
+        expect(await generate(model, prompt, 12)).toEqual(resident.fast.tokens);
+        expect(model.status().experts).toMatchObject({ residency: 'hot-set', hot: kept });
+      }
+      using frequent = await open({ bytes: 24 * block, eviction: 'frequency' });
+      expect(await generate(frequent, prompt, 12)).toEqual(resident.fast.tokens);
+      // Of another model.
+      const other = JSON.parse(readFileSync(path, 'utf8')) as object;
+      writeFileSync(path, JSON.stringify({ ...other, fingerprint: '' }));
+      await expect(open({ bytes: 24 * block, hot: 0.25 })).rejects.toThrow(/statistics are of another model/);
+      writeFileSync(path, '{"tokens": 3');
+      await expect(open({ bytes: 24 * block, hot: 0.25 })).rejects.toMatchObject({ code: 'bad_file' });
+    } finally {
+      rmSync(path);
+    }
+  });
+
+  it('divides a limit, and refuses one that is too small with the numbers', async () => {
+    const notices: string[] = [];
+    const onNotice = (text: string): void => void notices.push(text);
+    using all = await open({}, gguf, { memoryLimit: 2 ** 30, onNotice });
+    expect(all.info.memory).toMatchObject({ streamed: false, limit: 2 ** 30 });
+    expect(all.status().experts).toBeUndefined();
+    // What everything else takes, and half of the experts.
+    const { dense, working, kv } = all.info.memory as MemoryDivision;
+    const readers = 2 * (4 * 2 ** 20 + block);
+    const limit = dense + working + readers + kv + 24 * block;
+    const halved = { memoryLimit: limit, kvBytes: kv, onNotice };
+    using half = await open({ residency: 'streamed', readers: 2 }, gguf, halved);
+    const division = half.info.memory as MemoryDivision;
+    expect(division.streamed).toBe(true);
+    expect(division.experts).toBe(24 * block);
+    expect(division.dense + division.working + division.kv + division.experts).toBe(limit);
+    expect(await generate(half, prompt, 12)).toEqual(resident.fast.tokens);
+    expect(notices.filter((text) => /dense weights .* experts .* conversations/.test(text))).toHaveLength(2);
+    await expect(open({}, gguf, { memoryLimit: dense + working })).rejects.toMatchObject({
+      code: 'out_of_memory',
+      details: { limitBytes: dense + working },
+    });
+  });
+
+  it('is foreseen from headers, also of a file elsewhere', async () => {
+    const bytes = readFileSync(gguf);
+    const server = createServer((request, response) => {
+      const [, from = 0, to = 0] = /bytes=(\d+)-(\d+)/.exec(request.headers.range ?? '')?.map(Number) ?? [];
+      const part = bytes.subarray(from, to + 1);
+      const range = `bytes ${from}-${from + part.length - 1}/${bytes.length}`;
+      response.writeHead(206, { 'content-range': range, 'content-length': part.length }).end(part);
+    });
+    const port = await new Promise<number>((resolve) => {
+      server.listen(0, '127.0.0.1', () => resolve((server.address() as AddressInfo).port));
+    });
+    try {
+      const there = await modelOutlook(`http://127.0.0.1:${port}/tiny.gguf`, { memoryLimit: 2 ** 30 });
+      expect(there).toMatchObject({
+        problem: undefined,
+        denseBytes: expect.any(Number),
+        cycleBytes: 3 * oneLayer,
+      });
+      expect(there.speed?.ceiling).toBeGreaterThan(0);
+      expect(there.diskBandwidth).toBeGreaterThan(0);
+      const small = await modelOutlook(gguf, { memoryLimit: 1e6 });
+      expect(small.division).toBeUndefined();
+      expect(small.problem).toContain('may be used');
+    } finally {
+      server.close();
+    }
   });
 });

@@ -4,7 +4,10 @@ import type { Command } from 'commander';
 import { formatBytes } from '../../base/text.ts';
 import type { CpuReport } from '../../device/cpu/doctor.ts';
 import type { GpuList } from '../../device/webgpu/report.ts';
+import { formatDivision } from '../../engine/division.ts';
+import type { ModelOutlook } from '../../engine/outlook.ts';
 import { type Context, printJson } from '../context.ts';
+import { refuseUnread, size } from '../options.ts';
 import { formatFacts, formatTable } from '../table.ts';
 
 interface Report {
@@ -23,9 +26,16 @@ export function register(program: Command, context: Context): void {
   program
     .command('doctor')
     .description('show what this machine has, which kernels are in use, and measured speeds')
+    .argument(
+      '[model]',
+      'say whether it runs here and how fast: preset, short name, user/repo of the hub, address or path',
+    )
+    .option('--memory, --memory-limit <size>', 'with a model: most memory to use', size)
     .option('--gpu', 'look at the GPUs instead: features, limits, measured speeds, what is missing')
     .option('--json', 'print one JSON document')
-    .action(async (flags: { gpu?: boolean; json?: boolean }) => {
+    .action(async (name: string | undefined, flags: DoctorFlags) => {
+      if (name !== undefined) return await foresee(context, name, flags);
+      refuseUnread({ '--memory': flags.memoryLimit }, 'needs a model');
       if (flags.gpu === true) {
         const list = await context.engine.listGpus();
         if (flags.json === true) printJson(context.stdout, list);
@@ -36,6 +46,52 @@ export function register(program: Command, context: Context): void {
       if (flags.json === true) printJson(context.stdout, report);
       else context.stdout.write(formatReport(report));
     });
+}
+
+interface DoctorFlags {
+  readonly gpu?: boolean;
+  readonly memoryLimit?: number;
+  readonly json?: boolean;
+}
+
+async function foresee(context: Context, name: string, flags: DoctorFlags): Promise<void> {
+  const { signal } = context;
+  const outlook = await context.engine.outlook(name, { memoryLimit: flags.memoryLimit, signal });
+  if (flags.json === true) printJson(context.stdout, outlook);
+  else context.stdout.write(formatOutlook(outlook));
+}
+
+/** Facts and a sentence with the answer. */
+export function formatOutlook(outlook: ModelOutlook): string {
+  const { division, problem, speed, statistics, diskBandwidth } = outlook;
+  const rate = (bytes: number): string => `${(bytes / 1e9).toFixed(2)} GB/s`;
+  const tokens = (n: number): string => (Number.isFinite(n) ? `${n.toPrecision(3)} tokens/s` : 'no limit');
+  const miss =
+    speed &&
+    division?.streamed &&
+    `${(100 * speed.missRate).toFixed(0)} % of a token's experts are read (${statistics === undefined ? 'all experts chosen alike; `ingot stats` counts' : `by statistics of ${statistics} tokens`})`;
+  return formatFacts([
+    ['model', outlook.model],
+    ['place', outlook.place],
+    ['weights', `${formatBytes(outlook.weightBytes)}, dense ${formatBytes(outlook.denseBytes)}`],
+    [
+      'runs here',
+      problem === undefined
+        ? division?.streamed
+          ? 'yes, experts read from disk'
+          : 'yes, all in memory'
+        : 'no',
+    ],
+    ['why not', problem],
+    ['division', division && formatDivision(division)],
+    ['context', outlook.contextLength === undefined ? undefined : `${outlook.contextLength} tokens`],
+    ['memory bandwidth', rate(outlook.memoryBandwidth)],
+    ['disk bandwidth', diskBandwidth === undefined ? undefined : rate(diskBandwidth)],
+    ['misses', miss || undefined],
+    ['memory allows', speed && tokens(speed.memory)],
+    ['disk allows', speed && division?.streamed ? tokens(speed.disk) : undefined],
+    ['at most', speed && tokens(speed.ceiling)],
+  ]);
 }
 
 async function examine(context: Context): Promise<Report> {

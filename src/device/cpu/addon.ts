@@ -82,12 +82,15 @@ export interface Addon {
     sizes: Float64Array,
     layers: Float64Array,
     settings: Float64Array,
+    prior: Float64Array,
   ): NativeExperts;
   expertStack(store: NativeExperts, layer: number, part: number): NativeMemory;
   expertCounters(store: NativeExperts): Float64Array;
   expertRows(store: NativeExperts): Float64Array;
   injectExpertFaults(store: NativeExperts, short: number, fail: number, delayUs: number, seed: number): void;
   freeExperts(store: NativeExperts): void;
+  /** Bytes per second of reads of `piece` bytes at random places, past the page cache. Blocks for `seconds`. */
+  measureReads(path: string, bytes: number, piece: number, readers: number, seconds: number): number;
 }
 
 /**

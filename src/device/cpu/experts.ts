@@ -55,7 +55,7 @@ export class CpuExpertStream implements ExpertStream {
 
   constructor(
     addon: Addon,
-    { files, layers, bytes, readers, eviction, hot }: ExpertStreamSpec,
+    { files, layers, bytes, readers, eviction, hot, prior = [] }: ExpertStreamSpec,
     adopt: (memory: NativeMemory, label: string, byteLength: number) => DeviceBuffer,
   ) {
     this.#addon = addon;
@@ -67,6 +67,7 @@ export class CpuExpertStream implements ExpertStream {
         Float64Array.from(files, ({ byteLength }) => byteLength),
         Float64Array.from(layerNumbers(layers)),
         Float64Array.from([bytes, readers, evictions[eviction], ...hot.flatMap((h) => [h.layer, h.expert])]),
+        Float64Array.from(prior.flatMap((counts) => [...counts])),
       );
     } catch (cause) {
       const message = cause instanceof Error ? cause.message : String(cause);
@@ -89,9 +90,9 @@ export class CpuExpertStream implements ExpertStream {
   }
 
   counters(): ExpertCounters {
-    const [slots, slotsUsed, requests, hits, reads, bytesRead, waits, waitNs, readNs] =
+    const [slots, slotsUsed, requests, hits, reads, bytesRead, waits, waitNs, readNs, busyNs] =
       this.#addon.expertCounters(this.#native) as unknown as FixedNumbers;
-    return { slots, slotsUsed, requests, hits, reads, bytesRead, waits, waitNs, readNs };
+    return { slots, slotsUsed, requests, hits, reads, bytesRead, waits, waitNs, readNs, busyNs };
   }
 
   chosen(): readonly Float64Array[] {
@@ -115,4 +116,4 @@ export class CpuExpertStream implements ExpertStream {
   }
 }
 
-type FixedNumbers = readonly [number, number, number, number, number, number, number, number, number];
+type FixedNumbers = readonly [number, number, number, number, number, number, number, number, number, number];

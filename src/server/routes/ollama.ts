@@ -122,7 +122,7 @@ async function running(kit: Kit, c: Ctx): Promise<Response> {
   const models = kit.pool.list().map(async ({ name, model, expires }) => {
     const listed = known.get(name);
     const details = listed && (await describe(kit, listed));
-    const { kvBytes, kvBytesUsed, prefix } = model.status();
+    const { kvBytes, kvBytesUsed, prefix, experts } = model.status();
     return {
       name,
       identity: details?.identity ?? '',
@@ -131,6 +131,7 @@ async function running(kit: Kit, c: Ctx): Promise<Response> {
       // Prefixes include pages that generations use, too.
       bytes: model.info.weightBytes + Math.min(kvBytes, Math.max(kvBytesUsed, prefix.bytes)),
       kvBytes,
+      experts,
       contextLength: model.info.contextLength,
       expires,
     };

@@ -50,6 +50,10 @@ export const ollamaTags = (models: readonly OllamaModel[]): object => ({
 export interface OllamaRunning extends OllamaModel {
   /** Bytes reserved for its KV cache, which `bytes` counts only as far as they are used. */
   readonly kvBytes: number;
+  /** Of experts that are streamed. */
+  readonly experts?:
+    | { readonly requests: number; readonly hits: number; readonly bytesRead: number }
+    | undefined;
   readonly contextLength: number;
   /** Milliseconds since 1970; Infinity for good. */
   readonly expires: number;
@@ -65,6 +69,15 @@ export const ollamaRunning = (models: readonly OllamaRunning[]): object => ({
     size_vram: 0,
     context_length: model.contextLength,
     kv_reserved: model.kvBytes,
+    ...(model.experts === undefined
+      ? {}
+      : {
+          experts: {
+            requests: model.experts.requests,
+            hits: model.experts.hits,
+            bytes_read: model.experts.bytesRead,
+          },
+        }),
   })),
 });
 

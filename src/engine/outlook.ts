@@ -1,0 +1,191 @@
+// Whether and how fast a model would run on this machine, from the headers of its files, wherever they are: nothing is downloaded and
+// nothing loaded.
+
+import { mkdir, open, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type Env, env } from '../base/env.ts';
+import { IngotError } from '../base/errors.ts';
+import { CacheSizes } from '../cache/sizes.ts';
+import { loadAddon } from '../device/cpu/addon.ts';
+import { openCpuDevice } from '../device/cpu/device.ts';
+import { measureBandwidth } from '../device/cpu/doctor.ts';
+import { expertSizes } from '../experts/layers.ts';
+import { type Outlook, outlookOf } from '../experts/outlook.ts';
+import type { RoutingStatistics } from '../experts/routing.ts';
+import { readRouting } from '../experts/routing-file.ts';
+import { defaultReaders } from '../experts/store.ts';
+import { hubAddress } from '../hub/address.ts';
+import { findLocal } from '../hub/resolve.ts';
+import { modelCheckpoint } from '../models/files/translate.ts';
+import { parseModel } from '../models/registry.ts';
+import type { Checkpoint } from '../weights/checkpoint.ts';
+import { openCheckpoint } from '../weights/open.ts';
+import { openModel } from '../weights/open-web.ts';
+import { availableMemory } from './available-memory.ts';
+import { type MemoryDivision, planResidency, type WeightSizes, weightSizes } from './residency.ts';
+import { tokenCost } from './token-cost.ts';
+import type { LoadOptions } from './types.ts';
+
+export interface OutlookOptions
+  extends Pick<LoadOptions, 'memoryLimit' | 'contextLength' | 'experts' | 'signal' | 'threads'> {
+  readonly env?: Env | undefined;
+}
+
+export interface ModelOutlook {
+  readonly model: string;
+  /** A path, or the address of a file that was not downloaded. */
+  readonly place: string;
+  readonly weightBytes: number;
+  /** Weights that every token uses, and those of the experts that one token uses. */
+  readonly denseBytes: number;
+  readonly cycleBytes: number;
+  /** How memory would be divided; undefined when it does not run. */
+  readonly division: MemoryDivision | undefined;
+  /** Why it does not run in this memory, with the numbers. */
+  readonly problem: string | undefined;
+  readonly contextLength: number | undefined;
+  /** Bytes per second, measured now: of memory, and of the disk with reads as large as an expert. */
+  readonly memoryBandwidth: number;
+  readonly diskBandwidth: number | undefined;
+  /** Tokens that routing statistics were recorded of; undefined where none are known, and experts count as chosen alike. */
+  readonly statistics: number | undefined;
+  readonly speed: Outlook | undefined;
+}
+
+/** Throws like `load` for names and files that cannot be read. */
+export async function modelOutlook(name: string, options: OutlookOptions = {}): Promise<ModelOutlook> {
+  const settings = options.env ?? env;
+  const local = /^https?:/.test(name) ? undefined : await findLocal(name, settings);
+  const place = local ?? (/^https?:/.test(name) ? name : await hubAddress(name, settings, options.signal));
+  const opening = local === undefined ? openModel(place, { signal: options.signal }) : openCheckpoint(local);
+  const checkpoint = await modelCheckpoint(opening);
+  try {
+    return await examine({ name, place, local, checkpoint, options, settings });
+  } finally {
+    await checkpoint.close();
+  }
+}
+
+interface Subject {
+  readonly name: string;
+  readonly place: string;
+  readonly local: string | undefined;
+  readonly checkpoint: Checkpoint;
+  readonly options: OutlookOptions;
+  readonly settings: Env;
+}
+
+async function examine(subject: Subject): Promise<ModelOutlook> {
+  const { name, place, local, checkpoint, options, settings } = subject;
+  const { config } = parseModel(checkpoint.config, checkpoint.path);
+  const weights = weightSizes(checkpoint);
+  const cost = tokenCost(checkpoint, config);
+  const statistics = local === undefined ? undefined : await knownRouting(local, checkpoint);
+  const planned = plan(subject, weights, config);
+  const memoryBandwidth = 1e9 * (await measureBandwidth(openCpuDevice({ threads: options.threads })));
+  const { division } = planned;
+  const sizes = expertSizes(weights.layers);
+  const diskBandwidth =
+    sizes.length === 0
+      ? undefined
+      : await measureDisk(local, Math.max(...sizes.map(({ blockBytes }) => blockBytes)), settings);
+  return {
+    model: name,
+    place,
+    weightBytes: weights.dense + weights.experts,
+    denseBytes: weights.dense,
+    cycleBytes: division?.cycle ?? 0,
+    ...planned,
+    memoryBandwidth,
+    diskBandwidth,
+    statistics: statistics?.tokens,
+    speed:
+      division === undefined
+        ? undefined
+        : outlookOf({
+            demand: demandOf(weights, config.expertsPerToken ?? 1, statistics),
+            held: division.streamed ? division.experts / division.allExperts : 1,
+            cycleBytes: division.cycle,
+            activeBytes: cost.bytes,
+            diskBytesPerSecond: diskBandwidth ?? Number.POSITIVE_INFINITY,
+            memoryBytesPerSecond: memoryBandwidth,
+          }),
+  };
+}
+
+/** Statistics of another model, or damaged ones, say nothing of this one. */
+const knownRouting = (path: string, checkpoint: Checkpoint): Promise<RoutingStatistics | undefined> =>
+  readRouting(path, checkpoint).catch((error: unknown) => {
+    if (error instanceof IngotError) return undefined;
+    throw error;
+  });
+
+function plan(
+  { name, options }: Subject,
+  weights: WeightSizes,
+  config: ReturnType<typeof parseModel>['config'],
+): Pick<ModelOutlook, 'division' | 'problem' | 'contextLength'> {
+  try {
+    const { division, memory } = planResidency({
+      model: name,
+      weights,
+      expertsPerToken: config.expertsPerToken,
+      canStream: true,
+      options: options.experts ?? {},
+      sizes: new CacheSizes(config.memory, 'f16'),
+      vocabSize: config.vocabSize,
+      modelContext: config.contextLength,
+      contextLength: options.contextLength,
+      maxSequences: undefined,
+      kvBytes: undefined,
+      limit: Math.min(options.memoryLimit ?? Number.POSITIVE_INFINITY, availableMemory()),
+    });
+    return { division, problem: undefined, contextLength: memory.contextLength };
+  } catch (error) {
+    if (!(error instanceof IngotError) || error.code !== 'out_of_memory') throw error;
+    return { division: undefined, problem: error.message, contextLength: undefined };
+  }
+}
+
+/** How often a token chooses each expert: as counted, or all alike. */
+function demandOf(
+  { layers }: WeightSizes,
+  expertsPerToken: number,
+  statistics: RoutingStatistics | undefined,
+): readonly (readonly number[])[] {
+  if (statistics === undefined)
+    return expertSizes(layers).map(({ experts }) =>
+      Array.from({ length: experts }, () => Math.min(1, expertsPerToken / experts)),
+    );
+  return statistics.layers.map(({ chosen }) => {
+    const rows = chosen.reduce((sum, n) => sum + n, 0) / expertsPerToken;
+    return chosen.map((n) => (rows === 0 ? 0 : n / rows));
+  });
+}
+
+const probeBytes = 256 * 2 ** 20;
+
+/** Bytes per second of reads of `piece` bytes: from the model's file, or from one that is written where it would be. */
+async function measureDisk(local: string | undefined, piece: number, { cacheDir }: Env): Promise<number> {
+  const found = local === undefined ? undefined : await stat(local);
+  if (local !== undefined && found?.isFile() && found.size >= 8 * piece)
+    return reads(local, found.size, piece);
+  await mkdir(cacheDir, { recursive: true });
+  const path = join(cacheDir, `probe-${process.pid}`);
+  try {
+    const file = await open(path, 'w');
+    try {
+      const chunk = new Uint8Array(16 * 2 ** 20).fill(90);
+      for (let done = 0; done < probeBytes; done += chunk.length) await file.write(chunk);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    return reads(path, probeBytes, Math.min(piece, probeBytes / 8));
+  } finally {
+    await rm(path, { force: true });
+  }
+}
+
+const reads = (path: string, bytes: number, piece: number): number =>
+  loadAddon().measureReads(path, bytes, piece, defaultReaders, 0.5);

@@ -1,0 +1,57 @@
+// How fast a streamed model can be at most, from what is known before it runs.
+
+/** Machine and model, in bytes and bytes per second. */
+export interface OutlookInput {
+  /** For each layer how often one token chooses each expert: 1 for one that every token chooses. Layers of equal experts may be left as one number. */
+  readonly demand: readonly (readonly number[])[];
+  /** Share of all experts that memory holds. */
+  readonly held: number;
+  /** Bytes of the experts that one token uses. */
+  readonly cycleBytes: number;
+  /** Bytes of all weights that one token uses. */
+  readonly activeBytes: number;
+  readonly diskBytesPerSecond: number;
+  readonly memoryBytesPerSecond: number;
+}
+
+export interface Outlook {
+  /** Share of a token's experts that are not in memory. */
+  readonly missRate: number;
+  /** Tokens per second that the disk and the memory allow, and the less of both. */
+  readonly disk: number;
+  readonly memory: number;
+  readonly ceiling: number;
+}
+
+/** tokens/s <= min(disk bandwidth / (miss rate x bytes per token), memory bandwidth / active bytes). */
+export function outlookOf(input: OutlookInput): Outlook {
+  const missRate = lruMissRate(input.demand, input.held);
+  const disk = input.diskBytesPerSecond / (missRate * input.cycleBytes); // Infinity when nothing is missed
+  const memory = input.memoryBytesPerSecond / input.activeBytes;
+  return { missRate, disk, memory, ceiling: Math.min(disk, memory) };
+}
+
+/**
+ * Misses of an LRU over experts that are chosen independently from token to token, by Che's approximation (2002): an expert is there when
+ * it was chosen within the last T tokens, and T is such that as many are there as fit. Real routing repeats itself more than that.
+ * With less room than the experts of one token everything is missed.
+ */
+export function lruMissRate(demand: readonly (readonly number[])[], held: number): number {
+  const each = demand.flat();
+  const total = each.reduce((sum, q) => sum + q, 0);
+  const room = held * each.length;
+  if (held >= 1 || total === 0) return 0;
+  if (room < total) return 1;
+  const there = (q: number, T: number): number => 1 - (1 - Math.min(q, 1)) ** T;
+  const filled = (T: number): number => each.reduce((sum, q) => sum + there(q, T), 0);
+  let [low, high] = [0, 1];
+  while (filled(high) < room && high < 1e12) high *= 2;
+  for (let i = 0; i < 60; i++) {
+    const middle = (low + high) / 2;
+    if (filled(middle) < room) low = middle;
+    else high = middle;
+  }
+  // Layers come in one order, so what was chosen k tokens ago has seen the experts of k tokens since: T is a whole number.
+  const T = Math.floor(low + 1e-9);
+  return 1 - each.reduce((sum, q) => sum + q * there(q, T), 0) / total;
+}
