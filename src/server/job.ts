@@ -17,6 +17,8 @@ export interface GenerationJob {
   readonly defaults: SamplingOptions;
   /** 0 generates nothing. */
   readonly maxTokens?: number | undefined;
+  /** Tokens of prompt and answer together, where that is less than the model's context. */
+  readonly contextLength?: number | undefined;
   /** Go on after the model's end of text. */
   readonly ignoreEos?: boolean | undefined;
   readonly stop: readonly string[];

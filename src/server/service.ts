@@ -46,7 +46,7 @@ export class Service {
   /** Prepares answers to a chat; they are generated as they are read. Throws what is wrong with the request. */
   chat(job: ChatJob, caller: Caller): Promise<Answering> {
     return this.#answer(job, job.n, caller, async (lease, signal) => {
-      const prompt = await chatPrompt(named(lease), promptOf(lease.model, job, signal)).catch(
+      const prompt = await chatPrompt(named(lease, job), promptOf(lease.model, job, signal)).catch(
         about('messages'),
       );
       return prepare(lease.model, job, Array<Prompt>(job.n).fill(prompt));
@@ -60,7 +60,7 @@ export class Service {
       const { model } = lease;
       const made = await Promise.all(
         prompts.map((prompt) =>
-          textPrompt(named(lease), prompt, { responseFormat, signal }).catch(about('prompt')),
+          textPrompt(named(lease, job), prompt, { responseFormat, signal }).catch(about('prompt')),
         ),
       );
       const tokens = made.map((prompt) => prompt.tokens);
@@ -169,9 +169,11 @@ function shortened(vector: Float32Array, dimensions: number | undefined, model: 
   return start.map((x) => (norm > 0 ? x / norm : x));
 }
 
-/** The model by the name that clients know: its own may be a path of this machine. */
-const named = ({ name, model }: Lease): PromptModel => ({
-  info: { ...model.info, name },
+type Limited = Pick<GenerationJob, 'contextLength'>;
+
+/** The model by the name that clients know, since its own may be a path of this machine, and with the context of a request. */
+const named = ({ name, model }: Lease, { contextLength }: Limited = {}): PromptModel => ({
+  info: { ...model.info, name, contextLength: Math.min(contextLength ?? Infinity, model.info.contextLength) },
   get tokenizer() {
     return model.tokenizer;
   },
@@ -200,12 +202,24 @@ async function prepare(model: Model, job: GenerationJob, prompts: readonly Promp
     start: (signal) =>
       ready.map((each, i) => {
         const seed = seedOf(job, i % job.n);
-        return new AnswerStream(model, async () => each, { ...samplingOf(model, job), seed, signal });
+        const options = samplingOf(model, job);
+        const maxTokens = limitOf(options.maxTokens, job, each.prompt);
+        return new AnswerStream(model, async () => each, { ...options, maxTokens, seed, signal });
       }),
     discard,
     promptTokens: Math.max(...prompts.map(({ tokens }) => tokens.length)),
     dropped: prompts[0]?.dropped,
   };
+}
+
+/** Tokens that an answer may have: what is left of the context that a request asks for. */
+function limitOf(
+  maxTokens: number | undefined,
+  { contextLength }: Limited,
+  { tokens }: Prompt,
+): number | undefined {
+  if (contextLength === undefined) return maxTokens;
+  return Math.min(maxTokens ?? Number.POSITIVE_INFINITY, Math.max(1, contextLength - tokens.length));
 }
 
 /** The request's own settings before those the model's makers advise, and these before the API's. */

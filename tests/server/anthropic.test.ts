@@ -173,6 +173,54 @@ describe('messages', () => {
   });
 });
 
+test('context_management takes out what it says, and nothing else', async () => {
+  const used = (i: number) => [
+    {
+      role: 'assistant' as const,
+      content: [
+        { type: 'thinking' as const, thinking: `thought ${i}`, signature: '' },
+        { type: 'tool_use' as const, id: `t${i}`, name: i === 1 ? 'keep' : 'read', input: { path: `p${i}` } },
+      ],
+    },
+    {
+      role: 'user' as const,
+      content: [{ type: 'tool_result' as const, tool_use_id: `t${i}`, content: `result ${i}` }],
+    },
+  ];
+  const messages = [...base.messages, ...[0, 1, 2, 3].flatMap(used)];
+  answer = echo;
+  const prompt = async (edits?: readonly object[]): Promise<string> => {
+    const context_management = edits && { edits };
+    const request = { ...base, max_tokens: 4000, messages, ...(edits ? { context_management } : {}) };
+    await client.messages.create(request as never);
+    return harness.model().prompts.at(-1) ?? '';
+  };
+  const clear = { type: 'clear_tool_uses_20250919' };
+  const small = { type: 'tool_uses', value: 2 };
+  const whole = await prompt();
+  expect(whole).toContain('result 0');
+  expect(await prompt([clear])).toBe(whole); // far below the 100,000 tokens from which it works
+  const one = await prompt([{ ...clear, trigger: small, keep: { type: 'tool_uses', value: 1 } }]);
+  expect([0, 1, 2, 3].map((i) => one.includes(`result ${i}`))).toEqual([false, false, false, true]);
+  expect(one).toContain('p0');
+  const some = await prompt([
+    { ...clear, trigger: small, keep: { type: 'tool_uses', value: 1 }, exclude_tools: ['keep'] },
+  ]);
+  expect([0, 1, 2, 3].map((i) => some.includes(`result ${i}`))).toEqual([false, true, false, true]);
+  const inputs = await prompt([{ ...clear, trigger: small, clear_tool_inputs: true }]);
+  expect(inputs).not.toContain('p0');
+  expect(
+    await prompt([{ ...clear, trigger: small, clear_at_least: { type: 'input_tokens', value: 9999 } }]),
+  ).toBe(whole);
+  const thinking = { type: 'clear_thinking_20251015' };
+  expect(await prompt([{ ...thinking, keep: 'all' }])).toBe(whole);
+  const thoughts = await prompt([{ ...thinking, keep: { type: 'thinking_turns', value: 1 } }]);
+  expect(thoughts.includes('thought 0') && thoughts.includes('thought 3')).toBe(false);
+  await expect(prompt([{ type: 'compact_20260112' }])).rejects.toThrow(
+    /context_management.edits\[0\].type: .*compact_20260112.* is not supported/,
+  );
+});
+
 test('tokens of a prompt are counted', async () => {
   const { input_tokens } = await client.messages.countTokens({ model: 'tiny', messages: base.messages });
   expect(input_tokens).toBe(

@@ -88,6 +88,31 @@ test('options arrive, and a limit of tokens shows', async () => {
   expect(harness.model().asked.at(-1)).toMatchObject({ maxTokens: 3, seed: 5, repetitionPenalty: 1.1 });
 });
 
+test('num_ctx is the room for prompt and answer', async () => {
+  answer = () => 'abcdef'.repeat(20);
+  const asked = (options: object, truncate = false) =>
+    client.chat({
+      model: 'tiny',
+      messages: conversation,
+      options,
+      truncate,
+    } as never) as Promise<never> as Promise<{ prompt_eval_count: number }>;
+  const conversation = [
+    ...Array.from({ length: 6 }, (_, i) => ({
+      role: i % 2 ? 'assistant' : 'user',
+      content: `turn ${i}`.padEnd(40, '.'),
+    })),
+    ...messages,
+  ];
+  const { prompt_eval_count: whole } = await asked({ num_predict: 1 });
+  await expect(asked({ num_ctx: whole - 1 })).rejects.toThrow(/context of .* holds/);
+  const cut = await asked({ num_ctx: whole + 7 });
+  expect(cut).toMatchObject({ done_reason: 'length', eval_count: 7 });
+  const shorter = await asked({ num_ctx: 200, num_predict: 10 }, true);
+  expect(shorter.prompt_eval_count).toBeLessThanOrEqual(190);
+  expect((await asked({ num_ctx: 10 ** 9, num_predict: 1 })).prompt_eval_count).toBe(whole);
+});
+
 test('models are listed, shown, loaded and let go', async () => {
   const { models } = await client.list();
   expect(models.map(({ name }) => name)).toEqual(['tiny', 'other']);

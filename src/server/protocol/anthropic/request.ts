@@ -19,6 +19,7 @@ import {
 import { object, optional, parse } from '../zod.ts';
 import { withoutBillingHeader } from './billing.ts';
 import { type Block, block, contentText, serverToolText, textBlock, textOf } from './blocks.ts';
+import { contextManagement, edited } from './context-edits.ts';
 
 const promptFields = {
   model: optional(z.string()),
@@ -52,6 +53,7 @@ const promptFields = {
   thinking: optional(z.object({ type: z.string() })),
   /** Conversations that the service keeps. */
   thread: optional(z.unknown()),
+  context_management: optional(contextManagement),
   mcp_servers: optional(z.array(z.unknown())),
   container: optional(z.unknown()),
   output_config: optional(
@@ -123,7 +125,8 @@ function refuseServices({ thread, mcp_servers: servers = [], container }: Prompt
 function promptOf(request: Prompt): Omit<ChatJob, 'sampling' | 'defaults' | 'stop'> {
   refuseServices(request);
   const tools = toolsOf(request.tools ?? []);
-  const messages = [...systemOf(request.system), ...request.messages.flatMap(messagesOf)];
+  const turns = edited(request.messages, request.context_management?.edits);
+  const messages = [...systemOf(request.system), ...turns.flatMap(messagesOf)];
   const last = messages.at(-1);
   const open = last?.role === 'assistant' && last.tool_calls === undefined;
   const prefill = open && typeof last.content === 'string' ? last.content : undefined;

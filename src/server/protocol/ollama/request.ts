@@ -21,7 +21,7 @@ import {
 import { continued } from '../openai/messages.ts';
 import { object, optional, parse } from '../zod.ts';
 
-/** Options that choose how a model is loaded, such as num_ctx, were decided when it was, and are let through unread. */
+/** Options that choose how a model is loaded, such as num_gpu, were decided when it was, and are let through unread. */
 const options = optional(
   z.object({
     temperature: optional(z.number().min(0)),
@@ -34,6 +34,8 @@ const options = optional(
     seed: seedField,
     /** Below zero: as many as there is room for. */
     num_predict: optional(z.int()),
+    /** Tokens of prompt and answer together; more than the model was loaded for is what it was loaded for. */
+    num_ctx: optional(z.int().min(1)),
     stop: optional(z.union([z.string(), z.array(z.string())])),
     mirostat: optional(z.literal(0, 'is not supported')),
     typical_p: optional(z.literal(1, 'is not supported')),
@@ -192,12 +194,13 @@ export function parseOllamaName(body: unknown): string {
 type Common = z.output<z.ZodObject<typeof common>>;
 
 const generationJob = (request: Common) => {
-  const { num_predict: limit, stop } = request.options ?? {};
+  const { num_predict: limit, num_ctx: contextLength, stop } = request.options ?? {};
   return {
     model: request.model,
     sampling: samplingOf(request.options),
     defaults,
     maxTokens: limit === undefined || limit <= 0 ? undefined : limit,
+    contextLength,
     stop: stopOf(stop),
     n: 1,
     logprobs: request.logprobs === true ? (request.top_logprobs ?? 0) : undefined,
