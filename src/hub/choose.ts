@@ -13,6 +13,9 @@ const partForm = /-(\d{5})-of-(\d{5})\.gguf$/;
 const small =
   /^(config|generation_config|tokenizer|tokenizer_config|special_tokens_map|chat_template|.*\.safetensors\.index)\.json$|^chat_template\.jinja$/;
 
+/** The tokenizer where there is no tokenizer.json. */
+const pieces = /^(tokenizer|spiece|sentencepiece\.bpe)\.model$|^added_tokens\.json$/;
+
 /**
  * Chooses from the names of a repository's files. `wanted` is a file name or a quantisation; without it a folder of safetensors
  * comes first, then the most useful GGUF. Throws not_found with what there is.
@@ -32,7 +35,8 @@ export function chooseFiles(names: readonly string[], wanted: string | undefined
   }
   const tensors = names.filter((name) => /^(?!consolidated)[^/]*\.safetensors$/.test(name));
   if (tensors.length > 0 && names.includes('config.json')) {
-    return { kind: 'folder', files: [...names.filter((name) => small.test(name)), ...tensors] };
+    const tokenizer = names.includes('tokenizer.json') ? [] : names.filter((name) => pieces.test(name));
+    return { kind: 'folder', files: [...names.filter((name) => small.test(name)), ...tokenizer, ...tensors] };
   }
   const quant = preferred.find((each) => ggufs.some((name) => hasQuant(name, each)));
   const best = ggufs.find((name) => quant !== undefined && hasQuant(name, quant)) ?? ggufs[0];

@@ -4,6 +4,7 @@ import { FileFormatError, IngotError } from '../base/errors.ts';
 import { buildTokenizer } from './build.ts';
 import { type GgufMetadata, tokenizerFromGguf } from './gguf.ts';
 import { isObject, type Json } from './json.ts';
+import { asJson, sentencePieceDocument } from './sentencepiece.ts';
 import { checkSpec, type TokenizerSpec, tokensOf } from './spec.ts';
 import type { Tokenizer } from './tokenizer.ts';
 import { endIds } from './turns.ts';
@@ -23,8 +24,49 @@ export interface TokenizerSource {
  */
 export async function openTokenizer(source: TokenizerSource): Promise<Tokenizer | undefined> {
   const document = await readJson(source, 'tokenizer.json');
-  if (document !== undefined) return await fromFiles(source, document);
-  return source.metadata && tokenizerFromGguf(source.metadata, source.path);
+  if (document !== undefined) return await fromFiles(source, document, `${source.path}/tokenizer.json`);
+  if (source.metadata) return tokenizerFromGguf(source.metadata, source.path);
+  for (const name of pieceModels) {
+    const bytes = await source.readFile(name);
+    if (bytes) return await fromPieces(source, bytes, `${source.path}/${name}`);
+  }
+  if (await source.readFile('vocab.json')) {
+    throw new IngotError(
+      'unsupported',
+      `${source.path}: has a vocab.json, which does not say how texts are cut; ${asJson}`,
+    );
+  }
+  return undefined;
+}
+
+/** What models of SentencePiece are called. */
+const pieceModels = ['tokenizer.model', 'spiece.model', 'sentencepiece.bpe.model'];
+
+async function fromPieces(source: TokenizerSource, bytes: Uint8Array, file: string): Promise<Tokenizer> {
+  const config = await readObject(source, 'tokenizer_config.json');
+  const flag = (key: string): boolean | undefined =>
+    typeof config[key] === 'boolean' ? config[key] : undefined;
+  const document = sentencePieceDocument(bytes, file, {
+    addBos: flag('add_bos_token'),
+    addEos: flag('add_eos_token'),
+  });
+  return fromFiles(source, { ...document, added_tokens: await addedTokens(source, document, config) }, file);
+}
+
+/** Tokens that the model's makers added to those of the file. */
+async function addedTokens(
+  source: TokenizerSource,
+  document: Json,
+  config: Json,
+): Promise<readonly unknown[]> {
+  const own = Array.isArray(document.added_tokens) ? document.added_tokens.filter(isObject) : [];
+  const known = new Map<unknown, Json>(own.map((token) => [token.id, token]));
+  const listed = await readObject(source, 'added_tokens.json');
+  for (const [content, id] of Object.entries(listed)) known.set(id, { id, content, special: false });
+  const decoder = isObject(config.added_tokens_decoder) ? config.added_tokens_decoder : {};
+  for (const [id, token] of Object.entries(decoder))
+    if (isObject(token)) known.set(Number(id), { ...token, id: Number(id) });
+  return [...known.values()];
 }
 
 /**
@@ -70,8 +112,7 @@ const readObject = async (source: TokenizerSource, name: string): Promise<Json> 
   return isObject(value) ? value : {};
 };
 
-async function fromFiles(source: TokenizerSource, document: unknown): Promise<Tokenizer> {
-  const file = `${source.path}/tokenizer.json`;
+async function fromFiles(source: TokenizerSource, document: unknown, file: string): Promise<Tokenizer> {
   const [config, specials, generation, model, template] = await Promise.all([
     readObject(source, 'tokenizer_config.json'),
     readObject(source, 'special_tokens_map.json'),

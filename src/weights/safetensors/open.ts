@@ -17,6 +17,11 @@ const maxSmallFile = 256 * 2 ** 20;
 const smallFiles = [
   configName,
   'tokenizer.json',
+  'tokenizer.model',
+  'spiece.model',
+  'sentencepiece.bpe.model',
+  'added_tokens.json',
+  'vocab.json',
   'tokenizer_config.json',
   'special_tokens_map.json',
   'generation_config.json',
