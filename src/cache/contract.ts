@@ -45,8 +45,8 @@ export interface CacheSequence {
   trim(length: number): void;
   /** A sequence with the same positions that goes its own way, in this store or in one that is freed with it. Throws out_of_memory. */
   fork(): Promise<CacheSequence>;
-  /** As of the steps submitted so far. */
-  snapshot(): Promise<CacheSnapshot>;
+  /** As of the steps submitted so far; of layers that see everything only the positions from `from` (default 0) on. */
+  snapshot(from?: number): Promise<CacheSnapshot>;
   /** Gives the memory back at once; steps in flight may still use it, those submitted later come after them. */
   dispose(): void;
 }

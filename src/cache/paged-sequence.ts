@@ -75,12 +75,12 @@ export class PagedSequence implements CacheSequence {
   }
 
   /** As of the steps submitted so far. */
-  async snapshot(): Promise<CacheSnapshot> {
+  async snapshot(from = 0): Promise<CacheSnapshot> {
     const [length, specs] = [this.#length, this.store.specs];
     const layers: (CacheSnapshot['layers'][number] | undefined)[] = specs.map(() => undefined);
     const reads = this.groups.map(async (pages) => {
-      const { states, parts } = pages.group;
-      const first = pages.first(length);
+      const { states, parts, sight } = pages.group;
+      const first = Math.max(pages.first(length), sight.kind === 'all' ? from : 0);
       const rows = await states.read(length - first, pages.runs(first, length));
       parts.forEach(({ layer }, i) => {
         layers[layer] = { first, arrays: rows[i] ?? [] };

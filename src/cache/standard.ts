@@ -178,12 +178,12 @@ export class StandardCache implements CacheStore, SequenceMemory {
   }
 
   /** Used by its sequence. */
-  async snapshot({ length }: CacheSequence): Promise<CacheSnapshot> {
+  async snapshot({ length }: CacheSequence, from: number): Promise<CacheSnapshot> {
     const layers = this.#layers.map(async (own): Promise<LayerSnapshot | undefined> => {
       if (own === undefined) return undefined;
       const { sight, ring, states } = own;
       const kept = sight.kind === 'last' ? 1 : ring;
-      const first = kept === 0 ? 0 : Math.max(0, length - kept);
+      const first = kept === 0 ? (sight.kind === 'all' ? from : 0) : Math.max(0, length - kept);
       const [arrays = []] = await states.read(length - first, runs(own, first, length));
       return { first, arrays };
     });
@@ -283,8 +283,8 @@ class StandardSequence implements CacheSequence {
     }
   }
 
-  snapshot(): Promise<CacheSnapshot> {
-    return this.store.snapshot(this);
+  snapshot(from = 0): Promise<CacheSnapshot> {
+    return this.store.snapshot(this, from);
   }
 
   /** Used by the cache. */

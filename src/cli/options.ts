@@ -18,6 +18,8 @@ export interface ModelFlags {
   readonly maxSequences?: number;
   readonly kvBytes?: number;
   readonly prefixBytes?: number;
+  readonly prefixDir?: string;
+  readonly prefixDirBytes?: number;
   /** A file. */
   readonly template?: string;
 }
@@ -127,7 +129,9 @@ export const addModelOptions = (command: Command): Command =>
     .option('--threads <n>', 'worker threads', positive)
     .option('--max-sequences <n>', 'answers that are computed at a time', positive)
     .option('--kv-bytes <size>', 'most memory for the conversations in progress', size)
-    .option('--prefix-bytes <size>', 'most of it that earlier prompts may keep', size);
+    .option('--prefix-bytes <size>', 'most of it that earlier prompts may keep', size)
+    .option('--prefix-dir <folder>', 'keep the beginnings of conversations there, for later processes')
+    .option('--prefix-dir-bytes <size>', 'most that this folder may hold (default: 8GB)', size);
 
 /** Of commands that answer chats. */
 export const addTemplateOption = (command: Command): Command =>
@@ -163,6 +167,8 @@ const modelOptions = (flags: ModelFlags): LoadOptions => ({
   maxSequences: flags.maxSequences,
   kvBytes: flags.kvBytes,
   prefixBytes: flags.prefixBytes,
+  prefixDir: flags.prefixDir,
+  prefixDirBytes: flags.prefixDirBytes,
   ...(flags.expertBytes === undefined && flags.hot === undefined
     ? {}
     : { experts: { bytes: flags.expertBytes, hot: flags.hot } }),

@@ -143,6 +143,8 @@ const load = {
   maxSequences: count(1),
   kvBytes: count(0),
   prefixBytes: count(0),
+  prefixDir: text,
+  prefixDirBytes: count(0),
   memoryLimit: count(0),
   threads: count(0),
   patterns: {

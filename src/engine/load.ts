@@ -12,6 +12,7 @@ import { availableMemory } from './available-memory.ts';
 import { checkLoadOptions, checkText } from './check.ts';
 import { packerFor } from './packer.ts';
 import { loadOnto } from './place.ts';
+import { openPrefixFolder } from './prefixes/open.ts';
 import { presetOptions } from './presets/preset.ts';
 import { findPreset } from './presets/store.ts';
 import type { LoadOptions, Model } from './types.ts';
@@ -39,6 +40,7 @@ export async function load(name: string, given: LoadOptions = {}): Promise<Model
     availableMemory: availableMemory(),
     packInto: packerFor(device),
     records: fileRecords(),
+    openArchive: (model) => openPrefixFolder(model, options),
     expertFiles: {
       blocks: (checkpoint) => expertsBeside(path, checkpoint, onNotice),
       routing: (checkpoint) => readRouting(path, checkpoint),

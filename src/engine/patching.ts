@@ -81,6 +81,7 @@ export class ModelPatching implements PatchTarget {
       await runner.use(patterns);
       passes.use(patterns);
       cache.forgetPrefixes();
+      scheduler.leaveArchive();
     });
   }
 

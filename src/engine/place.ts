@@ -4,7 +4,9 @@ import { fromBuffer } from '../array/creation.ts';
 import { resolvePatterns } from '../array/patterns.ts';
 import { Weight } from '../array/weight.ts';
 import { IngotError } from '../base/errors.ts';
+import type { PrefixArchive } from '../cache/archive.ts';
 import { PagedCache } from '../cache/paged.ts';
+import type { CacheDtype } from '../cache/parts.ts';
 import { CacheSizes } from '../cache/sizes.ts';
 import type { Device } from '../device/device.ts';
 import { Passes } from '../generate/passes.ts';
@@ -12,6 +14,7 @@ import { CHUNK, Runner } from '../generate/runner.ts';
 import { resolveSampling } from '../generate/sampling.ts';
 import { Scheduler } from '../generate/scheduler.ts';
 import { parseModel } from '../models/registry.ts';
+import type { LayerSpec } from '../nn/contracts.ts';
 import type { RecordStore } from '../patch/book.ts';
 import { findTokenizer } from '../tokenizer/open.ts';
 import type { Checkpoint } from '../weights/checkpoint.ts';
@@ -34,8 +37,20 @@ export interface Surroundings {
   readonly packInto?: PackInto | undefined;
   /** Where measurements of fusions on this machine are kept. */
   readonly records?: RecordStore | undefined;
+  /** Opens the folder of prefixes that the options name. */
+  readonly openArchive?: ((model: ArchivedModel) => Promise<PrefixArchive | undefined>) | undefined;
   /** What lies beside the model about its experts. */
   readonly expertFiles?: ExpertFiles | undefined;
+}
+
+/** What the numbers in a cache depend on. */
+export interface ArchivedModel {
+  readonly checkpoint: Checkpoint;
+  readonly specs: readonly LayerSpec[];
+  readonly dtype: CacheDtype;
+  readonly contextLength: number;
+  /** Precision, device, fusions. */
+  readonly computed: unknown;
 }
 
 /** Opens a checkpoint and loads it onto a device, which the model then owns. Nothing stays open or allocated after a failure. */
@@ -64,7 +79,7 @@ async function place(
   checkpoint: Checkpoint,
   device: Device,
   options: LoadOptions,
-  { availableMemory, packInto, records, expertFiles }: Surroundings,
+  { availableMemory, packInto, records, expertFiles, openArchive }: Surroundings,
 ): Promise<Model> {
   const { signal, onProgress, precision = 'fast', memoryLimit } = options;
   if (precision !== 'fast' && precision !== 'exact') {
@@ -156,7 +171,9 @@ async function place(
     const eosTokenIds = new Set([...config.eosTokenIds, ...ends, ...(tokenizer?.eosIds ?? [])]);
     const exact = precision === 'exact';
     const limits = { contextLength, vocabSize, maxSequences };
-    const scheduler = new Scheduler({ runner, cache, eosTokenIds, exact, ...limits });
+    const computed = [precision, there.device, patterns];
+    const archive = await openArchive?.({ checkpoint, specs: config.memory, dtype, contextLength, computed });
+    const scheduler = new Scheduler({ runner, cache, eosTokenIds, exact, archive, ...limits });
     const passes = new Passes({ ...shared, scheduler });
     owned.push(passes);
     return new LoadedModel({

@@ -77,6 +77,10 @@ export interface LoadOptions {
   readonly kvBytes?: number | undefined;
   /** Bytes of it that prefixes of earlier prompts may keep until they are needed. Default: a gigabyte, and at least one context; 0 keeps none. */
   readonly prefixBytes?: number | undefined;
+  /** A folder in which the beginnings of conversations outlive the process: a later one goes on from there. Default: none. */
+  readonly prefixDir?: string | undefined;
+  /** Bytes of the files in it, over all models: what was used longest ago goes first. Default 8 GB. */
+  readonly prefixDirBytes?: number | undefined;
   /** Bytes that weights, KV cache and scratch together may take. */
   readonly memoryLimit?: number | undefined;
   readonly threads?: number | undefined;

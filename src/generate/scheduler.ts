@@ -3,6 +3,7 @@
 // again later. The next step is queued on the device before the last one ends.
 
 import { IngotError } from '../base/errors.ts';
+import type { PrefixArchive } from '../cache/archive.ts';
 import type { CacheSequence, CacheStore } from '../cache/contract.ts';
 import { type GenerateOptions, type GenerateProgress, Job, type StopReason } from './job.ts';
 import type { GeneratedToken, Runner } from './runner.ts';
@@ -20,6 +21,8 @@ export interface SchedulerOptions {
   readonly maxSequences: number;
   /** A generation gives the same tokens alone and among others. */
   readonly exact: boolean;
+  /** Where prefixes are kept beyond this process. */
+  readonly archive?: PrefixArchive | undefined;
 }
 
 export interface SchedulerStatus {
@@ -72,6 +75,9 @@ export class Scheduler {
   #running: Job[] = [];
   readonly #freeSlots: number[];
   #leases = 0;
+  #archive: PrefixArchive | undefined;
+  /** Conversations that go to the archive now. */
+  #saving = 0;
   /** Somebody works alone: nothing is let in. */
   #alone = false;
   #inFlight = 0;
@@ -84,6 +90,7 @@ export class Scheduler {
 
   constructor(options: SchedulerOptions) {
     this.#options = options;
+    this.#archive = options.archive;
     this.#freeSlots = Array.from({ length: options.maxSequences }, (_, i) => options.maxSequences - 1 - i);
   }
 
@@ -98,6 +105,7 @@ export class Scheduler {
     progress: GenerateProgress,
   ): AsyncGenerator<GeneratedToken, void, void> {
     const { signal } = options;
+    if (this.#archive !== undefined) await this.#recall(this.#archive, prompt);
     const job = this.#enqueue(prompt, options, progress);
     const abort = (): void => {
       progress.stopReason = 'aborted';
@@ -181,6 +189,11 @@ export class Scheduler {
     }
   }
 
+  /** What computes keys and values from now on may round them otherwise than what is in the archive. */
+  leaveArchive(): void {
+    this.#archive = undefined;
+  }
+
   status(): SchedulerStatus {
     const { cache } = this.#options;
     return {
@@ -204,12 +217,54 @@ export class Scheduler {
   }
 
   get #idle(): boolean {
-    return !this.#alone && this.#running.length + this.#queue.length + this.#inFlight + this.#leases === 0;
+    return (
+      !this.#alone &&
+      this.#running.length + this.#queue.length + this.#inFlight + this.#leases + this.#saving === 0
+    );
   }
 
   #checkOpen(signal: AbortSignal | undefined): void {
     if (this.#disposed) throw new IngotError('disposed', 'the model was disposed');
     signal?.throwIfAborted();
+  }
+
+  /** Brings what the archive has of a prompt into the cache, where that is more than the cache knows and there is room. */
+  async #recall(archive: PrefixArchive, prompt: readonly number[]): Promise<void> {
+    const { cache, exact } = this.#options;
+    const atMost = prompt.length - (exact ? 2 : 1);
+    const found = await archive.find(prompt, { known: this.#known(prompt, atMost), atMost });
+    const others = this.#running.length + this.#leases;
+    if (found === undefined || this.#disposed || cache.available(others) < found.length) return;
+    try {
+      const sequence = await cache.restore(found);
+      cache.remember(sequence, prompt, found.length);
+      sequence.dispose();
+    } catch (error) {
+      // Somebody else took the room meanwhile, or it is of another shape.
+      if (!(error instanceof IngotError)) throw error;
+    }
+  }
+
+  #known(tokens: readonly number[], atMost: number): number {
+    const sequence = this.#options.cache.createFrom(tokens, atMost);
+    const { length } = sequence;
+    sequence.dispose();
+    return length;
+  }
+
+  /** Gives the archive what the cache remembers of a conversation. */
+  async #save({ tokens }: Job): Promise<void> {
+    const archive = this.#archive;
+    if (archive === undefined) return;
+    const known = this.#options.cache.createFrom(tokens, tokens.length);
+    this.#saving++;
+    try {
+      await archive.save(tokens.slice(0, known.length), (from) => known.snapshot(from));
+    } finally {
+      known.dispose();
+      this.#saving--;
+      this.#wake();
+    }
   }
 
   #enqueue(prompt: readonly number[], options: GenerateOptions, progress: GenerateProgress): Job {
@@ -334,14 +389,15 @@ export class Scheduler {
 
   #fail(job: Job, error: unknown): void {
     if (job.ended) return;
-    this.#end(job);
+    this.#end(job, true);
     job.output.fail(error, { atOnce: false });
   }
 
   /** Frees what it holds. Steps in flight may still have rows of it: nobody reads their tokens. */
-  #end(job: Job): void {
+  #end(job: Job, failed = false): void {
     if (job.ended) return;
     job.ended = true;
+    if (!failed && job.sequence !== undefined) void this.#save(job);
     this.#stop(job);
     this.#queue = this.#queue.filter((x) => x !== job);
     job.constraint?.dispose();
