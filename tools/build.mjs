@@ -1,6 +1,6 @@
 // Builds a checkout: the native addon (make), then the TypeScript (tsdown). `npm ci` runs it through `prepare`.
 // Each half is skipped when a hash of its inputs equals the one of the last good build, so a second run does nothing.
-// Use: node tools/build.mjs [--quiet] [--force] [--native-only]
+// Use: node tools/build.mjs [--quiet] [--force] [--native-only | --page-only]
 
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -144,11 +144,32 @@ function buildTypeScript() {
   }
 }
 
+/** Libraries of the chat page, which has no build: one file of each, beside its own. The page works without them. */
+const pageLibraries = {
+  'highlight.js': { from: '@highlightjs/cdn-assets/es/highlight.min.js', before: '', after: '' },
+  'temml.js': {
+    from: 'temml/dist/temml.min.js',
+    before: '/*! Temml, MIT licence, https://temml.org */\n',
+    after: '\nexport default temml;\n',
+  },
+};
+
+function copyPageLibraries() {
+  const modules = join(root, 'node_modules');
+  for (const [name, { from, before, after }] of Object.entries(pageLibraries)) {
+    if (!existsSync(join(modules, from))) continue;
+    mkdirSync(join(root, 'web/vendor'), { recursive: true });
+    const text = readFileSync(join(modules, from), 'utf8');
+    writeFileSync(join(root, 'web/vendor', name), `${before}${text}${after}`);
+  }
+}
+
 const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
 if (major < 20 || (major === 20 && minor < 19)) {
   console.error(`ingot needs Node 20.19 or newer; this is ${process.version}.`);
   process.exitCode = 1;
 } else {
-  buildAddon();
-  if (!flags.has('--native-only')) buildTypeScript();
+  copyPageLibraries();
+  if (!flags.has('--page-only')) buildAddon();
+  if (!flags.has('--page-only') && !flags.has('--native-only')) buildTypeScript();
 }

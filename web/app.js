@@ -1,25 +1,40 @@
 // The chat page: what is typed goes to the server, what comes back is drawn as it comes.
 
+import { chatsView, download } from './chats.js';
 import { listModels, streamAnswer } from './client.js';
-import { loadMessages, loadSettings, requestOf, saveMessages, saveSettings } from './store.js';
-import { element, messageView } from './view.js';
+import { highlight } from './highlight.js';
+import {
+  chatAsMarkdown,
+  holdChat,
+  loadSettings,
+  newChat,
+  openedChat,
+  requestOf,
+  saveChat,
+  saveSettings,
+} from './store.js';
+import { element, messageView, morph } from './view.js';
 
 const at = (id) => document.getElementById(id);
 const [list, scroller, prompt, send, stop, status, model, dialog] = [
   ...['messages', 'scroller', 'prompt', 'send', 'stop', 'status', 'model', 'settings'],
 ].map(at);
 const settings = loadSettings();
-const messages = loadMessages();
+let chat = openedChat();
+holdChat(chat);
 /** Ends the answer that is coming; undefined when none is. */
 let running;
 
 function draw() {
+  const { messages } = chat;
   at('welcome').hidden = messages.length > 0;
   list.replaceChildren(...messages.map((message, i) => viewOf(message, i)));
+  highlight(list);
+  document.title = chat.title ? `${chat.title} · Ingot` : 'Ingot';
 }
 
 function viewOf(message, i) {
-  const isLast = i === messages.length - 1;
+  const isLast = i === chat.messages.length - 1;
   return messageView(message, {
     busy: running !== undefined && isLast,
     onRegenerate: isLast ? regenerate : undefined,
@@ -29,21 +44,25 @@ function viewOf(message, i) {
 /** Draws the last message again, and stays at the end of the page if that is in view. */
 function drawLast() {
   const atEnd = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < 80;
-  const last = messages.length - 1;
+  const last = chat.messages.length - 1;
   const before = list.lastElementChild;
-  const details = before?.querySelector('details');
-  if (details && details.open !== (messages[last].content === '')) messages[last].open = details.open;
-  before?.replaceWith(viewOf(messages[last], last));
+  // What has not changed stays, and with it what is selected in it.
+  if (before) morph(before, viewOf(chat.messages[last], last));
   if (atEnd) scroller.scrollTop = scroller.scrollHeight;
 }
 
 let drawing = false;
+let coloured = 0;
 function drawSoon() {
   if (drawing) return;
   drawing = true;
   requestAnimationFrame(() => {
     drawing = false;
-    if (messages.length > 0) drawLast();
+    if (chat.messages.length > 0) drawLast();
+    // Colours may come a little later than the text.
+    if (performance.now() - coloured < 250) return;
+    coloured = performance.now();
+    highlight(list);
   });
 }
 
@@ -58,6 +77,9 @@ async function answer() {
   const controller = new AbortController();
   running = controller;
   status.textContent = '';
+  at('told').textContent = 'The answer is coming.';
+  const asked = chat;
+  const { messages } = asked;
   const request = requestOf(messages, settings);
   const message = { role: 'assistant', content: '', reasoning: '', tokens: 0, seconds: 0 };
   messages.push(message);
@@ -79,52 +101,80 @@ async function answer() {
         first ??= performance.now();
         message.seconds = (performance.now() - first) / 1000;
         drawSoon();
+        keepSoon();
       }
       if (choice?.finish_reason) message.end = choice.finish_reason;
       if (chunk.usage) message.tokens = chunk.usage.completion_tokens;
     }
   } catch (error) {
+    // What ended with the page itself is marked when it is read again.
+    if (leaving) return;
     if (controller.signal.aborted) message.end = 'stopped';
     else message.error = error.message;
   }
+  if (!message.end && !message.error) message.end = 'stop';
   if (running === controller) running = undefined;
+  clearTimeout(keeping);
+  keeping = undefined;
+  keep(asked);
   // The conversation may have been left meanwhile.
-  if (messages.at(-1) === message) {
-    saveMessages(messages);
+  if (chat === asked) {
     drawLast();
+    highlight(list);
+    document.title = chat.title ? `${chat.title} · Ingot` : 'Ingot';
     status.textContent = message.error
       ? 'The answer failed.'
       : dropped > 0
         ? `The conversation is longer than the context: its oldest ${dropped} messages were left out.`
-        : '';
+        : status.textContent;
+    at('told').textContent = said(message);
   }
   showControls();
 }
 
+/** What screen readers are told of an answer, which the page shows anyway. */
+const said = ({ end }) => (end === 'stopped' ? 'The answer was stopped.' : 'The answer is complete.');
+
+/** Keeps the conversation, also while it grows: a reload finds what had come. */
+function keep(which = chat) {
+  if (which.messages.length > 0 && !saveChat(which))
+    status.textContent = 'The browser has no room for this conversation: delete others, or export it.';
+}
+let keeping;
+function keepSoon() {
+  keeping ??= setTimeout(() => {
+    keeping = undefined;
+    if (running) keep();
+  }, 400);
+}
+
 function ask(text) {
   if (running || text.trim() === '') return;
-  messages.push({ role: 'user', content: text.trim() });
-  saveMessages(messages);
+  chat.messages.push({ role: 'user', content: text.trim() });
+  keep();
   prompt.value = '';
   void answer();
 }
 
 function regenerate() {
-  if (running || messages.at(-1)?.role !== 'assistant') return;
-  messages.pop();
+  if (running || chat.messages.at(-1)?.role !== 'assistant') return;
+  chat.messages.pop();
   void answer();
 }
 
-function startAnew() {
+function show(next) {
   running?.abort();
   running = undefined;
-  messages.length = 0;
-  saveMessages(messages);
+  chat = next;
+  holdChat(chat);
   status.textContent = '';
   draw();
   showControls();
+  scroller.scrollTop = scroller.scrollHeight;
   prompt.focus();
 }
+
+const startAnew = () => show(newChat());
 
 async function showModels() {
   try {
@@ -154,7 +204,46 @@ prompt.addEventListener('keydown', (event) => {
 });
 prompt.addEventListener('input', showControls);
 document.addEventListener('keydown', (event) => {
-  if (event.key === 'Escape' && !dialog.open) running?.abort();
+  const command = (event.ctrlKey || event.metaKey) && event.shiftKey;
+  const typing = /^(INPUT|TEXTAREA|SELECT)$/.test(event.target.tagName);
+  const key = event.key.toLowerCase();
+  if (event.key === 'Escape' && !document.querySelector('dialog[open]')) running?.abort();
+  else if (command && key === 'o') startAnew();
+  else if (command && key === 'h') showChats();
+  else if (command && key === 'c' && lastAnswer()) lastAnswer().click();
+  else if (key === '/' && !typing) prompt.focus();
+  else return;
+  if (event.key !== 'Escape') event.preventDefault();
+});
+const lastAnswer = () => list.querySelector('li:last-child .foot .copy');
+
+const chats = at('chats');
+function showChats() {
+  if (chats.open) return;
+  chatsView(at('chat-list'), {
+    current: chat,
+    onOpen: (next) => {
+      chats.close();
+      show(next);
+    },
+    onRemoved: (id) => {
+      if (id === chat.id) startAnew();
+    },
+  });
+  chats.showModal();
+}
+at('open-chats').addEventListener('click', showChats);
+at('export').addEventListener('click', () => {
+  if (chat.messages.length > 0) download(`${chat.title || 'chat'}.md`, chatAsMarkdown(chat), 'text/markdown');
+});
+// Left in the middle of an answer: what has come is kept.
+let leaving = false;
+addEventListener('pagehide', () => {
+  if (running) keep();
+  leaving = true;
+});
+addEventListener('pageshow', () => {
+  leaving = false;
 });
 stop.addEventListener('click', () => running?.abort());
 at('new').addEventListener('click', startAnew);
@@ -181,6 +270,8 @@ dialog.addEventListener('close', () => {
 });
 
 showTheme();
+// The model of last time is shown until the server has said which there are.
+if (settings.model !== '') model.append(element('option', { value: settings.model }, settings.model));
 draw();
 showControls();
 scroller.scrollTop = scroller.scrollHeight;

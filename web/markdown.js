@@ -9,6 +9,7 @@ const rule = /^ {0,3}([-*_])(\s*\1){2,}\s*$/;
 const item = /^(\s*)([-*+]|\d{1,9}[.)])(?:\s+(.*))?$/;
 const quote = /^ {0,3}> ?(.*)$/;
 const tableRule = /^\s*\|?(\s*:?-+:?\s*\|)+\s*(:?-+:?)?\s*$/;
+const formulaStart = /^ {0,3}(\$\$|\\\[)(.*)$/;
 const maxDepth = 12;
 
 /** Blocks of a text. An unfinished text gives what is there of it: a fence without its end is code to the end. */
@@ -41,6 +42,7 @@ export function markdown(text, depth = 0) {
 function blockAt(lines, i, inParagraph, depth) {
   const line = lines[i];
   if (fence.test(line)) return codeAt(lines, i);
+  if (formulaStart.test(line)) return formulaAt(lines, i);
   const title = heading.exec(line);
   if (title) return { tree: [`h${title[1].length}`, {}, ...inline(title[2])], next: i + 1 };
   if (rule.test(line)) return { tree: ['hr', {}], next: i + 1 };
@@ -63,6 +65,22 @@ function codeAt(lines, i) {
   }
   const tree = ['pre', { 'data-language': language }, ['code', {}, code.join('\n')]];
   return { tree, next: next + 1 };
+}
+
+/** A formula that stands alone: between $$ and $$, or \\[ and \\]. Undefined while its end has not come. */
+function formulaAt(lines, i) {
+  const [, opening, first] = formulaStart.exec(lines[i]);
+  const closing = opening === '$$' ? '$$' : '\\]';
+  const inner = [];
+  for (let next = i; next < lines.length && next < i + 60; next++) {
+    const line = next === i ? first : lines[next];
+    const end = line.trimEnd().endsWith(closing) ? line.trimEnd().slice(0, -2) : undefined;
+    inner.push(end ?? line);
+    if (end === undefined) continue;
+    const source = inner.join('\n').trim();
+    return source === '' ? undefined : { tree: ['math', { display: 'block' }, source], next: next + 1 };
+  }
+  return undefined;
 }
 
 function quoteAt(lines, i, depth) {
@@ -135,6 +153,13 @@ const spans = [
     pattern: /^(`+)([^`]|[^`][\s\S]*?[^`])\1(?!`)/,
     tree: (m) => ['code', {}, m[2].replaceAll('\n', ' ').trim() || m[2]],
   },
+  { pattern: /^\\\(([\s\S]+?)\\\)/, tree: (m) => ['math', { display: 'inline' }, m[1].trim()] },
+  { pattern: /^\$\$([^$\n]+)\$\$/, tree: (m) => ['math', { display: 'inline' }, m[1].trim()] },
+  // Prices are no formulas: no space inside the signs, and no digit after them.
+  {
+    pattern: /^\$(?![\s\d]*\s)([^$\n]*[^$\s\\])\$(?!\d)/,
+    tree: (m) => ['math', { display: 'inline' }, m[1]],
+  },
   { pattern: /^\\([!-/:-@[-`{-~])/, tree: (m) => m[1] },
   { pattern: /^\*\*(?=\S)([\s\S]*?\S)\*\*(?!\*)/, tree: (m, d) => ['strong', {}, ...inline(m[1], d)] },
   {
@@ -170,7 +195,7 @@ export function inline(text, depth = 0) {
   for (let at = 0; at < text.length; ) {
     const rest = text.slice(at, at + 4000);
     const found =
-      depth < maxDepth && /[`*_~![<\\h ]/.test(rest[0]) ? spanAt(rest, text[at - 1], depth) : undefined;
+      depth < maxDepth && /[`*_~![<\\h $]/.test(rest[0]) ? spanAt(rest, text[at - 1], depth) : undefined;
     if (!found) {
       plain += text[at++];
       continue;

@@ -4,7 +4,7 @@ import { mkdirSync } from 'node:fs';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { patient, startBrowser } from './chromium.ts';
-import { ScriptedServer } from './scripted-server.ts';
+import { inPieces, ScriptedServer } from './scripted-server.ts';
 
 const started = await startBrowser();
 const reason = typeof started === 'string' ? ` (skipped: ${started})` : '';
@@ -35,8 +35,6 @@ const ratio = (700 / 450) ** 4; // <b>not bold</b>
 \`\`\`
 
 > More at [the encyclopedia](https://example.org/sky), not at [this](javascript:alert(1)).`;
-
-const inPieces = (text: string) => (text.match(/[\s\S]{1,7}/g) ?? []).map((content) => ({ content }));
 
 describe.skipIf(typeof started === 'string').each(Object.keys(sizes) as (keyof typeof sizes)[])(
   `the page on a %s${reason}`,

@@ -1,6 +1,6 @@
 // The chat page as a server gives it, with answers from a script.
 
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { extname } from 'node:path';
@@ -66,8 +66,11 @@ export class ScriptedServer {
   #file(path: string, response: ServerResponse): void {
     const name = path === '/' ? 'index.html' : path.slice(1);
     const type = types[extname(name)];
-    if (!type || !/^[\w-]+\.\w+$/.test(name)) return void response.writeHead(404).end();
-    const bytes = readFileSync(fileURLToPath(new URL(`../../web/${name}`, import.meta.url)));
+    if (!type || !/^(vendor\/)?[\w-]+\.\w+$/.test(name)) return void response.writeHead(404).end();
+    const file = fileURLToPath(new URL(`../../web/${name}`, import.meta.url));
+    // The libraries are there once the page was built.
+    if (!existsSync(file)) return void response.writeHead(404).end();
+    const bytes = readFileSync(file);
     response.writeHead(200, { 'content-type': type, 'content-security-policy': policy }).end(bytes);
   }
 
@@ -98,6 +101,10 @@ export class ScriptedServer {
     response.end('data: [DONE]\n\n');
   }
 }
+
+/** A text as a model may give it. */
+export const inPieces = (text: string): readonly Piece[] =>
+  (text.match(/[\s\S]{1,7}/g) ?? []).map((content) => ({ content }));
 
 function json(response: ServerResponse, status: number, body: object): void {
   response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
