@@ -4,11 +4,9 @@ import { stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { IngotError } from '../base/errors.ts';
 import { resolveModel } from '../hub/resolve.ts';
-import type { GgufForm } from '../models/files/files.ts';
-import { ggufNames, splitName } from '../models/files/names.ts';
-import { rotaryRowMap } from '../models/files/rows.ts';
+import { type FolderTensors, toFolder } from '../models/files/to-folder.ts';
+import { type GgufContent, toGguf } from '../models/files/to-gguf.ts';
 import { modelCheckpoint } from '../models/files/translate.ts';
-import { families, findFamily } from '../models/registry.ts';
 import type { SourceFormat } from '../quant/format.ts';
 import { f32 } from '../quant/formats/float.ts';
 import { q6_k } from '../quant/formats/q6_k.ts';
@@ -17,7 +15,7 @@ import { tokenizerFiles } from '../tokenizer/gguf.ts';
 import { ggufTokenizer } from '../tokenizer/to-gguf.ts';
 import type { Checkpoint } from '../weights/checkpoint.ts';
 import { type FolderKind, type SmallFiles, writeFolder } from '../weights/export/folder.ts';
-import { type GgufPlace, writeGgufExport } from '../weights/export/gguf.ts';
+import { writeGgufExport } from '../weights/export/gguf.ts';
 import {
   bitsPerWeight,
   checkWritable,
@@ -27,10 +25,10 @@ import {
   planExport,
 } from '../weights/export/plan.ts';
 import { ExportProgress } from '../weights/export/progress.ts';
-import { copiedMetadata, ggufModelMetadata } from '../weights/gguf/export.ts';
+import { copiedMetadata } from '../weights/gguf/export.ts';
 import { u32, type WritableValue } from '../weights/gguf/writer.ts';
 import { openCheckpoint } from '../weights/open.ts';
-import { type CheckpointTensor, dimensions } from '../weights/tensor.ts';
+import { dimensions } from '../weights/tensor.ts';
 import { packModel } from './pack.ts';
 import type { LoadProgress } from './types.ts';
 
@@ -162,88 +160,52 @@ export async function convertModel(nameOrPath: string, options: ConvertOptions):
   const same = raw.kind === 'gguf' && target.container === 'gguf';
   const checkpoint = same ? raw : await modelCheckpoint(raw);
   try {
-    if (raw.kind === 'safetensors') checkNames(raw, checkpoint);
-    const plan = planExport(checkpoint, target.formats);
-    for (const { format } of plan) checkWritable(format);
-    const progress = new ExportProgress(plan, {
+    const written = await contentOf(checkpoint, target, path, same);
+    for (const { format } of written.plan) checkWritable(format);
+    const progress = new ExportProgress(written.tensors, {
       signal,
       onProgress: (p) => onProgress?.({ phase: 'load', ...p }),
     });
-    if (target.container === 'gguf') {
-      const place = same ? ({ name }: CheckpointTensor) => ({ name }) : ggufPlaces(checkpoint);
-      const metadata = await ggufMetadata(checkpoint, basename(path).replace(/\.gguf$/i, ''));
-      await writeGgufExport(path, plan, place, metadata, progress);
-    } else {
-      await writeFolder(path, checkpoint, plan, target.kind, await smallFiles(checkpoint), progress);
+    if ('metadata' in written) await writeGgufExport(path, written.tensors, written.metadata, progress);
+    else {
+      const { config } = checkpoint;
+      const files = await smallFiles(checkpoint);
+      await writeFolder(path, { kind: target.kind, config, tensors: written.tensors, files }, progress);
     }
     return {
       path,
       bytes: await bytesOf(path, target.container),
-      bitsPerWeight: bitsPerWeight(plan),
-      formats: counts(plan),
+      bitsPerWeight: bitsPerWeight(written.plan),
+      formats: counts(written.plan),
     };
   } finally {
     await checkpoint.close();
   }
 }
 
-/** Throws unsupported for a family whose files have other names than the ones that would be written. */
-function checkNames(raw: Checkpoint, model: Checkpoint): void {
-  const strange = raw.tensors.find(
-    (name) => !model.has(name) && !/\.(experts|switch_mlp)\.|rotary_emb/.test(name),
-  );
-  if (strange === undefined) return;
-  throw new IngotError(
-    'unsupported',
-    `${raw.path}: files of this family have names such as ${strange}, which are not written yet; quantise a GGUF file of the model`,
-  );
-}
-
-/** How GGUF files of a config's family are written. Throws unsupported. */
-export function writtenForm({ config, path }: Pick<Checkpoint, 'config' | 'path'>): GgufForm {
-  const written = (forms: readonly GgufForm[] = []): readonly GgufForm[] => forms.filter((f) => f.written);
-  const [form] = written(findFamily(config, path).files.gguf);
-  if (form !== undefined) return form;
-  const types = families.flatMap(({ files }) => written(files.gguf)).map(({ modelType }) => modelType);
-  throw new IngotError(
-    'unsupported',
-    `${path}: models of type ${JSON.stringify(config.model_type)} cannot be written as GGUF, only ${types.join(', ')}; use MLX or safetensors`,
-  );
-}
-
-/** Names and order of rows in GGUF. */
-function ggufPlaces({ config, path }: Checkpoint): (tensor: CheckpointTensor) => GgufPlace {
-  const interleaved = writtenForm({ config, path }).interleavedRows === true;
-  const heads = Number(config.num_attention_heads);
-  const keyHeads = Number(config.num_key_value_heads ?? heads);
-  return ({ name, shape }) => {
-    const { layer, module, kind } = splitName(name, /^model\.layers\.(\d+)\.(.+)$/);
-    const found = Object.entries(ggufNames).find(
-      ([, canonical]) => canonical === (layer === '' ? name.replace(/\.(weight|bias)$/, '') : module),
-    )?.[0];
-    if (found === undefined) {
-      throw new IngotError(
-        'unsupported',
-        `${path}: GGUF has no name for tensor ${name}; use MLX or safetensors`,
-      );
-    }
-    const block = layer === '' ? '' : `blk.${/\d+/.exec(layer)?.[0]}.`;
-    const turned = interleaved && /^self_attn\.[qk]_proj$/.test(module);
-    const rows = shape.length === 1 ? (shape[0] ?? 0) : (shape.at(-2) ?? 0);
-    const order = turned
-      ? inverse(rotaryRowMap(rows, rows / (module.includes('q_proj') ? heads : keyHeads)))
-      : undefined;
-    return { name: `${block}${found}.${kind}`, order };
-  };
-}
-
-/** Rows of the model in the order in which the file stores them. */
-function inverse(map: Int32Array): Int32Array {
-  const order = new Int32Array(map.length);
-  map.forEach((stored, row) => {
-    order[stored] = row;
-  });
-  return order;
+/** What the file or folder has. */
+async function contentOf(
+  checkpoint: Checkpoint,
+  { container, kind, formats }: Target,
+  path: string,
+  same: boolean,
+): Promise<GgufContent | FolderTensors> {
+  if (container !== 'gguf') return toFolder(checkpoint, kind, formats);
+  const { metadata } = checkpoint;
+  if (same && metadata !== undefined) {
+    const plan = planExport(checkpoint, formats);
+    const tensors = plan.map(({ tensor, format }) => ({
+      name: tensor.name,
+      shape: tensor.shape,
+      parts: [{ tensor }],
+      format,
+    }));
+    return { plan, tensors, metadata: copiedMetadata(metadata) };
+  }
+  const content = toGguf(checkpoint, basename(path).replace(/\.gguf$/i, ''), formats);
+  // What a packed file kept of the GGUF file that it was made from, and else what the tokenizer says.
+  const tokens = metadata === undefined ? await tokenizerMetadata(checkpoint) : copiedMetadata(metadata);
+  return { ...content, metadata: { ...tokens, ...content.metadata } };
 }
 
 const defaultOutput = (source: string, to: string, container: Container): string =>
@@ -262,12 +224,10 @@ function counts(plan: readonly PlannedTensor[]): Record<string, number> {
   return found;
 }
 
-/** Metadata of a GGUF file of the model: that of the file it comes from, or made of config and tokenizer. */
-async function ggufMetadata(checkpoint: Checkpoint, name: string): Promise<Record<string, WritableValue>> {
-  const { metadata, config, path } = checkpoint;
-  if (checkpoint.kind === 'gguf' && metadata !== undefined) return copiedMetadata(metadata);
-  const made = ggufModelMetadata(config, path, name, writtenForm(checkpoint).architecture);
-  if (metadata !== undefined) return { ...copiedMetadata(metadata), ...made };
+/** What a GGUF file says of the tokenizer. */
+async function tokenizerMetadata(checkpoint: Checkpoint): Promise<Record<string, WritableValue>> {
+  const { config, path } = checkpoint;
+  const made: Record<string, WritableValue> = {};
   const file = await checkpoint.readFile('tokenizer.json');
   if (file === undefined) {
     throw new IngotError('unsupported', `${path}: has no tokenizer.json, which a GGUF file of it needs`);

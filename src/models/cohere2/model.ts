@@ -1,11 +1,13 @@
 // Cohere 2 (Command R7B, Command A): one layer norm without bias before attention and feed-forward side by side; three of
 // four layers have a window and rotate interleaved pairs, the fourth sees everything and does not rotate.
 
+import { f32 } from '../../weights/gguf/writer.ts';
 import { readMlp } from '../config/activations.ts';
-import { decoderConfig, readBase, windowed } from '../config/decoder.ts';
+import { type DecoderConfig, decoderConfig, readBase, windowed } from '../config/decoder.ts';
 import { limits } from '../config/reader.ts';
 import { readLayerTypes, readPattern, readWindow, windowsOf } from '../config/windows.ts';
 import { decoderFamily } from '../family.ts';
+import { decoderFields } from '../files/gguf-fields.ts';
 import { optional } from '../files/gguf-keys.ts';
 
 export const cohere2 = decoderFamily({
@@ -37,6 +39,12 @@ export const cohere2 = decoderFamily({
         architecture: 'cohere2',
         className: 'Cohere2ForCausalLM',
         modelType: 'cohere2',
+        written: {
+          fields: (config: DecoderConfig) => ({
+            ...decoderFields(config),
+            logit_scale: f32(config.logitScale),
+          }),
+        },
         config: (keys) => ({
           ...optional('sliding_window', keys.integer('attention.sliding_window', 1)),
           ...optional('logit_scale', keys.number('logit_scale')),

@@ -1,9 +1,19 @@
 // What LFM2 and LFM2-MoE share: layers of two kinds, and their names.
 
+import { u32 } from '../../weights/gguf/writer.ts';
 import type { JsonObject } from '../../weights/json.ts';
+import type { ModelConfig } from '../contract.ts';
+import type { GgufFields, GgufWriting } from '../files/files.ts';
+import { decoderFields } from '../files/gguf-fields.ts';
 import type { GgufKeys } from '../files/gguf-keys.ts';
 import type { NameTable } from '../files/names.ts';
-import type { AttentionConfig, ConvolutionConfig, DecoderBase, NormConfig } from './decoder.ts';
+import type {
+  AttentionConfig,
+  ConvolutionConfig,
+  DecoderBase,
+  DecoderConfig,
+  NormConfig,
+} from './decoder.ts';
 import { type ConfigReader, limits } from './reader.ts';
 
 export const readLfm2Norm = (reader: ConfigReader): NormConfig => ({
@@ -63,6 +73,13 @@ export const lfm2Names: NameTable = {
   'feed_forward.experts.*.w1': 'mlp.experts.*.gate_proj',
   'feed_forward.experts.*.w2': 'mlp.experts.*.down_proj',
   'feed_forward.experts.*.w3': 'mlp.experts.*.up_proj',
+};
+
+/** MLX has other names where there are experts. */
+export const lfm2MoeMlxNames: NameTable = {
+  'feed_forward.gate_proj': 'mlp.gate_proj',
+  'feed_forward.up_proj': 'mlp.up_proj',
+  'feed_forward.down_proj': 'mlp.down_proj',
   'feed_forward.switch_mlp.gate_proj': 'mlp.experts.gate_proj',
   'feed_forward.switch_mlp.up_proj': 'mlp.experts.up_proj',
   'feed_forward.switch_mlp.down_proj': 'mlp.experts.down_proj',
@@ -86,3 +103,23 @@ export const lfm2Gguf = {
       ?.map((heads) => (Number(heads) > 0 ? 'full_attention' : 'conv')),
   }),
 };
+
+/** Taps of each channel's convolution, which safetensors have a dimension more for. */
+export const convolutionShape = (local: string, length: number, { hiddenSize }: ModelConfig) =>
+  local === 'conv.conv.weight' ? [hiddenSize, 1, length / hiddenSize] : undefined;
+
+export const lfm2Writing: GgufWriting = {
+  fields: (config: DecoderConfig) => ({ ...decoderFields(config), ...convolutionFields(config) }),
+  shapeOf: (local, length, { hiddenSize }) =>
+    local === 'conv.conv.weight' ? [hiddenSize, length / hiddenSize] : undefined,
+};
+
+/** Layers without key heads are convolutions. */
+function convolutionFields({ layers }: DecoderConfig): GgufFields {
+  const convolution = layers.flatMap((layer) => ('convolution' in layer ? [layer.convolution] : []))[0];
+  const heads = layers.map((layer) => ('attention' in layer ? layer.attention.numKvHeads : 0));
+  return {
+    'attention.head_count_kv': Uint32Array.from(heads),
+    'shortconv.l_cache': u32(convolution?.taps ?? 3),
+  };
+}

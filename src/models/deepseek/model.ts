@@ -3,6 +3,7 @@
 import { ConfigReader } from '../config/reader.ts';
 import type { Family } from '../contract.ts';
 import type { FamilyFiles } from '../files/files.ts';
+import { SIGMOID } from '../files/gguf-fields.ts';
 import {
   type DeepseekConfig,
   type DeepseekDefaults,
@@ -11,7 +12,7 @@ import {
   softmaxRouter,
 } from './config.ts';
 import { loadDeepseek } from './decoder.ts';
-import { ggufFields, ggufNames, SIGMOID } from './gguf.ts';
+import { ggufFields, ggufNames, ggufWriting } from './gguf.ts';
 
 const files: FamilyFiles = {
   names: {
@@ -19,7 +20,9 @@ const files: FamilyFiles = {
     'mlp.shared_experts.gate_proj': 'mlp.shared_expert.gate_proj',
     'mlp.shared_experts.up_proj': 'mlp.shared_expert.up_proj',
     'mlp.shared_experts.down_proj': 'mlp.shared_expert.down_proj',
-    // Of MLX, which has the two matrices apart.
+  },
+  // The two matrices apart.
+  mlx: {
     'self_attn.embed_q': 'self_attn.k_b_proj',
     'self_attn.unembed_out': 'self_attn.v_b_proj',
   },
@@ -30,6 +33,7 @@ const files: FamilyFiles = {
       className: 'DeepseekV3ForCausalLM',
       modelType: 'deepseek_v3',
       names: ggufNames,
+      written: ggufWriting,
       config: ggufFields,
     },
     {

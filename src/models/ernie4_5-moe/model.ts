@@ -1,10 +1,13 @@
 // ERNIE-4.5-MoE: interleaved rotation, experts in a range of layers; a correction takes part in their choice only.
 
+import { u32 } from '../../weights/gguf/writer.ts';
 import { readMlp } from '../config/activations.ts';
-import { decoderConfig, readBase, readRmsNorm } from '../config/decoder.ts';
+import { type DecoderConfig, decoderConfig, readBase, readRmsNorm } from '../config/decoder.ts';
 import { type MoeConfig, readMoe } from '../config/experts.ts';
 import { type ConfigReader, limits } from '../config/reader.ts';
 import { decoderFamily } from '../family.ts';
+import type { GgufFields } from '../files/files.ts';
+import { decoderFields } from '../files/gguf-fields.ts';
 
 const layerNumber = { min: -1, max: limits.layers.max };
 
@@ -37,6 +40,7 @@ export const ernie45Moe = decoderFamily({
       'mlp.shared_experts.up_proj': 'mlp.shared_expert.up_proj',
       'mlp.shared_experts.down_proj': 'mlp.shared_expert.down_proj',
     },
+    shapeOf: (local, length) => (local === 'mlp.gate.correction.bias' ? [1, length] : undefined),
     // Heads that predict further tokens.
     unused: /^model\.mtp_/,
     gguf: [
@@ -44,6 +48,7 @@ export const ernie45Moe = decoderFamily({
         architecture: 'ernie4_5-moe',
         className: 'Ernie4_5_MoeForCausalLM',
         modelType: 'ernie4_5_moe',
+        written: { fields: (config: DecoderConfig) => ({ ...decoderFields(config), ...stepField(config) }) },
         theta: 500000,
         config: (keys) => ({
           moe_num_experts: keys.required('expert_count'),
@@ -58,6 +63,13 @@ export const ernie45Moe = decoderFamily({
     ],
   },
 });
+
+/** How far apart layers with experts are. */
+function stepField({ layers }: DecoderConfig): GgufFields {
+  const sparse = layers.flatMap(({ feedForward }, i) => (feedForward.kind === 'moe' ? [i] : []));
+  const [first = 0, second = first + 1] = sparse;
+  return { interleave_moe_layer_step: u32(second - first) };
+}
 
 /** Which layers have experts: every `moe_layer_interval`-th from the start index to the end index, -1 being the last. */
 function readSparse(reader: ConfigReader, numLayers: number): readonly boolean[] {

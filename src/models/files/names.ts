@@ -6,11 +6,15 @@
  */
 export type NameTable = Readonly<Record<string, string>>;
 
-/** What safetensors call what Llama has not, whatever the family: stacks of experts, fused ones, MLX's name for them. */
-export const commonNames: NameTable = {
+/** What folders of MLX call stacks of experts, whatever the family. */
+export const mlxNames: NameTable = {
   'mlp.switch_mlp.gate_proj': 'mlp.experts.gate_proj',
   'mlp.switch_mlp.up_proj': 'mlp.experts.up_proj',
   'mlp.switch_mlp.down_proj': 'mlp.experts.down_proj',
+};
+
+/** What safetensors call what Llama has not, whatever the family: parameters that are no module, fused experts. */
+export const commonNames: NameTable = {
   'self_attn.sinks': 'self_attn.sinks.weight',
   // Parameters without an ending: transformers' own stacks.
   'mlp.experts.gate_up_proj': 'mlp.experts.own_gate_up_proj.weight',
@@ -90,3 +94,26 @@ export function translateName(
 /** A name put together again. */
 export const joinName = ({ layer, module, kind }: TensorName): string =>
   `${layer}${module}${kind === '' ? '' : `.${kind}`}`;
+
+/**
+ * The name in files of a canonical one: `translateName` the other way round. Of several the first; undefined when the tables
+ * have none.
+ */
+export function storedName(name: TensorName, ...tables: readonly NameTable[]): TensorName | undefined {
+  const whole = joinName({ ...name, layer: '' });
+  for (const table of tables) {
+    for (const [stored, canonical] of Object.entries(table)) {
+      if (canonical === whole) return { ...name, module: stored, kind: '' };
+      if (canonical === name.module) return { ...name, module: stored };
+    }
+  }
+  return undefined;
+}
+
+/** Modules that some files hold as one, and those that it has the rows of. */
+export const fusions = {
+  'self_attn.qkv_proj': ['self_attn.q_proj', 'self_attn.k_proj', 'self_attn.v_proj'],
+  'mlp.gate_up_proj': ['mlp.gate_proj', 'mlp.up_proj'],
+  'mlp.experts.gate_up_proj': ['mlp.experts.gate_proj', 'mlp.experts.up_proj'],
+} as const;
+export type Fusion = keyof typeof fusions;

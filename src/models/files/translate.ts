@@ -10,9 +10,17 @@ import { type CheckpointTensor, stackExperts } from '../../weights/tensor.ts';
 import { families, findFamily, parseModel } from '../registry.ts';
 import type { FamilyFiles, GgufForm } from './files.ts';
 import { ggufConfig } from './gguf-config.ts';
-import { GgufKeys, type RotaryFactors, rotaryFactors } from './gguf-keys.ts';
+import { GgufKeys, type GgufTensors, type RotaryFactors, rotaryFactors } from './gguf-keys.ts';
 import { withOwnHead } from './head.ts';
-import { commonNames, ggufNames, joinName, splitName, type TensorName, translateName } from './names.ts';
+import {
+  commonNames,
+  ggufNames,
+  joinName,
+  mlxNames,
+  splitName,
+  type TensorName,
+  translateName,
+} from './names.ts';
 import { type StoredForm, unfuse } from './rows.ts';
 
 /**
@@ -38,7 +46,10 @@ async function fromGguf(raw: CheckpointParts): Promise<CheckpointParts> {
   const { path, metadata } = raw;
   if (metadata === undefined) throw new FileFormatError(path, 'metadata', 'is missing');
   const factors = await readFactors(raw);
-  const { form, keys } = ggufForm(path, metadata, raw, factors);
+  const { form, keys } = ggufForm(path, metadata, {
+    shape: (name) => raw.tensors.get(name)?.shape,
+    factors: (name) => factors.get(name),
+  });
   const config = ggufConfig(keys, form);
   const known = form.names ?? {};
   const name = (stored: string): TensorName | undefined =>
@@ -53,18 +64,14 @@ async function fromGguf(raw: CheckpointParts): Promise<CheckpointParts> {
 }
 
 /** The family's form of a GGUF file. Throws unsupported with the known architectures. */
-function ggufForm(
+export function ggufForm(
   path: string,
   metadata: GgufMetadata,
-  raw: CheckpointParts,
-  factors: ReadonlyMap<RotaryFactors, Float32Array>,
+  tensors: GgufTensors,
 ): { readonly form: GgufForm; readonly keys: GgufKeys } {
   const architecture = metadata.string('general.architecture');
   if (architecture === undefined) throw new FileFormatError(path, 'general.architecture', 'is missing');
-  const keys = new GgufKeys(path, architecture, metadata, {
-    shape: (name) => raw.tensors.get(name)?.shape,
-    factors: (name) => factors.get(name),
-  });
+  const keys = new GgufKeys(path, architecture, metadata, tensors);
   const forms = families.flatMap(({ files }) => files.gguf ?? []);
   const own = forms.filter((form) => form.architecture === architecture);
   const form = own.find(({ accepts }) => accepts?.(keys) ?? true);
@@ -95,12 +102,12 @@ async function fromSafetensors(
   const found = familyFiles(raw);
   if (found === undefined) return raw;
   const { files, config, tied } = found;
-  const { names = {}, unused } = files;
+  const { names = {}, mlx = {}, unused } = files;
   const name = (stored: string): TensorName | undefined => {
     if (unused?.test(stored)) return undefined;
     const text = stored.replace(around, 'model.').replace(aroundHead, '');
     const split = splitName(text, /^model\.layers\.(\d+)\.(.+)$/);
-    return translateName(split, names, commonNames) ?? split;
+    return translateName(split, names, commonNames, mlx, mlxNames) ?? split;
   };
   const stored = {
     ...sizes(config),

@@ -3,6 +3,7 @@
 import { readMlp } from '../config/activations.ts';
 import { decoderConfig, readBase, readRmsNorm } from '../config/decoder.ts';
 import { decoderFamily } from '../family.ts';
+import { decoderFields } from '../files/gguf-fields.ts';
 
 export const gemma = decoderFamily({
   names: ['GemmaForCausalLM', 'gemma'],
@@ -28,6 +29,7 @@ export const gemma = decoderFamily({
         architecture: 'gemma',
         className: 'GemmaForCausalLM',
         modelType: 'gemma',
+        written: { fields: decoderFields },
         config: () => ({ hidden_act: 'gelu_pytorch_tanh' }),
       },
     ],

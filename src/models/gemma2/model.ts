@@ -6,6 +6,7 @@ import { limits } from '../config/reader.ts';
 import { readLayerTypes, readPattern, readWindow, windowsOf } from '../config/windows.ts';
 import { decoderFamily } from '../family.ts';
 import { gemmaNames } from '../files/gemma-names.ts';
+import { capFields } from '../files/gguf-fields.ts';
 import { optional } from '../files/gguf-keys.ts';
 
 const softcap = { min: 1e-3, max: 1e6 };
@@ -50,6 +51,7 @@ export const gemma2 = decoderFamily({
         architecture: 'gemma2',
         className: 'Gemma2ForCausalLM',
         modelType: 'gemma2',
+        written: { fields: capFields },
         config: (keys) => ({
           ...optional('sliding_window', keys.integer('attention.sliding_window', 1)),
           attn_logit_softcapping: keys.number('attn_logit_softcapping') ?? 50,

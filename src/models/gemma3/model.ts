@@ -1,13 +1,16 @@
 // Gemma 3, text: Gemma 2's layers with norms on query and key heads, five of six layers within a window and with a base of
 // their own for the rotation.
 
+import { f32 } from '../../weights/gguf/writer.ts';
 import { readActivation, readMlp } from '../config/activations.ts';
-import { decoderConfig, readBase, readRmsNorm, windowed } from '../config/decoder.ts';
+import { type DecoderConfig, decoderConfig, readBase, readRmsNorm, windowed } from '../config/decoder.ts';
 import { type ConfigReader, limits } from '../config/reader.ts';
 import { readLayerRope } from '../config/rope.ts';
 import { readLayerTypes, readPattern, readWindow, windowsOf } from '../config/windows.ts';
 import { decoderFamily } from '../family.ts';
+import type { GgufFields } from '../files/files.ts';
 import { gemmaNames } from '../files/gemma-names.ts';
+import { capFields, windowRope } from '../files/gguf-fields.ts';
 import { optional } from '../files/gguf-keys.ts';
 
 const softcap = { min: 1e-3, max: 1e6 };
@@ -59,6 +62,7 @@ export const gemma3 = decoderFamily({
         architecture: 'gemma3',
         className: 'Gemma3ForCausalLM',
         modelType: 'gemma3_text',
+        written: { fields: (config: DecoderConfig) => ({ ...capFields(config), ...localBase(config) }) },
         theta: 1000000,
         config: (keys) => ({
           ...optional('sliding_window', keys.integer('attention.sliding_window', 1)),
@@ -74,6 +78,12 @@ export const gemma3 = decoderFamily({
     ],
   },
 });
+
+/** The base of layers within a window, which no scaling is for. */
+function localBase(config: DecoderConfig): GgufFields {
+  const rope = windowRope(config);
+  return rope === undefined ? {} : { 'rope.freq_base_swa': f32(rope.theta) };
+}
 
 /** Scaling is for layers that see everything; those within a window keep their own base and no scaling. */
 function readRopes(reader: ConfigReader, headDim: number, contextLength: number) {

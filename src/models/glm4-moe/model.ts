@@ -7,6 +7,7 @@ import { type MoeConfig, readGroups, readMoe } from '../config/experts.ts';
 import { type ConfigReader, limits } from '../config/reader.ts';
 import { decoderFamily } from '../family.ts';
 import { ggufExperts } from '../files/gguf-config.ts';
+import { decoderFields } from '../files/gguf-fields.ts';
 import { optional } from '../files/gguf-keys.ts';
 
 export const glm4Moe = decoderFamily({
@@ -46,6 +47,7 @@ export const glm4Moe = decoderFamily({
         modelType: 'glm4_moe',
         // Converters name the norm before the MLP as others do the one after attention.
         names: { post_attention_norm: 'post_attention_layernorm' },
+        written: { fields: decoderFields },
         config: (keys) => {
           const { num_experts: experts, ...rest } = ggufExperts(keys);
           return {

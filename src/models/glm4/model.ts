@@ -3,6 +3,7 @@
 import { readMlp } from '../config/activations.ts';
 import { decoderConfig, readBase, readRmsNorm } from '../config/decoder.ts';
 import { decoderFamily } from '../family.ts';
+import { decoderFields } from '../files/gguf-fields.ts';
 
 export const glm4 = decoderFamily({
   names: ['Glm4ForCausalLM', 'glm4'],
@@ -23,6 +24,7 @@ export const glm4 = decoderFamily({
     });
   },
   files: {
+    fused: ['mlp.gate_up_proj'],
     gguf: [
       {
         architecture: 'glm4',
@@ -30,6 +32,7 @@ export const glm4 = decoderFamily({
         modelType: 'glm4',
         // The matrix has the rows of gate and up.
         names: { ffn_up: 'mlp.gate_up_proj' },
+        written: { fields: decoderFields, fused: ['mlp.gate_up_proj'] },
       },
     ],
   },

@@ -7,6 +7,7 @@ import { limits } from '../config/reader.ts';
 import { readLayerTypes, readPattern, readWindow, windowsOf } from '../config/windows.ts';
 import { decoderFamily } from '../family.ts';
 import { ropeScaling } from '../files/gguf-config.ts';
+import { decoderFields } from '../files/gguf-fields.ts';
 import { optional } from '../files/gguf-keys.ts';
 
 const keys = {
@@ -58,6 +59,11 @@ export const gptOss = decoderFamily({
       'mlp.experts.gate_up_proj_bias': 'mlp.experts.gate_up_proj.bias',
       'mlp.experts.down_proj_bias': 'mlp.experts.down_proj.bias',
     },
+    mlx: {
+      'mlp.experts.gate_proj': 'mlp.experts.gate_proj',
+      'mlp.experts.up_proj': 'mlp.experts.up_proj',
+      'mlp.experts.down_proj': 'mlp.experts.down_proj',
+    },
     fusedExperts: { alternating: true, transposed: true },
     gguf: [
       {
@@ -66,6 +72,7 @@ export const gptOss = decoderFamily({
         modelType: 'gpt_oss',
         theta: 150000,
         names: { post_attention_norm: 'post_attention_layernorm' },
+        written: { fields: decoderFields },
         config: (found) => ({
           ...unrounded(ropeScaling(found)),
           num_local_experts: found.required('expert_count'),

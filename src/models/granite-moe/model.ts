@@ -2,7 +2,7 @@
 
 import { decoderConfig, readBase, readRmsNorm } from '../config/decoder.ts';
 import { plainRouter, readMoe } from '../config/experts.ts';
-import { graniteMultipliers, readGraniteScales } from '../config/granite.ts';
+import { graniteFields, graniteMultipliers, readGraniteScales } from '../config/granite.ts';
 import { decoderFamily } from '../family.ts';
 
 const keys = {
@@ -33,10 +33,14 @@ export const graniteMoe = decoderFamily({
       'block_sparse_moe.router': 'mlp.gate',
       'block_sparse_moe.input_linear': 'mlp.experts.gate_up_proj',
       'block_sparse_moe.output_linear': 'mlp.experts.down_proj',
+    },
+    mlx: {
       'block_sparse_moe.switch_mlp.gate_proj': 'mlp.experts.gate_proj',
       'block_sparse_moe.switch_mlp.up_proj': 'mlp.experts.up_proj',
       'block_sparse_moe.switch_mlp.down_proj': 'mlp.experts.down_proj',
     },
+    fused: ['mlp.experts.gate_up_proj'],
+    fusedMlx: [],
     gguf: [
       {
         architecture: 'granitemoe',
@@ -45,6 +49,7 @@ export const graniteMoe = decoderFamily({
         className: 'GraniteMoeForCausalLM',
         modelType: 'granitemoe',
         interleavedRows: true,
+        written: { fields: graniteFields },
         config: (found) => ({
           ...graniteMultipliers(found),
           num_local_experts: found.required('expert_count'),

@@ -2,7 +2,7 @@
 
 import { readMlp } from '../config/activations.ts';
 import { decoderConfig, readBase, readRmsNorm } from '../config/decoder.ts';
-import { graniteMultipliers, readGraniteScales } from '../config/granite.ts';
+import { graniteFields, graniteMultipliers, readGraniteScales } from '../config/granite.ts';
 import { decoderFamily } from '../family.ts';
 
 export const granite = decoderFamily({
@@ -27,6 +27,7 @@ export const granite = decoderFamily({
         className: 'GraniteForCausalLM',
         modelType: 'granite',
         interleavedRows: true,
+        written: { fields: graniteFields },
         config: graniteMultipliers,
       },
     ],

@@ -3,7 +3,16 @@
 import { readMlp } from '../config/activations.ts';
 import { decoderConfig, readBase } from '../config/decoder.ts';
 import { readMoe } from '../config/experts.ts';
-import { lfm2Gguf, lfm2Names, readLfm2Layers, readLfm2Norm, tiedLfm2 } from '../config/lfm2.ts';
+import {
+  convolutionShape,
+  lfm2Gguf,
+  lfm2MoeMlxNames,
+  lfm2Names,
+  lfm2Writing,
+  readLfm2Layers,
+  readLfm2Norm,
+  tiedLfm2,
+} from '../config/lfm2.ts';
 import { limits } from '../config/reader.ts';
 import { decoderFamily } from '../family.ts';
 import { ggufExperts } from '../files/gguf-config.ts';
@@ -38,6 +47,8 @@ export const lfm2Moe = decoderFamily({
   },
   files: {
     names: lfm2Names,
+    mlx: lfm2MoeMlxNames,
+    shapeOf: convolutionShape,
     gguf: [
       {
         architecture: 'lfm2moe',
@@ -45,6 +56,7 @@ export const lfm2Moe = decoderFamily({
         modelType: 'lfm2_moe',
         theta: 1000000,
         ...lfm2Gguf,
+        written: lfm2Writing,
         config: (keys) => ({
           ...lfm2Gguf.config(keys),
           ...ggufExperts(keys),

@@ -2,7 +2,15 @@
 
 import { readMlp } from '../config/activations.ts';
 import { decoderConfig, readBase } from '../config/decoder.ts';
-import { lfm2Gguf, lfm2Names, readLfm2Layers, readLfm2Norm, tiedLfm2 } from '../config/lfm2.ts';
+import {
+  convolutionShape,
+  lfm2Gguf,
+  lfm2Names,
+  lfm2Writing,
+  readLfm2Layers,
+  readLfm2Norm,
+  tiedLfm2,
+} from '../config/lfm2.ts';
 import { type ConfigReader, limits } from '../config/reader.ts';
 import { decoderFamily } from '../family.ts';
 
@@ -20,6 +28,7 @@ export const lfm2 = decoderFamily({
   },
   files: {
     names: lfm2Names,
+    shapeOf: convolutionShape,
     gguf: [
       {
         architecture: 'lfm2',
@@ -27,6 +36,7 @@ export const lfm2 = decoderFamily({
         modelType: 'lfm2',
         theta: 1000000,
         ...lfm2Gguf,
+        written: lfm2Writing,
         // The width in the file is the one that the weights have.
         config: (keys) => ({ ...lfm2Gguf.config(keys), block_auto_adjust_ff_dim: false }),
       },

@@ -3,6 +3,7 @@
 import { readMlp } from '../config/activations.ts';
 import { decoderConfig, readBase, readRmsNorm } from '../config/decoder.ts';
 import { decoderFamily } from '../family.ts';
+import { decoderFields } from '../files/gguf-fields.ts';
 
 export const llama = decoderFamily({
   names: ['LlamaForCausalLM', 'llama'],
@@ -27,7 +28,7 @@ export const llama = decoderFamily({
         className: 'LlamaForCausalLM',
         modelType: 'llama',
         interleavedRows: true,
-        written: true,
+        written: { fields: decoderFields },
       },
     ],
   },

@@ -5,6 +5,7 @@ import { decoderConfig, readBase, readRmsNorm, windowed } from '../config/decode
 import { readLayerTypes, readWindow, windowsOf } from '../config/windows.ts';
 import { decoderFamily } from '../family.ts';
 import type { GgufForm } from '../files/files.ts';
+import { decoderFields } from '../files/gguf-fields.ts';
 
 const gguf = {
   className: 'MistralForCausalLM',
@@ -39,7 +40,7 @@ export const mistral = decoderFamily({
         accepts: (keys) =>
           (keys.integer('expert_count') ?? 0) === 0 && Boolean(keys.integer('attention.sliding_window')),
         ...gguf,
-        written: true,
+        written: { fields: decoderFields },
       },
       { architecture: 'mistral', ...gguf },
     ],

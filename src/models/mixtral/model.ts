@@ -4,6 +4,7 @@ import { decoderConfig, readBase, readRmsNorm, windowed } from '../config/decode
 import { plainRouter, readMoe } from '../config/experts.ts';
 import { readWindow } from '../config/windows.ts';
 import { decoderFamily } from '../family.ts';
+import { decoderFields } from '../files/gguf-fields.ts';
 import { optional } from '../files/gguf-keys.ts';
 
 const keys = {
@@ -30,7 +31,8 @@ export const mixtral = decoderFamily({
       'block_sparse_moe.experts.*.w1': 'mlp.experts.*.gate_proj',
       'block_sparse_moe.experts.*.w2': 'mlp.experts.*.down_proj',
       'block_sparse_moe.experts.*.w3': 'mlp.experts.*.up_proj',
-      // MLX stacks them.
+    },
+    mlx: {
       'block_sparse_moe.switch_mlp.gate_proj': 'mlp.experts.gate_proj',
       'block_sparse_moe.switch_mlp.down_proj': 'mlp.experts.down_proj',
       'block_sparse_moe.switch_mlp.up_proj': 'mlp.experts.up_proj',
@@ -44,6 +46,7 @@ export const mixtral = decoderFamily({
         modelType: 'mixtral',
         interleavedRows: true,
         theta: 1000000,
+        written: { fields: decoderFields },
         // The first files have one tensor per expert.
         names: {
           'ffn_gate.*': 'mlp.experts.*.gate_proj',

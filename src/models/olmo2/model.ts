@@ -7,6 +7,7 @@ import type { ConfigReader } from '../config/reader.ts';
 import { readLayerRope } from '../config/rope.ts';
 import { readLayerTypes, readPattern, readWindow, windowsOf } from '../config/windows.ts';
 import { decoderFamily } from '../family.ts';
+import { decoderFields } from '../files/gguf-fields.ts';
 import { optional } from '../files/gguf-keys.ts';
 
 const isOlmo3 = (reader: ConfigReader): boolean =>
@@ -51,6 +52,7 @@ export const olmo2 = decoderFamily({
         accepts: (keys) => !keys.integer('attention.sliding_window'),
         className: 'Olmo2ForCausalLM',
         modelType: 'olmo2',
+        written: { fields: decoderFields },
       },
       {
         architecture: 'olmo2',

@@ -1,12 +1,20 @@
 // OLMoE: pre-norm layers with experts, norms over all query and key heads at once, projections clipped where the config says.
 
-import { decoderConfig, readBase, readRmsNorm } from '../config/decoder.ts';
+import { f32 } from '../../weights/gguf/writer.ts';
+import { type DecoderConfig, decoderConfig, readBase, readRmsNorm } from '../config/decoder.ts';
 import { plainRouter, readMoe } from '../config/experts.ts';
 import { decoderFamily } from '../family.ts';
+import type { GgufFields } from '../files/files.ts';
 import { ggufExperts } from '../files/gguf-config.ts';
+import { decoderFields } from '../files/gguf-fields.ts';
 import { optional } from '../files/gguf-keys.ts';
 
 const keys = { experts: 'num_experts', topK: 'num_experts_per_tok', intermediateSize: 'intermediate_size' };
+
+const clipField = ({ layers: [layer] }: DecoderConfig): GgufFields =>
+  layer !== undefined && 'attention' in layer && layer.attention.clip !== undefined
+    ? { 'attention.clamp_kqv': f32(layer.attention.clip) }
+    : {};
 
 export const olmoe = decoderFamily({
   names: ['OlmoeForCausalLM', 'olmoe'],
@@ -35,6 +43,7 @@ export const olmoe = decoderFamily({
         architecture: 'olmoe',
         className: 'OlmoeForCausalLM',
         modelType: 'olmoe',
+        written: { fields: (config: DecoderConfig) => ({ ...decoderFields(config), ...clipField(config) }) },
         config: (found) => {
           const { moe_intermediate_size: width, ...experts } = ggufExperts(found);
           return {

@@ -4,6 +4,7 @@ import { readActivation, readMlp } from '../config/activations.ts';
 import { decoderConfig, readBase } from '../config/decoder.ts';
 import { limits } from '../config/reader.ts';
 import { decoderFamily } from '../family.ts';
+import { decoderFields } from '../files/gguf-fields.ts';
 
 export const phi = decoderFamily({
   names: ['PhiForCausalLM', 'phi'],
@@ -42,6 +43,7 @@ export const phi = decoderFamily({
         architecture: 'phi2',
         className: 'PhiForCausalLM',
         modelType: 'phi',
+        written: { fields: decoderFields },
         config: () => ({ hidden_act: 'gelu_new' }),
       },
     ],

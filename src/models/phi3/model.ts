@@ -4,6 +4,7 @@ import { readMlp } from '../config/activations.ts';
 import { decoderConfig, readBase, readRmsNorm, windowed } from '../config/decoder.ts';
 import { readWindow } from '../config/windows.ts';
 import { decoderFamily } from '../family.ts';
+import { decoderFields } from '../files/gguf-fields.ts';
 import { optional } from '../files/gguf-keys.ts';
 
 export const phi3 = decoderFamily({
@@ -19,6 +20,7 @@ export const phi3 = decoderFamily({
     });
   },
   files: {
+    fused: ['self_attn.qkv_proj', 'mlp.gate_up_proj'],
     gguf: [
       {
         architecture: 'phi3',
@@ -26,6 +28,7 @@ export const phi3 = decoderFamily({
         modelType: 'phi3',
         // The matrix has the rows of gate and up.
         names: { ffn_up: 'mlp.gate_up_proj' },
+        written: { fields: decoderFields, fused: ['self_attn.qkv_proj', 'mlp.gate_up_proj'] },
         config: (keys) => optional('sliding_window', keys.integer('attention.sliding_window') || undefined),
       },
     ],

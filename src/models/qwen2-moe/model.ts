@@ -6,6 +6,7 @@ import { type ConfigReader, limits } from '../config/reader.ts';
 import { readLayerTypes, readWindow, windowsOf } from '../config/windows.ts';
 import { decoderFamily } from '../family.ts';
 import { ggufExperts } from '../files/gguf-config.ts';
+import { decoderFields } from '../files/gguf-fields.ts';
 
 export const qwen2Moe = decoderFamily({
   names: ['Qwen2MoeForCausalLM', 'qwen2_moe'],
@@ -33,6 +34,7 @@ export const qwen2Moe = decoderFamily({
         className: 'Qwen2MoeForCausalLM',
         modelType: 'qwen2_moe',
         theta: 1000000,
+        written: { fields: decoderFields },
         config: (keys) => {
           const experts = ggufExperts(keys);
           return {

@@ -4,6 +4,7 @@ import { readMlp } from '../config/activations.ts';
 import { decoderConfig, readBase, readRmsNorm, windowed } from '../config/decoder.ts';
 import { readWindows } from '../config/windows.ts';
 import { decoderFamily } from '../family.ts';
+import { decoderFields } from '../files/gguf-fields.ts';
 
 export const qwen2 = decoderFamily({
   names: ['Qwen2ForCausalLM', 'qwen2'],
@@ -21,6 +22,14 @@ export const qwen2 = decoderFamily({
     });
   },
   files: {
-    gguf: [{ architecture: 'qwen2', className: 'Qwen2ForCausalLM', modelType: 'qwen2', theta: 1000000 }],
+    gguf: [
+      {
+        architecture: 'qwen2',
+        className: 'Qwen2ForCausalLM',
+        modelType: 'qwen2',
+        theta: 1000000,
+        written: { fields: decoderFields },
+      },
+    ],
   },
 });

@@ -5,6 +5,7 @@ import { readSparseLayers } from '../config/qwen-moe.ts';
 import { readWindow } from '../config/windows.ts';
 import { decoderFamily } from '../family.ts';
 import { ggufExperts } from '../files/gguf-config.ts';
+import { decoderFields } from '../files/gguf-fields.ts';
 
 export const qwen3Moe = decoderFamily({
   names: ['Qwen3MoeForCausalLM', 'qwen3_moe'],
@@ -29,7 +30,7 @@ export const qwen3Moe = decoderFamily({
         className: 'Qwen3MoeForCausalLM',
         modelType: 'qwen3_moe',
         theta: 1000000,
-        written: true,
+        written: { fields: decoderFields },
         config: (keys) => ({
           norm_topk_prob: true,
           ...ggufExperts(keys),

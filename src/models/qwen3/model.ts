@@ -4,6 +4,7 @@ import { readMlp } from '../config/activations.ts';
 import { decoderConfig, readBase, readRmsNorm, windowed } from '../config/decoder.ts';
 import { readWindows } from '../config/windows.ts';
 import { decoderFamily } from '../family.ts';
+import { decoderFields } from '../files/gguf-fields.ts';
 
 export const qwen3 = decoderFamily({
   names: ['Qwen3ForCausalLM', 'qwen3'],
@@ -28,7 +29,7 @@ export const qwen3 = decoderFamily({
         className: 'Qwen3ForCausalLM',
         modelType: 'qwen3',
         theta: 1000000,
-        written: true,
+        written: { fields: decoderFields },
       },
     ],
   },

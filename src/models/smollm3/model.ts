@@ -5,6 +5,7 @@ import { decoderConfig, readBase, readRmsNorm, windowed } from '../config/decode
 import { type ConfigReader, limits } from '../config/reader.ts';
 import { readLayerTypes, readWindow, windowsOf } from '../config/windows.ts';
 import { decoderFamily } from '../family.ts';
+import { decoderFields } from '../files/gguf-fields.ts';
 
 export const smollm3 = decoderFamily({
   names: ['SmolLM3ForCausalLM', 'smollm3'],
@@ -36,6 +37,7 @@ export const smollm3 = decoderFamily({
         modelType: 'smollm3',
         interleavedRows: true,
         theta: 2000000,
+        written: { fields: decoderFields },
       },
     ],
   },

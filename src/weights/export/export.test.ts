@@ -4,13 +4,14 @@ import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { toFolder } from '../../models/files/to-folder.ts';
 import { modelCheckpoint } from '../../models/files/translate.ts';
 import type { SourceFormat } from '../../quant/format.ts';
 import { q6_k } from '../../quant/formats/q6_k.ts';
 import { dequantizeSource, quantizeReference } from '../../quant/reference.ts';
 import { findSourceFormat } from '../../quant/registry.ts';
 import type { Checkpoint } from '../checkpoint.ts';
-import { copiedMetadata, ggufModelMetadata } from '../gguf/export.ts';
+import { copiedMetadata } from '../gguf/export.ts';
 import { GgufMetadata } from '../gguf/metadata.ts';
 import { openCheckpoint } from '../open.ts';
 import { dimensions } from '../tensor.ts';
@@ -37,7 +38,8 @@ const folder = (matrix: SourceFormat | undefined): ExportFormats => ({
 async function valuesOf(checkpoint: Checkpoint, name: string): Promise<Float32Array> {
   const tensor = checkpoint.describe(name);
   const pieces: number[] = [];
-  for await (const { values } of piecesOf(tensor)) for (const value of values) pieces.push(value);
+  for await (const { values } of piecesOf({ parts: [{ tensor }] }))
+    for (const value of values) pieces.push(value);
   return Float32Array.from(pieces);
 }
 
@@ -55,16 +57,24 @@ async function written(
   kind?: FolderKind,
 ): Promise<Checkpoint> {
   const source = kind === undefined ? await tinyFile() : await tinyCheckpoint();
-  const plan = planExport(source, kind === undefined ? gguf(matrix) : folder(matrix));
+  const tensors =
+    kind === undefined
+      ? planExport(source, gguf(matrix)).map(({ tensor, format }) => ({
+          name: tensor.name,
+          shape: tensor.shape,
+          parts: [{ tensor }],
+          format,
+        }))
+      : toFolder(source, kind, folder(matrix)).tensors;
   const done: number[] = [];
-  const progress = new ExportProgress(plan, {
+  const progress = new ExportProgress(tensors, {
     onProgress: ({ bytesDone, bytesTotal }) => done.push(bytesDone / bytesTotal),
   });
   const file = join(place, path);
   const metadata = copiedMetadata(source.metadata ?? new GgufMetadata('none', new Map()));
-  if (kind === undefined) await writeGgufExport(file, plan, ({ name }) => ({ name }), metadata, progress);
-  else
-    await writeFolder(file, source, plan, kind, new Map([['tokenizer.json', new Uint8Array(2)]]), progress);
+  const files = new Map([['tokenizer.json', new Uint8Array(2)]]);
+  if (kind === undefined) await writeGgufExport(file, tensors, metadata, progress);
+  else await writeFolder(file, { kind, config: source.config, tensors, files }, progress);
   expect(done.at(-1)).toBe(1);
   return modelCheckpoint(openCheckpoint(file));
 }
@@ -102,22 +112,6 @@ describe('GGUF files', () => {
       ]);
     }
     await copy.close();
-  });
-
-  it('have the metadata of a config', async () => {
-    const source = await tinyCheckpoint();
-    const made = ggufModelMetadata(source.config, 'm', 'tiny', 'llama');
-    expect(made).toMatchObject({
-      'general.architecture': 'llama',
-      'general.name': 'tiny',
-      'llama.block_count': { type: 'uint32', value: 1 },
-      'llama.attention.key_length': { type: 'uint32', value: 24 },
-      'llama.rope.freq_base': { type: 'float32', value: 10000 },
-    });
-    const scaled = { ...source.config, rope_scaling: { rope_type: 'longrope', factor: 2 } };
-    expect(() => ggufModelMetadata(scaled, 'm', 'x', 'llama')).toThrow(
-      'rope scaling "longrope" cannot be written',
-    );
   });
 
   it('spend their bits as planned', async () => {
@@ -186,22 +180,14 @@ describe('folders', () => {
 
   it('leave nothing behind when they cannot be written or are not wanted any more', async () => {
     const source = await tinyCheckpoint();
-    const plan = planExport(source, folder(named('mlx4/64/bf16')));
+    const { tensors } = toFolder(source, 'mlx', folder(named('mlx4/64/bf16')));
+    const content = { kind: 'mlx', config: source.config, tensors, files: new Map() } as const;
     const signal = AbortSignal.abort(new Error('stop'));
-    const progress = new ExportProgress(plan, { signal });
     const before = await readdir(place);
-    await expect(writeFolder(join(place, 'none'), source, plan, 'mlx', new Map(), progress)).rejects.toThrow(
-      'stop',
-    );
+    const stopped = writeFolder(join(place, 'none'), content, new ExportProgress(tensors, { signal }));
+    await expect(stopped).rejects.toThrow('stop');
     await writeFile(join(place, 'file'), '');
-    const inside = writeFolder(
-      join(place, 'file', 'x'),
-      source,
-      plan,
-      'mlx',
-      new Map(),
-      new ExportProgress(plan, {}),
-    );
+    const inside = writeFolder(join(place, 'file', 'x'), content, new ExportProgress(tensors, {}));
     await expect(inside).rejects.toThrow();
     expect((await readdir(place)).sort()).toEqual([...before, 'file'].sort());
   });

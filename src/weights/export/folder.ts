@@ -8,14 +8,13 @@ import type { SourceFormat } from '../../quant/format.ts';
 import { f32ToE4m3 } from '../../quant/half.ts';
 import { isFloatLayout } from '../../quant/layout.ts';
 import { writeAtomically } from '../atomic-file.ts';
-import type { Checkpoint } from '../checkpoint.ts';
 import { isJsonObject, type JsonObject } from '../json.ts';
 import type { SafetensorsDType } from '../safetensors/reader.ts';
 import { type WritableSafetensor, writeSafetensors } from '../safetensors/writer.ts';
 import { dimensions } from '../tensor.ts';
-import type { PlannedTensor } from './plan.ts';
 import type { ExportProgress } from './progress.ts';
 import { encodedPieces, piecesOf } from './rows.ts';
+import type { StoredTensor } from './stored.ts';
 
 /** How quantised matrices are stored. */
 export type FolderKind = 'mlx' | 'plain' | 'fp8';
@@ -23,22 +22,27 @@ export type FolderKind = 'mlx' | 'plain' | 'fp8';
 /** Small files that go beside the weights, by name. */
 export type SmallFiles = ReadonlyMap<string, Uint8Array>;
 
+export interface FolderContent {
+  readonly kind: FolderKind;
+  /** config.json of the model; what it says of quantisation is replaced. */
+  readonly config: JsonObject;
+  readonly tensors: readonly StoredTensor[];
+  readonly files: SmallFiles;
+}
+
 /** Writes the folder whole or not at all. Rejects with disk_full when there is no room. */
 export async function writeFolder(
   path: string,
-  checkpoint: Checkpoint,
-  plan: readonly PlannedTensor[],
-  kind: FolderKind,
-  files: SmallFiles,
+  content: FolderContent,
   progress: ExportProgress,
 ): Promise<void> {
+  const { files } = content;
   const temporary = `${path}.${process.pid}-${randomBytes(4).toString('hex')}.partial`;
   try {
     await mkdir(temporary, { recursive: true });
     for (const [name, bytes] of files) await writeFile(join(temporary, name), bytes);
-    const config = folderConfig(checkpoint.config, plan, kind);
+    const { config, tensors } = folderFiles(content, progress);
     await writeFile(join(temporary, 'config.json'), `${JSON.stringify(config, null, 2)}\n`);
-    const tensors = plan.flatMap((planned) => writableTensors(planned, kind, progress));
     await writeAtomically(join(temporary, 'model.safetensors'), (sink) => writeSafetensors(sink, tensors));
     await mkdir(dirname(path), { recursive: true });
     await rename(temporary, path);
@@ -54,8 +58,17 @@ export async function writeFolder(
   }
 }
 
+/** config.json and the tensors of model.safetensors. */
+export const folderFiles = (
+  content: FolderContent,
+  progress: ExportProgress,
+): { readonly config: JsonObject; readonly tensors: readonly WritableSafetensor[] } => ({
+  config: folderConfig(content),
+  tensors: content.tensors.flatMap((stored) => writableTensors(stored, content.kind, progress)),
+});
+
 /** The config with what the weights are quantised by in place of what it said before. */
-function folderConfig(config: JsonObject, plan: readonly PlannedTensor[], kind: FolderKind): JsonObject {
+function folderConfig({ config, tensors, kind }: FolderContent): JsonObject {
   const { quantization: _, quantization_config: __, ...kept } = config;
   const rest = kind === 'mlx' ? { ...kept, ...mlxFields(kept) } : kept;
   if (kind === 'fp8') {
@@ -66,14 +79,14 @@ function folderConfig(config: JsonObject, plan: readonly PlannedTensor[], kind: 
     };
     return { ...rest, quantization_config };
   }
-  const quantised = plan.filter(({ format }) => !isFloatLayout(format.layout));
+  const quantised = tensors.filter(({ format }) => !isFloatLayout(format.layout));
   const [first] = quantised;
   if (kind === 'plain' || first === undefined) return rest;
   const main = mlxParameters(mostCommon(quantised.map(({ format }) => format)) ?? first.format);
-  const others = quantised.flatMap(({ tensor, format }) => {
+  const others = quantised.flatMap(({ name, format }) => {
     const own = mlxParameters(format);
     const same = JSON.stringify(own) === JSON.stringify(main);
-    return same ? [] : [[mlxName(tensor.name).replace(/\.weight$/, ''), own] as const];
+    return same ? [] : [[name.replace(/\.weight$/, ''), own] as const];
   });
   const quantization = { ...main, ...Object.fromEntries(others) };
   return { ...rest, quantization, quantization_config: quantization };
@@ -104,8 +117,6 @@ function mlxParameters({ name, blockBytes, layout }: SourceFormat): JsonObject {
   return { group_size: layout.group, bits: blockBytes, ...(mode === undefined ? {} : { mode }) };
 }
 
-const mlxName = (name: string): string => name.replace('.mlp.experts.', '.mlp.switch_mlp.');
-
 const dtypes: Readonly<Record<string, SafetensorsDType>> = {
   f32: 'F32',
   f16: 'F16',
@@ -115,69 +126,67 @@ const dtypes: Readonly<Record<string, SafetensorsDType>> = {
 };
 
 function writableTensors(
-  planned: PlannedTensor,
+  stored: StoredTensor,
   kind: FolderKind,
   progress: ExportProgress,
 ): readonly WritableSafetensor[] {
-  const { tensor, format } = planned;
-  if (isFloatLayout(format.layout)) return floatTensors(planned, kind, progress);
-  return kind === 'fp8' ? fp8Tensors(planned, progress) : mlxTensors(planned, mlxName(tensor.name), progress);
+  if (isFloatLayout(stored.format.layout)) return floatTensors(stored, progress);
+  return kind === 'fp8' ? fp8Tensors(stored, progress) : mlxTensors(stored, progress);
 }
 
-/** Floats; a stack of experts becomes single matrices, but for MLX. */
-function floatTensors(
-  { tensor, format }: PlannedTensor,
-  kind: FolderKind,
-  progress: ExportProgress,
-): readonly WritableSafetensor[] {
-  const dtype = dtypes[format.name] ?? 'BF16';
-  const { matrices, rows, columns } = dimensions(tensor.shape);
-  const bytes = format.blockBytes * rows * columns;
-  const last = (e: number): void => {
-    if (e === matrices - 1) progress.done(tensor);
-  };
-  const encoded = async function* (e: number | undefined): AsyncGenerator<Uint8Array> {
-    for await (const { values, rows: count } of piecesOf(tensor, e === undefined ? {} : { only: e })) {
-      progress.check();
-      if (format.quantizeRow === undefined) continue;
-      for (let i = 0; i < count; i++)
-        yield* format.quantizeRow(values.subarray(i * columns, (i + 1) * columns));
-    }
-    last(e ?? matrices - 1);
-  };
-  const stacked = /^(.*\.experts)\.(\w+_proj\.weight)$/.exec(tensor.name);
-  if (tensor.shape.length < 3 || stacked === null || kind === 'mlx') {
-    const name = kind === 'mlx' ? mlxName(tensor.name) : tensor.name;
-    return [{ name, dtype, shape: tensor.shape, bytes: bytes * matrices, data: () => encoded(undefined) }];
+/** The tensors of a stack whose name has a `*`, one for each matrix; else the one that it is. */
+function* tensorsOf({ name, shape }: StoredTensor): Generator<{
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly only?: number;
+  readonly last: boolean;
+}> {
+  if (!name.includes('*')) {
+    yield { name, shape, last: true };
+    return;
   }
-  return Array.from({ length: matrices }, (_, e) => ({
-    name: `${stacked[1]}.${e}.${stacked[2]}`,
+  const [matrices = 0] = shape;
+  for (let e = 0; e < matrices; e++)
+    yield { name: name.replace('*', String(e)), shape: shape.slice(1), only: e, last: e === matrices - 1 };
+}
+
+/** Floats, row after row. */
+function floatTensors(stored: StoredTensor, progress: ExportProgress): readonly WritableSafetensor[] {
+  const { format } = stored;
+  const dtype = dtypes[format.name] ?? 'BF16';
+  return Array.from(tensorsOf(stored), ({ name, shape, only, last }) => ({
+    name,
     dtype,
-    shape: [rows, columns],
-    bytes,
-    data: () => encoded(e),
+    shape,
+    bytes: format.blockBytes * shape.reduce((product, n) => product * n, 1),
+    data: async function* (): AsyncGenerator<Uint8Array> {
+      for await (const { values, rows } of piecesOf(stored, only === undefined ? {} : { only })) {
+        progress.check();
+        const columns = values.length / rows;
+        for (let i = 0; i < rows; i++)
+          yield* format.quantizeRow?.(values.subarray(i * columns, (i + 1) * columns)) ?? [];
+      }
+      if (last) progress.done(stored);
+    },
   }));
 }
 
 /** Codes as words, then scales and biases, which are kept until the codes are written. */
-function mlxTensors(
-  { tensor, format }: PlannedTensor,
-  name: string,
-  progress: ExportProgress,
-): readonly WritableSafetensor[] {
-  const { matrices, rows, columns } = dimensions(tensor.shape);
+function mlxTensors(stored: StoredTensor, progress: ExportProgress): readonly WritableSafetensor[] {
+  const { name, shape, format } = stored;
+  const { matrices, rows, columns } = dimensions(shape);
   const [codeBytes = 0, ...metaBytes] = format.rowBytes(columns).map((bytes) => bytes * rows * matrices);
-  const outer = tensor.shape.slice(0, -1);
+  const outer = shape.slice(0, -1);
   const kept: Uint8Array[][] = metaBytes.map(() => []);
   const codes = async function* (): AsyncGenerator<Uint8Array> {
-    for await (const [part, ...metas] of encodedPieces(tensor, format)) {
+    for await (const [part, ...metas] of encodedPieces(stored)) {
       progress.check();
       metas.forEach((meta, i) => {
         kept[i]?.push(meta.slice());
       });
       if (part !== undefined) yield part;
     }
-    progress.done(tensor);
+    progress.done(stored);
   };
   const module = name.replace(/\.weight$/, '');
   return [
@@ -203,21 +212,28 @@ function mlxTensors(
 /** Rows and columns of an FP8 block. */
 const block = 128;
 
-/** e4m3 with the largest magnitude of a block at 448; the scales are what codes are multiplied by. Experts become single matrices. */
-function fp8Tensors({ tensor }: PlannedTensor, progress: ExportProgress): readonly WritableSafetensor[] {
-  const { matrices, rows, columns } = dimensions(tensor.shape);
-  const across = Math.ceil(columns / block);
-  const down = Math.ceil(rows / block);
-  const stacked = /^(.*\.experts)\.(\w+_proj\.weight)$/.exec(tensor.name);
-  return Array.from({ length: matrices }, (_, e): readonly WritableSafetensor[] => {
-    const name = stacked === null || matrices === 1 ? tensor.name : `${stacked[1]}.${e}.${stacked[2]}`;
+/**
+ * e4m3 with the largest magnitude of a block at 448; the scales are what codes are multiplied by. Throws unsupported for a
+ * stack that is one tensor.
+ */
+function fp8Tensors(stored: StoredTensor, progress: ExportProgress): readonly WritableSafetensor[] {
+  return Array.from(tensorsOf(stored), ({ name, shape, only, last }): readonly WritableSafetensor[] => {
+    if (shape.length !== 2)
+      throw new IngotError(
+        'unsupported',
+        `${name} holds all experts, which FP8 is not written for; use MLX or GGUF`,
+      );
+    const { rows, columns } = dimensions(shape);
+    const across = Math.ceil(columns / block);
+    const down = Math.ceil(rows / block);
     const scales = new Float32Array(down * across);
     const codes = async function* (): AsyncGenerator<Uint8Array> {
-      for await (const { first, rows: count, values } of piecesOf(tensor, { multiple: block, only: e })) {
+      const options = { multiple: block, ...(only === undefined ? {} : { only }) };
+      for await (const { first, rows: count, values } of piecesOf(stored, options)) {
         progress.check();
         yield encodeFp8(values, count, columns, scales.subarray((first / block) * across));
       }
-      if (e === matrices - 1) progress.done(tensor);
+      if (last) progress.done(stored);
     };
     return [
       { name, dtype: 'F8_E4M3', shape: [rows, columns], bytes: rows * columns, data: codes },

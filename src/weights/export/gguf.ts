@@ -1,53 +1,50 @@
-// Planned tensors as a GGUF file.
+// Tensors of a model as a GGUF file.
 
-import type { SourceFormat } from '../../quant/format.ts';
 import { f32 } from '../../quant/formats/float.ts';
 import { writeAtomically } from '../atomic-file.ts';
-import { type WritableTensor, type WritableValue, writeGguf } from '../gguf/writer.ts';
-import type { CheckpointTensor } from '../tensor.ts';
-import type { PlannedTensor } from './plan.ts';
+import { type GgufContent, type WritableTensor, type WritableValue, writeGguf } from '../gguf/writer.ts';
 import type { ExportProgress } from './progress.ts';
 import { encodedPieces, piecesOf } from './rows.ts';
+import { isVector, type StoredTensor } from './stored.ts';
 
-/** How a tensor is called in the file, and the order of its rows there: `order[i]` is the row that comes i-th. */
-export interface GgufPlace {
-  readonly name: string;
-  readonly order?: Int32Array | undefined;
-}
+/** Vectors are f32 in GGUF, whatever was planned. */
+const ggufTensor = (stored: StoredTensor): StoredTensor =>
+  isVector(stored) ? { ...stored, format: f32 } : stored;
 
-/** Writes the planned tensors with `metadata`, whole or not at all. Rejects with what `place` throws, and with disk_full. */
+/** The file as the writer of GGUF takes it. */
+export const ggufFile = (
+  tensors: readonly StoredTensor[],
+  metadata: Readonly<Record<string, WritableValue>>,
+  progress: ExportProgress,
+): GgufContent => ({
+  metadata,
+  tensors: tensors.map((tensor): WritableTensor => {
+    const stored = ggufTensor(tensor);
+    const { name, shape, format } = stored;
+    return { name, shape, format, data: () => dataOf(stored, progress) };
+  }),
+});
+
+/** Writes the tensors with `metadata`, whole or not at all. Rejects with disk_full when there is no room. */
 export async function writeGgufExport(
   path: string,
-  plan: readonly PlannedTensor[],
-  place: (tensor: CheckpointTensor) => GgufPlace,
+  tensors: readonly StoredTensor[],
   metadata: Readonly<Record<string, WritableValue>>,
   progress: ExportProgress,
 ): Promise<void> {
-  const tensors = plan.map((planned): WritableTensor => {
-    const { tensor } = planned;
-    const format = tensor.shape.length === 1 ? f32 : planned.format;
-    const { name, order } = place(tensor);
-    return { name, shape: tensor.shape, format, data: () => dataOf(tensor, order, format, progress) };
-  });
-  await writeAtomically(path, (sink) => writeGguf(sink, { metadata, tensors }));
+  const content = ggufFile(tensors, metadata, progress);
+  await writeAtomically(path, (sink) => writeGguf(sink, content));
 }
 
-async function* dataOf(
-  tensor: CheckpointTensor,
-  order: Int32Array | undefined,
-  format: SourceFormat,
-  progress: ExportProgress,
-): AsyncGenerator<Uint8Array> {
-  if (tensor.shape.length === 1) {
-    for await (const { values } of piecesOf(tensor)) {
-      const ordered = order === undefined ? values : Float32Array.from(order, (row) => values[row] as number);
-      yield new Uint8Array(ordered.buffer, ordered.byteOffset, ordered.byteLength);
-    }
-    return progress.done(tensor);
+async function* dataOf(stored: StoredTensor, progress: ExportProgress): AsyncGenerator<Uint8Array> {
+  if (isVector(stored)) {
+    for await (const { values } of piecesOf(stored))
+      yield new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+    return progress.done(stored);
   }
-  for await (const [bytes] of encodedPieces(tensor, format, { order })) {
+  for await (const [bytes] of encodedPieces(stored)) {
     progress.check();
     if (bytes !== undefined) yield bytes;
   }
-  progress.done(tensor);
+  progress.done(stored);
 }

@@ -1,8 +1,7 @@
 // How far an export is, and whether it is still wanted.
 
 import { storedBytes } from '../chunks.ts';
-import type { CheckpointTensor } from '../tensor.ts';
-import type { PlannedTensor } from './plan.ts';
+import type { StoredTensor } from './stored.ts';
 
 export interface ExportOptions {
   readonly signal?: AbortSignal | undefined;
@@ -17,9 +16,9 @@ export class ExportProgress {
   readonly #total: number;
   #done = 0;
 
-  constructor(plan: readonly PlannedTensor[], options: ExportOptions) {
+  constructor(tensors: readonly StoredTensor[], options: ExportOptions) {
     this.#options = options;
-    this.#total = plan.reduce((sum, { tensor }) => sum + storedBytes(tensor), 0);
+    this.#total = tensors.reduce((sum, tensor) => sum + bytesOf(tensor), 0);
   }
 
   /** Throws the signal's reason when the export was aborted. */
@@ -27,9 +26,13 @@ export class ExportProgress {
     this.#options.signal?.throwIfAborted();
   }
 
-  done(tensor: CheckpointTensor): void {
+  done(tensor: StoredTensor): void {
     this.check();
-    this.#done += storedBytes(tensor);
+    this.#done += bytesOf(tensor);
     this.#options.onProgress?.({ bytesDone: this.#done, bytesTotal: this.#total });
   }
 }
+
+/** Bytes that are read for a tensor. */
+const bytesOf = ({ parts }: StoredTensor): number =>
+  parts.reduce((sum, { tensor }) => sum + storedBytes(tensor), 0);

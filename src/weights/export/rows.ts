@@ -1,25 +1,16 @@
 // Rows of a checkpoint's tensors as values, or as a format's bytes, in pieces: what writers of other files are fed with. Memory holds
 // a piece, whatever the size of the tensor.
 
-import type { SourceFormat } from '../../quant/format.ts';
 import { panelBytes, panelRows } from '../../quant/layout.ts';
 import { dequantizeSource, quantizeReference, unpackReference } from '../../quant/reference.ts';
 import { readVector } from '../chunks.ts';
-import {
-  type CheckpointTensor,
-  dimensions,
-  matrixOffset,
-  type PackedTensor,
-  readRows,
-  type SourceTensor,
-} from '../tensor.ts';
+import { dimensions, matrixOffset, type PackedTensor, readRows, type SourceTensor } from '../tensor.ts';
+import { isVector, type StoredPart, type StoredTensor } from './stored.ts';
 
 /** Values of one piece, about. */
 const pieceValues = 2 ** 18;
 
 export interface RowOptions {
-  /** `order[i]` is the tensor's row that comes i-th within each matrix; undefined: as they are. */
-  readonly order?: Int32Array | undefined;
   /** Rows of a piece are a multiple of this, but for the last ones of a matrix. */
   readonly multiple?: number;
   /** Only this matrix of a stack. */
@@ -34,66 +25,106 @@ export interface Piece {
   readonly values: Float32Array;
 }
 
+type Parts = Pick<StoredTensor, 'parts'>;
+
 /** The rows of a matrix or stack of them, piece after piece. A vector is one row. */
-export async function* piecesOf(tensor: CheckpointTensor, options: RowOptions = {}): AsyncGenerator<Piece> {
-  const { matrices, rows, columns } = dimensions(tensor.shape);
-  if (tensor.shape.length === 1) {
-    yield { matrix: 0, first: 0, rows: 1, values: await readVector(tensor) };
+export async function* piecesOf(stored: Parts, options: RowOptions = {}): AsyncGenerator<Piece> {
+  const { parts } = stored;
+  const [first] = parts;
+  if (first === undefined) return;
+  if (isVector(stored)) {
+    yield { matrix: 0, first: 0, rows: 1, values: joined(await Promise.all(parts.map(vectorOf))) };
     return;
   }
+  const { matrices, columns } = dimensions(first.tensor.shape);
+  const rows = parts.reduce((sum, { tensor }) => sum + dimensions(tensor.shape).rows, 0);
   const multiple = options.multiple ?? panelRows;
   const step = Math.max(1, Math.floor(pieceValues / (columns * multiple))) * multiple;
   const { only = 0, only: last = matrices - 1 } = options;
   for (let matrix = only; matrix <= last; matrix++) {
     for (let first = 0; first < rows; first += step) {
       const count = Math.min(step, rows - first);
-      yield {
-        matrix,
-        first,
-        rows: count,
-        values: await readValues(tensor, matrix, first, count, options.order),
-      };
+      yield { matrix, first, rows: count, values: await rowsOfParts(parts, matrix, first, count) };
     }
   }
 }
 
+async function vectorOf({ tensor, order }: StoredPart): Promise<Float32Array> {
+  const values = await readVector(tensor);
+  return order === undefined ? values : Float32Array.from(order, (row) => values[row] as number);
+}
+
 /** The same as the bytes of the parts of a format. */
 export async function* encodedPieces(
-  tensor: CheckpointTensor,
-  format: SourceFormat,
-  options: RowOptions = {},
+  stored: Pick<StoredTensor, 'parts' | 'format'>,
 ): AsyncGenerator<readonly Uint8Array[]> {
-  const columns = dimensions(tensor.shape).columns;
-  if (
+  const { parts, format } = stored;
+  const same = parts.flatMap(({ tensor, order }) =>
     tensor.kind === 'source' &&
     tensor.format === format &&
     tensor.rowMap === undefined &&
-    options.order === undefined
-  ) {
-    yield* storedPieces(tensor);
+    order === undefined &&
+    tensor.shape.length > 1
+      ? [tensor]
+      : [],
+  );
+  if (same.length === parts.length) {
+    yield* storedPieces(same);
     return;
   }
-  for await (const { rows, values } of piecesOf(tensor, options)) {
+  const columns = dimensions(parts[0]?.tensor.shape ?? []).columns;
+  for await (const { rows, values } of piecesOf(stored))
     yield quantizeReference(format, values, rows, columns);
-  }
 }
 
 /** What is in the format already, byte for byte. */
-async function* storedPieces(tensor: SourceTensor): AsyncGenerator<readonly Uint8Array[]> {
-  const { rows, columns } = dimensions(tensor.shape);
-  const step = Math.max(1, Math.floor((4 * pieceValues) / columns));
-  for (const slice of tensor.slices) {
-    for (let first = 0; first < rows; first += step)
-      yield readRows(slice, first, Math.min(step, rows - first));
+async function* storedPieces(tensors: readonly SourceTensor[]): AsyncGenerator<readonly Uint8Array[]> {
+  for (let matrix = 0; matrix < (tensors[0]?.slices.length ?? 0); matrix++) {
+    for (const { shape, slices } of tensors) {
+      const { rows, columns } = dimensions(shape);
+      const step = Math.max(1, Math.floor((4 * pieceValues) / columns));
+      for (let first = 0; first < rows; first += step)
+        yield readRows(slices[matrix] ?? [], first, Math.min(step, rows - first));
+    }
   }
 }
 
-async function readValues(
-  tensor: CheckpointTensor,
+/** Rows [first, first + count) of what the parts make together. */
+async function rowsOfParts(
+  parts: readonly StoredPart[],
   matrix: number,
   first: number,
   count: number,
-  order: Int32Array | undefined,
+): Promise<Float32Array> {
+  const found: Float32Array[] = [];
+  let start = 0;
+  for (const part of parts) {
+    const { rows } = dimensions(part.tensor.shape);
+    const from = Math.max(first, start);
+    const to = Math.min(first + count, start + rows);
+    if (from < to) found.push(await readValues(part, matrix, from - start, to - from));
+    start += rows;
+  }
+  return joined(found);
+}
+
+function joined(pieces: readonly Float32Array[]): Float32Array {
+  const [only] = pieces;
+  if (pieces.length === 1 && only !== undefined) return only;
+  const values = new Float32Array(pieces.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const piece of pieces) {
+    values.set(piece, at);
+    at += piece.length;
+  }
+  return values;
+}
+
+async function readValues(
+  { tensor, order }: StoredPart,
+  matrix: number,
+  first: number,
+  count: number,
 ): Promise<Float32Array> {
   const map = tensor.kind === 'source' ? tensor.rowMap : undefined;
   const wanted = Int32Array.from({ length: count }, (_, i) => {
