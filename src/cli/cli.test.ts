@@ -90,7 +90,8 @@ class FakeModel implements Model {
   }
   perplexity: Model['perplexity'] = async (text, options) => {
     options?.onProgress?.({ tokensDone: 4, tokensTotal: 4 });
-    return { perplexity: text.length, tokens: 4, ms: 2 };
+    const against = { perplexity: 10, meanKl: 0.25, topAgreement: 0.75 };
+    return { perplexity: text.length, tokens: 4, ms: 2, ...(options?.against ? { against } : {}) };
   };
   tune: Model['tune'] = async () => ({
     results: [{ key: 'linear_row q4', candidate: 'dot', ratio: 0.5, ns: { dot: 10 } }],
@@ -220,6 +221,13 @@ beforeEach(async () => {
 });
 afterEach(() => rm(folder, { recursive: true, force: true }));
 
+/** What was chosen where bits were spent. */
+const choices = [0, 1, 2, 4, 5].map((layer) => ({
+  name: `model.layers.${layer}.mlp.up_proj.weight`,
+  format: layer === 4 ? 'q6_k' : 'q4_k',
+  kl: 0,
+}));
+
 interface Run {
   readonly stdin?: string | undefined;
   readonly tty?: boolean;
@@ -278,11 +286,12 @@ async function cli(
       outlook: async (name) => ({ ...outlook, model: name }),
       validate: async () => capsule,
       pack: async (_, { output: path }) => ({ path: path ?? 'x.ingot', bytes: 1_500_000 }),
-      convert: async (_, { to, output: path, groupSize = 64 }) => ({
+      convert: async (_, { to, output: path, groupSize = 64, bitsPerWeight }) => ({
         path: path ?? `m-${to}`,
         bytes: 1_500_000,
         bitsPerWeight: 4 + 32 / groupSize,
         formats: { [to]: 7 },
+        ...(bitsPerWeight === undefined ? {} : { choices }),
       }),
       serve: async () => {
         throw new IngotError('device_failed', 'no server here');
@@ -539,6 +548,9 @@ describe('the other commands', () => {
     expect(JSON.parse((await cli(['eval', 'm', '--text', file, '--json'])).out)).toMatchObject({
       perplexity: 12,
     });
+    expect((await cli(['eval', 'm', '--text', file, '--against', 'n'])).out).toContain(
+      'against 10.0000 (+20.00 %): mean KL 0.25000 nats, the same token first in 75.0 %\n',
+    );
     expect(await cli(['eval', 'm', '--text', `${file}x`])).toMatchObject({
       code: 1,
       err: expect.stringContaining('cannot be read'),
@@ -554,7 +566,9 @@ describe('the other commands', () => {
     const json = await cli(['convert', 'm', '--to', 'mlx', '--json']);
     expect(JSON.parse(json.out)).toMatchObject({ model: 'm', path: 'm-mlx', bitsPerWeight: 4.5 });
     expect((await cli(['convert', 'm', '--to', 'onnx'])).err).toContain('Allowed choices are gguf, mlx');
-    expect((await cli(['quantize', 'm'])).err).toContain("required option '--to <format>'");
+    expect((await cli(['quantize', 'm'])).err).toContain('--to FORMAT, or --bits-per-weight BITS');
+    const spent = await cli(['quantize', 'm', '--bits-per-weight', '4.5']);
+    expect(spent.out).toContain('mlp.up_proj  q4_k    0-2, 5\n             q6_k    4\n');
   });
 
   test('pack names what it wrote', async () => {

@@ -13,7 +13,7 @@ export interface Progress {
 }
 
 export interface ProgressOptions {
-  readonly unit?: 'bytes' | 'tokens' | 'kernels' | 'prompts';
+  readonly unit?: 'bytes' | 'tokens' | 'kernels' | 'prompts' | 'matrices';
   readonly now?: () => number;
 }
 

@@ -179,7 +179,13 @@ const known = {
   chat,
   embed: { ...ofTokens, pooling: oneOf('mean', 'last') },
   logprobs: { ...ofTokens, top: number },
-  perplexity: { ...ofTokens, context: count(1), stride: count(1), onProgress: callback },
+  perplexity: {
+    ...ofTokens,
+    context: count(1),
+    stride: count(1),
+    against: { expected: 'a model', is: isObject },
+    onProgress: callback,
+  },
 } satisfies Record<string, Kinds>;
 
 /** Throws `invalid_argument` for an option of the wrong kind, and for one that nobody reads: it may be misspelt. */

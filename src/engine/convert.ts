@@ -30,6 +30,7 @@ import { u32, type WritableValue } from '../weights/gguf/writer.ts';
 import { openCheckpoint } from '../weights/open.ts';
 import { dimensions } from '../weights/tensor.ts';
 import { packModel } from './pack.ts';
+import { type FormatChoice, spendOnTensors } from './spend.ts';
 import type { LoadProgress } from './types.ts';
 
 /** Kinds of files a model can be written as. */
@@ -43,8 +44,14 @@ export interface ConvertOptions {
   readonly output?: string | undefined;
   /** Columns that share a scale in the affine formats (default 64). */
   readonly groupSize?: number | undefined;
+  /** Bits of a weight on average: formats are chosen for each matrix by what it contributes. `to` is then gguf or mlx. */
+  readonly bitsPerWeight?: number | undefined;
+  /** What the model reads to find that out; default: a short text of its own. */
+  readonly calibration?: string | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: LoadProgress) => void) | undefined;
+  /** Matrices that were measured, of all. */
+  readonly onMeasured?: ((done: number, total: number) => void) | undefined;
   readonly onNotice?: ((text: string) => void) | undefined;
 }
 
@@ -55,6 +62,8 @@ export interface ConvertResult {
   readonly bitsPerWeight?: number;
   /** How many matrices have each format. */
   readonly formats?: Readonly<Record<string, number>>;
+  /** What each matrix was given, where bits were spent by measurement. */
+  readonly choices?: readonly FormatChoice[];
 }
 
 /** What a target means: the kind of file, and how matrices are stored in it. */
@@ -87,6 +96,7 @@ export const quantizeTargets: readonly string[] = [
   ...[2, 3, 4, 5, 6, 8].map((bits) => `affine${bits}`),
   ...mlxModes,
   'fp8',
+  'nf4',
   ...ggufFormats,
   'packed',
 ];
@@ -107,6 +117,7 @@ function targetOf({ to, groupSize = 64 }: ConvertOptions): Target {
   }
   // The codes of FP8 are made block by block; the format stands for them.
   if (to === 'fp8') return folderTarget('fp8', findSourceFormat('fp8/32/f32'));
+  if (to === 'nf4') return folderTarget('nf4', findSourceFormat('nf4/64/f32'));
   if (to === 'mlx') return folderTarget('mlx', undefined);
   if (to === 'safetensors') return folderTarget('plain', undefined);
   const matrix = ggufFormats.includes(to) ? findSourceFormat(to) : undefined;
@@ -131,6 +142,26 @@ function targetOf({ to, groupSize = 64 }: ConvertOptions): Target {
   };
 }
 
+/** The formats that bits are spent on, and the target that stands for them. Throws invalid_argument. */
+function ladderOf({ to, groupSize = 64, bitsPerWeight = 0 }: ConvertOptions): {
+  readonly to: string;
+  readonly formats: readonly SourceFormat[];
+} {
+  if (to !== 'gguf' && to !== 'mlx')
+    throw new IngotError(
+      'invalid_argument',
+      `bits per weight are spent in gguf or mlx, not in ${JSON.stringify(to)}`,
+    );
+  if (!(bitsPerWeight >= 1 && bitsPerWeight <= 16))
+    throw new IngotError('invalid_argument', `bits per weight must be from 1 to 16, got ${bitsPerWeight}`);
+  const names =
+    to === 'gguf'
+      ? ['q2_k', 'q3_k', 'q4_k', 'q5_k', 'q6_k', 'q8_0']
+      : [2, 3, 4, 5, 6, 8].map((bits) => `mlx${bits}/${groupSize}/bf16`);
+  const formats = names.flatMap((name) => findSourceFormat(name) ?? []);
+  return { to: to === 'gguf' ? 'q8_0' : 'affine4', formats };
+}
+
 function folderTarget(kind: FolderKind, matrix: SourceFormat | undefined): Target {
   const holds = (format: SourceFormat): boolean => kind === 'mlx' && /^mlx/.test(format.name);
   return {
@@ -145,11 +176,13 @@ function folderTarget(kind: FolderKind, matrix: SourceFormat | undefined): Targe
  * exists or the target is unknown, unsupported for what the target cannot hold, disk_full.
  */
 export async function convertModel(nameOrPath: string, options: ConvertOptions): Promise<ConvertResult> {
-  const { to, signal, onProgress, onNotice } = options;
-  if (to === 'packed') return packModel(nameOrPath, options);
-  const target = targetOf(options);
+  const { to, signal, onProgress, onNotice, bitsPerWeight: wanted } = options;
+  if (to === 'packed' && wanted === undefined) return packModel(nameOrPath, options);
+  const ladder = wanted === undefined ? undefined : ladderOf(options);
+  const target = targetOf(ladder === undefined ? options : { ...options, to: ladder.to });
   const source = await resolveModel(nameOrPath, { signal, onProgress, onNotice });
-  const path = options.output ?? defaultOutput(source, to, target.container);
+  const path =
+    options.output ?? defaultOutput(source, wanted === undefined ? to : `${wanted}bpw`, target.container);
   if (await stat(path).catch(() => undefined)) {
     throw new IngotError('invalid_argument', `${path} exists; remove it or name another file`, {
       details: { path },
@@ -157,10 +190,22 @@ export async function convertModel(nameOrPath: string, options: ConvertOptions):
   }
   const raw = await openCheckpoint(source);
   // A GGUF file keeps its own names and rows when it becomes another one.
-  const same = raw.kind === 'gguf' && target.container === 'gguf';
+  const same = raw.kind === 'gguf' && target.container === 'gguf' && ladder === undefined;
   const checkpoint = same ? raw : await modelCheckpoint(raw);
   try {
-    const written = await contentOf(checkpoint, target, path, same);
+    const spent =
+      ladder === undefined || wanted === undefined
+        ? undefined
+        : await spendOnTensors(checkpoint, target.formats, {
+            path: source,
+            bitsPerWeight: wanted,
+            ladder: ladder.formats,
+            calibration: options.calibration,
+            signal,
+            onProgress: options.onMeasured,
+          });
+    const formats = spent === undefined ? target.formats : { ...target.formats, single: spent.single };
+    const written = await contentOf(checkpoint, { ...target, formats }, path, same);
     for (const { format } of written.plan) checkWritable(format);
     const progress = new ExportProgress(written.tensors, {
       signal,
@@ -170,13 +215,20 @@ export async function convertModel(nameOrPath: string, options: ConvertOptions):
     else {
       const { config } = checkpoint;
       const files = await smallFiles(checkpoint);
-      await writeFolder(path, { kind: target.kind, config, tensors: written.tensors, files }, progress);
+      const text = await checkpoint.readFile('config.json');
+      const configText = text && new TextDecoder().decode(text);
+      await writeFolder(
+        path,
+        { kind: target.kind, config, configText, tensors: written.tensors, files },
+        progress,
+      );
     }
     return {
       path,
       bytes: await bytesOf(path, target.container),
       bitsPerWeight: bitsPerWeight(written.plan),
       formats: counts(written.plan),
+      ...(spent === undefined ? {} : { choices: spent.choices }),
     };
   } finally {
     await checkpoint.close();

@@ -2,7 +2,7 @@
 // https://huggingface.co/docs/transformers/perplexity
 
 import { IngotError } from '../base/errors.ts';
-import type { PerplexityOptions, PerplexityResult } from './types.ts';
+import type { Comparison, PerplexityOptions, PerplexityResult } from './types.ts';
 
 /** Logits of a window's rows, handed over a few rows at a time. */
 export type WindowLogits = (
@@ -24,29 +24,79 @@ export async function perplexity(
   logits: WindowLogits,
   { vocabSize, contextLength, onProgress, ...options }: PerplexityOptions & Sizes,
 ): Promise<PerplexityResult> {
-  const context = options.context ?? Math.min(1024, contextLength);
+  const { against } = options;
+  const context = options.context ?? Math.min(against === undefined ? 1024 : 512, contextLength);
   const stride = options.stride ?? context;
   check(context, stride, contextLength, tokens.length);
   const started = performance.now();
   let sum = 0;
   let predicted = 0;
   let scored = 0;
+  const compared = { sum: 0, kl: 0, same: 0 };
   for (let start = 0; scored < tokens.length; start += stride) {
     const window = tokens.slice(start, start + context);
     const firstNew = Math.max(scored - start, 1);
+    const others = await against?.logits(window);
+    if (others !== undefined && others.shape[1] !== vocabSize)
+      throw new IngotError(
+        'invalid_argument',
+        `a vocabulary of ${others.shape[1]} cannot be compared with one of ${vocabSize}: it is another model`,
+      );
     await logits(window, (rows, firstRow) => {
       for (let i = 0; i * vocabSize < rows.length; i++) {
         const target = firstRow + i + 1;
         const id = window[target];
         if (id === undefined || target < firstNew) continue;
-        sum -= logProbability(rows.subarray(i * vocabSize, (i + 1) * vocabSize), id);
+        const row = rows.subarray(i * vocabSize, (i + 1) * vocabSize);
+        sum -= logProbability(row, id);
         predicted++;
+        if (others === undefined) continue;
+        const other = others.data.subarray((target - 1) * vocabSize, target * vocabSize);
+        const { kl, same } = divergence(other, row);
+        compared.sum -= logProbability(other, id);
+        compared.kl += kl;
+        compared.same += same ? 1 : 0;
       }
     });
     scored = start + window.length;
     onProgress?.({ tokensDone: scored, tokensTotal: tokens.length });
   }
-  return { perplexity: Math.exp(sum / predicted), tokens: predicted, ms: performance.now() - started };
+  const comparison: Comparison = {
+    perplexity: Math.exp(compared.sum / predicted),
+    meanKl: compared.kl / predicted,
+    topAgreement: compared.same / predicted,
+  };
+  return {
+    perplexity: Math.exp(sum / predicted),
+    tokens: predicted,
+    ms: performance.now() - started,
+    ...(against === undefined ? {} : { against: comparison }),
+  };
+}
+
+/** KL(p || q) of the distributions of two rows of logits, in nats, and whether their largest is the same. */
+export function divergence(
+  p: Float32Array,
+  q: Float32Array,
+): { readonly kl: number; readonly same: boolean } {
+  const [a, b] = [normaliser(p), normaliser(q)];
+  let kl = 0;
+  for (let i = 0; i < p.length; i++) {
+    const log = (p[i] as number) - a.log;
+    const share = Math.exp(log);
+    if (share > 0) kl += share * (log - ((q[i] as number) - b.log));
+  }
+  return { kl: Math.max(0, kl), same: a.top === b.top };
+}
+
+/** What turns logits into log probabilities, and the place of the largest. */
+function normaliser(logits: Float32Array): { readonly log: number; readonly top: number } {
+  let top = 0;
+  for (let i = 1; i < logits.length; i++) if ((logits[i] as number) > (logits[top] as number)) top = i;
+  const max = logits[top] ?? Number.NaN;
+  let total = 0;
+  for (const x of logits) total += Math.exp(x - max);
+  return { log: max + Math.log(total), top };
 }
 
 function check(context: number, stride: number, contextLength: number, length: number): void {
@@ -67,10 +117,5 @@ function check(context: number, stride: number, contextLength: number, length: n
 }
 
 /** log softmax(logits)[id], with the sum in double precision. */
-export function logProbability(logits: Float32Array, id: number): number {
-  let max = Number.NEGATIVE_INFINITY;
-  for (const x of logits) if (x > max) max = x;
-  let total = 0;
-  for (const x of logits) total += Math.exp(x - max);
-  return (logits[id] ?? Number.NaN) - max - Math.log(total);
-}
+export const logProbability = (logits: Float32Array, id: number): number =>
+  (logits[id] ?? Number.NaN) - normaliser(logits).log;

@@ -18,7 +18,7 @@ import type { LayerSpec } from '../nn/contracts.ts';
 import type { RecordStore } from '../patch/book.ts';
 import { findTokenizer } from '../tokenizer/open.ts';
 import type { Checkpoint } from '../weights/checkpoint.ts';
-import { CheckpointLoader } from '../weights/load.ts';
+import { CheckpointLoader, type LoadedMatrix } from '../weights/load.ts';
 import type { PackInto } from '../weights/load-jobs.ts';
 import { describeCheckpoint, formatOf } from './info.ts';
 import { LoadedModel } from './model.ts';
@@ -39,6 +39,8 @@ export interface Surroundings {
   readonly records?: RecordStore | undefined;
   /** Opens the folder of prefixes that the options name. */
   readonly openArchive?: ((model: ArchivedModel) => Promise<PrefixArchive | undefined>) | undefined;
+  /** Told of every matrix that is brought to the device. */
+  readonly onMatrix?: ((matrix: LoadedMatrix) => void) | undefined;
   /** What lies beside the model about its experts. */
   readonly expertFiles?: ExpertFiles | undefined;
 }
@@ -79,7 +81,7 @@ async function place(
   checkpoint: Checkpoint,
   device: Device,
   options: LoadOptions,
-  { availableMemory, packInto, records, expertFiles, openArchive }: Surroundings,
+  { availableMemory, packInto, records, expertFiles, openArchive, onMatrix }: Surroundings,
 ): Promise<Model> {
   const { signal, onProgress, precision = 'fast', memoryLimit } = options;
   if (precision !== 'fast' && precision !== 'exact') {
@@ -126,8 +128,11 @@ async function place(
     checkpoint,
     device,
     {
-      matrix: ({ name: label, shape, layout, buffer }) =>
-        new Weight({ device, buffer, layout, shape, label }),
+      matrix: (matrix) => {
+        onMatrix?.(matrix);
+        const { name: label, shape, layout, buffer } = matrix;
+        return new Weight({ device, buffer, layout, shape, label });
+      },
       vector: ({ length, buffer }) => fromBuffer(device, buffer, [length], 'f32'),
     },
     {

@@ -174,6 +174,11 @@ export interface PerplexityOptions {
   readonly context?: number | undefined;
   /** Tokens between the starts of two windows. Default: `context`, so windows do not overlap. */
   readonly stride?: number | undefined;
+  /**
+   * Also compares with this model, such as the one that was quantised: it must have the same vocabulary. Its logits of a
+   * window are kept, which is 4 bytes for each of its tokens and words; the default context is then 512.
+   */
+  readonly against?: Pick<Model, 'info' | 'logits'> | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?:
     | ((progress: { readonly tokensDone: number; readonly tokensTotal: number }) => void)
@@ -185,6 +190,17 @@ export interface PerplexityResult {
   /** Tokens that were predicted. */
   readonly tokens: number;
   readonly ms: number;
+  readonly against?: Comparison;
+}
+
+/** How the predictions of a model differ from those of another, on the same tokens. */
+export interface Comparison {
+  /** The other model's. */
+  readonly perplexity: number;
+  /** Mean of KL(other || model) over predicted tokens, in nats: what is lost by believing the model in its place. */
+  readonly meanKl: number;
+  /** Share of tokens for which both find the same most probable. */
+  readonly topAgreement: number;
 }
 
 export interface TuneOptions {

@@ -1,4 +1,5 @@
-// A checkpoint as a folder of safetensors: plain floats, MLX's quantised forms, or FP8 with a scale for each block of 128 x 128.
+// A checkpoint as a folder of safetensors: plain floats, MLX's quantised forms, FP8 with a scale for each block of 128 x 128, or NF4 as
+// bitsandbytes has it.
 
 import { randomBytes } from 'node:crypto';
 import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
@@ -9,15 +10,18 @@ import { f32ToE4m3 } from '../../quant/half.ts';
 import { isFloatLayout } from '../../quant/layout.ts';
 import { writeAtomically } from '../atomic-file.ts';
 import { isJsonObject, type JsonObject } from '../json.ts';
+import { nf4Quantiles, nfBlock, nfConfig, nfState, stateSuffix } from '../safetensors/bitsandbytes.ts';
 import type { SafetensorsDType } from '../safetensors/reader.ts';
+import { bytesOf } from '../safetensors/scheme.ts';
 import { type WritableSafetensor, writeSafetensors } from '../safetensors/writer.ts';
 import { dimensions } from '../tensor.ts';
+import { configText } from './config-text.ts';
 import type { ExportProgress } from './progress.ts';
 import { encodedPieces, piecesOf } from './rows.ts';
 import type { StoredTensor } from './stored.ts';
 
 /** How quantised matrices are stored. */
-export type FolderKind = 'mlx' | 'plain' | 'fp8';
+export type FolderKind = 'mlx' | 'plain' | 'fp8' | 'nf4';
 
 /** Small files that go beside the weights, by name. */
 export type SmallFiles = ReadonlyMap<string, Uint8Array>;
@@ -26,6 +30,8 @@ export interface FolderContent {
   readonly kind: FolderKind;
   /** config.json of the model; what it says of quantisation is replaced. */
   readonly config: JsonObject;
+  /** The text it was read from, when it was a file. */
+  readonly configText?: string | undefined;
   readonly tensors: readonly StoredTensor[];
   readonly files: SmallFiles;
 }
@@ -42,7 +48,7 @@ export async function writeFolder(
     await mkdir(temporary, { recursive: true });
     for (const [name, bytes] of files) await writeFile(join(temporary, name), bytes);
     const { config, tensors } = folderFiles(content, progress);
-    await writeFile(join(temporary, 'config.json'), `${JSON.stringify(config, null, 2)}\n`);
+    await writeFile(join(temporary, 'config.json'), configText(config, content.configText));
     await writeAtomically(join(temporary, 'model.safetensors'), (sink) => writeSafetensors(sink, tensors));
     await mkdir(dirname(path), { recursive: true });
     await rename(temporary, path);
@@ -79,6 +85,10 @@ function folderConfig({ config, tensors, kind }: FolderContent): JsonObject {
     };
     return { ...rest, quantization_config };
   }
+  if (kind === 'nf4') {
+    const kept = tensors.filter(({ shape, format }) => shape.length > 1 && isFloatLayout(format.layout));
+    return { ...rest, quantization_config: nfConfig(kept.map(({ name }) => name.replace(/\.weight$/, ''))) };
+  }
   const quantised = tensors.filter(({ format }) => !isFloatLayout(format.layout));
   const [first] = quantised;
   if (kind === 'plain' || first === undefined) return rest;
@@ -95,15 +105,23 @@ function folderConfig({ config, tensors, kind }: FolderContent): JsonObject {
 /** Fields that MLX's models ask for under the names that older configs have. */
 function mlxFields(config: JsonObject): JsonObject {
   const rope = isJsonObject(config.rope_parameters) ? config.rope_parameters : {};
-  const { rope_theta: theta, ...scaling } = rope;
-  const scaled = scaling.rope_type !== undefined && scaling.rope_type !== 'default';
-  return {
-    ...(config.rope_theta === undefined && theta !== undefined ? { rope_theta: theta } : {}),
-    ...(config.rope_scaling === undefined && scaled ? { rope_scaling: scaling } : {}),
-    ...(config.num_experts === undefined && config.num_local_experts !== undefined
-      ? { num_experts: config.num_local_experts }
-      : {}),
+  // Of settings by kind of layer those of full attention; layers within a window have a base of their own.
+  const { rope_theta, partial_rotary_factor, ...scaling } = isJsonObject(rope.full_attention)
+    ? rope.full_attention
+    : rope;
+  const { rope_theta: local } = isJsonObject(rope.sliding_attention) ? rope.sliding_attention : {};
+  const type = scaling.rope_type ?? scaling.type;
+  const older: JsonObject = {
+    rope_theta,
+    partial_rotary_factor,
+    rope_local_base_freq: local,
+    rope_scaling: type === undefined || type === 'default' ? null : { ...scaling, type },
+    num_experts: config.num_local_experts,
   };
+  const missing = Object.entries(older).filter(
+    ([name, value]) => value !== undefined && config[name] === undefined,
+  );
+  return Object.fromEntries(missing);
 }
 
 function mostCommon(formats: readonly SourceFormat[]): SourceFormat | undefined {
@@ -131,6 +149,7 @@ function writableTensors(
   progress: ExportProgress,
 ): readonly WritableSafetensor[] {
   if (isFloatLayout(stored.format.layout)) return floatTensors(stored, progress);
+  if (kind === 'nf4') return nfTensors(stored, progress);
   return kind === 'fp8' ? fp8Tensors(stored, progress) : mlxTensors(stored, progress);
 }
 
@@ -218,11 +237,7 @@ const block = 128;
  */
 function fp8Tensors(stored: StoredTensor, progress: ExportProgress): readonly WritableSafetensor[] {
   return Array.from(tensorsOf(stored), ({ name, shape, only, last }): readonly WritableSafetensor[] => {
-    if (shape.length !== 2)
-      throw new IngotError(
-        'unsupported',
-        `${name} holds all experts, which FP8 is not written for; use MLX or GGUF`,
-      );
+    if (shape.length !== 2) unwrittenStack(name, 'FP8');
     const { rows, columns } = dimensions(shape);
     const across = Math.ceil(columns / block);
     const down = Math.ceil(rows / block);
@@ -246,6 +261,57 @@ function fp8Tensors(stored: StoredTensor, progress: ExportProgress): readonly Wr
       },
     ];
   }).flat();
+}
+
+/** NF4 codes with their scales, numbers and state. Throws unsupported for a stack that is one tensor. */
+function nfTensors(stored: StoredTensor, progress: ExportProgress): readonly WritableSafetensor[] {
+  return Array.from(tensorsOf(stored), ({ name, shape, only, last }): readonly WritableSafetensor[] => {
+    if (shape.length !== 2) unwrittenStack(name, 'NF4');
+    const { rows, columns } = dimensions(shape);
+    const scales: Uint8Array[] = [];
+    const codes = async function* (): AsyncGenerator<Uint8Array> {
+      for await (const [part, meta] of encodedPieces(stored, only === undefined ? {} : { only })) {
+        progress.check();
+        if (meta !== undefined) scales.push(meta.slice());
+        // The first code of a byte is in its high bits.
+        if (part !== undefined) yield part.map((byte) => (byte >> 4) | (byte << 4));
+      }
+      if (last) progress.done(stored);
+    };
+    const whole = (
+      part: string,
+      dtype: SafetensorsDType,
+      data: Uint8Array,
+      length: number,
+    ): WritableSafetensor => ({
+      name: `${name}.${part}`,
+      dtype,
+      shape: [length],
+      bytes: data.byteLength,
+      data,
+    });
+    const blocks = (rows * columns) / nfBlock;
+    const state = nfState(shape);
+    return [
+      { name, dtype: 'U8', shape: [(rows * columns) / 2, 1], bytes: (rows * columns) / 2, data: codes },
+      {
+        name: `${name}.absmax`,
+        dtype: 'F32',
+        shape: [blocks],
+        bytes: 4 * blocks,
+        data: () => scales.splice(0),
+      },
+      whole('quant_map', 'F32', bytesOf(nf4Quantiles, 'f32'), nf4Quantiles.length),
+      whole(stateSuffix, 'U8', state, state.length),
+    ];
+  }).flat();
+}
+
+function unwrittenStack(name: string, format: string): never {
+  throw new IngotError(
+    'unsupported',
+    `${name} holds all experts, which ${format} is not written for; use MLX or GGUF`,
+  );
 }
 
 /** Codes of whole rows of blocks (the last may be short), with the scale of each into `scales`. */

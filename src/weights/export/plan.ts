@@ -62,15 +62,25 @@ function formatOf(tensor: CheckpointTensor, formats: ExportFormats, tied: boolea
   }
   const end =
     /^(lm_head|output)\.weight$/.test(tensor.name) || (tied && /embed_tokens|token_embd/.test(tensor.name));
-  const { columns } = dimensions(tensor.shape);
-  let format: SourceFormat | undefined = single ?? (end ? (formats.ends ?? formats.matrix) : formats.matrix);
+  const wanted = single ?? (end ? (formats.ends ?? formats.matrix) : formats.matrix);
+  return fitting(wanted, tensor, formats.fallback) ?? asFloat();
+}
+
+/** The format, or the one in its place whose blocks the columns of a tensor fill; undefined when there is none. */
+export function fitting(
+  wanted: SourceFormat | undefined,
+  { shape }: CheckpointTensor,
+  fallback: ExportFormats['fallback'],
+): SourceFormat | undefined {
+  const { columns } = dimensions(shape);
+  let format = wanted;
   while (
     format !== undefined &&
     columns % Math.max(format.blockElements, columnMultiple(format.layout)) !== 0
   ) {
-    format = formats.fallback(format);
+    format = fallback(format);
   }
-  return format ?? asFloat();
+  return format;
 }
 
 /** GGUF's formats in place of those with super-blocks, as llama.cpp chooses them. */
@@ -88,16 +98,23 @@ const ggufFallbacks: Readonly<Record<string, string>> = {
 export const ggufFallback = (format: SourceFormat): SourceFormat | undefined =>
   findSourceFormat(ggufFallbacks[format.name] ?? '');
 
+/** Bits of a matrix or a stack of them in a format, scales included. */
+export function bitsOf({ shape }: CheckpointTensor, format: SourceFormat): number {
+  const { matrices, rows, columns } = dimensions(shape);
+  return 8 * matrices * rows * format.rowBytes(columns).reduce((sum, n) => sum + n, 0);
+}
+
+const matricesOf = (plan: readonly PlannedTensor[]): readonly PlannedTensor[] =>
+  plan.filter(({ tensor }) => tensor.shape.length > 1);
+
+/** Weights of the planned matrices. */
+export const weightsOf = (plan: readonly PlannedTensor[]): number =>
+  matricesOf(plan).reduce((sum, { tensor }) => sum + tensor.shape.reduce((product, n) => product * n, 1), 0);
+
 /** Bits that a weight of the planned matrices takes on average, scales included. */
 export function bitsPerWeight(plan: readonly PlannedTensor[]): number {
-  let bits = 0;
-  let weights = 0;
-  for (const { tensor, format } of plan) {
-    if (tensor.shape.length === 1) continue;
-    const { matrices, rows, columns } = dimensions(tensor.shape);
-    weights += matrices * rows * columns;
-    bits += 8 * matrices * rows * format.rowBytes(columns).reduce((sum, n) => sum + n, 0);
-  }
+  const weights = weightsOf(plan);
+  const bits = matricesOf(plan).reduce((sum, { tensor, format }) => sum + bitsOf(tensor, format), 0);
   return weights === 0 ? 0 : bits / weights;
 }
 

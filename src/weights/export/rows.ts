@@ -57,6 +57,7 @@ async function vectorOf({ tensor, order }: StoredPart): Promise<Float32Array> {
 /** The same as the bytes of the parts of a format. */
 export async function* encodedPieces(
   stored: Pick<StoredTensor, 'parts' | 'format'>,
+  options: RowOptions = {},
 ): AsyncGenerator<readonly Uint8Array[]> {
   const { parts, format } = stored;
   const same = parts.flatMap(({ tensor, order }) =>
@@ -69,17 +70,21 @@ export async function* encodedPieces(
       : [],
   );
   if (same.length === parts.length) {
-    yield* storedPieces(same);
+    yield* storedPieces(same, options);
     return;
   }
   const columns = dimensions(parts[0]?.tensor.shape ?? []).columns;
-  for await (const { rows, values } of piecesOf(stored))
+  for await (const { rows, values } of piecesOf(stored, options))
     yield quantizeReference(format, values, rows, columns);
 }
 
 /** What is in the format already, byte for byte. */
-async function* storedPieces(tensors: readonly SourceTensor[]): AsyncGenerator<readonly Uint8Array[]> {
-  for (let matrix = 0; matrix < (tensors[0]?.slices.length ?? 0); matrix++) {
+async function* storedPieces(
+  tensors: readonly SourceTensor[],
+  { only }: RowOptions,
+): AsyncGenerator<readonly Uint8Array[]> {
+  const last = only ?? (tensors[0]?.slices.length ?? 0) - 1;
+  for (let matrix = only ?? 0; matrix <= last; matrix++) {
     for (const { shape, slices } of tensors) {
       const { rows, columns } = dimensions(shape);
       const step = Math.max(1, Math.floor((4 * pieceValues) / columns));

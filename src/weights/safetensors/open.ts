@@ -7,6 +7,7 @@ import { type JsonObject, parseJsonObject } from '../json.ts';
 import type { CheckpointParts } from '../parts.ts';
 import type { Folder } from '../source.ts';
 import { type CheckpointTensor, contiguousSlices, fileOf, shapeProblem } from '../tensor.ts';
+import { readStates } from './bitsandbytes.ts';
 import { quantizationSchemes } from './quantization.ts';
 import { type OpenInFolder, openSafetensors, type SafetensorsEntry } from './reader.ts';
 import type { Entries, Scheme } from './scheme.ts';
@@ -68,12 +69,12 @@ export async function safetensorsCheckpoint(
   config: JsonObject,
   { openFile, file, small }: SafetensorsParts,
 ): Promise<CheckpointParts> {
-  const schemes = quantizationSchemes(config, `${folder}/${configName}`);
   const { entries, sources } = await openSafetensors(folder, openFile, file);
   const close = async (): Promise<void> => {
     await Promise.all(sources.map((source) => source.close()));
   };
   try {
+    const schemes = quantizationSchemes(config, `${folder}/${configName}`, await readStates(entries));
     const unusable = new Map<string, string>();
     const tensors = new Map<string, CheckpointTensor>();
     for (const entry of entries.values()) {

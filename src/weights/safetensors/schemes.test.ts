@@ -8,6 +8,7 @@ import { Checkpoint } from '../checkpoint.ts';
 import type { JsonObject } from '../json.ts';
 import { MemorySource } from '../source.ts';
 import { dimensions, readRows } from '../tensor.ts';
+import { nf4Quantiles } from './bitsandbytes.ts';
 import { safetensorsCheckpoint } from './open.ts';
 import type { SafetensorsDType } from './reader.ts';
 import { writeSafetensors } from './writer.ts';
@@ -111,6 +112,95 @@ describe('quantised checkpoints', () => {
     else await expect(opened).rejects.toThrow(message);
   });
 
+  describe('of bitsandbytes', () => {
+    const config = { quantization_config: { quant_method: 'bitsandbytes', bnb_4bit_quant_type: 'nf4' } };
+    const text = (bytes: Uint8Array | Float32Array) =>
+      Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('base64');
+    const state = (fields: object = {}) =>
+      new TextEncoder().encode(
+        JSON.stringify({ quant_type: 'nf4', blocksize: 64, dtype: 'bfloat16', shape: [2, 64], ...fields }),
+      );
+    const tensor = (dtype: SafetensorsDType, data: Uint8Array | Float32Array, shape = [data.length]) => ({
+      dtype,
+      shape,
+      data: text(data),
+    });
+    // Codes 0 to 15 in order, the first of a byte in its high bits.
+    const codes = Uint8Array.from({ length: 64 }, (_, i) => (((2 * i) % 16) << 4) | ((2 * i + 1) % 16));
+    const base = {
+      'a.weight': tensor('U8', codes, [64, 1]),
+      'a.weight.absmax': tensor('F32', Float32Array.of(2, 4)),
+      'a.weight.quant_map': tensor('F32', Float32Array.from(nf4Quantiles)),
+      'a.weight.quant_state.bitsandbytes__nf4': tensor('U8', state()),
+    };
+    const wanted = (scales: readonly number[]) =>
+      Array.from({ length: 128 }, (_, i) => (nf4Quantiles[i % 16] ?? 0) * (scales[Math.floor(i / 64)] ?? 0));
+
+    it('NF4 has a scale for each block, which may be a code itself', async () => {
+      const plain = await open(config, base);
+      expect(plain.tensors).toEqual(['a.weight']);
+      // The table is rounded to 1/127: docs/layouts.md.
+      const near = async (checkpoint: Checkpoint, scales: readonly number[]) => {
+        const found = await valuesOf(checkpoint, 'a.weight');
+        wanted(scales).forEach((value, i) => {
+          expect(Math.abs((found[i] ?? 0) - value)).toBeLessThanOrEqual(
+            (scales[Math.floor(i / 64)] ?? 0) / 254 + 1e-6,
+          );
+        });
+      };
+      await near(plain, [2, 4]);
+      const doubled = await open(config, {
+        ...base,
+        'a.weight.absmax': tensor('U8', Uint8Array.of(3, 255)),
+        'a.weight.nested_absmax': tensor('F32', Float32Array.of(2)),
+        'a.weight.nested_quant_map': tensor(
+          'F32',
+          Float32Array.from({ length: 256 }, (_, i) => i / 255),
+        ),
+        'a.weight.quant_state.bitsandbytes__nf4': tensor(
+          'U8',
+          state({ nested_blocksize: 256, nested_offset: 0.5 }),
+        ),
+      });
+      await near(doubled, [0.5 + 6 / 255, 2.5]);
+    });
+
+    it.each([
+      [
+        'a state of another kind',
+        { 'a.weight.quant_state.bitsandbytes__nf4': tensor('U8', state({ blocksize: 128 })) },
+        'is no NF4 matrix in blocks of 64',
+      ],
+      [
+        'a shape of other bytes',
+        { 'a.weight.quant_state.bitsandbytes__nf4': tensor('U8', state({ shape: [4, 64] })) },
+        'two codes in a byte for [4, 64]',
+      ],
+      [
+        'rows that end inside a block',
+        { 'a.weight.quant_state.bitsandbytes__nf4': tensor('U8', state({ shape: [4, 32] })) },
+        'not whole blocks of 64',
+      ],
+      [
+        'no JSON',
+        { 'a.weight.quant_state.bitsandbytes__nf4': tensor('U8', Uint8Array.of(1)) },
+        'is not JSON',
+      ],
+      [
+        'too few scales',
+        { 'a.weight.absmax': tensor('F32', Float32Array.of(2)) },
+        'must be [2] for 2 blocks',
+      ],
+      [
+        'codes of scales without their numbers',
+        { 'a.weight.absmax': tensor('U8', Uint8Array.of(1, 2)) },
+        'has no nested_absmax',
+      ],
+    ] as const)('%s is an error', async (_, changed, message) => {
+      await expect(open(config, { ...base, ...changed })).rejects.toThrow(message);
+    });
+  });
+
   it('with an order that the config denies', async () => {
     const { tensors, config } = golden('gptq reordered');
     const lying = { quantization_config: { ...(config.quantization_config as JsonObject), desc_act: false } };
@@ -120,10 +210,7 @@ describe('quantised checkpoints', () => {
   });
 
   it.each([
-    [
-      { quant_method: 'bitsandbytes', load_in_4bit: true },
-      '"bitsandbytes" is not supported; use plain weights',
-    ],
+    [{ quant_method: 'bitsandbytes', load_in_4bit: true }, "bitsandbytes' FP4 is not supported; use its NF4"],
     [{ quant_method: 'toString' }, '"toString" is not supported'],
     [{ quant_method: 'gptq', bits: 3 }, 'gptq with 3 bits is not supported; use 2, 4, 8 bits'],
     [{ quant_method: 'awq', version: 'marlin' }, 'awq version "marlin" is not supported'],
