@@ -1,5 +1,6 @@
 // The numbers of streamed experts, for people and as JSON.
 
+import { significant } from '../base/statistics.ts';
 import { formatBytes } from '../base/text.ts';
 import type { GenerateStats, Model } from '../engine/types.ts';
 import type { ExpertStatus } from '../experts/contract.ts';
@@ -87,6 +88,6 @@ export function formatExperts({
   const limit =
     ceiling === undefined || reached === undefined
       ? ''
-      : `; the disk allows ${ceiling.toPrecision(3)} tokens/s, ${percent(reached)} of it reached`;
+      : `; the disk allows ${significant(ceiling, 3)} tokens/s, ${percent(reached)} of it reached`;
   return `experts: ${percent(hitRate)} of ${requests.toLocaleString('en-US')} were in memory${read}${limit}`;
 }

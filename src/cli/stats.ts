@@ -1,5 +1,6 @@
 // The numbers of a generation, for people and as JSON.
 
+import { significant } from '../base/statistics.ts';
 import type { GenerateStats } from '../engine/types.ts';
 
 const perSecond = (tokens: number, ms: number): number => (ms > 0 ? (tokens / ms) * 1000 : 0);
@@ -7,7 +8,7 @@ const perSecond = (tokens: number, ms: number): number => (ms > 0 ? (tokens / ms
 /** "31 tokens in 0.21 s (148 tokens/s), prompt 38 tokens in 0.03 s (1270 tokens/s)". */
 export function formatStats(stats: GenerateStats): string {
   const part = (tokens: number, ms: number) =>
-    `${tokens} tokens in ${(ms / 1000).toFixed(2)} s (${perSecond(tokens, ms).toPrecision(3)} tokens/s)`;
+    `${tokens} tokens in ${(ms / 1000).toFixed(2)} s (${significant(perSecond(tokens, ms), 3)} tokens/s)`;
   const cached = stats.cachedTokens > 0 ? ` after ${stats.cachedTokens} from the cache` : '';
   return `${part(stats.generatedTokens, stats.decodeMs)}, prompt ${part(stats.promptTokens - stats.cachedTokens, stats.prefillMs)}${cached}`;
 }

@@ -91,7 +91,7 @@ function formatReport(report: BenchReport): string {
   const facts = formatFacts([
     ['model', `${model.name}: ${model.family}, ${model.format}, ${formatBytes(model.weightBytes)}`],
     ['device', cpu ? `${cpu.cpu}, ${cpu.threads} threads, ${levelOf(cpu)}` : report.device],
-    ['limits', cpu && `${cpu.bandwidthGBs.toFixed(1)} GB/s, ${cpu.int8Tops.toPrecision(3)} int8 TOPS`],
+    ['limits', cpu && `${cpu.bandwidthGBs.toFixed(1)} GB/s, ${significant(cpu.int8Tops, 3)} int8 TOPS`],
     [
       'per token',
       perToken && `${formatBytes(perToken.bytes)}, ${(perToken.weights / 1e6).toFixed(0)} M weights`,

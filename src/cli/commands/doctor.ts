@@ -1,6 +1,7 @@
 // ingot doctor: what this machine has, what Ingot uses of it, and how fast it is.
 
 import type { Command } from 'commander';
+import { significant } from '../../base/statistics.ts';
 import { formatBytes } from '../../base/text.ts';
 import type { CpuReport } from '../../device/cpu/doctor.ts';
 import type { GpuList } from '../../device/webgpu/report.ts';
@@ -65,7 +66,7 @@ async function foresee(context: Context, name: string, flags: DoctorFlags): Prom
 export function formatOutlook(outlook: ModelOutlook): string {
   const { division, problem, speed, statistics, diskBandwidth } = outlook;
   const rate = (bytes: number): string => `${(bytes / 1e9).toFixed(2)} GB/s`;
-  const tokens = (n: number): string => (Number.isFinite(n) ? `${n.toPrecision(3)} tokens/s` : 'no limit');
+  const tokens = (n: number): string => (Number.isFinite(n) ? `${significant(n, 3)} tokens/s` : 'no limit');
   const miss =
     speed &&
     division?.streamed &&

@@ -4,6 +4,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { Command } from 'commander';
 import { IngotError } from '../../base/errors.ts';
+import { significant } from '../../base/statistics.ts';
 import type { Capsule } from '../../patch/capsule.ts';
 import { type Context, printJson } from '../context.ts';
 import { addModelOptions, loadOptions, type ModelFlags, positive } from '../options.ts';
@@ -133,6 +134,6 @@ function summary({ reference, other, prompts, decode, prefill, logits, promises,
   const far =
     logits === undefined
       ? ''
-      : `logits: differ by ${logits.maxAbs.toPrecision(3)} at most, best token the same in ${(100 * logits.top1).toFixed(2)} % of ${logits.rows} rows\n`;
+      : `logits: differ by ${significant(logits.maxAbs, 3)} at most, best token the same in ${(100 * logits.top1).toFixed(2)} % of ${logits.rows} rows\n`;
   return `${other.model} on ${other.device}, ${other.precision}\n${formatTable(speeds, [1, 2, 3])}tokens: ${equal} of ${prompts.length} prompts the same to the end\n${far}${lines.join('\n')}\n${passed ? 'passed' : 'failed'}\n`;
 }
