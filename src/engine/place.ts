@@ -186,7 +186,7 @@ async function place(
         contextLength,
         weightBytes: loader.bytes + (experts ? division.experts : 0),
         memory: division,
-        prefixBytes,
+        prefixBytes: Math.min(prefixBytes, cache.bytes),
         sampling,
         defaults: { system, messages, maxTokens, stop },
       }),

@@ -4,22 +4,18 @@
 
 import { IngotError } from '../../base/errors.ts';
 import { type Analysis, analyse } from './analysis.ts';
-import type { Live, LiveBoth, LiveRecorded, LiveShared, Part, Stack, State } from './live.ts';
-import { look, type Patience } from './patience.ts';
-import { type Branch, type Except, type Machine, nearly, oneLess, type Ranges, type Term } from './term.ts';
-import type { Place } from './texts.ts';
+import type { Live, LiveBoth, LiveRecorded, Part, Stack, State } from './live.ts';
+import { isAlive, Lives } from './lives.ts';
+import type { Patience } from './patience.ts';
+import { nearly, oneLess, type Ranges, type Term } from './term.ts';
 
 /** In a transition table: no text goes on like this. */
 export const dead = -1;
 
 /** A state with more ways to go on than this is a grammar that cannot be followed in time. */
 const maxItems = 1024;
-/** States looked at to see whether an intersection can still end. */
-const maxSearch = 2000;
 /** Size of an automaton after which it begins anew: a long text may meet ever new states. */
 const maxSize = 200_000;
-/** More than an automaton has: two ids below it are one number. */
-const maxStates = 2 ** 26;
 
 const sharedAutomata = new WeakMap<Term, Automaton>();
 
@@ -57,12 +53,7 @@ export class Automaton {
   readonly #bottom: Stack;
   readonly #barren: ReadonlySet<Term | Live>;
   readonly #byKey = new Map<string, State>();
-  readonly #lives = new Map<string, Live>();
-  /** By the size, and by the ids of both states. */
-  readonly #boths = new Map<number | undefined, Map<number, LiveBoth>>();
-  readonly #records = new Map<Term, LiveRecorded>();
-  readonly #branches = new Map<Branch, number>();
-  readonly #excepts = new Map<Except, number>();
+  readonly #lives = new Lives();
   readonly #starts = new Map<Term, State>();
   /** Terms whose start is being worked out. */
   readonly #starting = new Set<Term>();
@@ -193,35 +184,35 @@ export class Automaton {
         return this.#bothRow(head, below, patience);
       case 'live-not':
         this.fill(head.inner, patience);
-        return each((_, c) => this.#liveNot(this.states[this.#next(head.inner, c)] ?? this.#dead));
+        return each((_, c) => this.#lives.not(this.states[this.#next(head.inner, c)] ?? this.#dead));
       case 'live-machine':
         return each((byte) => {
           const machine = head.machine.step(byte);
-          return machine && this.#liveMachine(machine);
+          return machine && this.#lives.machine(machine);
         });
       case 'live-branch':
         return each((byte) => {
           const place = head.branch.texts.step(head.place, byte);
           const some = place && head.branch.texts.some(place, (i) => head.branch.allowed(i));
-          return some ? this.#liveBranch(head.branch, place) : undefined;
+          return some ? this.#lives.branch(head.branch, place) : undefined;
         });
       case 'live-shared':
         return each((byte) => {
           const state = head.automaton.step(head.state, byte, patience);
-          return state && this.#liveShared(head.automaton, state, head.sealed);
+          return state && this.#lives.shared(head.automaton, state, head.sealed);
         });
       case 'live-except':
         return each((byte) => {
           const state = head.automaton.step(head.state, byte, patience);
           const place = head.except.texts.step(head.place, byte);
-          if (!state || !place) return state && this.#liveShared(head.automaton, state);
+          if (!state || !place) return state && this.#lives.shared(head.automaton, state);
           const ends = state.items.length === 0 && head.except.texts.endOf(place) !== undefined;
-          return ends ? undefined : this.#liveExcept(head.except, head.automaton, state, place);
+          return ends ? undefined : this.#lives.except(head.except, head.automaton, state, place);
         });
       case 'live-recorded':
         return each((byte) => {
           const state = head.automaton.step(head.state, byte, patience);
-          return state && this.#liveShared(head.automaton, state, true);
+          return state && this.#lives.shared(head.automaton, state, true);
         });
       default:
         return [];
@@ -299,7 +290,7 @@ export class Automaton {
     if (head.kind === 'repeat') return nearly(head, most);
     // How far the length reaches decides only whether some text is left, and `size` more characters are enough for that.
     if (head.kind === 'live-both' && head.size !== undefined && head.right.accepting) {
-      return this.#liveBoth(head.left, this.nearly(head.right, most + head.size), head.size);
+      return this.#lives.both(head.left, this.nearly(head.right, most + head.size), head.size);
     }
     return head;
   }
@@ -313,18 +304,35 @@ export class Automaton {
     for (let c = 0; c < this.classes; c++) {
       const next = this.#bothAfter(live, c);
       if (next && !known.has(next)) {
-        known.set(next, this.#isAlive(next, patience) ? this.#push(below, next) : undefined);
+        known.set(
+          next,
+          isAlive(next, (each) => this.#bothAfterAll(each, patience), patience)
+            ? this.#push(below, next)
+            : undefined,
+        );
       }
       row.push(next && known.get(next));
     }
     return row;
   }
 
+  /** Where an intersection may be after one more byte. */
+  #bothAfterAll(live: LiveBoth, patience: Patience | undefined): ReadonlySet<LiveBoth> {
+    this.fill(live.left, patience);
+    this.fill(live.right, patience);
+    const found = new Set<LiveBoth>();
+    for (let c = 0; c < this.classes; c++) {
+      const next = this.#bothAfter(live, c);
+      if (next) found.add(next);
+    }
+    return found;
+  }
+
   #bothAfter(live: LiveBoth, byteClass: number): LiveBoth | undefined {
     const left = this.#next(live.left, byteClass);
     const right = this.#next(live.right, byteClass);
     if (left === dead || right === dead) return undefined;
-    return this.#liveBoth(this.states[left] ?? this.#dead, this.states[right] ?? this.#dead, live.size);
+    return this.#lives.both(this.states[left] ?? this.#dead, this.states[right] ?? this.#dead, live.size);
   }
 
   /** The state of all stacks that read a byte next, when any of `from` may be what is to come. */
@@ -371,38 +379,33 @@ export class Automaton {
         todo.push(this.#push(below, head.make()));
         return false;
       case 'both': {
-        const live = this.#liveBoth(this.startOf(head.left), this.startOf(head.right), head.size);
+        const live = this.#lives.both(this.startOf(head.left), this.startOf(head.right), head.size);
         todo.push(this.#push(below, live));
         return false;
       }
       case 'not':
-        todo.push(this.#push(below, this.#liveNot(this.startOf(head.term))));
+        todo.push(this.#push(below, this.#lives.not(this.startOf(head.term))));
         return false;
       case 'machine':
-        todo.push(this.#push(below, this.#liveMachine(head.start)));
+        todo.push(this.#push(below, this.#lives.machine(head.start)));
         return false;
       case 'branch':
-        todo.push(this.#push(below, this.#liveBranch(head, head.texts.start)));
+        todo.push(this.#push(below, this.#lives.branch(head, head.texts.start)));
         return false;
       case 'shared': {
         const automaton = sharedAutomaton(head.family);
-        todo.push(this.#push(below, this.#liveShared(automaton, automaton.startOf(head.term))));
+        todo.push(this.#push(below, this.#lives.shared(automaton, automaton.startOf(head.term))));
         return false;
       }
       case 'except': {
         const automaton = sharedAutomaton(head.part.family);
         const state = automaton.startOf(head.part.term);
-        todo.push(this.#push(below, this.#liveExcept(head, automaton, state, head.texts.start)));
+        todo.push(this.#push(below, this.#lives.except(head, automaton, state, head.texts.start)));
         return false;
       }
       case 'recorded': {
-        let live = this.#records.get(head);
-        if (!live) {
-          const automaton = sharedAutomaton(head.part.family);
-          const state = automaton.startOf(head.part.term);
-          live = { kind: 'live-recorded', recorded: head, automaton, state, text: '', next: new Map() };
-          this.#records.set(head, live);
-        }
+        const automaton = sharedAutomaton(head.part.family);
+        const live = this.#lives.recorded(head, automaton, automaton.startOf(head.part.term));
         todo.push(this.#push(below, live));
         return false;
       }
@@ -487,107 +490,6 @@ export class Automaton {
   #newStack(head: Term | Live, rest: Stack | undefined): Stack {
     return { id: this.#stacks++, head, rest, above: new Map() };
   }
-
-  #live<T extends Live>(key: string, make: () => T): T {
-    let live = this.#lives.get(key);
-    if (!live) {
-      live = make();
-      this.#lives.set(key, live);
-    }
-    return live as T;
-  }
-
-  #liveBoth(left: State, right: State, size: number | undefined): LiveBoth {
-    let ofSize = this.#boths.get(size);
-    if (!ofSize) {
-      ofSize = new Map();
-      this.#boths.set(size, ofSize);
-    }
-    const key = left.id * maxStates + right.id;
-    let live = ofSize.get(key);
-    if (!live) {
-      live = { kind: 'live-both', left, right, size };
-      ofSize.set(key, live);
-    }
-    return live;
-  }
-
-  #liveNot(inner: State): Live {
-    return this.#live(`!${inner.id}`, () => ({ kind: 'live-not', inner }));
-  }
-
-  #liveMachine(machine: Machine): Live {
-    return this.#live(`m${machine.key}`, () => ({ kind: 'live-machine', machine }));
-  }
-
-  #liveBranch(branch: Branch, place: Place): Live {
-    const key = `b${numberOf(this.#branches, branch)}:${place.low},${place.high},${place.depth}`;
-    return this.#live(key, () => ({ kind: 'live-branch', branch, place }));
-  }
-
-  #liveShared(automaton: Automaton, state: State, sealed = false): LiveShared {
-    return this.#live(`s${automaton.id},${state.id},${sealed}`, () => ({
-      kind: 'live-shared',
-      automaton,
-      state,
-      sealed,
-    }));
-  }
-
-  #liveExcept(except: Except, automaton: Automaton, state: State, place: Place): Live {
-    const at = `${place.low},${place.high},${place.depth}`;
-    const key = `x${numberOf(this.#excepts, except)}:${automaton.id},${state.id},${at}`;
-    return this.#live(key, () => ({ kind: 'live-except', except, automaton, state, place }));
-  }
-
-  /**
-   * Whether two automata can still end together; an intersection may have become empty without a byte telling. Looks
-   * depth first, and remembers what it learns of the states on its way.
-   */
-  #isAlive(start: LiveBoth, patience: Patience | undefined): boolean {
-    if (start.alive !== undefined) return start.alive;
-    start.search ??= { from: new Map([[start, undefined]]), todo: [start] };
-    const { from, todo } = start.search;
-    for (let live = todo.at(-1); live !== undefined; live = todo.at(-1)) {
-      if (live.alive === false) {
-        todo.pop();
-        continue;
-      }
-      if (live.alive === true || (live.left.accepting && live.right.accepting)) {
-        for (let on: LiveBoth | undefined = live; on !== undefined; on = from.get(on)) on.alive = true;
-        start.search = undefined;
-        return true;
-      }
-      if (from.size > maxSearch) return true;
-      look(patience);
-      this.fill(live.left, patience);
-      this.fill(live.right, patience);
-      todo.pop();
-      this.#visit(live, start.search);
-    }
-    for (const live of from.keys()) live.alive = false;
-    start.search = undefined;
-    return false;
-  }
-
-  /** What comes after `live` and was not looked at is to be looked at. */
-  #visit(live: LiveBoth, { from, todo }: NonNullable<LiveBoth['search']>): void {
-    for (let c = 0; c < this.classes; c++) {
-      const next = this.#bothAfter(live, c);
-      if (!next || from.has(next)) continue;
-      from.set(next, live);
-      todo.push(next);
-    }
-  }
-}
-
-function numberOf<T>(numbers: Map<T, number>, key: T): number {
-  let known = numbers.get(key);
-  if (known === undefined) {
-    known = numbers.size;
-    numbers.set(key, known);
-  }
-  return known;
 }
 
 /** Whether a text matches a term. */
