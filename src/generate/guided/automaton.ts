@@ -54,6 +54,7 @@ export class Automaton {
   readonly #barren: ReadonlySet<Term | Live>;
   readonly #byKey = new Map<string, State>();
   readonly #lives = new Lives();
+  readonly #inRanges = new Map<Ranges, readonly boolean[]>();
   readonly #starts = new Map<Term, State>();
   /** Terms whose start is being worked out. */
   readonly #starting = new Set<Term>();
@@ -179,7 +180,7 @@ export class Automaton {
       });
     switch (head.kind) {
       case 'bytes':
-        return this.#classBytes.map((byte) => (inRanges(head.ranges, byte) ? below : undefined));
+        return this.#classesIn(head.ranges).map((isIn) => (isIn ? below : undefined));
       case 'live-both':
         return this.#bothRow(head, below, patience);
       case 'live-not':
@@ -293,6 +294,16 @@ export class Automaton {
       return this.#lives.both(head.left, this.nearly(head.right, most + head.size), head.size);
     }
     return head;
+  }
+
+  /** Which classes of bytes are in some ranges. */
+  #classesIn(ranges: Ranges): readonly boolean[] {
+    let known = this.#inRanges.get(ranges);
+    if (!known) {
+      known = this.#classBytes.map((byte) => ranges.some(([low, high]) => low <= byte && byte <= high));
+      this.#inRanges.set(ranges, known);
+    }
+    return known;
   }
 
   /** Few pairs of states follow on most bytes, and each is looked at once. */
@@ -504,6 +515,3 @@ export function follows(automaton: Automaton, text: string): boolean {
   for (const byte of new TextEncoder().encode(text)) state = state && automaton.step(state, byte);
   return state?.accepting ?? false;
 }
-
-const inRanges = (ranges: Ranges, byte: number): boolean =>
-  ranges.some(([low, high]) => low <= byte && byte <= high);
