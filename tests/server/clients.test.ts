@@ -141,7 +141,21 @@ describe('OpenAI chat', () => {
     expect(body.choices[0]?.message.content).toBe('abc');
     expect(harness.model().asked.at(-1)).toMatchObject({ topK: 0, seed: 0 });
     expect(harness.model().asked.at(-1)?.maxTokens).toBeUndefined();
-    for (const field of [{ mirostat: 2 }, { min_tokens: 5 }, { modalities: ['text', 'audio'] }]) {
+    const neutral = { stop_token_ids: [], add_generation_prompt: true, documents: null, top_a: 0 };
+    const other = { n_predict: 2, repeat_penalty: 1.5, random_seed: 7 };
+    say('abc');
+    expect((await chat({ ...neutral, ...other })).body.choices[0]?.message.content).toBe('ab');
+    expect(harness.model().asked.at(-1)).toMatchObject({ maxTokens: 2, seed: 7, repetitionPenalty: 1.5 });
+    const unfollowed = [
+      ...[{ mirostat: 2 }, { min_tokens: 5 }, { modalities: ['text', 'audio'] }, { stop_token_ids: [3] }],
+      ...[
+        { chat_template: 'x' },
+        { bad_words: ['x'] },
+        { documents: [{ text: 'x' }] },
+        { prompt_logprobs: 1 },
+      ],
+    ];
+    for (const field of unfollowed) {
       const refused = await chat(field);
       expect([refused.status, JSON.stringify(refused.body)]).toEqual([
         400,
@@ -151,6 +165,25 @@ describe('OpenAI chat', () => {
     expect((await chat({ messages: [{ role: 'user' }] })).body.error).toMatchObject({
       message: expect.stringContaining('messages[0].content: is missing'),
     });
+  });
+
+  test('the form of an answer as vLLM and earlier versions of the Messages API say it', async () => {
+    const structured = async (form: object) =>
+      (await chat({ structured_outputs: form })).body.choices[0]?.message.content;
+    say('free text');
+    expect(await structured({ choice: ['yes', 'no'] })).toMatch(/^(yes|no)$/);
+    expect(await structured({ regex: 'a{3}' })).toBe('aaa');
+    expect(await structured({ json: { const: 5 } })).toBe('5');
+    expect(await structured({ grammar: 'root ::= "x"' })).toBe('x');
+    expect((await chat({ structured_outputs: { regex: 'a', choice: ['b'] } })).status).toBe(400);
+    const { content } = await anthropic.messages.create({
+      model: 'tiny',
+      max_tokens: 50,
+      messages,
+      output_format: { type: 'json_schema', schema: { const: [1] } },
+    } as never);
+    const [block] = content as readonly { readonly text?: string }[];
+    expect(JSON.parse(block?.text ?? '')).toEqual([1]);
   });
 
   test('log probabilities that were asked for are there, also of an empty answer', async () => {

@@ -61,16 +61,29 @@ export function refuseTool(type: string, param: string): never {
 
 /** Fields of other servers that change an answer and cannot be followed here, with the values that change nothing. */
 const unfollowed: Readonly<Record<string, readonly unknown[]>> = {
+  add_generation_prompt: [true],
+  allowed_token_ids: [],
   audio: [],
+  bad_words: [],
+  chat_template: [],
+  documents: [],
   dry_multiplier: [0],
   dynatemp_range: [0],
   guided_decoding_backend: [],
+  late_chunking: [false],
   length_penalty: [1],
+  lora: [],
   min_tokens: [0],
   mirostat: [0],
   n_probs: [0],
+  normalize: [true],
+  prompt_logprobs: [],
+  stop_token_ids: [],
+  tfs: [1],
+  top_a: [0],
   top_n_sigma: [-1, 0],
   tfs_z: [1],
+  truncate_prompt_tokens: [],
   typical_p: [1],
   use_beam_search: [false],
   web_search_options: [],
@@ -81,7 +94,8 @@ const unfollowed: Readonly<Record<string, readonly unknown[]>> = {
 export function refuseUnfollowed(body: Readonly<Record<string, unknown>>, at = ''): void {
   for (const [name, neutral] of Object.entries(unfollowed)) {
     const value = body[name];
-    if (value === undefined || value === null || neutral.includes(value)) continue;
+    const isEmpty = value === undefined || value === null || (Array.isArray(value) && value.length === 0);
+    if (isEmpty || neutral.includes(value)) continue;
     throw new RequestError('invalid', `${at}${name}: is not supported`, { param: `${at}${name}` });
   }
 }

@@ -21,6 +21,8 @@ import { withoutBillingHeader } from './billing.ts';
 import { type Block, block, contentText, serverToolText, textBlock, textOf } from './blocks.ts';
 import { contextManagement, edited } from './context-edits.ts';
 
+const outputFormat = optional(z.object({ type: z.literal('json_schema'), schema: object }));
+
 const promptFields = {
   model: optional(z.string()),
   messages: z
@@ -56,12 +58,9 @@ const promptFields = {
   context_management: optional(contextManagement),
   mcp_servers: optional(z.array(z.unknown())),
   container: optional(z.unknown()),
-  output_config: optional(
-    z.object({
-      effort: optional(z.string()),
-      format: optional(z.object({ type: z.literal('json_schema'), schema: object })),
-    }),
-  ),
+  output_config: optional(z.object({ effort: optional(z.string()), format: outputFormat })),
+  /** Where the format was in earlier versions of the API. */
+  output_format: outputFormat,
 };
 
 const countShape = z.object(promptFields);
@@ -138,7 +137,7 @@ function promptOf(request: Prompt): Omit<ChatJob, 'sampling' | 'defaults' | 'sto
     toolChoice: checkChoice(choiceOf(request.tool_choice), tools),
     parallelToolCalls: request.tool_choice?.disable_parallel_tool_use !== true,
     n: 1,
-    responseFormat: formatOf(request.output_config?.format),
+    responseFormat: formatOf(request.output_config?.format ?? request.output_format),
     // Thinking is off unless a client turns it on, as in the API; only a prefilled answer leaves no room for it.
     thinking: request.thinking !== undefined && request.thinking.type !== 'disabled' && prefill === undefined,
     reasoningEffort: request.output_config?.effort,

@@ -35,6 +35,8 @@ const shape = z.object({
   ...grammarFields,
   max_tokens: limitField(1),
   max_completion_tokens: limitField(1),
+  /** What llama.cpp's clients call it. */
+  n_predict: limitField(1),
   logprobs: optional(z.boolean()),
   top_logprobs: optional(z.int().min(0).max(20)),
   tools: toolFields,
@@ -102,7 +104,7 @@ export function parseChat(body: unknown): ChatRequest {
       parallelToolCalls: functions ? false : (request.parallel_tool_calls ?? true),
       sampling: samplingOf(request),
       defaults,
-      maxTokens: limitOf(request.max_completion_tokens ?? request.max_tokens),
+      maxTokens: limitOf(request.max_completion_tokens ?? request.max_tokens ?? request.n_predict),
       ignoreEos: request.ignore_eos,
       stop: stopOf(request.stop),
       logprobs: request.logprobs === true ? (request.top_logprobs ?? 0) : undefined,

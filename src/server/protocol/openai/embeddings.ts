@@ -3,6 +3,7 @@
 import { z } from 'zod';
 import type { EmbeddingJob } from '../../job.ts';
 import { RequestError } from '../../problem.ts';
+import { refuseUnfollowed } from '../fields.ts';
 import { optional, parse } from '../zod.ts';
 import { promptField, promptsOf } from './completions.ts';
 
@@ -26,6 +27,7 @@ export interface EmbeddingRequest {
 /** Throws RequestError naming the field that is wrong. */
 export function parseEmbedding(body: unknown): EmbeddingRequest {
   const { model, input, encoding_format, dimensions, pooling } = parse(shape, body);
+  refuseUnfollowed(body as Readonly<Record<string, unknown>>);
   const inputs = promptsOf(input);
   if (inputs.length > MAX_INPUTS) {
     throw new RequestError('invalid', `input: ${inputs.length} texts are more than ${MAX_INPUTS}`, {

@@ -17,6 +17,9 @@ export const samplingFields = {
   presence_penalty: optional(z.number().min(-2).max(2)),
   frequency_penalty: optional(z.number().min(-2).max(2)),
   repetition_penalty: optional(z.number().gt(0).max(10)),
+  /** What llama.cpp's and Mistral's clients call these two. */
+  repeat_penalty: optional(z.number().gt(0).max(10)),
+  random_seed: seedField,
   seed: seedField,
   stop: optional(z.union([z.string(), z.array(z.string()).max(64)])),
   logit_bias: optional(
@@ -40,8 +43,8 @@ export const samplingOf = (request: Sampling): SamplingOptions => ({
   minP: request.min_p,
   presencePenalty: request.presence_penalty,
   frequencyPenalty: request.frequency_penalty,
-  repetitionPenalty: request.repetition_penalty,
-  seed: seedOf(request.seed),
+  repetitionPenalty: request.repetition_penalty ?? request.repeat_penalty,
+  seed: seedOf(request.seed ?? request.random_seed),
   logitBias: request.logit_bias,
 });
 
@@ -81,6 +84,18 @@ export const grammarFields = {
   guided_regex: optional(z.string()),
   guided_choice: optional(z.array(z.string()).min(1)),
   guided_grammar: optional(z.string()),
+  /** The same in newer versions of vLLM. */
+  structured_outputs: optional(
+    z.strictObject({
+      json: optional(z.union([object, z.boolean()])),
+      regex: optional(z.string()),
+      choice: optional(z.array(z.string()).min(1)),
+      grammar: optional(z.string()),
+      json_object: optional(z.boolean()),
+      disable_any_whitespace: optional(z.boolean()),
+      disable_fallback: optional(z.boolean()),
+    }),
+  ),
 };
 
 type Grammars = z.output<z.ZodObject<typeof grammarFields>> & {
@@ -102,6 +117,7 @@ export function formOf(request: Grammars): ConstraintSpec | undefined {
     guided_regex: pattern ? { kind: 'regex', pattern } : undefined,
     guided_choice: choices && { kind: 'choice', choices },
     guided_grammar: other ? { kind: 'ebnf', grammar: other } : undefined,
+    ...structuredForms(request.structured_outputs),
   };
   const given = Object.entries(forms).filter(([, form]) => form !== undefined);
   const [first, second] = given;
@@ -109,6 +125,20 @@ export function formOf(request: Grammars): ConstraintSpec | undefined {
   throw new RequestError('invalid', `${second[0]}: the request has ${first?.[0]} as well`, {
     param: second[0],
   });
+}
+
+function structuredForms(
+  given: Grammars['structured_outputs'],
+): Readonly<Record<string, ConstraintSpec | undefined>> {
+  if (!given) return {};
+  const { json, regex, choice, grammar, json_object: any } = given;
+  return {
+    'structured_outputs.json': json === undefined ? undefined : { kind: 'json_schema', schema: json },
+    'structured_outputs.regex': regex ? { kind: 'regex', pattern: regex } : undefined,
+    'structured_outputs.choice': choice && { kind: 'choice', choices: choice },
+    'structured_outputs.grammar': grammar ? { kind: 'ebnf', grammar } : undefined,
+    'structured_outputs.json_object': any ? { kind: 'json_object' } : undefined,
+  };
 }
 
 /** Tokens of an answer at most; -1 leaves it to the context. */
