@@ -5,14 +5,15 @@ import { IngotError } from '../base/errors.ts';
 import { type Dim, elementCount, formatShape, normalizeAxis } from '../base/shape.ts';
 import type { NDArray } from './array.ts';
 import { concat } from './ops/concat.ts';
+import { maximum } from './ops/maximum.ts';
 import { fixed } from './ops/operands.ts';
 import type { Axes } from './ops/reduce.ts';
 import { where } from './ops/where.ts';
 
 const floatsOf = (x: NDArray): NDArray => (isFloat(x.dtype) ? x : x.cast('f32'));
 
-/** max(x, 0). */
-export const relu = (x: NDArray): NDArray => x.maximum(0);
+/** max(0, x); the derivative at 0 is 0. */
+export const relu = (x: NDArray): NDArray => maximum(0, x);
 
 /** x where positive, `slope` x elsewhere. */
 export const leakyRelu = (x: NDArray, slope = 0.01): NDArray => where(x.gt(0), x, x.mul(slope));
@@ -21,7 +22,10 @@ export const leakyRelu = (x: NDArray, slope = 0.01): NDArray => where(x.gt(0), x
 export const elu = (x: NDArray, alpha = 1): NDArray => where(x.gt(0), x, x.minimum(0).expm1().mul(alpha));
 
 /** log(1 + exp(x)) without overflow. */
-export const softplus = (x: NDArray): NDArray => x.maximum(0).add(x.abs().neg().exp().log1p());
+export const softplus = (x: NDArray): NDArray => {
+  const down = where(x.gt(0), x.neg(), x); // -|x| with a side's derivative at 0, so that the whole one is 1/2
+  return relu(x).add(down.exp().log1p());
+};
 
 /** log of the sigmoid. */
 export const logSigmoid = (x: NDArray): NDArray => softplus(x.neg()).neg();

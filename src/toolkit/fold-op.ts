@@ -29,17 +29,21 @@ export interface FoldAttrs {
   readonly dtypes: readonly DType[];
 }
 
+/** The results of a fold in terms of other ops, in order. */
+export type FoldComposite = (operands: readonly NDArray[]) => readonly NDArray[];
+
 interface Known {
   readonly what: string;
   readonly program: FoldProgram;
+  readonly composite: FoldComposite | undefined;
 }
 
 const programs = new Map<number, Known>();
 
 /** The number of a program, for `foldOp`. `what` is the kernel's name in messages. */
-export function addFold(what: string, program: FoldProgram): number {
+export function addFold(what: string, program: FoldProgram, composite?: FoldComposite): number {
   const kernel = addUserKernel((request) => planFold(program, request));
-  programs.set(kernel, { what, program });
+  programs.set(kernel, { what, program, composite });
   return kernel;
 }
 
@@ -151,7 +155,8 @@ function compose(
   inputs: readonly NDArray[],
   { kernel, axis, keepDims, dtypes }: FoldAttrs,
 ): readonly NDArray[] {
-  const { what, program } = known(kernel);
+  const { what, program, composite } = known(kernel);
+  if (composite !== undefined) return composite(inputs).map((x, i) => x.cast(dtypes[i] as DType));
   const shape = commonShape(inputs);
   const at = normalizeAxis(axis, shape.length, what);
   const n = fixed(shape[at], what);

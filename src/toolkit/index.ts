@@ -1,5 +1,6 @@
 // Entry of `ingot/kernel`: kernels written in one line or by hand, and the catalog of those that are there.
 
+export * as catalog from './catalog/index.ts';
 export {
   type ElementwiseKernel,
   type ElementwiseOptions,

@@ -1,6 +1,6 @@
 // reduce and mapReduce: kernels over the lines of an axis, from expressions.
 
-import type { NDArray } from '../array/array.ts';
+import { NDArray } from '../array/array.ts';
 import { tidy } from '../array/lifetime.ts';
 import type { Term } from '../array/ops/elementwise.ts';
 import { fixed } from '../array/ops/operands.ts';
@@ -24,6 +24,8 @@ interface CommonOptions {
   readonly axis?: number;
   /** Dtype of the results. Default: floats as the float operands (f32 without any), integers and truth values as they are. */
   readonly dtype?: DType;
+  /** The same in array operations, in place of the derived one: what devices without WGSL and gradients use. */
+  readonly composite?: (...operands: NDArray[]) => KernelResult;
 }
 
 export interface ReduceOptions extends CommonOptions, PassOptions {
@@ -75,7 +77,7 @@ export function reduce<const O extends ReduceOptions>(options: O): FoldKernel<Re
   } = options;
   const pass = { init, update, combine, ...(finalize === undefined ? {} : { finalize }) };
   const fold = readFold({ what: name, inputs, passes: { '': pass } });
-  return kernelOf(fold, { axis, keepDims, dtype }) as FoldKernel<Reduced<O>>;
+  return kernelOf(fold, { axis, keepDims, dtype, composite: options.composite }) as FoldKernel<Reduced<O>>;
 }
 
 /**
@@ -98,16 +100,19 @@ export function mapReduce<const O extends MapReduceOptions>(options: O): FoldKer
     );
   }
   const fold = readFold({ what: name, inputs, passes, write });
-  return kernelOf(fold, { axis, keepDims: false, dtype }) as FoldKernel<ByName<O['write']>>;
+  return kernelOf(fold, { axis, keepDims: false, dtype, composite: options.composite }) as FoldKernel<
+    ByName<O['write']>
+  >;
 }
 
 interface Settings {
   readonly axis: number;
   readonly keepDims: boolean;
   readonly dtype: DType | undefined;
+  readonly composite: CommonOptions['composite'];
 }
 
-function kernelOf(fold: ReadFold, { axis, keepDims, dtype }: Settings): FoldKernel<KernelResult> {
+function kernelOf(fold: ReadFold, { axis, keepDims, dtype, composite }: Settings): FoldKernel<KernelResult> {
   const { what } = fold;
   const programs = new Map<string, { readonly kernel: number; readonly program: FoldProgram }>();
   const apply = (...terms: readonly Term[]): KernelResult =>
@@ -121,7 +126,7 @@ function kernelOf(fold: ReadFold, { axis, keepDims, dtype }: Settings): FoldKern
         return array?.kind ?? (arrays[i]?.dtype as 'f32');
       });
       const key = `${kinds.join()} ${n}`;
-      const made = programs.get(key) ?? add(what, typeFold(fold, kinds, n));
+      const made = programs.get(key) ?? add(fold, typeFold(fold, kinds, n), composite);
       programs.set(key, made);
       const { program, kernel } = made;
       const results = program.write ?? program.passes.at(-1)?.finish ?? [];
@@ -141,4 +146,9 @@ function kernelOf(fold: ReadFold, { axis, keepDims, dtype }: Settings): FoldKern
   });
 }
 
-const add = (what: string, program: FoldProgram) => ({ kernel: addFold(what, program), program });
+function add(fold: ReadFold, program: FoldProgram, composite: CommonOptions['composite']) {
+  const inOrder = (result: KernelResult): readonly NDArray[] =>
+    result instanceof NDArray ? [result] : fold.outputs.map((n) => result[n ?? ''] as NDArray);
+  const made = composite && ((operands: readonly NDArray[]) => inOrder(composite(...operands)));
+  return { kernel: addFold(fold.what, program, made), program };
+}

@@ -109,9 +109,13 @@ export function concat(arrays: readonly NDArray[], axis = 0): NDArray {
   if (first === undefined) throw new IngotError('invalid_argument', 'concat: no arrays were given');
   if (arrays.length === 1) return first;
   const dtype = arrays.reduce((d, a) => promote(d, a.dtype), first.dtype);
-  return first.apply(
-    concatOp,
-    arrays.map((a) => a.cast(dtype)),
-    { axis: normalizeAxis(axis, first.shape.length, 'concat') },
-  );
+  const at = normalizeAxis(axis, first.shape.length, 'concat');
+  // An array of no elements that fits beside the first one has nothing to copy, and GPUs bind no empty buffers.
+  const fits = (a: NDArray): boolean =>
+    a.shape.length === first.shape.length &&
+    a.shape.every((d, k) => k === at || sameDim(d, operand(first.shape, k)));
+  const full = arrays.filter((a) => a.shape[at] !== 0 || !fits(a));
+  const parts = full.length === 0 ? arrays.slice(0, 1) : full;
+  const typed = parts.map((a) => a.cast(dtype));
+  return typed.length === 1 ? operand(typed, 0) : first.apply(concatOp, typed, { axis: at });
 }
