@@ -153,6 +153,7 @@ const load = {
   },
   chatTemplate: text,
   defaults: object,
+  tune: flag,
   profile: flag,
   signal,
   onProgress: callback,

@@ -181,7 +181,7 @@ async function place(
     const scheduler = new Scheduler({ runner, cache, eosTokenIds, exact, archive, ...limits });
     const passes = new Passes({ ...shared, scheduler });
     owned.push(passes);
-    return new LoadedModel({
+    const loaded = new LoadedModel({
       info: describeCheckpoint(name, checkpoint, config, {
         contextLength,
         weightBytes: loader.bytes + (experts ? division.experts : 0),
@@ -200,8 +200,15 @@ async function place(
       vocabSize,
       contextLength,
       experts,
-      owned: [...owned.reverse(), device],
+      owned: [...owned.toReversed(), device],
     });
+    if (device.name === 'webgpu' && options.tune !== false) {
+      const { tuneFirst } = await import('./tune.ts');
+      const tunable = { device, runner, model: loaded, vocabSize, contextLength };
+      if (await tuneFirst(tunable, options)) await runner.rebuild();
+      cache.forgetPrefixes();
+    }
+    return loaded;
   } catch (error) {
     for (const x of owned.reverse()) x.dispose();
     throw error;

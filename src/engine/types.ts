@@ -92,6 +92,11 @@ export interface LoadOptions {
   /** A chat template in Jinja, in place of the model's own. */
   readonly chatTemplate?: string | undefined;
   readonly defaults?: ModelDefaults | undefined;
+  /**
+   * Whether kernels are measured when a model is loaded on a GPU where nobody did, in five seconds at most; `onNotice` is told, and the
+   * next load knows them. Default true.
+   */
+  readonly tune?: boolean | undefined;
   /** Records the time of each dispatch for `profile()`; costs a little speed. */
   readonly profile?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;

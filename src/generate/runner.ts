@@ -129,6 +129,15 @@ export class Runner {
     this.#patterns = patterns;
   }
 
+  /** Makes the plan again, where the device's kernels have changed; no step may be in flight. */
+  async rebuild(): Promise<void> {
+    this.#plans.delete(patternKey(this.#patterns));
+    const old = this.#plan;
+    await this.use(this.#patterns);
+    old.dispose();
+    this.keepOnly(this.#patterns);
+  }
+
   /** Frees the plans that were used before, but for those with one of these sets of fusions. */
   keepOnly(...sets: readonly PatternSet[]): void {
     const kept = new Set(sets.map(patternKey));

@@ -19,6 +19,7 @@ export function register(program: Command, context: Context): void {
       using model = await context.engine.load(name, {
         ...loadOptions(flags, context.signal),
         device: flags.device ?? 'webgpu',
+        tune: false,
       });
       let report: Awaited<ReturnType<typeof model.tune>>;
       try {

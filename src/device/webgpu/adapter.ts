@@ -2,7 +2,7 @@
 
 import { IngotError } from '../../base/errors.ts';
 import { ChoiceBook, type ChoiceStore } from '../../kernel/tune/choices.ts';
-import { shippedChoices } from '../../kernel/tune/shipped.ts';
+import { relativeChoices, shippedChoices } from '../../kernel/tune/shipped.ts';
 import type { GpuCapabilities, SubgroupMatrixShape } from '../../kernel/wgsl/contract.ts';
 import { WebGpuDevice, type WebGpuDeviceParts } from './device.ts';
 
@@ -100,9 +100,10 @@ export async function openAdapter(
     });
   }
   const caps = { ...capabilities(adapter, gpu, languageFeatures, without), ...limits };
-  const identity = { name: nameOf(adapter) };
+  const { vendor, architecture } = adapter.info;
+  const identity = { name: nameOf(adapter), vendor, architecture, software: isSoftware(adapter) };
   const book = choices
-    ? new ChoiceBook(choices.load(identity), shippedChoices(identity.name))
+    ? new ChoiceBook(choices.load(identity), shippedChoices(identity), relativeChoices(identity)?.choices)
     : new ChoiceBook();
   return new WebGpuDevice({
     ...parts,

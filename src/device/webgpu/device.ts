@@ -88,6 +88,7 @@ export class WebGpuDevice implements Device, BufferOwner {
       );
     });
     parts.gpu.addEventListener('uncapturederror', (event) => {
+      event.preventDefault(); // else Dawn prints it, too
       this.#fault ??= faultOf((event as GPUUncapturedErrorEvent).error, this.#liveBytes);
     });
   }

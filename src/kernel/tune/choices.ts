@@ -1,4 +1,5 @@
-// Which of a kernel's candidates an adapter runs: what was measured there, else what ships, else the kernel's first.
+// Which of a kernel's candidates an adapter runs: what was measured there, else what ships, else what its nearest relative
+// runs, else the kernel's first.
 
 /** Candidate by key; a key names a kernel and its shape class. */
 export type Choices = Readonly<Record<string, string>>;
@@ -6,6 +7,11 @@ export type Choices = Readonly<Record<string, string>>;
 /** What tuned choices belong to. */
 export interface AdapterIdentity {
   readonly name: string;
+  /** As the driver says, such as `nvidia` and `hopper`. */
+  readonly vendor?: string | undefined;
+  readonly architecture?: string | undefined;
+  /** It computes on the processor. */
+  readonly software?: boolean | undefined;
 }
 
 /** Where choices of adapters are kept. */
@@ -24,21 +30,32 @@ export function parseChoices(text: string): Choices {
   );
 }
 
+/** In place of a candidate where there was no time to measure. */
+const UNMEASURED = 'unmeasured';
+
 export class ChoiceBook {
   readonly #measured: Map<string, string>;
   readonly #shipped: Choices;
+  readonly #inherited: Choices;
   readonly #forced = new Map<string, string>();
   /** Every key that was asked for, with its candidates. */
   readonly asked = new Map<string, readonly string[]>();
 
-  constructor(measured: Choices = {}, shipped: Choices = {}) {
+  constructor(measured: Choices = {}, shipped: Choices = {}, inherited: Choices = {}) {
     this.#measured = new Map(Object.entries(measured));
     this.#shipped = shipped;
+    this.#inherited = inherited;
+  }
+
+  /** Whether the choice was measured on this adapter, by its user or by the authors. */
+  knows(key: string): boolean {
+    return this.#measured.has(key) || Object.hasOwn(this.#shipped, key);
   }
 
   choose(key: string, candidates: readonly string[]): string {
     this.asked.set(key, candidates);
-    for (const wanted of [this.#forced.get(key), this.#measured.get(key), this.#shipped[key]]) {
+    const ranked = [this.#forced.get(key), this.#measured.get(key), this.#shipped[key], this.#inherited[key]];
+    for (const wanted of ranked) {
       if (wanted !== undefined && candidates.includes(wanted)) return wanted;
     }
     return candidates[0] ?? '';
@@ -51,6 +68,11 @@ export class ChoiceBook {
 
   release(): void {
     this.#forced.clear();
+  }
+
+  /** Marks a choice as looked at, so that it is known and stays what it was: no candidate has this name. */
+  settle(key: string): void {
+    if (!this.knows(key)) this.#measured.set(key, UNMEASURED);
   }
 
   /** Keeps a measured choice. */

@@ -1,7 +1,17 @@
 // Choices measured by the authors, by the adapter's name as `ingot doctor --gpu` shows it.
 
-import type { Choices } from './choices.ts';
-import shipped from './shipped.json' with { type: 'json' };
+import type { AdapterIdentity, Choices } from './choices.ts';
+import { type AdapterChoices, type Inherited, inherit } from './relatives.ts';
+import measured from './shipped.json' with { type: 'json' };
 
-export const shippedChoices = (adapter: string): Choices =>
-  (shipped as Readonly<Record<string, Choices>>)[adapter] ?? {};
+const shipped: readonly AdapterChoices[] = measured.map(({ choices, ...adapter }) => ({
+  ...adapter,
+  choices: choices as Choices,
+}));
+
+/** Those of exactly this adapter. */
+export const shippedChoices = ({ name }: AdapterIdentity): Choices =>
+  shipped.find((a) => a.name === name)?.choices ?? {};
+
+/** Those of the nearest relative of an adapter. */
+export const relativeChoices = (adapter: AdapterIdentity): Inherited | undefined => inherit(adapter, shipped);
