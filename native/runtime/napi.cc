@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "cpu_level.h"
+#include "mute.h"
 #include "napi_experts.h"
 #include "napi_jobs.h"
 
@@ -125,6 +126,13 @@ napi_value HasKernel(napi_env env, napi_callback_info info) {  // (kernel name) 
   napi_value found;
   ok(env, napi_get_boolean(env, find_kernel(c.text(0).c_str(), c.state->level) != nullptr, &found));
   return found;
+}
+
+napi_value MuteStderr(napi_env env, napi_callback_info info) {  // (number: not 0 mutes) -> whether anything changed
+  Call c(env, info);
+  napi_value changed;
+  ok(env, napi_get_boolean(env, mute_stderr(c.number(0) != 0), &changed));
+  return changed;
 }
 
 napi_value Compile(napi_env env, napi_callback_info info) {  // (kernel names, memories, arena bytes, scalar count, Float64Array) -> program
@@ -274,6 +282,7 @@ napi_value init(napi_env env, napi_value exports) {
   EXPORT("read", Read)
   EXPORT("readArena", ReadArena)
   EXPORT("hasKernel", HasKernel)
+  EXPORT("muteStderr", MuteStderr)
   EXPORT("compile", Compile)
   EXPORT("run", Run)
   EXPORT("profile", Profile)

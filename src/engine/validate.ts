@@ -121,7 +121,8 @@ const labelOf = ({ device, precision }: LoadOptions, shared: boolean): string =>
   shared ? 'fused' : [device, precision].filter((x) => x !== undefined).join(' ') || 'as loaded';
 
 /**
- * What may not differ. Same device and precision: every token, whatever the fusions; `exact` on two devices: every token, and
+ * What may not differ. Same device and precision: every token, whatever the fusions, and wherever
+ * experts are; `exact` on two devices: every token, and
  * logits to 2e-3; where `fast` is on one side: the best token in 97 % of rows. Other weights promise nothing.
  */
 function promisesOf(
@@ -137,7 +138,7 @@ function promisesOf(
   return { tokens: true };
 }
 
-const keys = ['patterns', 'device', 'precision', 'model', 'threads'] as const;
+const keys = ['patterns', 'device', 'precision', 'model', 'threads', 'experts'] as const;
 
 /** Reads `key=value,…`. Throws `invalid_argument` with the keys there are. */
 export function parseAgainst(spec: string): Against {
@@ -159,6 +160,9 @@ export function parseAgainst(spec: string): Against {
         break;
       case 'threads':
         options.threads = Number(value);
+        break;
+      case 'experts':
+        options.experts = { residency: value as 'resident' | 'streamed' };
         break;
       case 'model':
         model = value;

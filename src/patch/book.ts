@@ -58,26 +58,19 @@ export function mergeRecords(...lists: readonly (readonly PatternRecord[])[]): r
 }
 
 /**
- * The fusions that records advise: all, but for those that the nearest record has off. Near are records of the same kind of
- * device and the same family; among them those of the same device and shape come first, the last of equals counts.
+ * The fusions that records advise: all, but for those that were slower or changed a token on such a device with such a model, and
+ * those that changed a token with any model of the family on such a kind of device. What is slower in one size is not in another.
  */
 export function advised(place: RecordPlace, records: readonly PatternRecord[]): PatternSet {
   const chosen = new Set(allPatterns);
-  for (const pattern of allPatterns) {
-    let best: { readonly near: number; readonly fused: boolean } | undefined;
-    for (const record of records) {
-      if (record.pattern !== pattern) continue;
-      const near = nearness(place, record);
-      if (near > 0 && near >= (best?.near ?? 0)) best = { near, fused: record.fused };
-    }
-    if (best?.fused === false) chosen.delete(pattern);
+  const near = records.filter((r) => r.family === place.family && kindOf(r.device) === kindOf(place.device));
+  for (const { pattern, tokensEqual } of near) if (!tokensEqual) chosen.delete(pattern);
+  for (const { pattern, fused, device, shape } of near) {
+    if (device !== place.device || shape !== place.shape) continue;
+    if (fused) chosen.add(pattern);
+    else chosen.delete(pattern);
   }
   return chosen;
 }
 
 const kindOf = (device: string): string => device.split(' ')[0] ?? device;
-
-function nearness(place: RecordPlace, record: PatternRecord): number {
-  if (record.family !== place.family || kindOf(record.device) !== kindOf(place.device)) return 0;
-  return 1 + (record.device === place.device ? 2 : 0) + (record.shape === place.shape ? 1 : 0);
-}

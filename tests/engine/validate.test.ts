@@ -90,12 +90,16 @@ describe('what to compare with', () => {
     expect(parseAgainst('patterns=moe_mlp+norms').load.patterns).toEqual(['moe_mlp', 'norms']);
     expect(parsePatterns('-norms+-rope_kv')).toEqual({ norms: false, rope_kv: false });
     expect(parsePatterns('none')).toEqual([]);
+    expect(parseAgainst('experts=streamed').load.experts).toEqual({ residency: 'streamed' });
     expect(parsePatterns('all')).toContain('chains');
   });
 
   it.each([
     ['devise=js', /cannot read "devise=js" .* did you mean device\?/],
-    ['device', /cannot read "device" .* it is key=value with patterns, device, precision, model, threads/],
+    [
+      'device',
+      /cannot read "device" .* it is key=value with patterns, device, precision, model, threads, experts/,
+    ],
     ['device=', /cannot read "device="/],
     ['patterns=rope-kv', /did you mean rope_kv\?/],
   ])('%s is refused', (spec, message) => {

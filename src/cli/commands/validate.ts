@@ -32,7 +32,7 @@ export function register(program: Command, context: Context): void {
     .argument('[model]', 'short name, user/repo of the hub, or path')
     .option(
       '--against <how>',
-      'what to compare with: patterns=none (default), device=js, precision=exact, model=NAME, joined by commas',
+      'what to compare with: patterns=none (default), device=js, precision=exact, experts=streamed, model=NAME, joined by commas',
     )
     .option(
       '--patterns <names>',

@@ -1,5 +1,6 @@
 // Where the addon is looked for: in the package, and nowhere around it.
 
+import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -29,3 +30,23 @@ test('an addon in a folder around the package is not ours', () => {
     rmSync(around, { recursive: true });
   }
 });
+
+test.skipIf(addonPath() === undefined || process.platform === 'win32')(
+  'takes standard error away and gives it back',
+  () => {
+    const script = `
+    const addon = require(process.argv[1]);
+    const say = (text) => require('node:fs').writeSync(2, text);
+    say('a');
+    const done = [addon.muteStderr(1), addon.muteStderr(1)];
+    say('b');
+    done.push(addon.muteStderr(0), addon.muteStderr(0));
+    say('c');
+    process.stdout.write(done.join());
+  `;
+    const { stdout, stderr } = spawnSync(process.execPath, ['-e', script, addonPath() ?? ''], {
+      encoding: 'utf8',
+    });
+    expect([stderr, stdout]).toEqual(['ac', 'true,false,true,false']);
+  },
+);

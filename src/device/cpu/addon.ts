@@ -41,6 +41,8 @@ export interface Addon {
   readArena(program: NativeProgram, offset: number, bytes: number): Uint8Array;
   /** Whether a kernel of this name runs at the level in use. */
   hasKernel(name: string): boolean;
+  /** Takes standard error from the process (1) or gives it back (0). Whether anything changed. */
+  muteStderr?(mute: number): boolean;
   compile(
     kernels: readonly string[],
     memories: readonly NativeMemory[],

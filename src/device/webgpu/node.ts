@@ -1,6 +1,7 @@
 // WebGPU in Node through Dawn (the package `webgpu`): which adapters there are, and how one is picked.
 
 import { IngotError } from '../../base/errors.ts';
+import { type Addon, loadAddon } from '../cpu/addon.ts';
 import { readFile } from '../files.ts';
 import { type AdapterOptions, isSoftware, nameOf, openAdapter } from './adapter.ts';
 import type { WebGpuDevice } from './device.ts';
@@ -40,13 +41,37 @@ async function createInstance(): Promise<GPU> {
   }
 }
 
+/**
+ * Dawn and drivers write to standard error what they find odd about an adapter, as they look for adapters, which the calls do before
+ * they return. Users can do nothing about it. Without the addon it is seen.
+ */
+function withoutWarnings<T>(work: () => T): T {
+  const addon = addonIfAny();
+  addon?.muteStderr?.(1);
+  try {
+    return work();
+  } finally {
+    addon?.muteStderr?.(0);
+  }
+}
+
+function addonIfAny(): Addon | undefined {
+  try {
+    return loadAddon();
+  } catch {
+    return undefined;
+  }
+}
+
 /** Adapters of this machine, hardware first, each once. */
 export async function listAdapters(gpu: GPU): Promise<readonly GPUAdapter[]> {
-  const asked = await Promise.all([
-    gpu.requestAdapter({ powerPreference: 'high-performance' }),
-    gpu.requestAdapter({ powerPreference: 'low-power' }),
-    gpu.requestAdapter({ forceFallbackAdapter: true }),
-  ]);
+  const asked = await Promise.all(
+    withoutWarnings(() => [
+      gpu.requestAdapter({ powerPreference: 'high-performance' }),
+      gpu.requestAdapter({ powerPreference: 'low-power' }),
+      gpu.requestAdapter({ forceFallbackAdapter: true }),
+    ]),
+  );
   const found = new Map<string, GPUAdapter>();
   for (const adapter of asked) {
     if (adapter !== null && !found.has(nameOf(adapter))) found.set(nameOf(adapter), adapter);
