@@ -201,20 +201,34 @@ class Bench {
     };
   }
 
-  /** What is kept of those that paid alone: as long as a token differs, the one that gained least goes. */
+  /**
+   * Those that paid alone, or all that changed no token where that is faster: fusions may pay only together. As long as a token
+   * differs, the one that gained least goes.
+   */
   async together(evidence: readonly PatternEvidence[], reference: readonly PromptRun[]) {
-    const paid = evidence.filter((e) => e.kept).sort((a, b) => b.decode * b.prefill - a.decode * a.prefill);
+    const gain = ({ decode, prefill }: PatternEvidence): number => decode * prefill;
+    const paid = evidence.filter((e) => e.kept).sort((a, b) => gain(b) - gain(a));
+    const all: PatternSet = new Set(evidence.filter((e) => e.tokensEqual).map((e) => e.pattern));
+    const few: PatternSet = new Set(paid.map((e) => e.pattern));
+    if (all.size > few.size) {
+      const pair = await this.#pair(few, all);
+      const equal = pair.runs.b.every((runs) => sameTokens(runs, reference));
+      if (equal && speedOf(pair, total) > 1) return this.#measured(all);
+    }
     for (;;) {
       const kept: PatternSet = new Set(paid.map((e) => e.pattern));
-      const pair = await this.#pair(none, kept);
-      const measured = {
-        decode: speedOf(pair, (t) => t.decodeMs),
-        prefill: speedOf(pair, (t) => t.prefillMs),
-      };
-      if (kept.size === 0 || pair.runs.b.every((runs) => sameTokens(runs, reference)))
-        return { kept, measured };
+      const found = await this.#measured(kept);
+      if (kept.size === 0 || found.runs.every((runs) => sameTokens(runs, reference))) return found;
       paid.pop();
     }
+  }
+
+  /** A set against the unfused plan. */
+  async #measured(kept: PatternSet) {
+    const pair = await this.#pair(none, kept);
+    const decode = speedOf(pair, (t) => t.decodeMs);
+    const prefill = speedOf(pair, (t) => t.prefillMs);
+    return { kept, measured: { decode, prefill }, runs: pair.runs.b };
   }
 
   async #pair(a: PatternSet, b: PatternSet): Promise<Interleaved> {

@@ -1,6 +1,6 @@
 // patch, unpatch and smartPatch on a tiny mixture of experts, and on functions that compile takes.
 
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -13,7 +13,13 @@ import { addonPath } from '../../src/device/cpu/addon.ts';
 import { openJsDevice } from '../../src/device/js/device.ts';
 import { load } from '../../src/engine/load.ts';
 import type { Model } from '../../src/engine/types.ts';
-import { advised, mergeRecords, type PatternRecord, recordsIn } from '../../src/patch/book.ts';
+import {
+  advised,
+  mergeRecords,
+  type PatternRecord,
+  recordsIn,
+  shippedRecords,
+} from '../../src/patch/book.ts';
 import { fileRecords } from '../../src/patch/book-file.ts';
 import { patch, unpatch } from '../../src/patch/patch.ts';
 import { smartPatch } from '../../src/patch/smart.ts';
@@ -236,6 +242,14 @@ describe('the book of choices', () => {
     expect(has(record({ tokensEqual: false }), record({ ...place, fused: true }))).toBe(true);
     const here = record({ ...place, fused: true });
     expect(has(...mergeRecords([here], [{ ...here, fused: false }]))).toBe(false);
+  });
+
+  it('that ships is whole, and switches nothing off without a reason', () => {
+    const records: unknown = JSON.parse(
+      readFileSync(new URL('../../src/patch/shipped-records.json', import.meta.url), 'utf8'),
+    );
+    expect(shippedRecords).toEqual(records);
+    for (const { fused, tokensEqual } of shippedRecords) expect(fused).toBe(tokensEqual);
   });
 
   it('grows on this machine, and takes no harm from a damaged file', () => {
