@@ -71,6 +71,47 @@ const pydantic = {
 
 export const realisticSchemas: readonly SchemaCase[] = [
   one(
+    'exports of a package',
+    {
+      $defs: {
+        entry: { type: ['string', 'null'], pattern: '^\\./' },
+        conditions: {
+          type: 'object',
+          properties: { import: { $ref: '#/$defs/entry' } },
+          patternProperties: { '^[^.0-9]+$': { $ref: '#/$defs/entry' } },
+          additionalProperties: false,
+        },
+      },
+      oneOf: [
+        { $ref: '#/$defs/entry' },
+        {
+          type: 'object',
+          properties: { '.': { oneOf: [{ $ref: '#/$defs/entry' }, { $ref: '#/$defs/conditions' }] } },
+          patternProperties: { '^\\./': { $ref: '#/$defs/entry' } },
+          additionalProperties: false,
+        },
+        { $ref: '#/$defs/conditions' },
+      ],
+    },
+    ['./a.js', { '.': './a.js' }, { '.': { import: './a.js' }, './b': null }, { import: './a.js' }],
+    ['a.js', { '.': 'a.js' }, { '.': './a.js', import: './a.js' }, {}],
+  ),
+  one(
+    'one of several credentials',
+    {
+      type: 'object',
+      oneOf: ['a', 'b', 'c', 'd', 'e'].map((k) => ({ required: [k], properties: { [k]: string } })),
+    },
+    [{ a: 'x' }, { e: 'y' }, { c: 'x', other: 1 }],
+    [{}, { a: 'x', b: 'y' }, { a: 1 }],
+  ),
+  one(
+    'drafts before the fourth',
+    { type: 'object', properties: { a: { type: 'string', required: true }, b: { type: 'any' } } },
+    [{ a: 'x' }, { a: '', b: [1] }],
+    [{ b: 1 }, { a: 1 }],
+  ),
+  one(
     'sentiment',
     object({
       sentiment: { enum: ['positive', 'neutral', 'negative'] },

@@ -24,6 +24,8 @@ import type { JsonSchema } from './spec.ts';
 const maxDepth = 300;
 /** Meetings of two shapes that one document may take, larger ones counted more. */
 const maxSteps = 500_000;
+/** Properties of an alternative that are looked up in another. */
+const maxForbidden = 32;
 /** Alternatives of a `oneOf` that are looked at two by two for its opposite. */
 const maxPaired = 5;
 
@@ -196,7 +198,8 @@ export class Expander {
       for (let j = 0; j < options.length && !isEmpty(left); j++) {
         const other = options[j] ?? this.goals.never;
         if (j === i || (yield* this.#areApart(options[i] ?? other, other))) continue;
-        left = fewer(yield* this.both(left, yield* this.shapes(this.#not(other))));
+        const failing = fewer(yield* this.both(left, yield* this.shapes(this.#not(other))));
+        left = yield* this.either(failing, yield* this.#withForbidden(left, other));
       }
       alone.push(left);
     }
@@ -211,29 +214,57 @@ export class Expander {
     return result;
   }
 
-  /** Whether it is seen that no value satisfies both. What these shapes leave out might, so it is seen by wider ones. */
-  *#areApart(a: Goal, b: Goal): Work<boolean> {
-    const key = a.key < b.key ? `${a.key}|${b.key}` : `${b.key}|${a.key}`;
-    const known = this.#apart.get(key);
-    if (known !== undefined) return known;
+  /** Those objects of `shapes` that have one of their named properties which `other` forbids: they fail it for sure. */
+  *#withForbidden(shapes: Shapes, other: Goal): Work<Shapes> {
+    const wide = this.#widened;
+    const { objects } = yield* wide.shapes(wide.#own([other]));
+    const withOne = function* (this: Expander, shape: ObjectShape): Work<ObjectShape | undefined> {
+      const names: string[] = [];
+      for (const name of [...shape.named.keys()].slice(0, maxForbidden)) {
+        let isForbidden = true;
+        for (const each of objects) isForbidden &&= (yield* wide.meeting.propertyOf(each, name)).isNever;
+        if (isForbidden) names.push(name);
+      }
+      if (names.length === 0) return undefined;
+      const clause = names.map((name) => ({ name, there: true }));
+      return yield* this.meeting.object({ ...shape, clauses: [...shape.clauses, clause] });
+    };
+    return { ...noShapes, objects: yield* mapped(shapes.objects, (shape) => withOne.call(this, shape)) };
+  }
+
+  /** An expander that leaves nothing out. */
+  get #widened(): Expander {
     this.#wide ??= new Expander({
       document: this.#document,
       strict: false,
       patience: this.#patience,
       widens: this,
     });
-    const apart = yield* this.#wide.#haveNothingInCommon([a, b]);
+    return this.#wide;
+  }
+
+  /** Goals of another expander, as one of this. */
+  #own(others: readonly Goal[]): Goal {
+    if (others.some(({ isNever }) => isNever)) return this.goals.never;
+    const goals = others.flatMap(({ literals }) =>
+      literals.map(({ schema, path, negated }) => this.goals.of(schema, path, negated)),
+    );
+    return this.goals.all(...goals);
+  }
+
+  /** Whether it is seen that no value satisfies both. What these shapes leave out might, so it is seen by wider ones. */
+  *#areApart(a: Goal, b: Goal): Work<boolean> {
+    const key = a.key < b.key ? `${a.key}|${b.key}` : `${b.key}|${a.key}`;
+    const known = this.#apart.get(key);
+    if (known !== undefined) return known;
+    const apart = yield* this.#widened.#haveNothingInCommon([a, b]);
     this.#apart.set(key, apart);
     return apart;
   }
 
   /** Of goals of another expander. */
   *#haveNothingInCommon(others: readonly Goal[]): Work<boolean> {
-    if (others.some(({ isNever }) => isNever)) return true;
-    const goals = others.flatMap(({ literals }) =>
-      literals.map(({ schema, path, negated }) => this.goals.of(schema, path, negated)),
-    );
-    const both = this.goals.all(...goals);
+    const both = this.#own(others);
     return both !== this.goals.always && (both.isNever || isEmpty(yield* this.shapes(both)));
   }
 
