@@ -106,12 +106,6 @@ export const realisticSchemas: readonly SchemaCase[] = [
     [{}, { a: 'x', b: 'y' }, { a: 1 }],
   ),
   one(
-    'drafts before the fourth',
-    { type: 'object', properties: { a: { type: 'string', required: true }, b: { type: 'any' } } },
-    [{ a: 'x' }, { a: '', b: [1] }],
-    [{ b: 1 }, { a: 1 }],
-  ),
-  one(
     'sentiment',
     object({
       sentiment: { enum: ['positive', 'neutral', 'negative'] },

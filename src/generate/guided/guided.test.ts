@@ -330,6 +330,13 @@ it('follows tokens that hold a whole element where none may be there twice', asy
   }
 });
 
+it('follows what the third draft says of required properties and of any type', async () => {
+  const properties = { a: { type: 'string', required: true }, b: { type: 'any' } };
+  const spec = schema({ type: 'object', properties });
+  for (const text of ['{"a":"x"}', '{"b":[1],"a":""}']) expect(await allows(spec, text)).toBe(true);
+  for (const text of ['{"b":1}', '{"a":1}', '{}']) expect(await allows(spec, text)).toBe(false);
+});
+
 it('makes random texts that are whole', async () => {
   for (let seed = 1; seed < 30; seed++) {
     const text = await randomText({ kind: 'json_object' }, sentenceVocabulary, seed);
