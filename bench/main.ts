@@ -7,6 +7,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { significant, summarize } from '../src/base/statistics.ts';
+import { size } from '../src/cli/options.ts';
 import { type BenchCase, cases, type Limits, randomPrompt } from './cases.ts';
 import { checkGpu } from './check.ts';
 import type { Contestant } from './contestant.ts';
@@ -18,8 +19,10 @@ import { openOurs } from './ours.ts';
 import { installPeer, openPeer, type Peer } from './peers/client.ts';
 import { type BenchResult, table } from './report.ts';
 import { benchServe } from './serve.ts';
-import { type BenchShape, shapes } from './shapes.ts';
+import { type BenchShape, shapes, streamShapes } from './shapes.ts';
 import { benchSoak } from './soak.ts';
+import { benchStream } from './stream.ts';
+import { type StreamRequest, streamChild } from './stream-child.ts';
 
 const log = (line: string): void => void process.stderr.write(`${line}\n`);
 
@@ -30,7 +33,14 @@ interface ServerCase {
   readonly minutes: number;
 }
 
+/** A model in less memory than it takes. */
+interface StreamCase {
+  readonly shape: BenchShape;
+  readonly limit: number | undefined;
+}
+
 interface Options {
+  readonly stream: StreamCase | undefined;
   /** A server under load instead of single runs. */
   readonly server: ServerCase | undefined;
   readonly cases: readonly BenchCase[];
@@ -50,6 +60,7 @@ interface Options {
 const usage = `usage: npm run bench -- [decode|prefill] [smol|l1b|moe8b] [options]
        npm run bench -- serve [--runs N]   64 streams, 16 against one, a second turn, aborted requests
        npm run bench -- soak [--minutes N] an hour of mixed requests: does the memory grow?
+       npm run bench -- stream [moe8b|moe30b] [--memory SIZE]   a model in less memory than it takes (default a quarter)
   --model NAME         the model of serve and soak, default smollm2:135m
   --no-peer            measure Ingot alone
   --runs N             runs per case, default 5; the median counts
@@ -71,6 +82,7 @@ function parseOptions(args: readonly string[]): Options | undefined {
       peer: { type: 'boolean', default: true },
       runs: { type: 'string', default: '5' },
       minutes: { type: 'string', default: '60' },
+      memory: { type: 'string' },
       model: { type: 'string', default: 'smollm2:135m' },
       precision: { type: 'string', default: 'fast' },
       device: { type: 'string', default: 'cpu' },
@@ -84,8 +96,10 @@ function parseOptions(args: readonly string[]): Options | undefined {
   if (values.help) return undefined;
   const [first] = positionals;
   const server = first === 'serve' || first === 'soak' ? first : undefined;
-  const named = server === undefined ? positionals : positionals.slice(1);
-  const unknown = named.filter((p) => ![...cases, ...shapes].some((known) => known.name === p));
+  const streams = first === 'stream';
+  const named = server === undefined && !streams ? positionals : positionals.slice(1);
+  const known = [...cases, ...shapes, ...(streams ? streamShapes : [])];
+  const unknown = named.filter((p) => !known.some(({ name }) => name === p));
   const [runs, minutes] = [Number(values.runs), Number(values.minutes)];
   const { precision, device } = values;
   if (unknown.length > 0) throw new Error(`unknown case or model: ${unknown.join(', ')}\n${usage}`);
@@ -100,6 +114,14 @@ function parseOptions(args: readonly string[]): Options | undefined {
     return some.length > 0 ? some : all;
   };
   return {
+    stream: streams
+      ? {
+          shape: [...shapes, ...streamShapes].find(
+            ({ name }) => name === (named[0] ?? 'moe8b'),
+          ) as BenchShape,
+          limit: values.memory === undefined ? undefined : size(values.memory),
+        }
+      : undefined,
     server: server && { name: server, model: values.model, minutes },
     cases: picked(cases),
     shapes: picked(shapes),
@@ -233,6 +255,19 @@ function save(root: string, result: { readonly cpu: string }): void {
   appendFileSync(join(folder, `${cpu}.jsonl`), `${JSON.stringify(result)}\n`);
 }
 
+async function runStream(
+  { shape, limit }: StreamCase,
+  options: Options,
+  root: string,
+  version: string,
+): Promise<void> {
+  const measured = await benchStream({ root, shape, limit, runs: options.runs, log });
+  const { cpu } = (await openHardware('cpu')).description;
+  const result = { ...measured, cpu, version, node: process.version, date: new Date().toISOString() };
+  process.stdout.write(`${JSON.stringify(result)}\n`);
+  if (options.save) save(root, result);
+}
+
 async function runServerCase(
   { name, model, minutes }: ServerCase,
   options: Options,
@@ -265,12 +300,17 @@ function interrupted(): AbortSignal {
 }
 
 async function main(): Promise<void> {
+  if (process.argv[2] === 'stream-child') {
+    const request = JSON.parse(readFileSync(0, 'utf8')) as StreamRequest;
+    return void process.stdout.write(JSON.stringify(await streamChild(request)));
+  }
   const options = parseOptions(process.argv.slice(2));
   if (!options) return void process.stdout.write(`${usage}\n`);
   const root = packageRoot();
   const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string };
   const warning = loadWarning();
   if (warning) log(`warning: ${warning}`);
+  if (options.stream) return runStream(options.stream, options, root, version);
   if (options.server) return runServerCase(options.server, options, root, version);
   if (options.peer) installPeer(join(root, 'bench/peers'), log);
   if (options.check) {

@@ -64,6 +64,25 @@ export const shapes: readonly BenchShape[] = [
   },
 ];
 
+/** Shapes for `stream` only: too large to be measured whole. */
+export const streamShapes: readonly BenchShape[] = [
+  {
+    name: 'moe30b',
+    description: 'Qwen3-30B-A3B, 30B parameters, 3B per token',
+    architecture: 'qwen3moe',
+    layers: 48,
+    hidden: 2048,
+    heads: 32,
+    kvHeads: 4,
+    headDim: 128,
+    inner: 768,
+    vocab: 151_936,
+    tied: false,
+    experts: { count: 128, used: 8 },
+    ropeBase: 1_000_000,
+  },
+];
+
 /** Bytes of one Q4_0 weight: blocks of 32 weights in 18 bytes, in the file as in the packed layout. */
 export const bytesPerWeight = 18 / 32;
 

@@ -123,7 +123,7 @@ void ExpertStore::want(int layer, int e, uint8_t units) {
   if (!units) return;
   s.reading |= units;
   settle(s.slot);
-  queue_.push_back({layer, e, units});
+  queue_.push_back({layer, e, units, clock_});
   queued_.notify_one();
 }
 
@@ -242,9 +242,12 @@ void ExpertStore::read_loop() {
       if (--reading_ == 0) counters_.busy_ns.fetch_add(uint64_t(now_ns() - busy_since_), std::memory_order_relaxed);
       State& s = state(job.layer, job.expert);
       s.reading &= uint8_t(~job.units);
+      const bool needed = job.layer == layer_ && s.session == clock_ && (job.units & bit(unit_));
       if (good) {
         s.present.fetch_or(job.units, std::memory_order_release);
-      } else if (job.layer == layer_ && s.session == clock_ && (job.units & bit(unit_)) && !failed_.load()) {
+      } else if (needed && job.session != clock_) {
+        want(job.layer, job.expert, job.units);  // what failed was asked for by an earlier run: this one has its own try
+      } else if (needed && !failed_.load()) {
         message_ = "layer " + std::to_string(job.layer) + ", expert " + std::to_string(job.expert) + ": " + error;
         failed_.store(true, std::memory_order_release);
       }

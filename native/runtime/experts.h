@@ -115,6 +115,7 @@ class ExpertStore {
   struct Job {
     int layer, expert;
     uint8_t units;
+    uint64_t session;  // that asked for it
   };
 
   void place_slots(size_t bytes);

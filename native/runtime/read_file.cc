@@ -142,7 +142,7 @@ bool Reader::read(const ReadFile& file, uint64_t offset, size_t bytes, uint8_t* 
 // the middle of a sector is read the plain way.
 bool Reader::read_direct(const ReadFile& file, uint64_t offset, size_t bytes, uint8_t* target, ReadFaults& faults, std::string& error) {
   const bool aligned = offset % kAlign == 0 && bytes % kAlign == 0 && reinterpret_cast<uintptr_t>(target) % kAlign == 0;
-  constexpr size_t kPiece = size_t(4) << 20;
+  constexpr size_t kPiece = size_t(1) << 20;
   if (!aligned && !grow(bounce_, bounce_size_, kPiece)) return read_plain(file, offset, bytes, target, faults, error);
   while (bytes > 0) {
     const size_t lead = aligned ? 0 : size_t(offset % kAlign);

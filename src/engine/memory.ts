@@ -87,6 +87,12 @@ export function planMemory(request: MemoryRequest): MemoryPlan {
 
 const limitsOf = (tokens: number) => ({ contextLength: tokens, maxRows: Math.min(CHUNK, tokens) });
 
+/** Bytes that the caches of a plan take when every page is used. */
+export const plannedKvBytes = (
+  { sizes }: Pick<MemoryRequest, 'sizes'>,
+  { pages, maxSequences, contextLength, cacheBytes }: MemoryPlan,
+): number => sizes.bytes(sizes.pages(pages, maxSequences, limitsOf(contextLength), cacheBytes));
+
 /** Bytes of one sequence of this length. */
 const kvOf = ({ sizes }: MemoryRequest, tokens: number): number => sizes.sequenceBytes(limitsOf(tokens));
 

@@ -2,13 +2,15 @@
 
 import { IngotError } from '../base/errors.ts';
 import { formatBytes } from '../base/text.ts';
+import { expertParts } from '../device/expert-stream.ts';
 import { type ExpertSizes, expertSizes } from '../experts/layers.ts';
 import { allExpertBytes, defaultReaders } from '../experts/store.ts';
 import type { Checkpoint } from '../weights/checkpoint.ts';
-import { loadedBytes } from '../weights/chunks.ts';
+import { loadedBytes, storedBytes } from '../weights/chunks.ts';
 import { type ExpertTensors, expertTensors } from '../weights/experts.ts';
 import { checkpointBytes } from '../weights/load.ts';
-import { type MemoryPlan, type MemoryRequest, planMemory, workingBytes } from './memory.ts';
+import { dimensions } from '../weights/tensor.ts';
+import { type MemoryPlan, type MemoryRequest, planMemory, plannedKvBytes, workingBytes } from './memory.ts';
 import type { ExpertOptions } from './types.ts';
 
 /** What a model's weights are made of. */
@@ -76,9 +78,13 @@ function leastExpertBytes(layers: readonly ExpertSizes[], expertsPerToken: numbe
   return Math.ceil(Math.max(0, ...[...groups].map(([block, bytes]) => (most * block * all) / bytes)));
 }
 
-/** Memory of the threads that read: a piece of a file each, and what is packed from it. */
-const readerBytes = (layers: readonly ExpertSizes[], readers: number): number =>
-  readers * (4 * 2 ** 20 + Math.max(0, ...layers.map(({ blockBytes }) => blockBytes)));
+/** Memory of the threads that read: a piece of a file each, and a matrix where it is packed after it was read. */
+function readerBytes(layers: readonly ExpertTensors[], readers: number): number {
+  const matrices = layers.flatMap(({ tensors }) => expertParts.map((part) => tensors[part]));
+  const unpacked = matrices.filter(({ kind }) => kind === 'source');
+  const largest = unpacked.map((tensor) => storedBytes(tensor) / dimensions(tensor.shape).matrices);
+  return readers * Math.ceil(2 ** 20 + Math.max(0, ...largest));
+}
 
 /**
  * All weights in memory where they fit, else as many experts as fit beside everything else: with `experts.bytes`, that many.
@@ -103,7 +109,7 @@ export function planResidency(request: ResidencyRequest): ResidencyPlan {
   }
   const perToken = request.expertsPerToken ?? 1;
   const least = leastExpertBytes(sizes, perToken);
-  const reading = readerBytes(sizes, options.readers ?? defaultReaders);
+  const reading = readerBytes(weights.layers, options.readers ?? defaultReaders);
   const all = allExpertBytes(weights.layers);
   if (bytes !== undefined && bytes < least) {
     throw new IngotError(
@@ -119,17 +125,19 @@ export function planResidency(request: ResidencyRequest): ResidencyPlan {
     weights.dense -
     reading -
     workingBytes(request.vocabSize, memory.maxSequences) -
-    memory.cacheBytes;
+    plannedKvBytes(request, memory);
   const granted = Math.floor(Math.min(all, bytes ?? Math.max(least, rest)));
   return { memory, division: divide(request, memory, granted, reading) };
 }
 
 function divide(
-  { weights, limit, vocabSize, expertsPerToken }: ResidencyRequest,
-  { maxSequences, cacheBytes, prefixBytes }: MemoryPlan,
+  request: ResidencyRequest,
+  memory: MemoryPlan,
   experts: number,
   reading: number,
 ): MemoryDivision {
+  const { weights, limit, vocabSize, expertsPerToken } = request;
+  const kv = plannedKvBytes(request, memory);
   return {
     streamed: reading > 0,
     limit: Number.isFinite(limit) ? limit : undefined,
@@ -137,8 +145,8 @@ function divide(
     experts,
     allExperts: weights.experts,
     cycle: cycleBytes(expertSizes(weights.layers), expertsPerToken ?? 1),
-    kv: cacheBytes,
-    prefix: prefixBytes,
-    working: workingBytes(vocabSize, maxSequences) + reading,
+    kv,
+    prefix: Math.min(memory.prefixBytes, kv),
+    working: workingBytes(vocabSize, memory.maxSequences) + reading,
   };
 }

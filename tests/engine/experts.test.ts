@@ -305,7 +305,7 @@ describe.skipIf(addonPath() === undefined)('streamed experts', () => {
     expect(all.status().experts).toBeUndefined();
     // What everything else takes, and half of the experts.
     const { dense, working, kv } = all.info.memory as MemoryDivision;
-    const readers = 2 * (4 * 2 ** 20 + block);
+    const readers = 2 * (2 ** 20 + 3456); // a piece of a file and a matrix each
     const limit = dense + working + readers + kv + 24 * block;
     const halved = { memoryLimit: limit, kvBytes: kv, onNotice };
     using half = await open({ residency: 'streamed', readers: 2 }, gguf, halved);
