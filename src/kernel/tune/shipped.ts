@@ -4,7 +4,8 @@ import type { AdapterIdentity, Choices } from './choices.ts';
 import { type AdapterChoices, type Inherited, inherit } from './relatives.ts';
 import measured from './shipped.json' with { type: 'json' };
 
-const shipped: readonly AdapterChoices[] = measured.map(({ choices, ...adapter }) => ({
+// Not measured.map: the bundler takes a property of a JSON list for an export that there is not.
+const shipped: readonly AdapterChoices[] = Array.from(measured, ({ choices, ...adapter }) => ({
   ...adapter,
   choices: choices as Choices,
 }));
