@@ -30,13 +30,14 @@ double element(const uint8_t* p, int64_t dtype) {
     case dI8: return int8_t(*p);
     case dU8: return *p;
     case dBool: return *p != 0;
-    default: {
+    case dF16: case dBF16: {
       vh h{};
       uint16_t bits;
       std::memcpy(&bits, p, 2);
       h[0] = bits;
       return dtype == dF16 ? f16_to_f32(h)[0] : bf16_to_f32(h)[0];
     }
+    default: return std::numeric_limits<double>::quiet_NaN();  // element_bytes has refused it
   }
 }
 
@@ -50,7 +51,8 @@ Accumulator start(int64_t kind) {
     case kMax: case kArgmax: return {-inf, -1};
     case kMin: case kArgmin: return {inf, -1};
     case kProd: case kAll: return {1, -1};
-    default: return {0, -1};
+    case kSum: case kMean: case kAny: return {0, -1};
+    default: return {std::numeric_limits<double>::quiet_NaN(), -1};
   }
 }
 // NaN wins for max and min; equal values keep the lower index; products of integers wrap.
@@ -63,8 +65,10 @@ void add(int64_t kind, bool integers, Accumulator& acc, double x, int64_t at) {
     case kMax: case kArgmax:
       if (acc.at < 0 || x > acc.value || (x != x && acc.value == acc.value)) acc = {x, at};
       break;
-    default:
+    case kMin: case kArgmin:
       if (acc.at < 0 || x < acc.value || (x != x && acc.value == acc.value)) acc = {x, at};
+      break;
+    default: acc.value = std::numeric_limits<double>::quiet_NaN();
   }
 }
 

@@ -145,11 +145,12 @@ uint32_t load_element(const uint8_t* p, int64_t dtype) {
       v[0] = h;
       return uint32_t(as_i(dtype == dF16 ? f16_to_f32(v) : bf16_to_f32(v))[0]);
     }
-    default: {
+    case dF32: case dI32: case dU32: {
       uint32_t w;
       std::memcpy(&w, p, 4);
       return w;
     }
+    default: return 0xffffffff;  // dtype_bytes has refused it
   }
 }
 void fill(uint32_t* to, uint32_t bits, int64_t n) {
@@ -214,7 +215,7 @@ void store_output(uint8_t* out, int64_t dtype, int64_t start, const uint32_t* fr
     case dBool:
       for (int64_t i = 0; i < n; i++) out[start + i] = from[i] != 0;
       return;
-    default: {
+    case dF32: case dI32: case dU32: {
       uint8_t* to = out + start * 4;
       if (to != reinterpret_cast<const uint8_t*>(from)) std::memmove(to, from, size_t(n) * 4);
     }

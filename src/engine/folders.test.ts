@@ -84,6 +84,26 @@ describe('names of tensors', () => {
   });
 });
 
+it('of a model without a head make embeddings, and nothing else', async () => {
+  configure({ tie_word_embeddings: false });
+  await expect(open()).rejects.toMatchObject({ code: 'missing_tensor' }); // a head that is lost
+  configure({ tie_word_embeddings: true });
+  await using tied = await open();
+  const vector = await tied.embed(tokens);
+  configure({ tie_word_embeddings: false });
+  rename((name) => name.replace(/^model\./, ''));
+  await using model = await open();
+  expect(await model.embed(tokens)).toEqual(vector);
+  const refused = { code: 'unsupported', message: expect.stringContaining('it was saved for embeddings') };
+  await expect(model.logits(tokens)).rejects.toMatchObject(refused);
+  await expect(model.logprobs(tokens)).rejects.toMatchObject(refused);
+  await expect(
+    (async () => {
+      for await (const _ of model.generate(tokens)) expect.fail('a token');
+    })(),
+  ).rejects.toMatchObject(refused);
+});
+
 describe('one file of a folder', () => {
   it('is the one that is opened', async () => {
     const before = await logits();

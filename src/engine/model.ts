@@ -41,6 +41,8 @@ import type {
 export interface LoadedParts {
   readonly info: ModelInfo;
   readonly tokenizer: Tokenizer | undefined;
+  /** There is no output head: nothing but embeddings can be had. */
+  readonly headless: boolean;
   /** Why there is no tokenizer, where there is none. */
   readonly withoutText: string;
   readonly scheduler: Scheduler;
@@ -130,6 +132,7 @@ export class LoadedModel implements Model {
     tokens: readonly number[],
   ): Promise<{ readonly data: Float32Array; readonly shape: readonly [number, number] }> {
     const { vocabSize } = this.#parts;
+    this.#checkHead();
     checkTokenList(tokens);
     checkTokens(tokens, vocabSize);
     this.#checkLength(tokens.length);
@@ -143,6 +146,7 @@ export class LoadedModel implements Model {
     options: LogprobsOptions = {},
   ): Promise<readonly GeneratedToken[]> {
     checkOptions('logprobs', options);
+    this.#checkHead();
     checkTokenList(tokens);
     const { top, signal } = options;
     checkTokens(tokens, this.#parts.vocabSize);
@@ -185,6 +189,7 @@ export class LoadedModel implements Model {
   async perplexity(text: string, options: PerplexityOptions = {}): Promise<PerplexityResult> {
     const { vocabSize, contextLength, passes } = this.#parts;
     checkText('text', text);
+    this.#checkHead();
     checkOptions('perplexity', options);
     const tokens = await encodeInSlices(this.tokenizer, text, { signal: options.signal });
     checkTokens(tokens, vocabSize);
@@ -235,6 +240,15 @@ export class LoadedModel implements Model {
     return this.#freed;
   }
 
+  /** Before anything that needs logits. */
+  #checkHead(): void {
+    if (!this.#parts.headless) return;
+    throw new IngotError(
+      'unsupported',
+      `${this.info.name} has no output head (lm_head.weight): it was saved for embeddings, use embed()`,
+    );
+  }
+
   #checkLength(tokens: number): void {
     if (tokens > this.#parts.contextLength) throw contextOverflow(this, tokens);
   }
@@ -246,6 +260,7 @@ export class LoadedModel implements Model {
   ): AsyncGenerator<number, void, void> {
     const { scheduler } = this.#parts;
     try {
+      this.#checkHead();
       checkTokenList(prompt);
       checkOptions('generate', options);
       this.#checkLength(prompt.length);

@@ -191,6 +191,7 @@ async function place(
         defaults: { system, messages, maxTokens, stop },
       }),
       tokenizer,
+      headless: checkpoint.config.headless === true,
       withoutText: refused ?? 'it came without a tokenizer',
       patching: new ModelPatching({ runner, passes, scheduler, cache, device }, there, records),
       scheduler,

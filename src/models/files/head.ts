@@ -31,6 +31,15 @@ export async function withOwnHead(
   return { ...parts, config: { ...config, tie_word_embeddings: false } };
 }
 
+/**
+ * A model that was saved without its head makes embeddings: the embedding stands in for the head, and nothing is generated.
+ * `headless` is a field of Ingot's own, which a packed file keeps.
+ */
+export function withoutHead(parts: CheckpointParts): CheckpointParts {
+  if (parts.tensors.has(`${headName}.weight`) || parts.unusable?.has(`${headName}.weight`)) return parts;
+  return { ...parts, config: { ...parts.config, tie_word_embeddings: true, headless: true } };
+}
+
 const isSource = (tensor: CheckpointTensor): tensor is SourceTensor => tensor.kind === 'source';
 
 async function sameValues(a: SourceTensor, b: SourceTensor): Promise<boolean> {

@@ -11,7 +11,7 @@ import { families, findFamily, parseModel } from '../registry.ts';
 import type { FamilyFiles, GgufForm } from './files.ts';
 import { ggufConfig } from './gguf-config.ts';
 import { GgufKeys, type GgufTensors, type RotaryFactors, rotaryFactors } from './gguf-keys.ts';
-import { withOwnHead } from './head.ts';
+import { withOwnHead, withoutHead } from './head.ts';
 import {
   commonNames,
   ggufNames,
@@ -116,8 +116,13 @@ async function fromSafetensors(
     fusedExperts: files.fusedExperts ?? { alternating: false, transposed: false },
   };
   const parts = { ...raw, ...translate(raw, name, stored, 'is not used by the model') };
-  return tied ? withOwnHead(parts, onNotice) : parts;
+  if (tied) return withOwnHead(parts, onNotice);
+  return isBase(raw) ? withoutHead(parts) : parts;
 }
+
+/** Whether a file is of a model's class without a head: its tensors or its config say so. */
+const isBase = ({ tensors, config }: CheckpointParts): boolean =>
+  tensors.has('embed_tokens.weight') || /Model$/.test(String([config.architectures].flat()[0] ?? ''));
 
 /** What the family of a config says of its files; undefined when there is none or it does not accept the config. */
 function familyFiles({
