@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { significant, summarize } from '../src/base/statistics.ts';
 import { size } from '../src/cli/options.ts';
+import { arrayRows } from './arrays.ts';
 import { type BenchCase, cases, type Limits, randomPrompt } from './cases.ts';
 import { checkGpu } from './check.ts';
 import type { Contestant } from './contestant.ts';
@@ -41,6 +42,8 @@ interface StreamCase {
 
 interface Options {
   readonly stream: StreamCase | undefined;
+  /** The array library instead of models. */
+  readonly arrays: boolean;
   /** A server under load instead of single runs. */
   readonly server: ServerCase | undefined;
   readonly cases: readonly BenchCase[];
@@ -59,6 +62,7 @@ interface Options {
 
 const usage = `usage: npm run bench -- [decode|prefill] [smol|l1b|moe8b] [options]
        npm run bench -- serve [--runs N]   64 streams, 16 against one, a second turn, aborted requests
+       npm run bench -- array [--save]     array operations and a training step, as shares of the machine's limits
        npm run bench -- soak [--minutes N] an hour of mixed requests: does the memory grow?
        npm run bench -- stream [moe8b|moe30b] [--memory SIZE]   a model in less memory than it takes (default a quarter)
   --model NAME         the model of serve and soak, default smollm2:135m
@@ -97,7 +101,8 @@ function parseOptions(args: readonly string[]): Options | undefined {
   const [first] = positionals;
   const server = first === 'serve' || first === 'soak' ? first : undefined;
   const streams = first === 'stream';
-  const named = server === undefined && !streams ? positionals : positionals.slice(1);
+  const arrays = first === 'array';
+  const named = server === undefined && !streams && !arrays ? positionals : positionals.slice(1);
   const known = [...cases, ...shapes, ...(streams ? streamShapes : [])];
   const unknown = named.filter((p) => !known.some(({ name }) => name === p));
   const [runs, minutes] = [Number(values.runs), Number(values.minutes)];
@@ -122,6 +127,7 @@ function parseOptions(args: readonly string[]): Options | undefined {
           limit: values.memory === undefined ? undefined : size(values.memory),
         }
       : undefined,
+    arrays,
     server: server && { name: server, model: values.model, minutes },
     cases: picked(cases),
     shapes: picked(shapes),
@@ -268,6 +274,21 @@ async function runStream(
   if (options.save) save(root, result);
 }
 
+async function runArrayCase(options: Options, root: string, version: string): Promise<void> {
+  const { description } = await openHardware('cpu');
+  const rows = await arrayRows(log);
+  const result = {
+    case: 'array',
+    rows,
+    ...description,
+    version,
+    node: process.version,
+    date: new Date().toISOString(),
+  };
+  process.stdout.write(`${JSON.stringify(result)}\n`);
+  if (options.save) save(root, result);
+}
+
 async function runServerCase(
   { name, model, minutes }: ServerCase,
   options: Options,
@@ -311,6 +332,7 @@ async function main(): Promise<void> {
   const warning = loadWarning();
   if (warning) log(`warning: ${warning}`);
   if (options.stream) return runStream(options.stream, options, root, version);
+  if (options.arrays) return runArrayCase(options, root, version);
   if (options.server) return runServerCase(options.server, options, root, version);
   if (options.peer) installPeer(join(root, 'bench/peers'), log);
   if (options.check) {

@@ -55,6 +55,7 @@ export {
 export * as linalg from './functions/linalg.ts';
 export {
   addmm,
+  cross,
   dot,
   inner,
   kron,

@@ -345,6 +345,13 @@ case("take", [t, np.array([0, 23, -1], np.int32)], t.reshape(-1)[[0, 23, -1]], 0
 case("repeat", [m, 2], np.repeat(m, 2), 0)
 case("floorDivide", [np.array([7.5, -7.5, 3, -0.5], np.float32), np.array([2, 2, -2, 3], np.float32)], np.array([3, -4, -2, -1], np.float32), 0)
 case("logaddexp", [np.array([1, 2, 200], np.uint8), np.array([3, 3, 3], np.int32)], np.logaddexp(np.array([1, 2, 200.0]), 3.0).astype(np.float32), 4e-6)
+counts, edges = np.histogram(y, 4)
+case("histogram", [y, 4], [counts, edges.astype(np.float32)], 4e-6)
+counts, edges = np.histogram(y, 3, (-1, 1))
+case("histogram", [y, 3, [-1, 1]], [counts, edges.astype(np.float32)], 4e-6)
+for shape in [(0, 4), (3, 0)]:
+    case("softmax", [np.zeros(shape, np.float32)], np.zeros(shape, np.float32), 0)
+case("fast.rmsNorm", [np.zeros((0, 4), np.float32), np.ones(4, np.float32)], np.zeros((0, 4), np.float32), 0)
 path = os.path.join(os.path.dirname(__file__), "..", "..", "tests", "goldens", "arrays.json")
 with open(path, "w") as out:
     out.write("[\n" + ",\n".join(json.dumps(c, separators=(",", ":")) for c in cases) + "\n]\n")

@@ -150,8 +150,41 @@ export function trapezoid(
 }
 
 /** How often each of 0 … length - 1 occurs among integers; others count nowhere. */
-export const bincount = (ids: NDArray, length: number): NDArray =>
-  ids.reshape([-1, 1]).eq(arange(length)).sum(0);
+export function bincount(ids: NDArray, length: number): NDArray {
+  if (!Number.isInteger(length) || length < 0) {
+    throw new IngotError(
+      'invalid_argument',
+      `bincount: ${length} bins; how many there are must be given, since it does not follow from the shape of the ids`,
+    );
+  }
+  return ids.reshape([-1, 1]).eq(arange(length)).sum(0);
+}
+
+/** How many elements lie in each of `bins` equal parts of a range (default: that of the elements), and the edges of the parts. */
+export function histogram(
+  x: NDArray,
+  bins = 10,
+  range?: readonly [low: number, high: number],
+): readonly [counts: NDArray, edges: NDArray] {
+  const flat = toFloats(x).reshape([-1]);
+  const [low, high] = range === undefined ? [flat.min(), flat.max()] : range.map((v) => toFloats(v));
+  const [from, to] = [low as NDArray, high as NDArray];
+  const equal = to.eq(from); // no width: half to each side
+  const start = where(equal, from.sub(0.5), from);
+  const width = where(equal, 1, to.sub(from)).div(bins);
+  const edges = arange(bins + 1)
+    .cast('f32')
+    .mul(width)
+    .add(start);
+  const lower = edges.slice([0, bins]).reshape([1, bins]);
+  const upper = edges.slice([1, bins + 1]).reshape([1, bins]);
+  const column = flat.reshape([-1, 1]);
+  const last = arange(bins)
+    .eq(bins - 1)
+    .reshape([1, bins]);
+  const inside = column.ge(lower).logicalAnd(where(last, column.le(upper), column.lt(upper)));
+  return [inside.sum(0), edges];
+}
 
 /** Places at which `values` would go into sorted numbers: before equal ones, or after them with side right. */
 export function searchsorted(sorted: NDArray, values: Term, side: 'left' | 'right' = 'left'): NDArray {

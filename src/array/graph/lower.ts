@@ -62,6 +62,8 @@ export function lowerProgram(order: readonly OpNode[], graph: Graph, options: Lo
 }
 
 function emitDispatches(node: OpNode, context: LowerContext<object>): void {
+  // Nothing is computed for nothing: kernels need not know arrays without elements.
+  if (node.op.inPlace === undefined && node.outputs.every((t) => maxElements(t.shape) === 0)) return;
   if (node.op.elementwise !== undefined) {
     lowerElementwise(node, context);
     return;

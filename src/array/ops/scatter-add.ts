@@ -7,7 +7,17 @@ import type { NDArray } from '../array.ts';
 import { defineOp } from '../op.ts';
 import { arangeOp } from './arange.ts';
 import { withBatch } from './batch.ts';
-import { countParam, expectDtype, fixed, numel, operand, output, reader, writer } from './operands.ts';
+import {
+  countParam,
+  expectDtype,
+  fixed,
+  numel,
+  operand,
+  output,
+  reader,
+  shapeError,
+  writer,
+} from './operands.ts';
 
 export interface ScatterAddAttrs {
   readonly rows: number;
@@ -19,6 +29,7 @@ export const scatterAddOp = defineOp<ScatterAddAttrs>({
     const [updates, ids] = [operand(inputs, 0), operand(inputs, 1)];
     expectDtype(updates, ['f32', 'f16', 'bf16', 'i32', 'u32'], 'scatterAdd');
     expectDtype(ids, ['i32'], 'scatterAdd: indices');
+    if (!Number.isInteger(rows) || rows < 0) shapeError('scatterAdd', `${rows} rows are not a size`);
     return [{ shape: [rows, ...updates.shape.slice(1)], dtype: updates.dtype }];
   },
   reference: (inputs, outputs, { rows }) => {
