@@ -92,7 +92,7 @@ describe('ops that may overwrite', () => {
 describe('scalars in arithmetic', () => {
   it('become constants of programs; a dimension may be computed with', async () => {
     const n = dynDim('n', 4);
-    const plan = compile(({ x }) => x.take(scalar('n', 'i32').sub(1).reshape([1])), {
+    const plan = compile(({ x }) => x.take(scalar('n', 'i32').sub(1).reshape([1]), 0), {
       device,
       inputs: { x: { shape: [n, 2], dtype: 'f32' } },
     });
