@@ -280,6 +280,19 @@ describe('Responses, as Codex uses them', () => {
       tool_choice: { type: 'function', name: 'read', namespace: 'mcp__files__' } as never,
     });
     expect(forced.output).toMatchObject([{ name: 'read', namespace: 'mcp__files__' }]);
+    const date = {
+      type: 'custom' as const,
+      name: 'on',
+      format: { type: 'grammar' as const, syntax: 'regex' as const, definition: '2024|2025' },
+    };
+    say('no call at all');
+    const held = await openai.responses.create({
+      ...{ model: 'tiny', input: 'x', tools: [date] },
+      tool_choice: { type: 'custom', name: 'on' },
+    });
+    expect(held.output).toMatchObject([
+      { type: 'custom_tool_call', name: 'on', input: expect.stringMatching(/^202[45]$/) },
+    ]);
     await expect(
       openai.responses.create({ model: 'tiny', input: 'x', tools: [{ type: 'code_interpreter' } as never] }),
     ).rejects.toThrow(/tools of type "code_interpreter" are not supported/);

@@ -73,19 +73,25 @@ export class ResponseTools {
     this.tools.push(
       type === 'function'
         ? toolOf({ name: flat, description, parameters, strict })
-        : toolOf({ name: flat, description: describeText(tool), parameters: textInput, strict: true }),
+        : toolOf({ name: flat, description: describeText(tool), parameters: textInput(tool), strict: true }),
     );
   }
 }
 
-const textInput = {
+/** Of a text with a grammar, a regular expression is held; the Lark grammars of that API are only told to the model. */
+const textInput = ({ format }: NamedTool) => ({
   type: 'object',
-  properties: { input: { type: 'string' } },
+  properties: {
+    input: {
+      type: 'string',
+      ...(format?.syntax === 'regex' ? { pattern: `^(?:${format.definition ?? ''})$` } : {}),
+    },
+  },
   required: ['input'],
   additionalProperties: false,
-};
+});
 
-/** A model is told the grammar of a text; only its being a text is held. */
+/** A model is told the grammar of a text. */
 function describeText({ description = '', format }: NamedTool): string {
   if (format?.definition === undefined) return description;
   return `${description}\nThe input follows this ${format.syntax ?? ''} grammar:\n${format.definition}`.trim();
