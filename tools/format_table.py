@@ -5,7 +5,7 @@ same file where they are there: mlx-lm of folders, llama.cpp of GGUF files. `the
 same formats whose matrices llama.cpp's own quantiser made (ggml_quantize_chunk, without an importance matrix), and `error` the weighted
 squared error of ours over theirs, weights being the squares of the values.
 
-Needs the build (npm run build). Run: python tools/format_table.py MODEL TEXT [--llama FOLDER] [--formats a,b,c]
+Needs the build (npm run build). Run: python tools/format_table.py MODEL TEXT [--llama FOLDER] [--read a,b] [--formats a,b,c]
 FOLDER has node-llama-cpp installed; mlx-lm and gguf are used where Python has them.
 """
 
@@ -128,6 +128,8 @@ def main():
     parser.add_argument("model")
     parser.add_argument("text")
     parser.add_argument("--llama", help="folder with node_modules/node-llama-cpp")
+    parser.add_argument("--read", type=lambda names: names.split(","), default=[],
+                        help="formats whose files mlx-lm or llama.cpp are asked about, which takes a while")
     parser.add_argument("--formats", type=lambda names: names.split(","), default=FOLDERS + GGUF)
     arguments = parser.parse_args()
     model, text = arguments.model, arguments.text
@@ -147,9 +149,9 @@ def main():
             cells = [name, f"{bits:.2f}", f"{found['perplexity']:.4f}", f"{change:+.2f} %", f"{against['meanKl']:.5f}",
                      f"{100 * against['topAgreement']:.1f} %", "", "", ""]
             try:
-                if name in GGUF and arguments.llama:
+                if name in GGUF and name in arguments.read and arguments.llama:
                     cells[6] = f"llama.cpp {by_llama(arguments.llama)(out, tokens):.4f}"
-                elif name in FOLDERS[:9]:
+                elif name in FOLDERS[:9] and name in arguments.read:
                     cells[6] = f"mlx-lm {by_mlx(out, tokens):.4f}"
             except Exception as error:  # what a reader says is the result
                 cells[6] = str(error).splitlines()[0][:100]

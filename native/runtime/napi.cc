@@ -13,7 +13,7 @@ namespace {
 
 // What src/device/cpu/addon.ts must agree with: raised with every change to a function here or to a kernel's buffers or
 // params. An addon older than the code that calls it would compute nonsense.
-constexpr double kContract = 6;
+constexpr double kContract = 7;
 
 napi_value Configure(napi_env env, napi_callback_info info) {  // (threads, level) -> threads in use
   Call c(env, info);
@@ -227,6 +227,32 @@ napi_value Pack(napi_env env, napi_callback_info info) {
   return job->start(c);
 }
 
+// (source code, values, N, K, [layout code, group, metaDtype], parts) -> promise; the parts are filled
+napi_value Quantize(napi_env env, napi_callback_info info) {
+  Call c(env, info);
+  auto job = std::make_shared<QuantizeJob>();
+  double layout[3] = {};
+  for (uint32_t i = 0; i < 3; i++) ok(env, napi_get_value_double(env, c.at(c.arg(4), i), &layout[i]));
+  job->form = {int(c.number(0)), {}, int64_t(c.number(2)), int64_t(c.number(3))};
+  const char* no_layout = read_layout(job->form.layout, int64_t(layout[0]), int64_t(layout[1]), int64_t(layout[2]));
+  if (no_layout) raise(env, std::string("quantize: ") + no_layout);
+  if (!c.state->pool) raise(env, "configure() was not called");
+  auto [values, bytes] = c.bytes(c.arg(1));
+  job->values = reinterpret_cast<const float*>(values);
+  job->keep(env, c.arg(1));
+  std::vector<size_t> sizes;
+  for (uint32_t i = 0, n = c.length(c.arg(5)); i < n; i++) {
+    napi_value part = c.at(c.arg(5), i);
+    auto [data, length] = c.bytes(part);
+    job->parts.push_back(const_cast<uint8_t*>(data));
+    sizes.push_back(length);
+    job->keep(env, part);
+  }
+  const char* problem = quantize_problem(job->form, bytes / 4, sizes.data(), int(sizes.size()));
+  if (problem) raise(env, std::string("quantize: ") + problem);
+  return job->start(c);
+}
+
 template <napi_value (*F)(napi_env, napi_callback_info)> napi_value guarded(napi_env env, napi_callback_info info) {
   try {
     return F(env, info);
@@ -287,6 +313,7 @@ napi_value init(napi_env env, napi_value exports) {
   EXPORT("run", Run)
   EXPORT("profile", Profile)
   EXPORT("pack", Pack)
+  EXPORT("quantize", Quantize)
   EXPORT("openExperts", open_experts)
   EXPORT("expertStack", expert_stack)
   EXPORT("expertCounters", expert_counters)

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "../kernels/pack.h"
+#include "../kernels/quantize.h"
 #include "napi_transfers.h"
 #include "program.h"
 
@@ -123,6 +124,21 @@ class PackJob : public AsyncJob {
     for (int64_t c; (c = ctx.next((panels + chunk - 1) / chunk)) >= 0;) {
       const int64_t begin = c * chunk, end = begin + chunk < panels ? begin + chunk : panels;
       pack_rows(form, parts.data(), row_map, begin, end, target->data() + offset);
+    }
+  }
+};
+
+// Quantises rows of f32.
+class QuantizeJob : public AsyncJob {
+ public:
+  QuantizeForm form{};
+  const float* values = nullptr;
+  std::vector<uint8_t*> parts;
+  void work(Ctx& ctx) override {
+    const int64_t chunk = form.K < 16384 ? 16384 / form.K : 1;
+    for (int64_t c; (c = ctx.next((form.N + chunk - 1) / chunk)) >= 0;) {
+      const int64_t begin = c * chunk, end = begin + chunk < form.N ? begin + chunk : form.N;
+      quantize_rows(form, values, begin, end, parts.data());
     }
   }
 };

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "kernels/pack.h"
+#include "kernels/quantize.h"
 #include "linear_suite.h"
 
 namespace ingot::tests {
@@ -118,6 +119,28 @@ void pack_speed() {
   }
 }
 
+void quantize_speed() {
+  const int64_t N = 256, K = 4096;
+  Random random(3);
+  const auto values = random_floats(N * K, random);
+  const struct { int code; const char* name; int layout, group; int64_t block, bytes; } forms[] = {
+      {13, "Q2_K", kQ2K, 0, 256, 84}, {14, "Q3_K", kQ3K, 0, 256, 110}, {7, "Q4_K", kQ4K, 0, 256, 144}, {15, "Q5_K", kQ5K, 0, 256, 176}, {8, "Q6_K", kQ6K, 0, 256, 210},
+      {9, "affine2", kQ2A, 64, 32, 8}, {9, "affine4", kQ4A, 64, 32, 16}, {9, "affine8", kQ8A, 64, 32, 32}};
+  for (const auto& f : forms) {
+    LayoutForm layout{};
+    read_layout(layout, f.layout, f.group, dBF16);
+    std::vector<uint8_t> out(N * K / f.block * f.bytes), scales(N * K / 32 * 2), biases(scales);
+    uint8_t* parts[] = {out.data(), scales.data(), biases.data()};
+    std::vector<double> t;
+    for (int i = 0; i < 5; i++) {
+      const auto start = std::chrono::steady_clock::now();
+      quantize_rows({f.code, layout, N, K}, values.data(), 0, N, parts);
+      t.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+    }
+    printf("quantise %-7s %.0f million weights/s on one core\n", f.name, N * K / best(t) / 1e6);
+  }
+}
+
 }  // namespace
 
 void run_linear_bench(const Options& o) {
@@ -137,6 +160,7 @@ void run_linear_bench(const Options& o) {
     for (int rows : {1, 8, 512}) moe_shape(level, rows, o.threads, l);
   }
   pack_speed();
+  quantize_speed();
 }
 
 }  // namespace ingot::tests

@@ -30,6 +30,7 @@ import { u32, type WritableValue } from '../weights/gguf/writer.ts';
 import { openCheckpoint } from '../weights/open.ts';
 import { dimensions } from '../weights/tensor.ts';
 import { packModel } from './pack.ts';
+import { rowEncoder } from './packer.ts';
 import { type FormatChoice, spendOnTensors } from './spend.ts';
 import type { LoadProgress } from './types.ts';
 
@@ -209,6 +210,7 @@ export async function convertModel(nameOrPath: string, options: ConvertOptions):
     for (const { format } of written.plan) checkWritable(format);
     const progress = new ExportProgress(written.tensors, {
       signal,
+      encode: rowEncoder(),
       onProgress: (p) => onProgress?.({ phase: 'load', ...p }),
     });
     if ('metadata' in written) await writeGgufExport(path, written.tensors, written.metadata, progress);

@@ -4,7 +4,10 @@
 import { IngotError } from '../base/errors.ts';
 import { CpuDevice, openCpuDevice } from '../device/cpu/device.ts';
 import { packNative } from '../device/cpu/pack.ts';
+import { quantizeNative, quantizesNatively } from '../device/cpu/quantize.ts';
 import type { Device } from '../device/device.ts';
+import { quantizeReference } from '../quant/reference.ts';
+import type { RowEncoder } from '../weights/export/rows.ts';
 import type { PackInto } from '../weights/load-jobs.ts';
 import { packThrough } from '../weights/packed/writer.ts';
 
@@ -29,6 +32,16 @@ export function packerFor(device: Device): PackInto | undefined {
 export function filePacker(): ReturnType<typeof packThrough> | undefined {
   const cpu = openPacker();
   return cpu && packThrough(cpu, (request) => packNative(cpu, request));
+}
+
+/** The native quantiser, for the formats that it has; undefined where plain TypeScript has to quantise. */
+export function rowEncoder(): RowEncoder | undefined {
+  const cpu = openPacker();
+  if (cpu === undefined) return undefined;
+  return async (format, values, rows, columns) =>
+    quantizesNatively(format)
+      ? quantizeNative(cpu, format, values, rows, columns)
+      : quantizeReference(format, values, rows, columns);
 }
 
 function openPacker(): CpuDevice | undefined {

@@ -25,7 +25,7 @@ export interface NativeInfo {
 }
 
 /** kContract of native/runtime/napi.cc: which functions and kernel parameters this code expects. */
-export const addonContract = 6;
+export const addonContract = 7;
 
 export interface Addon {
   readonly contract: number;
@@ -77,6 +77,15 @@ export interface Addon {
     columns: number,
     layout: readonly [code: number, group: number, metaDtype: number],
     rowMap: Int32Array | null,
+  ): Promise<void>;
+  /** Fills `parts` with what `values` are in the source form; the promise settles when they are written. */
+  quantize(
+    source: number,
+    values: Float32Array,
+    rows: number,
+    columns: number,
+    layout: readonly [code: number, group: number, metaDtype: number],
+    parts: readonly Uint8Array[],
   ): Promise<void>;
   /** What the numbers are: native/runtime/napi_experts.h. */
   openExperts(

@@ -198,7 +198,7 @@ function mlxTensors(stored: StoredTensor, progress: ExportProgress): readonly Wr
   const outer = shape.slice(0, -1);
   const kept: Uint8Array[][] = metaBytes.map(() => []);
   const codes = async function* (): AsyncGenerator<Uint8Array> {
-    for await (const [part, ...metas] of encodedPieces(stored)) {
+    for await (const [part, ...metas] of encodedPieces(stored, { encode: progress.encode })) {
       progress.check();
       metas.forEach((meta, i) => {
         kept[i]?.push(meta.slice());

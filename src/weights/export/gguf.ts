@@ -42,7 +42,7 @@ async function* dataOf(stored: StoredTensor, progress: ExportProgress): AsyncGen
       yield new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
     return progress.done(stored);
   }
-  for await (const [bytes] of encodedPieces(stored)) {
+  for await (const [bytes] of encodedPieces(stored, { encode: progress.encode })) {
     progress.check();
     if (bytes !== undefined) yield bytes;
   }

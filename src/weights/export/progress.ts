@@ -1,9 +1,12 @@
 // How far an export is, and whether it is still wanted.
 
 import { storedBytes } from '../chunks.ts';
+import type { RowEncoder } from './rows.ts';
 import type { StoredTensor } from './stored.ts';
 
 export interface ExportOptions {
+  /** What quantises; default: plain TypeScript. */
+  readonly encode?: RowEncoder | undefined;
   readonly signal?: AbortSignal | undefined;
   /** Bytes of the source's tensors that are done, out of all. */
   readonly onProgress?:
@@ -19,6 +22,10 @@ export class ExportProgress {
   constructor(tensors: readonly StoredTensor[], options: ExportOptions) {
     this.#options = options;
     this.#total = tensors.reduce((sum, tensor) => sum + bytesOf(tensor), 0);
+  }
+
+  get encode(): RowEncoder | undefined {
+    return this.#options.encode;
   }
 
   /** Throws the signal's reason when the export was aborted. */

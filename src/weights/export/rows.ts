@@ -1,6 +1,7 @@
 // Rows of a checkpoint's tensors as values, or as a format's bytes, in pieces: what writers of other files are fed with. Memory holds
 // a piece, whatever the size of the tensor.
 
+import type { SourceFormat } from '../../quant/format.ts';
 import { panelBytes, panelRows } from '../../quant/layout.ts';
 import { dequantizeSource, quantizeReference, unpackReference } from '../../quant/reference.ts';
 import { readVector } from '../chunks.ts';
@@ -10,7 +11,17 @@ import { isVector, type StoredPart, type StoredTensor } from './stored.ts';
 /** Values of one piece, about. */
 const pieceValues = 2 ** 18;
 
+/** Makes the parts of a format of `[rows, columns]` values. */
+export type RowEncoder = (
+  format: SourceFormat,
+  values: Float32Array,
+  rows: number,
+  columns: number,
+) => Promise<readonly Uint8Array[]>;
+
 export interface RowOptions {
+  /** What quantises; default: plain TypeScript. */
+  readonly encode?: RowEncoder | undefined;
   /** Rows of a piece are a multiple of this, but for the last ones of a matrix. */
   readonly multiple?: number;
   /** Only this matrix of a stack. */
@@ -74,9 +85,24 @@ export async function* encodedPieces(
     return;
   }
   const columns = dimensions(parts[0]?.tensor.shape ?? []).columns;
-  for await (const { rows, values } of piecesOf(stored, options))
-    yield quantizeReference(format, values, rows, columns);
+  const { encode = plainEncoder } = options;
+  // One piece is read while the one before it is quantised.
+  let before: Promise<readonly Uint8Array[]> | undefined;
+  try {
+    for await (const { rows, values } of piecesOf(stored, options)) {
+      const next = encode(format, values, rows, columns);
+      next.catch(() => undefined); // awaited below, or given up with what failed first
+      if (before !== undefined) yield await before;
+      before = next;
+    }
+    if (before !== undefined) yield await before;
+  } finally {
+    await before?.catch(() => undefined);
+  }
 }
+
+const plainEncoder: RowEncoder = async (format, values, rows, columns) =>
+  quantizeReference(format, values, rows, columns);
 
 /** What is in the format already, byte for byte. */
 async function* storedPieces(
