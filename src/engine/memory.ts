@@ -19,7 +19,7 @@ const BLIND_KV_BYTES = 2 * 2 ** 30;
 const PREFIX_BYTES = 2 ** 30;
 
 /** A context that is shortened to fit memory stays at least this long. */
-const SHORT_CONTEXT = 2048;
+export const SHORT_CONTEXT = 2048;
 
 export interface MemoryRequest {
   readonly model: string;
@@ -85,22 +85,26 @@ export function planMemory(request: MemoryRequest): MemoryPlan {
   };
 }
 
-const limitsOf = (tokens: number) => ({ contextLength: tokens, maxRows: Math.min(CHUNK, tokens) });
+export const sequenceLimits = (tokens: number) => ({
+  contextLength: tokens,
+  maxRows: Math.min(CHUNK, tokens),
+});
 
 /** Bytes that the caches of a plan take when every page is used. */
 export const plannedKvBytes = (
   { sizes }: Pick<MemoryRequest, 'sizes'>,
   { pages, maxSequences, contextLength, cacheBytes }: MemoryPlan,
-): number => sizes.bytes(sizes.pages(pages, maxSequences, limitsOf(contextLength), cacheBytes));
+): number => sizes.bytes(sizes.pages(pages, maxSequences, sequenceLimits(contextLength), cacheBytes));
 
 /** Bytes of one sequence of this length. */
-const kvOf = ({ sizes }: MemoryRequest, tokens: number): number => sizes.sequenceBytes(limitsOf(tokens));
+const kvOf = ({ sizes }: MemoryRequest, tokens: number): number =>
+  sizes.sequenceBytes(sequenceLimits(tokens));
 
 /** The most pages, up to whole contexts of all sequences, that fit with what the other layers need; at least one context's. */
 function pagesWithin({ sizes }: MemoryRequest, tokens: number, maxSequences: number, bytes: number): number {
   let [low, high] = [pagesFor(tokens), maxSequences * pagesFor(tokens)];
   const fits = (pages: number): boolean =>
-    sizes.bytes(sizes.pages(pages, maxSequences, limitsOf(tokens))) <= bytes;
+    sizes.bytes(sizes.pages(pages, maxSequences, sequenceLimits(tokens))) <= bytes;
   while (low < high) {
     const middle = Math.ceil((low + high) / 2);
     if (fits(middle)) low = middle;

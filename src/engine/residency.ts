@@ -10,7 +10,15 @@ import { loadedBytes, storedBytes } from '../weights/chunks.ts';
 import { type ExpertTensors, expertTensors } from '../weights/experts.ts';
 import { checkpointBytes } from '../weights/load.ts';
 import { dimensions } from '../weights/tensor.ts';
-import { type MemoryPlan, type MemoryRequest, planMemory, plannedKvBytes, workingBytes } from './memory.ts';
+import {
+  type MemoryPlan,
+  type MemoryRequest,
+  planMemory,
+  plannedKvBytes,
+  SHORT_CONTEXT,
+  sequenceLimits,
+  workingBytes,
+} from './memory.ts';
 import type { ExpertOptions } from './types.ts';
 
 /** What a model's weights are made of. */
@@ -118,16 +126,39 @@ export function planResidency(request: ResidencyRequest): ResidencyPlan {
       { details: { bytes, least } },
     );
   }
-  const wanted = Math.min(all, bytes ?? least);
-  const memory = planMemory({ ...request, weightBytes: weights.dense + reading + wanted });
-  const rest =
-    limit -
-    weights.dense -
-    reading -
-    workingBytes(request.vocabSize, memory.maxSequences) -
-    plannedKvBytes(request, memory);
-  const granted = Math.floor(Math.min(all, bytes ?? Math.max(least, rest)));
-  return { memory, division: divide(request, memory, granted, reading) };
+  const fixed = weights.dense + reading;
+  const grant = (asked: ResidencyRequest, memory: MemoryPlan): number => {
+    const rest =
+      limit - fixed - workingBytes(asked.vocabSize, memory.maxSequences) - plannedKvBytes(asked, memory);
+    return Math.floor(Math.min(all, bytes ?? Math.max(least, rest)));
+  };
+  const weightBytes = fixed + Math.min(all, bytes ?? least);
+  let memory = planMemory({ ...request, weightBytes });
+  const enough = Math.min(all, CYCLES * cycleBytes(sizes, perToken));
+  if (grant(request, memory) < enough && bytes === undefined) {
+    memory = shorterPlan({ ...request, weightBytes }, memory, (plan) => grant(request, plan) >= enough);
+  }
+  return { memory, division: divide(request, memory, grant(request, memory), reading) };
+}
+
+/** Experts of so many tokens are worth more than room for long conversations: with less than one token's nothing is ever there again. */
+const CYCLES = 1.25;
+
+/** A plan with a shorter context and fewer conversations at a time, where the caller leaves them open; the longest that is enough. */
+function shorterPlan(
+  request: MemoryRequest,
+  plan: MemoryPlan,
+  enough: (plan: MemoryPlan) => boolean,
+): MemoryPlan {
+  if (request.kvBytes !== undefined) return plan;
+  const maxSequences = request.maxSequences ?? Math.min(plan.maxSequences, 8);
+  let shorter = plan;
+  for (let tokens = plan.contextLength; ; tokens = Math.ceil(tokens / 2)) {
+    const contextLength = request.contextLength ?? tokens;
+    const kvBytes = request.sizes.sequenceBytes(sequenceLimits(contextLength));
+    shorter = planMemory({ ...request, maxSequences, contextLength, kvBytes });
+    if (enough(shorter) || request.contextLength !== undefined || tokens <= SHORT_CONTEXT) return shorter;
+  }
 }
 
 function divide(

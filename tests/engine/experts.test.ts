@@ -315,6 +315,12 @@ describe.skipIf(addonPath() === undefined)('streamed experts', () => {
     expect(division.dense + division.working + division.kv + division.experts).toBe(limit);
     expect(await generate(half, prompt, 12)).toEqual(resident.fast.tokens);
     expect(notices.filter((text) => /dense weights .* experts .* conversations/.test(text))).toHaveLength(2);
+    // Conversations make room for the experts of one token.
+    const tight = { contextLength: undefined, maxSequences: undefined, memoryLimit: limit + 1e6 };
+    using close = await open({ residency: 'streamed', readers: 2 }, gguf, tight);
+    expect(close.info.memory?.experts).toBeGreaterThanOrEqual(1.25 * 3 * oneLayer);
+    expect(close.info.contextLength).toBeLessThan(8192);
+    expect(close.info.contextLength).toBeGreaterThanOrEqual(2048);
     await expect(open({}, gguf, { memoryLimit: dense + working })).rejects.toMatchObject({
       code: 'out_of_memory',
       details: { limitBytes: dense + working },
