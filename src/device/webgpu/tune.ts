@@ -102,17 +102,20 @@ class Tuner {
     let left = [...weights.values()].reduce((a, b) => a + b, 0);
     let done = 0;
     for (const family of families) {
+      if (this.#now() >= this.#end) break;
       const members = keys.filter((key) => familyOf(key) === family);
       onProgress?.(done, total, family);
       const weight = weights.get(family) ?? 0;
       // Chains, which come last, get a third.
       const rest = (this.#end - this.#now()) * (chains.length > 0 ? 2 / 3 : 1);
-      const share = left > 0 ? weight / left : 1;
+      // At least a little: what hardly runs here may matter elsewhere.
+      const share = left > 0 ? Math.max(0.05, weight / left) : 1;
       results.push(...(await this.#tuneFamily(members, this.#now() + rest * share)));
       left -= weight;
       done += members.length;
     }
     for (const key of chains) {
+      if (this.#now() >= this.#end) break;
       onProgress?.(done++, total, 'chain');
       const result = await this.#tuneChain(key);
       if (result !== undefined) results.push(result);
