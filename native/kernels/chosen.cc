@@ -3,55 +3,21 @@
 #include <algorithm>
 #include <cmath>
 
-#include "attention_core.h"
+#include "shared_rows.h"
 #include "signatures/chosen_attention.h"
 #include "signatures/index_topk.h"
 
 namespace ingot::INGOT_NS {
 namespace {
 
-// Rows `[cap, W]` that all heads share, of many sequences in pages, or of one.
-struct SharedRows {
-  const uint8_t* data;
-  int64_t W, cap, S, max_pages;
-  bool half;
-  const int32_t *sequences, *page_table;  // may be null
-
-  const uint8_t* at(int64_t row, int64_t position) const {
-    int64_t slot = position;
-    if (sequences) {
-      const int32_t page = page_table[sequences[row] * max_pages + position / kPage];
-      slot = page < 0 ? -1 : page * kPage + position % kPage;
-    }
-    return slot < 0 || slot >= cap ? nullptr : data + slot * W * (half ? 2 : 4);
-  }
-  bool row_ok(int64_t row, int64_t positions) const {
-    if (!sequences) return positions <= cap;
-    return sequences[row] >= 0 && sequences[row] < S && positions <= max_pages * kPage;
-  }
-};
-
-template <bool Half> float dot(const float* a, const uint8_t* b, int64_t n) {
-  vf sum{};
-  int64_t d = 0;
-  for (; d + kW <= n; d += kW) sum += load(a + d) * load_kv<Half>(b, d);
-  if (d < n) sum += load_n(a + d, int(n - d)) * load_kv_n<Half>(b, d, int(n - d));
-  float total = 0;
-  for (int i = 0; i < kW; i++) total += sum[i];
-  return total;
-}
-float dot(const SharedRows& rows, const float* a, const uint8_t* b) {
-  return rows.half ? dot<true>(a, b, rows.W) : dot<false>(a, b, rows.W);
-}
-
 void run_index_topk(const Args& args, Ctx& ctx) {
   const IndexTopkArgs a(args);
   const int64_t n = a.rows(), H = a.H(), D = a.D(), k = a.k();
-  const SharedRows keys{a.keys(), D, a.cap(), a.S(), a.max_pages(), a.kv_dtype() == dF16, a.sequences(), a.page_table()};
+  const SharedRows keys{a.keys(), D, a.cap(), a.S(), a.max_pages(), a.kv_dtype() == dF16, a.sequences(), a.page_table(), a.ratio()};
   for (int64_t r = ctx.next(n); r >= 0; r = ctx.next(n)) {
-    const int64_t count = int64_t(a.positions()[r]) + 1;
+    const int64_t count = (int64_t(a.positions()[r]) + 1) / a.ratio();
     int32_t* ids = a.ids() + r * k;
-    if (count < 1 || count > int64_t(kScratchBytes / 8) || !keys.row_ok(r, count)) return ctx.fail("index_topk: row %lld is outside its cache", (long long)r);
+    if (a.positions()[r] < 0 || count > int64_t(kScratchBytes / 8) || !keys.row_ok(r, count)) return ctx.fail("index_topk: row %lld is outside its cache", (long long)r);
     for (int64_t i = 0; i < k; i++) ids[i] = i < count ? int32_t(i) : -1;
     if (count <= k) continue;
     float* scores = reinterpret_cast<float*>(ctx.scratch);
@@ -74,19 +40,13 @@ const char* check_index_topk(const Args& args) {
   if (const char* problem = IndexTopkArgs::mismatch(args)) return problem;
   const IndexTopkArgs a(args);
   const int64_t n = a.rows(), H = a.H(), D = a.D(), cap = a.cap(), k = a.k();
-  if (n < 0 || H <= 0 || D <= 0 || cap <= 0 || k <= 0) return "index_topk: a dimension is not positive";
+  if (n < 0 || H <= 0 || D <= 0 || cap <= 0 || k <= 0 || a.ratio() <= 0) return "index_topk: a dimension is not positive";
   if (a.kv_dtype() != dF32 && a.kv_dtype() != dF16) return "index_topk: type is neither f32 (0) nor f16 (1)";
-  if (const char* problem = check_pages(a, cap, 0)) return problem;
+  if (const char* problem = check_pages(a, cap, 0, a.ratio())) return problem;
   if (a.query_buf().bytes < n * H * D * 4 || a.weights_buf().bytes < n * H * 4) return "index_topk: queries or weights smaller than [rows, H, D]";
   if (a.keys_buf().bytes < cap * D * (a.kv_dtype() == dF16 ? 2 : 4)) return "index_topk: keys smaller than [cap, D]";
   if (a.positions_buf().bytes < n * 4 || a.ids_buf().bytes < n * k * 4) return "index_topk: fewer positions or ids than rows";
   return nullptr;
-}
-
-template <bool Half> void add_row(float* sum, float weight, const uint8_t* row, int64_t n) {
-  int64_t d = 0;
-  for (; d + kW <= n; d += kW) store(sum + d, load(sum + d) + weight * load_kv<Half>(row, d));
-  for (; d < n; d++) sum[d] += weight * load_kv_n<Half>(row, d, 1)[0];
 }
 
 void run_chosen_attention(const Args& args, Ctx& ctx) {
@@ -112,8 +72,7 @@ void run_chosen_attention(const Args& args, Ctx& ctx) {
       if (ids[i] < 0) continue;
       const float weight = std::exp(scores[i] - most);
       sum += weight;
-      if (rows.half) add_row<true>(y, weight, rows.at(r, ids[i]), W);
-      else add_row<false>(y, weight, rows.at(r, ids[i]), W);
+      add_row(rows, y, weight, rows.at(r, ids[i]));
     }
     for (int64_t d = 0; d < W; d++) y[d] /= sum;
   }

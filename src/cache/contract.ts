@@ -5,13 +5,13 @@ import type { InputSpec } from '../array/compile.ts';
 import { IngotError } from '../base/errors.ts';
 import type { DynDim } from '../base/shape.ts';
 import type { LayerSpec, SequenceMemory } from '../nn/contracts.ts';
-import type { CacheDtype } from './parts.ts';
+import { type CacheDtype, partsOf } from './parts.ts';
 
-/** What one layer keeps of a sequence, in host memory. */
+/** What one part of a layer keeps of a sequence, in host memory. */
 export interface LayerSnapshot {
   /** The first position that is in `arrays`; those before it are not needed to go on from the end. */
   readonly first: number;
-  /** Each `[heads, rows, width]`, in the order of the layer's spec: a row for each position from `first` on, or one state. */
+  /** Each `[heads, rows, width]`, in the order of the layer's spec: a row for each position or block from `first` on, or one state. */
   readonly arrays: readonly Uint8Array[];
 }
 
@@ -20,8 +20,8 @@ export interface CacheSnapshot {
   readonly dtype: CacheDtype;
   /** Positions of the sequence. */
   readonly length: number;
-  /** Undefined for layers that keep nothing. */
-  readonly layers: readonly (LayerSnapshot | undefined)[];
+  /** The parts of each layer; none for layers that keep nothing. */
+  readonly layers: readonly (readonly LayerSnapshot[])[];
 }
 
 /** A sequence of positions 0 … length - 1. Used by one step at a time. */
@@ -114,7 +114,7 @@ export function checkSnapshot(
   const { specs, positions } = store;
   const same =
     layers.length === specs.length &&
-    specs.every(({ kind }, i) => (kind === 'none') === (layers[i] === undefined));
+    specs.every((spec, i) => partsOf(spec, store.dtype).length === layers[i]?.length);
   if (dtype === store.dtype && same && length <= positions) return;
   throw new IngotError(
     'invalid_argument',

@@ -2,7 +2,15 @@
 
 import { PAGE_SLOTS } from '../array/ops/paged.ts';
 import type { PagePool } from './page-pool.ts';
-import { firstNeeded, firstPageNeeded, type PartGroup } from './parts.ts';
+import {
+  filledSlots,
+  firstNeeded,
+  firstPageNeeded,
+  keepsPage,
+  type PartGroup,
+  pageStride,
+  seesAll,
+} from './parts.ts';
 import { KEPT_CHECKPOINTS, pagesFor } from './sizes.ts';
 import type { SlotRun, SlotStates } from './slot-states.ts';
 
@@ -39,6 +47,7 @@ export class GroupPages {
   checkpoint(to: number, length: number): number {
     if (to === 0 || to === length) return to;
     const { sight } = this.group;
+    if (sight.kind === 'blocks') return to;
     if (sight.kind !== 'last') {
       const gone = Math.max(this.#first, (this.pages.lastIndexOf(-1) + 1) * PAGE_SLOTS);
       return firstNeeded(sight, to) >= gone ? to : 0;
@@ -53,8 +62,7 @@ export class GroupPages {
     const before = this.pages.length;
     const last = pagesFor(end) - 1;
     while (this.pages.length <= last) {
-      const page =
-        this.pages.length < last && this.group.sight.kind === 'last' ? this.#takeSpare() : this.#take();
+      const page = this.#takeFor(this.pages.length, last);
       if (page === undefined) break;
       this.pages.push(page);
     }
@@ -79,8 +87,9 @@ export class GroupPages {
   /** Takes what `rows` more positions need at once. False, with nothing changed, when there is not enough. */
   reserve(length: number, rows: number): boolean {
     const { sight, pagesOfSequence } = this.group;
-    const more = pagesFor(length + rows) - this.pages.length;
-    const count = sight.kind === 'all' ? more : Math.min(more, pagesOfSequence);
+    const stride = pageStride(sight);
+    const more = Math.floor(pagesFor(length + rows) / stride) - Math.floor(this.pages.length / stride);
+    const count = seesAll(sight) ? more : Math.min(more, pagesOfSequence);
     const taken: number[] = [];
     while (taken.length < count) {
       const page = this.group.pool.take();
@@ -116,14 +125,28 @@ export class GroupPages {
   first(length: number): number {
     const { sight } = this.group;
     if (sight.kind === 'last') return Math.max(0, length - 1);
+    if (sight.kind === 'blocks') return 0;
     return Math.max(this.#first, (this.pages.lastIndexOf(-1) + 1) * PAGE_SLOTS);
+  }
+
+  /** Rows of a snapshot that begins at `first`. */
+  rows(first: number, length: number): number {
+    return filledSlots(this.group.sight, length) - first;
   }
 
   /** Slots of the rows of a snapshot that begins at `first`. */
   runs(first: number, length: number): readonly SlotRun[] {
     if (length === 0) return [];
     const pageOf = (position: number): number => this.pages[Math.floor(position / PAGE_SLOTS)] ?? 0;
-    if (this.group.sight.kind === 'last') return [{ from: 0, slot: pageOf(length - 1), count: 1 }];
+    const { sight, slotsPerPage } = this.group;
+    if (sight.kind === 'last') return [{ from: 0, slot: pageOf(length - 1), count: 1 }];
+    if (sight.kind === 'blocks') {
+      return Array.from({ length: filledSlots(sight, length) }, (_, block) => {
+        const end = (block + 1) * sight.ratio - 1;
+        const within = Math.floor((end % PAGE_SLOTS) / sight.ratio);
+        return { from: block, slot: pageOf(end) * slotsPerPage + within, count: 1 };
+      });
+    }
     const runs: SlotRun[] = [];
     for (let at = first; at < length; ) {
       const within = at % PAGE_SLOTS;
@@ -137,6 +160,13 @@ export class GroupPages {
   dispose(): void {
     this.unreserve();
     this.#release(this.pages.splice(0));
+  }
+
+  /** The page number `page` of this sequence, whose last one is `last`; -1 where it has no slots or is spared. */
+  #takeFor(page: number, last: number): number | undefined {
+    const { sight } = this.group;
+    if (!keepsPage(sight, page)) return -1;
+    return page < last && sight.kind === 'last' ? this.#takeSpare() : this.#take();
   }
 
   #take(): number | undefined {
@@ -167,7 +197,8 @@ export class GroupPages {
     const { pool, states, slotsPerPage } = this.group;
     const at = Math.floor(length / PAGE_SLOTS);
     const shared = this.pages[at];
-    if (length % PAGE_SLOTS === 0 || shared === undefined || pool.holders(shared) === 1) return true;
+    if (length % PAGE_SLOTS === 0 || shared === undefined || shared < 0) return true;
+    if (pool.holders(shared) === 1) return true;
     const own = this.#take();
     if (own === undefined) return false;
     // Comes before the next step on the device; when it fails, so does that.

@@ -9,15 +9,20 @@ import type { State } from '../array/weight.ts';
 import { invariant } from '../base/errors.ts';
 import {
   type AttendOptions,
+  type CompressedRows,
   type Convolution,
   type LayerSpec,
   layerOfKind,
   type PositionIndex,
   type SequenceMemory,
 } from '../nn/contracts.ts';
+import { attendCompressed } from './compressed-rows.ts';
 import { attendRows } from './latent-rows.ts';
+import type { LayerPart } from './parts.ts';
 
-/** Where a layer's arrays are, and the page table that leads to them in this plan. */
+type PartName = Pick<LayerPart, 'layer' | 'index'>;
+
+/** Where a part's arrays are, and the page table that leads to them in this plan. */
 export interface LayerPlace {
   readonly states: readonly State[];
   readonly paged: PageTable;
@@ -25,9 +30,9 @@ export interface LayerPlace {
 
 export class PagedMemory implements SequenceMemory {
   readonly #specs: readonly LayerSpec[];
-  readonly #place: (layer: number) => LayerPlace | undefined;
+  readonly #place: (part: PartName) => LayerPlace | undefined;
 
-  constructor(specs: readonly LayerSpec[], place: (layer: number) => LayerPlace | undefined) {
+  constructor(specs: readonly LayerSpec[], place: (part: PartName) => LayerPlace | undefined) {
     this.#specs = specs;
     this.#place = place;
   }
@@ -67,8 +72,13 @@ export class PagedMemory implements SequenceMemory {
     return shortConv(states[0] as State, x, weight, positions, { bias, paged });
   }
 
-  #at(layer: number): LayerPlace {
-    const place = this.#place(layer);
+  compressed(layer: number, rows: CompressedRows, positions: NDArray, options: AttendOptions): NDArray {
+    const spec = layerOfKind(this.#specs, layer, ['compressed'], 'compressed');
+    return attendCompressed(spec, (index) => this.#at(layer, index), rows, positions, options);
+  }
+
+  #at(layer: number, index = 0): LayerPlace {
+    const place = this.#place({ layer, index });
     invariant(place !== undefined, `layer ${layer} keeps something and is in no group`);
     return place;
   }

@@ -1,7 +1,7 @@
 // A sequence of a paged cache: what it holds of each group, moved on together.
 
 import { invariant } from '../base/errors.ts';
-import { type CacheSequence, type CacheSnapshot, checkTrim } from './contract.ts';
+import { type CacheSequence, type CacheSnapshot, checkTrim, type LayerSnapshot } from './contract.ts';
 import type { GroupPages } from './group-pages.ts';
 import type { PagedCache } from './paged.ts';
 
@@ -77,13 +77,14 @@ export class PagedSequence implements CacheSequence {
   /** As of the steps submitted so far. */
   async snapshot(from = 0): Promise<CacheSnapshot> {
     const [length, specs] = [this.#length, this.store.specs];
-    const layers: (CacheSnapshot['layers'][number] | undefined)[] = specs.map(() => undefined);
+    const layers: LayerSnapshot[][] = specs.map(() => []);
     const reads = this.groups.map(async (pages) => {
       const { states, parts, sight } = pages.group;
       const first = Math.max(pages.first(length), sight.kind === 'all' ? from : 0);
-      const rows = await states.read(length - first, pages.runs(first, length));
-      parts.forEach(({ layer }, i) => {
-        layers[layer] = { first, arrays: rows[i] ?? [] };
+      const rows = await states.read(pages.rows(first, length), pages.runs(first, length));
+      parts.forEach(({ layer, index }, i) => {
+        const own = layers[layer];
+        if (own !== undefined) own[index] = { first, arrays: rows[i] ?? [] };
       });
     });
     await Promise.all(reads);

@@ -13,6 +13,13 @@ const range = (length: number, first = 0): number[] => Array.from({ length }, (_
 
 const attention = (window?: number): LayerSpec => attentionSpec({ numKvHeads: 1, headDim: 2, window });
 
+const blocks = (ratio: number): LayerSpec => ({
+  kind: 'compressed',
+  window: 6,
+  width: 2,
+  blocks: { ratio, overlap: ratio < 32 },
+});
+
 const openLayers = (specs: readonly LayerSpec[], options: Partial<PagedCacheOptions> = {}): PagedCache =>
   new PagedCache(device, specs, {
     pages: 8,
@@ -153,6 +160,34 @@ describe('sequences with a window', () => {
   });
 });
 
+describe('layers with entries of blocks', () => {
+  const specs = [blocks(4), blocks(64)];
+
+  it('are remembered at the ends of pages and cut anywhere, as nothing of them is a state', () => {
+    const cache = openLayers(specs, { maxRows: 100 });
+    leave(cache, range(100));
+    expect(known(cache, range(256))).toBe(96);
+    expect(known(cache, [...range(40), 7])).toBe(32);
+    const sequence = cache.createFrom(range(96), 96);
+    expect(sequence.extend(50)).toBe(true);
+    expect([145, 130, 100].map((to) => sequence.checkpoint(to))).toEqual([145, 130, 100]);
+    sequence.dispose();
+  });
+
+  it('have a slot for each block, in the last of its pages where it is longer than one', () => {
+    const cache = openLayers(specs);
+    const sizes = cache.groups.map(({ sight, slotsPerPage, pool }) => [sight, slotsPerPage, pool.size]);
+    expect(sizes).toContainEqual([{ kind: 'blocks', ratio: 4 }, 8, 8]);
+    expect(sizes).toContainEqual([{ kind: 'blocks', ratio: 64 }, 1, 4]);
+    const sequence = cache.create();
+    for (let at = 0; at < 130; at += 10) expect(sequence.extend(10)).toBe(true);
+    const pages = sequence.groups.find(({ group }) => group.slotsPerPage === 1)?.pages ?? [];
+    expect(pages.map((page) => page >= 0)).toEqual([false, true, false, true, false]);
+    sequence.dispose();
+    expect(cache.bytesUsed).toBe(0);
+  });
+});
+
 describe('layers with a state', () => {
   const specs = [attention(), convolutionSpec(4, 3)];
 
@@ -218,6 +253,15 @@ describe('sizes', () => {
     expect(bytes(of(5, windowed))).toBe(5 * 33 * 32 * 2 * 8 * 128 * 2);
     // LFM2: 18 convolutions keep two inputs of 2,048 channels in f32, once as a checkpoint.
     expect(bytes(of(18, convolutionSpec(2048, 3)))).toBe(18 * 2 * 2 * 2048 * 4);
+    // DeepSeek V4: an entry of 512 columns for each 128 positions, the rows of a window of 128 and what 128 positions gave.
+    const heavy: LayerSpec = {
+      kind: 'compressed',
+      window: 128,
+      width: 512,
+      blocks: { ratio: 128, overlap: false },
+    };
+    const near = 5 * 32 * 2 * (512 + 2 * 512);
+    expect(bytes(of(20, heavy))).toBe(20 * (Math.ceil(pagesFor(tokens) / 4) * 2 * 512 + near));
     expect(bytes([{ kind: 'none' }])).toBe(0);
   });
 
@@ -244,7 +288,7 @@ describe('pages', () => {
       amount: fc.nat(90),
     });
     const layers = fc.subarray(
-      [attention(), attention(1), attention(20), attention(70), convolutionSpec(4, 3)],
+      [attention(), attention(1), attention(20), attention(70), convolutionSpec(4, 3), blocks(4), blocks(64)],
       {
         minLength: 1,
       },

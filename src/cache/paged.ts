@@ -20,7 +20,7 @@ import { GroupPages, type StoreGroup } from './group-pages.ts';
 import { PagePool } from './page-pool.ts';
 import { PagedMemory } from './paged-memory.ts';
 import { ownSequence, PagedSequence } from './paged-sequence.ts';
-import { type CacheDtype, groupLayers, groupPageBytes } from './parts.ts';
+import { type CacheDtype, filledSlots, groupLayers, groupPageBytes, pageStride, seesAll } from './parts.ts';
 import { PrefixTree } from './prefix-tree.ts';
 import { CacheSizes, pagesFor, pagesOfSequence } from './sizes.ts';
 import { SlotStates } from './slot-states.ts';
@@ -90,8 +90,8 @@ export class PagedCache implements CacheStore {
   available(others: number): number {
     return this.groups.reduce((least, { sight, pool, pagesOfSequence: needed }) => {
       const pages = pool.available - others;
-      if (sight.kind !== 'all' && pages >= needed) return least;
-      return Math.min(least, Math.max(0, pages * PAGE_SLOTS));
+      if (!seesAll(sight) && pages >= needed) return least;
+      return Math.min(least, Math.max(0, pages * pageStride(sight) * PAGE_SLOTS));
     }, this.contextLength);
   }
 
@@ -108,9 +108,9 @@ export class PagedCache implements CacheStore {
 
   view(inputs: Readonly<Record<string, NDArray>>): SequenceMemory {
     const { sequences } = inputs;
-    return new PagedMemory(this.specs, (layer) => {
+    return new PagedMemory(this.specs, (part) => {
       for (const [g, { states }] of this.groups.entries()) {
-        const own = states.of(layer);
+        const own = states.of(part);
         if (own === undefined) continue;
         const pages = inputs[tableName(g)];
         invariant(sequences && pages, 'a paged cache needs the inputs that it named');
@@ -175,11 +175,14 @@ export class PagedCache implements CacheStore {
     const { dtype, specs } = this;
     checkSnapshot(snapshot, { dtype, specs, positions: this.contextLength });
     const firsts = this.groups.map(({ parts }) =>
-      Math.max(0, ...parts.map(({ layer }) => layers[layer]?.first ?? 0)),
+      Math.max(0, ...parts.map(({ layer, index }) => layers[layer]?.[index]?.first ?? 0)),
     );
-    const rows = this.groups.map(({ parts }, g) =>
-      parts.map(({ layer, arrays }) =>
-        arrays.map((array, i) => rowsFrom(layers[layer], i, { ...array, first: firsts[g] ?? 0, length })),
+    const rows = this.groups.map(({ parts, sight }, g) =>
+      parts.map(({ layer, index, arrays }) =>
+        arrays.map((array, i) => {
+          const span = { first: firsts[g] ?? 0, length: filledSlots(sight, length) };
+          return rowsFrom(layers[layer]?.[index], i, { ...array, ...span });
+        }),
       ),
     );
     const groups = this.groups.map((group, g) => {
@@ -194,7 +197,7 @@ export class PagedCache implements CacheStore {
     await Promise.all(
       groups.map((pages, g) => {
         const first = firsts[g] ?? 0;
-        return pages.group.states.write(length - first, rows[g] ?? [], pages.runs(first, length));
+        return pages.group.states.write(pages.rows(first, length), rows[g] ?? [], pages.runs(first, length));
       }),
     );
     return sequence;

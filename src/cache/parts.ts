@@ -3,7 +3,8 @@
 
 import { PAGE_SLOTS } from '../array/ops/paged.ts';
 import { bytesPerElement } from '../base/dtype.ts';
-import type { LayerSpec } from '../nn/contracts.ts';
+import { IngotError } from '../base/errors.ts';
+import type { CompressedSpec, LayerSpec } from '../nn/contracts.ts';
 
 /** Storage type of keys and values; states of recurrent layers are f32 always. */
 export type CacheDtype = 'f16' | 'f32';
@@ -15,6 +16,8 @@ export type CacheDtype = 'f16' | 'f32';
 export type Sight =
   | { readonly kind: 'all' }
   | { readonly kind: 'window'; readonly window: number }
+  /** Everything, as one slot for each block of `ratio` positions, written with the last of them. */
+  | { readonly kind: 'blocks'; readonly ratio: number }
   | { readonly kind: 'last' };
 
 /** One array of a layer: `[heads, slots, width]`. */
@@ -25,8 +28,16 @@ export interface PartArray {
   readonly dtype: CacheDtype;
 }
 
+/** What a layer keeps for rows of one sight; most layers have one part. */
+export interface SpecPart {
+  readonly sight: Sight;
+  readonly arrays: readonly PartArray[];
+}
+
 export interface LayerPart {
   readonly layer: number;
+  /** Which of the layer's parts it is. */
+  readonly index: number;
   readonly arrays: readonly PartArray[];
 }
 
@@ -42,60 +53,109 @@ export interface PartGroup {
 export function groupLayers(specs: readonly LayerSpec[], dtype: CacheDtype): readonly PartGroup[] {
   const groups = new Map<string, { sight: Sight; parts: LayerPart[] }>();
   specs.forEach((spec, layer) => {
-    const found = partOf(spec, dtype);
-    if (found === undefined) return;
-    const key = JSON.stringify(found.sight);
-    const group = groups.get(key) ?? { sight: found.sight, parts: [] };
-    groups.set(key, group);
-    group.parts.push({ layer, arrays: found.arrays });
+    for (const [index, { sight, arrays }] of partsOf(spec, dtype).entries()) {
+      const key = JSON.stringify(sight);
+      const group = groups.get(key) ?? { sight, parts: [] };
+      groups.set(key, group);
+      group.parts.push({ layer, index, arrays });
+    }
   });
   return [...groups.values()].map(({ sight, parts }) => ({
     sight,
-    slotsPerPage: sight.kind === 'last' ? 1 : PAGE_SLOTS,
+    slotsPerPage: slotsPerPage(sight),
     parts,
   }));
 }
 
-/** What a layer keeps, and which positions need it; undefined when it keeps nothing. */
-export function partOf(
-  spec: LayerSpec,
-  dtype: CacheDtype,
-): { readonly sight: Sight; readonly arrays: readonly PartArray[] } | undefined {
+function slotsPerPage(sight: Sight): number {
+  if (sight.kind === 'last') return 1;
+  return sight.kind === 'blocks' ? Math.max(1, PAGE_SLOTS / sight.ratio) : PAGE_SLOTS;
+}
+
+/** What a layer keeps, and which positions need it. */
+export function partsOf(spec: LayerSpec, dtype: CacheDtype): readonly SpecPart[] {
   switch (spec.kind) {
     case 'full':
     case 'window': {
       const sight: Sight = spec.kind === 'full' ? { kind: 'all' } : { kind: 'window', window: spec.window };
-      return {
-        sight,
-        arrays: [
-          { name: 'keys', ...spec.keys, dtype },
-          { name: 'values', ...spec.values, dtype },
-        ],
-      };
+      return [
+        {
+          sight,
+          arrays: [
+            { name: 'keys', ...spec.keys, dtype },
+            { name: 'values', ...spec.values, dtype },
+          ],
+        },
+      ];
     }
     case 'latent':
-      return {
-        sight: { kind: 'all' },
-        arrays: [
-          { name: 'rows', heads: 1, width: spec.rank + spec.ropeDim, dtype },
-          ...(spec.indexDim === undefined ? [] : [{ name: 'index', heads: 1, width: spec.indexDim, dtype }]),
-        ],
-      };
+      return [
+        {
+          sight: { kind: 'all' },
+          arrays: [
+            sharedRows('rows', spec.rank + spec.ropeDim, dtype),
+            ...(spec.indexDim === undefined ? [] : [sharedRows('index', spec.indexDim, dtype)]),
+          ],
+        },
+      ];
+    case 'compressed':
+      return compressedParts(spec, dtype);
     case 'recurrent':
-      return {
-        sight: { kind: 'last' },
-        arrays: spec.states.map(({ shape }, i) => ({
-          name: `state ${i}`,
-          heads: 1,
-          width: shape.reduce((product, n) => product * n, 1),
-          dtype: 'f32',
-        })),
-      };
+      return [
+        {
+          sight: { kind: 'last' },
+          arrays: spec.states.map(({ shape }, i) =>
+            sharedRows(
+              `state ${i}`,
+              shape.reduce((product, n) => product * n, 1),
+              'f32',
+            ),
+          ),
+        },
+      ];
     case 'none':
-      return undefined;
+      return [];
     default:
       return spec satisfies never;
   }
+}
+
+const sharedRows = (name: string, width: number, dtype: CacheDtype): PartArray => ({
+  name,
+  heads: 1,
+  width,
+  dtype,
+});
+
+/** The rows of the window; values and gates of the positions that entries are still to be made of; the entries. */
+function compressedParts({ window, width, blocks }: CompressedSpec, dtype: CacheDtype): readonly SpecPart[] {
+  const rows: SpecPart = { sight: { kind: 'window', window }, arrays: [sharedRows('rows', width, dtype)] };
+  if (blocks === undefined) return [rows];
+  const { ratio, overlap, indexDim } = blocks;
+  if (!Number.isSafeInteger(ratio) || ratio < 1 || (PAGE_SLOTS % ratio !== 0 && ratio % PAGE_SLOTS !== 0)) {
+    throw new IngotError(
+      'unsupported',
+      `sequence memory: blocks of ${ratio} positions do not fit pages of ${PAGE_SLOTS}`,
+    );
+  }
+  const series = overlap ? 2 : 1;
+  return [
+    rows,
+    {
+      sight: { kind: 'window', window: ratio * series },
+      arrays: [
+        sharedRows('pending', 2 * series * width, dtype),
+        ...(indexDim === undefined ? [] : [sharedRows('pending index', 2 * series * indexDim, dtype)]),
+      ],
+    },
+    {
+      sight: { kind: 'blocks', ratio },
+      arrays: [
+        sharedRows('entries', width, dtype),
+        ...(indexDim === undefined ? [] : [sharedRows('index', indexDim, dtype)]),
+      ],
+    },
+  ];
 }
 
 /** Bytes of one slot of an array, over its heads. */
@@ -113,6 +173,7 @@ export const groupPageBytes = ({ parts, slotsPerPage }: PartGroup): number =>
 export function firstNeeded(sight: Sight, position: number): number {
   switch (sight.kind) {
     case 'all':
+    case 'blocks':
       return 0;
     case 'window':
       return Math.max(0, position - sight.window + 1);
@@ -126,3 +187,17 @@ export function firstNeeded(sight: Sight, position: number): number {
 /** The first page that the row at `position` needs. */
 export const firstPageNeeded = (sight: Sight, position: number): number =>
   Math.floor(firstNeeded(sight, position) / PAGE_SLOTS);
+
+/** Whether rows of this sight need everything before them. */
+export const seesAll = (sight: Sight): boolean => sight.kind === 'all' || sight.kind === 'blocks';
+
+/** Pages for each one that has slots: blocks longer than a page leave one in their last page. */
+export const pageStride = (sight: Sight): number =>
+  sight.kind === 'blocks' ? Math.max(1, sight.ratio / PAGE_SLOTS) : 1;
+
+/** Whether a page has slots. */
+export const keepsPage = (sight: Sight, page: number): boolean => (page + 1) % pageStride(sight) === 0;
+
+/** Slots that the first `length` positions fill where each position or block has one. */
+export const filledSlots = (sight: Sight, length: number): number =>
+  sight.kind === 'blocks' ? Math.floor(length / sight.ratio) : length;

@@ -3,7 +3,7 @@
 
 import { PAGE_SLOTS } from '../array/ops/paged.ts';
 import type { PagePool } from './page-pool.ts';
-import { firstPageNeeded, type Sight } from './parts.ts';
+import { firstPageNeeded, keepsPage, type Sight, seesAll } from './parts.ts';
 
 interface Node {
   /** By group; -1: the page was given back, or never kept. */
@@ -59,7 +59,7 @@ export class PrefixTree {
     return this.#groups.map(({ sight, pool }, g) => {
       const first = firstPageNeeded(sight, path.length * PAGE_SLOTS);
       return path.map(({ pages }, i) => {
-        if (i < first) return -1;
+        if (i < first || !keepsPage(sight, i)) return -1;
         const page = pages[g] as number;
         pool.hold(page);
         return page;
@@ -106,10 +106,10 @@ export class PrefixTree {
   #reclaim(g: number): boolean {
     const { sight, pool } = this.#groups[g] as PrefixGroup;
     for (const node of this.#used[g] ?? []) {
-      const inner = sight.kind === 'all' && node.children.size > 0;
+      const inner = seesAll(sight) && node.children.size > 0;
       if (inner || pool.holders(node.pages[g] as number) > 1) continue;
       // Without what rows see of everything, the rest of the node is of no use.
-      if (sight.kind === 'all') for (const each of node.pages.keys()) this.#drop(node, each);
+      if (seesAll(sight)) for (const each of node.pages.keys()) this.#drop(node, each);
       else this.#drop(node, g);
       this.#prune(node);
       return true;
@@ -127,7 +127,7 @@ export class PrefixTree {
   #usable(path: readonly Node[]): boolean {
     return this.#groups.every(({ sight }, g) => {
       for (let i = path.length - 1; i >= firstPageNeeded(sight, path.length * PAGE_SLOTS); i--) {
-        if ((path[i]?.pages[g] ?? -1) < 0) return false;
+        if (keepsPage(sight, i) && (path[i]?.pages[g] ?? -1) < 0) return false;
       }
       return true;
     });
@@ -137,7 +137,7 @@ export class PrefixTree {
   #touch(path: readonly Node[]): void {
     this.#groups.forEach(({ sight }, g) => {
       const used = this.#used[g] as Set<Node>;
-      for (const node of sight.kind === 'all' ? [...path].reverse() : path) {
+      for (const node of seesAll(sight) ? [...path].reverse() : path) {
         if ((node.pages[g] as number) < 0) continue;
         used.delete(node);
         used.add(node);

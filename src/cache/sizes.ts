@@ -2,7 +2,14 @@
 
 import { PAGE_SLOTS } from '../array/ops/paged.ts';
 import type { LayerSpec } from '../nn/contracts.ts';
-import { type CacheDtype, groupLayers, groupPageBytes, type PartGroup } from './parts.ts';
+import {
+  type CacheDtype,
+  groupLayers,
+  groupPageBytes,
+  type PartGroup,
+  pageStride,
+  seesAll,
+} from './parts.ts';
 
 /** Checkpoints of recurrent layers that a sequence keeps beside its state, to be cut back to. */
 export const KEPT_CHECKPOINTS = 2;
@@ -25,7 +32,8 @@ export function pagesOfSequence(
   const all = pagesFor(contextLength);
   switch (sight.kind) {
     case 'all':
-      return all;
+    case 'blocks':
+      return Math.ceil(all / pageStride(sight));
     case 'window':
       // The positions seen and written may begin at the end of a page.
       return Math.min(all, pagesFor(sight.window - 1 + maxRows) + 1);
@@ -38,7 +46,7 @@ export function pagesOfSequence(
 
 /** Pages of a group that a sequence makes good use of: a step's more than it must have, and checkpoints. */
 const pagesUsed = (group: PartGroup, limits: SequenceLimits): number =>
-  group.sight.kind === 'all'
+  seesAll(group.sight)
     ? pagesOfSequence(group, limits)
     : Math.min(
         pagesFor(limits.contextLength),
@@ -69,13 +77,14 @@ export class CacheSizes {
     limits: SequenceLimits,
     bytes = Number.POSITIVE_INFINITY,
   ): readonly number[] {
+    const all = (group: PartGroup): number => Math.ceil(pages / pageStride(group.sight));
     const wanted = this.#groups.map((group) =>
-      group.sight.kind === 'all'
-        ? pages
+      seesAll(group.sight)
+        ? all(group)
         : Math.max(pagesOfSequence(group, limits), Math.min(pages, sequences * pagesUsed(group, limits))),
     );
     const least = this.#groups.map((group, i) =>
-      group.sight.kind === 'all' ? pages : Math.min(wanted[i] ?? 0, pagesOfSequence(group, limits)),
+      seesAll(group.sight) ? all(group) : Math.min(wanted[i] ?? 0, pagesOfSequence(group, limits)),
     );
     const total = (counts: readonly number[]): number => this.#bytes((_, i) => counts[i] ?? 0);
     const [most, few] = [total(wanted), total(least)];

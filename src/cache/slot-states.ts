@@ -20,7 +20,7 @@ export class SlotStates {
   readonly parts: readonly LayerPart[];
   readonly #slots: number;
   readonly #states: readonly (readonly State[])[];
-  readonly #byLayer: ReadonlyMap<number, readonly State[]>;
+  readonly #byPart: ReadonlyMap<string, readonly State[]>;
   /** Runs nothing: carries transfers, in order with the steps of the device. */
   readonly #carrier: CompiledProgram;
 
@@ -43,13 +43,13 @@ export class SlotStates {
       throw error;
     }
     this.bytes = made.reduce((sum, { buffer }) => sum + buffer.byteLength, 0);
-    this.#byLayer = new Map(parts.map(({ layer }, i) => [layer, this.#states[i] ?? []]));
+    this.#byPart = new Map(parts.map((part, i) => [keyOf(part), this.#states[i] ?? []]));
     this.#carrier = device.compile({ dispatches: [], arenaBytes: 0, scalars: [] });
   }
 
-  /** The arrays of a layer, as operands of ops that update them; undefined when it has none here. */
-  of(layer: number): readonly State[] | undefined {
-    return this.#byLayer.get(layer);
+  /** The arrays of a layer's part, as operands of ops that update them; undefined when it is not here. */
+  of(part: Pick<LayerPart, 'layer' | 'index'>): readonly State[] | undefined {
+    return this.#byPart.get(keyOf(part));
   }
 
   /** Copies `count` slots of every array. Ordered with the steps of the device: nobody has to wait for it. */
@@ -118,5 +118,7 @@ export class SlotStates {
     );
   }
 }
+
+const keyOf = ({ layer, index }: Pick<LayerPart, 'layer' | 'index'>): string => `${layer}.${index}`;
 
 const rowBytes = ({ width, dtype }: PartArray): number => width * bytesPerElement(dtype);

@@ -10,12 +10,14 @@ import { IngotError } from '../base/errors.ts';
 import type { Device } from '../device/device.ts';
 import {
   type AttendOptions,
+  type CompressedRows,
   type Convolution,
   type LayerSpec,
   layerOfKind,
   type PositionIndex,
   type SequenceMemory,
 } from '../nn/contracts.ts';
+import { attendCompressed } from './compressed-rows.ts';
 import {
   type CacheSequence,
   type CacheSnapshot,
@@ -25,7 +27,7 @@ import {
   type LayerSnapshot,
 } from './contract.ts';
 import { attendRows } from './latent-rows.ts';
-import { type CacheDtype, type LayerPart, partOf, type Sight, slotBytes } from './parts.ts';
+import { type CacheDtype, filledSlots, type LayerPart, partsOf, type Sight, slotBytes } from './parts.ts';
 import { type SlotRun, SlotStates } from './slot-states.ts';
 import { rowsFrom } from './snapshot-rows.ts';
 
@@ -38,8 +40,8 @@ export interface StandardCacheOptions {
   readonly maxRows?: number;
 }
 
-/** Where one layer's rows are. */
-interface LayerPlan {
+/** Where the rows of a part of a layer are. */
+interface PartPlan {
   readonly part: LayerPart;
   readonly sight: Sight;
   readonly slots: number;
@@ -49,10 +51,13 @@ interface LayerPlan {
 
 /** Bytes that a cache of these layers takes: known before it is allocated. */
 export const standardCacheBytes = (layers: readonly LayerSpec[], options: StandardCacheOptions): number =>
-  layers.reduce((sum, spec, i) => {
-    const { part, slots } = plan(spec, i, options) ?? { part: { arrays: [] }, slots: 0 };
-    return sum + part.arrays.reduce((bytes, array) => bytes + slots * slotBytes(array), 0);
-  }, 0);
+  layers
+    .flatMap((spec, i) => plans(spec, i, options))
+    .reduce(
+      (sum, { part, slots }) =>
+        sum + part.arrays.reduce((bytes, array) => bytes + slots * slotBytes(array), 0),
+      0,
+    );
 
 export class StandardCache implements CacheStore, SequenceMemory {
   /** Bytes on the device. */
@@ -62,7 +67,8 @@ export class StandardCache implements CacheStore, SequenceMemory {
   readonly #device: Device;
   readonly #specs: readonly LayerSpec[];
   readonly #options: StandardCacheOptions;
-  readonly #layers: readonly ((LayerPlan & { readonly states: SlotStates }) | undefined)[];
+  /** The parts of each layer. */
+  readonly #layers: readonly (readonly (PartPlan & { readonly states: SlotStates })[])[];
   #sequence: StandardSequence | undefined;
 
   /** Allocates the cache, zeroed. Throws out_of_memory from the device, invalid_argument for an impossible capacity. */
@@ -75,13 +81,13 @@ export class StandardCache implements CacheStore, SequenceMemory {
     this.#options = options;
     const made: SlotStates[] = [];
     try {
-      this.#layers = specs.map((spec, i) => {
-        const planned = plan(spec, i, options);
-        if (planned === undefined) return undefined;
-        const states = new SlotStates(device, [planned.part], planned.slots);
-        made.push(states);
-        return { ...planned, states };
-      });
+      this.#layers = specs.map((spec, i) =>
+        plans(spec, i, options).map((planned) => {
+          const states = new SlotStates(device, [planned.part], planned.slots);
+          made.push(states);
+          return { ...planned, states };
+        }),
+      );
     } catch (error) {
       for (const states of made) states.dispose();
       throw error;
@@ -115,7 +121,7 @@ export class StandardCache implements CacheStore, SequenceMemory {
     options: AttendOptions,
   ): NDArray {
     const spec = layerOfKind(this.#specs, layer, ['full', 'window'], 'attend');
-    const ring = this.#layers[layer]?.ring ?? 0;
+    const ring = this.#layers[layer]?.[0]?.ring ?? 0;
     const [keys, values] = this.#states(layer) as readonly [State, State];
     const [nextKeys, nextValues] = kvWrite(keys, values, k, v, positions, { ring });
     const window = spec.kind === 'window' ? { window: spec.window } : {};
@@ -132,6 +138,15 @@ export class StandardCache implements CacheStore, SequenceMemory {
   ): NDArray {
     const spec = layerOfKind(this.#specs, layer, ['latent'], 'latent');
     return attendRows(spec, this.#states(layer), q, row, positions, options, { index });
+  }
+
+  compressed(layer: number, rows: CompressedRows, positions: NDArray, options: AttendOptions): NDArray {
+    const spec = layerOfKind(this.#specs, layer, ['compressed'], 'compressed');
+    const placeOf = (part: number) => ({
+      states: this.#states(layer, part),
+      ring: this.#layers[layer]?.[part]?.ring,
+    });
+    return attendCompressed(spec, placeOf, rows, positions, options);
   }
 
   convolve(layer: number, x: NDArray, positions: NDArray, { weight, bias }: Convolution): NDArray {
@@ -160,33 +175,32 @@ export class StandardCache implements CacheStore, SequenceMemory {
   async restore(snapshot: CacheSnapshot): Promise<CacheSequence> {
     const { length, layers } = snapshot;
     checkSnapshot(snapshot, { dtype: this.#options.dtype, specs: this.#specs, positions: this.capacity });
-    const writes = this.#layers.map((own, i) => {
-      const from = layers[i];
-      if (own === undefined || from === undefined) return undefined;
-      const { first } = from;
-      const rows = own.part.arrays.map((array, a) => rowsFrom(from, a, { ...array, first, length }));
-      return own.states.write(length - first, [rows], runs(own, first, length));
+    const parts = this.#layers.flatMap((own, i) => own.map((part, p) => ({ ...part, from: layers[i]?.[p] })));
+    const writes = parts.map((own) => {
+      const first = own.from?.first ?? 0;
+      const rows = filledSlots(own.sight, length);
+      const data = own.part.arrays.map((array, a) =>
+        rowsFrom(own.from, a, { ...array, first, length: rows }),
+      );
+      return own.states.write(rows - first, [data], runs(own, first, length));
     });
     const sequence = this.#create();
     await Promise.all(writes);
-    const floor = Math.max(
-      0,
-      ...this.#layers.map((own, i) => floorOf(own?.sight, layers[i]?.first ?? 0, length)),
-    );
+    const floor = Math.max(0, ...parts.map(({ sight, from }) => floorOf(sight, from?.first ?? 0, length)));
     sequence.reset(length, floor);
     return sequence;
   }
 
   /** Used by its sequence. */
   async snapshot({ length }: CacheSequence, from: number): Promise<CacheSnapshot> {
-    const layers = this.#layers.map(async (own): Promise<LayerSnapshot | undefined> => {
-      if (own === undefined) return undefined;
+    const snapshotOf = async (own: PartPlan & { readonly states: SlotStates }): Promise<LayerSnapshot> => {
       const { sight, ring, states } = own;
       const kept = sight.kind === 'last' ? 1 : ring;
       const first = kept === 0 ? (sight.kind === 'all' ? from : 0) : Math.max(0, length - kept);
-      const [arrays = []] = await states.read(length - first, runs(own, first, length));
+      const [arrays = []] = await states.read(filledSlots(sight, length) - first, runs(own, first, length));
       return { first, arrays };
-    });
+    };
+    const layers = this.#layers.map((parts) => Promise.all(parts.map(snapshotOf)));
     return { dtype: this.#options.dtype, length, layers: await Promise.all(layers) };
   }
 
@@ -201,16 +215,16 @@ export class StandardCache implements CacheStore, SequenceMemory {
    * is that of the end. Starting over at 0 always works.
    */
   earliestRewind(written: number): number {
-    return this.#layers.reduce((earliest, own) => {
-      if (own?.sight.kind === 'last') return written;
-      if (own === undefined || own.ring === 0 || written <= own.ring) return earliest;
+    return this.#layers.flat().reduce((earliest, own) => {
+      if (own.sight.kind === 'last') return written;
+      if (own.ring === 0 || written <= own.ring) return earliest;
       return Math.max(earliest, floorOf(own.sight, written - own.ring, written));
     }, 0);
   }
 
   /** Frees the device memory. */
   dispose(): void {
-    for (const own of this.#layers) own?.states.dispose();
+    for (const { states } of this.#layers.flat()) states.dispose();
   }
 
   #create(): StandardSequence {
@@ -223,8 +237,8 @@ export class StandardCache implements CacheStore, SequenceMemory {
     return this.#sequence;
   }
 
-  #states(layer: number): readonly State[] {
-    return this.#layers[layer]?.states.of(layer) ?? [];
+  #states(layer: number, index = 0): readonly State[] {
+    return this.#layers[layer]?.[index]?.states.of({ layer, index }) ?? [];
   }
 }
 
@@ -301,15 +315,16 @@ class StandardSequence implements CacheSequence {
 }
 
 /** The earliest position to go on from when a layer has positions `first` … `length` - 1. */
-function floorOf(sight: Sight | undefined, first: number, length: number): number {
-  if (first === 0 || sight === undefined || sight.kind === 'all') return 0;
+function floorOf(sight: Sight, first: number, length: number): number {
+  if (first === 0 || sight.kind === 'all' || sight.kind === 'blocks') return 0;
   return sight.kind === 'last' ? length : first + sight.window - 1;
 }
 
 /** Slots of positions first … length - 1, as places counted from `first`. */
-function runs({ sight, ring, slots }: LayerPlan, first: number, length: number): readonly SlotRun[] {
+function runs({ sight, ring, slots }: PartPlan, first: number, length: number): readonly SlotRun[] {
   if (length === 0) return [];
   if (sight.kind === 'last') return [{ from: length - 1 - first, slot: 0, count: 1 }];
+  if (sight.kind === 'blocks') return [{ from: 0, slot: 0, count: filledSlots(sight, length) }];
   if (ring === 0) return [{ from: 0, slot: first, count: length - first }];
   const found: SlotRun[] = [];
   for (let at = Math.max(first, length - slots); at < length; ) {
@@ -321,18 +336,19 @@ function runs({ sight, ring, slots }: LayerPlan, first: number, length: number):
 }
 
 /** A row at position p reads back to p - window + 1 after the last row of its step, p + maxRows - 1, was written. */
-function plan(
+function plans(
   spec: LayerSpec,
   layer: number,
   { capacity, maxRows, dtype }: StandardCacheOptions,
-): LayerPlan | undefined {
-  const kept = partOf(spec, dtype);
-  if (kept === undefined) return undefined;
-  const { sight, arrays } = kept;
-  const part = { layer, arrays };
-  if (sight.kind === 'last') return { part, sight, slots: 1, ring: 0 };
-  const needed = sight.kind === 'all' || maxRows === undefined ? capacity : sight.window + maxRows - 1;
-  return needed < capacity
-    ? { part, sight, slots: needed, ring: needed }
-    : { part, sight, slots: capacity, ring: 0 };
+): readonly PartPlan[] {
+  return partsOf(spec, dtype).map(({ sight, arrays }, index): PartPlan => {
+    const part = { layer, index, arrays };
+    if (sight.kind === 'last') return { part, sight, slots: 1, ring: 0 };
+    if (sight.kind === 'blocks')
+      return { part, sight, slots: Math.max(1, filledSlots(sight, capacity)), ring: 0 };
+    const needed = sight.kind === 'all' || maxRows === undefined ? capacity : sight.window + maxRows - 1;
+    return needed < capacity
+      ? { part, sight, slots: needed, ring: needed }
+      : { part, sight, slots: capacity, ring: 0 };
+  });
 }

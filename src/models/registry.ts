@@ -5,6 +5,7 @@ import { cohere2 } from './cohere2/model.ts';
 import { ConfigReader } from './config/reader.ts';
 import type { BuildOptions, Family, Model, ModelConfig, WeightLoader } from './contract.ts';
 import { deepseek } from './deepseek/model.ts';
+import { deepseekV4 } from './deepseek-v4/model.ts';
 import { ernie45Moe } from './ernie4_5-moe/model.ts';
 import { gemma } from './gemma/model.ts';
 import { gemma2 } from './gemma2/model.ts';
@@ -55,6 +56,7 @@ export const families: readonly Family[] = [
   lfm2,
   lfm2Moe,
   deepseek,
+  deepseekV4,
 ];
 
 /** A config together with the family that read it. */

@@ -37,6 +37,27 @@ export interface LatentSpec {
   readonly indexDim?: number;
 }
 
+/**
+ * One row of each of the last `window` positions, which is key and value of all heads, and, where there are `blocks`, one more row for
+ * each block of positions behind (DeepSeek V4).
+ */
+export interface CompressedSpec {
+  readonly kind: 'compressed';
+  readonly window: number;
+  readonly width: number;
+  readonly blocks?: BlocksSpec;
+}
+
+/** Blocks of `ratio` positions, of each of which one entry is kept; what they are made of is kept while it is needed. */
+export interface BlocksSpec {
+  /** A divisor or a multiple of the 32 positions of a page. */
+  readonly ratio: number;
+  /** An entry is made of the block before as well. */
+  readonly overlap: boolean;
+  /** Width of the keys by which an indexer ranks blocks; without, rows attend to all of them. */
+  readonly indexDim?: number;
+}
+
 /** State of fixed size that each position replaces, in f32: no row is ever read again. */
 export interface RecurrentSpec {
   readonly kind: 'recurrent';
@@ -49,7 +70,7 @@ export interface NoneSpec {
 }
 
 /** What one layer keeps of the positions before. */
-export type LayerSpec = FullSpec | WindowSpec | LatentSpec | RecurrentSpec | NoneSpec;
+export type LayerSpec = FullSpec | WindowSpec | LatentSpec | CompressedSpec | RecurrentSpec | NoneSpec;
 
 /** Attention whose keys and values have the same heads; with `window`, of the last positions only. */
 export function attentionSpec(heads: {
@@ -94,6 +115,40 @@ export interface PositionIndex {
   readonly count: number;
 }
 
+/** What makes one row of the rows of a block: a softmax over positions for each column, a norm, a rotation. */
+export interface BlockRule {
+  /** f32 `[ratio * columns]`, added to the gates of a block's positions; columns are those of a gate. */
+  readonly bias: NDArray;
+  /** f32 `[width]`: weight of the RMS norm, and its eps. */
+  readonly norm: NDArray;
+  readonly eps: number;
+  /** f32 `[R / 2]`: the last R columns rotate in neighbouring pairs by the position of the block's first row. */
+  readonly frequencies: NDArray;
+  /** On sine and cosine. */
+  readonly factor: number;
+}
+
+/** Values and gates of a step's rows, `[n, 2 * columns]`: columns are the entry's width, or twice it where blocks overlap (first
+ * what goes into the next block's entry, then what goes into its own). */
+export interface BlockRows {
+  readonly rows: NDArray;
+  readonly rule: BlockRule;
+}
+
+/** What a layer of kind `compressed` has of a step's rows. */
+export interface CompressedRows {
+  /** `[n, H, width]` */
+  readonly query: NDArray;
+  /** `[n, width]`, rotated. */
+  readonly row: NDArray;
+  /** For specs with blocks. */
+  readonly blocks?: BlockRows | undefined;
+  /** For specs with an index; `key` of the index is made of blocks, too. */
+  readonly index?:
+    | (Pick<PositionIndex, 'query' | 'weights' | 'count'> & { readonly blocks: BlockRows })
+    | undefined;
+}
+
 export interface Convolution {
   /** f32 `[channels * taps]`, a channel's taps together; the last belongs to the row itself. */
   readonly weight: NDArray;
@@ -133,6 +188,11 @@ export interface SequenceMemory {
     options: AttendOptions,
     index?: PositionIndex,
   ): NDArray;
+  /**
+   * Layers of kind `compressed`. Keeps the rows and makes entries of the blocks that they complete; a row attends to those of its
+   * window and to the entries of blocks that end at or before it, or to those of them that its index ranks best: `[n, H, width]`.
+   */
+  compressed(layer: number, rows: CompressedRows, positions: NDArray, options: AttendOptions): NDArray;
   /**
    * Layers of kind `recurrent` that are convolutions. y of a channel at position p is bias + the sum over taps j of
    * weight[j] x[p - taps + 1 + j], with zeros before position 0: x `[n, channels]` -> `[n, channels]`.

@@ -9,7 +9,15 @@ import type { Plan } from '../array/plan.ts';
 import { dynDim } from '../base/shape.ts';
 import type { CacheSequence, CacheStore } from '../cache/contract.ts';
 import type { Device } from '../device/device.ts';
-import { attentionSpec, convolutionSpec, type LatentSpec, type LayerSpec } from '../nn/contracts.ts';
+import {
+  attentionSpec,
+  type BlockRule,
+  type BlocksSpec,
+  type CompressedSpec,
+  convolutionSpec,
+  type LatentSpec,
+  type LayerSpec,
+} from '../nn/contracts.ts';
 
 export interface CacheStrategy {
   readonly name: string;
@@ -29,6 +37,12 @@ const window = (size: number): LayerSpec => attentionSpec({ numKvHeads: kvHeads,
 const recurrent = convolutionSpec(channels, taps);
 const latent: LayerSpec = { kind: 'latent', rank: 3, ropeDim: 1 };
 const indexed: LayerSpec = { ...latent, indexDim: headDim };
+const blocksOf = (ratio: number, indexDim?: number): LayerSpec => ({
+  kind: 'compressed',
+  window: 6,
+  width: headDim,
+  blocks: { ratio, overlap: indexDim !== undefined, ...(indexDim === undefined ? {} : { indexDim }) },
+});
 /** Positions that a row of such a layer attends to at most. */
 const chosenCount = 9;
 const layerSets: Readonly<Record<string, readonly LayerSpec[]>> = {
@@ -38,8 +52,16 @@ const layerSets: Readonly<Record<string, readonly LayerSpec[]>> = {
   'layers with shared rows': [latent],
   'layers with shared rows and an index': [indexed],
   'layers with a state': [recurrent],
+  'layers with entries of blocks': [
+    blocksOf(4),
+    blocksOf(4, headDim),
+    blocksOf(32),
+    blocksOf(64),
+    { kind: 'compressed', window: 6, width: headDim },
+  ],
   'layers of every kind': [
     window(40),
+    blocksOf(8, headDim),
     recurrent,
     { kind: 'none' },
     latent,
@@ -103,6 +125,73 @@ function attendedRows(all: readonly number[], layer: number, { rank, indexDim }:
   }).flat();
 }
 
+/** Values and gates of blocks: functions of the query's and value's features, both series alike but for their signs. */
+const blockSource = (token: number, layer: number, columns: number): number[] => {
+  const [values, gates] = [feature(token, layer, features.v ?? 0), feature(token, layer, features.q ?? 0)];
+  const series = (from: number[]): number[] =>
+    Array.from({ length: columns }, (_, d) => (from[d % headDim] ?? 0) * (d < headDim ? 1 : -1));
+  return [...series(values), ...series(gates)];
+};
+const blockBias = (j: number, d: number): number => Math.sin(j + 2 * d);
+const blockNorm = [1, 0.5, -1, 2];
+const blockEps = 1e-5;
+/** Of the last pair of columns. */
+const blockFrequency = 0.3;
+
+/** The entry of a block, written out. */
+function entryOf(tokens: readonly number[], layer: number, block: number, spec: CompressedSpec): number[] {
+  const { ratio = 1, overlap = false } = spec.blocks ?? {};
+  const columns = overlap ? 2 * headDim : headDim;
+  const start = block * ratio;
+  const sources = (overlap && block > 0 ? [0, 1] : [1]).flatMap((own) =>
+    Array.from({ length: ratio }, (_, j) => {
+      const row = blockSource(tokens[start + (own - 1) * ratio + j] ?? 0, layer, columns);
+      return { row, j, series: own * (columns - headDim) };
+    }),
+  );
+  const means = Array.from({ length: headDim }, (_, d) => {
+    const weights = sources.map(({ row, j, series }) =>
+      Math.exp((row[columns + series + d] ?? 0) + blockBias(j, series + d)),
+    );
+    const total = weights.reduce((a, b) => a + b, 0);
+    return sources.reduce(
+      (sum, { row, series }, i) => sum + ((weights[i] ?? 0) / total) * (row[series + d] ?? 0),
+      0,
+    );
+  });
+  const scale = 1 / Math.sqrt(means.reduce((sum, x) => sum + x * x, 0) / headDim + blockEps);
+  const [a = 0, b = 0, x = 0, y = 0] = means.map((mean, d) => mean * scale * (blockNorm[d] ?? 0));
+  const [sin, cos] = [Math.sin(start * blockFrequency), Math.cos(start * blockFrequency)];
+  return [a, b, x * cos - y * sin, y * cos + x * sin];
+}
+
+/** Attention over the rows of the window and the entries of blocks that are whole, or those that the index ranks best, written out. */
+function attendedBlocks(tokens: readonly number[], layer: number, spec: CompressedSpec): number[] {
+  const { ratio = 1, indexDim } = spec.blocks ?? {};
+  const q = feature(tokens.at(-1) ?? 0, layer, features.q ?? 0);
+  const head = (h: number): number[] => q.slice(h * headDim, (h + 1) * headDim);
+  const dot = (a: readonly number[], b: readonly number[]): number =>
+    a.reduce((sum, x, d) => sum + x * (b[d] ?? 0), 0);
+  const count = spec.blocks ? Math.floor(tokens.length / ratio) : 0;
+  const entries = Array.from({ length: count }, (_, block) => entryOf(tokens, layer, block, spec));
+  const scores = entries.map((entry) =>
+    [1, -0.5].reduce((sum, weight, h) => sum + weight * Math.max(0, dot(entry, head(h))), 0),
+  );
+  const best = entries.map((_, i) => i).sort((a, b) => (scores[b] ?? 0) - (scores[a] ?? 0) || a - b);
+  const kept = new Set(indexDim === undefined ? best : best.slice(0, chosenCount));
+  const rows = [
+    ...tokens.slice(-spec.window).map((t) => feature(t, layer, features.k ?? 0).slice(0, headDim)),
+    ...entries.filter((_, i) => kept.has(i)),
+  ];
+  return Array.from({ length: kvHeads }, (_, h) => {
+    const weights = rows.map((row) => Math.exp(dot(row, head(h)) / 2));
+    const total = weights.reduce((a, b) => a + b, 0);
+    return Array.from({ length: headDim }, (_, d) =>
+      rows.reduce((sum, row, i) => sum + ((weights[i] ?? 0) / total) * (row[d] ?? 0), 0),
+    );
+  }).flat();
+}
+
 const tapWeight = (c: number, tap: number): number => Math.cos(c + 3 * tap);
 
 /** Convolution at the last token, written out. */
@@ -123,6 +212,8 @@ function expected(tokens: readonly number[], layer: number, spec: LayerSpec): nu
       return attended(tokens, layer, spec.window);
     case 'latent':
       return attendedRows(tokens, layer, spec);
+    case 'compressed':
+      return attendedBlocks(tokens, layer, spec);
     case 'recurrent':
       return convolved(tokens, layer);
     case 'none':
@@ -139,6 +230,8 @@ class Harness {
   readonly #plans = new Map<CacheStore, Plan>();
   /** Of every convolution. */
   readonly #weight: NDArray;
+  /** What makes entries of blocks. */
+  readonly #rules = new Map<string, BlockRule>();
 
   constructor(device: Device, layers: readonly LayerSpec[]) {
     this.#device = device;
@@ -147,6 +240,10 @@ class Harness {
       tapWeight(Math.floor(i / taps), i % taps),
     );
     this.#weight = fromData(Float32Array.from(weight), [channels * taps], { device });
+    for (const spec of layers) {
+      if (spec.kind === 'compressed' && spec.blocks !== undefined)
+        this.#rules.set(ruleName(spec.blocks), blockRule(device, spec.blocks));
+    }
   }
 
   /** Appends `tokens` to each of the sequences, whose tokens so far are `before`, in one step per store. */
@@ -229,6 +326,22 @@ class Harness {
                 spec.indexDim === undefined ? undefined : index,
               );
             }
+            case 'compressed': {
+              const row = k.slice(null, [0, 1]).reshape([rows, headDim]);
+              const blocks = spec.blocks && {
+                rows: blockRows(q, v, spec.blocks.overlap),
+                rule: this.#rules.get(ruleName(spec.blocks)) as BlockRule,
+              };
+              const weights = concat([ones([rows, 1]), filled([rows, 1], -0.5)], 1);
+              const index = blocks &&
+                spec.blocks?.indexDim !== undefined && { query: q, weights, count: chosenCount, blocks };
+              return memory.compressed(
+                layer,
+                { query: q, row, blocks, index: index || undefined },
+                positions,
+                { scale: 0.5 },
+              );
+            }
             case 'recurrent':
               return memory.convolve(layer, v.reshape([rows, channels]), positions, { weight: this.#weight });
             case 'none':
@@ -252,9 +365,38 @@ class Harness {
   }
 
   dispose(): void {
+    for (const { bias, norm, frequencies } of this.#rules.values())
+      for (const constant of [bias, norm, frequencies]) constant.dispose();
     for (const plan of this.#plans.values()) plan.dispose();
     this.#weight.dispose();
   }
+}
+
+const ruleName = ({ ratio, overlap }: BlocksSpec): string => `${ratio} ${overlap}`;
+
+function blockRule(device: Device, { ratio, overlap }: BlocksSpec): BlockRule {
+  const columns = overlap ? 2 * headDim : headDim;
+  const vector = (values: readonly number[]): NDArray =>
+    fromData(Float32Array.from(values), [values.length], { device });
+  const bias = Array.from({ length: ratio * columns }, (_, i) =>
+    blockBias(Math.floor(i / columns), i % columns),
+  );
+  return {
+    bias: vector(bias),
+    norm: vector(blockNorm),
+    eps: blockEps,
+    frequencies: vector([blockFrequency]),
+    factor: 1,
+  };
+}
+
+/** As `blockSource`, of all rows. */
+function blockRows(q: NDArray, v: NDArray, overlap: boolean): NDArray {
+  const series = (x: NDArray): NDArray[] => {
+    const first = x.slice(null, [0, 1]).reshape([x.shape[0] ?? 0, headDim]);
+    return overlap ? [first, first.neg()] : [first];
+  };
+  return concat([...series(v), ...series(q)], 1);
 }
 
 const range = (from: number, to: number): number[] => Array.from({ length: to - from }, (_, i) => from + i);
@@ -340,7 +482,10 @@ export function testCacheStrategy(strategy: CacheStrategy): void {
         restored.dispose();
         const wrong = { ...snapshot, dtype: 'f16' as const };
         await expect(store.restore(wrong)).rejects.toThrow(/38 positions .* as f16 does not fit/);
-        const short = { ...snapshot, layers: snapshot.layers.map((x) => x && { ...x, arrays: [] }) };
+        const short = {
+          ...snapshot,
+          layers: snapshot.layers.map((parts) => parts.map((x) => ({ ...x, arrays: [] }))),
+        };
         await expect(store.restore(short)).rejects.toThrow(/has 0 bytes for an array of a layer that takes/);
       });
     });

@@ -53,6 +53,15 @@ LATENT = dict(num_key_value_heads=4, kv_lora_rank=20, qk_nope_head_dim=12, qk_ro
 LATENT_YARN = dict(rope_type="yarn", rope_theta=10000.0, factor=4.0, original_max_position_embeddings=40, beta_fast=8.0,
                    beta_slow=1.0)
 
+COMPRESSED = dict(num_attention_heads=4, num_key_value_heads=1, head_dim=24, partial_rotary_factor=1 / 3, q_lora_rank=20,
+                  o_groups=2, o_lora_rank=12, hc_mult=4, hc_sinkhorn_iters=20, sliding_window=12, index_n_heads=16, index_head_dim=12,
+                  index_topk=13, n_routed_experts=7, num_experts_per_tok=3, moe_intermediate_size=24, n_shared_experts=1,
+                  routed_scaling_factor=1.5, swiglu_limit=1.5, max_position_embeddings=256, compress_rope_theta=160000.0)
+COMPRESSED_YARN = dict(rope_type="yarn", rope_theta=10000.0, factor=4.0, original_max_position_embeddings=64, beta_fast=8.0,
+                       beta_slow=1.0)
+COMPRESSED_HUB = dict(layer_types=None, mlp_layer_types=None, compress_rates=None, partial_rotary_factor=None,
+                      qk_rope_head_dim=8, rope_theta=10000.0)
+
 ROPE = dict(rope_type="default", rope_theta=10000.0)
 YARN = dict(rope_type="yarn", factor=4.0, original_max_position_embeddings=16, beta_fast=4.0, beta_slow=1.0)
 
@@ -156,6 +165,19 @@ CASES = [
     Case("deepseek3-plain", "DeepseekV3", 24,
          LATENT | dict(n_group=1, topk_group=1, norm_topk_prob=False, routed_scaling_factor=1.0, n_shared_experts=1,
                        first_k_dense_replace=0, num_hidden_layers=2), hub=dict(head_dim=None)),
+    # Each kind of layer, experts by the token's id and by a router; lengths that fill blocks, pages and the original context.
+    Case("deepseek4", "DeepseekV4", 200, COMPRESSED | dict(num_hidden_layers=4, layer_types=["sliding_attention",
+              "compressed_sparse_attention", "heavily_compressed_attention", "compressed_sparse_attention"],
+              mlp_layer_types=["hash_moe", "moe", "moe", "moe"]), COMPRESSED_YARN,
+         hub=COMPRESSED_HUB | dict(compress_ratios=[0, 4, 128, 4, 0], num_hash_layers=1)),
+    Case("deepseek4-small", "DeepseekV4", 60,
+         COMPRESSED | dict(num_hidden_layers=3, compress_rates=dict(compressed_sparse_attention=8, heavily_compressed_attention=32),
+              layer_types=["heavily_compressed_attention", "compressed_sparse_attention", "sliding_attention"],
+              mlp_layer_types=["hash_moe", "hash_moe", "moe"], sliding_window=7, index_topk=2, hc_mult=2, o_groups=1,
+              hc_sinkhorn_iters=3, num_experts_per_tok=2, routed_scaling_factor=1.0, swiglu_limit=0.7),
+         dict(rope_type="default", rope_theta=10000.0),
+         hub=COMPRESSED_HUB | dict(compress_rate_csa=8, compress_rate_hca=32, compress_ratios=None, num_hash_layers=2,
+                                   layer_types=["heavily_compressed_attention", "compressed_sparse_attention", "sliding_attention"])),
     Case("gpt-oss", "GptOss", 48,
          dict(num_hidden_layers=3, head_dim=12, num_local_experts=5, num_experts_per_tok=2, intermediate_size=24,
               sliding_window=7, max_position_embeddings=64),
@@ -186,15 +208,23 @@ def randomise(model, case, generator):
     """Weights of a size at which attention, gates and routers are far from uniform, then rounded to the stored dtype."""
     tied = model.config.tie_word_embeddings
     named = list(model.named_parameters()) + [
-        (name, b) for name, b in model.named_buffers() if "correction_bias" in name or "expert_bias" in name
+        (name, b) for name, b in model.named_buffers() if any(part in name for part in ("correction_bias", "expert_bias", "tid2eid"))
     ]
     with torch.no_grad():
         for name, p in named:
             noise = torch.randn(p.shape, generator=generator)
+            if "tid2eid" in name:
+                experts = model.config.n_routed_experts
+                p.copy_(torch.stack([torch.randperm(experts, generator=generator)[:p.shape[1]] for _ in range(p.shape[0])]))
+                continue
             if "norm" in name and name.endswith("weight"):
                 value = case.norm + 0.2 * noise
             elif "sinks" in name:
                 value = 0.5 + noise
+            elif "hc" in name and name.endswith("scale"):
+                value = 1.0 + 0.2 * noise
+            elif "hc" in name and name.endswith("base"):
+                value = 0.5 * noise
             elif name.endswith("bias") or "bias" in name.split(".")[-1]:
                 value = 0.3 * noise
             elif "embed_tokens" in name:
@@ -212,7 +242,10 @@ def randomise(model, case, generator):
 def make_config(case):
     cls = getattr(transformers, case.config_class or f"{case.model}Config")
     rope = json.loads(json.dumps(case.rope))
-    return cls(**{**case.base, **case.config}, rope_parameters=rope, attn_implementation="eager")
+    fields = {**case.base, **case.config}
+    if case.model == "DeepseekV4":
+        fields.pop("intermediate_size")
+    return cls(**fields, rope_parameters=rope, attn_implementation="eager")
 
 
 def hub_config(case, saved):
@@ -220,6 +253,11 @@ def hub_config(case, saved):
     out = dict(saved)
     rope = out.pop("rope_parameters", None)
     out["torch_dtype"] = out.pop("dtype")
+    if rope is not None and "compress" in rope:
+        kind = rope["compress"]["rope_type"]
+        left_out = ("rope_type", "rope_theta", "partial_rotary_factor", "attention_factor")
+        scaling = {k: v for k, v in rope["compress"].items() if k not in left_out}
+        out["rope_scaling"] = None if kind == "default" else {"type": kind, **scaling}
     if rope is not None and "rope_theta" in rope:
         rope = dict(rope)
         out["rope_theta"] = rope.pop("rope_theta")

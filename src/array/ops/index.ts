@@ -14,10 +14,12 @@ import { bitwiseAndOp } from './bitwise-and.ts';
 import { bitwiseNotOp } from './bitwise-not.ts';
 import { bitwiseOrOp } from './bitwise-or.ts';
 import { bitwiseXorOp } from './bitwise-xor.ts';
+import { blockWriteOp } from './block-write.ts';
 import { broadcastToOp } from './broadcast-to.ts';
 import { castOp } from './cast.ts';
 import { ceilOp } from './ceil.ts';
 import { chosenAttentionOp } from './chosen-attention.ts';
+import { compressedAttentionOp } from './compressed-attention.ts';
 import { concatOp } from './concat.ts';
 import { contiguousOp } from './contiguous.ts';
 import { cosOp } from './cos.ts';
@@ -84,6 +86,7 @@ import { sigmoidOp } from './sigmoid.ts';
 import { signOp } from './sign.ts';
 import { siluOp } from './silu.ts';
 import { sinOp } from './sin.ts';
+import { sinkhornOp } from './sinkhorn.ts';
 import { sliceOp } from './slice.ts';
 import { softmaxOp } from './softmax.ts';
 import { sortOp } from './sort.ts';
@@ -178,7 +181,9 @@ export const ops: readonly OpDef[] = [
   rsqrtOp,
   sampleOp,
   scatterAddOp,
+  blockWriteOp,
   chosenAttentionOp,
+  compressedAttentionOp,
   indexTopkOp,
   rowWriteOp,
   shortConvOp,
@@ -186,6 +191,7 @@ export const ops: readonly OpDef[] = [
   signOp,
   siluOp,
   sinOp,
+  sinkhornOp,
   sliceOp,
   softmaxOp,
   sortOp,

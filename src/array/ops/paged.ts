@@ -24,15 +24,16 @@ export function checkPages(
   inputs: Operands<ValueType>,
   at: number,
   rows: Shape,
-  { capacity, ring }: { readonly capacity: number; readonly ring: number },
+  { capacity, ring, ratio = 1 }: SlotForm,
   what: string,
 ): void {
   const [sequences, table] = [optional(inputs, at), optional(inputs, at + 1)];
   if (sequences === null && table === null) return;
   if (sequences === null || table === null) shapeError(what, 'sequences and a page table go together');
   if (ring !== 0) shapeError(what, `a paged cache has no ring, got ${ring}`);
-  if (capacity % PAGE_SLOTS !== 0) {
-    shapeError(what, `a paged cache has a multiple of ${PAGE_SLOTS} slots, got ${capacity}`);
+  const slots = slotsPerPage(ratio);
+  if (capacity % slots !== 0) {
+    shapeError(what, `a paged cache has a multiple of ${slots} slots, got ${capacity}`);
   }
   expectDtype(sequences, ['i32'], `${what}: sequences`);
   expectShape(sequences, rows, `${what}: sequences`);
@@ -42,14 +43,32 @@ export function checkPages(
   }
 }
 
-/** The slot of a position that `row` writes or sees. Throws invalid_argument when it has none. */
-export function slotFinder(
+/** How slots are found in a cache. */
+export interface SlotForm {
+  readonly capacity: number;
+  readonly ring: number;
+  /** Slots are of blocks of so many positions (default 1), found by the block's number. */
+  readonly ratio?: number | undefined;
+}
+
+/** Slots of a page; blocks longer than a page have one in their last. */
+export const slotsPerPage = (ratio: number): number => Math.max(1, Math.floor(PAGE_SLOTS / ratio));
+
+/** The slot of a position or block that `row` writes or sees. Throws invalid_argument when it has none. */
+export const slotFinder = (
   inputs: Operands<Tensor>,
   at: number,
-  { capacity, ring }: { readonly capacity: number; readonly ring: number },
+  form: SlotForm,
+  what: string,
+): ((row: number, position: number) => number) =>
+  slotsBy([optional(inputs, at), optional(inputs, at + 1)], form, what);
+
+/** As `slotFinder`, by sequences and a page table that do not stand side by side. */
+export function slotsBy(
+  [sequences, table]: readonly [Tensor | null, Tensor | null],
+  { capacity, ring, ratio = 1 }: SlotForm,
   what: string,
 ): (row: number, position: number) => number {
-  const [sequences, table] = [optional(inputs, at), optional(inputs, at + 1)];
   const refuse = (problem: string): never => {
     throw new IngotError('invalid_argument', `${what}: ${problem}`);
   };
@@ -62,17 +81,20 @@ export function slotFinder(
     };
   }
   const [S = 0, maxPages = 0] = table.shape;
-  return (row, position) => {
+  const slots = slotsPerPage(ratio);
+  const pages = Math.floor(capacity / slots);
+  return (row, number) => {
+    const position = (number + 1) * ratio - 1;
     const sequence = sequences.data[row] as number;
-    if (sequence < 0 || sequence >= S || position < 0 || position >= maxPages * PAGE_SLOTS) {
+    if (sequence < 0 || sequence >= S || number < 0 || position >= maxPages * PAGE_SLOTS) {
       refuse(`position ${position} of sequence ${sequence} is outside ${S} sequences of ${maxPages} pages`);
     }
     const index = Math.floor(position / PAGE_SLOTS);
     const page = table.data[sequence * maxPages + index] as number;
-    if (page < 0 || page >= capacity / PAGE_SLOTS) {
-      refuse(`page ${index} of sequence ${sequence} is ${page} of ${capacity / PAGE_SLOTS}`);
+    if (page < 0 || page >= pages) {
+      refuse(`page ${index} of sequence ${sequence} is ${page} of ${pages}`);
     }
-    return page * PAGE_SLOTS + (position % PAGE_SLOTS);
+    return page * slots + Math.floor((position % PAGE_SLOTS) / ratio);
   };
 }
 

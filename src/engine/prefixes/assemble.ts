@@ -4,7 +4,7 @@ import { bytesPerElement } from '../../base/dtype.ts';
 import { IngotError } from '../../base/errors.ts';
 import { nextTurn } from '../../base/turn.ts';
 import type { CacheSnapshot, LayerSnapshot } from '../../cache/contract.ts';
-import { type CacheDtype, type PartArray, partOf } from '../../cache/parts.ts';
+import { type CacheDtype, type PartArray, partsOf } from '../../cache/parts.ts';
 import type { LayerSpec } from '../../nn/contracts.ts';
 import type { Layers } from './segment.ts';
 
@@ -17,7 +17,7 @@ export interface StoredPiece {
   readonly layers: Layers;
 }
 
-/** Layers that see everything are put together; of the others the last piece has all that is needed. Throws bad_file. */
+/** Parts of layers that see everything are put together; of the others the last piece has all that is needed. Throws bad_file. */
 export async function assemble(
   pieces: readonly StoredPiece[],
   specs: readonly LayerSpec[],
@@ -25,13 +25,19 @@ export async function assemble(
 ): Promise<CacheSnapshot> {
   const last = pieces.at(-1);
   const length = last === undefined ? 0 : last.from + last.count;
-  const layers: (LayerSnapshot | undefined)[] = [];
-  for (const [i, spec] of specs.entries()) {
-    const part = partOf(spec, dtype);
-    if (part?.sight.kind === 'all') {
-      layers.push({ first: 0, arrays: part.arrays.map((array, a) => joined(pieces, length, i, a, array)) });
-      await nextTurn();
-    } else layers.push(part && last?.layers[i]);
+  const layers: LayerSnapshot[][] = [];
+  let i = 0;
+  for (const spec of specs) {
+    const own: LayerSnapshot[] = [];
+    for (const { sight, arrays } of partsOf(spec, dtype)) {
+      const part = i++;
+      if (sight.kind === 'all') {
+        const rows = arrays.map((array, a) => joined(pieces, length, part, a, array));
+        own.push({ first: 0, arrays: rows });
+        await nextTurn();
+      } else own.push(last?.layers[part] ?? { first: 0, arrays: [] });
+    }
+    layers.push(own);
   }
   return { dtype, length, layers };
 }
@@ -69,9 +75,10 @@ export function cutLayers(
   { from, to, start, end }: { from: number; to: number; start: number; end: number },
 ): Layers {
   if (start === from && end === to) return layers;
+  const parts = specs.flatMap((spec) => partsOf(spec, dtype));
   return layers.map((layer, i) => {
-    const part = specs[i] && partOf(specs[i], dtype);
-    if (layer === undefined || part === undefined) return undefined;
+    const part = parts[i];
+    if (part === undefined) return layer;
     const arrays = part.arrays.map(({ heads, width, dtype: type }, a) => {
       const row = width * bytesPerElement(type);
       const out = new Uint8Array(heads * (end - start) * row);
@@ -88,4 +95,4 @@ export function cutLayers(
 
 /** Whether a prefix may end anywhere in a piece. */
 export const seesAll = (specs: readonly LayerSpec[], dtype: CacheDtype): boolean =>
-  specs.every((spec) => (partOf(spec, dtype)?.sight.kind ?? 'all') === 'all');
+  specs.every((spec) => partsOf(spec, dtype).every(({ sight }) => sight.kind === 'all'));

@@ -102,7 +102,7 @@ export class PrefixFolder implements PrefixArchive {
     const from = before === undefined ? 0 : before.from + before.tokens.length;
     if (tokens.length - from < MIN_TOKENS) return;
     const { specs, dtype } = this.#options;
-    const { layers } = await read(from);
+    const layers = (await read(from)).layers.flat();
     const to = tokens.length;
     const chain = path.map(({ segment }) => segment);
     // What goes another way later shares the pieces before: where states are kept of the end only, there is one.

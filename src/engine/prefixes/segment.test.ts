@@ -19,7 +19,6 @@ const tokens = Int32Array.from({ length: 70 }, (_, i) => i * 31);
 const segment = { hash: segmentHash('ab', tokens), parent: 'ab', from: 64, tokens };
 const layers = [
   { first: 64, arrays: [new Uint8Array(300).fill(1), new Uint8Array(300).fill(2)] },
-  undefined,
   { first: 133, arrays: [new Uint8Array(16).fill(3)] },
 ];
 

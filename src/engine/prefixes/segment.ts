@@ -26,7 +26,8 @@ export interface Segment {
   readonly tokens: Int32Array;
 }
 
-export type Layers = readonly (LayerSnapshot | undefined)[];
+/** The parts of all layers, one after the other. */
+export type Layers = readonly LayerSnapshot[];
 
 interface ArrayEntry {
   readonly bytes: number;
@@ -37,7 +38,7 @@ interface Header {
   readonly parent: string;
   readonly from: number;
   readonly tokens: ArrayEntry;
-  readonly layers: readonly ({ readonly first: number; readonly arrays: readonly ArrayEntry[] } | null)[];
+  readonly layers: readonly { readonly first: number; readonly arrays: readonly ArrayEntry[] }[];
 }
 
 export const segmentHash = (parent: string, tokens: Int32Array): string =>
@@ -45,9 +46,7 @@ export const segmentHash = (parent: string, tokens: Int32Array): string =>
 
 /** Bytes of a file but for its header. */
 export const segmentBytes = ({ tokens }: Segment, layers: Layers): number =>
-  layers
-    .flatMap((layer) => layer?.arrays ?? [])
-    .reduce((sum, part) => sum + part.byteLength, tokens.byteLength);
+  layers.flatMap((layer) => layer.arrays).reduce((sum, part) => sum + part.byteLength, tokens.byteLength);
 
 /** Writes the file whole or not at all. */
 export const writeSegment = (path: string, segment: Segment, layers: Layers): Promise<void> =>
@@ -59,7 +58,7 @@ async function encode({ parent, from, tokens }: Segment, layers: Layers): Promis
   const entry = (bytes: Uint8Array): ArrayEntry => ({ bytes: bytes.byteLength, crc: crc32(bytes) });
   const described: Header['layers'][number][] = [];
   for (const layer of layers) {
-    described.push(layer === undefined ? null : { first: layer.first, arrays: layer.arrays.map(entry) });
+    described.push({ first: layer.first, arrays: layer.arrays.map(entry) });
     await nextTurn();
   }
   const header: Header = { parent, from, tokens: entry(bytesOf(tokens)), layers: described };
@@ -69,7 +68,7 @@ async function encode({ parent, from, tokens }: Segment, layers: Layers): Promis
   const view = new DataView(start.buffer);
   view.setUint32(8, json.byteLength, true);
   view.setUint32(12, crc32(json), true);
-  return [start, json, bytesOf(tokens), ...layers.flatMap((layer) => layer?.arrays ?? [])];
+  return [start, json, bytesOf(tokens), ...layers.flatMap((layer) => layer.arrays)];
 }
 
 const bytesOf = (tokens: Int32Array): Uint8Array =>
@@ -116,7 +115,7 @@ async function read(
     if (headerBytes > maxHeaderBytes) throw bad(`has a header of ${headerBytes} bytes`);
     const json = await checked({ bytes: headerBytes, crc: view.getUint32(12, true) }, 'header');
     const header = parseHeader(json, bad);
-    const sizes = header.layers.flatMap((layer) => layer?.arrays ?? []).map(({ bytes }) => bytes);
+    const sizes = header.layers.flatMap((layer) => layer.arrays).map(({ bytes }) => bytes);
     const total = at + header.tokens.bytes + sizes.reduce((sum, n) => sum + n, 0);
     if (total !== size) throw bad(`has ${size} bytes where its header says ${total}`);
     if (header.tokens.bytes > 4 * maxTokens || header.tokens.bytes % 4 !== 0)
@@ -125,11 +124,11 @@ async function read(
     const { parent, from } = header;
     const segment = { hash: segmentHash(parent, tokens), parent, from, tokens };
     if (!arrays) return { segment, layers: [] };
-    const layers: (LayerSnapshot | undefined)[] = [];
+    const layers: LayerSnapshot[] = [];
     for (const layer of header.layers) {
       const found: Uint8Array[] = [];
-      for (const entry of layer?.arrays ?? []) found.push(await checked(entry, 'keys and values'));
-      layers.push(layer === null ? undefined : { first: layer.first, arrays: found });
+      for (const entry of layer.arrays) found.push(await checked(entry, 'keys and values'));
+      layers.push({ first: layer.first, arrays: found });
     }
     return { segment, layers };
   } finally {
@@ -147,7 +146,7 @@ function parseHeader(json: Uint8Array, bad: (what: string) => IngotError): Heade
   const count = (x: unknown): boolean => Number.isSafeInteger(x) && (x as number) >= 0;
   const entry = (x: unknown): boolean => isJsonObject(x) && count(x.bytes) && count(x.crc);
   const layer = (x: unknown): boolean =>
-    x === null || (isJsonObject(x) && count(x.first) && Array.isArray(x.arrays) && x.arrays.every(entry));
+    isJsonObject(x) && count(x.first) && Array.isArray(x.arrays) && x.arrays.every(entry);
   if (
     !isJsonObject(value) ||
     typeof value.parent !== 'string' ||

@@ -2,6 +2,7 @@
 
 import type { BufferPlace } from '../signature.ts';
 import { groupIndex } from './common.ts';
+import { slotFunction } from './compressed.ts';
 import { type GpuBinding, type GpuKernel, grid, type KernelRequest } from './contract.ts';
 import { pageSize } from './kv-slots.ts';
 
@@ -16,32 +17,28 @@ const read = (buffer: BufferPlace, name: string, type: string): GpuBinding => ({
   access: 'read',
 });
 
-/** `slot_of(row, position)`: where a sequence's position is, -1 where it is not; and `cell(i)`, an element of the cache. */
+/** `cache_slot(row, position)`: where a sequence's position or block is, -1 where it is not; and `cell(i)`, an element of the cache. */
 function sharedRows(
   request: KernelRequest<'index_topk' | 'chosen_attention'>,
   cache: BufferPlace,
+  ratio: number,
 ): { readonly bindings: readonly GpuBinding[]; readonly code: string } {
   const { p, b } = request;
-  const [cap, maxPages] = [request.constant(p.cap), request.constant(p.maxPages)];
   const f16 = request.named('dtype', p.kvDtype) === 'f16';
-  const paged = request.has(b.sequences);
-  const slot = paged
-    ? `  if (position >= ${maxPages * pageSize}) { return -1; }
-  let page = page_table[sequences[row] * ${maxPages} + position / ${pageSize}];
-  return select(page * ${pageSize} + position % ${pageSize}, -1, page < 0 || page >= ${Math.floor(cap / pageSize)});`
-    : `  return select(position, -1, position >= ${cap});`;
+  const slots = slotFunction(request, {
+    name: 'cache',
+    table: b.pageTable,
+    cap: request.constant(p.cap),
+    ring: 0,
+    ratio,
+  });
   return {
     bindings: [
       read(cache, 'cache', f16 ? 'array<u32>' : 'array<f32>'),
-      ...(paged
-        ? [read(b.sequences, 'sequences', 'array<i32>'), read(b.pageTable, 'page_table', 'array<i32>')]
-        : []),
+      ...(request.has(b.sequences) ? [read(b.sequences, 'sequences', 'array<i32>')] : []),
+      ...slots.bindings,
     ],
-    code: `fn slot_of(row: u32, position: i32) -> i32 {
-  if (position < 0) { return -1; }
-${slot}
-}
-fn cell(i: u32) -> f32 { return ${f16 ? 'unpack2x16float(cache[i >> 1u])[i & 1u]' : 'cache[i]'}; }
+    code: `${slots.code}fn cell(i: u32) -> f32 { return ${f16 ? 'unpack2x16float(cache[i >> 1u])[i & 1u]' : 'cache[i]'}; }
 `,
   };
 }
@@ -65,7 +62,8 @@ export const indexTopkKernel: GpuKernel<'index_topk'> = {
     const [H, D, k] = [request.constant(p.H), request.constant(p.D), request.constant(p.k)];
     const [cap, maxPages] = [request.constant(p.cap), request.constant(p.maxPages)];
     const most = request.has(b.sequences) ? maxPages * pageSize : cap;
-    const shared = sharedRows(request, b.keys);
+    const ratio = request.constant(p.ratio);
+    const shared = sharedRows(request, b.keys, ratio);
     const code = `${groupIndex}${keyOf}${shared.code}
 var<workgroup> above: atomic<u32>;
 @compute @workgroup_size(${threads})
@@ -74,9 +72,9 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
   let base = group * ${most}u;
   let rows = u32(${request.int(p.rows)});
   for (var row = group; row < rows; row += ${rankers}u) {
-    let count = u32(min(max(positions[row] + 1, 0), ${most}));
+    let count = u32(min(max(positions[row] + 1, 0)${ratio === 1 ? '' : ` / ${ratio}`}, ${most}));
     for (var j = t; j < count; j += ${threads}u) {
-      let slot = u32(max(slot_of(row, i32(j)), 0));
+      let slot = u32(max(cache_slot(row, i32(j)), 0));
       var sum = 0.0;
       for (var h = 0u; h < ${H}u; h++) {
         var product = 0.0;
@@ -143,7 +141,7 @@ export const chosenAttentionKernel: GpuKernel<'chosen_attention'> = {
     const { p, b } = request;
     const [H, W, k] = [request.constant(p.H), request.constant(p.W), request.constant(p.k)];
     const columns = Math.ceil(W / threads);
-    const shared = sharedRows(request, b.cache);
+    const shared = sharedRows(request, b.cache, 1);
     const code = `${groupIndex}${shared.code}
 var<workgroup> partial: array<f32, ${threads}>;
 @compute @workgroup_size(${threads})
@@ -155,7 +153,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
   var most = -1e30;
   var total = 0.0;
   for (var i = 0u; i < ${k}u; i++) {
-    let slot = slot_of(row, ids[row * ${k}u + i]);
+    let slot = cache_slot(row, ids[row * ${k}u + i]);
     let at = u32(max(slot, 0)) * ${W}u;
     var product = 0.0;
     for (var d = t; d < ${W}u; d += ${threads}u) { product += q[item * ${W}u + d] * cell(at + d); }

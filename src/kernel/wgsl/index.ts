@@ -2,6 +2,7 @@
 
 import { attentionKernel } from './attention/index.ts';
 import { chosenAttentionKernel, indexTopkKernel } from './chosen.ts';
+import { blockWriteKernel, compressedAttentionKernel, sinkhornKernel } from './compressed.ts';
 import type { GpuKernel } from './contract.ts';
 import { copyKernel } from './copy.ts';
 import { embedKernel } from './embed.ts';
@@ -27,8 +28,11 @@ import { userKernel } from './user.ts';
 
 export const gpuKernels: readonly GpuKernel[] = [
   attentionKernel,
+  blockWriteKernel,
   chosenAttentionKernel,
+  compressedAttentionKernel,
   indexTopkKernel,
+  sinkhornKernel,
   copyKernel,
   embedKernel,
   gatherKernel,

@@ -27,9 +27,9 @@ export class Mlp {
   }
 
   #hidden(x: NDArray): NDArray {
-    const { activation } = this.#config;
+    const { activation, gate } = this.#config;
     const up = this.#up.apply(x);
     if (this.#gate === undefined) return activations[activation](up);
-    return gated(activation, this.#gate.apply(x), up);
+    return gated(activation, this.#gate.apply(x), up, gate);
   }
 }

@@ -31,13 +31,19 @@ export class Rotaries {
     return known;
   }
 
-  #make(config: RopeConfig): Rotate {
+  /** The frequencies f32 `[rotaryDim / 2]` with these settings, and the factor on sine and cosine. */
+  tableOf(config: RopeConfig): { readonly frequencies: NDArray; readonly factor: number } {
     const { invFreq, attentionFactor } = ropeFrequencies(config, this.#contextLength);
     const device = this.#device;
-    const table = fromData(invFreq, [invFreq.length], { device, label: 'rotary frequencies' });
-    this.constants.push(table);
+    const frequencies = fromData(invFreq, [invFreq.length], { device, label: 'rotary frequencies' });
+    this.constants.push(frequencies);
+    return { frequencies, factor: attentionFactor };
+  }
+
+  #make(config: RopeConfig): Rotate {
+    const { frequencies, factor } = this.tableOf(config);
     const { rotaryDim, interleaved } = config;
     return (x, positions) =>
-      rope(x, positions, table, { rotaryDim, interleaved, attentionScale: attentionFactor });
+      rope(x, positions, frequencies, { rotaryDim, interleaved, attentionScale: factor });
   }
 }

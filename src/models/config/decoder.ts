@@ -4,7 +4,7 @@ import { attentionSpec, convolutionSpec } from '../../nn/contracts.ts';
 import type { RopeConfig } from '../../nn/rope.ts';
 import type { ModelConfig } from '../contract.ts';
 import type { Activation } from './activations.ts';
-import type { MoeConfig } from './experts.ts';
+import type { GateConfig, MoeConfig } from './experts.ts';
 import { type ConfigReader, limits } from './reader.ts';
 import { readRope } from './rope.ts';
 
@@ -46,6 +46,8 @@ export interface MlpConfig {
   /** down(act(gate(x)) * up(x)); false: down(act(up(x))). */
   readonly gated: boolean;
   readonly bias: boolean;
+  /** How the gate acts, where it is not act(gate) * up. */
+  readonly gate?: GateConfig;
 }
 
 /**

@@ -99,7 +99,12 @@ function readRotaryDim(
   return rotaryDim;
 }
 
-function readScaling(fields: ConfigReader, config: ConfigReader, defaults: RopeDefaults): RopeScaling {
+/** How frequencies are changed, by the fields of rotary settings. Throws unsupported for an unknown kind. */
+export function readScaling(
+  fields: ConfigReader,
+  config: ConfigReader,
+  defaults: Pick<RopeDefaults, 'contextLength'>,
+): RopeScaling {
   const key = fields.has('rope_type') ? 'rope_type' : 'type';
   const kind = fields.string(key) ?? 'default';
   switch (kind) {
@@ -133,7 +138,11 @@ function readScaling(fields: ConfigReader, config: ConfigReader, defaults: RopeD
 }
 
 /** A value beside the rotary settings wins over one inside them, as some checkpoints carry both. */
-function originalContext(fields: ConfigReader, config: ConfigReader, defaults: RopeDefaults): number {
+function originalContext(
+  fields: ConfigReader,
+  config: ConfigReader,
+  defaults: Pick<RopeDefaults, 'contextLength'>,
+): number {
   const key = 'original_max_position_embeddings';
   const holder = config.has(key) ? config : fields;
   return holder.int(key, limits.contextLength, defaults.contextLength);
@@ -149,7 +158,11 @@ function readLlama3(fields: ConfigReader, original: number): RopeScaling {
   return { kind: 'llama3', factor, lowFreqFactor, highFreqFactor, originalContext: original };
 }
 
-function readYarn(fields: ConfigReader, original: number, defaults: RopeDefaults): RopeScaling {
+function readYarn(
+  fields: ConfigReader,
+  original: number,
+  defaults: Pick<RopeDefaults, 'contextLength'>,
+): RopeScaling {
   const attentionFactor = fields.optionalNumber('attention_factor', { min: 1e-6, max: 1e3 });
   const mscale = fields.optionalNumber('mscale', { min: 0, max: 1e3 });
   const mscaleAllDim = fields.optionalNumber('mscale_all_dim', { min: 0, max: 1e3 });
@@ -166,7 +179,11 @@ function readYarn(fields: ConfigReader, original: number, defaults: RopeDefaults
   };
 }
 
-function readLongrope(fields: ConfigReader, config: ConfigReader, defaults: RopeDefaults): RopeScaling {
+function readLongrope(
+  fields: ConfigReader,
+  config: ConfigReader,
+  defaults: Pick<RopeDefaults, 'contextLength'>,
+): RopeScaling {
   const original = originalContext(fields, config, defaults);
   const factor = fields.number('factor', limits.factor, defaults.contextLength / original);
   // The default of the paper's code (arXiv:2402.13753): longer contexts need sharper attention.

@@ -24,6 +24,8 @@ export interface FamilyFiles {
   readonly normsLessOne?: boolean;
   /** How safetensors hold experts whose gate and up are one tensor; default: gate's rows, then up's. */
   readonly fusedExperts?: { readonly alternating: boolean; readonly transposed: boolean };
+  /** Matrices that stand for several, one below the other: module by field of the config that says how many. */
+  readonly stacks?: Readonly<Record<string, string>>;
   /** The GGUF architectures that are this family's. */
   readonly gguf?: readonly GgufForm[];
 }

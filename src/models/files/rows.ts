@@ -20,6 +20,8 @@ export interface StoredForm {
   readonly interleavedRows: boolean;
   readonly normsLessOne: boolean;
   readonly fusedExperts: { readonly alternating: boolean; readonly transposed: boolean };
+  /** Matrices in a tensor, by module, where there are several one below the other. */
+  readonly stacks: ReadonlyMap<string, number>;
 }
 
 export interface NamedTensor {
@@ -29,6 +31,8 @@ export interface NamedTensor {
 
 /** What a stored tensor stands for, by canonical names. Throws shape_mismatch for rows that cannot be taken apart. */
 export function unfuse({ name, tensor }: NamedTensor, form: StoredForm): readonly NamedTensor[] {
+  const stacked = form.stacks.get(name.module);
+  if (stacked !== undefined) return [{ name, tensor: asStack(tensor, stacked) }];
   const part = (module: string, part: SourceTensor): NamedTensor => ({
     name: { ...name, module },
     tensor: part,
@@ -63,6 +67,18 @@ export function unfuse({ name, tensor }: NamedTensor, form: StoredForm): readonl
     default:
       return [{ name, tensor: form.normsLessOne && isNorm(name) ? { ...tensor, add: 1 } : tensor }];
   }
+}
+
+/** `count` matrices of equal heights that a tensor `[count * N, K]` holds, as `[count, N, K]`. */
+function asStack(tensor: SourceTensor, count: number): SourceTensor {
+  const rows = rowsOf(tensor);
+  const each = rows / count;
+  if (tensor.shape.length !== 2 || !Number.isInteger(each))
+    mismatch(tensor, `has the shape [${tensor.shape}], not that of ${count} matrices of equal heights`);
+  const slices = Array.from({ length: count }, (_, i) =>
+    selectRows(tensor, { first: i * each, count: each }),
+  ).flatMap((part) => part.slices);
+  return { ...tensor, shape: [count, each, tensor.shape[1] ?? 0], slices };
 }
 
 const isNorm = ({ module, kind }: TensorName): boolean => kind === 'weight' && /norm$/.test(module);

@@ -59,6 +59,7 @@ async function fromGguf(raw: CheckpointParts): Promise<CheckpointParts> {
     interleavedRows: form.interleavedRows ?? false,
     normsLessOne: false,
     fusedExperts: { alternating: false, transposed: false },
+    stacks: new Map<string, number>(),
   };
   return { ...raw, config, ...translate(raw, name, stored, 'has no counterpart in the model') };
 }
@@ -114,6 +115,9 @@ async function fromSafetensors(
     interleavedRows: false,
     normsLessOne: files.normsLessOne ?? false,
     fusedExperts: files.fusedExperts ?? { alternating: false, transposed: false },
+    stacks: new Map(
+      Object.entries(files.stacks ?? {}).map(([module, field]) => [module, Number(config[field] ?? 1)]),
+    ),
   };
   const parts = { ...raw, ...translate(raw, name, stored, 'is not used by the model') };
   if (tied) return withOwnHead(parts, onNotice);

@@ -1,4 +1,4 @@
-// FP8 e4m3 weights with scales beside them: one for each block of rows and columns (DeepSeek's `weight_scale_inv`), for each row or for the
+// FP8 e4m3 weights with scales beside them: one for each block of rows and columns (DeepSeek's `weight_scale_inv`, and `scale` in V4), for each row or for the
 // whole tensor (compressed-tensors' and fbgemm's `weight_scale`). Also 4-bit floats in bytes whose scales are powers of two for 32 columns.
 
 import type { SourceFormat } from '../../quant/format.ts';
@@ -19,7 +19,7 @@ import {
   scaleTypes,
 } from './scheme.ts';
 
-const scaleNames = ['weight_scale_inv', 'weight_scale'];
+const scaleNames = ['weight_scale_inv', 'weight_scale', 'scale'];
 
 /** Rows and columns of a block as the config says; undefined: they follow from the shapes. */
 export type Fp8Blocks = readonly [rows: number, columns: number] | undefined;
@@ -34,7 +34,9 @@ export function fp8Blocks({ weight_block_size: size }: JsonObject): Fp8Blocks {
 export const fp8Scheme =
   (blocks: Fp8Blocks): Scheme =>
   (entry, entries) => {
-    const part = /^(.*)\.(weight_scale_inv|weight_scale|input_scale|activation_scale)$/.exec(entry.name);
+    const part = /^(.*)\.(weight_scale_inv|weight_scale|scale|input_scale|activation_scale)$/.exec(
+      entry.name,
+    );
     if (part !== null && isCoded(entries.get(`${part[1]}.weight`))) return [];
     if (!isCoded(entry) || !entry.name.endsWith('.weight')) return undefined;
     const module = entry.name.replace(/\.weight$/, '');

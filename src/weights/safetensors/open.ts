@@ -3,14 +3,21 @@
 import { FileFormatError, IngotError } from '../../base/errors.ts';
 import type { SourceFormat } from '../../quant/format.ts';
 import { bf16, f16, f32 } from '../../quant/formats/float.ts';
+import { DerivedParts } from '../derived-source.ts';
 import { type JsonObject, parseJsonObject } from '../json.ts';
 import type { CheckpointParts } from '../parts.ts';
 import type { Folder } from '../source.ts';
-import { type CheckpointTensor, contiguousSlices, fileOf, shapeProblem } from '../tensor.ts';
+import {
+  type CheckpointTensor,
+  contiguousSlices,
+  fileOf,
+  type SourceTensor,
+  shapeProblem,
+} from '../tensor.ts';
 import { readStates } from './bitsandbytes.ts';
 import { quantizationSchemes } from './quantization.ts';
 import { type OpenInFolder, openSafetensors, type SafetensorsEntry } from './reader.ts';
-import type { Entries, Scheme } from './scheme.ts';
+import { badEntry, bytesOf, type Entries, readAll, type Scheme } from './scheme.ts';
 
 const configName = 'config.json';
 const maxSmallFile = 256 * 2 ** 20;
@@ -105,10 +112,29 @@ function convert(
   const { name, shape, dtype } = entry;
   const problem = shapeProblem(shape);
   if (problem !== undefined) return problem;
+  if (shape.length === 2 && (dtype === 'I64' || dtype === 'I32')) return [integerTable(entry)];
   const format = floatFormats[dtype];
   if (format === undefined)
     return `has type ${dtype}; F32, F16, BF16 and what quantization_config describes can be used`;
   return [{ kind: 'source', name, shape, format, slices: contiguousSlices(format, shape, [entry]) }];
+}
+
+/** A matrix of whole numbers, such as a table of experts by token, as f32: exact up to 2^24, which the values are checked against. */
+function integerTable(entry: SafetensorsEntry): SourceTensor {
+  const { name, shape, dtype } = entry;
+  const count = shape.reduce((product, n) => product * n, 1);
+  const parts = new DerivedParts(entry.source.name, [4 * count], async () => {
+    const bytes = await readAll(entry);
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    const values = Float32Array.from({ length: count }, (_, i) =>
+      dtype === 'I64' ? Number(view.getBigInt64(8 * i, true)) : view.getInt32(4 * i, true),
+    );
+    const large = values.find((value) => Math.abs(value) > 2 ** 24);
+    if (large !== undefined) badEntry(entry, `holds ${large}; whole numbers up to 2^24 can be used`);
+    return [bytesOf(values, 'f32')];
+  });
+  const slices = contiguousSlices(f32, shape, [{ source: parts.source(0), offset: 0 }]);
+  return { kind: 'source', name, shape, format: f32, slices };
 }
 
 function checkedTensor(tensor: CheckpointTensor): CheckpointTensor {
