@@ -3,7 +3,7 @@
 
 import { readCallObjects } from '../call-objects.ts';
 import type { CallFormat } from '../format.ts';
-import { callObject, objectCall } from './objects.ts';
+import { callObject, objectCall } from '../object-calls.ts';
 
 const open = '<|tool_call|>';
 

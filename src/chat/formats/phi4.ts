@@ -4,7 +4,7 @@
 import { readCallObjects } from '../call-objects.ts';
 import type { CallFormat } from '../format.ts';
 import { textOf } from '../normalise.ts';
-import { callObject, objectCall } from './objects.ts';
+import { callObject, objectCall } from '../object-calls.ts';
 
 const open = '<|tool_call|>';
 const close = '<|/tool_call|>';

@@ -1,8 +1,8 @@
 // {"name": …, "arguments": …}, as many formats write a call between marks of their own.
 
-import type { ConstraintSpec } from '../../generate/guided/spec.ts';
-import { argumentText } from '../normalise.ts';
-import type { WrittenCall } from '../tool-prompt.ts';
+import type { ConstraintSpec } from '../generate/guided/spec.ts';
+import { argumentText } from './normalise.ts';
+import type { WrittenCall } from './tool-prompt.ts';
 
 export const objectCall = (name: string, args: ConstraintSpec): ConstraintSpec => ({
   kind: 'sequence',
