@@ -50,7 +50,7 @@ export class TokenExperts {
     const { topK, router } = this.#config;
     const logits = this.#router.apply(x);
     if (this.#table === undefined) return route(logits, topK, router, this.#correction);
-    const ids = take(this.#table, tokens).cast('i32');
+    const ids = take(this.#table, tokens, 0).cast('i32');
     return [ids, routeWeights(pick(scoresOf(logits, router.score), ids), router)];
   }
 }
