@@ -8,8 +8,10 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { significant, summarize } from '../src/base/statistics.ts';
 import { size } from '../src/cli/options.ts';
+import { openDevice } from '../src/device/open.ts';
 import { arrayRows } from './arrays.ts';
 import { type BenchCase, cases, type Limits, randomPrompt } from './cases.ts';
+import { catalogTable } from './catalog.ts';
 import { checkGpu } from './check.ts';
 import type { Contestant } from './contestant.ts';
 import { type Hardware, openHardware } from './hardware.ts';
@@ -54,6 +56,8 @@ interface Options {
   readonly device: 'cpu' | 'webgpu';
   /** Single kernels against the copy bandwidth instead of models. */
   readonly kernels: boolean;
+  /** The kernels of the catalog instead of models. */
+  readonly catalog: boolean;
   /** The conformance suite on the GPU instead. */
   readonly check: boolean;
   readonly save: boolean;
@@ -63,6 +67,7 @@ interface Options {
 const usage = `usage: npm run bench -- [decode|prefill] [smol|l1b|moe8b] [options]
        npm run bench -- serve [--runs N]   64 streams, 16 against one, a second turn, aborted requests
        npm run bench -- array [--save]     array operations and a training step, as shares of the machine's limits
+       npm run bench -- kernels [--device D]   the catalog: share of a copy, and against plain operations
        npm run bench -- soak [--minutes N] an hour of mixed requests: does the memory grow?
        npm run bench -- stream [moe8b|moe30b] [--memory SIZE]   a model in less memory than it takes (default a quarter)
   --model NAME         the model of serve and soak, default smollm2:135m
@@ -102,7 +107,9 @@ function parseOptions(args: readonly string[]): Options | undefined {
   const server = first === 'serve' || first === 'soak' ? first : undefined;
   const streams = first === 'stream';
   const arrays = first === 'array';
-  const named = server === undefined && !streams && !arrays ? positionals : positionals.slice(1);
+  const catalog = first === 'kernels';
+  const own = server !== undefined || streams || arrays || catalog;
+  const named = own ? positionals.slice(1) : positionals;
   const known = [...cases, ...shapes, ...(streams ? streamShapes : [])];
   const unknown = named.filter((p) => !known.some(({ name }) => name === p));
   const [runs, minutes] = [Number(values.runs), Number(values.minutes)];
@@ -136,10 +143,25 @@ function parseOptions(args: readonly string[]): Options | undefined {
     precision,
     device,
     kernels: values.kernels,
+    catalog,
     check: values.check,
     save: values.save,
     json: values.json,
   };
+}
+
+/** Rows of the catalog, and with --save a line for each in bench/results/kernels/catalog.jsonl, which docs/catalog.md shows. */
+async function runCatalog({ device: name, runs, save }: Options, root: string): Promise<void> {
+  const device = await openDevice(name);
+  try {
+    const rows = await catalogTable(device, { runs, log: (line) => void process.stdout.write(line) });
+    const lines = rows.map((row) => `${JSON.stringify({ device: device.description, ...row })}\n`);
+    if (!save) return;
+    mkdirSync(join(root, 'bench/results/kernels'), { recursive: true });
+    appendFileSync(join(root, 'bench/results/kernels/catalog.jsonl'), lines.join(''));
+  } finally {
+    device.dispose();
+  }
 }
 
 /** The package's folder, whether this runs from dist/ or from source. */
@@ -340,6 +362,7 @@ async function main(): Promise<void> {
     return;
   }
   if (options.kernels) return void process.stdout.write(await kernelTable());
+  if (options.catalog) return runCatalog(options, root);
   const results: BenchResult[] = [];
   const hardware = await openHardware(options.device);
   for (const shape of options.shapes) {

@@ -85,6 +85,17 @@ it('gpt.ts learns letters, shows how far it is, and draws its loss', async () =>
   expect(readFileSync(svg, 'utf8')).toMatch(/<polyline points="50.0,[\d.]+ .*<\/svg>/s);
 });
 
+it('kernels.ts: ten recipes', async () => {
+  const lines = (await run('kernels.ts')).trim().split('\n');
+  expect(lines.map((l) => l.split(' ')[0])).toEqual(['1', '2', '3', '4', '5', '6', '7', '8', '9', '10']);
+  expect(lines[0]).toBe('1 mish: -0.253 -0.221 0 0.865 1.944 2.987 | -0.108 0.29 0.6 1.049 1.069 1.021');
+  expect(lines[3]).toBe('4 rounded: -2 -0.5 0 1 2 3 | -4 -1 0 2 4 6');
+  expect(lines[4]).toBe('5 logSumExp: 0.555 3.408');
+  expect(lines[6]).toBe('7 reversed: 0 -0.5 -2 3 2 1');
+  expect(lines[7]).toBe('8 programs: 1, rows alike: 2,3');
+  expect(lines[9]).toBe('10 measured: plain, mish');
+});
+
 it('has a test for every example', () => {
   // The page in examples/web is tested in tests/browser/web.test.ts.
   const tested = [
@@ -94,6 +105,7 @@ it('has a test for every example', () => {
     'data',
     'digits.ts',
     'gpt.ts',
+    'kernels.ts',
     'logistic.ts',
     'tokens.ts',
     'web',

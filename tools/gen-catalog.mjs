@@ -1,5 +1,5 @@
 // The page of the catalog: every exported kernel of src/toolkit/catalog with what its comment says. `node tools/gen-catalog.mjs` writes
-// docs/catalog.md; a test fails when it is not current. Speeds come from bench/results/kernels.jsonl, where there are some.
+// docs/catalog.md; a test fails when it is not current. Speeds come from bench/results/kernels/catalog.jsonl, where there are some.
 
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -9,7 +9,7 @@ import ts from 'typescript';
 
 const at = (path) => fileURLToPath(new URL(`../${path}`, import.meta.url));
 export const pagePath = at('docs/catalog.md');
-const resultsPath = at('bench/results/kernels.jsonl');
+const resultsPath = at('bench/results/kernels/catalog.jsonl');
 export const tags = ['formula', 'shapes', 'gradient', 'source'];
 
 /** Kernels of a module in the order of the file: `{ name, note, formula, shapes, gradient, source }`. */

@@ -20,6 +20,8 @@ export interface CompareOptions {
   readonly warmup?: number;
   /** Measured runs of every function, taken in turns. Default 15. */
   readonly runs?: number;
+  /** False for a function by name runs its operations one by one. */
+  readonly fusion?: Readonly<Record<string, boolean>>;
 }
 
 /** One function on one case. */
@@ -57,14 +59,14 @@ export async function compare(
   functions: Readonly<Record<string, (...operands: NDArray[]) => Outputs>>,
   options: CompareOptions,
 ): Promise<CompareResult> {
-  const { shapes, dtypes = ['f32'], device = currentDevice(), warmup = 3, runs = 15 } = options;
+  const { shapes, dtypes = ['f32'], device = currentDevice(), warmup = 3, runs = 15, fusion = {} } = options;
   if (Object.keys(functions).length === 0 || shapes.length === 0) {
     throw new IngotError('invalid_argument', 'bench.compare: give functions by name, and shapes');
   }
   const measurements: Measurement[] = [];
   for (const dtype of dtypes) {
     for (const operands of shapes) {
-      measurements.push(...(await measure(functions, { operands, dtype, device, warmup, runs })));
+      measurements.push(...(await measure(functions, { operands, dtype, device, warmup, runs, fusion })));
     }
   }
   const json = measurements.map((m) => JSON.stringify({ device: device.description, ...m })).join('\n');
@@ -77,13 +79,14 @@ interface Settings {
   readonly device: Device;
   readonly warmup: number;
   readonly runs: number;
+  readonly fusion: Readonly<Record<string, boolean>>;
 }
 
 const count = (shape: readonly unknown[]): number => shape.reduce<number>((n, d) => n * Number(d), 1);
 
 async function measure(
   functions: Readonly<Record<string, (...operands: NDArray[]) => Outputs>>,
-  { operands, dtype, device, warmup, runs }: Settings,
+  { operands, dtype, device, warmup, runs, fusion }: Settings,
 ): Promise<readonly Measurement[]> {
   const inputs = Object.fromEntries(operands.map((shape, i) => [`x${i}`, { shape, dtype }]));
   const plans = new Map<string, { readonly plan: Plan; readonly bytes: number; readonly times: number[] }>();
@@ -92,7 +95,7 @@ async function measure(
     for (const [name, fn] of Object.entries(functions)) {
       const traced = (given: Readonly<Record<string, NDArray>>): Outputs =>
         fn(...operands.map((_, i) => given[`x${i}`] as NDArray));
-      const plan = compile(traced, { device, inputs, profile: true });
+      const plan = compile(traced, { device, inputs, profile: true, ...(fusion[name] === false ? { patterns: [] } : {}) });
       const all = [...operands.map((shape) => ({ shape, dtype })), ...plan.outputs];
       const bytes = all.reduce((n, t) => n + count(t.shape) * bytesPerElement(t.dtype), 0);
       plans.set(name, { plan, bytes, times: [] });

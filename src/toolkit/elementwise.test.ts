@@ -181,10 +181,13 @@ describe('an elementwise kernel', () => {
       const { y, s } = act(a.mul(2), b) as { y: NDArray; s: NDArray };
       return { y: y.add(1), s };
     };
-    const specs = { a: { shape: [64, 33], dtype: 'f16' }, b: { shape: [33], dtype: 'f32' } } as const;
+    const specs = (b: DType) =>
+      ({ a: { shape: [64, 33], dtype: 'f16' }, b: { shape: [33], dtype: b } }) as const;
     for (const device of devices) {
-      using plan = compile(fn, { device, inputs: specs });
-      expect(plan.program.dispatches.map((d) => d.kernel.name)).toEqual(['tile']);
+      for (const dtype of ['f32', 'f16'] as const) {
+        using plan = compile(fn, { device, inputs: specs(dtype) });
+        expect(plan.program.dispatches.map((d) => d.kernel.name)).toEqual(['tile']);
+      }
     }
   });
 

@@ -6,8 +6,9 @@ import { nextNodeId, resolve } from '../array/graph/node.ts';
 import { tidy } from '../array/lifetime.ts';
 import type { Term } from '../array/ops/elementwise.ts';
 import { withGradient } from '../array/ops/identity.ts';
+import { stored } from '../array/ops/stored.ts';
 import { sumTo } from '../array/ops/sum.ts';
-import type { DType } from '../base/dtype.ts';
+import { type DType, isFloat } from '../base/dtype.ts';
 import { IngotError } from '../base/errors.ts';
 import type { Device } from '../device/device.ts';
 import { type Expr, input } from '../kernel/expr.ts';
@@ -71,13 +72,14 @@ export function elementwise(
     tidy(() => {
       const operands = readOperands(what, body.inputs, terms);
       const results = body.results(operands);
-      const stored = results.map(({ name, value }) => {
+      const kept = results.map(({ name, value }) => {
         const kind = value.dtype as 'f32' | 'i32' | 'u32' | 'bool';
         const dtype = options.dtype ?? storedDtype(kind, operands);
-        return { name, value: value.broadcastTo(operands.shape).cast(dtype) };
+        const whole = value.broadcastTo(operands.shape);
+        return { name, value: kind === 'f32' && isFloat(dtype) ? stored(whole, dtype) : whole.cast(dtype) };
       });
-      const values = rules === undefined ? stored.map((r) => r.value) : withRules(rules, operands, stored);
-      return named(stored.map((r, i) => [r.name, values[i] as NDArray] as const));
+      const values = rules === undefined ? kept.map((r) => r.value) : withRules(rules, operands, kept);
+      return named(kept.map((r, i) => [r.name, values[i] as NDArray] as const));
     });
   return Object.assign(apply, {
     kernelName: what,

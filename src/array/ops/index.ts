@@ -92,6 +92,7 @@ import { softmaxOp } from './softmax.ts';
 import { sortOp } from './sort.ts';
 import { sqrtOp } from './sqrt.ts';
 import { squareOp } from './square.ts';
+import { storedOp } from './stored.ts';
 import { subOp } from './sub.ts';
 import { sumOp } from './sum.ts';
 import { takeOp } from './take.ts';
@@ -197,6 +198,7 @@ export const ops: readonly OpDef[] = [
   sortOp,
   sqrtOp,
   squareOp,
+  storedOp,
   subOp,
   sumOp,
   takeOp,

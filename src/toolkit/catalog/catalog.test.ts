@@ -1,11 +1,16 @@
 // Every kernel of the catalog against plain operations, with its gradients, on plain TypeScript and the CPU; and on a GPU.
 
 import { afterAll, describe, expect, it } from 'vitest';
+import type { NDArray } from '../../array/array.ts';
+import { compile } from '../../array/compile.ts';
 import { ops } from '../../array/ops/index.ts';
 import type { Device } from '../../device/device.ts';
 import { openJsDevice } from '../../device/js/device.ts';
 import { openDevice } from '../../device/open.ts';
 import { openNodeGpu } from '../../device/webgpu/node.ts';
+import { adamw } from '../../nn/optim/optimizers.ts';
+import { applyUpdates } from '../../nn/optim/transform.ts';
+import { expectAllClose } from '../../testing/allclose.ts';
 import type { Cases } from '../../testing/catalog/case.ts';
 import { casesOfOps, catalogCases } from '../../testing/catalog/index.ts';
 import { caseResults, differences } from '../../testing/catalog/run.ts';
@@ -39,6 +44,38 @@ describe('the catalog', () => {
       }
     }
     expect(count).toBeGreaterThanOrEqual(95);
+  });
+
+  it('has the step of AdamW that ingot/nn takes: one program over the parameter, with the same numbers', async () => {
+    const spec = { shape: [8, 32], dtype: 'f32' as const };
+    const options = { beta1: 0.8, beta2: 0.95, eps: 1e-6, weightDecay: 0.1 };
+    const { update } = adamw({ learningRate: 0.02, betas: [0.8, 0.95], eps: 1e-6, weightDecay: 0.1 });
+    const ours = ({ p, g, m, v, t }: Readonly<Record<'p' | 'g' | 'm' | 'v' | 't', NDArray>>) => {
+      const moments = catalog.optimizers.adamwStep(
+        { p, g, m, v, learningRate: 0.02, step: t.add(1) },
+        options,
+      );
+      return { ...moments };
+    };
+    const theirs = ({ p, g, m, v, t }: Readonly<Record<'p' | 'g' | 'm' | 'v' | 't', NDArray>>) => {
+      const { updates, state } = update({ w: g }, { count: t, m: { w: m }, v: { w: v } } as never, { w: p });
+      const next = state as unknown as Readonly<Record<'m' | 'v', { readonly w: NDArray }>>;
+      return { p: applyUpdates({ w: p }, updates).w as NDArray, m: next.m.w, v: next.v.w };
+    };
+    const given = Float32Array.from({ length: 256 }, (_, i) => Math.sin(i));
+    const inputs = { p: spec, g: spec, m: spec, v: spec, t: { shape: [], dtype: 'i32' as const } };
+    const results: (readonly ArrayLike<number>[])[] = [];
+    for (const fn of [ours, theirs]) {
+      using plan = compile(fn, { device: cpu, inputs });
+      expect(plan.program.dispatches.filter((d) => d.label.includes('[8, 32]'))).toHaveLength(1);
+      await plan.run({
+        inputs: { p: given, g: given.map((x) => 1 - x), m: given, v: given.map(Math.abs), t: [2] },
+      });
+      results.push(await Promise.all(plan.outputs.map((o) => o.data())));
+    }
+    results[0]?.forEach((x, i) => {
+      expectAllClose(x, results[1]?.[i] ?? [], { absolute: 1e-6, relative: 1e-5 }, `result ${i}`);
+    });
   });
 
   it.each<readonly [string, () => Device, boolean]>([
