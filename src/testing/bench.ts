@@ -95,7 +95,12 @@ async function measure(
     for (const [name, fn] of Object.entries(functions)) {
       const traced = (given: Readonly<Record<string, NDArray>>): Outputs =>
         fn(...operands.map((_, i) => given[`x${i}`] as NDArray));
-      const plan = compile(traced, { device, inputs, profile: true, ...(fusion[name] === false ? { patterns: [] } : {}) });
+      const plan = compile(traced, {
+        device,
+        inputs,
+        profile: true,
+        ...(fusion[name] === false ? { patterns: [] } : {}),
+      });
       const all = [...operands.map((shape) => ({ shape, dtype })), ...plan.outputs];
       const bytes = all.reduce((n, t) => n + count(t.shape) * bytesPerElement(t.dtype), 0);
       plans.set(name, { plan, bytes, times: [] });
