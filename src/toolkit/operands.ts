@@ -4,7 +4,7 @@ import type { NDArray } from '../array/array.ts';
 import { promote, registerKind, type Term } from '../array/ops/elementwise.ts';
 import { type DType, isFloat } from '../base/dtype.ts';
 import { IngotError } from '../base/errors.ts';
-import { broadcastShapes, formatShape, type Shape } from '../base/shape.ts';
+import { broadcastShapes, formatShape, maxElements, type Shape } from '../base/shape.ts';
 import type { RegisterKind } from '../kernel/tile-opcodes.ts';
 
 /** The arrays among the operands, and the numbers, by name. */
@@ -52,9 +52,12 @@ export function readOperands(what: string, names: readonly string[], terms: read
   return { arrays, numbers, shape };
 }
 
-/** An array as programs read it: in registers of its kind, repeated to the shape. Costs nothing inside a program. */
+/**
+ * An array as programs read it: in registers of its kind, repeated to the shape, which costs nothing inside a program. A single
+ * element stays one, so that what is made of such alone is computed once.
+ */
 export const widened = (x: NDArray, shape: Shape): NDArray =>
-  x.broadcastTo(shape).cast(registerKind(x.dtype));
+  (maxElements(x.shape) === 1 ? x : x.broadcastTo(shape)).cast(registerKind(x.dtype));
 
 /** The dtype that results of a kind are stored in: floats in that of the float operands, f32 without any. */
 export function storedDtype(kind: RegisterKind, operands: Operands): DType {

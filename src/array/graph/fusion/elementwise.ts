@@ -67,6 +67,7 @@ function grow(root: OpNode, users: ReadonlyMap<Node, readonly (OpNode | null)[]>
       for (const v of member.inputs) {
         const p = v?.node;
         if (p === undefined || !isElementwise(p) || members.has(p) || !absorbable(p, root)) continue;
+        if (isSingle(p) && !isSingle(root) && slow.test(opcodeOf(p) ?? '')) continue;
         if (!allInside(p, members, users) && !isSingle(p)) continue;
         members.add(p);
         if (externalInputs(members).length > maxInputs) members.delete(p);
@@ -82,6 +83,9 @@ const allInside = (
   members: ReadonlySet<OpNode>,
   users: ReadonlyMap<Node, readonly (OpNode | null)[]>,
 ): boolean => (users.get(p) ?? []).every((u) => u !== null && members.has(u));
+
+/** Not worth computing again for every element of a program, where it has only one. */
+const slow = /^(pow|exp|expm1|log|log1p|sin|cos|tan|tanh|sigmoid|erf|silu|gelu_tanh|gelu_erf)_/;
 
 /** One element: cheap enough to compute again in every program that needs it. */
 const isSingle = (node: OpNode): boolean => {
