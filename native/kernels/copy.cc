@@ -52,8 +52,24 @@ template <class T> void copy_line(T* to, int64_t dst, const T* from, int64_t src
   }
 }
 
+// A transpose of a strip of at most kStrip columns: pieces of rows go into a small tile, whole lines come out of it. Pieces of several
+// lines, because the rows of a large matrix lie on pages of their own and every touch of one costs a walk.
+constexpr int64_t kStrip = 64;
+template <class T> void transpose_strip(T* to, const T* from, const Axis& outer, const Axis& inner) {
+  T tile[kBlock][kStrip];
+  for (int64_t j0 = 0; j0 < inner.size; j0 += kBlock) {
+    const int64_t rows = min64(kBlock, inner.size - j0);
+    for (int64_t j = 0; j < rows; j++) std::memcpy(tile[j], from + (j0 + j) * inner.src, size_t(outer.size) * sizeof(T));
+    for (int64_t i = 0; i < outer.size; i++) {
+      T* line = to + i * outer.dst + j0;
+      for (int64_t j = 0; j < rows; j++) line[j] = tile[j][i];
+    }
+  }
+}
+
 // Two axes of which the outer is dense in the source and the inner in the destination.
 template <class T> void copy_plane(T* to, const T* from, const Axis& outer, const Axis& inner) {
+  if (outer.src == 1 && inner.dst == 1) return transpose_strip(to, from, outer, inner);
   for (int64_t i0 = 0; i0 < outer.size; i0 += kBlock)
     for (int64_t j0 = 0; j0 < inner.size; j0 += kBlock)
       for (int64_t i = i0; i < min64(i0 + kBlock, outer.size); i++)
@@ -102,12 +118,12 @@ template <class T> void copy_typed(Plan& p, const Buf& x, const Buf& y, Ctx& ctx
   if (inner.src != 1 && dense >= 0) {
     const Axis outer = p.axes[dense];
     for (int64_t d = dense; d < p.rank - 2; d++) p.axes[d] = p.axes[d + 1];
-    const int64_t strips = ceil_div(outer.size, kBlock);
+    const int64_t strips = ceil_div(outer.size, kStrip);
     ctx.range(product(p, p.rank - 2) * strips, begin, end);
     for (int64_t item = begin; item < end; item++) {
       const Offsets o = locate(p, p.rank - 2, item / strips);
-      const int64_t i0 = item % strips * kBlock;
-      copy_plane(to + o.dst + i0 * outer.dst, from + o.src + i0 * outer.src, {min64(kBlock, outer.size - i0), outer.src, outer.dst}, inner);
+      const int64_t i0 = item % strips * kStrip;
+      copy_plane(to + o.dst + i0 * outer.dst, from + o.src + i0 * outer.src, {min64(kStrip, outer.size - i0), outer.src, outer.dst}, inner);
     }
     return;
   }
