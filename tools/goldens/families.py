@@ -21,7 +21,7 @@ from pathlib import Path
 
 import torch
 import transformers
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from families_gguf import write_gguf
 
@@ -44,6 +44,7 @@ class Case:
     embedding: float = 0.3  # size of a tied embedding
     gguf: str | None = None  # architecture
     config_class: str | None = None
+    mxfp4: bool = False  # experts are saved as 4-bit floats with a power of two for 32 columns
     base: dict = field(default_factory=lambda: BASE)
 
 
@@ -183,6 +184,9 @@ CASES = [
               sliding_window=7, max_position_embeddings=64),
          dict(rope_type="yarn", rope_theta=150000.0, factor=4.0, beta_fast=32.0, beta_slow=1.0, truncate=False,
               original_max_position_embeddings=16), hub=dict(layer_types=None), gguf="gpt-oss"),
+    Case("gpt-oss-mxfp4", "GptOss", 40,
+         dict(head_dim=12, num_local_experts=4, num_experts_per_tok=2, hidden_size=64, intermediate_size=32, sliding_window=7,
+              max_position_embeddings=96), dict(rope_type="default", rope_theta=150000.0), hub=dict(layer_types=None), mxfp4=True),
     Case("lfm2", "Lfm2", 40,
          dict(num_hidden_layers=4, layer_types=["conv", "full_attention", "conv", "conv"], conv_L_cache=3,
               intermediate_size=50, block_multiple_of=8, block_ffn_dim_multiplier=1.2),
@@ -288,10 +292,48 @@ MIN_LEAD = 0.004
 SEEDS = 30
 
 
+E2M1 = torch.tensor([0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0])
+
+
+def mxfp4(matrix):
+    """Codes [.., K / 32, 32] and exponents of the nearest 4-bit floats, the largest of a group at 4 to 6 times its scale."""
+    groups = matrix.reshape(*matrix.shape[:-1], -1, 32)
+    exponents = torch.floor(torch.log2(groups.abs().amax(-1).clamp(min=2.0**-20))) - 2
+    scaled = groups / 2.0 ** exponents[..., None]
+    codes = (scaled.abs()[..., None] - E2M1).abs().argmin(-1)
+    return codes + 8 * (scaled < 0), exponents
+
+
+def from_mxfp4(codes, exponents):
+    values = E2M1[codes % 8] * torch.where(codes >= 8, -1.0, 1.0) * 2.0 ** exponents[..., None]
+    return values.flatten(-2)
+
+
+def round_experts(model):
+    """The experts' matrices, whose rows are columns in the model, as 4-bit floats have them."""
+    with torch.no_grad():
+        for name, p in model.named_parameters():
+            if name.endswith("_proj") and ".experts." in name:
+                p.copy_(from_mxfp4(*mxfp4(p.transpose(1, 2))).transpose(1, 2))
+
+
+def pack_experts(path):
+    """Rewrites a file: two codes in a byte, the first in the low bits, and exponents less 127, as GPT-OSS is published."""
+    tensors = load_file(path)
+    for name in [n for n in tensors if n.endswith("_proj") and ".experts." in n]:
+        codes, exponents = mxfp4(tensors.pop(name).float().transpose(1, 2))
+        pairs = codes.reshape(*codes.shape[:-1], 16, 2)
+        tensors[f"{name}_blocks"] = (pairs[..., 0] + 16 * pairs[..., 1]).to(torch.uint8).contiguous()
+        tensors[f"{name}_scales"] = (exponents + 127).to(torch.uint8).contiguous()
+    save_file(tensors, path, metadata={"format": "pt"})
+
+
 def make(case, seed):
     generator = torch.Generator().manual_seed(seed)
     model = getattr(transformers, f"{case.model}ForCausalLM")(make_config(case)).float().eval()
     randomise(model, case, generator)
+    if case.mxfp4:
+        round_experts(model)
     tokens = torch.randint(3, VOCAB, (case.tokens,), generator=generator).tolist()
     return model, tokens
 
@@ -321,9 +363,13 @@ def write(case, root):
         folder.mkdir(parents=True)
         saved = json.loads((made / "config.json").read_text())
         saved.pop("transformers_version", None)
+        if case.mxfp4:
+            saved["quantization_config"] = dict(quant_method="mxfp4", modules_to_not_convert=["model.layers.*.self_attn"])
         (folder / "config.json").write_text(json.dumps(saved, indent=2) + "\n")
         (folder / "config-hub.json").write_text(json.dumps(hub_config(case, saved), indent=2) + "\n")
         shutil.copy(made / "model.safetensors", folder)
+        if case.mxfp4:
+            pack_experts(folder / "model.safetensors")
     if case.gguf is not None:
         write_gguf(folder / "model.gguf", case.gguf, saved, load_file(folder / "model.safetensors"))
     (folder / "logits.bin").write_bytes(logits.numpy().astype("<f4").tobytes())

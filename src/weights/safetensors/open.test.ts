@@ -93,6 +93,20 @@ describe('safetensors', () => {
     await expect(open(index)).rejects.toThrow('weight_map["a"]');
   });
 
+  it('tables of whole numbers are read as f32, as long as that holds them', async () => {
+    const table = (values: readonly bigint[]): WritableSafetensor => {
+      const data = new Uint8Array(BigInt64Array.from(values).buffer);
+      return { name: 'ids', dtype: 'I64', shape: [2, 2], bytes: data.byteLength, data };
+    };
+    const rows = async (values: readonly bigint[]): Promise<readonly Uint8Array[]> => {
+      const found = source((await single([table(values)])).describe('ids'));
+      return readRows(found.slices[0] ?? [], 0, 2);
+    };
+    const [read] = await rows([3n, 0n, -1n, 16_777_216n]);
+    expect([...new Float32Array(read?.slice().buffer ?? new ArrayBuffer())]).toEqual([3, 0, -1, 2 ** 24]);
+    await expect(rows([3n, 0n, 0n, 16_777_217n])).rejects.toThrow('holds 16777217; whole numbers up to 2^24');
+  });
+
   it('say why a tensor cannot be used', async () => {
     const checkpoint = await single([tensor('ids', 'I64', [2]), tensor('words', 'U32', [2, 4])]);
     expect(() => checkpoint.describe('ids')).toThrow('dir: tensor ids has type I64');

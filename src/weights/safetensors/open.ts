@@ -126,7 +126,7 @@ function integerTable(entry: SafetensorsEntry): SourceTensor {
   const parts = new DerivedParts(entry.source.name, [4 * count], async () => {
     const bytes = await readAll(entry);
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    const values = Float32Array.from({ length: count }, (_, i) =>
+    const values = Array.from({ length: count }, (_, i) =>
       dtype === 'I64' ? Number(view.getBigInt64(8 * i, true)) : view.getInt32(4 * i, true),
     );
     const large = values.find((value) => Math.abs(value) > 2 ** 24);

@@ -83,6 +83,18 @@ describe('quantised checkpoints', () => {
     }
   });
 
+  it('scales of FP8 are also called what DeepSeek V4 calls them', async () => {
+    const { config, tensors } = golden('fp8 blocks');
+    const { 'a.weight_scale_inv': scale, ...rest } = tensors;
+    if (scale === undefined) return expect.fail('the golden has no scales');
+    const [named, renamed] = await Promise.all([
+      open(config, tensors),
+      open(config, { ...rest, 'a.scale': scale }),
+    ]);
+    expect([...renamed.tensors].sort()).toEqual([...named.tensors].sort());
+    expect(await valuesOf(renamed, 'a.weight')).toEqual(await valuesOf(named, 'a.weight'));
+  });
+
   it.each([
     ['fp8 blocks', 'a.weight_scale_inv', { shape: [4, 1] }, undefined],
     ['fp8 rows', 'a.weight_scale', { shape: [1, 16] }, 'has scales for 6 of 96 columns'],
