@@ -11,8 +11,6 @@ export interface CatalogCase {
   want(...xs: NDArray[]): Outputs;
   /** Operands whose gradients (of the first result) are compared as well. Default: all that are f32; none where it says so. */
   readonly gradient?: readonly number[];
-  /** The same kernel with other constants: GPUs, whose compilers take their time, run the first case of a kernel. */
-  readonly variant?: true;
   /** Bound of errors, absolute and relative; default 2e-5. */
   readonly bound?: number;
 }

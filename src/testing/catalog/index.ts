@@ -31,3 +31,37 @@ export const casesOfOps: Readonly<Record<string, string>> = {
   gatherQmmCombine: 'moeDown',
   gatherQmm: 'expertLinear',
 };
+
+/**
+ * Kernels whose programs are their own: what the software GPU of the tests runs, as its compiler takes 50 ms for each. The others are made of ops
+ * with cases on that GPU.
+ */
+export function hasOwnProgram(module: string, kernel: string): boolean {
+  return ownModules.includes(module) || (ownKernels[module] ?? []).includes(kernel);
+}
+const ownModules = [
+  'activations',
+  'bits',
+  'norms',
+  'optimizers',
+  'reductions',
+  'softmax',
+  'transformer',
+  'vlsp',
+];
+const ownKernels: Readonly<Record<string, readonly string[]>> = {
+  attention: ['maskedSoftmax', 'scaleMaskSoftmax', 'causalSoftmax'],
+  image: ['resizeBilinear', 'depthwiseConv3x3'],
+  loss: ['binaryCrossEntropy', 'focalLoss', 'huberLoss', 'meanSquaredError'],
+  moe: ['combine', 'routeSqrtSoftplus'],
+  quant: [
+    'dequantizeInt8',
+    'dequantizeSiluInt8',
+    'dequantizeInt4',
+    'dequantizeAffine 3',
+    'quantizeNf4',
+    'fakeQuantize',
+  ],
+  rope: ['applyRope'],
+  scan: ['linearRecurrence'],
+};
