@@ -78,6 +78,7 @@ export function metadataOf(s: BenchShape): Record<string, WritableValue> {
     [`${arch}.rope.freq_base`]: f32(s.ropeBase),
     [`${arch}.vocab_size`]: u32(s.vocab),
     ...experts,
+    ...(s.window === undefined ? {} : { [`${arch}.attention.sliding_window`]: u32(s.window) }),
     'tokenizer.ggml.model': 'gpt2',
     'tokenizer.ggml.pre': 'default',
     'tokenizer.ggml.tokens': tokens,

@@ -19,12 +19,13 @@ describe('shapes', () => {
   it('have the parameter counts of the models', () => {
     expect(weights(shape('smol'))).toBe(134_515_008); // SmolLM2-135M
     expect(weights(shape('l1b'))).toBe(1_235_814_400); // Llama-3.2-1B
+    expect(weights(shape('gemma1b'))).toBe(999_885_952); // Gemma-3-1B
     expect(weights(shape('moe8b'))).toBeGreaterThan(8.9e9);
     expect(weights(shape('moe8b'))).toBeLessThan(9.0e9);
   });
 
   it('count the bytes of a dense token as every matrix once', () => {
-    for (const name of ['smol', 'l1b']) {
+    for (const name of ['smol', 'l1b', 'gemma1b']) {
       const bytes = tensorsOf(shape(name)).reduce(
         (sum, t) => sum + t.dims.reduce((a, b) => a * b, t.type === 'F32' ? 4 : bytesPerWeight),
         0,

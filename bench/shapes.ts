@@ -3,7 +3,7 @@
 export interface BenchShape {
   readonly name: string;
   readonly description: string;
-  readonly architecture: 'llama' | 'qwen3moe';
+  readonly architecture: 'llama' | 'qwen3moe' | 'gemma3';
   readonly layers: number;
   readonly hidden: number;
   readonly heads: number;
@@ -16,6 +16,10 @@ export interface BenchShape {
   readonly tied: boolean;
   readonly experts?: { readonly count: number; readonly used: number };
   readonly ropeBase: number;
+  /** Norms behind attention and feed-forward as well, and of queries and keys (Gemma 3). */
+  readonly manyNorms?: boolean;
+  /** Positions that most layers see. */
+  readonly window?: number;
 }
 
 export const shapes: readonly BenchShape[] = [
@@ -62,6 +66,22 @@ export const shapes: readonly BenchShape[] = [
     experts: { count: 32, used: 4 },
     ropeBase: 1_000_000,
   },
+  {
+    name: 'gemma1b',
+    description: 'Gemma-3-1B',
+    architecture: 'gemma3',
+    layers: 26,
+    hidden: 1152,
+    heads: 4,
+    kvHeads: 1,
+    headDim: 256,
+    inner: 6912,
+    vocab: 262_144,
+    tied: true,
+    ropeBase: 1_000_000,
+    manyNorms: true,
+    window: 512,
+  },
 ];
 
 /** Shapes for `stream` only: too large to be measured whole. */
@@ -94,7 +114,8 @@ function layerWeights(s: BenchShape): number {
 
 /** f32 weights of one layer: the norms, and the router of a mixture of experts. */
 function layerFloats(s: BenchShape): number {
-  return 2 * s.hidden + (s.experts ? s.experts.count * s.hidden + 2 * s.headDim : 0);
+  const heads = s.experts || s.manyNorms ? 2 * s.headDim : 0;
+  return (s.manyNorms ? 4 : 2) * s.hidden + heads + (s.experts ? s.experts.count * s.hidden : 0);
 }
 
 /** Weights a token multiplies with in the layers, without the output matrix: a prefill needs that for its last row only. */
@@ -143,6 +164,14 @@ function layerTensors(s: BenchShape, at: string): BenchTensor[] {
     matrix(`${at}attn_v.weight`, kv, s.hidden),
     matrix(`${at}attn_output.weight`, s.hidden, q),
     norm(`${at}ffn_norm.weight`, s.hidden),
+    ...(s.manyNorms
+      ? [
+          norm(`${at}attn_q_norm.weight`, s.headDim),
+          norm(`${at}attn_k_norm.weight`, s.headDim),
+          norm(`${at}post_attention_norm.weight`, s.hidden),
+          norm(`${at}post_ffw_norm.weight`, s.hidden),
+        ]
+      : []),
   ];
   if (!s.experts) {
     return [
