@@ -51,9 +51,11 @@ LayoutForm layout_form(int layout) {
 int64_t panel_bytes(int layout, int64_t K) { return layout_form(layout).panel_bytes(K); }
 
 // Weights of `copies` matrices, so that a one-row pass finds none of them in a cache.
-std::vector<uint8_t> random_weights(int64_t bytes) {
+std::vector<uint8_t> random_weights(int64_t bytes, int layout = kQ4) {
   std::vector<uint8_t> w(bytes);
-  for (int64_t i = 0; i < bytes; i++) w[i] = uint8_t((i * 2654435761u) >> 11) & 0x2F;
+  // Scales that are bytes of exponents would be denormal below 2.
+  const uint8_t exponents = layout_form(layout).scale == dE8M0 ? 0x50 : 0;
+  for (int64_t i = 0; i < bytes; i++) w[i] = (uint8_t((i * 2654435761u) >> 11) & 0x2F) | exponents;
   return w;
 }
 
@@ -66,7 +68,7 @@ void one_shape(Level level, int layout, int64_t N, int64_t K, int64_t rows, int 
   const Buf none{nullptr, 0};
   // Eight segments of different matrices per run when one row is measured: 8 N x K, beyond the caches for big shapes.
   const int segments = rows <= 8 ? 8 : 1;
-  const auto w = random_weights(bytes * segments);
+  const auto w = random_weights(bytes * segments, layout);
   std::vector<Buf> bufs{buf(x), none, none};
   std::vector<double> params{double(rows), double(K), double(exact), 0, 0, 0, double(segments)};
   for (int s = 0; s < segments; s++) {
@@ -152,8 +154,10 @@ void run_linear_bench(const Options& o) {
     const struct { int64_t N, K; } shapes[] = {{2048, 2048}, {8192, 2048}, {2048, 8192}, {576, 576}, {1536, 576}};
     for (const auto& s : shapes)
       for (int rows : {1, 4, 16, 512}) one_shape(level, kQ4, s.N, s.K, rows, o.threads, l, false);
-    for (int layout = 0; layout < kLayoutCount; layout++)
-      for (int rows : {1, 512}) one_shape(level, layout, 2048, 2048, rows, o.threads, l, false);
+    for (int layout = 0; layout < kLayoutCount; layout++) {
+      one_shape(level, layout, 8192, 2048, 1, o.threads, l, false);  // eight of them are beyond the caches
+      one_shape(level, layout, 2048, 2048, 512, o.threads, l, false);
+    }
     for (int rows : {1, 16, 512}) one_shape(level, kQ4, 2048, 2048, rows, o.threads, l, true);
     for (bool exact : {false, true})  // an output head
       for (int rows : {1, 16}) one_shape(level, kQ8, 16384, 576, rows, o.threads, l, exact);

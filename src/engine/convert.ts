@@ -118,7 +118,11 @@ function targetOf({ to, groupSize = 64 }: ConvertOptions): Target {
   }
   // The codes of FP8 are made block by block; the format stands for them.
   if (to === 'fp8') return folderTarget('fp8', findSourceFormat('fp8/32/f32'));
-  if (to === 'nf4') return folderTarget('nf4', findSourceFormat('nf4/64/f32'));
+  if (to === 'nf4') {
+    const { formats, ...target } = folderTarget('nf4', findSourceFormat('nf4/64/f32'));
+    // What bitsandbytes leaves alone: it has no such embedding, and skips the head.
+    return { ...target, formats: { ...formats, keepsFloat: /embed_tokens|lm_head/ } };
+  }
   if (to === 'mlx') return folderTarget('mlx', undefined);
   if (to === 'safetensors') return folderTarget('plain', undefined);
   const matrix = ggufFormats.includes(to) ? findSourceFormat(to) : undefined;

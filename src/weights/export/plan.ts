@@ -23,6 +23,8 @@ export interface ExportFormats {
   readonly float?: SourceFormat | undefined;
   /** Other formats for single tensors, by name. */
   readonly single?: ReadonlyMap<string, SourceFormat>;
+  /** Matrices that stay float, by name. */
+  readonly keepsFloat?: RegExp;
   /** Whether the file can have a format. */
   readonly holds: (format: SourceFormat) => boolean;
   /** The format in place of one whose blocks the columns do not fill. */
@@ -56,7 +58,7 @@ function formatOf(tensor: CheckpointTensor, formats: ExportFormats, tied: boolea
   const asFloat = (): SourceFormat =>
     formats.float ?? (own !== undefined && floats.includes(own) ? own : bf16);
   const single = formats.single?.get(tensor.name);
-  if (single === undefined && staysFloat(tensor)) return asFloat();
+  if (single === undefined && (staysFloat(tensor) || formats.keepsFloat?.test(tensor.name))) return asFloat();
   if (formats.matrix === undefined && single === undefined) {
     return own !== undefined && !isFloatLayout(own.layout) && formats.holds(own) ? own : asFloat();
   }
@@ -101,6 +103,9 @@ export const ggufFallback = (format: SourceFormat): SourceFormat | undefined =>
 /** Bits of a matrix or a stack of them in a format, scales included. */
 export function bitsOf({ shape }: CheckpointTensor, format: SourceFormat): number {
   const { matrices, rows, columns } = dimensions(shape);
+  // FP8 is written with a scale for each block of 128 x 128, whatever the format that stands for it has.
+  if (format.name.startsWith('fp8/'))
+    return matrices * (8 * rows * columns + 32 * Math.ceil(rows / 128) * Math.ceil(columns / 128));
   return 8 * matrices * rows * format.rowBytes(columns).reduce((sum, n) => sum + n, 0);
 }
 
