@@ -96,6 +96,9 @@ function build(platform, { zig, jobs }) {
     `TARGET=${target}`,
     `BUILD=${folder}`,
   ];
+  // This linker writes no bundles for macOS, and cannot leave their symbols out; Node loads libraries as well.
+  if (target.includes('macos')) variables.push('ADDON_LD=-dynamiclib -undefined dynamic_lookup');
+  else variables.push('LDFLAGS=-pthread -s');
   if (target.startsWith('aarch64')) {
     // This compiler names a CPU's features in its own way; see FLAGS_neon in native/Makefile.
     const neon = '-mcpu=generic+v8_2a+dotprod+fullfp16';

@@ -8,7 +8,14 @@ import { type Message, opened } from '../chat/messages.ts';
 import { prepareChat } from '../chat/prepare.ts';
 import type { TokenConstraint } from '../generate/constraint.ts';
 import { StopMatcher } from '../generate/stop.ts';
-import { checkChatOptions, checkMessages, checkOptions, checkText, isTextOption } from './check.ts';
+import {
+  checkChatOptions,
+  checkMessages,
+  checkModel,
+  checkOptions,
+  checkText,
+  isTextOption,
+} from './check.ts';
 import { chatPrompt, type Prompt, type PromptModel, type PromptOptions, textPrompt } from './prompt.ts';
 import { newStats } from './stats.ts';
 import type {
@@ -125,6 +132,7 @@ export async function answer(
   messages: readonly Message[],
   options: ChatOptions = {},
 ): Promise<AnswerStream> {
+  checkModel(model);
   const ready = await readyChat(model, prepareAnswer(model, messages, options));
   return new AnswerStream(model, async () => ready, generateOptions(model, options));
 }

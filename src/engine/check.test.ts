@@ -3,7 +3,9 @@
 import { expect, it } from 'vitest';
 import { IngotError } from '../base/errors.ts';
 import { scripted } from '../testing/scripted-model.ts';
+import { answer } from './answer.ts';
 import { list, pull, resolve } from './hub.ts';
+import { inspectModel } from './inspect.ts';
 import { load } from './load.ts';
 
 const model = scripted([]);
@@ -11,6 +13,48 @@ const user = { role: 'user', content: 'x' };
 const chat = (messages: unknown, options?: unknown) => model.ask(messages as never, options as never);
 
 it.each([
+  [
+    'a default that nobody reads',
+    () => load('x', { defaults: { systm: 'y' } } as never),
+    /^defaults has no option "systm"/,
+  ],
+  [
+    'a default of another kind',
+    () => load('x', { defaults: { stop: 'y' } } as never),
+    /^stop must be a list of texts/,
+  ],
+  ['inspect()', () => inspectModel(undefined as never), /^name must be a text/],
+  [
+    'answer of no model',
+    () => answer({} as never, []),
+    /^model must be a loaded model, got an object with nothing in it/,
+  ],
+  ['a session of a number', async () => model.session(3 as never), /^options must be an object, got 3/],
+  [
+    'a session of an option that nobody reads',
+    async () => model.session({ tool: {} } as never),
+    /^session\(\) has no option "tool"/,
+  ],
+  [
+    'a session of a list of tools',
+    async () => model.session({ tools: [] } as never),
+    /^tools must be an object/,
+  ],
+  [
+    'a question of an option that nobody reads',
+    () => model.session().ask('x', { tokens: 3 } as never),
+    /^ask\(\) has no option "tokens"/,
+  ],
+  [
+    'a form without its schema',
+    () => chat([user], { responseFormat: { kind: 'json_schema' } }),
+    /^responseFormat must be an object with a 'kind' and what it needs, got an object with kind/,
+  ],
+  [
+    'a constraint that is none',
+    () => chat([user], { constraint: {} }),
+    /^constraint must be an object with fill, accept and dispose/,
+  ],
   ['load()', () => load(undefined as never), /^name must be a text, got undefined/],
   ['load(7)', () => load(7 as never), /^name must be a text, got 7/],
   [

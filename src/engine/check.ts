@@ -1,6 +1,7 @@
 // Arguments of the library as callers of JavaScript may get them wrong: each error names the argument and what it must be.
 
 import { IngotError } from '../base/errors.ts';
+import type { AskOptions, SessionOptions } from './session.ts';
 import type {
   ChatOptions,
   CompleteOptions,
@@ -74,9 +75,27 @@ const generate = {
   maxTokens: count(1),
   ignoreEos: flag,
   logprobs: number,
-  constraint: object,
+  constraint: {
+    expected: 'an object with fill, accept and dispose',
+    is: (value) =>
+      isObject(value) && ['fill', 'accept', 'dispose'].every((name) => typeof value[name] === 'function'),
+  },
   signal,
 } satisfies Record<keyof GenerateOptions, Kind>;
+
+/** What the forms that users ask for need beside their kind. The parts that grammars are made of are checked where they are used. */
+const needs: Readonly<Record<string, (form: Readonly<Record<string, unknown>>) => boolean>> = {
+  json_schema: ({ schema }) => isObject(schema) || typeof schema === 'boolean',
+  string_schema: ({ schema }) => isObject(schema) || typeof schema === 'boolean',
+  regex: ({ pattern }) => isText(pattern),
+  ebnf: ({ grammar }) => isText(grammar),
+  choice: ({ choices }) => Array.isArray(choices) && choices.length > 0 && choices.every(isText),
+};
+
+function isForm(value: unknown): boolean {
+  if (!isObject(value) || !isText(value.kind)) return false;
+  return !Object.hasOwn(needs, value.kind) || needs[value.kind]?.(value) === true;
+}
 
 const textKinds = {
   ...generate,
@@ -91,10 +110,7 @@ export const isTextOption = (name: string): boolean => Object.hasOwn(textKinds, 
 
 const complete = {
   ...textKinds,
-  responseFormat: {
-    expected: "an object with a 'kind'",
-    is: (value) => isObject(value) && isText(value.kind),
-  },
+  responseFormat: { expected: "an object with a 'kind' and what it needs", is: isForm },
 } satisfies Record<keyof CompleteOptions, Kind>;
 
 const chat = {
@@ -171,6 +187,26 @@ const defaults = {
   stop: textKinds.stop,
 } satisfies Record<keyof ModelDefaults, Kind>;
 
+const { signal: _signal, prefill: _prefill, tools: _tools, ...ofSession } = chat;
+const session = {
+  ...ofSession,
+  tools: object,
+  messages: { expected: 'a list of messages', is: Array.isArray },
+  maxSteps: count(1),
+} satisfies Record<keyof SessionOptions, Kind>;
+
+/** What is said with a question. */
+const ask = {
+  signal,
+  maxTokens: chat.maxTokens,
+  temperature: chat.temperature,
+  responseFormat: chat.responseFormat,
+  schema: {
+    expected: 'a JSON Schema or a schema of zod 4',
+    is: (value) => typeof value === 'boolean' || typeof value === 'function' || isObject(value),
+  },
+} satisfies Record<keyof AskOptions, Kind>;
+
 /** Options of each function, by its name. */
 const known = {
   load,
@@ -178,6 +214,8 @@ const known = {
   generate,
   complete,
   chat,
+  session,
+  ask,
   embed: { ...ofTokens, pooling: oneOf('mean', 'last') },
   logprobs: { ...ofTokens, top: number },
   perplexity: {
@@ -287,7 +325,23 @@ export function checkTokenList(tokens: unknown): void {
   if (!Array.isArray(tokens) && !ArrayBuffer.isView(tokens)) refuse('tokens', 'a list of token ids', tokens);
 }
 
+/** Throws `invalid_argument` unless `value` is what `load` gives, as far as answering needs it. */
+export function checkModel(value: unknown): void {
+  const { info, generate: generates } = (value ?? {}) as Readonly<Record<string, unknown>>;
+  if (!isObject(info) || typeof generates !== 'function') refuse('model', 'a loaded model', value);
+}
+
 /** Throws `invalid_argument` unless `value` is a text. */
 export function checkText(name: string, value: unknown): void {
   if (!isText(value)) refuse(name, 'a text', value);
+}
+
+/** Throws `invalid_argument` for what is no text, no list of texts and no list of token ids. */
+export function checkEmbedInput(input: unknown): void {
+  if (isText(input) || ArrayBuffer.isView(input)) return;
+  if (!Array.isArray(input) || input.length === 0)
+    refuse('input', 'a text, a list of texts, or a list of token ids', input);
+  const kind = typeof input[0];
+  const other = input.findIndex((each) => typeof each !== kind || (kind !== 'string' && kind !== 'number'));
+  if (other >= 0) refuse(`input[${other}]`, kind === 'string' ? 'a text' : 'a token id', input[other]);
 }

@@ -10,6 +10,7 @@ import { parseModel } from '../models/registry.ts';
 import { findTokenizer } from '../tokenizer/open.ts';
 import type { Checkpoint } from '../weights/checkpoint.ts';
 import { openCheckpoint } from '../weights/open.ts';
+import { checkText } from './check.ts';
 import { baseOf } from './presets/store.ts';
 import { samplingDefaults } from './sampling-defaults.ts';
 import { type TokenCost, tokenCost } from './token-cost.ts';
@@ -48,6 +49,7 @@ export interface ModelDetails {
 
 /** Reads the headers of a model on this machine. Throws not_found when it would have to be downloaded first. */
 export async function inspectModel(nameOrPath: string): Promise<ModelDetails> {
+  checkText('name', nameOrPath);
   const path = await findLocal(await baseOf(nameOrPath, env));
   if (path === undefined) {
     throw new IngotError(

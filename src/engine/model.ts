@@ -13,7 +13,7 @@ import { type PatchTarget, patchTarget } from '../patch/target.ts';
 import { encodeInSlices } from '../tokenizer/slices.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import { chatText, completeText, conversationOf, renderChat } from './answer.ts';
-import { checkOptions, checkText, checkTokenList } from './check.ts';
+import { checkEmbedInput, checkOptions, checkText, checkTokenList } from './check.ts';
 import { perplexity } from './perplexity.ts';
 import { contextOverflow, encodeInput } from './prompt.ts';
 import { Session, type SessionOptions } from './session.ts';
@@ -169,6 +169,7 @@ export class LoadedModel implements Model {
   ): Promise<Float32Array | readonly Float32Array[]> {
     checkOptions('embed', options);
     const { pooling = 'mean', signal } = options;
+    checkEmbedInput(input);
     if (!isTexts(input)) return this.#embed(input, pooling, signal);
     const vectors: Float32Array[] = [];
     for (const text of input) vectors.push(await this.#embed(text, pooling, signal));

@@ -4,7 +4,7 @@ import type { AnswerEvent } from '../chat/answer.ts';
 import { CollectedAnswer } from '../chat/collect.ts';
 import type { Message, Tool, ToolCall } from '../chat/messages.ts';
 import { type AnsweringModel, answer, answerOf } from './answer.ts';
-import { checkMessages, checkText, refuse } from './check.ts';
+import { checkMessages, checkModel, checkOptions, checkText, refuse } from './check.ts';
 import { isValidator, jsonSchemaOf, type SchemaInput, validated } from './schema-input.ts';
 import type { Answer, ChatOptions } from './types.ts';
 
@@ -56,10 +56,10 @@ export class Session {
 
   /** Without `fullContext`, a conversation that outgrows the context loses its oldest turns; `dropped` tells. */
   constructor(model: AnsweringModel, options: SessionOptions = {}) {
-    const { messages = [], tools = {}, maxSteps } = options;
+    checkModel(model);
+    checkOptions('session', options);
+    const { messages = [], tools = {} } = options;
     if (messages.length > 0) checkMessages(messages);
-    if (maxSteps !== undefined && (!Number.isInteger(maxSteps) || maxSteps < 1))
-      refuse('maxSteps', 'an integer of at least 1', maxSteps);
     for (const [name, tool] of Object.entries(tools)) {
       if (typeof tool?.execute !== 'function') refuse(`tools.${name}.execute`, 'a function', tool?.execute);
     }
@@ -97,6 +97,7 @@ export class Session {
     options: AskOptions = {},
   ): AsyncGenerator<SessionEvent, SessionAnswer, void> {
     checkText('question', question);
+    checkOptions('ask', options);
     if (this.#busy) refuse('question', 'asked when the one before is answered', question);
     this.#busy = true;
     const before = this.#messages;

@@ -21,6 +21,16 @@ let model: string;
 /** No compiler, and nothing of this checkout. */
 const env = { PATH: folder, HOME: folder, INGOT_THREADS: '1' };
 
+/** Pages of the guide whose TypeScript is a program, one for each page. */
+const guides = readdirSync('docs/guide')
+  .filter((name) => name !== 'README.md')
+  .map((name) => basename(name, '.md'));
+
+const programOf = (page: string): string =>
+  [...readFileSync(`docs/guide/${page}.md`, 'utf8').matchAll(/^```ts\n([\s\S]*?)^```$/gm)]
+    .map(([, code]) => code)
+    .join('');
+
 interface Locked {
   readonly dev?: boolean;
   readonly optional?: boolean;
@@ -61,6 +71,11 @@ beforeAll(async () => {
     ...Object.fromEntries(folders.map((each) => [basename(each), tarball(basename(each))])),
   };
   cpSync('tests/tooling/user-project', project, { recursive: true });
+  for (const page of guides) writeFileSync(join(project, `${page}.ts`), programOf(page));
+  writeFileSync(
+    join(project, 'globals.d.ts'),
+    'declare const process: Record<"stdout" | "stderr", { write(text: string): boolean }>;',
+  );
   writeFileSync(
     join(project, 'package.json'),
     JSON.stringify({ type: 'module', private: true, dependencies }),
@@ -119,7 +134,7 @@ test('without the platform package the error says what to do', async () => {
   );
 });
 
-test('TypeScript takes all entries, strictly and with the libraries checked', () => {
+test('TypeScript takes all entries and the guide, strictly and with the libraries checked', () => {
   const file = ts.readConfigFile(join(project, 'tsconfig.json'), ts.sys.readFile);
   const { options, fileNames } = ts.parseJsonConfigFileContent(file.config, ts.sys, project);
   const problems = ts.getPreEmitDiagnostics(ts.createProgram(fileNames, options));
@@ -131,19 +146,30 @@ test('TypeScript takes all entries, strictly and with the libraries checked', ()
   expect(ts.formatDiagnostics(problems, host)).toBe('');
 });
 
-test('esbuild bundles it for Node and for browsers', async () => {
-  const outdir = join(project, 'bundled');
-  const shared = { absWorkingDir: project, bundle: true, format: 'esm', outdir, logLevel: 'silent' } as const;
-  const node = await build({
-    ...shared,
+test.skipIf(addonPath() === undefined)('esbuild bundles it for Node, beside its packages', async () => {
+  const { errors } = await build({
+    absWorkingDir: project,
     entryPoints: ['main.mjs'],
+    outfile: join(project, 'bundled/main.mjs'),
+    bundle: true,
+    format: 'esm',
     platform: 'node',
-    outExtension: { '.js': '.mjs' },
-    metafile: true,
+    logLevel: 'silent',
   });
-  const web = await build({ ...shared, entryPoints: ['page.ts'], platform: 'browser' });
-  expect([node.errors, web.errors, web.warnings]).toEqual([[], [], []]);
-  if (addonPath() === undefined) return;
+  expect(errors).toEqual([]);
   const { stdout } = await run(process.execPath, ['bundled/main.mjs', model], { cwd: project, env });
   expect(JSON.parse(stdout)).toMatchObject({ tokens: 4 });
+});
+
+test.skipIf(addonPath() === undefined)('the programs of the guide run', async () => {
+  const runs = guides.map(async (page) => {
+    const code = programOf(page).replaceAll("'smollm2:135m'", JSON.stringify(model));
+    const { outputText } = ts.transpileModule(code, {
+      compilerOptions: { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext },
+    });
+    writeFileSync(join(project, `${page}.mjs`), outputText);
+    const { stdout } = await run(process.execPath, [`${page}.mjs`], { cwd: project, env });
+    return [page, stdout !== ''];
+  });
+  expect(await Promise.all(runs)).toEqual(guides.map((page) => [page, true]));
 });

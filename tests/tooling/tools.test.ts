@@ -116,9 +116,12 @@ describe('package', () => {
   });
 
   it('has every relative link of its pages', () => {
-    const pages = ['README.md', 'CONTRIBUTING.md', ...readdirSync('docs').map((name) => `docs/${name}`)];
-    for (const page of pages) {
-      const folder = page.includes('/') ? 'docs/' : '';
+    const pagesOf = (folder: string) =>
+      readdirSync(folder)
+        .filter((name) => name.endsWith('.md'))
+        .map((name) => `${folder}/${name}`);
+    for (const page of ['README.md', 'CONTRIBUTING.md', ...pagesOf('docs'), ...pagesOf('docs/guide')]) {
+      const folder = page.slice(0, page.lastIndexOf('/') + 1);
       for (const [, link = ''] of readFileSync(page, 'utf8').matchAll(/\]\(([^)#:]+)\)/g)) {
         expect(existsSync(`${folder}${link}`), `${page}: ${link}`).toBe(true);
       }

@@ -77,7 +77,7 @@ function windows(x: NDArray, { kernel, stride, dilation }: Windows, what: string
   );
 }
 
-/** Sums of products of windows of `x` [N, …, C] with `weight` [O, …, C / groups]: [N, outputs…, O]. */
+/** Sums of products of windows of x `[N, …, C]` with weight `[O, …, C / groups]`: `[N, outputs…, O]`. */
 export function convGeneral(
   x: NDArray,
   weight: NDArray,
