@@ -100,10 +100,15 @@ export class Answering {
     const { lease } = this.#parts;
     const { tokenizer } = lease.model;
     const clock = this.#clock();
-    for await (const { events, token, logprob } of stream.parts()) {
-      if (token !== undefined) clock();
-      const logprobs = logprob ? [logprobOf(tokenizer, logprob)] : [];
-      if (events.length > 0 || logprobs.length > 0) yield { kind: 'delta', events, logprobs };
+    try {
+      for await (const { events, token, logprob } of stream.parts()) {
+        if (token !== undefined) clock();
+        const logprobs = logprob ? [logprobOf(tokenizer, logprob)] : [];
+        if (events.length > 0 || logprobs.length > 0) yield { kind: 'delta', events, logprobs };
+      }
+    } catch (error) {
+      lease.failed(error);
+      throw error;
     }
     const { promptTokens, cachedTokens, generatedTokens, prefillMs, decodeMs } = stream.stats;
     yield {

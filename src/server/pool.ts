@@ -18,7 +18,7 @@ export interface PoolOptions {
   /** Bytes of a loaded model: weights and caches. */
   readonly bytesOf: (model: Model) => number;
   readonly onLoad?: ((name: string, model: Model, ms: number) => void) | undefined;
-  readonly onUnload?: ((name: string, why: 'idle' | 'asked' | 'room' | 'shutdown') => void) | undefined;
+  readonly onUnload?: ((name: string, why: WhyUnloaded) => void) | undefined;
 }
 
 /** A model in use. It stays loaded until `release`, which may be called more than once. */
@@ -28,7 +28,14 @@ export interface Lease {
   /** Milliseconds this request waited for the model to load. */
   readonly loadMs: number;
   release(): void;
+  /** The model cannot work any more, as `error` says of some: who asks next loads it anew. */
+  failed(error: unknown): void;
 }
+
+export type WhyUnloaded = 'idle' | 'asked' | 'room' | 'shutdown' | 'failed';
+
+/** Errors after which a model stays broken: its device, or the file that its weights are mapped from, is gone. */
+const lasting: ReadonlySet<string> = new Set(['device_lost', 'bad_file']);
 
 export interface PoolEntry {
   readonly name: string;
@@ -84,7 +91,11 @@ export class ModelPool {
     };
     try {
       const model = await orAborted(slot.ready, signal);
-      return { name: source.name, model, loadMs: performance.now() - start, release };
+      const failed = (error: unknown): void => {
+        const isLasting = error instanceof IngotError && lasting.has(error.code);
+        if (isLasting && this.#slots.get(source.name) === slot) this.#retire(slot, 'failed');
+      };
+      return { name: source.name, model, loadMs: performance.now() - start, release, failed };
     } catch (error) {
       release();
       throw error;
@@ -195,7 +206,7 @@ export class ModelPool {
     }
   }
 
-  #retire(slot: Slot, why: 'idle' | 'asked' | 'room' | 'shutdown'): void {
+  #retire(slot: Slot, why: WhyUnloaded): void {
     const { name } = slot.source;
     clearTimeout(slot.timer);
     if (this.#slots.get(name) === slot) this.#slots.delete(name);

@@ -99,6 +99,9 @@ export class Service {
       }
       this.#parts.metrics.embedded(name, promptTokens);
       return { model: name, vectors, promptTokens, times: { loadMs, computeMs: performance.now() - start } };
+    } catch (error) {
+      lease?.failed(error);
+      throw error;
     } finally {
       lease?.release();
       leave();

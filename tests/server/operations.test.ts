@@ -289,6 +289,25 @@ describe('models', () => {
     expect(await ask('one')).toBe(200);
   });
 
+  test('a model whose file or device is gone is loaded anew by who asks next; another failure lets it stay', async () => {
+    let failure: IngotError | undefined;
+    const answer = (prompt: string): string => {
+      if (failure) throw failure;
+      return echo(prompt);
+    };
+    await using harness = await startHarness({ script: { answer } });
+    const status = async (): Promise<number> =>
+      (await harness.post('/v1/chat/completions', chat('x'))).status;
+    expect([await status(), harness.loaded.length]).toEqual([200, 1]);
+    failure = new IngotError('device_failed', 'a kernel failed');
+    expect([await status(), await status(), harness.loaded.length]).toEqual([500, 500, 1]);
+    failure = new IngotError('bad_file', 'the file became shorter');
+    expect(await status()).toBe(500);
+    failure = undefined;
+    expect([await status(), harness.loaded.length]).toEqual([200, 2]);
+    expect(harness.loaded.map(({ disposed }) => disposed)).toEqual([true, false]);
+  });
+
   test('a failing load is told to all who wait, and tried again by the next', async () => {
     let loads = 0;
     await using harness = await startHarness({
