@@ -4,10 +4,11 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { afterEach, beforeEach, expect, it as test } from 'vitest';
 import { addonContract, addonPath } from './addon.ts';
 import { openCpuDevice } from './device.ts';
 
+const it = test.skipIf(addonPath() === undefined);
 const MIB = 2 ** 20;
 let folder: string;
 let path: string;
