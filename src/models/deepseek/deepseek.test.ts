@@ -90,10 +90,7 @@ describe('files', () => {
   it('of MLX have the matrices between rows and heads apart', () => {
     const canonical = (module: string): string | undefined => {
       const name = `model.layers.3.self_attn.${module}.weight`;
-      const found = translateName(
-        splitName(name, /^model\.layers\.(\d+)\.(.*)$/),
-        deepseek.files.names ?? {},
-      );
+      const found = translateName(splitName(name, /^model\.layers\.(\d+)\.(.*)$/), deepseek.files.mlx ?? {});
       return found && joinName(found);
     };
     expect(canonical('embed_q')).toBe('model.layers.3.self_attn.k_b_proj.weight');

@@ -64,14 +64,21 @@ export function entryBytes(shape: readonly number[], layout: WeightLayout): numb
 export const dataStart = (headerBytes: number): number =>
   Math.ceil((prefixBytes + headerBytes) / pageAlignment) * pageAlignment;
 
+/** The first version whose readers understand a file. */
+export const versionOf = ({ tensors }: PackedHeader): number =>
+  tensors.some(({ stride }) => stride !== undefined) ? blocksVersion : packedVersion;
+
 /** Prefix and header of a file whose data has `dataBytes` bytes, padded up to where the data starts. */
-export async function encodeHeader(header: PackedHeader, dataBytes: number): Promise<Uint8Array> {
+export async function encodeHeader(
+  header: PackedHeader,
+  dataBytes: number,
+  version: number,
+): Promise<Uint8Array> {
   const json = new TextEncoder().encode(JSON.stringify(header));
   const bytes = new Uint8Array(dataStart(json.byteLength));
   const view = new DataView(bytes.buffer);
   bytes.set(new TextEncoder().encode(packedMagic), 0);
-  const blocks = header.tensors.some(({ stride }) => stride !== undefined);
-  view.setUint32(8, blocks ? blocksVersion : packedVersion, true);
+  view.setUint32(8, version, true);
   view.setBigUint64(16, BigInt(json.byteLength), true);
   view.setBigUint64(24, BigInt(bytes.byteLength + dataBytes), true);
   bytes.set(await sha256(json), 32);

@@ -24,6 +24,7 @@ import {
   type PackedTensorEntry,
   pageAlignment,
   type SourceFile,
+  versionOf,
 } from './format.ts';
 import { encodeMetadata } from './open.ts';
 
@@ -109,7 +110,7 @@ export async function writePacked(
     files: plan.files,
     tensors: plan.tensors,
   };
-  await sink.write(await encodeHeader(header, plan.bytes));
+  await sink.write(await encodeHeader(header, plan.bytes, versionOf(header)));
   const start = sink.position;
   const progress = (): void => {
     options.signal?.throwIfAborted();
