@@ -31,10 +31,13 @@ const models = ['models', 'families'].flatMap((kind) => {
 
 /** Weights as they are. */
 const asIs: ExportFormats = { matrix: undefined, holds: () => true, fallback: () => undefined };
+const inGguf: ExportFormats = { ...asIs, holds: ({ gguf }) => gguf !== undefined };
 const open = (path: string): Promise<Checkpoint> => modelCheckpoint(openCheckpoint(path));
 
 /** Models that GGUF has no words for, and what it says of them. */
 const notInGguf: Readonly<Record<string, string>> = {
+  deepseek4: 'models of type "deepseek_v4" cannot be written as GGUF',
+  'deepseek4-small': 'models of type "deepseek_v4" cannot be written as GGUF',
   'deepseek3.2': 'GGUF has no name for tensor model.layers.0.self_attn.indexer',
   gemma2: 'cannot say layers.0.attention.scale 0.22',
   'lfm2-bias': 'cannot say layers.1.convolution.bias true',
@@ -71,7 +74,10 @@ async function expectSame(source: Checkpoint, copy: Checkpoint, cut = /^$/): Pro
 }
 
 /** The file that is written, as opened: with its own names, and as a model. */
-async function viaGguf(source: Checkpoint, formats = asIs): Promise<{ file: Checkpoint; copy: Checkpoint }> {
+async function viaGguf(
+  source: Checkpoint,
+  formats = inGguf,
+): Promise<{ file: Checkpoint; copy: Checkpoint }> {
   const { tensors, metadata } = toGguf(source, 'm', formats);
   const sink = new MemorySink();
   await writeGguf(sink, ggufFile(tensors, metadata, new ExportProgress(tensors, {})));
@@ -112,7 +118,7 @@ describe('GGUF files', () => {
 
   it('are written for every family but those that are named here', () => {
     const not = families.filter(({ files }) => !files.gguf?.some(({ written }) => written !== undefined));
-    expect(not.map(({ names }) => names[0])).toEqual([]);
+    expect(not.map(({ names }) => names[0])).toEqual(['DeepseekV4ForCausalLM']);
   });
 });
 
@@ -130,7 +136,7 @@ async function expectSameFile(golden: string, got: Checkpoint): Promise<void> {
 describe.each(['plain', 'mlx'] as const)('%s folders', (kind) => {
   it.each(models)('of $name', async ({ name, path }) => {
     const source = await open(path);
-    if (kind === 'plain' && name === 'gpt-oss') {
+    if (kind === 'plain' && name.startsWith('gpt-oss')) {
       expect(() => toFolder(source, kind, asIs)).toThrow('stores the rows of its experts by turns');
       return source.close();
     }
@@ -138,7 +144,8 @@ describe.each(['plain', 'mlx'] as const)('%s folders', (kind) => {
     await expectSame(source, copy);
     // Plain folders are those that the family publishes: names and shapes are the golden's.
     const header = Object.fromEntries(tensors.map((t) => [t.name, { dtype: t.dtype, shape: t.shape }]));
-    if (kind === 'plain') expect(header).toEqual(headerOf(path));
+    // DeepSeek V4's have the names of its releases, the golden those of transformers.
+    if (kind === 'plain' && !name.startsWith('deepseek4')) expect(header).toEqual(headerOf(path));
     await source.close();
   });
 });

@@ -52,10 +52,15 @@ interface Writing {
 function stored({ name, tensors, format }: Fused, { files, config, mlx }: Writing): StoredTensor {
   const canonical = splitName(name, /^model\.layers\.(\d+)\.(.+)$/);
   const { names = {}, mlx: own = {} } = files;
+  const shape = storedShape(canonical, tensors, config, files.shapeOf);
   const found = mlx ? storedName(canonical, own, mlxNames, names, commonNames) : plainName(canonical, names);
   return {
     name: joinName(found ?? canonical),
-    shape: storedShape(canonical, tensors, config, files.shapeOf),
+    // What is read as a stack lies in one matrix.
+    shape:
+      files.stacks?.[canonical.module] === undefined
+        ? shape
+        : [shape.slice(0, -1).reduce((a, b) => a * b, 1), ...shape.slice(-1)],
     parts: tensors.map((tensor) => ({ tensor: files.normsLessOne ? lessOne(tensor) : tensor })),
     format,
   };
