@@ -188,9 +188,11 @@ describe.skipIf(typeof device === 'string')(
     if (typeof device === 'string') return;
     const { gpu, caps } = device;
     afterAll(() => device.dispose());
-    for (const layout of everyLayout) {
-      it(`${layout.kind}/${layout.group}/${layout.metaDtype} in f32, int8 and int8 with its error`, async () => {
-        for (const precision of ['exact', 'fast', 'fine'] as const) {
+    for (const [i, layout] of everyLayout.entries()) {
+      // int8 with its error reads codes as int8 does: a third of the layouts show it.
+      const precisions = (['exact', 'fast', 'fine'] as const).slice(0, i % 3 === 0 ? 3 : 2);
+      it(`${layout.kind}/${layout.group}/${layout.metaDtype} in ${precisions.join(', ')}`, async () => {
+        for (const precision of precisions) {
           await check(gpu, caps, { rows: 2, K: 512, Ns: [40], layout, precision });
         }
       });
