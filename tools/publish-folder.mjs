@@ -3,11 +3,12 @@
 // Use: node tools/publish-folder.mjs [--out packages]     after `npm run build`; then `npm publish` each folder of it
 
 import { spawnSync } from 'node:child_process';
-import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import process from 'node:process';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
+import { writeNativeHeaders } from './native-headers.mjs';
 import { packageName, platforms } from './platform-packages.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -23,7 +24,7 @@ export function publishedManifest(manifest) {
   };
 }
 
-/** Files of the package, as npm reads the manifest's list. */
+/** Files of the package, as npm reads the manifest's list; the addon of this machine is a package of its own. */
 function packedFiles() {
   const { status, stdout, stderr } = spawnSync('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], {
     cwd: root,
@@ -32,7 +33,8 @@ function packedFiles() {
     shell: process.platform === 'win32',
   });
   if (status !== 0) throw new Error(`npm pack: ${stderr}`);
-  return JSON.parse(stdout)[0].files.map(({ path }) => path);
+  const files = JSON.parse(stdout)[0].files.map(({ path }) => path);
+  return files.filter((path) => !/^native\/(build|generated|node-api)\//.test(path));
 }
 
 /** Writes the folder; its path. */
@@ -42,25 +44,7 @@ export function writePublishFolder(out) {
   for (const path of packedFiles()) cpSync(join(root, path), join(folder, path));
   const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
   writeFileSync(join(folder, 'package.json'), `${JSON.stringify(publishedManifest(manifest), null, 2)}\n`);
-  // Headers that a checkout makes of TypeScript, and those of Node-API.
-  const generated = join(folder, 'native/generated');
-  mkdirSync(join(generated, 'signatures'), { recursive: true });
-  const tool = (name, ...args) => {
-    const { status, stderr } = spawnSync(process.execPath, [join(root, 'tools', name), ...args], {
-      encoding: 'utf8',
-    });
-    if (status !== 0) throw new Error(`${name}: ${stderr}`);
-  };
-  tool('gen-tile-opcodes.mjs', join(generated, 'tile_opcodes.h'));
-  tool('gen-layouts.mjs', join(generated, 'layouts.h'));
-  tool('gen-signatures.mjs', 'headers', join(generated, 'signatures'));
-  const headers = join(
-    dirname(fileURLToPath(import.meta.resolve('node-api-headers/package.json'))),
-    'include',
-  );
-  mkdirSync(join(folder, 'native/node-api'));
-  for (const name of readdirSync(headers)) cpSync(join(headers, name), join(folder, 'native/node-api', name));
-  cpSync(join(dirname(headers), 'LICENSE'), join(folder, 'native/node-api/LICENSE'));
+  writeNativeHeaders(join(folder, 'native'));
   return folder;
 }
 

@@ -60,8 +60,11 @@ export function difference(got: Float32Array, want: Float32Array, columns: numbe
 export const rms = (x: Float32Array): number => Math.sqrt(x.reduce((a, b) => a + b * b, 0) / x.length);
 
 /** Index of the largest value; the first of equal ones. */
-export const argmax = (x: Float32Array): number =>
-  x.reduce((best, value, i) => (value > x[best]! ? i : best), 0);
+export function argmax(x: Float32Array): number {
+  let best = 0;
+  for (let i = 1; i < x.length; i++) if (x[i]! > x[best]!) best = i;
+  return best;
+}
 
 /** Largest value minus the second largest. */
 export function lead(x: Float32Array): number {

@@ -106,6 +106,23 @@ test('what is installed is small, runs no scripts, and has no WebGPU', () => {
   expect(Object.keys(manifest.optionalDependencies)).toHaveLength(8);
 });
 
+test('the sources of the addon come with the headers that a checkout makes, and no addon of this machine does', () => {
+  const native = readdirSync(join(project, 'node_modules/ingot/native'), { recursive: true });
+  expect(native).toEqual(
+    expect.arrayContaining(['Makefile', join('generated', 'layouts.h'), join('node-api', 'node_api.h')]),
+  );
+  expect(native.filter((name) => String(name).endsWith('.node'))).toEqual([]);
+});
+
+test('a tarball of the checkout has the addon of this machine and what builds another', async () => {
+  const { stdout } = await run('npm', ['pack', '--dry-run', '--json', '--ignore-scripts']);
+  const files = (JSON.parse(stdout)[0].files as { path: string }[]).map(({ path }) => path);
+  expect(files.includes('native/build/ingot.node')).toBe(addonPath() !== undefined);
+  const { files: listed, scripts } = JSON.parse(readFileSync('package.json', 'utf8'));
+  expect(listed).toEqual(expect.arrayContaining(['native/generated', 'native/node-api']));
+  expect(scripts.prepack).toBe('node tools/native-headers.mjs');
+});
+
 test.skipIf(addonPath() === undefined)(
   'Node answers on native kernels; WebGPU says what it needs',
   async () => {
