@@ -270,9 +270,7 @@ async function runCase(
     ...hardware.description,
     precision: options.precision,
     otherCpus: significant(measured.otherCpus, 2),
-    version: ours.version,
-    node: process.version,
-    date: new Date().toISOString(),
+    ...today(ours.version),
   };
 }
 
@@ -283,6 +281,15 @@ function save(root: string, result: { readonly cpu: string }): void {
   appendFileSync(join(folder, `${cpu}.jsonl`), `${JSON.stringify(result)}\n`);
 }
 
+/** What ends every line of results. */
+const today = (version: string) => ({ version, node: process.version, date: new Date().toISOString() });
+
+/** Prints a line of results, and keeps it where that was asked for. */
+function report<Line extends { readonly cpu: string }>(result: Line, options: Options, root: string): void {
+  process.stdout.write(`${JSON.stringify(result)}\n`);
+  if (options.save) save(root, result);
+}
+
 async function runStream(
   { shape, limit }: StreamCase,
   options: Options,
@@ -291,24 +298,13 @@ async function runStream(
 ): Promise<void> {
   const measured = await benchStream({ root, shape, limit, runs: options.runs, log });
   const { cpu } = (await openHardware('cpu')).description;
-  const result = { ...measured, cpu, version, node: process.version, date: new Date().toISOString() };
-  process.stdout.write(`${JSON.stringify(result)}\n`);
-  if (options.save) save(root, result);
+  report({ ...measured, cpu, ...today(version) }, options, root);
 }
 
 async function runArrayCase(options: Options, root: string, version: string): Promise<void> {
   const { description } = await openHardware('cpu');
   const rows = await arrayRows(log);
-  const result = {
-    case: 'array',
-    rows,
-    ...description,
-    version,
-    node: process.version,
-    date: new Date().toISOString(),
-  };
-  process.stdout.write(`${JSON.stringify(result)}\n`);
-  if (options.save) save(root, result);
+  report({ case: 'array', rows, ...description, ...today(version) }, options, root);
 }
 
 async function runServerCase(
@@ -322,17 +318,7 @@ async function runServerCase(
     name === 'serve'
       ? await benchServe(root, model, { runs: options.runs, log })
       : await benchSoak(root, model, { minutes, log, stop: interrupted() });
-  const result = {
-    case: name,
-    model,
-    ...measured,
-    ...description,
-    version,
-    node: process.version,
-    date: new Date().toISOString(),
-  };
-  process.stdout.write(`${JSON.stringify(result)}\n`);
-  if (options.save) save(root, result);
+  report({ case: name, model, ...measured, ...description, ...today(version) }, options, root);
 }
 
 /** Aborted by Ctrl-C; a second one ends the process. */
@@ -386,8 +372,7 @@ async function main(): Promise<void> {
       for (const benchCase of options.cases) {
         const result = await runCase(benchCase, shape, options, ours, peer, hardware, limits);
         results.push(result);
-        process.stdout.write(`${JSON.stringify(result)}\n`);
-        if (options.save) save(root, result);
+        report(result, options, root);
       }
     } finally {
       await peer?.dispose();

@@ -4,7 +4,7 @@
 
 import { createHash } from 'node:crypto';
 import { readdir, rm, stat, utimes } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { IngotError } from '../../base/errors.ts';
 import { formatBytes } from '../../base/text.ts';
 import type { PrefixArchive, PrefixQuery } from '../../cache/archive.ts';
@@ -37,7 +37,7 @@ export class PrefixFolder implements PrefixArchive {
   readonly #own: string;
   readonly #partial: boolean;
   readonly #byParent = new Map<string, Segment[]>();
-  readonly #hashes = new Set<string>();
+  readonly #byHash = new Map<string, Segment>();
   /** Saves come one after the other. */
   #last: Promise<void> = Promise.resolve();
   #told = false;
@@ -107,15 +107,18 @@ export class PrefixFolder implements PrefixArchive {
     const chain = path.map(({ segment }) => segment);
     // What goes another way later shares the pieces before: where states are kept of the end only, there is one.
     const step = this.#partial ? PIECE_TOKENS : to - from;
+    const files = await filesIn(this.#options.folder);
     for (let start = from; start < to; start += step) {
       const end = Math.min(start + step, to);
       const added = Int32Array.from(tokens.slice(start, end));
       const parent = chain.at(-1)?.hash ?? '';
       const segment = { hash: segmentHash(parent, added), parent, from: start, tokens: added };
       const piece = cutLayers(layers, specs, dtype, { from, to, start, end });
-      if (!(await this.#makeRoom(segmentBytes(segment, piece), chain))) return;
+      const bytes = segmentBytes(segment, piece);
+      if (!(await this.#makeRoom(bytes, files, chain))) return;
       await writeSegment(this.#pathOf(segment), segment, piece);
       this.#add(segment);
+      files.push({ path: this.#pathOf(segment), bytes, used: Date.now() });
       chain.push(segment);
     }
     await this.#touch(chain);
@@ -142,8 +145,8 @@ export class PrefixFolder implements PrefixArchive {
   }
 
   #add(segment: Segment): void {
-    if (this.#hashes.has(segment.hash)) return;
-    this.#hashes.add(segment.hash);
+    if (this.#byHash.has(segment.hash)) return;
+    this.#byHash.set(segment.hash, segment);
     this.#byParent.set(segment.parent, [...(this.#byParent.get(segment.parent) ?? []), segment]);
   }
 
@@ -155,7 +158,7 @@ export class PrefixFolder implements PrefixArchive {
   }
 
   #forget({ hash, parent }: Segment): void {
-    this.#hashes.delete(hash);
+    this.#byHash.delete(hash);
     this.#byParent.set(
       parent,
       (this.#byParent.get(parent) ?? []).filter((x) => x.hash !== hash),
@@ -171,8 +174,8 @@ export class PrefixFolder implements PrefixArchive {
     }
   }
 
-  /** Deletes what was used longest ago until `bytes` more fit. False when they cannot. */
-  async #makeRoom(bytes: number, keep: readonly Segment[]): Promise<boolean> {
+  /** Deletes of `files` what was used longest ago until `bytes` more fit. False when they cannot. */
+  async #makeRoom(bytes: number, files: StoredFile[], keep: readonly Segment[]): Promise<boolean> {
     const { folder, maxBytes } = this.#options;
     if (bytes > maxBytes) {
       this.#tell(
@@ -181,15 +184,15 @@ export class PrefixFolder implements PrefixArchive {
       return false;
     }
     const kept = new Set(keep.map((segment) => this.#pathOf(segment)));
-    const files = (await filesIn(folder)).sort((a, b) => a.used - b.used);
     let total = files.reduce((sum, file) => sum + file.bytes, 0);
-    for (const file of files) {
+    for (const file of files.toSorted((a, b) => a.used - b.used)) {
       if (total + bytes <= maxBytes) break;
       if (kept.has(file.path)) continue;
       await remove(file.path);
+      files.splice(files.indexOf(file), 1);
       total -= file.bytes;
-      for (const segments of this.#byParent.values())
-        for (const segment of segments) if (this.#pathOf(segment) === file.path) this.#forget(segment);
+      const own = this.#byHash.get(basename(file.path, '.kv'));
+      if (own !== undefined && this.#pathOf(own) === file.path) this.#forget(own);
     }
     return total + bytes <= maxBytes;
   }
@@ -208,22 +211,19 @@ export class PrefixFolder implements PrefixArchive {
         this.#tell(`a stored prefix is not used: ${(error as Error).message}`);
       }
     }
-    for (const segments of [...this.#byParent.values()]) {
-      for (const segment of segments) {
-        if (this.#begins(segment)) continue;
-        this.#forget(segment);
-        await remove(this.#pathOf(segment));
-      }
+    for (const segment of [...this.#byHash.values()]) {
+      if (this.#begins(segment)) continue;
+      this.#forget(segment);
+      await remove(this.#pathOf(segment));
     }
   }
 
   #begins(segment: Segment): boolean {
     if (segment.parent === '') return segment.from === 0;
-    for (const segments of this.#byParent.values()) {
-      const parent = segments.find(({ hash }) => hash === segment.parent);
-      if (parent) return parent.from + parent.tokens.length === segment.from && this.#begins(parent);
-    }
-    return false;
+    const parent = this.#byHash.get(segment.parent);
+    return (
+      parent !== undefined && parent.from + parent.tokens.length === segment.from && this.#begins(parent)
+    );
   }
 
   #pathOf({ hash }: Segment): string {
@@ -237,12 +237,18 @@ export class PrefixFolder implements PrefixArchive {
   }
 }
 
+interface StoredFile {
+  readonly path: string;
+  readonly bytes: number;
+  readonly used: number;
+}
+
 /** A file that cannot be deleted is found and refused again. */
 const remove = (path: string): Promise<void> => rm(path, { force: true }).catch(() => undefined);
 
 /** Files of all models in the folder. */
-async function filesIn(folder: string): Promise<{ path: string; bytes: number; used: number }[]> {
-  const found: { path: string; bytes: number; used: number }[] = [];
+async function filesIn(folder: string): Promise<StoredFile[]> {
+  const found: StoredFile[] = [];
   for (const model of await readdir(folder).catch(() => [])) {
     if (!/^[0-9a-f]{32}$/.test(model)) continue;
     for (const name of await readdir(join(folder, model)).catch(() => [])) {

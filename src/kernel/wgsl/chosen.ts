@@ -2,22 +2,16 @@
 
 import type { BufferPlace } from '../signature.ts';
 import { groupIndex } from './common.ts';
-import { slotFunction } from './compressed.ts';
-import { type GpuBinding, type GpuKernel, grid, type KernelRequest } from './contract.ts';
+import { cacheType, cell, slotFunction } from './compressed.ts';
+import { type GpuBinding, type GpuKernel, grid, type KernelRequest, read } from './contract.ts';
 import { pageSize } from './kv-slots.ts';
+import { attendSlot } from './online-softmax.ts';
 
 const threads = 64;
 /** Workgroups of index_topk: each has room for the scores of one row at a time. */
 const rankers = 16;
 
-const read = (buffer: BufferPlace, name: string, type: string): GpuBinding => ({
-  buffer,
-  name,
-  type,
-  access: 'read',
-});
-
-/** `cache_slot(row, position)`: where a sequence's position or block is, -1 where it is not; and `cell(i)`, an element of the cache. */
+/** `cache_slot(row, position)`: where a sequence's position or block is, -1 where it is not; and `cache_at(i)`, an element of the cache. */
 function sharedRows(
   request: KernelRequest<'index_topk' | 'chosen_attention'>,
   cache: BufferPlace,
@@ -34,12 +28,11 @@ function sharedRows(
   });
   return {
     bindings: [
-      read(cache, 'cache', f16 ? 'array<u32>' : 'array<f32>'),
+      read(cache, 'cache', cacheType(f16)),
       ...(request.has(b.sequences) ? [read(b.sequences, 'sequences', 'array<i32>')] : []),
       ...slots.bindings,
     ],
-    code: `${slots.code}fn cell(i: u32) -> f32 { return ${f16 ? 'unpack2x16float(cache[i >> 1u])[i & 1u]' : 'cache[i]'}; }
-`,
+    code: slots.code + cell(f16, 'cache'),
   };
 }
 
@@ -78,7 +71,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
       var sum = 0.0;
       for (var h = 0u; h < ${H}u; h++) {
         var product = 0.0;
-        for (var d = 0u; d < ${D}u; d++) { product += query[(row * ${H}u + h) * ${D}u + d] * cell(slot * ${D}u + d); }
+        for (var d = 0u; d < ${D}u; d++) { product += query[(row * ${H}u + h) * ${D}u + d] * cache_at(slot * ${D}u + d); }
         sum += weights[row * ${H}u + h] * max(0.0, product);
       }
       keys[base + j] = key_of(sum);
@@ -154,29 +147,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
   var total = 0.0;
   for (var i = 0u; i < ${k}u; i++) {
     let slot = cache_slot(row, ids[row * ${k}u + i]);
-    let at = u32(max(slot, 0)) * ${W}u;
-    var product = 0.0;
-    for (var d = t; d < ${W}u; d += ${threads}u) { product += q[item * ${W}u + d] * cell(at + d); }
-    partial[t] = product;
-    workgroupBarrier();
-    for (var step = ${threads / 2}u; step > 0u; step >>= 1u) {
-      if (t < step) { partial[t] += partial[t + step]; }
-      workgroupBarrier();
-    }
-    let score = partial[0] * ${request.float(p.scale)};
-    workgroupBarrier();
-    if (slot >= 0) {
-      let next = max(most, score);
-      let old = exp(most - next);
-      let weight = exp(score - next);
-      most = next;
-      total = total * old + weight;
-      for (var c = 0u; c < ${columns}u; c++) {
-        let d = t + c * ${threads}u;
-        if (d < ${W}u) { sums[c] = sums[c] * old + weight * cell(at + d); }
-      }
-    }
-  }
+${attendSlot({ element: 'cache_at', width: W, threads, scale: request.float(p.scale) })}  }
   for (var c = 0u; c < ${columns}u; c++) {
     let d = t + c * ${threads}u;
     if (d < ${W}u && item < u32(${request.int(p.rows)}) * ${H}u) { y[item * ${W}u + d] = sums[c] / total; }

@@ -3,18 +3,12 @@
 
 import type { BufferPlace, ParamPlace } from '../signature.ts';
 import { f16Rounding, groupIndex } from './common.ts';
-import { type GpuBinding, type GpuKernel, grid, type KernelRequest } from './contract.ts';
+import { type GpuBinding, type GpuKernel, grid, type KernelRequest, read } from './contract.ts';
 import { pageSize } from './kv-slots.ts';
 import { calledFunctions, mathFunctions, valueTypes } from './math.ts';
+import { attendSlot } from './online-softmax.ts';
 
 const threads = 64;
-
-const read = (buffer: BufferPlace, name: string, type: string): GpuBinding => ({
-  buffer,
-  name,
-  type,
-  access: 'read',
-});
 
 /** A cache whose slots are of positions, or of blocks of `ratio` of them. */
 interface SlotRule {
@@ -51,8 +45,9 @@ export function slotFunction(
   };
 }
 
-const cacheType = (f16: boolean): string => (f16 ? 'array<u32>' : 'array<f32>');
-const cell = (f16: boolean, array: string): string =>
+export const cacheType = (f16: boolean): string => (f16 ? 'array<u32>' : 'array<f32>');
+/** `ARRAY_at(i)`: element i of a cache. */
+export const cell = (f16: boolean, array: string): string =>
   `fn ${array}_at(i: u32) -> f32 { return ${f16 ? `unpack2x16float(${array}[i >> 1u])[i & 1u]` : `${array}[i]`}; }\n`;
 
 const isHalf = (request: KernelRequest<Kernel>, place: ParamPlace): boolean =>
@@ -193,29 +188,9 @@ export const compressedAttentionKernel: GpuKernel<'compressed_attention'> = {
       ring: 0,
       ratio,
     });
-    const pass = (array: string): string => `    let at = u32(max(slot, 0)) * ${W}u;
-    var product = 0.0;
-    for (var d = t; d < ${W}u; d += ${threads}u) { product += q[item * ${W}u + d] * ${array}_at(at + d); }
-    partial[t] = product;
-    workgroupBarrier();
-    for (var step = ${threads / 2}u; step > 0u; step >>= 1u) {
-      if (t < step) { partial[t] += partial[t + step]; }
-      workgroupBarrier();
-    }
-    let score = partial[0] * ${request.float(p.scale)};
-    workgroupBarrier();
-    if (slot >= 0) {
-      let next = max(most, score);
-      let old = exp(most - next);
-      let weight = exp(score - next);
-      most = next;
-      total = total * old + weight;
-      for (var c = 0u; c < ${columns}u; c++) {
-        let d = t + c * ${threads}u;
-        if (d < ${W}u) { sums[c] = sums[c] * old + weight * ${array}_at(at + d); }
-      }
-    }
-`;
+    const scale = request.float(p.scale);
+    const attend = (array: string): string =>
+      attendSlot({ element: `${array}_at`, width: W, threads, scale });
     const code = `${groupIndex}${near.code}${far.code}${cell(f16, 'row_cache')}${cell(f16, 'entries')}
 var<workgroup> partial: array<f32, ${threads}>;
 var<workgroup> shared_end: i32;
@@ -232,10 +207,10 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
   var total = ${sunk ? '1.0' : '0.0'};
   for (var number = max(0, end - ${window}); number < end; number++) {
     let slot = row_slot(row, number);
-${pass('row_cache')}  }
+${attend('row_cache')}  }
   for (var i = 0; i < ${chosen ? k : `end / ${ratio}`}; i++) {
     let slot = ${chosen ? `entry_slot(row, ids[row * ${k}u + u32(i)])` : 'entry_slot(row, i)'};
-${pass('entries')}  }
+${attend('entries')}  }
   for (var c = 0u; c < ${columns}u; c++) {
     let d = t + c * ${threads}u;
     if (d < ${W}u) { y[item * ${W}u + d] = sums[c] / total; }

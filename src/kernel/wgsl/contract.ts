@@ -58,6 +58,14 @@ export interface GpuBinding {
   readonly window?: { readonly offset: number; readonly byteLength: number };
 }
 
+/** A buffer that the code only reads. */
+export const read = (buffer: GpuBinding['buffer'], name: string, type: string): GpuBinding => ({
+  buffer,
+  name,
+  type,
+  access: 'read',
+});
+
 export type Groups = readonly [x: number, y: number, z: number];
 
 /** One compute dispatch. */

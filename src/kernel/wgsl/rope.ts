@@ -3,7 +3,7 @@
 
 import type { BufferPlace } from '../signature.ts';
 import { f16Rounding, groupIndex } from './common.ts';
-import { type GpuBinding, type GpuKernel, type GpuPass, grid, type KernelRequest } from './contract.ts';
+import { type GpuBinding, type GpuKernel, type GpuPass, grid, type KernelRequest, read } from './contract.ts';
 import { type KvSlots, kvSlots } from './kv-slots.ts';
 import { calledFunctions, mathFunctions, valueTypes } from './math.ts';
 import { fail, statusBinding } from './status.ts';
@@ -40,13 +40,6 @@ interface Heads {
   readonly f16: boolean;
   readonly slots: KvSlots | undefined;
 }
-
-const read = (buffer: BufferPlace, name: string, type: string): GpuBinding => ({
-  buffer,
-  name,
-  type,
-  access: 'read',
-});
 
 /** Threads of a head: one per two elements, a power of two so that a head's sum is a tree. */
 const lanesOf = (headDim: number): number => 2 ** Math.ceil(Math.log2(Math.max(1, Math.ceil(headDim / 2))));

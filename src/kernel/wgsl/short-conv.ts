@@ -1,9 +1,8 @@
 // short_conv: a causal convolution of each channel over a few positions. A thread has a channel and walks the rows, so it
 // reads a sequence's state before it writes it.
 
-import type { BufferPlace } from '../signature.ts';
 import { groupIndex } from './common.ts';
-import { type GpuBinding, type GpuKernel, grid } from './contract.ts';
+import { type GpuBinding, type GpuKernel, grid, read } from './contract.ts';
 import { pageSize } from './kv-slots.ts';
 
 const threads = 64;
@@ -19,12 +18,6 @@ export const shortConvKernel: GpuKernel<'short_conv'> = {
     const [C, taps] = [request.constant(p.C), request.constant(p.taps)];
     const [slots, maxPages] = [request.constant(p.slots), request.constant(p.maxPages)];
     const [biased, paged] = [request.has(request.b.bias), request.has(request.b.sequences)];
-    const read = (buffer: BufferPlace, name: string, type: string): GpuBinding => ({
-      buffer,
-      name,
-      type,
-      access: 'read',
-    });
     const bindings: GpuBinding[] = [
       { buffer: request.b.state, name: 'state', type: 'array<f32>', access: 'read_write' },
       read(b.x, 'x', 'array<f32>'),

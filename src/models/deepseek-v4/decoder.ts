@@ -2,9 +2,9 @@
 
 import { fromData } from '../../array/creation.ts';
 import { Embedding } from '../../nn/embedding.ts';
-import { Linear } from '../../nn/linear.ts';
-import { finely, type Loading, loadLinear, loadNorm } from '../blocks/load.ts';
-import { embeddingName, finalNormName, headName, layerNames } from '../blocks/names.ts';
+import { loadHead } from '../blocks/head.ts';
+import { type Loading, loadNorm } from '../blocks/load.ts';
+import { embeddingName, finalNormName, layerNames } from '../blocks/names.ts';
 import { Rotaries } from '../blocks/rotary.ts';
 import type { BuildOptions, Model, WeightLoader } from '../contract.ts';
 import { CompressedAttention } from './attention.ts';
@@ -14,7 +14,7 @@ import { HyperConnection, StreamHead } from './streams.ts';
 
 export function loadDeepseekV4(config: DeepseekV4Config, load: WeightLoader, options: BuildOptions): Model {
   const from: Loading = { load, options };
-  const { hiddenSize, vocabSize, norm, streams, tiedEmbeddings } = config;
+  const { hiddenSize, vocabSize, norm, streams } = config;
   const rotaries = new Rotaries(options.contextLength ?? config.contextLength, options.device);
   const sizes = { config: streams, hiddenSize, eps: norm.eps };
   const embedding = new Embedding(load.matrix(`${embeddingName}.weight`, [vocabSize, hiddenSize]));
@@ -40,10 +40,7 @@ export function loadDeepseekV4(config: DeepseekV4Config, load: WeightLoader, opt
   });
   const merge = new StreamHead(from, 'model.hc_head', sizes);
   const finalNorm = loadNorm(from, finalNormName, hiddenSize, norm);
-  const fine = finely(from); // as in blocks/decoder.ts
-  const head = tiedEmbeddings
-    ? new Linear(embedding.weight, { precision: fine.options.precision })
-    : loadLinear(fine, headName, [vocabSize, hiddenSize]);
+  const head = loadHead(from, config, embedding);
   return {
     config,
     hidden(ids, positions, memory) {

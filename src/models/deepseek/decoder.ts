@@ -2,12 +2,12 @@
 
 import type { NDArray } from '../../array/array.ts';
 import { Embedding } from '../../nn/embedding.ts';
-import { Linear } from '../../nn/linear.ts';
+import { loadHead } from '../blocks/head.ts';
 import type { Layer } from '../blocks/layer.ts';
-import { finely, type Loading, loadLinear, loadNorm } from '../blocks/load.ts';
+import { type Loading, loadNorm } from '../blocks/load.ts';
 import { Mlp } from '../blocks/mlp.ts';
 import { Moe } from '../blocks/moe.ts';
-import { embeddingName, finalNormName, headName, layerNames } from '../blocks/names.ts';
+import { embeddingName, finalNormName, layerNames } from '../blocks/names.ts';
 import { Rotaries, type Rotate } from '../blocks/rotary.ts';
 import type { BuildOptions, Model, WeightLoader } from '../contract.ts';
 import { LatentAttention } from './attention.ts';
@@ -15,7 +15,7 @@ import type { DeepseekConfig } from './config.ts';
 
 export function loadDeepseek(config: DeepseekConfig, load: WeightLoader, options: BuildOptions): Model {
   const from: Loading = { load, options };
-  const { hiddenSize, vocabSize, norm, tiedEmbeddings } = config;
+  const { hiddenSize, vocabSize, norm } = config;
   const rotaries = new Rotaries(
     options.contextLength ?? config.plainContext ?? config.contextLength,
     options.device,
@@ -26,10 +26,7 @@ export function loadDeepseek(config: DeepseekConfig, load: WeightLoader, options
   const embedding = new Embedding(load.matrix(`${embeddingName}.weight`, [vocabSize, hiddenSize]));
   const layers = config.feedForward.map((_, i) => loadLayer(from, config, { rotate, rotateIndex }, i));
   const finalNorm = loadNorm(from, finalNormName, hiddenSize, norm);
-  const fine = finely(from); // as in blocks/decoder.ts
-  const head = tiedEmbeddings
-    ? new Linear(embedding.weight, { precision: fine.options.precision })
-    : loadLinear(fine, headName, [vocabSize, hiddenSize]);
+  const head = loadHead(from, config, embedding);
   return {
     config,
     hidden(ids, positions, memory) {

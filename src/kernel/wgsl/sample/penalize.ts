@@ -2,7 +2,14 @@
 
 import type { BufferPlace } from '../../signature.ts';
 import { groupIndex } from '../common.ts';
-import { type GpuBinding, type GpuKernel, type GpuPass, grid, type KernelRequest } from '../contract.ts';
+import {
+  type GpuBinding,
+  type GpuKernel,
+  type GpuPass,
+  grid,
+  type KernelRequest,
+  read,
+} from '../contract.ts';
 import { rowSettings } from './settings.ts';
 
 const threads = 256;
@@ -72,12 +79,6 @@ ${counts ? penalty : ''}${masks ? mask : ''}  logits[i] = bits;
 }
 
 function biasPass(request: KernelRequest<'penalize'>): GpuPass {
-  const read = (buffer: BufferPlace, name: string, type: string): GpuBinding => ({
-    buffer,
-    name,
-    type,
-    access: 'read',
-  });
   return {
     name: 'penalize bias',
     bindings: [
