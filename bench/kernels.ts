@@ -3,10 +3,10 @@
 
 import type { NDArray } from '../src/array/array.ts';
 import { compile, type Outputs } from '../src/array/compile.ts';
-import { linear } from '../src/array/ops/linear.ts';
-import { rmsNorm } from '../src/array/ops/rms-norm.ts';
-import { silu } from '../src/array/ops/silu.ts';
-import { softmax } from '../src/array/ops/softmax.ts';
+import { silu } from '../src/array/ops/elementwise/silu.ts';
+import { linear } from '../src/array/ops/linear/linear.ts';
+import { rmsNorm } from '../src/array/ops/nn/rms-norm.ts';
+import { softmax } from '../src/array/ops/reduce/softmax.ts';
 import { Weight } from '../src/array/weight.ts';
 import { fileChoices } from '../src/device/webgpu/choice-file.ts';
 import type { WebGpuDevice } from '../src/device/webgpu/device.ts';

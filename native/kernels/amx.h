@@ -1,5 +1,5 @@
-// AMX tile instructions under one set of names, or their emulation in plain C++ for testing the tile layouts on a CPU
-// without AMX. Tile numbers must be literals: GCC pastes them into the instruction.
+// AMX tile instructions under one set of names, or their emulation in plain C++ for testing the tile layouts
+// on a CPU without AMX. Tile numbers must be literals: GCC pastes them into the instruction.
 #pragma once
 #include <cstdint>
 #include <cstring>
@@ -53,7 +53,8 @@ inline void emulate_dot(int c, int a, int b) {
       float sum;
       memcpy(&sum, emulated.bytes[c][m] + 4 * n, 4);
       for (int k = 0; k < 16; k++)
-        for (int i = 0; i < 2; i++) sum += value(emulated.bytes[a][m] + 4 * k + 2 * i) * value(emulated.bytes[b][k] + 4 * n + 2 * i);
+        for (int i = 0; i < 2; i++)
+          sum += value(emulated.bytes[a][m] + 4 * k + 2 * i) * value(emulated.bytes[b][k] + 4 * n + 2 * i);
       memcpy(emulated.bytes[c][m] + 4 * n, &sum, 4);
     }
 }
@@ -72,7 +73,8 @@ inline void emulate_dot(int c, int a, int b) {
 
 #endif
 
-// Tiles of 16 rows x 64 bytes for as long as this lives. The operating system's permission was asked for by the runtime.
+// Tiles of 16 rows x 64 bytes for as long as this lives. The operating system's permission was asked for by
+// the runtime.
 class TileSession {
  public:
   explicit TileSession(bool wanted) : wanted_(wanted) {
@@ -82,7 +84,10 @@ class TileSession {
 #else
     alignas(64) uint8_t config[64] = {1};  // palette 1; bytes 16-31: bytes per row (u16), 48-55: rows
     for (int t = 0; t < 8; t++) config[16 + 2 * t] = 64, config[48 + t] = 16;
-    asm volatile("" : : "r"(config) : "memory");  // GCC 12's _tile_loadconfig does not say that it reads memory
+    asm volatile(""
+                 :
+                 : "r"(config)
+                 : "memory");  // GCC 12's _tile_loadconfig does not say that it reads memory
     _tile_loadconfig(config);
 #endif
   }

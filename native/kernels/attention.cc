@@ -1,6 +1,6 @@
-// Causal attention over an f32 or f16 cache with online softmax. Few rows, or the only row of a sequence: attention_few.h.
-// Many rows: blocks of queries against blocks of keys, in registers (f32, or pairs of bf16) or in AMX tiles. One dispatch may hold
-// rows of both kinds.
+// Causal attention over an f32 or f16 cache with online softmax. Few rows, or the only row of a sequence:
+// attention_few.h. Many rows: blocks of queries against blocks of keys, in registers (f32, or pairs of bf16)
+// or in AMX tiles. One dispatch may hold rows of both kinds.
 #include <algorithm>
 
 #include "attention_bf16.h"
@@ -8,7 +8,8 @@
 #include "attention_few.h"
 #include "attention_tiles.h"
 
-// Two bf16 keep 17 bits of an f32 cache, which is what a model has that wants more: those go the way of registers.
+// Two bf16 keep 17 bits of an f32 cache, which is what a model has that wants more: those go the way of
+// registers.
 #define INGOT_F32_IN_REGISTERS (INGOT_TILES && !INGOT_AMX_EMULATE)
 #if INGOT_F32_IN_REGISTERS
 namespace ingot::avx512 {
@@ -56,9 +57,12 @@ struct Plan {
     }
     // Small problems get smaller blocks, so that there is work for every core.
     while (block > kQueryStep && ceil_div(queries, block) * a.Hkv < 4 * nthreads) block -= kQueryStep;
-    for (int64_t i = 0; i < many_count; i++) many[i].items = many_items += ceil_div(many[i].rows * a.G, block) * a.Hkv;
+    for (int64_t i = 0; i < many_count; i++)
+      many[i].items = many_items += ceil_div(many[i].rows * a.G, block) * a.Hkv;
   }
-  int64_t group_of(int64_t item) const { return std::upper_bound(starts, starts + group_count, item, Less{}) - starts - 1; }
+  int64_t group_of(int64_t item) const {
+    return std::upper_bound(starts, starts + group_count, item, Less{}) - starts - 1;
+  }
   struct Less {  // of this level's namespace
     bool operator()(int64_t a, int64_t b) const { return a < b; }
   };
@@ -73,14 +77,16 @@ void run_block(const Attention& a, int64_t head, int64_t q0, int64_t n, Block& b
     b.hi[i] = int32_t(a.last_key(row));
     b.m[i] = kNoScore;
     b.l[i] = 0;
-    // Rows are spread over memory: one request each would be waited for, when they are read and when they are written.
+    // Rows are spread over memory: one request each would be waited for, when they are read and when they are
+    // written.
     prefetch_lines(reinterpret_cast<const uint8_t*>(a.q + b.at[i]), a.Dh * 4);
     prefetch_lines(reinterpret_cast<const uint8_t*>(a.y + b.at[i]), a.Dh * 4);
   }
   const Seen seen(b, 0, vecs);
   const auto attend = [&](const auto& prepare, const auto& attend_block) {
     prepare(a, n, vecs, b);
-    for (int64_t j = seen.lo / kBlockKeys * kBlockKeys; j < seen.hi; j += kBlockKeys) attend_block(a, head, j, vecs, seen, b);
+    for (int64_t j = seen.lo / kBlockKeys * kBlockKeys; j < seen.hi; j += kBlockKeys)
+      attend_block(a, head, j, vecs, seen, b);
   };
 #if INGOT_TILES
   if (a.fast) attend(prepare_queries, attend_keys<false>);
@@ -105,7 +111,8 @@ void run_block_item(const Attention& all, const Plan& plan, int64_t item, uint8_
   run_block(a, head, span.row * a.G + q0, min64(plan.block, span.rows * a.G - q0), block_in(a, scratch));
 }
 
-void run_splits(const Attention& all, const Plan& plan, int64_t begin, int64_t end, const Partials& parts, uint8_t* scratch) {
+void run_splits(const Attention& all, const Plan& plan, int64_t begin, int64_t end, const Partials& parts,
+                uint8_t* scratch) {
   for (int64_t item = begin; item < end; item++) {
     const int64_t g = plan.group_of(item);
     const Group& group = plan.groups[g];
@@ -139,7 +146,8 @@ void run_rows(const Attention& all, Ctx& ctx) {
   const int64_t rows = plan.groups[0].rows;  // groups of several rows are alone
   int64_t begin, end;
   ctx.range(plan.group_count * rows * all.H, begin, end);
-  for (int64_t i = begin; i < end; i++) merge(all, parts, plan.groups[i / all.H / rows], i / all.H % rows, i % all.H);
+  for (int64_t i = begin; i < end; i++)
+    merge(all, parts, plan.groups[i / all.H / rows], i / all.H % rows, i % all.H);
 }
 
 void run(const Args& args, Ctx& ctx) {
@@ -164,7 +172,8 @@ const char* check(const Args& args) {
   if (rows < 0 || H <= 0 || Hkv <= 0 || Dh <= 0 || cap <= 0) return "attention: a dimension is not positive";
   if (H % Hkv != 0) return "attention: the number of heads is not a multiple of the number of kv heads";
   if (Dh > kMaxHeadDim) return "attention: head dimension above 1024";
-  if (a.kv_dtype() != dF32 && a.kv_dtype() != dF16) return "attention: cache type is neither f32 (0) nor f16 (1)";
+  if (a.kv_dtype() != dF32 && a.kv_dtype() != dF16)
+    return "attention: cache type is neither f32 (0) nor f16 (1)";
   if (a.precision() != kFast && a.precision() != kExact)
     return "attention: precision is neither fast (0) nor exact (1)";
   if (ring < 0 || ring > cap) return "attention: ring is longer than the cache";
@@ -173,7 +182,8 @@ const char* check(const Args& args) {
   const int64_t cache = Hkv * cap * Dh * (a.kv_dtype() == dF16 ? 2 : 4), heads = rows * H * Dh * 4;
   if (a.k_cache_buf().bytes < cache || a.v_cache_buf().bytes < cache)
     return "attention: cache buffer smaller than [Hkv, cap, Dh]";
-  if (a.q_buf().bytes < heads || a.y_buf().bytes < heads) return "attention: q or y smaller than [rows, H, Dh]";
+  if (a.q_buf().bytes < heads || a.y_buf().bytes < heads)
+    return "attention: q or y smaller than [rows, H, Dh]";
   if (a.positions_buf().bytes < rows * 4) return "attention: fewer positions than rows";
   if (a.sinks() && a.sinks_buf().bytes < H * 4) return "attention: fewer sinks than heads";
   return nullptr;

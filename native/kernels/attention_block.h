@@ -1,5 +1,5 @@
-// Many rows: a block of queries (row, head) of one kv head against blocks of keys, with the queries along the vector
-// lanes: scores^T and out^T. What the f32 and the tile way share.
+// Many rows: a block of queries (row, head) of one kv head against blocks of keys, with the queries along the
+// vector lanes: scores^T and out^T. What the f32 and the tile way share.
 #pragma once
 #include <algorithm>
 
@@ -22,7 +22,7 @@ constexpr int64_t kBlockQueries = kHasTiles ? 256 : INGOT_BF16_PAIRS ? 192 : 96;
 constexpr int64_t kBlockVecs = kBlockQueries / kW;
 
 struct Block {
-  float *scores, *out;                     // of vector v: from v * score_step and v * out_step on, in rows `ld` apart
+  float *scores, *out;  // of vector v: from v * score_step and v * out_step on, in rows `ld` apart
   int64_t score_step, out_step, ld;
   uint8_t *q, *keys, *values;              // as the products want them
   float m[kBlockQueries], l[kBlockQueries];
@@ -43,8 +43,10 @@ struct Seen {
   }
 };
 
-// Dimensions d0 ... d0 + kW - 1 of vector v's queries, scaled, a vector per dimension; zeros beyond the n queries and Dh.
-INGOT_INLINE void load_queries(const Attention& a, const Block& b, int64_t v, int64_t n, int64_t d0, vf* out) {
+// Dimensions d0 ... d0 + kW - 1 of vector v's queries, scaled, a vector per dimension; zeros beyond the n
+// queries and Dh.
+INGOT_INLINE void load_queries(const Attention& a, const Block& b, int64_t v, int64_t n, int64_t d0,
+                               vf* out) {
   const int lanes = int(min64(kW, a.Dh - d0));
   for (int64_t i = 0; i < kW; i++)
     out[i] = v * kW + i >= n || lanes <= 0 ? vf{} : load_some(a.q + b.at[v * kW + i] + d0, lanes) * a.scale;
@@ -52,8 +54,10 @@ INGOT_INLINE void load_queries(const Attention& a, const Block& b, int64_t v, in
 }
 
 // Where keys j ... j + n - 1 are; null for those that no query sees: they need not exist.
-inline void find_keys(const Attention& a, const uint8_t* cache, int64_t head, int64_t j, int64_t n, const Seen& seen, const uint8_t** at) {
-  for (int64_t i = 0; i < n; i++) at[i] = j + i < seen.lo || j + i >= seen.hi ? nullptr : a.at(cache, head, j + i);
+inline void find_keys(const Attention& a, const uint8_t* cache, int64_t head, int64_t j, int64_t n,
+                      const Seen& seen, const uint8_t** at) {
+  for (int64_t i = 0; i < n; i++)
+    at[i] = j + i < seen.lo || j + i >= seen.hi ? nullptr : a.at(cache, head, j + i);
 }
 template <bool Half> INGOT_INLINE vf load_dims(const Attention& a, const uint8_t* p, int64_t d) {
   if (p == nullptr || d >= a.Dh) return vf{};
@@ -85,8 +89,8 @@ inline void store_outputs(const Attention& a, int64_t head, int64_t q0, int64_t 
 
 constexpr float kLog2e = 1.44269504f;
 
-// R rows of scores to 2^(log2(e) score - offset), 0 below 2^-126: interleaved, because one chain of them is mostly waiting.
-// The exponent is at most 0; 2 ulp of its power.
+// R rows of scores to 2^(log2(e) score - offset), 0 below 2^-126: interleaved, because one chain of them is
+// mostly waiting. The exponent is at most 0; 2 ulp of its power.
 template <int R> INGOT_INLINE void weights_of(const float* s, int64_t ld, vf offset, vf* p) {
   vf n[R], f[R];
   for (int i = 0; i < R; i++) {
@@ -112,7 +116,8 @@ enum class Weights { kF32, kRounded, kPairs };  // rounded to bf16; and two of t
 
 INGOT_INLINE vf round_bf16(vf x) { return as_f((as_i(x) + 0x8000) & int32_t(0xffff0000)); }
 
-// R rows of scores to weights. Added to `sum` as they are multiplied, in their order: what else a block holds must not show in it.
+// R rows of scores to weights. Added to `sum` as they are multiplied, in their order: what else a block holds
+// must not show in it.
 template <int R, bool Rounded> INGOT_INLINE void weigh(float* s, int64_t ld, vf offset, vf& sum) {
   vf p[R];
   weights_of<R>(s, ld, offset, p);
@@ -126,11 +131,15 @@ template <int R, bool Rounded> INGOT_INLINE void weigh(float* s, int64_t ld, vf 
 #if INGOT_BF16_PAIRS
 // Two vectors side by side as bf16.
 INGOT_INLINE vi bf16_pairs(vf even, vf odd) {
-  alignas(64) static constexpr int16_t kSides[32] = {0, 16, 1, 17, 2,  18, 3,  19, 4,  20, 5,  21, 6,  22, 7,  23,
-                                                     8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
-  return (vi)_mm512_permutexvar_epi16(_mm512_load_si512(kSides), (__m512i)_mm512_cvtne2ps_pbh((__m512)odd, (__m512)even));
+  alignas(64) static constexpr int16_t kSides[32] = {0,  16, 1,  17, 2,  18, 3,  19, 4,  20, 5,
+                                                     21, 6,  22, 7,  23, 8,  24, 9,  25, 10, 26,
+                                                     11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
+  return (vi)_mm512_permutexvar_epi16(_mm512_load_si512(kSides),
+                                      (__m512i)_mm512_cvtne2ps_pbh((__m512)odd, (__m512)even));
 }
-INGOT_INLINE vf dot_pairs(vf sum, vi a, vi b) { return (vf)_mm512_dpbf16_ps((__m512)sum, (__m512bh)a, (__m512bh)b); }
+INGOT_INLINE vf dot_pairs(vf sum, vi a, vi b) {
+  return (vf)_mm512_dpbf16_ps((__m512)sum, (__m512bh)a, (__m512bh)b);
+}
 
 // 4 rows of scores to 2 rows of pairs of weights.
 INGOT_INLINE void weigh_pairs(const float* s, int64_t ld, float* pairs, vf offset, vf& sum) {
@@ -144,12 +153,14 @@ INGOT_INLINE void weigh_pairs(const float* s, int64_t ld, float* pairs, vf offse
 }
 #endif
 
-// Scores s of vector v, rows [begin, end) being keys from j0 on, to weights, or from row `begin` on to pairs of them; rescales
-// what has been accumulated for it. `seen`: by it, and perhaps by its neighbours.
+// Scores s of vector v, rows [begin, end) being keys from j0 on, to weights, or from row `begin` on to pairs
+// of them; rescales what has been accumulated for it. `seen`: by it, and perhaps by its neighbours.
 template <Weights As>
-void softmax_vector(const Attention& a, Block& b, int64_t v, float* s, int64_t j0, int64_t begin, int64_t end, const Seen& seen) {
+void softmax_vector(const Attention& a, Block& b, int64_t v, float* s, int64_t j0, int64_t begin, int64_t end,
+                    const Seen& seen) {
   const int64_t i0 = v * kW, ld = b.ld;
-  for (int64_t j = begin; j < end && a.softcap > 0; j++) store(s + j * ld, vtanh(load(s + j * ld) / a.softcap) * a.softcap);
+  for (int64_t j = begin; j < end && a.softcap > 0; j++)
+    store(s + j * ld, vtanh(load(s + j * ld) / a.softcap) * a.softcap);
   const vi lo = loadi(b.lo + i0), hi = loadi(b.hi + i0);
   const auto mask = [&](int64_t from, int64_t to) {
     for (int64_t j = from; j < to; j++) {

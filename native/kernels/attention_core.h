@@ -22,10 +22,29 @@ struct Attention {
   float scale, softcap;
 
   explicit Attention(const AttentionArgs& a)
-      : q(a.q()), k(a.k_cache()), v(a.v_cache()), positions(a.positions()), sinks(a.sinks()), y(a.y()),
-        sequences(a.sequences()), page_table(a.page_table()), pages(nullptr), rows(a.rows()), H(a.H()), Hkv(a.Hkv()),
-        Dh(a.Dh()), cap(a.cap()), window(a.window()), ring(a.ring()), G(H / Hkv), S(a.S()), max_pages(a.max_pages()),
-        half(a.kv_dtype() == dF16), fast(half && a.precision() == kFast), scale(a.scale()), softcap(a.softcap()) {}
+      : q(a.q()),
+        k(a.k_cache()),
+        v(a.v_cache()),
+        positions(a.positions()),
+        sinks(a.sinks()),
+        y(a.y()),
+        sequences(a.sequences()),
+        page_table(a.page_table()),
+        pages(nullptr),
+        rows(a.rows()),
+        H(a.H()),
+        Hkv(a.Hkv()),
+        Dh(a.Dh()),
+        cap(a.cap()),
+        window(a.window()),
+        ring(a.ring()),
+        G(H / Hkv),
+        S(a.S()),
+        max_pages(a.max_pages()),
+        half(a.kv_dtype() == dF16),
+        fast(half && a.precision() == kFast),
+        scale(a.scale()),
+        softcap(a.softcap()) {}
 
   int64_t element() const { return half ? 2 : 4; }
   int64_t last_key(int64_t row) const { return positions[row] + 1; }  // exclusive
@@ -54,17 +73,23 @@ struct Attention {
   }
   bool paged_row_ok(Ctx& ctx, int64_t r) const {
     if (sequences[r] < 0 || sequences[r] >= S) {
-      if (ctx.tid == 0) ctx.fail("attention: sequence %d of row %lld is outside 0 ... %lld", sequences[r], (long long)r, (long long)(S - 1));
+      if (ctx.tid == 0)
+        ctx.fail("attention: sequence %d of row %lld is outside 0 ... %lld", sequences[r], (long long)r,
+                 (long long)(S - 1));
       return false;
     }
     if (positions[r] < 0 || positions[r] >= max_pages * kPage) {
-      if (ctx.tid == 0) ctx.fail("attention: position %d of row %lld is outside %lld pages", positions[r], (long long)r, (long long)max_pages);
+      if (ctx.tid == 0)
+        ctx.fail("attention: position %d of row %lld is outside %lld pages", positions[r], (long long)r,
+                 (long long)max_pages);
       return false;
     }
     const int32_t* table = page_table + sequences[r] * max_pages;
     for (int64_t page = first_key(r) / kPage; page <= positions[r] / kPage; page++) {
       if (table[page] >= 0 && table[page] < cap / kPage) continue;
-      if (ctx.tid == 0) ctx.fail("attention: page %lld of sequence %d, which row %lld sees, is %d of %lld", (long long)page, sequences[r], (long long)r, table[page], (long long)(cap / kPage));
+      if (ctx.tid == 0)
+        ctx.fail("attention: page %lld of sequence %d, which row %lld sees, is %d of %lld", (long long)page,
+                 sequences[r], (long long)r, table[page], (long long)(cap / kPage));
       return false;
     }
     return true;
@@ -73,13 +98,16 @@ struct Attention {
     for (int64_t r = 0; r < rows; r++) {
       if (sequences) {
         // The pages that a run of rows sees are those of its first and last row.
-        const bool inside = r > 0 && r + 1 < rows && sequences[r] == sequences[r - 1] && sequences[r] == sequences[r + 1] &&
-                            positions[r - 1] < positions[r] && positions[r] < positions[r + 1];
+        const bool inside = r > 0 && r + 1 < rows && sequences[r] == sequences[r - 1] &&
+                            sequences[r] == sequences[r + 1] && positions[r - 1] < positions[r] &&
+                            positions[r] < positions[r + 1];
         if (!inside && !paged_row_ok(ctx, r)) return false;
         continue;
       }
       if (positions[r] >= 0 && (ring > 0 || positions[r] < cap)) continue;
-      if (ctx.tid == 0) ctx.fail("attention: position %d of row %lld is outside the cache of %lld slots", positions[r], (long long)r, (long long)cap);
+      if (ctx.tid == 0)
+        ctx.fail("attention: position %d of row %lld is outside the cache of %lld slots", positions[r],
+                 (long long)r, (long long)cap);
       return false;
     }
     return true;

@@ -46,7 +46,8 @@ inline void prepare_queries(const Attention& a, int64_t n, int64_t vecs, Block& 
   std::memset(b.out, 0, size_t(a.Dh * kFloatQueries) * 4);
 }
 
-inline const float* load_keys(const Attention& a, const uint8_t* cache, int64_t head, int64_t j, int64_t n, uint8_t* memory) {
+inline const float* load_keys(const Attention& a, const uint8_t* cache, int64_t head, int64_t j, int64_t n,
+                              uint8_t* memory) {
   float* out = reinterpret_cast<float*>(memory);
   for (int64_t i = 0; i < n;) {
     const int64_t count = a.run(j + i, n - i), elements = count * a.Dh;
@@ -66,11 +67,14 @@ inline const float* load_keys(const Attention& a, const uint8_t* cache, int64_t 
 }
 
 // The block's queries against the keys of one block of keys, those from j on.
-inline void attend_keys(const Attention& a, int64_t head, int64_t j, int64_t vecs, const Seen& seen, Block& b) {
+inline void attend_keys(const Attention& a, int64_t head, int64_t j, int64_t vecs, const Seen& seen,
+                        Block& b) {
   const int64_t start = max64(j, seen.lo), n = min64(j + kBlockKeys, seen.hi) - start;
   const float* keys = load_keys(a, a.k, head, start, n, b.keys);
-  gemm_block(keys, a.Dh, 1, reinterpret_cast<float*>(b.q), kFloatQueries, b.scores, kFloatQueries, n, vecs, a.Dh, false);
-  for (int64_t v = 0; v < vecs; v++) softmax_vector<Weights::kF32>(a, b, v, b.scores + v * b.score_step, start, 0, n, seen);
+  gemm_block(keys, a.Dh, 1, reinterpret_cast<float*>(b.q), kFloatQueries, b.scores, kFloatQueries, n, vecs,
+             a.Dh, false);
+  for (int64_t v = 0; v < vecs; v++)
+    softmax_vector<Weights::kF32>(a, b, v, b.scores + v * b.score_step, start, 0, n, seen);
   const float* values = load_keys(a, a.v, head, start, n, b.values);
   gemm_block(values, 1, a.Dh, b.scores, kFloatQueries, b.out, kFloatQueries, a.Dh, vecs, n, true);
 }

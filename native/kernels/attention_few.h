@@ -1,5 +1,5 @@
-// Few rows, or the only row of a sequence: the keys are split over the workers, and the partial results are merged in a
-// fixed order.
+// Few rows, or the only row of a sequence: the keys are split over the workers, and the partial results are
+// merged in a fixed order.
 #pragma once
 #include <algorithm>
 
@@ -8,7 +8,8 @@
 namespace ingot::INGOT_NS {
 namespace {
 
-constexpr int64_t kSplitItems = 64;   // wanted number of (kv head, key range) items; fixed, so results do not depend on threads
+constexpr int64_t kSplitItems =
+    64;  // wanted number of (kv head, key range) items; fixed, so results do not depend on threads
 constexpr int64_t kMinSplit = 64;     // keys
 constexpr int64_t kScoreKeys = 256;   // keys whose scores are held at once
 constexpr int64_t kScoreStride = kScoreKeys + kW;  // dot_keys writes up to a vector beyond the last key
@@ -27,13 +28,14 @@ constexpr int keys_for(int group) {
 }
 constexpr int value_vecs(int group) { return keys_for(group) < 4 ? keys_for(group) : 4; }
 
-// Reading keys asks for the values of the same positions, and reading values for the keys that are read next: a range is too
-// short for the hardware to find its stream, and one request for all of it blocks the core.
+// Reading keys asks for the values of the same positions, and reading values for the keys that are read next:
+// a range is too short for the hardware to find its stream, and one request for all of it blocks the core.
 
-// scores[g * kScoreStride + j] = q[g] . k[j] for n keys that follow each other in memory. q is padded with zeros to ldq.
-// `ahead`: n rows that are read next.
+// scores[g * kScoreStride + j] = q[g] . k[j] for n keys that follow each other in memory. q is padded with
+// zeros to ldq. `ahead`: n rows that are read next.
 template <bool Half, int GQ>
-__attribute__((noinline)) void dot_keys(const float* q, int64_t ldq, const uint8_t* k, const uint8_t* ahead, int64_t Dh, int64_t n, float* scores) {
+__attribute__((noinline)) void dot_keys(const float* q, int64_t ldq, const uint8_t* k, const uint8_t* ahead,
+                                        int64_t Dh, int64_t n, float* scores) {
   constexpr int kKeys = keys_for(GQ);
   const int64_t row = Dh * (Half ? 2 : 4), full = Dh / kW * kW;
   const int tail = int(Dh - full);
@@ -52,8 +54,12 @@ __attribute__((noinline)) void dot_keys(const float* q, int64_t ldq, const uint8
         for (int g = 0; g < GQ; g++) acc[g * kKeys + i] = fma(qv[g], x, acc[g * kKeys + i]);
       }
     };
-    for (int64_t d = 0; d < full; d += kW) add(d, [](const uint8_t* p, int64_t at) __attribute__((always_inline)) { return load_kv<Half>(p, at); });
-    if (tail) add(full, [&](const uint8_t* p, int64_t at) __attribute__((always_inline)) { return load_kv_n<Half>(p, at, tail); });
+    for (int64_t d = 0; d < full; d += kW)
+      add(d,
+          [](const uint8_t* p, int64_t at) __attribute__((always_inline)) { return load_kv<Half>(p, at); });
+    if (tail)
+      add(full, [&](const uint8_t* p, int64_t at)
+                    __attribute__((always_inline)) { return load_kv_n<Half>(p, at, tail); });
     float sums[sizeof acc / 4];
     for (int i = 0; i < GQ * kKeys; i += kW) store(sums + i, sum_each(acc + i));
     for (int g = 0; g < GQ; g++) std::memcpy(scores + g * kScoreStride + j, sums + g * kKeys, kKeys * 4);
@@ -62,7 +68,8 @@ __attribute__((noinline)) void dot_keys(const float* q, int64_t ldq, const uint8
 
 // out[g * ldo + d] += sum over j of p[g * kScoreStride + j] * v[j][d]. `ahead` as above.
 template <bool Half, int GQ>
-__attribute__((noinline)) void add_values(const float* p, const uint8_t* v, const uint8_t* ahead, int64_t Dh, int64_t n, float* out, int64_t ldo) {
+__attribute__((noinline)) void add_values(const float* p, const uint8_t* v, const uint8_t* ahead, int64_t Dh,
+                                          int64_t n, float* out, int64_t ldo) {
   constexpr int element = Half ? 2 : 4, kValueVecs = value_vecs(GQ);
   const int64_t row = Dh * element;
   int64_t d = 0;
@@ -95,7 +102,8 @@ __attribute__((noinline)) void add_values(const float* p, const uint8_t* v, cons
   }
 }
 
-// Scores to weights in place, n of them; updates the running maximum and sum, returns the factor for what came before.
+// Scores to weights in place, n of them; updates the running maximum and sum, returns the factor for what
+// came before.
 float softmax_step(float* s, int64_t n, float softcap, float& m, float& l) {
   for (int64_t j = n; j % kW != 0; j++) s[j] = kNoScore;
   vf top = set1(m);
@@ -121,14 +129,16 @@ float softmax_step(float* s, int64_t n, float softcap, float& m, float& l) {
   return factor;
 }
 
-// One head group over keys [lo, hi): m[g], l[g], out[g * ldo]. `next`: the keys that are read after them, or null.
+// One head group over keys [lo, hi): m[g], l[g], out[g * ldo]. `next`: the keys that are read after them, or
+// null.
 template <bool Half, int GQ>
-void attend_range(const Attention& a, const float* q, int64_t ldq, int64_t head, int64_t lo, int64_t hi, const uint8_t* next,
-                  float* scores, float* m, float* l, float* out, int64_t ldo) {
+void attend_range(const Attention& a, const float* q, int64_t ldq, int64_t head, int64_t lo, int64_t hi,
+                  const uint8_t* next, float* scores, float* m, float* l, float* out, int64_t ldo) {
   for (int64_t j = lo; j < hi; j += kScoreKeys) {
     const int64_t n = min64(kScoreKeys, hi - j);
     for (int64_t i = 0, c; i < n; i += c)
-      dot_keys<Half, GQ>(q, ldq, a.at(a.k, head, j + i), a.at(a.v, head, j + i), a.Dh, c = a.run(j + i, n - i), scores + i);
+      dot_keys<Half, GQ>(q, ldq, a.at(a.k, head, j + i), a.at(a.v, head, j + i), a.Dh,
+                         c = a.run(j + i, n - i), scores + i);
     for (int g = 0; g < GQ; g++) {
       const float factor = softmax_step(scores + g * kScoreStride, n, a.softcap, m[g], l[g]);
       if (factor != 1.f)
@@ -137,14 +147,16 @@ void attend_range(const Attention& a, const float* q, int64_t ldq, int64_t head,
     const uint8_t* ahead = j + n < hi ? a.at(a.k, head, j + n) : next;
     for (int64_t i = 0, c; i < n; i += c) {
       const uint8_t* v = a.at(a.v, head, j + i);
-      add_values<Half, GQ>(scores + i, v, ahead ? ahead + i * a.Dh * a.element() : v, a.Dh, c = a.run(j + i, n - i), out, ldo);
+      add_values<Half, GQ>(scores + i, v, ahead ? ahead + i * a.Dh * a.element() : v, a.Dh,
+                           c = a.run(j + i, n - i), out, ldo);
     }
   }
 }
 
 template <bool Half>
-void attend_group(const Attention& a, int group, const float* q, int64_t ldq, int64_t head, int64_t lo, int64_t hi,
-                  const uint8_t* next, float* scores, float* m, float* l, float* out, int64_t ldo) {
+void attend_group(const Attention& a, int group, const float* q, int64_t ldq, int64_t head, int64_t lo,
+                  int64_t hi, const uint8_t* next, float* scores, float* m, float* l, float* out,
+                  int64_t ldo) {
   switch (group) {
     case 1: return attend_range<Half, 1>(a, q, ldq, head, lo, hi, next, scores, m, l, out, ldo);
     case 2: return attend_range<Half, 2>(a, q, ldq, head, lo, hi, next, scores, m, l, out, ldo);
@@ -155,12 +167,14 @@ void attend_group(const Attention& a, int group, const float* q, int64_t ldq, in
 
 int64_t max_splits(int64_t Hkv) { return max64(1, ceil_div(kSplitItems, Hkv)); }
 
-// A group of rows that are attended to by splits of their keys: rows of one sequence that few, or one row of a paged one.
-// Its partial results, {m, l} and a padded vector per (kv head, split, row, group member), start at `partials`.
+// A group of rows that are attended to by splits of their keys: rows of one sequence that few, or one row of
+// a paged one. Its partial results, {m, l} and a padded vector per (kv head, split, row, group member), start
+// at `partials`.
 struct Group {
   int64_t row, rows, lo, hi, length, splits, items, partials;
 
-  Group(const Attention& a, int64_t row, int64_t rows, int64_t partials) : row(row), rows(rows), lo(INT64_MAX), hi(0), partials(partials) {
+  Group(const Attention& a, int64_t row, int64_t rows, int64_t partials)
+      : row(row), rows(rows), lo(INT64_MAX), hi(0), partials(partials) {
     for (int64_t r = row; r < row + rows; r++) {
       lo = min64(lo, a.first_key(r));
       hi = max64(hi, a.last_key(r));
@@ -198,7 +212,8 @@ void merge(const Attention& a, const Partials& parts, const Group& group, int64_
   float* y = a.y + ((group.row + r) * a.H + h) * a.Dh;
   for (int64_t d = 0; d < a.Dh; d += kW) {
     vf sum{};
-    for (int64_t s = 0; s < group.splits; s++) sum = fma(load(parts.values(result(s)) + d), set1(weight[s]), sum);
+    for (int64_t s = 0; s < group.splits; s++)
+      sum = fma(load(parts.values(result(s)) + d), set1(weight[s]), sum);
     const int lanes = int(min64(kW, a.Dh - d));
     store_some(y + d, sum * inverse, lanes);
   }
@@ -211,7 +226,8 @@ const uint8_t* item_keys(const Attention& a, const Group& group, int64_t item) {
 }
 
 // One split of one kv head, for all rows of the group.
-void run_split(const Attention& a, const Group& group, int64_t item, const Partials& parts, uint8_t* scratch) {
+void run_split(const Attention& a, const Group& group, int64_t item, const Partials& parts,
+               uint8_t* scratch) {
   const int64_t head = item / group.splits, split = item % group.splits, ld = parts.ld;
   float* scores = reinterpret_cast<float*>(scratch);
   float* q = scores + 4 * kScoreStride;
@@ -227,7 +243,8 @@ void run_split(const Attention& a, const Group& group, int64_t item, const Parti
       for (int g = 0; g < members; g++)
         for (int64_t d = 0; d < a.Dh; d += kW) {
           const int lanes = int(min64(kW, a.Dh - d));
-          store(q + g * ld + d, load_some(a.q + (row * a.H + head * a.G + g0 + g) * a.Dh + d, lanes) * a.scale);
+          store(q + g * ld + d,
+                load_some(a.q + (row * a.H + head * a.G + g0 + g) * a.Dh + d, lanes) * a.scale);
           store(out + g * ld + d, vf{});
         }
       if (a.half) attend_group<true>(a, members, q, ld, head, first, last, next, scores, m, l, out, ld);

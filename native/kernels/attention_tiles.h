@@ -1,9 +1,10 @@
-// Blocks of queries in AMX tiles of bf16. `fast` rounds every operand once. Otherwise they are as accurate as f32: every operand is
-// split into a bf16 and the bf16 of what that lost, and of the four products only the one of both losses (2^-18 of the result) is
-// left out. f16 keys and values are exact that way.
+// Blocks of queries in AMX tiles of bf16. `fast` rounds every operand once. Otherwise they are as accurate as
+// f32: every operand is split into a bf16 and the bf16 of what that lost, and of the four products only the
+// one of both losses (2^-18 of the result) is left out. f16 keys and values are exact that way.
 //
-// Floor per 32 keys x 16 queries of dimension D (16 cycles per multiply of 16 x 16 x 32): scores 2 x D/32, values D/16 multiplies,
-// 4 cycles per key and vector of queries at D = 64, three times that when split. Exponentials take about 10. In f32 registers the products take 64 cycles.
+// Floor per 32 keys x 16 queries of dimension D (16 cycles per multiply of 16 x 16 x 32): scores 2 x D/32,
+// values D/16 multiplies, 4 cycles per key and vector of queries at D = 64, three times that when split.
+// Exponentials take about 10. In f32 registers the products take 64 cycles.
 #pragma once
 #include "attention_block.h"
 
@@ -14,13 +15,16 @@ namespace {
 
 constexpr int64_t kQueryStep = 32;      // queries of a block are a multiple of this: two tiles
 constexpr int64_t kChunkKeys = 32;      // keys of a multiply's depth
-constexpr int64_t kSplitTile = 2048;    // bytes: a tile of 16 rows of 32 bf16, then the tile of what they lost, if wanted
+constexpr int64_t kSplitTile =
+    2048;  // bytes: a tile of 16 rows of 32 bf16, then the tile of what they lost, if wanted
 constexpr int64_t kBlockChunks = kBlockKeys / kChunkKeys;
 
 inline int64_t depth_tiles(const Attention& a) { return ceil_div(a.Dh, 32); }
 
 // As many queries as keep a block in the second-level cache.
-inline int64_t block_queries(const Attention& a) { return max64(kQueryStep, min64(kBlockQueries, 32768 / a.Dh / kQueryStep * kQueryStep)); }
+inline int64_t block_queries(const Attention& a) {
+  return max64(kQueryStep, min64(kBlockQueries, 32768 / a.Dh / kQueryStep * kQueryStep));
+}
 
 inline Block& block_in(const Attention& a, uint8_t* scratch) {
   Block& b = *reinterpret_cast<Block*>(scratch);
@@ -64,14 +68,17 @@ inline void prepare_queries(const Attention& a, int64_t n, int64_t vecs, Block& 
 }
 
 // A tiles [16 keys][depth]: a key per row, dimensions t and 16 + t in pair t.
-template <bool Split, bool Half> void prepare_keys(const Attention& a, const uint8_t* const* at, int64_t n, uint8_t* tile) {
+template <bool Split, bool Half>
+void prepare_keys(const Attention& a, const uint8_t* const* at, int64_t n, uint8_t* tile) {
   for (int64_t i = 0; i < n; i += 16)
     for (int64_t d = 0; d < a.Dh; d += 32, tile += kSplitTile)
-      for (int r = 0; r < 16; r++) store_split<Split>(tile, r, load_dims<Half>(a, at[i + r], d), load_dims<Half>(a, at[i + r], d + 16));
+      for (int r = 0; r < 16; r++)
+        store_split<Split>(tile, r, load_dims<Half>(a, at[i + r], d), load_dims<Half>(a, at[i + r], d + 16));
 }
 
 // A tiles [16 dimensions][chunk]: a dimension per row, keys t and 16 + t of the chunk in pair t.
-template <bool Split, bool Half> void prepare_values(const Attention& a, const uint8_t* const* at, int64_t n, uint8_t* tiles) {
+template <bool Split, bool Half>
+void prepare_values(const Attention& a, const uint8_t* const* at, int64_t n, uint8_t* tiles) {
   for (int64_t d = 0; d < depth_tiles(a) * 32; d += 16)
     for (int64_t i = 0; i < n; i += kChunkKeys) {
       uint8_t* tile = tiles + (d / 16 * kBlockChunks + i / kChunkKeys) * kSplitTile;
@@ -98,9 +105,11 @@ template <bool Split> INGOT_INLINE void split_weights(float* chunk) {
   for (int t = 0; t < 16 && Split; t++) storeb(chunk + (16 + t) * kW, lo[t]);
 }
 
-// c[i][j] (+)= a[i] b[j] over `depth` tiles for two A and two B; c[i] are 1 KiB apart, c[.][1] `c_step` floats from c[.][0].
+// c[i][j] (+)= a[i] b[j] over `depth` tiles for two A and two B; c[i] are 1 KiB apart, c[.][1] `c_step`
+// floats from c[.][0].
 template <bool Split>
-void multiply(const uint8_t* a, int64_t a_step, const uint8_t* b, int64_t b_step, int64_t depth, float* c, int64_t c_step, bool first) {
+void multiply(const uint8_t* a, int64_t a_step, const uint8_t* b, int64_t b_step, int64_t depth, float* c,
+              int64_t c_step, bool first) {
   const uint8_t *a0 = a, *a1 = a + a_step, *b0 = b, *b1 = b + b_step;
   float *c00 = c, *c10 = c + 256, *c01 = c + c_step, *c11 = c01 + 256;
   asm volatile("" : : : "memory");  // tile loads do not say that they read memory
@@ -116,7 +125,8 @@ void multiply(const uint8_t* a, int64_t a_step, const uint8_t* b, int64_t b_step
     INGOT_TILE_LOAD(3, c11, 64);
   }
 #pragma GCC unroll 1
-  for (int64_t t = 0; t < depth; t++, a0 += kSplitTile, a1 += kSplitTile, b0 += kSplitTile, b1 += kSplitTile) {
+  for (int64_t t = 0; t < depth;
+       t++, a0 += kSplitTile, a1 += kSplitTile, b0 += kSplitTile, b1 += kSplitTile) {
     INGOT_TILE_LOAD(4, a0, 64);
     if constexpr (!Split) {
       INGOT_TILE_LOAD(6, b0, 64);
@@ -155,14 +165,16 @@ void multiply(const uint8_t* a, int64_t a_step, const uint8_t* b, int64_t b_step
   asm volatile("" : : : "memory");
 }
 
-// The block's queries against the keys of one block of keys, those from j on. Chunks begin at multiples of 32 keys, whatever
-// the block sees: what is summed together for a row then does not depend on the rows beside it.
+// The block's queries against the keys of one block of keys, those from j on. Chunks begin at multiples of 32
+// keys, whatever the block sees: what is summed together for a row then does not depend on the rows beside
+// it.
 template <bool Split>
 void attend_keys(const Attention& a, int64_t head, int64_t j, int64_t vecs, const Seen& seen, Block& b) {
   const auto clamp = [&](int64_t key) { return max64(0, min64(kBlockKeys, key - j)); };
   const auto begin_of = [&](const Seen& s) { return clamp(s.lo) / kChunkKeys; };
   const auto end_of = [&](const Seen& s) { return ceil_div(clamp(s.hi), kChunkKeys); };
-  const int64_t depth = depth_tiles(a), first = begin_of(seen), chunks = end_of(seen) - first, n = chunks * kChunkKeys;
+  const int64_t depth = depth_tiles(a), first = begin_of(seen), chunks = end_of(seen) - first,
+                n = chunks * kChunkKeys;
   const uint8_t* at[kBlockKeys];
   const int64_t start = j + first * kChunkKeys;
   find_keys(a, a.k, head, start, n, seen, at);
@@ -177,11 +189,13 @@ void attend_keys(const Attention& a, int64_t head, int64_t j, int64_t vecs, cons
     if (begin >= end) continue;
     float* scores = b.scores + v * b.score_step;
     for (int64_t c = begin; c < end; c++)
-      multiply<Split>(b.keys + c * 2 * depth * kSplitTile, depth * kSplitTile, b.q + v * depth * kSplitTile, depth * kSplitTile, depth,
-               scores + c * kChunkKeys * kW, b.score_step, true);
+      multiply<Split>(b.keys + c * 2 * depth * kSplitTile, depth * kSplitTile, b.q + v * depth * kSplitTile,
+                      depth * kSplitTile, depth, scores + c * kChunkKeys * kW, b.score_step, true);
     for (int64_t i = v; i < v + 2; i++) {
-      softmax_vector<Split ? Weights::kF32 : Weights::kRounded>(a, b, i, b.scores + i * b.score_step, start, begin * kChunkKeys, end * kChunkKeys, pair);
-      for (int64_t c = begin; c < end; c++) split_weights<Split>(b.scores + i * b.score_step + c * kChunkKeys * kW);
+      softmax_vector<Split ? Weights::kF32 : Weights::kRounded>(a, b, i, b.scores + i * b.score_step, start,
+                                                                begin * kChunkKeys, end * kChunkKeys, pair);
+      for (int64_t c = begin; c < end; c++)
+        split_weights<Split>(b.scores + i * b.score_step + c * kChunkKeys * kW);
     }
     for (int64_t d = 0; d < 2 * depth; d += 2)
       multiply<Split>(b.values + (d * kBlockChunks + begin) * kSplitTile, kBlockChunks * kSplitTile,

@@ -1,4 +1,5 @@
-// copy: from one strided N-d view to another, with runs copied whole and transposes done in cache-sized blocks.
+// copy: from one strided N-d view to another, with runs copied whole and transposes done in cache-sized
+// blocks.
 #include "vec.h"
 #include "signatures/copy.h"
 
@@ -26,7 +27,8 @@ bool read(const CopyArgs& a, Plan& p) {
   return true;
 }
 
-// Axes ordered by destination stride, those of size 1 dropped, neighbours that are one run on both sides merged.
+// Axes ordered by destination stride, those of size 1 dropped, neighbours that are one run on both sides
+// merged.
 void collapse(Plan& p) {
   int64_t rank = 0;
   for (int64_t d = 0; d < p.rank; d++) {
@@ -52,14 +54,16 @@ template <class T> void copy_line(T* to, int64_t dst, const T* from, int64_t src
   }
 }
 
-// A transpose of a strip of at most kStrip columns: pieces of rows go into a small tile, whole lines come out of it. Pieces of several
-// lines, because the rows of a large matrix lie on pages of their own and every touch of one costs a walk.
+// A transpose of a strip of at most kStrip columns: pieces of rows go into a small tile, whole lines come out
+// of it. Pieces of several lines, because the rows of a large matrix lie on pages of their own and every
+// touch of one costs a walk.
 constexpr int64_t kStrip = 64;
 template <class T> void transpose_strip(T* to, const T* from, const Axis& outer, const Axis& inner) {
   T tile[kBlock][kStrip];
   for (int64_t j0 = 0; j0 < inner.size; j0 += kBlock) {
     const int64_t rows = min64(kBlock, inner.size - j0);
-    for (int64_t j = 0; j < rows; j++) std::memcpy(tile[j], from + (j0 + j) * inner.src, size_t(outer.size) * sizeof(T));
+    for (int64_t j = 0; j < rows; j++)
+      std::memcpy(tile[j], from + (j0 + j) * inner.src, size_t(outer.size) * sizeof(T));
     for (int64_t i = 0; i < outer.size; i++) {
       T* line = to + i * outer.dst + j0;
       for (int64_t j = 0; j < rows; j++) line[j] = tile[j][i];
@@ -73,8 +77,8 @@ template <class T> void copy_plane(T* to, const T* from, const Axis& outer, cons
   for (int64_t i0 = 0; i0 < outer.size; i0 += kBlock)
     for (int64_t j0 = 0; j0 < inner.size; j0 += kBlock)
       for (int64_t i = i0; i < min64(i0 + kBlock, outer.size); i++)
-        copy_line(to + i * outer.dst + j0 * inner.dst, inner.dst, from + i * outer.src + j0 * inner.src, inner.src,
-                  min64(kBlock, inner.size - j0));
+        copy_line(to + i * outer.dst + j0 * inner.dst, inner.dst, from + i * outer.src + j0 * inner.src,
+                  inner.src, min64(kBlock, inner.size - j0));
 }
 
 struct Offsets {
@@ -105,9 +109,11 @@ template <class T> void copy_typed(Plan& p, const Buf& x, const Buf& y, Ctx& ctx
   if (p.rank == 1) {
     ctx.range(inner.size, begin, end);
     if (inner.src == 1 && inner.dst == 1) {
-      if (begin < end) std::memcpy(to + p.dst_offset + begin, from + p.src_offset + begin, size_t(end - begin) * sizeof(T));
+      if (begin < end)
+        std::memcpy(to + p.dst_offset + begin, from + p.src_offset + begin, size_t(end - begin) * sizeof(T));
     } else {
-      copy_line(to + p.dst_offset + begin * inner.dst, inner.dst, from + p.src_offset + begin * inner.src, inner.src, end - begin);
+      copy_line(to + p.dst_offset + begin * inner.dst, inner.dst, from + p.src_offset + begin * inner.src,
+                inner.src, end - begin);
     }
     return;
   }
@@ -123,14 +129,16 @@ template <class T> void copy_typed(Plan& p, const Buf& x, const Buf& y, Ctx& ctx
     for (int64_t item = begin; item < end; item++) {
       const Offsets o = locate(p, p.rank - 2, item / strips);
       const int64_t i0 = item % strips * kStrip;
-      copy_plane(to + o.dst + i0 * outer.dst, from + o.src + i0 * outer.src, {min64(kStrip, outer.size - i0), outer.src, outer.dst}, inner);
+      copy_plane(to + o.dst + i0 * outer.dst, from + o.src + i0 * outer.src,
+                 {min64(kStrip, outer.size - i0), outer.src, outer.dst}, inner);
     }
     return;
   }
   ctx.range(product(p, p.rank - 1), begin, end);
   for (int64_t item = begin; item < end; item++) {
     const Offsets o = locate(p, p.rank - 1, item);
-    if (inner.src == 1 && inner.dst == 1) std::memcpy(to + o.dst, from + o.src, size_t(inner.size) * sizeof(T));
+    if (inner.src == 1 && inner.dst == 1)
+      std::memcpy(to + o.dst, from + o.src, size_t(inner.size) * sizeof(T));
     else copy_line(to + o.dst, inner.dst, from + o.src, inner.src, inner.size);
   }
 }
@@ -155,8 +163,10 @@ const char* check(const Args& args) {
   const CopyArgs a(args);
   Plan p;
   if (!read(a, p)) return "copy: rank above 16";
-  if (p.bytes != 1 && p.bytes != 2 && p.bytes != 4 && p.bytes != 8) return "copy: elements are not 1, 2, 4 or 8 bytes";
-  double src_low = double(p.src_offset), src_high = src_low, dst_low = double(p.dst_offset), dst_high = dst_low;
+  if (p.bytes != 1 && p.bytes != 2 && p.bytes != 4 && p.bytes != 8)
+    return "copy: elements are not 1, 2, 4 or 8 bytes";
+  double src_low = double(p.src_offset), src_high = src_low, dst_low = double(p.dst_offset),
+         dst_high = dst_low;
   for (int64_t d = 0; d < p.rank; d++) {
     const Axis& x = p.axes[d];
     if (x.size < 0) return "copy: negative size";

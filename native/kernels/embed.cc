@@ -21,7 +21,8 @@ const char* read_problem(const Args& args, Problem& p) {
   if (p.rows < 0 || p.rows >= kMaxRows) return "embed: the number of rows is out of range";
   const char* problem = describe_weights(p.w, a.w(), a.K(), a);
   if (problem) return problem;
-  if (a.w_buf().bytes < p.w.bytes()) return "embed: the packed weights are smaller than N, K and the layout need";
+  if (a.w_buf().bytes < p.w.bytes())
+    return "embed: the packed weights are smaller than N, K and the layout need";
   if (a.ids_buf().bytes / 4 < p.rows) return "embed: there are fewer ids than rows";
   if (a.y_buf().bytes / 4 / p.w.K < p.rows) return "embed: y is smaller than rows x K";
   p.ids = a.ids();
@@ -30,8 +31,8 @@ const char* read_problem(const Args& args, Problem& p) {
   return nullptr;
 }
 
-// One lane of a panel. A row is a sixteenth of its panel's cache lines whatever is done, so the panel is unpacked in
-// pieces and the lane picked out.
+// One lane of a panel. A row is a sixteenth of its panel's cache lines whatever is done, so the panel is
+// unpacked in pieces and the lane picked out.
 template <int L>
 void copy_row(const Weights& w, const uint8_t* panel, int lane, float scale, float* y) {
   constexpr int64_t step = 64;
@@ -54,7 +55,9 @@ void run(const Args& a, Ctx& c) {
       c.fail("embed: id %d is outside 0 to %d", int(id), int(p.w.N - 1));
       return;
     }
-    with_layout(p.w.layout, [&]<int L>() { copy_row<L>(p.w, p.w.panel(id / 16), int(id % 16), p.scale, p.y + r * p.w.K); });
+    with_layout(p.w.layout, [&]<int L>() {
+      copy_row<L>(p.w, p.w.panel(id / 16), int(id % 16), p.scale, p.y + r * p.w.K);
+    });
   }
 }
 

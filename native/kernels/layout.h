@@ -1,4 +1,5 @@
-// Sizes of the packed weight layouts (docs/layouts.md), from the table that tools/gen-layouts.mjs writes. Free of SIMD and of levels.
+// Sizes of the packed weight layouts (docs/layouts.md), from the table that tools/gen-layouts.mjs writes.
+// Free of SIMD and of levels.
 #pragma once
 #include <cstdint>
 
@@ -25,7 +26,9 @@ struct LayoutForm {
     if (is_float_layout(code)) return code == kF32 ? K * 64 : code == kF16 ? K * 32 : (K + 1) / 2 * 64;
     return K / 32 * (64 * t().bits);
   }
-  int64_t meta_bytes(int64_t K) const { return is_float_layout(code) ? 0 : K / record_columns() * (16 * lane_bytes()); }
+  int64_t meta_bytes(int64_t K) const {
+    return is_float_layout(code) ? 0 : K / record_columns() * (16 * lane_bytes());
+  }
   int64_t panel_bytes(int64_t K) const { return (codes_bytes(K) + meta_bytes(K) + 63) / 64 * 64; }
   int64_t column_multiple() const {
     if (is_float_layout(code)) return 1;
@@ -36,20 +39,23 @@ struct LayoutForm {
 // The only member of a set of powers of two, or 0.
 constexpr int only(int set) { return (set & (set - 1)) == 0 ? set : 0; }
 
-// Null when there is such a layout. What a layout leaves no choice of is taken from the table, whatever is asked for.
+// Null when there is such a layout. What a layout leaves no choice of is taken from the table, whatever is
+// asked for.
 inline const char* read_layout(LayoutForm& form, int64_t code, int64_t group, int64_t scale) {
   if (code < 0 || code >= kLayoutCount) return "unknown weight layout code";
   const LayoutTraits& t = traits(int(code));
   form = {int(code), 1, dF16};
   if (t.bits == 0) return nullptr;
   form.group = only(t.groups) ? t.groups : int(group);
-  if (group < 0 || group > kSuperBlock || (form.group & t.groups) == 0 || only(form.group) == 0) return "the layout has no such group (32, 64 or 128)";
+  if (group < 0 || group > kSuperBlock || (form.group & t.groups) == 0 || only(form.group) == 0)
+    return "the layout has no such group (32, 64 or 128)";
   if (t.steps) return nullptr;
   if (only(t.scales)) {
     while (1 << form.scale != t.scales) form.scale = form.scale == dE4M3 ? 0 : form.scale + 1;
     return nullptr;
   }
-  if (scale < 0 || scale > dE4M3 || ((1 << scale) & t.scales) == 0) return "the layout has no scales of this type";
+  if (scale < 0 || scale > dE4M3 || ((1 << scale) & t.scales) == 0)
+    return "the layout has no scales of this type";
   form.scale = int(scale);
   return nullptr;
 }

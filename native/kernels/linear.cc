@@ -1,5 +1,6 @@
-// `linear`: y = (residual +) norm(x) Wᵀ + bias for several matrices of one input, or the gated pair of a feed-forward
-// block. One row streams the weights, some rows pass over each packed panel several times, many reuse every unpacked panel.
+// `linear`: y = (residual +) norm(x) Wᵀ + bias for several matrices of one input, or the gated pair of a
+// feed-forward block. One row streams the weights, some rows pass over each packed panel several times, many
+// reuse every unpacked panel.
 #include "linear_core.h"
 #include "signatures/linear.h"
 
@@ -68,7 +69,8 @@ const char* read_problem(const Args& args, Problem& p) {
   for (int s = 0; s < p.segments; s++) p.need.add(p.seg[s].w, p.exact, p.many() && !p.twice);
   if (p.glu != kNoGlu && p.seg[0].w.N != p.seg[1].w.N) return "linear: gate and up differ in N";
   if (a.x_buf().bytes / 4 / p.K < p.rows) return "linear: x is smaller than rows x K";
-  if (a.norm_weight() && a.norm_weight_buf().bytes / 4 < p.K) return "linear: the norm weight is shorter than K";
+  if (a.norm_weight() && a.norm_weight_buf().bytes / 4 < p.K)
+    return "linear: the norm weight is shorter than K";
   return nullptr;
 }
 
@@ -146,7 +148,8 @@ struct PairAt {
 };
 
 PairAt pair_at(const Problem& p, int64_t i) {
-  if (p.glu != kNoGlu) return {{&p.seg[0].w, &p.seg[1].w, p.seg[0].w.panel(i), p.seg[1].w.panel(i)}, 0, i, false};
+  if (p.glu != kNoGlu)
+    return {{&p.seg[0].w, &p.seg[1].w, p.seg[0].w.panel(i), p.seg[1].w.panel(i)}, 0, i, false};
   int s = 0;
   while (i >= div_up(p.seg[s].w.panels(), 2)) i -= div_up(p.seg[s++].w.panels(), 2);
   const Weights& w = p.seg[s].w;
@@ -155,7 +158,8 @@ PairAt pair_at(const Problem& p, int64_t i) {
 }
 
 // Sums of a pair for `rows` rows from `row` on -> y. `up`: where the up projection's lanes are.
-void finish_pair(const Problem& p, const PairAt& at, int64_t row, int64_t rows, const float* C, const float* up) {
+void finish_pair(const Problem& p, const PairAt& at, int64_t row, int64_t rows, const float* C,
+                 const float* up) {
   for (int64_t r = 0; r < rows; r++) {
     if (p.glu != kNoGlu) {
       finish_glu_row(p.seg[0].out, p.seg[1].out.bias, p.glu, row + r, at.panel, C + r * 32, up + r * 32);
@@ -167,7 +171,8 @@ void finish_pair(const Problem& p, const PairAt& at, int64_t row, int64_t rows, 
 }
 
 // Pairs [first, first + n_pairs), all on tiles, for rows [r0, r0 + n) of the chunk that starts at row `base`.
-void tile_pairs(const Problem& p, const TileActs& tiles, int64_t first, int64_t n_pairs, int64_t base, int64_t r0, int64_t n, uint8_t* scratch) {
+void tile_pairs(const Problem& p, const TileActs& tiles, int64_t first, int64_t n_pairs, int64_t base,
+                int64_t r0, int64_t n, uint8_t* scratch) {
   Arena arena{scratch};
   const int64_t step = round_up(n, 16) * 32;
   float* C = arena.take<float>(n_pairs * step * 4);
@@ -178,8 +183,10 @@ void tile_pairs(const Problem& p, const TileActs& tiles, int64_t first, int64_t 
   for (int64_t q = 0; q < n_pairs; q++) finish_pair(p, at[q], base + r0, n, C + q * step, C + q * step + 16);
 }
 
-// C [n][32] of a pair on the int8 or f32 kernel. `errors`: rows from the first to its rounding error, 0 when it has none.
-void gemm_rows(const PanelPair& pair, const Acts& acts, int64_t n, bool exact, int64_t errors, Arena arena, float* C) {
+// C [n][32] of a pair on the int8 or f32 kernel. `errors`: rows from the first to its rounding error, 0 when
+// it has none.
+void gemm_rows(const PanelPair& pair, const Acts& acts, int64_t n, bool exact, int64_t errors, Arena arena,
+               float* C) {
   gemm_pair(pair, acts, nullptr, n, exact, arena.at, C);
   if (!errors || !uses_int8(*pair.w, exact)) return;
   float* E = arena.take<float>(n * 32 * 4);
@@ -190,7 +197,8 @@ void gemm_rows(const PanelPair& pair, const Acts& acts, int64_t n, bool exact, i
 }
 
 // The same as tile_pairs for one pair on the int8 or f32 kernel. `errors` as above.
-void many_pair(const Problem& p, const Acts& acts, int64_t errors, int64_t i, int64_t base, int64_t r0, int64_t n, uint8_t* scratch) {
+void many_pair(const Problem& p, const Acts& acts, int64_t errors, int64_t i, int64_t base, int64_t r0,
+               int64_t n, uint8_t* scratch) {
   Arena arena{scratch};
   float* C = arena.take<float>(kChunkRows * 32 * 4);
   Acts rows = acts;
@@ -198,7 +206,8 @@ void many_pair(const Problem& p, const Acts& acts, int64_t errors, int64_t i, in
   if (rows.x) rows.x += r0 * rows.x_stride;
   const PairAt at = pair_at(p, i);
   const PanelPair& pair = at.pair;
-  if (pair.w->layout == pair.w2->layout && pair.w->group == pair.w2->group && pair.w->meta_dtype == pair.w2->meta_dtype) {
+  if (pair.w->layout == pair.w2->layout && pair.w->group == pair.w2->group &&
+      pair.w->meta_dtype == pair.w2->meta_dtype) {
     gemm_rows(pair, rows, n, p.exact, errors, arena, C);
     return finish_pair(p, at, base + r0, n, C, C + 16);
   }
@@ -227,7 +236,8 @@ void run_many(const Problem& p, Ctx& c) {
     // Few pairs for many workers: share out the rows too, in pieces that keep unpacking a small part.
     const int64_t split = max64(1, min64(div_up(int64_t(c.nthreads) * 4, pairs), rows / 128));
     const int64_t step = round_up(div_up(rows, split), 96), blocks = div_up(rows, step);
-    const int64_t together = p.need.tiles ? max64(1, min64(kTilePairs, pairs / (int64_t(c.nthreads) * 4))) : 1;
+    const int64_t together =
+        p.need.tiles ? max64(1, min64(kTilePairs, pairs / (int64_t(c.nthreads) * 4))) : 1;
     const int64_t items = div_up(pairs, together);
     TileSession session(p.need.tiles);
     for (int64_t i; (i = c.next(items * blocks)) >= 0;) {

@@ -43,7 +43,8 @@ INGOT_INLINE vf gelu_erf(vf x) {
   return x * (x < 0 ? tail * 0.5f : 1.0f - tail * 0.5f);
 }
 
-// 1 / x for x from 1 to e^88, error below 2^-23: a division of 16 lanes takes as long as all the rest of an activation.
+// 1 / x for x from 1 to e^88, error below 2^-23: a division of 16 lanes takes as long as all the rest of an
+// activation.
 INGOT_INLINE vf reciprocal(vf x) {
 #if defined(__AVX512F__)
   const vf r = (vf)_mm512_rcp14_ps((__m512)x);
@@ -85,7 +86,8 @@ INGOT_INLINE void finish_row(const Output& o, int64_t row, int64_t p, const floa
 }
 
 // The same for a gated pair: y = act(gate + biasGate) * (up + biasUp) (+ residual).
-INGOT_INLINE void finish_glu_row(const Output& o, const float* up_bias, int glu, int64_t row, int64_t p, const float* gate, const float* up) {
+INGOT_INLINE void finish_glu_row(const Output& o, const float* up_bias, int glu, int64_t row, int64_t p,
+                                 const float* gate, const float* up) {
   const int n = int(min64(kPanelRows, o.N - p * kPanelRows));
   const int64_t at = row * o.stride + p * kPanelRows;
   for (int part = 0; part < kParts; part++) {

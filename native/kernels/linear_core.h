@@ -8,7 +8,8 @@
 namespace ingot::INGOT_NS {
 
 // C [count][32] = rows of acts times a panel pair of one matrix (or of gate and up in the same layout).
-inline void gemm_pair(const PanelPair& pair, const Acts& acts, const int32_t* index, int64_t count, bool exact, uint8_t* scratch, float* C) {
+inline void gemm_pair(const PanelPair& pair, const Acts& acts, const int32_t* index, int64_t count,
+                      bool exact, uint8_t* scratch, float* C) {
   with_layout(pair.w->layout, [&]<int L>() {
     if constexpr (has_integers(L)) {
       if (!exact) return gemm_int8<L>(pair, acts, index, count, scratch, C);
@@ -17,8 +18,8 @@ inline void gemm_pair(const PanelPair& pair, const Acts& acts, const int32_t* in
   });
 }
 
-// Few rows: panels are shared out as one fixed range per worker, so that it knows early what it will read, and the last
-// quarter in small pieces for whoever is free.
+// Few rows: panels are shared out as one fixed range per worker, so that it knows early what it will read,
+// and the last quarter in small pieces for whoever is free.
 inline int64_t fixed_share(int64_t panels, int nthreads) { return panels * 3 / 4 / nthreads; }
 
 // Contiguous piece `i` of `pieces` of n items.
@@ -27,8 +28,8 @@ inline void piece_of(int64_t n, int64_t pieces, int64_t i, int64_t& begin, int64
   end = n * (i + 1) / pieces;
 }
 
-// f(begin, end) for every range of panels that falls to this worker. Each piece starts without prefetch: for one row, which
-// waits for memory, they are few.
+// f(begin, end) for every range of panels that falls to this worker. Each piece starts without prefetch: for
+// one row, which waits for memory, they are few.
 template <class F> void share_panels(int64_t panels, int64_t rows, Ctx& c, F&& f) {
   const int64_t fixed = fixed_share(panels, c.nthreads), base = fixed * c.nthreads, rest = panels - base;
   if (fixed) f(fixed * c.tid, fixed * (c.tid + 1));

@@ -17,7 +17,8 @@ constexpr int kUnpackedBlock = 512 + 64 * scales_per_block(L) * (has_minimum(L) 
 // The first layout whose unpacked blocks are multiplied alike.
 constexpr int unpacked_form(int layout) {
   for (int c = 0; c < layout; c++)
-    if (has_integers(c) && (dot_bits(c) <= 4) == (dot_bits(layout) <= 4) && (dot_bits(c) == 8) == (dot_bits(layout) == 8) && zero_of(c) == zero_of(layout) &&
+    if (has_integers(c) && (dot_bits(c) <= 4) == (dot_bits(layout) <= 4) &&
+        (dot_bits(c) == 8) == (dot_bits(layout) == 8) && zero_of(c) == zero_of(layout) &&
         has_minimum(c) == has_minimum(layout) && scales_per_block(c) == scales_per_block(layout))
       return c;
   return layout;
@@ -45,7 +46,8 @@ void unpack_block_range(const Weights& w, const uint8_t* panel, int64_t b0, int6
 
 // R rows x kTileParts vectors over `blocks` blocks. b[v]: vector v's bytes in its panel's unpacked blocks.
 template <int L, int R>
-__attribute__((noinline)) void int8_tile(const uint8_t* const* panels, const ActBlock* const* rows, int64_t blocks, float* const* C, bool first) {
+__attribute__((noinline)) void int8_tile(const uint8_t* const* panels, const ActBlock* const* rows,
+                                         int64_t blocks, float* const* C, bool first) {
   constexpr int V = kTileParts, bits = dot_bits(L), halves = scales_per_block(L), zero = dot_zero_shift(L);
   const uint8_t* b[V];
   const ActBlock* a[R];
@@ -83,14 +85,16 @@ __attribute__((noinline)) void int8_tile(const uint8_t* const* panels, const Act
 #pragma GCC unroll 8
       for (int r = 0; r < R; r++) {
         const vf scale = set1(a[r]->scale);
-        for (int v = 0; v < V; v++) acc[r][v] = fma(to_float(dot_end<bits>(d[r][v], start[r])), s[v] * scale, acc[r][v]);
+        for (int v = 0; v < V; v++)
+          acc[r][v] = fma(to_float(dot_end<bits>(d[r][v], start[r])), s[v] * scale, acc[r][v]);
       }
     }
     if constexpr (has_minimum(L)) {
 #pragma GCC unroll 2
       for (int h = 0; h < halves; h++) {
         vf m[V];
-        for (int v = 0; v < V; v++) m[v] = load(reinterpret_cast<const float*>(b[v] + 512 + 64 * (halves + h)));
+        for (int v = 0; v < V; v++)
+          m[v] = load(reinterpret_cast<const float*>(b[v] + 512 + 64 * (halves + h)));
 #pragma GCC unroll 8
         for (int r = 0; r < R; r++) {
           const vf sum = set1(halves == 1 ? a[r]->fsum : half_sum(*a[r], h));
@@ -107,7 +111,8 @@ __attribute__((noinline)) void int8_tile(const uint8_t* const* panels, const Act
 
 // R rows x 2 vectors of f32 over n columns; panels [n][16].
 template <int R>
-__attribute__((noinline)) void f32_tile(const float* b0, const float* b1, const float* const* rows, int64_t n, float* C, bool first) {
+__attribute__((noinline)) void f32_tile(const float* b0, const float* b1, const float* const* rows, int64_t n,
+                                        float* C, bool first) {
   const float* a[R];
   vf acc[R][2];
   for (int r = 0; r < R; r++) {
@@ -136,15 +141,16 @@ INGOT_INLINE void with_rows(int n, const F& f) {
   f.template operator()<Max>();
 }
 
-// A pair of panels: neighbours of one matrix, or gate and up; `second` may equal `first` (its lanes repeat). The int8
-// and f32 kernels want both in one layout.
+// A pair of panels: neighbours of one matrix, or gate and up; `second` may equal `first` (its lanes repeat).
+// The int8 and f32 kernels want both in one layout.
 struct PanelPair {
   const Weights *w, *w2;
   const uint8_t *first, *second;
 };
 
 template <int L>
-void gemm_int8(const PanelPair& pair, const Acts& acts, const int32_t* index, int64_t count, uint8_t* scratch, float* C) {
+void gemm_int8(const PanelPair& pair, const Acts& acts, const int32_t* index, int64_t count, uint8_t* scratch,
+               float* C) {
   constexpr int kRows = tile_rows(dot_bits(L)), form = unpacked_form(L);
   static_assert(kUnpackedBlock<L> == kUnpackedBlock<form>);
   const Weights& w = *pair.w;
@@ -158,7 +164,8 @@ void gemm_int8(const PanelPair& pair, const Acts& acts, const int32_t* index, in
       const int n = int(min64(kRows, count - r0));
       const ActBlock* rows[kRows];
       float* sums[kRows];
-      for (int r = 0; r < n; r++) rows[r] = acts.q + (index ? index[r0 + r] : r0 + r) * acts.q_stride + k0 / kBlock;
+      for (int r = 0; r < n; r++)
+        rows[r] = acts.q + (index ? index[r0 + r] : r0 + r) * acts.q_stride + k0 / kBlock;
       if constexpr (kHasMatrixInt8) {
         for (int panel = 0; panel < 2; panel++) {
           for (int r = 0; r < n; r++) sums[r] = C + (r0 + r) * 32 + panel * 16;
@@ -168,7 +175,8 @@ void gemm_int8(const PanelPair& pair, const Acts& acts, const int32_t* index, in
       }
       for (int v0 = 0; v0 < kVectors; v0 += kTileParts) {
         const uint8_t* panels[kTileParts];
-        for (int v = 0; v < kTileParts; v++) panels[v] = unpacked[(v0 + v) / kParts] + (v0 + v) % kParts * (4 * kW);
+        for (int v = 0; v < kTileParts; v++)
+          panels[v] = unpacked[(v0 + v) / kParts] + (v0 + v) % kParts * (4 * kW);
         for (int r = 0; r < n; r++) sums[r] = C + (r0 + r) * 32 + v0 * kW;
         with_rows<kRows>(n, [&]<int R>() { int8_tile<form, R>(panels, rows, blocks, sums, k0 == 0); });
       }
@@ -177,7 +185,8 @@ void gemm_int8(const PanelPair& pair, const Acts& acts, const int32_t* index, in
 }
 
 template <int L>
-void gemm_f32(const PanelPair& pair, const Acts& acts, const int32_t* index, int64_t count, uint8_t* scratch, float* C) {
+void gemm_f32(const PanelPair& pair, const Acts& acts, const int32_t* index, int64_t count, uint8_t* scratch,
+              float* C) {
   const Weights& w = *pair.w;
   float* unpacked[2] = {reinterpret_cast<float*>(scratch), reinterpret_cast<float*>(scratch)};
   if (pair.second != pair.first) unpacked[1] += kFloatColumns * 16;
@@ -192,7 +201,8 @@ void gemm_f32(const PanelPair& pair, const Acts& acts, const int32_t* index, int
       for (int v = 0; v < kVectors; v += 2) {
         const float* b[2];
         for (int i = 0; i < 2; i++) b[i] = unpacked[(v + i) / kParts] + (v + i) % kParts * kW;
-        with_rows<kFloatRows>(m, [&]<int R>() { f32_tile<R>(b[0], b[1], rows, n, C + r0 * 32 + v * kW, k0 == 0); });
+        with_rows<kFloatRows>(
+            m, [&]<int R>() { f32_tile<R>(b[0], b[1], rows, n, C + r0 * 32 + v * kW, k0 == 0); });
       }
     }
   }

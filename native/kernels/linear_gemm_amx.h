@@ -1,14 +1,16 @@
-// Many rows on AMX: activations once as bf16 A tiles, each panel pair unpacked once per K block to bf16 B tiles, 2 x 2
-// tiles of f32 results. Why bf16 also for 4- and 8-bit weights: with a scale per 32 columns an int8 tile holds only one
-// block per multiply (half its depth) and every 16 x 16 result must leave the tile, be converted, scaled and added:
-// about 40 vector cycles per block against 16 for the bf16 multiply that needs none of it.
+// Many rows on AMX: activations once as bf16 A tiles, each panel pair unpacked once per K block to bf16 B
+// tiles, 2 x 2 tiles of f32 results. Why bf16 also for 4- and 8-bit weights: with a scale per 32 columns an
+// int8 tile holds only one block per multiply (half its depth) and every 16 x 16 result must leave the tile,
+// be converted, scaled and added: about 40 vector cycles per block against 16 for the bf16 multiply that
+// needs none of it.
 #pragma once
 #include "linear_gemm.h"
 #include "linear_prepare.h"
 
 namespace ingot::INGOT_NS {
 
-// bf16 activations: row i is row i % 16 of tile group i / 16; a group is [depth][16][32] (depth tiles of 1 KiB).
+// bf16 activations: row i is row i % 16 of tile group i / 16; a group is [depth][16][32] (depth tiles of 1
+// KiB).
 struct TileActs {
   const uint16_t* data;
   int64_t depth;  // tiles along K
@@ -18,14 +20,18 @@ struct TileActs {
 
 constexpr int64_t kTilePairs = 1;
 inline int64_t tile_bytes(int64_t, int64_t) { return 0; }
-inline TileActs prepare_tiles(const float*, const int32_t*, int64_t, int64_t, const Norm&, const Need&, Ctx&, Arena&) { return {}; }
+inline TileActs prepare_tiles(const float*, const int32_t*, int64_t, int64_t, const Norm&, const Need&, Ctx&,
+                              Arena&) {
+  return {};
+}
 inline void gemm_tiles(const PanelPair*, int64_t, const TileActs&, int64_t, int64_t, uint8_t*, float*) {}
 
 #else
 
 constexpr int64_t kTilePairs = 4;  // panel pairs that share a pass over the activations
-// K block. Tiles come from L2 nearly as fast as they multiply (58 cycles a step against 46), but every block loads and
-// stores its sums again, which costs more than a step's loads: long blocks win as long as B (512 KiB) stays in L2.
+// K block. Tiles come from L2 nearly as fast as they multiply (58 cycles a step against 46), but every block
+// loads and stores its sums again, which costs more than a step's loads: long blocks win as long as B (512
+// KiB) stays in L2.
 constexpr int64_t kTileColumns = 2048;
 constexpr int64_t kTileElements = 512;
 
@@ -33,11 +39,14 @@ inline int64_t tile_bytes(int64_t rows, int64_t K) { return round_up(rows, 16) *
 
 #if defined(__AVX512BF16__)
 
-INGOT_INLINE void store_bf16(uint16_t* out, vf low, vf high) { _mm512_storeu_si512(out, (__m512i)_mm512_cvtne2ps_pbh(high, low)); }
+INGOT_INLINE void store_bf16(uint16_t* out, vf low, vf high) {
+  _mm512_storeu_si512(out, (__m512i)_mm512_cvtne2ps_pbh(high, low));
+}
 
 // Two columns of 16 rows -> one row of a B tile: pairs side by side in every lane.
 INGOT_INLINE void store_pair(uint16_t* out, vf even, vf odd) {
-  const __m512i interleave = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+  const __m512i interleave = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8,
+                                              23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
   _mm512_storeu_si512(out, _mm512_permutexvar_epi16(interleave, (__m512i)_mm512_cvtne2ps_pbh(odd, even)));
 }
 
@@ -58,9 +67,10 @@ INGOT_INLINE void store_pair(uint16_t* out, vf even, vf odd) {
 
 #endif
 
-// Rows of x (order[i], -1 for a row of zeros, or i when order is null; `rows` of them) as A tiles in team memory,
-// shared out over the workers by tile group.
-inline TileActs prepare_tiles(const float* x, const int32_t* order, int64_t rows, int64_t K, const Norm& norm, const Need& need, Ctx& c, Arena& arena) {
+// Rows of x (order[i], -1 for a row of zeros, or i when order is null; `rows` of them) as A tiles in team
+// memory, shared out over the workers by tile group.
+inline TileActs prepare_tiles(const float* x, const int32_t* order, int64_t rows, int64_t K, const Norm& norm,
+                              const Need& need, Ctx& c, Arena& arena) {
   TileActs tiles{nullptr, div_up(K, 32)};
   if (!need.tiles) return tiles;
   uint16_t* data = arena.take<uint16_t>(tile_bytes(rows, K));
@@ -85,9 +95,11 @@ inline TileActs prepare_tiles(const float* x, const int32_t* order, int64_t rows
   return tiles;
 }
 
-// Columns [k0, k0 + n) of a panel as B tiles, `step` elements apart; a last partial tile is filled with zeros.
+// Columns [k0, k0 + n) of a panel as B tiles, `step` elements apart; a last partial tile is filled with
+// zeros.
 template <int L>
-void unpack_tiles(const Weights& w, const uint8_t* panel, int64_t k0, int64_t n, uint16_t* out, int64_t step) {
+void unpack_tiles(const Weights& w, const uint8_t* panel, int64_t k0, int64_t n, uint16_t* out,
+                  int64_t step) {
   if constexpr (is_float_layout(L)) {
     alignas(64) float columns[32 * 16];
     for (int64_t k = 0; k < n; k += 32, out += step) {
@@ -99,7 +111,8 @@ void unpack_tiles(const Weights& w, const uint8_t* panel, int64_t k0, int64_t n,
       }
       unpack_floats<L>(w, panel, k0 + k, m, columns);
       memset(columns + m * 16, 0, size_t(32 - m) * 64);
-      for (int i = 0; i < 32; i += 2) store_pair(out + i * 16, load(columns + i * 16), load(columns + i * 16 + 16));
+      for (int i = 0; i < 32; i += 2)
+        store_pair(out + i * 16, load(columns + i * 16), load(columns + i * 16 + 16));
     }
   } else {
     for (int64_t b = k0 / kBlock; b < (k0 + n) / kBlock; b++, out += step) {
@@ -112,7 +125,8 @@ void unpack_tiles(const Weights& w, const uint8_t* panel, int64_t k0, int64_t n,
   }
 }
 
-// Memory that a later tile block will need: 1 KiB is asked for per step, the hardware does not see tile streams coming.
+// Memory that a later tile block will need: 1 KiB is asked for per step, the hardware does not see tile
+// streams coming.
 struct Ahead {
   const uint8_t* activations;
   const uint8_t* codes[2];  // 256 bytes of each, spread over the block
@@ -122,8 +136,10 @@ INGOT_INLINE void fetch_lines(const uint8_t* p, int64_t bytes) {
   for (int64_t i = 0; i < bytes; i += 64) _mm_prefetch(reinterpret_cast<const char*>(p) + i, _MM_HINT_T1);
 }
 
-// 32 rows (16 when there is no second group) x 32 lanes over `depth` tiles. B: pairs of tiles, 2 KiB per step.
-__attribute__((noinline)) inline void tile_block(const uint16_t* a0, const uint16_t* a1, const uint16_t* b, int64_t depth, float* C, bool first, const Ahead& ahead) {
+// 32 rows (16 when there is no second group) x 32 lanes over `depth` tiles. B: pairs of tiles, 2 KiB per
+// step.
+__attribute__((noinline)) inline void tile_block(const uint16_t* a0, const uint16_t* a1, const uint16_t* b,
+                                                 int64_t depth, float* C, bool first, const Ahead& ahead) {
   fetch_lines(ahead.codes[0], 256);
   fetch_lines(ahead.codes[1], 256);
   const uint8_t* next = ahead.activations;
@@ -144,7 +160,8 @@ __attribute__((noinline)) inline void tile_block(const uint16_t* a0, const uint1
   }
   if (a1) {
 #pragma GCC unroll 1
-    for (int64_t t = 0; t < depth; t++, a0 += kTileElements, a1 += kTileElements, b += 2 * kTileElements, next += 1024) {
+    for (int64_t t = 0; t < depth;
+         t++, a0 += kTileElements, a1 += kTileElements, b += 2 * kTileElements, next += 1024) {
       fetch_lines(next, 1024);
       INGOT_TILE_LOAD(4, a0, 64);
       INGOT_TILE_LOAD(6, b, 64);
@@ -174,9 +191,10 @@ __attribute__((noinline)) inline void tile_block(const uint16_t* a0, const uint1
 // Where the codes of column k are in a panel.
 INGOT_INLINE int64_t code_offset(const Weights& w, int64_t k) { return w.codes_bytes * k / w.K; }
 
-// C [pairs][round_up(count, 16)][32] = rows r0 … of the tiles times `pairs` panel pairs. r0 is a multiple of 16. Several
-// pairs share one pass over the activations, which may have to come from the shared cache.
-inline void gemm_tiles(const PanelPair* pairs, int64_t n_pairs, const TileActs& tiles, int64_t r0, int64_t count, uint8_t* scratch, float* C) {
+// C [pairs][round_up(count, 16)][32] = rows r0 … of the tiles times `pairs` panel pairs. r0 is a multiple
+// of 16. Several pairs share one pass over the activations, which may have to come from the shared cache.
+inline void gemm_tiles(const PanelPair* pairs, int64_t n_pairs, const TileActs& tiles, int64_t r0,
+                       int64_t count, uint8_t* scratch, float* C) {
   uint16_t* B = reinterpret_cast<uint16_t*>(scratch);
   constexpr int64_t pair_elements = kTileColumns / 32 * 2 * kTileElements;
   const int64_t K = pairs[0].w->K, groups = div_up(count, 16), group_elements = tiles.depth * kTileElements;
@@ -197,7 +215,8 @@ inline void gemm_tiles(const PanelPair* pairs, int64_t n_pairs, const TileActs& 
         const uint8_t* rows = reinterpret_cast<const uint8_t*>(a + (2 + q % 2) * group_elements);
         const int64_t code = code_offset(*pairs[q].w, k0 + n) + g * 128;
         const Ahead ahead{rows, {pairs[q].first + code, pairs[q].second + code}};
-        tile_block(a, g + 1 < groups ? a + group_elements : nullptr, B + q * pair_elements, depth, C + (q * groups + g) * 16 * 32, k0 == 0, ahead);
+        tile_block(a, g + 1 < groups ? a + group_elements : nullptr, B + q * pair_elements, depth,
+                   C + (q * groups + g) * 16 * 32, k0 == 0, ahead);
       }
     asm volatile("" : : : "memory");
   }

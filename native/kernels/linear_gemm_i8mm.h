@@ -1,5 +1,5 @@
-// The int8 tile of many rows for NEON's matrix multiply (smmla): 2 rows x 8 columns times 2 lanes x 8 columns -> 2 x 2.
-// Unpacked codes are [4][8][16]: for every 8 columns, the 8 pairs of neighbouring lanes.
+// The int8 tile of many rows for NEON's matrix multiply (smmla): 2 rows x 8 columns times 2 lanes x 8 columns
+// -> 2 x 2. Unpacked codes are [4][8][16]: for every 8 columns, the 8 pairs of neighbouring lanes.
 #pragma once
 #include "linear_gemv.h"
 
@@ -18,20 +18,25 @@ INGOT_INLINE void store_matrix_codes(uint8_t* out, const vb (&c)[8], int part) {
   }
 }
 
-INGOT_INLINE float32x4_t pair_of(const float* p) { return vreinterpretq_f32_u64(vld1q_dup_u64(reinterpret_cast<const uint64_t*>(p))); }
+INGOT_INLINE float32x4_t pair_of(const float* p) {
+  return vreinterpretq_f32_u64(vld1q_dup_u64(reinterpret_cast<const uint64_t*>(p)));
+}
 INGOT_INLINE float32x4_t each_twice(float a, float b) { return vcombine_f32(vdup_n_f32(a), vdup_n_f32(b)); }
 INGOT_INLINE int32x4_t each_twice(int a, int b) { return vcombine_s32(vdup_n_s32(a), vdup_n_s32(b)); }
 
-// P pairs of rows x 8 lanes (half a panel). `b`: the unpacked blocks, `scales` of the same lanes follow at 512.
+// P pairs of rows x 8 lanes (half a panel). `b`: the unpacked blocks, `scales` of the same lanes follow at
+// 512.
 template <int L, int P, int Stride>
-__attribute__((noinline)) void matrix_tile(const uint8_t* b, int half, const ActBlock* const* rows, int64_t blocks, float* const* C, bool first) {
+__attribute__((noinline)) void matrix_tile(const uint8_t* b, int half, const ActBlock* const* rows,
+                                           int64_t blocks, float* const* C, bool first) {
   constexpr int halves = scales_per_block(L), zero = dot_zero_shift(L), steps = 4 / halves;
   const ActBlock* a[2 * P];
   float32x4_t acc[P][4];
   for (int r = 0; r < 2 * P; r++) a[r] = rows[r];
   for (int p = 0; p < P; p++)
     for (int j = 0; j < 4; j++)
-      acc[p][j] = first ? vdupq_n_f32(0) : vcombine_f32(vld1_f32(C[2 * p] + 2 * j), vld1_f32(C[2 * p + 1] + 2 * j));
+      acc[p][j] =
+          first ? vdupq_n_f32(0) : vcombine_f32(vld1_f32(C[2 * p] + 2 * j), vld1_f32(C[2 * p + 1] + 2 * j));
   for (int64_t k = 0; k < blocks; k++, b += Stride) {
     const float* scales = reinterpret_cast<const float*>(b + 512) + half * 8;
     for (int h = 0; h < halves; h++) {
@@ -56,15 +61,19 @@ __attribute__((noinline)) void matrix_tile(const uint8_t* b, int half, const Act
       }
       for (int p = 0; p < P; p++) {
         const float32x4_t scale = each_twice(a[2 * p]->scale, a[2 * p + 1]->scale);
-        for (int j = 0; j < 4; j++) acc[p][j] = vfmaq_f32(acc[p][j], vcvtq_f32_s32(d[p][j]), vmulq_f32(scale, pair_of(scales + 16 * h + 2 * j)));
+        for (int j = 0; j < 4; j++)
+          acc[p][j] = vfmaq_f32(acc[p][j], vcvtq_f32_s32(d[p][j]),
+                                vmulq_f32(scale, pair_of(scales + 16 * h + 2 * j)));
       }
     }
     if constexpr (has_minimum(L)) {
       for (int p = 0; p < P; p++)
         for (int h = 0; h < halves; h++) {
           const ActBlock &x = *a[2 * p], &y = *a[2 * p + 1];
-          const float32x4_t sum = halves == 1 ? each_twice(x.fsum, y.fsum) : each_twice(half_sum(x, h), half_sum(y, h));
-          for (int j = 0; j < 4; j++) acc[p][j] = vfmaq_f32(acc[p][j], sum, pair_of(scales + 16 * (halves + h) + 2 * j));
+          const float32x4_t sum =
+              halves == 1 ? each_twice(x.fsum, y.fsum) : each_twice(half_sum(x, h), half_sum(y, h));
+          for (int j = 0; j < 4; j++)
+            acc[p][j] = vfmaq_f32(acc[p][j], sum, pair_of(scales + 16 * (halves + h) + 2 * j));
         }
     }
     for (int r = 0; r < 2 * P; r++) a[r]++;
@@ -78,7 +87,8 @@ __attribute__((noinline)) void matrix_tile(const uint8_t* b, int half, const Act
 
 // Up to four rows x 16 lanes of one unpacked panel; a missing second row of a pair is computed and dropped.
 template <int L, int Stride>
-void matrix_rows(const uint8_t* unpacked, const ActBlock* const* rows, int n, int64_t blocks, float* const* C, bool first) {
+void matrix_rows(const uint8_t* unpacked, const ActBlock* const* rows, int n, int64_t blocks, float* const* C,
+                 bool first) {
   float dropped[16] = {};
   const ActBlock* a[4];
   float* c[4];

@@ -1,22 +1,24 @@
-// Few rows: a panel streams through the core once and is used for all rows while it is in registers. Bound by memory
-// bandwidth, so the code is a chain of whole cache-line loads with few instructions between them.
+// Few rows: a panel streams through the core once and is used for all rows while it is in registers. Bound by
+// memory bandwidth, so the code is a chain of whole cache-line loads with few instructions between them.
 #pragma once
 #include "linear_quant.h"
 #include "weights_unpack.h"
 
 namespace ingot::INGOT_NS {
 
-// How far ahead of its use a line is asked for. With AVX-512 past the page of 4 KiB at which hardware prefetchers stop: one core
-// reads 25 GB/s this way and 12 through the first-level cache (Zen 4, panels of 5 KB). Further loses where streams change every
-// panel. Zen 3 reads 4 to 8 % faster with less.
+// How far ahead of its use a line is asked for. With AVX-512 past the page of 4 KiB at which hardware
+// prefetchers stop: one core reads 25 GB/s this way and 12 through the first-level cache (Zen 4, panels of 5
+// KB). Further loses where streams change every panel. Zen 3 reads 4 to 8 % faster with less.
 constexpr int64_t kPrefetchBytes = kW == 16 ? 6144 : 2048;
 
 INGOT_INLINE void prefetch_block(const uint8_t* p, int bytes) { prefetch_lines(p + kPrefetchBytes, bytes); }
 
 // Integer dot products of one panel with R rows -> out [R][16].
 template <int L, int R>
-__attribute__((noinline)) void panel_dot(const Weights& w, const uint8_t* panel, const ActBlock* const* rows, float* out) {
-  constexpr int bits = code_bits(L), dots = dot_bits(L), halves = scales_per_block(L), zero = dot_zero_shift(L);
+__attribute__((noinline)) void panel_dot(const Weights& w, const uint8_t* panel, const ActBlock* const* rows,
+                                         float* out) {
+  constexpr int bits = code_bits(L), dots = dot_bits(L), halves = scales_per_block(L),
+                zero = dot_zero_shift(L);
   const uint8_t* meta = panel + w.codes_bytes;
   const ActBlock* a[R];
   for (int r = 0; r < R; r++) a[r] = rows[r];
@@ -48,7 +50,9 @@ __attribute__((noinline)) void panel_dot(const Weights& w, const uint8_t* panel,
           const vi first = set1i(x.nsum8_first);
           const vi start0 = dot_start<zero>(first), start1 = dot_start<zero>(set1i(x.nsum8) - first);
           vi d0 = dot_begin<dots>(start0), d1 = dot_begin<dots>(start1);
-          for (int i = 0; i < 4; i++) d0 = dot_step_once<dots>(d0, c[i], x.q + 4 * i), d1 = dot_step_once<dots>(d1, c[4 + i], x.q + 16 + 4 * i);
+          for (int i = 0; i < 4; i++)
+            d0 = dot_step_once<dots>(d0, c[i], x.q + 4 * i),
+            d1 = dot_step_once<dots>(d1, c[4 + i], x.q + 16 + 4 * i);
           acc[r][part] = fma(to_float(dot_end<dots>(d0, start0)), s[0] * scale, acc[r][part]);
           acc[r][part] = fma(to_float(dot_end<dots>(d1, start1)), s[1] * scale, acc[r][part]);
           if constexpr (has_minimum(L)) {
@@ -63,16 +67,21 @@ __attribute__((noinline)) void panel_dot(const Weights& w, const uint8_t* panel,
     for (int part = 0; part < kParts; part++) store(out + r * 16 + part * kW, acc[r][part]);
 }
 
-// Panels of 4-bit codes that one row takes at once where every row is summed in one order: two vectors of sums wait for themselves.
-template <int L> constexpr int kExactPanels = !is_float_layout(L) && plain_nibbles(L) && kParts < 4 ? 4 / kParts : 1;
+// Panels of 4-bit codes that one row takes at once where every row is summed in one order: two vectors of
+// sums wait for themselves.
+template <int L>
+constexpr int kExactPanels = !is_float_layout(L) && plain_nibbles(L) && kParts < 4 ? 4 / kParts : 1;
 
-// f32 activations times dequantised weights, R rows -> out [R][16]; or one row and P panels -> out [P][16]. `Steady` sums every row
-// in the order of the columns, as the kernel for many rows does, so that a row is the same in any company; else few rows sum in
-// several chains.
+// f32 activations times dequantised weights, R rows -> out [R][16]; or one row and P panels -> out [P][16].
+// `Steady` sums every row in the order of the columns, as the kernel for many rows does, so that a row is the
+// same in any company; else few rows sum in several chains.
 template <int L, int R, bool Steady, int P = 1>
-__attribute__((noinline)) void panel_dot_f32(const Weights& w, const uint8_t* panel, const float* const* rows, float* out) {
+__attribute__((noinline)) void panel_dot_f32(const Weights& w, const uint8_t* panel, const float* const* rows,
+                                             float* out) {
   static_assert(P == 1 || R == 1);
-  constexpr int chains = Steady || R > 2 ? 1 : R == 1 ? 4 : 2;   // independent sums, to hide the latency of fma
+  constexpr int chains = Steady || R > 2 ? 1
+                         : R == 1        ? 4
+                                         : 2;  // independent sums, to hide the latency of fma
   // Parts of the panels side by side, for the same reason, and so that columns of floats are read once.
   constexpr int together = R <= (is_float_layout(L) ? 4 : Steady ? 2 : 0) ? P * kParts : 1;
   const float* x[R];
@@ -118,8 +127,11 @@ __attribute__((noinline)) void panel_dot_f32(const Weights& w, const uint8_t* pa
         }
     } else {
       for (int64_t b = 0; b < w.K / kBlock; b++) {
-        for (int p = 0; p < P; p++) prefetch_block(panel + p * w.panel_bytes + b * (64 * code_bits(L)), 64 * code_bits(L));
-        block_floats<L, together>(w, panel, b, part0, [&](int k, int p, vf v) __attribute__((always_inline)) { use(b * kBlock + k, k % chains, p, v); });
+        for (int p = 0; p < P; p++)
+          prefetch_block(panel + p * w.panel_bytes + b * (64 * code_bits(L)), 64 * code_bits(L));
+        block_floats<L, together>(w, panel, b, part0, [&](int k, int p, vf v) __attribute__((always_inline)) {
+          use(b * kBlock + k, k % chains, p, v);
+        });
       }
     }
     for (int r = 0; r < R; r++)
@@ -144,20 +156,25 @@ INGOT_INLINE bool uses_int8(const Weights& w, bool exact) { return !exact && has
 // How many of `left` panels few_rows takes at once.
 inline int panels_at_once(const Weights& w, int64_t rows, bool exact, int64_t left) {
   int n = 1;
-  if (exact && rows == 1) with_layout(w.layout, [&]<int L>() { n = left >= kExactPanels<L> ? kExactPanels<L> : 1; });
+  if (exact && rows == 1)
+    with_layout(w.layout, [&]<int L>() { n = left >= kExactPanels<L> ? kExactPanels<L> : 1; });
   return n;
 }
 
-// Panel p times `count` rows of acts (rows index[i], or i when index is null) -> out [count][16]; or one row and as many `panels` as
-// panels_at_once says -> out [panels][16].
-inline void few_rows(const Weights& w, int64_t p, const Acts& acts, const int32_t* index, int count, bool exact, float* out, int panels = 1) {
+// Panel p times `count` rows of acts (rows index[i], or i when index is null) -> out [count][16]; or one row
+// and as many `panels` as panels_at_once says -> out [panels][16].
+inline void few_rows(const Weights& w, int64_t p, const Acts& acts, const int32_t* index, int count,
+                     bool exact, float* out, int panels = 1) {
   const uint8_t* panel = w.panel(p);
   const auto rows_of = [&](int begin, int n, auto** rows, auto* base, int64_t stride) {
     for (int i = 0; i < n; i++) rows[i] = base + (index ? index[begin + i] : begin + i) * stride;
   };
   with_layout(w.layout, [&]<int L>() {
     for (int i = 0; i < count;) {
-      const int left = count - i, n = left >= 8 && kFewRows >= 8 ? 8 : left >= 4 && kFewRows >= 4 ? 4 : left >= 2 ? 2 : 1;
+      const int left = count - i, n = left >= 8 && kFewRows >= 8   ? 8
+                                      : left >= 4 && kFewRows >= 4 ? 4
+                                      : left >= 2                  ? 2
+                                                                   : 1;
       float* o = out + i * 16;
       if constexpr (has_integers(L)) {
         if (!exact) {
@@ -174,9 +191,12 @@ inline void few_rows(const Weights& w, int64_t p, const Acts& acts, const int32_
       const float* rows[8];
       rows_of(i, n, rows, acts.x, acts.x_stride);
       const auto dot = [&]<int R>() {
-        if constexpr (has_integers(L)) panel_dot_f32<L, R, true>(w, panel, rows, o);  // not exact went to the integers
-        else if (exact) panel_dot_f32<L, R, true>(w, panel, rows, o);
-        else panel_dot_f32<L, R, false>(w, panel, rows, o);
+        if constexpr (has_integers(L))
+          panel_dot_f32<L, R, true>(w, panel, rows, o);  // not exact went to the integers
+        else if (exact)
+          panel_dot_f32<L, R, true>(w, panel, rows, o);
+        else
+          panel_dot_f32<L, R, false>(w, panel, rows, o);
       };
       if (panels > 1) panel_dot_f32<L, 1, true, kExactPanels<L>>(w, panel, rows, o);
       else if (n == 1) dot.template operator()<1>();

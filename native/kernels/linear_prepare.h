@@ -31,7 +31,9 @@ struct Norm {
 // Row strides that keep rows out of each other's cache sets.
 inline int64_t quant_stride(int64_t K) { return K / kBlock + 1; }
 inline int64_t float_stride(int64_t K) { return round_up(K, 16) + 16; }
-inline int64_t quant_bytes(int64_t rows, int64_t K) { return round_up(rows * quant_stride(K) * int64_t(sizeof(ActBlock)), 64); }
+inline int64_t quant_bytes(int64_t rows, int64_t K) {
+  return round_up(rows * quant_stride(K) * int64_t(sizeof(ActBlock)), 64);
+}
 inline int64_t float_bytes(int64_t rows, int64_t K) { return rows * float_stride(K) * 4; }
 
 // Hands out pieces of a memory block.
@@ -49,13 +51,15 @@ inline void quantization_error(const float* x, const ActBlock* q, int64_t K, flo
   for (int64_t k = 0; k < K; k++) error[k] = x[k] - q[k / kBlock].scale * float(q[k / kBlock].q[k % kBlock]);
 }
 
-// Activations of up to kFewRowsMax rows in this worker's scratch (no barrier: every worker does all of it). `twice`: the
-// int8 form has `rows` more rows, the quantised errors of the first.
-inline Acts prepare_few(const float* x, int64_t rows, int64_t K, const Norm& norm, const Need& need, Arena& arena, bool twice = false) {
+// Activations of up to kFewRowsMax rows in this worker's scratch (no barrier: every worker does all of it).
+// `twice`: the int8 form has `rows` more rows, the quantised errors of the first.
+inline Acts prepare_few(const float* x, int64_t rows, int64_t K, const Norm& norm, const Need& need,
+                        Arena& arena, bool twice = false) {
   Acts acts{nullptr, quant_stride(K), x, K};
   if (norm.weight) {
     float* y = arena.take<float>(float_bytes(rows, K));
-    for (int64_t r = 0; r < rows; r++) rms_norm_row(x + r * K, norm.weight, K, norm.eps, norm.offset, y + r * float_stride(K));
+    for (int64_t r = 0; r < rows; r++)
+      rms_norm_row(x + r * K, norm.weight, K, norm.eps, norm.offset, y + r * float_stride(K));
     acts.x = y;
     acts.x_stride = float_stride(K);
   }
@@ -72,9 +76,11 @@ inline Acts prepare_few(const float* x, int64_t rows, int64_t K, const Norm& nor
   return acts;
 }
 
-// Activations of many rows in team memory, shared out over the workers by rows. The caller puts the barrier after it.
-// The f32 form is copied even without a norm: rows K apart would fight for the same cache sets. `twice` as above.
-inline Acts prepare_many(const float* x, int64_t rows, int64_t K, const Norm& norm, const Need& need, Ctx& c, Arena& arena, bool twice = false) {
+// Activations of many rows in team memory, shared out over the workers by rows. The caller puts the barrier
+// after it. The f32 form is copied even without a norm: rows K apart would fight for the same cache sets.
+// `twice` as above.
+inline Acts prepare_many(const float* x, int64_t rows, int64_t K, const Norm& norm, const Need& need, Ctx& c,
+                         Arena& arena, bool twice = false) {
   Acts acts{nullptr, quant_stride(K), nullptr, float_stride(K)};
   ActBlock* q = need.int8 ? arena.take<ActBlock>(quant_bytes(twice ? 2 * rows : rows, K)) : nullptr;
   float* f = need.f32 ? arena.take<float>(float_bytes(rows, K)) : nullptr;
@@ -102,7 +108,8 @@ inline Acts prepare_many(const float* x, int64_t rows, int64_t K, const Norm& no
 
 // Bytes prepare_many takes from team memory.
 inline int64_t many_bytes(int64_t rows, int64_t K, const Need& need, bool twice = false) {
-  return (need.int8 ? quant_bytes(twice ? 2 * rows : rows, K) : 0) + (need.f32 ? float_bytes(rows, K) : 0) + 128;
+  return (need.int8 ? quant_bytes(twice ? 2 * rows : rows, K) : 0) + (need.f32 ? float_bytes(rows, K) : 0) +
+         128;
 }
 
 }  // namespace ingot::INGOT_NS

@@ -23,7 +23,8 @@ INGOT_INLINE float half_sum(const ActBlock& x, int half) {
 INGOT_INLINE void quantize_block(const float* x, ActBlock& out, vf& finite) {
   constexpr int n = kBlock / kW;
   vf v[n], m{};
-  for (int i = 0; i < n; i++) v[i] = load(x + i * kW), m = vmax(m, vabs(v[i])), finite = fma(v[i], vf{}, finite);
+  for (int i = 0; i < n; i++)
+    v[i] = load(x + i * kW), m = vmax(m, vabs(v[i])), finite = fma(v[i], vf{}, finite);
   const float amax = max_lanes(m), inverse = amax > 0 ? 127.0f / amax : 0.0f;
   vi half[2] = {vi{}, vi{}};
   for (int i = 0; i < n; i++) {
@@ -40,10 +41,13 @@ INGOT_INLINE void quantize_block(const float* x, ActBlock& out, vf& finite) {
 }
 
 #if defined(__AVX512VNNI__)
-// 16 blocks at once, bit for bit the same: a block alone is mostly reductions across lanes, one after the other.
+// 16 blocks at once, bit for bit the same: a block alone is mostly reductions across lanes, one after the
+// other.
 inline void quantize_16_blocks(const float* x, ActBlock* out, vf& finite) {
   // Within 128-bit lanes, four vectors to one: elements are of vectors 0, 2, 1, 3.
-  const auto pairs = [](auto a, auto b, auto op) { return op(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b)); };
+  const auto pairs = [](auto a, auto b, auto op) {
+    return op(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
+  };
   const auto quads = [&](const __m512* v, auto op) {
     const __m512d a = _mm512_castps_pd(pairs(v[0], v[2], op)), b = _mm512_castps_pd(pairs(v[1], v[3], op));
     return op(_mm512_castpd_ps(_mm512_unpacklo_pd(a, b)), _mm512_castpd_ps(_mm512_unpackhi_pd(a, b)));
@@ -58,10 +62,13 @@ inline void quantize_16_blocks(const float* x, ActBlock* out, vf& finite) {
     m[b] = _mm512_max_ps(vabs(v0), vabs(v1));
     finite = fma(v1, vf{}, fma(v0, vf{}, finite));
   }
-  for (int i = 0; i < 8; i++) r[i] = larger(_mm512_shuffle_f32x4(m[i], m[i + 8], 0x44), _mm512_shuffle_f32x4(m[i], m[i + 8], 0xEE));
-  for (int i = 0; i < 4; i++) t[i] = larger(_mm512_shuffle_f32x4(r[i], r[i + 4], 0x88), _mm512_shuffle_f32x4(r[i], r[i + 4], 0xDD));
+  for (int i = 0; i < 8; i++)
+    r[i] = larger(_mm512_shuffle_f32x4(m[i], m[i + 8], 0x44), _mm512_shuffle_f32x4(m[i], m[i + 8], 0xEE));
+  for (int i = 0; i < 4; i++)
+    t[i] = larger(_mm512_shuffle_f32x4(r[i], r[i + 4], 0x88), _mm512_shuffle_f32x4(r[i], r[i + 4], 0xDD));
   // Lanes of 128 bits are of blocks 0, 8, 4, 12 and on.
-  const vf amax = _mm512_permutexvar_ps(_mm512_setr_epi32(0, 2, 1, 3, 8, 10, 9, 11, 4, 6, 5, 7, 12, 14, 13, 15), quads(t, larger));
+  const vf amax = _mm512_permutexvar_ps(
+      _mm512_setr_epi32(0, 2, 1, 3, 8, 10, 9, 11, 4, 6, 5, 7, 12, 14, 13, 15), quads(t, larger));
   alignas(64) float inverse[16];
   store(inverse, _mm512_maskz_div_ps(_mm512_cmp_ps_mask(amax, vf{}, _CMP_GT_OQ), set1(127.0f), amax));
   __m256i sums[16];  // of 4 bytes each: the lower half is of the first 16
@@ -73,7 +80,8 @@ inline void quantize_16_blocks(const float* x, ActBlock* out, vf& finite) {
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(out[b].q), q);
     sums[b] = _mm256_dpbusd_epi32(_mm256_setzero_si256(), _mm256_set1_epi8(1), q);
   }
-  for (int i = 0; i < 8; i++) r[i] = _mm512_castsi512_ps(_mm512_inserti64x4(_mm512_castsi256_si512(sums[i]), sums[i + 8], 1));
+  for (int i = 0; i < 8; i++)
+    r[i] = _mm512_castsi512_ps(_mm512_inserti64x4(_mm512_castsi256_si512(sums[i]), sums[i + 8], 1));
   const __m512i low = _mm512_castps_si512(quads(r, added)), high = _mm512_castps_si512(quads(r + 4, added));
   const __m512i index = _mm512_setr_epi32(0, 2, 1, 3, 16, 18, 17, 19, 8, 10, 9, 11, 24, 26, 25, 27);
   const vi s0 = (vi)_mm512_permutex2var_epi32(low, index, high);
@@ -92,7 +100,8 @@ inline void quantize_16_blocks(const float* x, ActBlock* out, vf& finite) {
 }
 #endif
 
-// An input that is not finite makes every result of its row NaN: int8 could not carry it, and it must not vanish.
+// An input that is not finite makes every result of its row NaN: int8 could not carry it, and it must not
+// vanish.
 inline void quantize_row(const float* x, int64_t K, ActBlock* out) {
   vf finite{};
   int64_t b = 0;

@@ -6,7 +6,10 @@ namespace ingot::INGOT_NS {
 namespace {
 
 constexpr int64_t kDepth = 128;                         // a panel of a packed block stays in the L1 cache
-constexpr int64_t kColumns = kTileVecs * kW * (kW == 16 ? 5 : kW == 8 ? 10 : 20);  // 240: a packed block is 120 KiB
+constexpr int64_t kColumns = kTileVecs * kW *
+                             (kW == 16  ? 5
+                              : kW == 8 ? 10
+                                        : 20);  // 240: a packed block is 120 KiB
 constexpr int64_t kRows = 384;
 
 struct Product {
@@ -16,7 +19,8 @@ struct Product {
   bool transposed;
 };
 
-// b[k0 ... k0+depth, n0 ... n0+columns] as panels of kTileVecs vectors: [panel][k][kTileVecs * kW], zero padded.
+// b[k0 ... k0+depth, n0 ... n0+columns] as panels of kTileVecs vectors: [panel][k][kTileVecs * kW], zero
+// padded.
 void pack(const Product& p, int64_t k0, int64_t depth, int64_t n0, int64_t columns, float* out) {
   constexpr int64_t width = kTileVecs * kW;
   for (int64_t c0 = 0; c0 < columns; c0 += width) {
@@ -45,9 +49,11 @@ void pack(const Product& p, int64_t k0, int64_t depth, int64_t n0, int64_t colum
   }
 }
 
-void add_block(const float* tile, int64_t width, float* y, int64_t ldy, int64_t rows, int64_t columns, bool accumulate) {
+void add_block(const float* tile, int64_t width, float* y, int64_t ldy, int64_t rows, int64_t columns,
+               bool accumulate) {
   for (int64_t m = 0; m < rows; m++)
-    for (int64_t n = 0; n < columns; n++) y[m * ldy + n] = (accumulate ? y[m * ldy + n] : 0.f) + tile[m * width + n];
+    for (int64_t n = 0; n < columns; n++)
+      y[m * ldy + n] = (accumulate ? y[m * ldy + n] : 0.f) + tile[m * width + n];
 }
 
 // Rows [m0, m0 + rows) by columns [n0, n0 + columns) of one batch entry.

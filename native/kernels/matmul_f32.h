@@ -12,11 +12,11 @@ constexpr int kTileRows = 4;
 #endif
 constexpr int kTileVecs = 3;
 
-// c[m][n] (+)= sum over k of a[m * am + k * ak] * b[k * ldb + n] for MR rows and NV vectors of columns. A function of its own: inside
-// a larger one GCC keeps sums in memory.
+// c[m][n] (+)= sum over k of a[m * am + k * ak] * b[k * ldb + n] for MR rows and NV vectors of columns. A
+// function of its own: inside a larger one GCC keeps sums in memory.
 template <int MR, int NV>
-__attribute__((noinline)) void gemm_tile(const float* a, int64_t am, int64_t ak, const float* b, int64_t ldb, float* c, int64_t ldc,
-                            int64_t K, bool accumulate) {
+__attribute__((noinline)) void gemm_tile(const float* a, int64_t am, int64_t ak, const float* b, int64_t ldb,
+                                         float* c, int64_t ldc, int64_t K, bool accumulate) {
   vf acc[MR][NV];
   for (int m = 0; m < MR; m++)
     for (int v = 0; v < NV; v++) acc[m][v] = accumulate ? load(c + m * ldc + v * kW) : vf{};
@@ -33,8 +33,8 @@ __attribute__((noinline)) void gemm_tile(const float* a, int64_t am, int64_t ak,
 }
 
 template <int NV>
-inline void gemm_columns(const float* a, int64_t am, int64_t ak, const float* b, int64_t ldb, float* c, int64_t ldc,
-                         int64_t M, int64_t K, bool accumulate) {
+inline void gemm_columns(const float* a, int64_t am, int64_t ak, const float* b, int64_t ldb, float* c,
+                         int64_t ldc, int64_t M, int64_t K, bool accumulate) {
   int64_t m = 0;
   for (; m + kTileRows <= M; m += kTileRows)
     gemm_tile<kTileRows, NV>(a + m * am, am, ak, b, ldb, c + m * ldc, ldc, K, accumulate);
@@ -50,10 +50,11 @@ inline void gemm_columns(const float* a, int64_t am, int64_t ak, const float* b,
 }
 
 // The same for any M and `vecs` vectors of columns.
-inline void gemm_block(const float* a, int64_t am, int64_t ak, const float* b, int64_t ldb, float* c, int64_t ldc, int64_t M,
-                       int64_t vecs, int64_t K, bool accumulate) {
+inline void gemm_block(const float* a, int64_t am, int64_t ak, const float* b, int64_t ldb, float* c,
+                       int64_t ldc, int64_t M, int64_t vecs, int64_t K, bool accumulate) {
   int64_t v = 0;
-  for (; v + 3 <= vecs; v += 3) gemm_columns<3>(a, am, ak, b + v * kW, ldb, c + v * kW, ldc, M, K, accumulate);
+  for (; v + 3 <= vecs; v += 3)
+    gemm_columns<3>(a, am, ak, b + v * kW, ldb, c + v * kW, ldc, M, K, accumulate);
   if (v + 2 == vecs) gemm_columns<2>(a, am, ak, b + v * kW, ldb, c + v * kW, ldc, M, K, accumulate);
   if (v + 1 == vecs) gemm_columns<1>(a, am, ak, b + v * kW, ldb, c + v * kW, ldc, M, K, accumulate);
 }

@@ -1,9 +1,13 @@
-// What the machine can do: read bandwidth and multiply peaks, measured by the same workers that run the models.
-//   measure_read   bufs: data, sink f64[threads]     params: ahead      reads every byte once; some lines are asked for so many bytes
-//                                                                       ahead, 0: the hardware's prefetchers are left alone
-//   measure_int8   bufs: ops f64[1]                  params: rounds     widest int8 dot product (or tile) instruction
-//   measure_bf16   bufs: ops f64[1]                  params: rounds     bf16 tiles or dot product; ops 0 where there is none
-//   measure_f32    bufs: ops f64[1]                  params: rounds     fused multiply-add
+// What the machine can do: read bandwidth and multiply peaks, measured by the same workers that run the
+// models.
+//   measure_read   bufs: data, sink f64[threads]     params: ahead      reads every byte once; some lines are
+//   asked for so many bytes
+//                                                                       ahead, 0: the hardware's prefetchers
+//                                                                       are left alone
+//   measure_int8   bufs: ops f64[1]                  params: rounds     widest int8 dot product (or tile)
+//   instruction measure_bf16   bufs: ops f64[1]                  params: rounds     bf16 tiles or dot
+//   product; ops 0 where there is none measure_f32    bufs: ops f64[1]                  params: rounds fused
+//   multiply-add
 #include "kernel.h"
 #include "signatures/measure_bf16.h"
 #include "signatures/measure_f32.h"
@@ -29,7 +33,8 @@ template <bool Ask> int64_t read_range(const uint8_t* p, const uint8_t* stop, in
       for (int i = 0; i < 2; i++) __builtin_prefetch(p + ahead + 256 * i, 0, 3);
     for (int i = 0; i < 8; i++) s[i % 4] = _mm512_xor_si512(s[i % 4], _mm512_loadu_si512(p + 64 * i));
   }
-  return _mm512_reduce_add_epi64(_mm512_xor_si512(_mm512_xor_si512(s[0], s[1]), _mm512_xor_si512(s[2], s[3])));
+  return _mm512_reduce_add_epi64(
+      _mm512_xor_si512(_mm512_xor_si512(s[0], s[1]), _mm512_xor_si512(s[2], s[3])));
 #else
   uint64_t s[8] = {0};
   for (; p < stop; p += 64) {
@@ -63,7 +68,10 @@ struct alignas(64) TileConfig {
 void load_tiles() {
   static TileConfig config;
   for (int i = 0; i < 8; i++) config.colsb[i] = 64, config.rows[i] = 16;
-  asm volatile("" : : "r"(&config) : "memory");  // GCC 12's _tile_loadconfig does not say that it reads memory
+  asm volatile(""
+               :
+               : "r"(&config)
+               : "memory");  // GCC 12's _tile_loadconfig does not say that it reads memory
   _tile_loadconfig(&config);
 }
 #define TILE_ROUNDS(instruction)                                                              \
@@ -73,8 +81,10 @@ void load_tiles() {
   }
 #endif
 
-// Chains of one instruction, N of them so that none waits for itself. `step` keeps the compiler from folding its result away.
-template <int N, class V, class Step> inline __attribute__((always_inline)) void run_chains(int64_t rounds, V start, Step step) {
+// Chains of one instruction, N of them so that none waits for itself. `step` keeps the compiler from folding
+// its result away.
+template <int N, class V, class Step>
+inline __attribute__((always_inline)) void run_chains(int64_t rounds, V start, Step step) {
   V acc[N];
   for (auto& x : acc) x = start;
   for (int64_t r = 0; r < rounds; r++)
@@ -87,7 +97,14 @@ void int8_peak(const Args& args, Ctx& c) {
   [[maybe_unused]] const int64_t rounds = a.rounds();
 #if defined(__AMX_TILE__)
   load_tiles();
-  _tile_zero(0); _tile_zero(1); _tile_zero(2); _tile_zero(3); _tile_zero(4); _tile_zero(5); _tile_zero(6); _tile_zero(7);
+  _tile_zero(0);
+  _tile_zero(1);
+  _tile_zero(2);
+  _tile_zero(3);
+  _tile_zero(4);
+  _tile_zero(5);
+  _tile_zero(6);
+  _tile_zero(7);
   TILE_ROUNDS(_tile_dpbssd)
   _tile_release();
   report(a, c, double(rounds) * 8 * 16 * 16 * 64 * 2);
@@ -123,7 +140,14 @@ void bf16_peak(const Args& args, Ctx& c) {
 #if defined(__AMX_TILE__)
   const int64_t rounds = a.rounds();
   load_tiles();
-  _tile_zero(0); _tile_zero(1); _tile_zero(2); _tile_zero(3); _tile_zero(4); _tile_zero(5); _tile_zero(6); _tile_zero(7);
+  _tile_zero(0);
+  _tile_zero(1);
+  _tile_zero(2);
+  _tile_zero(3);
+  _tile_zero(4);
+  _tile_zero(5);
+  _tile_zero(6);
+  _tile_zero(7);
   TILE_ROUNDS(_tile_dpbf16ps)
   _tile_release();
   report(a, c, double(rounds) * 8 * 16 * 16 * 32 * 2);
@@ -169,7 +193,8 @@ void f32_peak(const Args& args, Ctx& c) {
 template <class View> const char* needs_output(const Args& args) {
   if (const char* problem = View::mismatch(args)) return problem;
   const View a(args);
-  return a.operations_buf().bytes >= 8 && a.rounds() >= 0 ? nullptr : "expected one f64 buffer and a round count";
+  return a.operations_buf().bytes >= 8 && a.rounds() >= 0 ? nullptr
+                                                          : "expected one f64 buffer and a round count";
 }
 const char* needs_sink(const Args& args) {
   if (const char* problem = MeasureReadArgs::mismatch(args)) return problem;

@@ -1,7 +1,8 @@
 // Feed-forward of experts. `moe_glu`: h[row, slot] = act(gate_e x) * (up_e x) for the experts e of each row.
 // `moe_down`: y[row] = (residual +) sum over slots, in slot order, of weight * down_e h[row, slot].
-// Few rows stream the experts' panels; many rows are grouped by expert, and each expert's panel is unpacked once.
-// Experts that are not in memory come in the order of their store (runtime/experts.h): results do not depend on it.
+// Few rows stream the experts' panels; many rows are grouped by expert, and each expert's panel is unpacked
+// once. Experts that are not in memory come in the order of their store (runtime/experts.h): results do not
+// depend on it.
 #include "experts.h"
 #include "linear_core.h"
 #include "moe_routing.h"
@@ -13,7 +14,8 @@ namespace ingot::INGOT_NS {
 namespace {
 
 constexpr int64_t kPanelsPerItem = 4;
-constexpr int64_t kSharedTarget = int64_t(96) << 20;  // rows are taken in chunks that keep team memory about here
+constexpr int64_t kSharedTarget = int64_t(96)
+                                  << 20;  // rows are taken in chunks that keep team memory about here
 
 struct Problem {
   bool down;
@@ -29,7 +31,8 @@ struct Problem {
 
   int64_t inputs(int64_t n) const { return down ? n * topk : n; }  // activation rows of n rows
   const uint8_t* panel(int which, int64_t e, int64_t p) const {
-    if (const ExpertStack* s = stack[which]) return s->store->matrix(s->layer, s->part, e) + p * w[which].panel_bytes;
+    if (const ExpertStack* s = stack[which])
+      return s->store->matrix(s->layer, s->part, e) + p * w[which].panel_bytes;
     return w[which].data + (e * w[which].panels() + p) * w[which].panel_bytes;
   }
   ExpertStore* store() const { return stack[0] ? stack[0]->store.get() : nullptr; }
@@ -38,12 +41,14 @@ struct Problem {
     v.data = panel(which, e, 0);
     return v;
   }
-  // Team memory for n rows that go the grouped way: both forms of the activations, and h·W before it is combined.
+  // Team memory for n rows that go the grouped way: both forms of the activations, and h·W before it is
+  // combined.
   int64_t chunk_bytes(int64_t n) const {
     const int64_t in = inputs(n);
     Need need;
     need.add(w[0], exact, false);
-    return many_bytes(in, K, need) + (uses_tiles(w[0], exact) ? tile_bytes(padded_rows(n * topk, E), K) + 64 : 0) +
+    return many_bytes(in, K, need) +
+           (uses_tiles(w[0], exact) ? tile_bytes(padded_rows(n * topk, E), K) + 64 : 0) +
            (down ? round_up(n * topk * N * 4, 64) : 0) + 64;
   }
   int64_t chunk_rows() const {
@@ -52,7 +57,9 @@ struct Problem {
   }
   // Whether every worker can prepare all activations in its own scratch.
   bool few() const {
-    return rows <= kFewRowsMax && quant_bytes(inputs(rows), K) + (rows * topk * 256) + routing_bytes(rows * topk, E) < (int64_t(5) << 20);
+    return rows <= kFewRowsMax &&
+           quant_bytes(inputs(rows), K) + (rows * topk * 256) + routing_bytes(rows * topk, E) <
+               (int64_t(5) << 20);
   }
 };
 
@@ -72,11 +79,15 @@ template <class View> const char* read_common(const View& a, Problem& p) {
   return nullptr;
 }
 
-template <class View> const char* read_stack(const View& a, const Buf& stack, Weights& w, const ExpertStack*& streamed) {
+template <class View>
+const char* read_stack(const View& a, const Buf& stack, Weights& w, const ExpertStack*& streamed) {
   if (const char* problem = describe_weights(w, stack.data, a.K(), a)) return problem;
   streamed = stack.stack;
-  if (streamed && (streamed->matrix_bytes() != w.bytes() || streamed->in().experts < a.E())) return "moe: the streamed experts have other sizes than E, N, K and the layout need";
-  return stack.bytes / w.bytes() < a.E() ? "moe: the packed experts are smaller than E, N, K and the layout need" : nullptr;
+  if (streamed && (streamed->matrix_bytes() != w.bytes() || streamed->in().experts < a.E()))
+    return "moe: the streamed experts have other sizes than E, N, K and the layout need";
+  return stack.bytes / w.bytes() < a.E()
+             ? "moe: the packed experts are smaller than E, N, K and the layout need"
+             : nullptr;
 }
 
 const char* read_problem(const MoeGluArgs& a, Problem& p) {
@@ -86,7 +97,9 @@ const char* read_problem(const MoeGluArgs& a, Problem& p) {
   if (p.glu <= kNoGlu || p.glu >= kGlus) return "moe: unknown glu code";
   if (const char* problem = read_stack(a, a.gate_buf(), p.w[0], p.stack[0])) return problem;
   if (const char* problem = read_stack(a, a.up_buf(), p.w[1], p.stack[1])) return problem;
-  if (p.stack[0] && (!p.stack[1] || p.stack[0]->store != p.stack[1]->store || p.stack[0]->layer != p.stack[1]->layer)) return "moe: gate and up are experts of two stores";
+  if (p.stack[0] &&
+      (!p.stack[1] || p.stack[0]->store != p.stack[1]->store || p.stack[0]->layer != p.stack[1]->layer))
+    return "moe: gate and up are experts of two stores";
   p.x = a.x();
   p.weights = nullptr;
   if (a.x_buf().bytes / 4 / p.K < p.rows) return "moe: the input is smaller than its rows";
@@ -105,7 +118,8 @@ const char* read_problem(const MoeDownArgs& a, Problem& p) {
   if (a.h_buf().bytes / 4 / p.K / p.topk < p.rows) return "moe: the input is smaller than its rows";
   if (a.weights_buf().bytes / 4 / p.topk < p.rows) return "moe: weights are smaller than rows x topk";
   if (a.y_buf().bytes / 4 / p.N < p.rows) return "moe: the output is smaller than its rows";
-  if (a.residual() && a.residual_buf().bytes / 4 / p.N < p.rows) return "moe: the residual is smaller than rows x N";
+  if (a.residual() && a.residual_buf().bytes / 4 / p.N < p.rows)
+    return "moe: the residual is smaller than rows x N";
   p.out = {a.y(), nullptr, a.residual(), p.N, p.N};
   return nullptr;
 }
@@ -113,12 +127,16 @@ const char* read_problem(const MoeDownArgs& a, Problem& p) {
 // True when the ids are valid; else fails the run. All workers agree, so none is left at a barrier.
 bool route(const Problem& p, const int32_t* ids, int64_t rows, Ctx& c, Arena& arena, Routing& r) {
   const int64_t bad = sort_by_expert(ids, rows, p.topk, p.E, arena, r);
-  if (bad < 0) c.fail("%s: expert id %d is outside 0 to %d", p.down ? "moe_down" : "moe_glu", int(ids[-1 - bad]), int(p.E - 1));
+  if (bad < 0)
+    c.fail("%s: expert id %d is outside 0 to %d", p.down ? "moe_down" : "moe_glu", int(ids[-1 - bad]),
+           int(p.E - 1));
   return bad == 0;
 }
 
-// Entries [begin, begin + n) of expert e through the gated pair, panel by panel, for as many rows as there are.
-void glu_few(const Problem& p, const Acts& acts, const Routing& r, int64_t e, int64_t panel, float* sums, int64_t pair0) {
+// Entries [begin, begin + n) of expert e through the gated pair, panel by panel, for as many rows as there
+// are.
+void glu_few(const Problem& p, const Acts& acts, const Routing& r, int64_t e, int64_t panel, float* sums,
+             int64_t pair0) {
   const int64_t n = r.count(e);
   const Weights gate = p.expert(0, e), up = p.expert(1, e);
   for (int64_t i = 0; i < n; i += kFewRowsMax) {
@@ -127,7 +145,8 @@ void glu_few(const Problem& p, const Acts& acts, const Routing& r, int64_t e, in
     few_rows(gate, panel, acts, rows, m, p.exact, sums);
     few_rows(up, panel, acts, rows, m, p.exact, sums + kFewRowsMax * 16);
     for (int j = 0; j < m; j++)
-      finish_glu_row(p.out, nullptr, p.glu, pair0 + r.pair[r.begin[e] + i + j], panel, sums + j * 16, sums + (kFewRowsMax + j) * 16);
+      finish_glu_row(p.out, nullptr, p.glu, pair0 + r.pair[r.begin[e] + i + j], panel, sums + j * 16,
+                     sums + (kFewRowsMax + j) * 16);
   }
 }
 
@@ -144,7 +163,8 @@ void combine(const Problem& p, int64_t row, int64_t panel, const float* products
   finish_row(p.out, row, panel, sums);
 }
 
-// Asks the store for the experts of a chunk; each is let go of after `uses` calls of done(). All workers call it.
+// Asks the store for the experts of a chunk; each is let go of after `uses` calls of done(). All workers call
+// it.
 void begin_experts(const Problem& p, const Routing& r, Arena arena, int uses, Ctx& c) {
   int32_t* experts = arena.take<int32_t>(p.E * 4);
   int64_t* rows = arena.take<int64_t>(p.E * 8);
@@ -182,7 +202,8 @@ void run_few_streamed(const Problem& p, const Routing& r, const Acts& acts, Ctx&
   }
   if (!p.down || !c.ok()) return;
   for (int64_t row = 0; row < p.rows; row++)
-    for (int64_t panel = begin; panel < end; panel++) combine(p, row, panel, products + (row * p.topk * panels + panel) * 16, panels * 16);
+    for (int64_t panel = begin; panel < end; panel++)
+      combine(p, row, panel, products + (row * p.topk * panels + panel) * 16, panels * 16);
 }
 
 void run_few(const Problem& p, Ctx& c) {
@@ -202,7 +223,8 @@ void run_few(const Problem& p, Ctx& c) {
     for (int64_t e = 0; e < p.E; e++)
       if (r.count(e)) experts[active++] = int32_t(e);
     share_panels(active * panels, p.rows, c, [&](int64_t begin, int64_t end) {
-      for (int64_t item = begin; item < end; item++) glu_few(p, acts, r, experts[item / panels], item % panels, sums, 0);
+      for (int64_t item = begin; item < end; item++)
+        glu_few(p, acts, r, experts[item / panels], item % panels, sums, 0);
     });
     return;
   }
@@ -235,7 +257,8 @@ struct Chunk {
 };
 
 // Products of expert e's rows [i, i + n) with a panel pair -> C.
-void grouped(const Problem& p, const Chunk& k, int64_t e, const PanelPair& pair, int64_t i, int64_t n, uint8_t* scratch, float* C) {
+void grouped(const Problem& p, const Chunk& k, int64_t e, const PanelPair& pair, int64_t i, int64_t n,
+             uint8_t* scratch, float* C) {
   if (uses_tiles(*pair.w, p.exact)) return gemm_tiles(&pair, 1, k.tiles, k.order.first[e] + i, n, scratch, C);
   const int32_t* index = (p.down ? k.routing.pair : k.routing.row) + k.routing.begin[e] + i;
   gemm_pair(pair, k.acts, index, n, p.exact, scratch, C);
@@ -252,7 +275,8 @@ void glu_item(const Problem& p, const Chunk& k, int64_t e, int64_t panel, Arena 
     const int64_t n = min64(kChunkRows, r.count(e) - i);
     grouped(p, k, e, {&p.w[0], &p.w[1], p.panel(0, e, panel), p.panel(1, e, panel)}, i, n, arena.at, C);
     for (int64_t j = 0; j < n; j++)
-      finish_glu_row(p.out, nullptr, p.glu, k.pair0 + r.pair[r.begin[e] + i + j], panel, C + j * 32, C + j * 32 + 16);
+      finish_glu_row(p.out, nullptr, p.glu, k.pair0 + r.pair[r.begin[e] + i + j], panel, C + j * 32,
+                     C + j * 32 + 16);
   }
 }
 
@@ -272,7 +296,8 @@ void down_item(const Problem& p, const Chunk& k, int64_t e, int64_t panel, bool 
   float* C = arena.take<float>(kChunkRows * 32 * 4);
   for (int64_t i = 0; i < r.count(e); i += kChunkRows) {
     const int64_t n = min64(kChunkRows, r.count(e) - i);
-    grouped(p, k, e, {&p.w[0], &p.w[0], p.panel(0, e, panel), p.panel(0, e, panel + (both ? 1 : 0))}, i, n, arena.at, C);
+    grouped(p, k, e, {&p.w[0], &p.w[0], p.panel(0, e, panel), p.panel(0, e, panel + (both ? 1 : 0))}, i, n,
+            arena.at, C);
     for (int64_t j = 0; j < n; j++) {
       const int32_t pair = r.pair[r.begin[e] + i + j];
       finish_row(products, pair, panel, C + j * 32);
@@ -297,7 +322,8 @@ void run_chunk(const Problem& p, int64_t base, int64_t rows, Ctx& c) {
   if (!route(p, p.ids + k.pair0, rows, c, arena, k.routing)) return;
   const int64_t panels = p.w[0].panels(), parts = div_up(panels, kPanelsPerItem);
   if (p.store()) begin_experts(p, k.routing, arena, int(parts), c);
-  ExpertStore* store = p.store() && !p.store()->complete() ? p.store() : nullptr;  // when some must be waited for
+  ExpertStore* store =
+      p.store() && !p.store()->complete() ? p.store() : nullptr;  // when some must be waited for
   Need need;
   need.add(p.w[0], p.exact, false);  // experts with few rows
   need.tiles = uses_tiles(p.w[0], p.exact);
@@ -312,7 +338,8 @@ void run_chunk(const Problem& p, int64_t base, int64_t rows, Ctx& c) {
   {
     TileSession session(need.tiles);
     for (int64_t i; (i = c.next((store ? store->count() : p.E) * parts)) >= 0;) {
-      const int64_t e = store ? store->expert(i / parts) : i / parts, first = i % parts * kPanelsPerItem, last = min64(panels, first + kPanelsPerItem);
+      const int64_t e = store ? store->expert(i / parts) : i / parts, first = i % parts * kPanelsPerItem,
+                    last = min64(panels, first + kPanelsPerItem);
       if (!k.routing.count(e)) continue;
       if (!store || store->ready(i / parts, c)) {
         if (p.down)

@@ -1,4 +1,5 @@
-// Which rows each expert works on: the (row, slot) pairs of a chunk sorted by expert, in row order within an expert.
+// Which rows each expert works on: the (row, slot) pairs of a chunk sorted by expert, in row order within an
+// expert.
 #pragma once
 #include "linear_prepare.h"
 
@@ -14,12 +15,16 @@ struct Routing {
   int64_t count(int64_t e) const { return begin[e + 1] - begin[e]; }
 };
 
-inline int64_t routing_bytes(int64_t pairs, int64_t E) { return round_up((E + 1) * 4, 64) + 2 * round_up(pairs * 4, 64); }
+inline int64_t routing_bytes(int64_t pairs, int64_t E) {
+  return round_up((E + 1) * 4, 64) + 2 * round_up(pairs * 4, 64);
+}
 
-// Every worker does this for itself: it is short, needs no barrier, and all come to the same lists. Returns the first
-// id outside [0, E) as -1 - entry, or 0.
-inline int64_t sort_by_expert(const int32_t* ids, int64_t rows, int64_t topk, int64_t E, Arena& arena, Routing& r) {
-  r = {arena.take<int32_t>((E + 1) * 4), arena.take<int32_t>(rows * topk * 4), arena.take<int32_t>(rows * topk * 4), E, rows * topk};
+// Every worker does this for itself: it is short, needs no barrier, and all come to the same lists. Returns
+// the first id outside [0, E) as -1 - entry, or 0.
+inline int64_t sort_by_expert(const int32_t* ids, int64_t rows, int64_t topk, int64_t E, Arena& arena,
+                              Routing& r) {
+  r = {arena.take<int32_t>((E + 1) * 4), arena.take<int32_t>(rows * topk * 4),
+       arena.take<int32_t>(rows * topk * 4), E, rows * topk};
   memset(r.begin, 0, size_t(E + 1) * 4);
   for (int64_t i = 0; i < r.pairs; i++) {
     if (ids[i] < 0 || ids[i] >= E) return -1 - i;
@@ -44,7 +49,9 @@ struct TileOrder {
 };
 
 inline int64_t padded_rows(int64_t pairs, int64_t E) { return pairs + 15 * min64(pairs, E); }
-inline int64_t tile_order_bytes(int64_t pairs, int64_t E) { return round_up(E * 8, 64) + round_up(padded_rows(pairs, E) * 4, 64); }
+inline int64_t tile_order_bytes(int64_t pairs, int64_t E) {
+  return round_up(E * 8, 64) + round_up(padded_rows(pairs, E) * 4, 64);
+}
 
 inline TileOrder order_tiles(const Routing& r, const int32_t* list, Arena& arena) {
   TileOrder o{arena.take<int32_t>(padded_rows(r.pairs, r.E) * 4), arena.take<int64_t>(r.E * 8), 0};

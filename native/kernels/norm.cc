@@ -11,7 +11,8 @@ void run_rms(const Args& args, Ctx& ctx) {
   const int64_t D = a.D();
   int64_t begin, end;
   ctx.range(a.rows(), begin, end);
-  for (int64_t r = begin; r < end; r++) rms_norm_row(a.x() + r * D, a.w(), a.eps(), a.offset(), a.y() + r * D, D);
+  for (int64_t r = begin; r < end; r++)
+    rms_norm_row(a.x() + r * D, a.w(), a.eps(), a.offset(), a.y() + r * D, D);
 }
 const char* check_rms(const Args& args) {
   if (const char* problem = RmsNormArgs::mismatch(args)) return problem;
@@ -40,7 +41,8 @@ void run_layer(const Args& args, Ctx& ctx) {
   const int64_t D = a.D();
   int64_t begin, end;
   ctx.range(a.rows(), begin, end);
-  for (int64_t r = begin; r < end; r++) layer_norm_row(a.x() + r * D, a.w(), a.b(), a.eps(), a.y() + r * D, D);
+  for (int64_t r = begin; r < end; r++)
+    layer_norm_row(a.x() + r * D, a.w(), a.b(), a.eps(), a.y() + r * D, D);
 }
 const char* check_layer(const Args& args) {
   if (const char* problem = LayerNormArgs::mismatch(args)) return problem;

@@ -1,4 +1,5 @@
-// Repacking source rows into panels. Blocks are taken a few at a time so that the lines written stay in the first-level cache.
+// Repacking source rows into panels. Blocks are taken a few at a time so that the lines written stay in the
+// first-level cache.
 #include "pack.h"
 
 #include <type_traits>
@@ -68,7 +69,8 @@ struct Panel {
 template <class Fill>
 void each_panel(const Rows& rows, int64_t begin, int64_t end, uint8_t* out, const Fill& fill) {
   const auto& [source, layout, N, K] = rows.form;
-  const int64_t bytes = layout.panel_bytes(K), codes = layout.codes_bytes(K), used = codes + layout.meta_bytes(K);
+  const int64_t bytes = layout.panel_bytes(K), codes = layout.codes_bytes(K),
+                used = codes + layout.meta_bytes(K);
   for (int64_t p = begin; p < end; p++) {
     uint8_t* at = out + p * bytes;
     Panel panel{at, at + codes, N - p * kLanes < kLanes ? int(N - p * kLanes) : kLanes, {}};
@@ -88,7 +90,8 @@ void pack_blocks(const Rows& rows, int64_t begin, int64_t end, uint8_t* out) {
     for (int64_t b0 = 0; b0 < blocks; b0 += step)
       for (int r = 0; r < p.lanes; r++) {
         const uint8_t* row = rows.parts[0] + p.row[r] * blocks * F::bytes;
-        for (int64_t b = b0; b < b0 + step && b < blocks; b++) F::read(row + b * F::bytes, r, p.codes + b * codes, p.meta + b * meta);
+        for (int64_t b = b0; b < b0 + step && b < blocks; b++)
+          F::read(row + b * F::bytes, r, p.codes + b * codes, p.meta + b * meta);
       }
   });
 }
@@ -126,12 +129,14 @@ void pack_words(const Rows& rows, int64_t begin, int64_t end, uint8_t* out) {
     for (int r = 0; r < p.lanes; r++)
       for (int f = 0; f < fields; f++) {
         const uint8_t* row = rows.parts[1 + f] + p.row[r] * groups * size;
-        for (int64_t g = 0; g < groups; g++) memcpy(p.meta + (g * fields + f) * (16 * size) + r * size, row + g * size, size_t(size));
+        for (int64_t g = 0; g < groups; g++)
+          memcpy(p.meta + (g * fields + f) * (16 * size) + r * size, row + g * size, size_t(size));
       }
   });
 }
 
-// Codes a byte each, and meta records of one lane each: what JavaScript makes of formats that have no reader here.
+// Codes a byte each, and meta records of one lane each: what JavaScript makes of formats that have no reader
+// here.
 template <int Bits>
 void pack_codes(const Rows& rows, int64_t begin, int64_t end, uint8_t* out) {
   const LayoutForm& layout = rows.form.layout;
@@ -148,7 +153,8 @@ void pack_codes(const Rows& rows, int64_t begin, int64_t end, uint8_t* out) {
       const uint8_t* meta = rows.parts[1] + p.row[r] * records * lane;
       for (int64_t i = 0; i < records; i++, meta += lane) {
         uint8_t* record = p.meta + i * 16 * lane;
-        for (int f = 0; f < fields; f++) memcpy(record + 16 * f * size + r * size, meta + f * size, size_t(size));
+        for (int f = 0; f < fields; f++)
+          memcpy(record + 16 * f * size + r * size, meta + f * size, size_t(size));
         for (int64_t s = fields * size; s < lane; s++) record[16 * s + r] = meta[s];
       }
     }
@@ -165,7 +171,9 @@ void pack_floats(const Rows& rows, int64_t begin, int64_t end, uint8_t* out) {
     for (int64_t k0 = 0; k0 < K; k0 += 64)
       for (int r = 0; r < p.lanes; r++) {
         const uint8_t* row = rows.parts[0] + p.row[r] * K * int64_t(sizeof(T));
-        for (int64_t k = k0; k < k0 + 64 && k < K; k++) memcpy(panel + (Pairs ? k / 2 * 32 + r * 2 + (k & 1) : k * kLanes + r), row + k * sizeof(T), sizeof(T));
+        for (int64_t k = k0; k < k0 + 64 && k < K; k++)
+          memcpy(panel + (Pairs ? k / 2 * 32 + r * 2 + (k & 1) : k * kLanes + r), row + k * sizeof(T),
+                 sizeof(T));
       }
   });
 }
@@ -197,7 +205,9 @@ const char* read_parts(const PackForm& form, Parts& parts) {
   }
   const char* problem = "unknown source format";
   with_block_format(form.source, [&]<class F>() {
-    problem = !F::fits(layout) ? "the source is packed into another layout" : form.K % F::columns ? "K is not a multiple of the block" : nullptr;
+    problem = !F::fits(layout)      ? "the source is packed into another layout"
+              : form.K % F::columns ? "K is not a multiple of the block"
+                                    : nullptr;
     parts.row_bytes[0] = form.K / F::columns * F::bytes;
   });
   return problem;
@@ -214,16 +224,21 @@ const char* pack_problem(const PackForm& form, const size_t* sizes, int parts, s
   if (parts != expected.count) return "the source has another number of parts";
   for (int i = 0; i < parts; i++)
     if (int64_t(sizes[i]) != N * expected.row_bytes[i]) return "a source part has the wrong size";
-  return int64_t(out_bytes) == (N + kLanes - 1) / kLanes * layout.panel_bytes(K) ? nullptr : "the packed size does not fit the matrix";
+  return int64_t(out_bytes) == (N + kLanes - 1) / kLanes * layout.panel_bytes(K)
+             ? nullptr
+             : "the packed size does not fit the matrix";
 }
 
-void pack_rows(const PackForm& form, const uint8_t* const* parts, const int32_t* rowMap, int64_t begin, int64_t end, uint8_t* out) {
+void pack_rows(const PackForm& form, const uint8_t* const* parts, const int32_t* rowMap, int64_t begin,
+               int64_t end, uint8_t* out) {
   const Rows rows{form, parts, rowMap};
   if (form.source == dF32) return pack_floats<uint32_t, false>(rows, begin, end, out);
   if (form.source == dF16) return pack_floats<uint16_t, false>(rows, begin, end, out);
   if (form.source == dBF16) return pack_floats<uint16_t, true>(rows, begin, end, out);
-  if (form.source == kWords) return with_bits(form.layout.t().bits, [&]<int Bits>() { pack_words<Bits>(rows, begin, end, out); });
-  if (form.source == kCodes) return with_bits(form.layout.t().bits, [&]<int Bits>() { pack_codes<Bits>(rows, begin, end, out); });
+  if (form.source == kWords)
+    return with_bits(form.layout.t().bits, [&]<int Bits>() { pack_words<Bits>(rows, begin, end, out); });
+  if (form.source == kCodes)
+    return with_bits(form.layout.t().bits, [&]<int Bits>() { pack_codes<Bits>(rows, begin, end, out); });
   with_block_format(form.source, [&]<class F>() { pack_blocks<F>(rows, begin, end, out); });
 }
 

@@ -1,5 +1,6 @@
-// The block formats of GGUF: how one block of one row goes to its lane of a panel. Codes are handled as 32-bit words of four, in the
-// order of the columns, which any compiler makes fast enough that loading is bound by memory.
+// The block formats of GGUF: how one block of one row goes to its lane of a panel. Codes are handled as
+// 32-bit words of four, in the order of the columns, which any compiler makes fast enough that loading is
+// bound by memory.
 #pragma once
 #include <cstring>
 
@@ -25,7 +26,8 @@ void put_codes(const uint32_t (&n)[8], int lane, uint8_t* codes) {
     for (int i = 0; i < 8; i++) put(at + 64 * i, n[i]);
   constexpr int base = Bits >= 4 ? 4 : 2;
   if constexpr (Bits != 8 && base == 4)
-    for (int c = 0; c < 4; c++) put(at + 64 * c, bits_of(n[2 * c], 0, 15) | bits_of(n[2 * c + 1], 0, 15) << 4);
+    for (int c = 0; c < 4; c++)
+      put(at + 64 * c, bits_of(n[2 * c], 0, 15) | bits_of(n[2 * c + 1], 0, 15) << 4);
   if constexpr (base == 2 || Bits == 6)
     for (int h = 0; h < 2; h++) {
       uint32_t pairs = 0;
@@ -41,7 +43,8 @@ void put_codes(const uint32_t (&n)[8], int lane, uint8_t* codes) {
 
 // 16 bytes whose byte i has column i in its low bits and column i + 16 in its high ones.
 inline void split_nibbles(const uint8_t* q, uint32_t (&n)[8]) {
-  for (int i = 0; i < 4; i++) n[i] = bits_of(word(q + 4 * i), 0, 15), n[4 + i] = bits_of(word(q + 4 * i), 4, 15);
+  for (int i = 0; i < 4; i++)
+    n[i] = bits_of(word(q + 4 * i), 0, 15), n[4 + i] = bits_of(word(q + 4 * i), 4, 15);
 }
 // The same with fifth bits: bit i of a word is that of column i.
 inline void split_fives(const uint8_t* q, uint32_t high, uint32_t (&n)[8]) {
@@ -52,9 +55,12 @@ inline void split_fives(const uint8_t* q, uint32_t high, uint32_t (&n)[8]) {
 
 template <int Layout, int Columns, int Bytes, int Group = 32, int Scale = dF16>
 struct Block {
-  static constexpr int layout = Layout, columns = Columns, bytes = Bytes, bits = traits(Layout).bits, block = 64 * bits;
+  static constexpr int layout = Layout, columns = Columns, bytes = Bytes, bits = traits(Layout).bits,
+                       block = 64 * bits;
   // Whether its blocks fill whole records of this layout.
-  static bool fits(const LayoutForm& form) { return form.code == Layout && (traits(Layout).steps || (form.group == Group && form.scale == Scale)); }
+  static bool fits(const LayoutForm& form) {
+    return form.code == Layout && (traits(Layout).steps || (form.group == Group && form.scale == Scale));
+  }
 };
 
 struct Q4_0 : Block<kQ4, 32, 18> {
@@ -103,7 +109,9 @@ struct Q8_0 : Block<kQ8, 32, 34> {
 };
 
 struct IQ4_NL : Block<kIQ4NL, 32, 18> {
-  static void read(const uint8_t* s, int lane, uint8_t* codes, uint8_t* meta) { Q4_0::read(s, lane, codes, meta); }
+  static void read(const uint8_t* s, int lane, uint8_t* codes, uint8_t* meta) {
+    Q4_0::read(s, lane, codes, meta);
+  }
 };
 
 struct MXFP4 : Block<kMXFP4, 32, 17, 32, dE8M0> {
@@ -115,8 +123,8 @@ struct MXFP4 : Block<kMXFP4, 32, 17, 32, dE8M0> {
   }
 };
 
-// Four groups of 16 columns: 8 bytes each, whose byte i has columns i and i + 8. Scales are unsigned e4m3 of which half is meant; they become
-// f16, which holds what GGUF makes of bytes that are no number.
+// Four groups of 16 columns: 8 bytes each, whose byte i has columns i and i + 8. Scales are unsigned e4m3 of
+// which half is meant; they become f16, which holds what GGUF makes of bytes that are no number.
 struct NVFP4 : Block<kNVFP4, 64, 36, 16> {
   static void read(const uint8_t* s, int lane, uint8_t* codes, uint8_t* meta) {
     for (int b = 0; b < 2; b++) {
@@ -172,14 +180,17 @@ struct Q5_K : Block<kQ5K, 256, 176> {
     for (int j = 0; j < 8; j++) {
       uint32_t n[8];
       for (int i = 0; i < 8; i++)
-        n[i] = bits_of(word(s + 48 + 32 * (j / 2) + 4 * i), 4 * (j & 1), 15) | bits_of(word(s + 16 + 4 * i), j, 1) << 4;
+        n[i] = bits_of(word(s + 48 + 32 * (j / 2) + 4 * i), 4 * (j & 1), 15) |
+               bits_of(word(s + 16 + 4 * i), j, 1) << 4;
       put_codes<bits>(n, lane, codes + block * j);
     }
   }
 };
 
 // Columns 32 j … of the planes of two bits that Q2_K and Q3_K share.
-inline uint32_t pairs_at(const uint8_t* q, int j, int i) { return bits_of(word(q + 32 * (j / 4) + 4 * i), 2 * (j & 3), 3); }
+inline uint32_t pairs_at(const uint8_t* q, int j, int i) {
+  return bits_of(word(q + 32 * (j / 4) + 4 * i), 2 * (j & 3), 3);
+}
 
 struct Q2_K : Block<kQ2K, 256, 84> {
   static void read(const uint8_t* s, int lane, uint8_t* codes, uint8_t* meta) {
@@ -217,7 +228,9 @@ struct Q6_K : Block<kQ6K, 256, 210> {
     for (int j = 0; j < 8; j++) {
       const uint8_t *low = s + 64 * (j / 4) + 32 * (j & 1), *high = s + 128 + 32 * (j / 4);
       uint32_t n[8];
-      for (int i = 0; i < 8; i++) n[i] = bits_of(word(low + 4 * i), 4 * ((j & 3) >> 1), 15) | bits_of(word(high + 4 * i), 2 * (j & 3), 3) << 4;
+      for (int i = 0; i < 8; i++)
+        n[i] = bits_of(word(low + 4 * i), 4 * ((j & 3) >> 1), 15) |
+               bits_of(word(high + 4 * i), 2 * (j & 3), 3) << 4;
       put_codes<bits>(n, lane, codes + block * j);
     }
   }

@@ -14,23 +14,39 @@ struct Penalties {
   int64_t B, V, S, M, n, words;
 
   explicit Penalties(const PenalizeArgs& a)
-      : logits(a.logits()), settings(a.settings_buf().as<RowSettings>()), counts(a.counts()), masks(a.masks()),
-        bias_rows(a.bias_rows()), bias_ids(a.bias_ids()), bias_values(a.bias_values()), B(a.B()), V(a.V()),
-        S(counts ? a.S() : 0), M(masks ? a.M() : 0), n(a.n()), words(ceil_div(V, 32)) {}
+      : logits(a.logits()),
+        settings(a.settings_buf().as<RowSettings>()),
+        counts(a.counts()),
+        masks(a.masks()),
+        bias_rows(a.bias_rows()),
+        bias_ids(a.bias_ids()),
+        bias_values(a.bias_values()),
+        B(a.B()),
+        V(a.V()),
+        S(counts ? a.S() : 0),
+        M(masks ? a.M() : 0),
+        n(a.n()),
+        words(ceil_div(V, 32)) {}
 };
 
 bool valid(const Penalties& p, Ctx& ctx) {
   for (int64_t r = 0; r < p.B; r++) {
     const RowSettings& s = p.settings[r];
     if (s.slot < p.S && s.mask < p.M && s.repetition > 0) continue;
-    if (ctx.tid == 0 && s.slot >= p.S) ctx.fail("penalize: slot %d of row %lld is outside %lld rows of counts", s.slot, (long long)r, (long long)p.S);
-    else if (ctx.tid == 0 && s.mask >= p.M) ctx.fail("penalize: mask %d of row %lld is outside %lld masks", s.mask, (long long)r, (long long)p.M);
-    else if (ctx.tid == 0) ctx.fail("penalize: the repetition penalty of row %lld is not positive", (long long)r);
+    if (ctx.tid == 0 && s.slot >= p.S)
+      ctx.fail("penalize: slot %d of row %lld is outside %lld rows of counts", s.slot, (long long)r,
+               (long long)p.S);
+    else if (ctx.tid == 0 && s.mask >= p.M)
+      ctx.fail("penalize: mask %d of row %lld is outside %lld masks", s.mask, (long long)r, (long long)p.M);
+    else if (ctx.tid == 0)
+      ctx.fail("penalize: the repetition penalty of row %lld is not positive", (long long)r);
     return false;
   }
   for (int64_t i = 0; i < p.n; i++) {
     if (p.bias_rows[i] >= 0 && p.bias_rows[i] < p.B && p.bias_ids[i] >= 0 && p.bias_ids[i] < p.V) continue;
-    if (ctx.tid == 0) ctx.fail("penalize: bias %lld, for token %d of row %d, is outside [%lld, %lld]", (long long)i, p.bias_ids[i], p.bias_rows[i], (long long)p.B, (long long)p.V);
+    if (ctx.tid == 0)
+      ctx.fail("penalize: bias %lld, for token %d of row %d, is outside [%lld, %lld]", (long long)i,
+               p.bias_ids[i], p.bias_rows[i], (long long)p.B, (long long)p.V);
     return false;
   }
   return true;
@@ -62,11 +78,14 @@ void run_penalize(const Args& args, Ctx& ctx) {
   begin *= 32;
   end = min64(end * 32, p.V);
   for (int64_t r = 0; r < p.B; r++)
-    if (p.settings[r].slot >= 0) penalize_row(p.settings[r], p.counts + p.settings[r].slot * p.V, p.logits + r * p.V, begin, end);
+    if (p.settings[r].slot >= 0)
+      penalize_row(p.settings[r], p.counts + p.settings[r].slot * p.V, p.logits + r * p.V, begin, end);
   for (int64_t i = 0; i < p.n; i++)
-    if (p.bias_ids[i] >= begin && p.bias_ids[i] < end) p.logits[p.bias_rows[i] * p.V + p.bias_ids[i]] += p.bias_values[i];
+    if (p.bias_ids[i] >= begin && p.bias_ids[i] < end)
+      p.logits[p.bias_rows[i] * p.V + p.bias_ids[i]] += p.bias_values[i];
   for (int64_t r = 0; r < p.B; r++)
-    if (p.settings[r].mask >= 0) mask_row(p.masks + p.settings[r].mask * p.words, p.logits + r * p.V, begin, end);
+    if (p.settings[r].mask >= 0)
+      mask_row(p.masks + p.settings[r].mask * p.words, p.logits + r * p.V, begin, end);
 }
 const char* check_penalize(const Args& args) {
   if (const char* problem = PenalizeArgs::mismatch(args)) return problem;
@@ -74,7 +93,8 @@ const char* check_penalize(const Args& args) {
   const Penalties p(a);
   if (p.B < 0 || p.V <= 0 || p.S < 0 || p.M < 0 || p.n < 0) return "penalize: a dimension is not positive";
   if (a.logits_buf().bytes / 4 / p.V < p.B) return "penalize: logits smaller than [B, V]";
-  if (a.settings_buf().bytes < p.B * int64_t(sizeof(RowSettings))) return "penalize: settings smaller than [B, 12]";
+  if (a.settings_buf().bytes < p.B * int64_t(sizeof(RowSettings)))
+    return "penalize: settings smaller than [B, 12]";
   if (p.S && a.counts_buf().bytes / 4 / p.V < p.S) return "penalize: counts smaller than [S, V]";
   if (p.M && a.masks_buf().bytes / 4 / p.words < p.M) return "penalize: masks smaller than [M, V / 32]";
   for (const Buf* list : {&a.bias_rows_buf(), &a.bias_ids_buf(), &a.bias_values_buf()})
@@ -94,7 +114,8 @@ void run_count(const Args& args, Ctx& ctx) {
     const int32_t id = a.ids()[i], slot = slots ? slots[i] : 0;
     if (slot < 0) continue;
     if (id < 0 || id >= V || slot >= S) {
-      ctx.fail("count: token %d of slot %d at place %lld is outside [%lld, %lld]", id, slot, (long long)i, (long long)S, (long long)V);
+      ctx.fail("count: token %d of slot %d at place %lld is outside [%lld, %lld]", id, slot, (long long)i,
+               (long long)S, (long long)V);
       return;
     }
     counts[slot * V + id]++;

@@ -1,5 +1,6 @@
-// The search for scales in f32, vectorised by the compiler: every loop runs over one group of values. Values of a super-block are divided by its
-// largest magnitude first, so that products of four of them stay in range.
+// The search for scales in f32, vectorised by the compiler: every loop runs over one group of values. Values
+// of a super-block are divided by its largest magnitude first, so that products of four of them stay in
+// range.
 #include "quantize.h"
 
 #include <cmath>
@@ -51,7 +52,8 @@ INGOT_ALWAYS void weigh(Weighting how, const float* x, float* w) {
   float squares = 0;
   for (int i = 0; i < N; i++) squares += x[i] * x[i];
   const float level = how == kLevel ? std::sqrt(squares / N) : 0;
-  for (int i = 0; i < N; i++) w[i] = squares == 0 ? 1 : how == kSquare ? x[i] * x[i] : level + std::fabs(x[i]);
+  for (int i = 0; i < N; i++)
+    w[i] = squares == 0 ? 1 : how == kSquare ? x[i] * x[i] : level + std::fabs(x[i]);
 }
 
 struct Fit {
@@ -75,7 +77,8 @@ INGOT_ALWAYS Sums<N> sums(const float* x, const float* w) {
 
 // The best scale and minimum for the codes that an inverse scale and an offset give. T is what sums are in.
 template <int N, class T>
-INGOT_ALWAYS Fit solve(const float* x, const float* w, const Sums<N>& all, float highest, float inverse, float offset) {
+INGOT_ALWAYS Fit solve(const float* x, const float* w, const Sums<N>& all, float highest, float inverse,
+                       float offset) {
   T fq = 0, fqq = 0, fxq = 0;
   for (int i = 0; i < N; i++) {
     const T code = T(clamp(__builtin_nearbyintf((x[i] - offset) * inverse), 0, highest)), wc = T(w[i]) * code;
@@ -88,12 +91,14 @@ INGOT_ALWAYS Fit solve(const float* x, const float* w, const Sums<N>& all, float
     low = low < 0 ? low : 0;
     scale = qq > 0 ? (xq - low * q) / qq : 0;
   }
-  const double error = all.xx - 2 * scale * xq - 2 * low * all.x + scale * scale * qq + 2 * scale * low * q + low * low * all.w;
+  const double error = all.xx - 2 * scale * xq - 2 * low * all.x + scale * scale * qq + 2 * scale * low * q +
+                       low * low * all.w;
   return {scale, -low, scale >= 0 ? error : kNone};
 }
 
 template <int N, class T>
-INGOT_ALWAYS Fit search_affine(const float* x, const float* w, const Sums<N>& all, float highest, float low, float high) {
+INGOT_ALWAYS Fit search_affine(const float* x, const float* w, const Sums<N>& all, float highest, float low,
+                               float high) {
   // Less by what is not the rounding of sums: of equal ones the first, whose scale is the one in the middle.
   const double noise = (sizeof(T) == 4 ? 1e-7 : 1e-13) * all.xx;
   Fit best = solve<N, T>(x, w, all, highest, highest / (high - low), low);
@@ -153,11 +158,13 @@ INGOT_ALWAYS double fit_scale(const float* x, const float* w, float low, float h
 
 // Weighted error of a group with this scale and minimum.
 template <int N>
-INGOT_ALWAYS double code_error(const float* x, const float* w, float low, float high, float scale, float minimum) {
+INGOT_ALWAYS double code_error(const float* x, const float* w, float low, float high, float scale,
+                               float minimum) {
   const float inverse = scale == 0 ? 0 : 1 / scale;
   float error = 0;
   for (int i = 0; i < N; i++) {
-    const float number = clamp(__builtin_nearbyintf((x[i] + minimum) * inverse), low, high), off = x[i] - (scale * number - minimum);
+    const float number = clamp(__builtin_nearbyintf((x[i] + minimum) * inverse), low, high),
+                off = x[i] - (scale * number - minimum);
     error += w[i] * off * off;
   }
   return error;
@@ -190,17 +197,20 @@ struct Near {
 };
 
 template <int N, bool Minimum>
-INGOT_ALWAYS Choice choose(const float* x, const float* w, const Range& r, const Fit* fits, double unit, double minimum_unit, double peak) {
+INGOT_ALWAYS Choice choose(const float* x, const float* w, const Range& r, const Fit* fits, double unit,
+                           double minimum_unit, double peak) {
   Choice c;
   c.d = to_half(unit * peak), c.unit = of_half(c.d) / peak;
   if (Minimum) c.dmin = to_half(minimum_unit * peak), c.minimum_unit = of_half(c.dmin) / peak;
   c.error = 0;
   for (int g = 0; g < 256 / N; g++) {
     double best = kNone;
-    const Near mins(Minimum ? fits[g].minimum / c.minimum_unit : kNone, 0, r.most), near(fits[g].scale / c.unit, r.least, r.most);
+    const Near mins(Minimum ? fits[g].minimum / c.minimum_unit : kNone, 0, r.most),
+        near(fits[g].scale / c.unit, r.least, r.most);
     for (int m = 0; m < mins.count; m++)
       for (int s = 0; s < near.count; s++) {
-        const double error = code_error<N>(x + g * N, w + g * N, r.low, r.high, float(c.unit * near.step[s]), float(c.minimum_unit * mins.step[m]));
+        const double error = code_error<N>(x + g * N, w + g * N, r.low, r.high, float(c.unit * near.step[s]),
+                                           float(c.minimum_unit * mins.step[m]));
         if (error < best) best = error, c.steps[g] = near.step[s], c.minimums[g] = mins.step[m];
       }
     c.error += best;
@@ -210,15 +220,20 @@ INGOT_ALWAYS Choice choose(const float* x, const float* w, const Range& r, const
 
 // Both units by least squares over the block, for the codes of a choice.
 template <int N, bool Minimum>
-INGOT_ALWAYS void better_units(const float* x, const float* w, const Range& r, const Choice& c, double& unit, double& minimum_unit) {
+INGOT_ALWAYS void better_units(const float* x, const float* w, const Range& r, const Choice& c, double& unit,
+                               double& minimum_unit) {
   double aa = 0, ab = 0, bb = 0, ax = 0, bx = 0;
   for (int g = 0; g < 256 / N; g++) {
     const float step = float(c.steps[g]), minimum = float(c.minimums[g]);
-    const float scale = float(c.unit * step), offset = float(c.minimum_unit * minimum), inverse = scale == 0 ? 0 : 1 / scale;
-    // In f64: where one value outweighs all others the determinant is what is left of numbers that are nearly the same.
+    const float scale = float(c.unit * step), offset = float(c.minimum_unit * minimum),
+                inverse = scale == 0 ? 0 : 1 / scale;
+    // In f64: where one value outweighs all others the determinant is what is left of numbers that are nearly
+    // the same.
     double saa = 0, sa = 0, sw = 0, sax = 0, sx = 0;
     for (int i = g * N; i < (g + 1) * N; i++) {
-      const double v = x[i], weight = w[i], a = double(step * clamp(__builtin_nearbyintf((x[i] + offset) * inverse), r.low, r.high)), wa = weight * a;
+      const double v = x[i], weight = w[i],
+                   a = double(step * clamp(__builtin_nearbyintf((x[i] + offset) * inverse), r.low, r.high)),
+                   wa = weight * a;
       saa += wa * a, sa += wa, sw += weight, sax += wa * v, sx += weight * v;
     }
     aa += saa, ab -= sa * minimum, bb += sw * minimum * minimum, ax += sax, bx -= sx * minimum;
@@ -250,8 +265,8 @@ INGOT_ALWAYS Choice super_block(const float* values, Weighting how, const Range&
     if (std::fabs(fits[g].scale) > std::fabs(unit)) unit = fits[g].scale;
     if (fits[g].minimum > minimum_unit) minimum_unit = fits[g].minimum;
   }
-  // The largest scale is the end of the steps with more room: -32 of -32 … 31; or, with minimums, two steps below it, which is better where that
-  // scale is no better than others.
+  // The largest scale is the end of the steps with more room: -32 of -32 … 31; or, with minimums, two steps
+  // below it, which is better where that scale is no better than others.
   const double end = -r.least > r.most ? r.least : r.most, peak_scale = unit;
   Choice choice;
   for (const double steps : {end, end - 1, end - 2}) {
@@ -267,8 +282,10 @@ INGOT_ALWAYS Choice super_block(const float* values, Weighting how, const Range&
     if (found.error < choice.error) choice = found;
   }
   for (int g = 0; g < 256 / N; g++) {
-    const float s = float(choice.unit * choice.steps[g]), m = float(choice.minimum_unit * choice.minimums[g]), by = s == 0 ? 0 : 1 / s;
-    for (int i = g * N; i < (g + 1) * N; i++) codes[i] = uint8_t(clamp(__builtin_nearbyintf((x[i] + m) * by), r.low, r.high) - r.low);
+    const float s = float(choice.unit * choice.steps[g]), m = float(choice.minimum_unit * choice.minimums[g]),
+                by = s == 0 ? 0 : 1 / s;
+    for (int i = g * N; i < (g + 1) * N; i++)
+      codes[i] = uint8_t(clamp(__builtin_nearbyintf((x[i] + m) * by), r.low, r.high) - r.low);
   }
   return choice;
 }
@@ -281,13 +298,16 @@ void put_sixes(uint8_t* at, const Choice& c) {
   for (int j = 0; j < 8; j++) {
     const int s = c.steps[j], m = c.minimums[j];
     if (j < 4) at[j] |= uint8_t(s), at[j + 4] |= uint8_t(m);
-    else at[j + 4] |= uint8_t((s & 15) | (m & 15) << 4), at[j - 4] |= uint8_t(s >> 4 << 6), at[j] |= uint8_t(m >> 4 << 6);
+    else
+      at[j + 4] |= uint8_t((s & 15) | (m & 15) << 4), at[j - 4] |= uint8_t(s >> 4 << 6),
+          at[j] |= uint8_t(m >> 4 << 6);
   }
 }
 
 void put_nibbles(uint8_t* at, const uint8_t* codes) {
   for (int b = 0; b < 4; b++)
-    for (int i = 0; i < 32; i++) at[b * 32 + i] = uint8_t((codes[b * 64 + i] & 15) | (codes[b * 64 + 32 + i] & 15) << 4);
+    for (int i = 0; i < 32; i++)
+      at[b * 32 + i] = uint8_t((codes[b * 64 + i] & 15) | (codes[b * 64 + 32 + i] & 15) << 4);
 }
 // Pairs of bits: 128 columns share 32 bytes, in four runs of 32.
 void put_pairs(uint8_t* at, const uint8_t* codes) {
@@ -321,7 +341,8 @@ INGOT_CLONES void q3_k(const float* x, uint8_t* at) {
   memset(at + 96, 0, 12);
   for (int j = 0; j < 16; j++) {
     const int stored = c.steps[j] + 32;
-    at[96 + (j & 7)] |= uint8_t((stored & 15) << (j < 8 ? 0 : 4)), at[104 + (j & 3)] |= uint8_t(stored >> 4 << 2 * (j >> 2));
+    at[96 + (j & 7)] |= uint8_t((stored & 15) << (j < 8 ? 0 : 4)),
+        at[104 + (j & 3)] |= uint8_t(stored >> 4 << 2 * (j >> 2));
   }
   put16(at + 108, c.d);
 }
@@ -346,7 +367,8 @@ INGOT_CLONES void q6_k(const float* x, uint8_t* at) {
   for (int h = 0; h < 2; h++)
     for (int i = 0; i < 32; i++) {
       const uint8_t* q = codes + h * 128 + i;
-      at[h * 64 + i] = uint8_t((q[0] & 15) | (q[64] & 15) << 4), at[h * 64 + 32 + i] = uint8_t((q[32] & 15) | (q[96] & 15) << 4);
+      at[h * 64 + i] = uint8_t((q[0] & 15) | (q[64] & 15) << 4),
+                  at[h * 64 + 32 + i] = uint8_t((q[32] & 15) | (q[96] & 15) << 4);
       at[128 + h * 32 + i] = uint8_t(q[0] >> 4 | q[32] >> 4 << 2 | q[64] >> 4 << 4 | q[96] >> 4 << 6);
     }
   for (int j = 0; j < 16; j++) at[192 + j] = uint8_t(c.steps[j]);
@@ -389,19 +411,22 @@ struct Attempt {
   double error;
 };
 
-INGOT_ALWAYS Attempt attempt(int type, float highest, const float* x, int n, double scale, double bias, float* codes) {
+INGOT_ALWAYS Attempt attempt(int type, float highest, const float* x, int n, double scale, double bias,
+                             float* codes) {
   Attempt a{store(type, float(scale)), store(type, float(bias)), 0};
   const float s = stored(type, a.scale), b = stored(type, a.bias), inverse = s == 0 ? 0 : 1 / s;
   float error = 0;
   for (int i = 0; i < n; i++) {
-    const float code = clamp(__builtin_nearbyintf((x[i] - b) * inverse), 0, highest), off = x[i] - (s * code + b);
+    const float code = clamp(__builtin_nearbyintf((x[i] - b) * inverse), 0, highest),
+                off = x[i] - (s * code + b);
     codes[i] = code, error += off * off;
   }
   a.error = error;
   return a;
 }
 
-// The best of MLX's own choice, a grid from end to end, and the least squares for the codes of the better one. Codes into `best`.
+// The best of MLX's own choice, a grid from end to end, and the least squares for the codes of the better
+// one. Codes into `best`.
 INGOT_CLONES Attempt affine_group(int type, int bits, const float* x, int n, float* best) {
   const float highest = float((1 << bits) - 1);
   float low = x[0], high = x[0];
@@ -410,20 +435,23 @@ INGOT_CLONES Attempt affine_group(int type, int bits, const float* x, int n, flo
   const double edge = below ? low : high, least = (double(high) - low) / highest;
   const double step = (below ? 1 : -1) * (least > 1e-7 ? least : 1e-7), steps = std::nearbyint(edge / step);
   float other[128];
-  Attempt found = steps == 0 ? attempt(type, highest, x, n, step, 0, best) : attempt(type, highest, x, n, edge / steps, edge, best);
+  Attempt found = steps == 0 ? attempt(type, highest, x, n, step, 0, best)
+                             : attempt(type, highest, x, n, edge / steps, edge, best);
   const Attempt whole = attempt(type, highest, x, n, least, low, other);
   if (whole.error < found.error) found = whole, memcpy(best, other, size_t(n) * 4);
   float fq = 0, fqq = 0, fx = 0, fxq = 0;
   for (int i = 0; i < n; i++) fq += best[i], fqq += best[i] * best[i], fx += x[i], fxq += x[i] * best[i];
   const double q = fq, qq = fqq, sum = fx, xq = fxq, determinant = n * qq - q * q;
   if (determinant == 0) return found;
-  const Attempt last = attempt(type, highest, x, n, (n * xq - sum * q) / determinant, (qq * sum - q * xq) / determinant, other);
+  const Attempt last = attempt(type, highest, x, n, (n * xq - sum * q) / determinant,
+                               (qq * sum - q * xq) / determinant, other);
   if (last.error < found.error) found = last, memcpy(best, other, size_t(n) * 4);
   return found;
 }
 
 // A row as a stream of codes, lowest bits first, with scales and biases beside it.
-void affine_row(const LayoutForm& layout, const float* x, int64_t K, uint8_t* codes, uint8_t* scales, uint8_t* biases) {
+void affine_row(const LayoutForm& layout, const float* x, int64_t K, uint8_t* codes, uint8_t* scales,
+                uint8_t* biases) {
   const int bits = layout.t().bits, size = scale_bytes(layout.scale);
   for (int64_t g = 0; g < K / layout.group; g++) {
     float found[128];
@@ -443,22 +471,29 @@ constexpr int kWords = 9;
 
 const char* quantize_problem(const QuantizeForm& form, size_t values, const size_t* sizes, int parts) {
   const auto& [source, layout, N, K] = form;
-  if (N <= 0 || K <= 0 || K > (int64_t(1) << 31) || N > (int64_t(1) << 40) / K) return "the matrix has an impossible size";
+  if (N <= 0 || K <= 0 || K > (int64_t(1) << 31) || N > (int64_t(1) << 40) / K)
+    return "the matrix has an impossible size";
   if (values != size_t(N) * size_t(K)) return "the values are not those of the matrix";
   if (source == kWords) {
-    if (is_float_layout(layout.code) || !layout.t().minimum || layout.t().steps) return "only affine layouts are quantised as words";
+    if (is_float_layout(layout.code) || !layout.t().minimum || layout.t().steps)
+      return "only affine layouts are quantised as words";
     if (K % layout.column_multiple() != 0) return "groups do not fill the rows";
     const size_t meta = size_t(N) * size_t(K / layout.group) * size_t(scale_bytes(layout.scale));
-    if (parts != 3 || sizes[0] != size_t(N) * size_t(K / 8 * layout.t().bits) || sizes[1] != meta || sizes[2] != meta) return "the parts have other sizes";
+    if (parts != 3 || sizes[0] != size_t(N) * size_t(K / 8 * layout.t().bits) || sizes[1] != meta ||
+        sizes[2] != meta)
+      return "the parts have other sizes";
     return nullptr;
   }
   const Block block = block_of(source);
   if (!block.fn) return "there is no quantiser for this source";
   if (K % 256 != 0) return "super-blocks do not fill the rows";
-  return parts == 1 && sizes[0] == size_t(N) * size_t(K / 256) * size_t(block.bytes) ? nullptr : "the parts have other sizes";
+  return parts == 1 && sizes[0] == size_t(N) * size_t(K / 256) * size_t(block.bytes)
+             ? nullptr
+             : "the parts have other sizes";
 }
 
-void quantize_rows(const QuantizeForm& form, const float* values, int64_t begin, int64_t end, uint8_t* const* parts) {
+void quantize_rows(const QuantizeForm& form, const float* values, int64_t begin, int64_t end,
+                   uint8_t* const* parts) {
   const auto& [source, layout, N, K] = form;
   const Block block = block_of(source);
   for (int64_t row = begin; row < end; row++) {
@@ -468,7 +503,8 @@ void quantize_rows(const QuantizeForm& form, const float* values, int64_t begin,
       for (int64_t b = 0; b < K / 256; b++) block.fn(x + b * 256, out + b * block.bytes);
     } else {
       const int64_t meta = K / layout.group * scale_bytes(layout.scale);
-      affine_row(layout, x, K, parts[0] + row * (K / 8 * layout.t().bits), parts[1] + row * meta, parts[2] + row * meta);
+      affine_row(layout, x, K, parts[0] + row * (K / 8 * layout.t().bits), parts[1] + row * meta,
+                 parts[2] + row * meta);
     }
   }
 }

@@ -1,5 +1,6 @@
-// reduce: over the middle axis of [outer, D, inner]. Float sums are kept in short f32 runs that are added in double; a
-// long single axis is split into fixed chunks, so the result does not depend on the number of workers.
+// reduce: over the middle axis of [outer, D, inner]. Float sums are kept in short f32 runs that are added in
+// double; a long single axis is split into fixed chunks, so the result does not depend on the number of
+// workers.
 #include <cmath>
 #include <limits>
 
@@ -59,7 +60,10 @@ Accumulator start(int64_t kind) {
 void add(int64_t kind, bool integers, Accumulator& acc, double x, int64_t at) {
   switch (kind) {
     case kSum: case kMean: acc.value += x; break;
-    case kProd: acc.value = integers ? double(int32_t(uint32_t(int64_t(acc.value)) * uint32_t(int64_t(x)))) : acc.value * x; break;
+    case kProd:
+      acc.value =
+          integers ? double(int32_t(uint32_t(int64_t(acc.value)) * uint32_t(int64_t(x)))) : acc.value * x;
+      break;
     case kAny: acc.value = acc.value != 0 || x != 0; break;
     case kAll: acc.value = acc.value != 0 && x != 0; break;
     case kMax: case kArgmax:
@@ -87,15 +91,18 @@ void finish(const ReduceArgs& a, int64_t kind, int64_t dtype, int64_t D, const A
   }
 }
 
-Accumulator reduce_line(int64_t kind, int64_t dtype, const uint8_t* x, int64_t stride, int64_t begin, int64_t end) {
+Accumulator reduce_line(int64_t kind, int64_t dtype, const uint8_t* x, int64_t stride, int64_t begin,
+                        int64_t end) {
   Accumulator acc = start(kind);
   const int64_t bytes = element_bytes(dtype);
   if (dtype == dF32 && stride == 1 && (kind == kSum || kind == kMean)) {
     for (int64_t d = begin; d < end; d += kChunk)
-      acc.value += row_sum(reinterpret_cast<const float*>(x) + d, min64(kChunk, end - d), [](vf v) { return v; });
+      acc.value +=
+          row_sum(reinterpret_cast<const float*>(x) + d, min64(kChunk, end - d), [](vf v) { return v; });
     return acc;
   }
-  for (int64_t d = begin; d < end; d++) add(kind, !is_float(dtype), acc, element(x + d * stride * bytes, dtype), d);
+  for (int64_t d = begin; d < end; d++)
+    add(kind, !is_float(dtype), acc, element(x + d * stride * bytes, dtype), d);
   return acc;
 }
 
@@ -117,7 +124,9 @@ void reduce_columns(const float* x, int64_t D, int64_t inner, int64_t kind, int 
   store_some(y, kind == kMean ? acc / float(D) : acc, lanes);
 }
 
-int64_t chunks(int64_t outer, int64_t D, int64_t inner) { return outer * inner < 64 && D >= 8 * kChunk ? ceil_div(D, 8 * kChunk) : 1; }
+int64_t chunks(int64_t outer, int64_t D, int64_t inner) {
+  return outer * inner < 64 && D >= 8 * kChunk ? ceil_div(D, 8 * kChunk) : 1;
+}
 
 void run(const Args& args, Ctx& ctx) {
   const ReduceArgs a(args);
@@ -176,11 +185,13 @@ const char* check(const Args& args) {
   const bool picks = kind == kMax || kind == kMin || kind == kArgmax || kind == kArgmin;
   if (D == 0 && picks && outer * inner > 0) return "reduce: maximum or minimum of an empty axis";
   const bool index = kind == kArgmax || kind == kArgmin, truth = kind == kAny || kind == kAll;
-  if (!index && !truth && bytes == 1) return "reduce: 8-bit elements can only be tested or searched: cast them first";
+  if (!index && !truth && bytes == 1)
+    return "reduce: 8-bit elements can only be tested or searched: cast them first";
   if (kind == kMean && !is_float(dtype)) return "reduce: mean of integers: cast them first";
   if (double(outer) * double(D) * double(inner) * double(bytes) > double(a.x_buf().bytes))
     return "reduce: x smaller than [outer, D, inner]";
-  if (outer * inner * (index ? 4 : truth ? 1 : bytes) > a.y_buf().bytes) return "reduce: y smaller than [outer, inner]";
+  if (outer * inner * (index ? 4 : truth ? 1 : bytes) > a.y_buf().bytes)
+    return "reduce: y smaller than [outer, inner]";
   return nullptr;
 }
 

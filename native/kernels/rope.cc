@@ -1,5 +1,5 @@
-// Rotary embedding and the write into the key-value cache: rope, kv_write, and both in one dispatch (rope_kv).
-// The angle is float(position) * invFreq in f32, as the reference implementations compute it.
+// Rotary embedding and the write into the key-value cache: rope, kv_write, and both in one dispatch
+// (rope_kv). The angle is float(position) * invFreq in f32, as the reference implementations compute it.
 #include "norm.h"
 #include "pages.h"
 #include "vec_math.h"
@@ -46,7 +46,8 @@ struct Rotation {
       }
     } else {
       int64_t i = 0;
-      for (; i + kW <= n; i += kW) rotate(load(x + i), load(x + n + i), load(c + i), load(s + i), y + i, y + n + i);
+      for (; i + kW <= n; i += kW)
+        rotate(load(x + i), load(x + n + i), load(c + i), load(s + i), y + i, y + n + i);
       for (; i < n; i++) {
         const float a = x[i], b = x[n + i];
         y[i] = a * c[i] - b * s[i];
@@ -80,12 +81,14 @@ struct Cache {
     }
     const int32_t sequence = sequences[row];
     if (sequence < 0 || sequence >= S || position < 0 || position >= max_pages * kPage) {
-      ctx.fail("%s: position %d of sequence %d is outside %lld sequences of %lld pages", kernel, position, sequence, (long long)S, (long long)max_pages);
+      ctx.fail("%s: position %d of sequence %d is outside %lld sequences of %lld pages", kernel, position,
+               sequence, (long long)S, (long long)max_pages);
       return -1;
     }
     const int32_t page = page_table[sequence * max_pages + position / kPage];
     if (page >= 0 && page < cap / kPage) return page * kPage + position % kPage;
-    ctx.fail("%s: page %d of sequence %d is %d of %lld", kernel, int(position / kPage), sequence, page, (long long)(cap / kPage));
+    ctx.fail("%s: page %d of sequence %d is %d of %lld", kernel, int(position / kPage), sequence, page,
+             (long long)(cap / kPage));
     return -1;
   }
   void put(uint8_t* cache, int64_t head, int64_t slot, const float* x) const {
@@ -101,11 +104,13 @@ struct Cache {
   }
 };
 
-// The share of one worker: rows when there are enough of them and no two can meet in a slot of a ring, else heads.
-// Sharing by heads keeps the writes to a slot in the order of the rows. Rows must have different positions.
+// The share of one worker: rows when there are enough of them and no two can meet in a slot of a ring, else
+// heads. Sharing by heads keeps the writes to a slot in the order of the rows. Rows must have different
+// positions.
 struct Share {
   int64_t row, rows, head, heads;
-  Share(const Ctx& ctx, int64_t all_rows, int64_t all_heads, int64_t ring) : row(0), rows(all_rows), head(0), heads(all_heads) {
+  Share(const Ctx& ctx, int64_t all_rows, int64_t all_heads, int64_t ring)
+      : row(0), rows(all_rows), head(0), heads(all_heads) {
     if (all_rows >= 4 * ctx.nthreads && (ring == 0 || all_rows <= ring)) ctx.range(all_rows, row, rows);
     else ctx.range(all_heads, head, heads);
   }
@@ -137,7 +142,8 @@ template <class View> const char* check_rotation(const View& a) {
   const int64_t rows = a.rows(), H = a.H(), Dh = a.Dh(), rot = a.rot();
   if (rows < 0 || H <= 0 || Dh <= 0) return "rope: a dimension is not positive";
   if (Dh > kMaxHeadDim) return "rope: head dimension above 4096";
-  if (rot < 0 || rot > Dh || rot % 2 != 0) return "rope: the rotated dimension is odd or larger than the head";
+  if (rot < 0 || rot > Dh || rot % 2 != 0)
+    return "rope: the rotated dimension is odd or larger than the head";
   return nullptr;
 }
 const char* check_rope(const Args& args) {
@@ -232,7 +238,8 @@ const char* check_rope_kv(const Args& args) {
   if (const char* problem = check_rotation(a)) return problem;
   if (const char* problem = check_cache(a, a.v_cache_buf())) return problem;
   if (const char* problem = check_pages(a, a.cap(), a.ring())) return problem;
-  const int64_t rows = a.rows(), head = a.Dh() * 4, heads = rows * a.H() * head, kv_heads = rows * a.Hkv() * head;
+  const int64_t rows = a.rows(), head = a.Dh() * 4, heads = rows * a.H() * head,
+                kv_heads = rows * a.Hkv() * head;
   if (a.q_buf().bytes < heads || a.y_buf().bytes < heads) return "rope_kv: q or y smaller than [rows, H, Dh]";
   if (a.k_buf().bytes < kv_heads || a.v_buf().bytes < kv_heads)
     return "rope_kv: k or v smaller than [rows, Hkv, Dh]";

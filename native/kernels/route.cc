@@ -22,8 +22,8 @@ void softmax_in_place(float* x, int64_t n) {
   for (int64_t i = 0; i < n; i++) x[i] /= sum;
 }
 
-void route_row(const float* logits, int64_t E, int64_t k, bool norm, int order, float scale, float* p, int32_t* ids,
-               float* weights) {
+void route_row(const float* logits, int64_t E, int64_t k, bool norm, int order, float scale, float* p,
+               int32_t* ids, float* weights) {
   std::memcpy(p, logits, size_t(E) * 4);
   if (order == kSoftmaxTopk) softmax_in_place(p, E);
   for (int64_t j = 0; j < k; j++) {

@@ -1,12 +1,13 @@
-// sample: from rows of logits to a token each. One row is read by all workers together; of many rows each has one worker.
-// The semantics (settings, order of filters, random numbers, ties) are in docs/cpu-kernels.md.
+// sample: from rows of logits to a token each. One row is read by all workers together; of many rows each has
+// one worker. The semantics (settings, order of filters, random numbers, ties) are in docs/cpu-kernels.md.
 #include "sample.h"
 #include "signatures/sample.h"
 
 namespace ingot::INGOT_NS {
 namespace {
 
-constexpr int64_t kBlock = 2048;  // logits summed in f32 before they are added in double; fixed, for determinism
+constexpr int64_t kBlock =
+    2048;  // logits summed in f32 before they are added in double; fixed, for determinism
 constexpr int64_t kMaxVocab = int64_t(kScratchBytes / 8);
 constexpr int64_t kHeapKeys = 1024;  // a larger top-k sorts the whole vocabulary
 
@@ -26,7 +27,9 @@ struct Shared {
 
   static int64_t room(int64_t V, int64_t n) { return max64(n, min64(V, kHeapKeys)); }
   static size_t bytes(int64_t V, int64_t n, int nthreads) {
-    const size_t size = size_t(nthreads) * (sizeof(Extremes) + Weights::kBuckets * 8 + size_t(room(V, n) + 1) * 8) + size_t(ceil_div(V, kBlock)) * 8;
+    const size_t size =
+        size_t(nthreads) * (sizeof(Extremes) + Weights::kBuckets * 8 + size_t(room(V, n) + 1) * 8) +
+        size_t(ceil_div(V, kBlock)) * 8;
     return (size + 63) / 64 * 64;
   }
   Shared(uint8_t* base, int64_t V, int64_t n, int nthreads) {
@@ -133,23 +136,26 @@ int64_t draw_sorted(const Weights& w, const float* x, const uint64_t* keys, int6
   }
   if (r.min_p > 0) {
     const auto least = uint64_t(double(r.min_p) * Weights::kOne);
-    while (count > 1 && w.of(x[key_place(keys[count - 1])]) < least) total -= w.of(x[key_place(keys[--count])]);
+    while (count > 1 && w.of(x[key_place(keys[count - 1])]) < least)
+      total -= w.of(x[key_place(keys[--count])]);
   }
   const Cut c = cut_at(w, x, {keys, count, 0}, draw_target(total, r) + 1);
   return key_place(keys[c.count - 1]);
 }
 
 // The same over the whole vocabulary, sorting only the buckets in which a limit falls.
-int64_t draw_bucketed(const Weights& w, const float* x, const uint64_t* sums, const Request& r, uint64_t* keys) {
+int64_t draw_bucketed(const Weights& w, const float* x, const uint64_t* sums, const Request& r,
+                      uint64_t* keys) {
   uint64_t total = 0, before = 0;
   int last = 0;
   for (int b = 0; b < Weights::kBuckets; b++)
     if (sums[b]) total += sums[b], last = b;
-  const auto find = [&](uint64_t target) {  // first bucket at whose end the cumulative weight reaches the target
-    int b = 0;
-    for (before = 0; b < last && before + sums[b] < target; b++) before += sums[b];
-    return b;
-  };
+  const auto find =
+      [&](uint64_t target) {  // first bucket at whose end the cumulative weight reaches the target
+        int b = 0;
+        for (before = 0; b < last && before + sums[b] < target; b++) before += sums[b];
+        return b;
+      };
   int limit = last + 1;  // the bucket that is kept in part
   int64_t kept = 0;
   uint64_t limit_before = 0;
@@ -238,7 +244,8 @@ float problem(const Request& r, const Extremes& all) {
 
 void sample_row(const Request& r, const Shared& s, const Crew& crew) {
   const int tid = crew.tid(), nthreads = crew.size();
-  const int64_t blocks = ceil_div(r.V, kBlock), begin = blocks * tid / nthreads, end = blocks * (tid + 1) / nthreads;
+  const int64_t blocks = ceil_div(r.V, kBlock), begin = blocks * tid / nthreads,
+                end = blocks * (tid + 1) / nthreads;
   const int64_t first = begin * kBlock, last = min64(end * kBlock, r.V);
   s.extremes[tid] = scan(r.x, first, last);
   s.top_counts[tid] = 0;
@@ -257,7 +264,8 @@ void sample_row(const Request& r, const Shared& s, const Crew& crew) {
   }
   const float wrong = problem(r, all);
   if (wrong == 0) {  // the same for all workers
-    for (int64_t b = begin; b < end; b++) s.block_sums[b] = exp_sum(r.x, b * kBlock, min64((b + 1) * kBlock, r.V), all.max);
+    for (int64_t b = begin; b < end; b++)
+      s.block_sums[b] = exp_sum(r.x, b * kBlock, min64((b + 1) * kBlock, r.V), all.max);
     if (r.histogram) {
       uint64_t* sums = s.histogram + tid * Weights::kBuckets;
       std::memset(sums, 0, Weights::kBuckets * 8);
@@ -318,7 +326,8 @@ const char* check_sample(const Args& args) {
   if (V <= 0 || V > kMaxVocab) return "sample: the vocabulary is not in 1 ... 1,048,576";
   if (n < 0 || n > V) return "sample: n is not in 0 ... V";
   if (a.logits_buf().bytes / 4 / V < B) return "sample: logits smaller than [B, V]";
-  if (a.settings_buf().bytes < B * int64_t(sizeof(RowSettings))) return "sample: settings smaller than [B, 12]";
+  if (a.settings_buf().bytes < B * int64_t(sizeof(RowSettings)))
+    return "sample: settings smaller than [B, 12]";
   if (a.out_buf().bytes < B * 4 || a.out_logprob_buf().bytes < B * 4)
     return "sample: no room for the tokens or their logprobs";
   if (a.top_ids_buf().bytes < B * n * 4 || a.top_logprobs_buf().bytes < B * n * 4)

@@ -1,5 +1,5 @@
-// The pieces of sampling: the settings of a row, counter-based random numbers, fixed-point token weights, and the search for the place in the
-// descending order where a cumulative weight is reached.
+// The pieces of sampling: the settings of a row, counter-based random numbers, fixed-point token weights, and
+// the search for the place in the descending order where a cumulative weight is reached.
 #pragma once
 #include "sort_keys.h"
 #include "vec_math.h"
@@ -34,8 +34,8 @@ inline uint32_t philox(uint32_t seed, uint32_t step) {
   return c0;
 }
 
-// A token's weight e^((x - max) / T) in units of 2^-40: integers add up to the same total in every order, so the result does
-// not depend on how the vocabulary was shared out. Sums of 2^20 tokens stay below 2^61.
+// A token's weight e^((x - max) / T) in units of 2^-40: integers add up to the same total in every order, so
+// the result does not depend on how the vocabulary was shared out. Sums of 2^20 tokens stay below 2^61.
 struct Weights {
   static constexpr double kOne = 0x1p40;
   static constexpr float kRange = 28.f;  // e^-28 < 2^-40: weights further down are 0
@@ -90,7 +90,8 @@ struct Segment {
   uint64_t before;
 };
 
-// Smallest number of tokens of the segment with which the cumulative weight reaches `target`, and that weight.
+// Smallest number of tokens of the segment with which the cumulative weight reaches `target`, and that
+// weight.
 struct Cut {
   int64_t count;
   uint64_t total;

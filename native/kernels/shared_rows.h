@@ -1,4 +1,5 @@
-// Rows that all heads share, of many sequences in pages, or of one: a slot for each position, or for each block of some.
+// Rows that all heads share, of many sequences in pages, or of one: a slot for each position, or for each
+// block of some.
 #pragma once
 #include "attention_core.h"
 #include "pages.h"
@@ -12,7 +13,8 @@ struct SharedRows {
   const int32_t *sequences, *page_table;  // may be null
   int64_t ratio = 1, ring = 0;
 
-  // The slot of a position or block; -1 where there is none. Blocks longer than a page have a slot in their last one.
+  // The slot of a position or block; -1 where there is none. Blocks longer than a page have a slot in their
+  // last one.
   int64_t slot(int64_t row, int64_t number) const {
     int64_t slot = ring > 0 ? number % ring : number;
     if (sequences) {
@@ -31,7 +33,9 @@ struct SharedRows {
     if (!sequences) return ring > 0 || count <= cap;
     return sequences[row] >= 0 && sequences[row] < S && count * ratio <= max_pages * kPage;
   }
-  float value(const uint8_t* row, int64_t d) const { return half ? load_kv_n<true>(row, d, 1)[0] : load_kv_n<false>(row, d, 1)[0]; }
+  float value(const uint8_t* row, int64_t d) const {
+    return half ? load_kv_n<true>(row, d, 1)[0] : load_kv_n<false>(row, d, 1)[0];
+  }
 };
 
 template <bool Half> float dot(const float* a, const uint8_t* b, int64_t n) {

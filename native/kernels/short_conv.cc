@@ -1,5 +1,6 @@
-// Causal convolution of each channel over a few positions, with the inputs before a step in the states of pages. Workers share
-// channels, so a state is read before it is written, and what a row gives does not depend on the rows around it.
+// Causal convolution of each channel over a few positions, with the inputs before a step in the states of
+// pages. Workers share channels, so a state is read before it is written, and what a row gives does not
+// depend on the rows around it.
 #include "pages.h"
 #include "signatures/short_conv.h"
 
@@ -15,9 +16,20 @@ struct Conv {
   int64_t rows, C, L, slots, S, max_pages;
 
   explicit Conv(const ShortConvArgs& a)
-      : x(a.x()), weight(a.weight()), bias(a.bias()), state(a.state()), y(a.y()), positions(a.positions()),
-        sequences(a.sequences()), page_table(a.page_table()), rows(a.rows()), C(a.C()), L(a.taps()), slots(a.slots()),
-        S(a.S()), max_pages(a.max_pages()) {}
+      : x(a.x()),
+        weight(a.weight()),
+        bias(a.bias()),
+        state(a.state()),
+        y(a.y()),
+        positions(a.positions()),
+        sequences(a.sequences()),
+        page_table(a.page_table()),
+        rows(a.rows()),
+        C(a.C()),
+        L(a.taps()),
+        slots(a.slots()),
+        S(a.S()),
+        max_pages(a.max_pages()) {}
 
   bool begins(int64_t row) const { return row == 0 || (sequences && sequences[row] != sequences[row - 1]); }
   bool ends(int64_t row) const { return row + 1 == rows || begins(row + 1); }
@@ -29,9 +41,12 @@ struct Conv {
   }
   bool rows_ok(Ctx& ctx) const {
     for (int64_t r = 0; r < rows; r++) {
-      const bool outside = positions[r] < 0 || (sequences && (sequences[r] < 0 || sequences[r] >= S || positions[r] >= max_pages * kPage));
+      const bool outside =
+          positions[r] < 0 ||
+          (sequences && (sequences[r] < 0 || sequences[r] >= S || positions[r] >= max_pages * kPage));
       if (!outside && (!begins(r) || positions[r] == 0 || slot(r, positions[r] - 1) >= 0)) continue;
-      if (ctx.tid == 0) ctx.fail("short_conv: row %lld at position %d has no state before it", (long long)r, positions[r]);
+      if (ctx.tid == 0)
+        ctx.fail("short_conv: row %lld at position %d has no state before it", (long long)r, positions[r]);
       return false;
     }
     return true;
@@ -45,7 +60,8 @@ void run_short_conv(const Args& args, Ctx& ctx) {
   ctx.range(ceil_div(conv.C, kW), begin, end);
   const int64_t c0 = begin * kW, n = min64(end * kW, conv.C) - c0, L = conv.L;
   if (n <= 0) return;
-  float* weight = reinterpret_cast<float*>(ctx.scratch);  // [L][n], then the inputs before the sequence's rows [L - 1][n]
+  float* weight =
+      reinterpret_cast<float*>(ctx.scratch);  // [L][n], then the inputs before the sequence's rows [L - 1][n]
   float* before = weight + L * n;
   for (int64_t c = 0; c < n; c++)
     for (int64_t k = 0; k < L; k++) weight[k * n + c] = conv.weight[(c0 + c) * L + k];
@@ -80,8 +96,10 @@ const char* check_short_conv(const Args& args) {
   if (const char* problem = ShortConvArgs::mismatch(args)) return problem;
   const ShortConvArgs a(args);
   const int64_t rows = a.rows(), C = a.C(), L = a.taps(), slots = a.slots();
-  if (rows < 0 || C <= 0 || slots <= 0 || L < 2 || L > kMaxTaps) return "short_conv: a dimension is out of range";
-  if (size_t(2 * L - 1) * size_t(C + kW) * 4 > kScratchBytes) return "short_conv: more channels than fit scratch";
+  if (rows < 0 || C <= 0 || slots <= 0 || L < 2 || L > kMaxTaps)
+    return "short_conv: a dimension is out of range";
+  if (size_t(2 * L - 1) * size_t(C + kW) * 4 > kScratchBytes)
+    return "short_conv: more channels than fit scratch";
   if (const char* problem = check_pages(a, kPage, 0)) return problem;
   if (a.state_buf().bytes < slots * (L - 1) * C * 4)
     return "short_conv: state smaller than [slots, taps - 1, channels]";

@@ -14,7 +14,9 @@ INGOT_INLINE uint32_t ordered_bits(float x) {
   std::memcpy(&bits, &x, 4);
   return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
 }
-INGOT_INLINE uint64_t sort_key(float x, uint32_t place) { return uint64_t(ordered_bits(x)) << 32 | (0xffffffffu - place); }
+INGOT_INLINE uint64_t sort_key(float x, uint32_t place) {
+  return uint64_t(ordered_bits(x)) << 32 | (0xffffffffu - place);
+}
 INGOT_INLINE uint32_t key_place(uint64_t key) { return 0xffffffffu - uint32_t(key); }
 
 struct KeyGreater {  // of this level's namespace, so that no instantiation is shared between levels
@@ -43,7 +45,8 @@ class TopKeys {
     for (; i < end && n_ < k_; i++) add(sort_key(x[i], uint32_t(i)));
     for (; i + kW <= end; i += kW) {
       const vf v = load(x + i);
-      const vi candidates = ~(vi)(v <= set1(x[key_place(keys_[0])]));  // an equal value has a higher place: never better
+      const vi candidates =
+          ~(vi)(v <= set1(x[key_place(keys_[0])]));  // an equal value has a higher place: never better
       if (!any(candidates)) continue;
       for (int l = 0; l < kW; l++) add(sort_key(x[i + l], uint32_t(i + l)));
     }

@@ -67,13 +67,15 @@ const char* parse_instructions(const TileArgs& a, Program& p) {
     const TileArgs::Instruction given = a.instructions(i);
     const int64_t opcode = given.opcode(), dst = given.dst(), operands[] = {given.a(), given.b(), given.c()};
     if (opcode < 0 || opcode >= kTileOps) return "tile: unknown instruction";
-    if (dst < first_temporary || dst >= kMaxRegisters) return "tile: an instruction does not write a temporary";
+    if (dst < first_temporary || dst >= kMaxRegisters)
+      return "tile: an instruction does not write a temporary";
     for (int k = 0; k < 3; k++)
       if (operands[k] < 0 || operands[k] >= (k < kTileArity[opcode] ? p.registers : kMaxRegisters))
         return "tile: an instruction reads a register that nothing has written";
     if (dst > p.registers) return "tile: temporaries are not numbered in order of first use";
     if (dst == p.registers) p.registers++;
-    p.code[i] = {int16_t(opcode), int16_t(dst), int16_t(operands[0]), int16_t(operands[1]), int16_t(operands[2])};
+    p.code[i] = {int16_t(opcode), int16_t(dst), int16_t(operands[0]), int16_t(operands[1]),
+                 int16_t(operands[2])};
   }
   return nullptr;
 }
@@ -83,7 +85,8 @@ const char* parse(const Args& args, Program& p) {
   const TileArgs a(args);
   p.count = a.count();
   p.rank = a.rank();
-  if (p.count < 0 || a.input_count() > kMaxInputs || a.output_count() < 1 || a.output_count() > kMaxOutputs || p.rank > kMaxRank)
+  if (p.count < 0 || a.input_count() > kMaxInputs || a.output_count() < 1 || a.output_count() > kMaxOutputs ||
+      p.rank > kMaxRank)
     return "tile: more than 32 inputs, 16 outputs or rank 16, or a negative count";
   if (a.input_count() + a.constant_count() > kMaxRegisters) return "tile: more than 256 registers";
   if (a.instruction_count() > kMaxInstructions) return "tile: more than 4096 instructions";
@@ -120,7 +123,8 @@ void collapse(Program& p) {
   for (int64_t d = 0; d < p.rank; d++) {
     if (p.sizes[d] == 1) continue;
     bool merges = rank > 0;
-    for (int i = 0; i < p.inputs && merges; i++) merges = p.in[i].strides[rank - 1] == p.in[i].strides[d] * p.sizes[d];
+    for (int i = 0; i < p.inputs && merges; i++)
+      merges = p.in[i].strides[rank - 1] == p.in[i].strides[d] * p.sizes[d];
     const int64_t to = merges ? rank - 1 : rank++;
     p.sizes[to] = merges ? p.sizes[to] * p.sizes[d] : p.sizes[d];
     for (int i = 0; i < p.inputs; i++) p.in[i].strides[to] = p.in[i].strides[d];
@@ -232,8 +236,8 @@ uint32_t constant_bits(int64_t dtype, double value) {
   return bits;
 }
 
-// For each instruction the output it may write in place of its register, or -1: the last write of a result register,
-// when no input shares memory with an output.
+// For each instruction the output it may write in place of its register, or -1: the last write of a result
+// register, when no input shares memory with an output.
 void plan_direct(const Program& p, const TileArgs& a, int16_t* direct) {
   std::memset(direct, -1, size_t(p.instructions) * sizeof *direct);
   for (int i = 0; i < p.inputs; i++)
@@ -278,7 +282,8 @@ void run_tile(Workspace& w, int64_t start, int64_t n) {
     tile_execute(c.op, dst, w.reg[c.a], w.reg[c.b], w.reg[c.c], lanes);
     w.reg[c.dst] = dst;
   }
-  for (int o = 0; o < p.outputs; o++) store_output(w.out[o].data, p.out_dtype[o], start, w.reg[p.result[o]], n);
+  for (int o = 0; o < p.outputs; o++)
+    store_output(w.out[o].data, p.out_dtype[o], start, w.reg[p.result[o]], n);
 }
 
 void run(const Args& args, Ctx& ctx) {
@@ -299,10 +304,13 @@ void run(const Args& args, Ctx& ctx) {
   auto* storage = reinterpret_cast<uint32_t*>(ctx.scratch + (sizeof(Workspace) + 63) / 64 * 64);
   for (int r = 0; r < p.registers; r++) w.home[r] = storage + r * (tile + 16);
   for (int i = 0; i < p.inputs; i++)
-    if (p.rank == 1 && p.in[i].strides[0] == 0) fill(w.home[i], load_element(p.in[i].data, p.in[i].dtype), tile);
-  for (int i = 0; i < p.constants; i++) fill(w.home[p.inputs + i], constant_bits(p.constant_dtype[i], p.constant[i]), tile);
+    if (p.rank == 1 && p.in[i].strides[0] == 0)
+      fill(w.home[i], load_element(p.in[i].data, p.in[i].dtype), tile);
+  for (int i = 0; i < p.constants; i++)
+    fill(w.home[p.inputs + i], constant_bits(p.constant_dtype[i], p.constant[i]), tile);
   end = min64(end * kGrain, count);
-  for (int64_t start = begin * kGrain; start < end; start += tile) run_tile(w, start, min64(tile, end - start));
+  for (int64_t start = begin * kGrain; start < end; start += tile)
+    run_tile(w, start, min64(tile, end - start));
 }
 
 const char* check(const Args& args) {

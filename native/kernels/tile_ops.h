@@ -15,7 +15,8 @@ template <class R, class A, class F> INGOT_INLINE void tile_map(void* d, const v
     storeb(static_cast<uint8_t*>(d) + i * 4, R(f(x)));
   }
 }
-template <class R, class A, class F> INGOT_INLINE void tile_map(void* d, const void* a, const void* b, int64_t n, F f) {
+template <class R, class A, class F>
+INGOT_INLINE void tile_map(void* d, const void* a, const void* b, int64_t n, F f) {
   for (int64_t i = 0; i < n; i += kW) {
     A x, y;
     std::memcpy(&x, static_cast<const uint8_t*>(a) + i * 4, sizeof x);
@@ -24,8 +25,10 @@ template <class R, class A, class F> INGOT_INLINE void tile_map(void* d, const v
   }
 }
 // For what has no vector form: f on single values.
-template <class A, class F> INGOT_INLINE void tile_each(void* d, const void* a, const void* b, int64_t n, F f) {
-  for (int64_t i = 0; i < n; i++) static_cast<A*>(d)[i] = f(static_cast<const A*>(a)[i], static_cast<const A*>(b)[i]);
+template <class A, class F>
+INGOT_INLINE void tile_each(void* d, const void* a, const void* b, int64_t n, F f) {
+  for (int64_t i = 0; i < n; i++)
+    static_cast<A*>(d)[i] = f(static_cast<const A*>(a)[i], static_cast<const A*>(b)[i]);
 }
 
 INGOT_INLINE vf nan_max(vf a, vf b) { return pick((a > b) | (a != a), a, b); }

@@ -1,5 +1,6 @@
-// One SIMD vector type per instruction-set level: kW f32 lanes, with loads, stores, conversions and reductions.
-// Everything lives in the level's namespace, since every level compiles this header with its own flags.
+// One SIMD vector type per instruction-set level: kW f32 lanes, with loads, stores, conversions and
+// reductions. Everything lives in the level's namespace, since every level compiles this header with its own
+// flags.
 #pragma once
 #include <cstdint>
 #include <cstring>
@@ -18,7 +19,8 @@
 #include <arm_neon.h>
 #endif
 
-#if defined(__AVX512F__) || INGOT_AMX_EMULATE  // tiles want 16 lanes; without AVX-512 the compiler makes them of two
+#if defined(__AVX512F__) || \
+    INGOT_AMX_EMULATE  // tiles want 16 lanes; without AVX-512 the compiler makes them of two
 #define INGOT_LANES 16
 #elif defined(__AVX__)
 #define INGOT_LANES 8
@@ -66,8 +68,8 @@ INGOT_INLINE vf to_f(vi v) { return __builtin_convertvector(v, vf); }
 INGOT_INLINE vi to_i(vf v) { return __builtin_convertvector(v, vi); }
 INGOT_INLINE vf pick(vi mask, vf a, vf b) { return mask ? a : b; }
 
-// a b + c, rounded once where the level can. Where equal bits are promised, plain operators will not do: which of them a compiler
-// fuses may differ from one inlined copy to the next.
+// a b + c, rounded once where the level can. Where equal bits are promised, plain operators will not do:
+// which of them a compiler fuses may differ from one inlined copy to the next.
 INGOT_INLINE vf fma(vf a, vf b, vf c) {
 #if defined(__AVX512F__)
   return (vf)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
@@ -249,8 +251,12 @@ template <class F, int... I> INGOT_INLINE vf shuffle(vf a, vf b, std::integer_se
   return __builtin_shuffle(a, b, vi{F::at(I)...});
 #endif
 }
-template <class F> INGOT_INLINE vf shuffle(vf a, vf b) { return shuffle<F>(a, b, std::make_integer_sequence<int, kW>{}); }
-// Lanes with bit S set come from b, the others from a; `FlipA` and `FlipB`: from the lane at the other side of bit S.
+template <class F>
+INGOT_INLINE vf shuffle(vf a, vf b) {
+  return shuffle<F>(a, b, std::make_integer_sequence<int, kW>{});
+}
+// Lanes with bit S set come from b, the others from a; `FlipA` and `FlipB`: from the lane at the other side
+// of bit S.
 template <int S, bool FlipA, bool FlipB> struct Zip {
   static constexpr int at(int i) { return i & S ? kW + (FlipB ? i ^ S : i) : (FlipA ? i ^ S : i); }
 };

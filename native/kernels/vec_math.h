@@ -1,5 +1,6 @@
-// Vectorised elementary functions. Bounds (units in the last place, against correctly rounded results, whole range
-// unless said) are stated per function and tested in tests/ops_test.cc. Polynomials are minimax fits on the reduced ranges.
+// Vectorised elementary functions. Bounds (units in the last place, against correctly rounded results, whole
+// range unless said) are stated per function and tested in tests/ops_test.cc. Polynomials are minimax fits on
+// the reduced ranges.
 #pragma once
 #include <cmath>
 
@@ -14,7 +15,8 @@ INGOT_INLINE vf copysign(vf magnitude, vf sign) {
 }
 INGOT_INLINE vf vround(vf x) {
   const vf a = vabs(x);
-  return copysign(pick(a < set1(0x1p22f), rint_small(a), pick(a < set1(0x1p23f), (a + 0x1p23f) - 0x1p23f, a)), x);
+  return copysign(pick(a < set1(0x1p22f), rint_small(a), pick(a < set1(0x1p23f), (a + 0x1p23f) - 0x1p23f, a)),
+                  x);
 }
 INGOT_INLINE vf vfloor(vf x) {
   const vf r = vround(x);
@@ -100,12 +102,14 @@ INGOT_INLINE vf vlog1p(vf x) {
   const vf u = 1.f + x;
   const vf exact = u - 1.f;  // what log(u) is the logarithm of: 1 + exact
   const vf r = vlog(u) * (x / exact);
-  return pick(vabs(x) < set1(0x1p-24f), x, pick(x == set1(__builtin_inff()), x, pick(x == set1(-1.f), set1(-__builtin_inff()), r)));
+  return pick(vabs(x) < set1(0x1p-24f), x,
+              pick(x == set1(__builtin_inff()), x, pick(x == set1(-1.f), set1(-__builtin_inff()), r)));
 }
 
 INGOT_INLINE vf vsigmoid(vf x) { return 1.f / (1.f + vexp(-x)); }  // 4 ulp for results above 2^-126
-// 4 ulp for |x| < 87; x = -infinity gives NaN like x * sigmoid(x). Where the reciprocal is a number, the arithmetic of
-// `activate` in linear_act.h: an activation in the epilogue of a product then has the same bits.
+// 4 ulp for |x| < 87; x = -infinity gives NaN like x * sigmoid(x). Where the reciprocal is a number, the
+// arithmetic of `activate` in linear_act.h: an activation in the epilogue of a product then has the same
+// bits.
 INGOT_INLINE vf vsilu(vf x) {
   const vf d = vexp(-x) + 1.f;
 #if defined(__AVX512F__)
@@ -162,7 +166,8 @@ INGOT_INLINE vf vgelu_erf(vf x) {
   const vf z = x * 0.70710678f, a = vabs(z);
   const vf e = 0.5f * erfc_big(a);
   const vf big = x * pick(x > set1(0), 1.f - e, e);
-  return pick(a < set1(0.9f), 0.5f * x * (1.f + erf_small(z)), pick(x == set1(-__builtin_inff()), set1(0.f), big));
+  return pick(a < set1(0.9f), 0.5f * x * (1.f + erf_small(z)),
+              pick(x == set1(-__builtin_inff()), set1(0.f), big));
 }
 // x sigmoid(2u), u = sqrt(2/pi) (x + 0.044715 x^3): the same as 0.5 x (1 + tanh u).
 INGOT_INLINE vf vgelu_tanh(vf x) {

@@ -23,7 +23,8 @@ constexpr bool has_integers(int code) { return !is_float_layout(code) && !traits
 constexpr int dot_bits(int code) { return traits(code).table ? 8 : traits(code).bits; }
 // Scales per 32 columns.
 constexpr int scales_per_block(int code) { return traits(code).groups == 16 ? 2 : 1; }
-// What is subtracted from the unsigned codes: a power of two; 0 for layouts with a minimum. Numbers of a table are stored 128 up.
+// What is subtracted from the unsigned codes: a power of two; 0 for layouts with a minimum. Numbers of a
+// table are stored 128 up.
 constexpr int zero_of(int code) { return traits(code).table ? 128 : traits(code).zero; }
 constexpr int log2_of(int x) { return x <= 1 ? 0 : 1 + log2_of(x / 2); }
 constexpr int zero_shift(int code) { return log2_of(zero_of(code)); }
@@ -33,8 +34,8 @@ constexpr int kernel_form(int code) {
   const LayoutTraits& t = traits(code);
   for (int c = 0; c < code; c++) {
     const LayoutTraits& o = traits(c);
-    if (t.bits && o.bits == t.bits && o.zero == t.zero && o.minimum == t.minimum && o.table == t.table && o.e4m3 == t.e4m3 && o.steps == t.steps &&
-        scales_per_block(c) == scales_per_block(code))
+    if (t.bits && o.bits == t.bits && o.zero == t.zero && o.minimum == t.minimum && o.table == t.table &&
+        o.e4m3 == t.e4m3 && o.steps == t.steps && scales_per_block(c) == scales_per_block(code))
       return c;
   }
   return code;
@@ -70,7 +71,8 @@ constexpr int64_t kMaxColumns = int64_t(1) << 17;
 constexpr int64_t kMaxRows = int64_t(1) << 31;
 
 // Null when the layout can hold [N, K]; the sizes stay far below 2^63 (N, K are bounded).
-inline const char* describe_weights(Weights& w, const uint8_t* data, int64_t N, int64_t K, int layout, int group, int meta) {
+inline const char* describe_weights(Weights& w, const uint8_t* data, int64_t N, int64_t K, int layout,
+                                    int group, int meta) {
   if (N < 1 || N >= kMaxRows) return "the number of weight rows is out of range";
   if (K < 1 || K > kMaxColumns) return "K is out of range (1 to 131072)";
   LayoutForm form{};
@@ -81,7 +83,8 @@ inline const char* describe_weights(Weights& w, const uint8_t* data, int64_t N, 
 }
 
 // The same for what the params of a kernel, or of one segment, say: N, layout, group, metaDtype.
-template <class View> const char* describe_weights(Weights& w, const uint8_t* data, int64_t K, const View& a) {
+template <class View>
+const char* describe_weights(Weights& w, const uint8_t* data, int64_t K, const View& a) {
   return describe_weights(w, data, a.N(), K, int(a.layout()), int(a.group()), a.meta_dtype());
 }
 

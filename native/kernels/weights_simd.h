@@ -1,5 +1,5 @@
-// The vector types of a level and the few operations that plain operators do not cover. `vf`, `vi`: kW lanes of f32,
-// i32; `vb`: kW lanes of 4 codes, one per byte. A panel's 16 lanes are kParts vectors.
+// The vector types of a level and the few operations that plain operators do not cover. `vf`, `vi`: kW lanes
+// of f32, i32; `vb`: kW lanes of 4 codes, one per byte. A panel's 16 lanes are kParts vectors.
 #pragma once
 #include "weights_layout.h"
 

@@ -1,5 +1,6 @@
-// AVX2: 8 lanes. The multiply of unsigned by signed bytes saturates at 16 bits, so 8-bit codes are made signed and
-// their sign moved to the activation (128 * 127 * 2 fits); sums of products of up to 4 bits stay in 16 bits for a whole block.
+// AVX2: 8 lanes. The multiply of unsigned by signed bytes saturates at 16 bits, so 8-bit codes are made
+// signed and their sign moved to the activation (128 * 127 * 2 fits); sums of products of up to 4 bits stay
+// in 16 bits for a whole block.
 #pragma once
 #include <immintrin.h>
 
@@ -8,7 +9,9 @@ namespace ingot::INGOT_NS {
 constexpr int kW = 8;
 constexpr bool kSignedCodes = true;
 constexpr int kFewRows = 4;
-constexpr int tile_rows(int bits) { return bits <= 4 ? 6 : 4; }  // sums of wider codes take registers of their own
+constexpr int tile_rows(int bits) {
+  return bits <= 4 ? 6 : 4;
+}  // sums of wider codes take registers of their own
 constexpr int kTileParts = 2;
 constexpr int kFloatRows = 6;
 
@@ -24,25 +27,34 @@ INGOT_V vi to_int_nearest(vf x) { return (vi)_mm256_cvtps_epi32(x); }
 INGOT_V vf vabs(vf x) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), x); }
 INGOT_V vf load_f16(const uint16_t* p) { return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i*)p)); }
 INGOT_V vf load_bf16(const uint16_t* p) {
-  return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i*)p)), 16));
+  return _mm256_castsi256_ps(
+      _mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i*)p)), 16));
 }
-INGOT_V vf load_u8(const uint8_t* p) { return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i*)p))); }
-INGOT_V vf load_i8(const uint8_t* p) { return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i*)p))); }
+INGOT_V vf load_u8(const uint8_t* p) {
+  return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i*)p)));
+}
+INGOT_V vf load_i8(const uint8_t* p) {
+  return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i*)p)));
+}
 INGOT_V vi load_i(const void* p) { return (vi)_mm256_loadu_si256((const __m256i*)p); }
 INGOT_V void store_i8(int8_t* p, vi x) {
-  const __m128i w = _mm_packs_epi32(_mm256_castsi256_si128((__m256i)x), _mm256_extracti128_si256((__m256i)x, 1));
+  const __m128i w =
+      _mm_packs_epi32(_mm256_castsi256_si128((__m256i)x), _mm256_extracti128_si256((__m256i)x, 1));
   _mm_storel_epi64((__m128i*)p, _mm_packs_epi16(w, w));
 }
 INGOT_V float sum_lanes(vf x) {
-  const __m128 h = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1)), q = _mm_add_ps(h, _mm_movehl_ps(h, h));
+  const __m128 h = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1)),
+               q = _mm_add_ps(h, _mm_movehl_ps(h, h));
   return _mm_cvtss_f32(_mm_add_ss(q, _mm_movehdup_ps(q)));
 }
 INGOT_V float max_lanes(vf x) {
-  const __m128 h = _mm_max_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1)), q = _mm_max_ps(h, _mm_movehl_ps(h, h));
+  const __m128 h = _mm_max_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1)),
+               q = _mm_max_ps(h, _mm_movehl_ps(h, h));
   return _mm_cvtss_f32(_mm_max_ss(q, _mm_movehdup_ps(q)));
 }
 INGOT_V int sum_lanes_i(vi x) {
-  const __m128i h = _mm_add_epi32(_mm256_castsi256_si128((__m256i)x), _mm256_extracti128_si256((__m256i)x, 1));
+  const __m128i h =
+      _mm_add_epi32(_mm256_castsi256_si128((__m256i)x), _mm256_extracti128_si256((__m256i)x, 1));
   const __m128i q = _mm_add_epi32(h, _mm_unpackhi_epi64(h, h));
   return _mm_cvtsi128_si32(_mm_add_epi32(q, _mm_shuffle_epi32(q, 1)));
 }
@@ -54,7 +66,9 @@ INGOT_V vb high_nibbles(vb x) { return _mm256_and_si256(_mm256_srli_epi16(x, 4),
 INGOT_V vb bias_codes(vb x) { return _mm256_xor_si256(x, _mm256_set1_epi8(char(0x80))); }
 template <int To>
 INGOT_V vb join_bits(vb low, vb high, int shift, int mask) {
-  const vb h = shift < To ? _mm256_slli_epi16(high, To - shift) : shift > To ? _mm256_srli_epi16(high, shift - To) : high;
+  const vb h = shift < To   ? _mm256_slli_epi16(high, To - shift)
+               : shift > To ? _mm256_srli_epi16(high, shift - To)
+                            : high;
   return _mm256_or_si256(low, _mm256_and_si256(h, _mm256_set1_epi8(char(mask))));
 }
 INGOT_V vb look_up_codes(vb x, const uint8_t* table) {
@@ -68,7 +82,8 @@ INGOT_V vi dot_step(vi d, vb codes, const int8_t* a) {
   int word;
   memcpy(&word, a, 4);
   const __m256i x = _mm256_set1_epi32(word);
-  const __m256i pairs = Bits == 8 ? _mm256_maddubs_epi16(_mm256_abs_epi8(codes), _mm256_sign_epi8(x, codes)) : _mm256_maddubs_epi16(codes, x);
+  const __m256i pairs = Bits == 8 ? _mm256_maddubs_epi16(_mm256_abs_epi8(codes), _mm256_sign_epi8(x, codes))
+                                  : _mm256_maddubs_epi16(codes, x);
   if constexpr (Bits <= 4) d = (vi)_mm256_add_epi16((__m256i)d, pairs);
   else d += (vi)_mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
   asm("" : "+x"(d));  // GCC would add the products up as a tree, and spill most of them
@@ -94,7 +109,9 @@ INGOT_V void store_lanes(float* p, vf x, int n) {
   if (n >= kW) store(p, x);
   else _mm256_maskstore_ps(p, lane_mask(n), x);
 }
-INGOT_V vf load_lanes(const float* p, int n) { return n >= kW ? load(p) : _mm256_maskload_ps(p, lane_mask(n)); }
+INGOT_V vf load_lanes(const float* p, int n) {
+  return n >= kW ? load(p) : _mm256_maskload_ps(p, lane_mask(n));
+}
 #undef INGOT_V
 
 }  // namespace ingot::INGOT_NS

@@ -25,10 +25,15 @@ INGOT_V vi to_int_nearest(vf x) { return (vi)_mm512_cvtps_epi32(x); }
 INGOT_V vf vabs(vf x) { return _mm512_abs_ps(x); }
 INGOT_V vf load_f16(const uint16_t* p) { return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i*)p)); }
 INGOT_V vf load_bf16(const uint16_t* p) {
-  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i*)p)), 16));
+  return _mm512_castsi512_ps(
+      _mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i*)p)), 16));
 }
-INGOT_V vf load_u8(const uint8_t* p) { return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i*)p))); }
-INGOT_V vf load_i8(const uint8_t* p) { return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i*)p))); }
+INGOT_V vf load_u8(const uint8_t* p) {
+  return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i*)p)));
+}
+INGOT_V vf load_i8(const uint8_t* p) {
+  return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i*)p)));
+}
 INGOT_V vi load_i(const void* p) { return (vi)_mm512_loadu_si512(p); }
 INGOT_V void store_i8(int8_t* p, vi x) { _mm_storeu_si128((__m128i*)p, _mm512_cvtepi32_epi8((__m512i)x)); }
 INGOT_V float sum_lanes(vf x) { return _mm512_reduce_add_ps(x); }
@@ -43,14 +48,16 @@ INGOT_V vb bias_codes(vb x) { return x; }
 // low | (bits of `high` from bit `shift` on, as many as `mask` has from bit `to` on) << to
 template <int To>
 INGOT_V vb join_bits(vb low, vb high, int shift, int mask) {
-  const vb h = shift < To ? _mm512_slli_epi16(high, unsigned(To - shift)) : shift > To ? _mm512_srli_epi16(high, unsigned(shift - To)) : high;
+  const vb h = shift < To   ? _mm512_slli_epi16(high, unsigned(To - shift))
+               : shift > To ? _mm512_srli_epi16(high, unsigned(shift - To))
+                            : high;
   return _mm512_ternarylogic_epi32(low, h, _mm512_set1_epi8(char(mask)), 0xF8);  // low | (h & mask)
 }
 INGOT_V vb look_up_codes(vb x, const uint8_t* table) {
   return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(_mm_load_si128((const __m128i*)table)), x);
 }
-// A dot product over a block: d = begin(start), step for each 4 columns, end. Codes have `Bits` bits; `a` points at
-// the 4 activations that all lanes share.
+// A dot product over a block: d = begin(start), step for each 4 columns, end. Codes have `Bits` bits; `a`
+// points at the 4 activations that all lanes share.
 template <int Bits>
 INGOT_V vi dot_begin(vi start) { return start; }
 // The instruction is written out because GCC 12 surrounds the intrinsic's accumulator with register copies.
@@ -73,14 +80,20 @@ INGOT_V vi dot_end(vi d, vi) { return d; }
 
 // The 4-bit code at `shift` of each lane, looked up: the permute reads only the low four bits of an index.
 constexpr bool kLooksUpNibbles = true;
-INGOT_V vf nibble_table(float zero) { return _mm512_setr_ps(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15) - zero; }
-INGOT_V vf look_up_nibble(vi word, int shift, vf table) { return _mm512_permutexvar_ps(_mm512_srli_epi32((__m512i)word, unsigned(shift)), table); }
+INGOT_V vf nibble_table(float zero) {
+  return _mm512_setr_ps(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15) - zero;
+}
+INGOT_V vf look_up_nibble(vi word, int shift, vf table) {
+  return _mm512_permutexvar_ps(_mm512_srli_epi32((__m512i)word, unsigned(shift)), table);
+}
 
 // Stores the first n lanes.
 INGOT_V void store_lanes(float* p, vf x, int n) {
   _mm512_mask_storeu_ps(p, n >= 16 ? 0xFFFF : (1u << n) - 1, x);
 }
-INGOT_V vf load_lanes(const float* p, int n) { return _mm512_maskz_loadu_ps(n >= 16 ? 0xFFFF : (1u << n) - 1, p); }
+INGOT_V vf load_lanes(const float* p, int n) {
+  return _mm512_maskz_loadu_ps(n >= 16 ? 0xFFFF : (1u << n) - 1, p);
+}
 #undef INGOT_V
 
 }  // namespace ingot::INGOT_NS

@@ -1,5 +1,5 @@
-// No SIMD assumed: compiler vectors, which any compiler turns into what the target has. 4 lanes, or as many as
-// INGOT_SCALAR_LANES says.
+// No SIMD assumed: compiler vectors, which any compiler turns into what the target has. 4 lanes, or as many
+// as INGOT_SCALAR_LANES says.
 #pragma once
 
 #ifndef INGOT_SCALAR_LANES
@@ -38,7 +38,8 @@ INGOT_V void keep_rounded(vf& v) {
 }
 INGOT_V vi to_int_nearest(vf x) {  // |x| < 2^22: adding 1.5 * 2^23 rounds to the nearest even
   const vf magic = vf{} + 12582912.0f;
-  keep_rounded(x);  // else a product becomes a fused multiply-add with the magic number, which rounds ties another way
+  keep_rounded(
+      x);  // else a product becomes a fused multiply-add with the magic number, which rounds ties another way
   vf y = x + magic;
   keep_rounded(y);  // else the two additions cancel
   return __builtin_convertvector(y - magic, vi);
@@ -81,7 +82,9 @@ INGOT_V vb low_nibbles(vb x) { return x & 15; }
 INGOT_V vb high_nibbles(vb x) { return x >> 4; }
 INGOT_V vb bias_codes(vb x) { return x; }
 template <int To>
-INGOT_V vb join_bits(vb low, vb high, int shift, int mask) { return low | (((high >> shift) << To) & uint8_t(mask)); }
+INGOT_V vb join_bits(vb low, vb high, int shift, int mask) {
+  return low | (((high >> shift) << To) & uint8_t(mask));
+}
 INGOT_V vb look_up_codes(vb x, const uint8_t* table) {
   vb y;
   for (int i = 0; i < 4 * kW; i++) y[i] = table[x[i]];
@@ -92,7 +95,8 @@ INGOT_V vi dot_begin(vi start) { return start; }
 template <int Bits>
 INGOT_V vi dot_step(vi d, vb codes, const int8_t* a) {
   const vi w = (vi)codes;
-  return d + (w & 255) * int(a[0]) + ((w >> 8) & 255) * int(a[1]) + ((w >> 16) & 255) * int(a[2]) + ((w >> 24) & 255) * int(a[3]);
+  return d + (w & 255) * int(a[0]) + ((w >> 8) & 255) * int(a[1]) + ((w >> 16) & 255) * int(a[2]) +
+         ((w >> 24) & 255) * int(a[3]);
 }
 template <int Bits>
 INGOT_V vi dot_step_once(vi d, vb codes, const int8_t* a) { return dot_step<Bits>(d, codes, a); }

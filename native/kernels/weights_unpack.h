@@ -7,7 +7,9 @@
 namespace ingot::INGOT_NS {
 
 // As zero_shift, for the codes that `dot` sees: signed 8-bit codes are centred already.
-constexpr int dot_zero_shift(int layout) { return kSignedCodes && dot_bits(layout) == 8 ? 0 : zero_shift(layout); }
+constexpr int dot_zero_shift(int layout) {
+  return kSignedCodes && dot_bits(layout) == 8 ? 0 : zero_shift(layout);
+}
 
 // Where a dot product over codes with that zero starts, from -8 times the sum of the activations.
 template <int Zero>
@@ -17,8 +19,8 @@ INGOT_INLINE vi dot_start(vi nsum8) {
   else return nsum8 >> (3 - Zero);
 }
 
-// Codes of block b for the lanes of vector `part`; c[i] holds columns 4i … 4i+3. Biased: as `dot` wants them. The block's planes
-// follow each other: of 4 or 2 bits, then what is left of the bits.
+// Codes of block b for the lanes of vector `part`; c[i] holds columns 4i … 4i+3. Biased: as `dot` wants them.
+// The block's planes follow each other: of 4 or 2 bits, then what is left of the bits.
 template <int L, bool Biased>
 INGOT_INLINE void block_codes(const Weights& w, const uint8_t* panel, int64_t b, int part, vb (&c)[8]) {
   constexpr int bits = code_bits(L);
@@ -39,7 +41,8 @@ INGOT_INLINE void block_codes(const Weights& w, const uint8_t* panel, int64_t b,
     constexpr int to = base == 2 ? 0 : 4, at = base == 2 ? 0 : 256;
     for (int h = 0; h < 2; h++) {
       const vb x = load_codes(p + at + 64 * h);
-      for (int f = 0; f < 4; f++) c[4 * h + f] = join_bits<to>(base == 2 ? vb{} : c[4 * h + f], x, 2 * f, 3 << to);
+      for (int f = 0; f < 4; f++)
+        c[4 * h + f] = join_bits<to>(base == 2 ? vb{} : c[4 * h + f], x, 2 * f, 3 << to);
     }
   }
   if constexpr (bits == 3 || bits == 5) {
@@ -47,14 +50,17 @@ INGOT_INLINE void block_codes(const Weights& w, const uint8_t* panel, int64_t b,
     for (int i = 0; i < 8; i++) c[i] = join_bits<base>(c[i], x, i, 1 << base);
   }
   if constexpr (traits(L).table) {
-    const uint8_t* table = Biased && kSignedCodes ? kNumberTables.plain[w.layout] : kNumberTables.up[w.layout];
+    const uint8_t* table =
+        Biased && kSignedCodes ? kNumberTables.plain[w.layout] : kNumberTables.up[w.layout];
     for (int i = 0; i < 8; i++) c[i] = look_up_codes(c[i], table);
   }
 }
 
-// Scale s (of half `half` of the block for groups of 16) and minimum m as stored; m untouched for layouts without one.
+// Scale s (of half `half` of the block for groups of 16) and minimum m as stored; m untouched for layouts
+// without one.
 template <int L>
-INGOT_INLINE void block_meta(const Weights& w, const uint8_t* meta, int64_t b, int half, int part, vf& s, vf& m) {
+INGOT_INLINE void block_meta(const Weights& w, const uint8_t* meta, int64_t b, int half, int part, vf& s,
+                             vf& m) {
   constexpr LayoutTraits t = traits(L);
   constexpr int halves = scales_per_block(L), fields = t.minimum ? 2 : 1;
   const int lane = part * kW;
@@ -63,7 +69,8 @@ INGOT_INLINE void block_meta(const Weights& w, const uint8_t* meta, int64_t b, i
     const uint8_t* p = meta + (b >> 3) * (units + 16 * groups * fields);
     const int64_t at = units + ((b & 7) * halves + (halves == 2 ? half : 0)) * 16 + lane;
     s = load_f16(reinterpret_cast<const uint16_t*>(p) + lane) * load_i8(p + at);
-    if constexpr (t.minimum) m = load_f16(reinterpret_cast<const uint16_t*>(p) + 16 + lane) * (-load_i8(p + at + 16 * groups));
+    if constexpr (t.minimum)
+      m = load_f16(reinterpret_cast<const uint16_t*>(p) + 16 + lane) * (-load_i8(p + at + 16 * groups));
   } else if constexpr (!t.minimum && !t.table && !t.e4m3) {
     s = load_f16(reinterpret_cast<const uint16_t*>(meta + b * 32) + lane);
   } else {
@@ -77,14 +84,17 @@ INGOT_INLINE void block_meta(const Weights& w, const uint8_t* meta, int64_t b, i
 
 // The same for integer dot products: value = s (code - zero) + m with the codes `dot` sees.
 template <int L>
-INGOT_INLINE void dot_meta(const Weights& w, const uint8_t* meta, int64_t b, int half, int part, vf& s, vf& m) {
+INGOT_INLINE void dot_meta(const Weights& w, const uint8_t* meta, int64_t b, int half, int part, vf& s,
+                           vf& m) {
   block_meta<L>(w, meta, b, half, part, s, m);
   if constexpr (kSignedCodes && code_bits(L) == 8 && has_minimum(L)) m = fma(s, set1(128.0f), m);
 }
 
-// The same for f32 weights: value = s code + m with unsigned codes; exact, s (code - zero) rounds once either way.
+// The same for f32 weights: value = s code + m with unsigned codes; exact, s (code - zero) rounds once either
+// way.
 template <int L>
-INGOT_INLINE void float_meta(const Weights& w, const uint8_t* meta, int64_t b, int half, int part, vf& s, vf& m) {
+INGOT_INLINE void float_meta(const Weights& w, const uint8_t* meta, int64_t b, int half, int part, vf& s,
+                             vf& m) {
   block_meta<L>(w, meta, b, half, part, s, m);
   if constexpr (!has_minimum(L)) m = s * float(-zero_of(L));
 }
@@ -92,15 +102,18 @@ INGOT_INLINE void float_meta(const Weights& w, const uint8_t* meta, int64_t b, i
 // 4-bit codes that are integers as they are.
 constexpr bool plain_nibbles(int layout) { return code_bits(layout) == 4 && !traits(layout).table; }
 
-// Calls use(k, p, values) for the 32 columns of a block and `Parts` parts from `part` on, which may reach into the panels that
-// follow; dequantised exactly. Of 4-bit codes 8 columns of each part in turn, so that sums of several can be under way.
+// Calls use(k, p, values) for the 32 columns of a block and `Parts` parts from `part` on, which may reach
+// into the panels that follow; dequantised exactly. Of 4-bit codes 8 columns of each part in turn, so that
+// sums of several can be under way.
 template <int L, int Parts, class Use>
 INGOT_INLINE void block_floats(const Weights& w, const uint8_t* panel, int64_t b, int part, const Use& use) {
-  const auto at = [&](int p) __attribute__((always_inline)) { return panel + (part + p) / kParts * w.panel_bytes; };
+  const auto at = [&](int p)
+                      __attribute__((always_inline)) { return panel + (part + p) / kParts * w.panel_bytes; };
   if constexpr (plain_nibbles(L)) {
     vf s[Parts], m[Parts];
     for (int p = 0; p < Parts; p++) {
-      if constexpr (kLooksUpNibbles) block_meta<L>(w, at(p) + w.codes_bytes, b, 0, (part + p) % kParts, s[p], m[p]);
+      if constexpr (kLooksUpNibbles)
+        block_meta<L>(w, at(p) + w.codes_bytes, b, 0, (part + p) % kParts, s[p], m[p]);
       else float_meta<L>(w, at(p) + w.codes_bytes, b, 0, (part + p) % kParts, s[p], m[p]);
     }
     const vf table = nibble_table(has_minimum(L) ? 0.0f : float(zero_of(L)));
@@ -110,7 +123,8 @@ INGOT_INLINE void block_floats(const Weights& w, const uint8_t* panel, int64_t b
         for (int j = 0; j < 8; j++) {  // the low nibbles of the four bytes, then the high ones
           const int shift = j % 4 * 8 + j / 4 * 4;
           if constexpr (!kLooksUpNibbles) use(8 * i + j, p, fma(code_to_float(word, shift, 15), s[p], m[p]));
-          else if constexpr (has_minimum(L)) use(8 * i + j, p, fma(look_up_nibble(word, shift, table), s[p], m[p]));
+          else if constexpr (has_minimum(L))
+            use(8 * i + j, p, fma(look_up_nibble(word, shift, table), s[p], m[p]));
           else use(8 * i + j, p, look_up_nibble(word, shift, table) * s[p]);
         }
       }
@@ -127,7 +141,8 @@ INGOT_INLINE void block_floats(const Weights& w, const uint8_t* panel, int64_t b
           const vi word = reinterpret_cast<vi>(c[4 * half + i]);
           if constexpr (traits(L).e4m3) use(16 * half + 4 * i + j, p, e4m3_to_float(word, 8 * j) * s);
           // 127 times a scale is rounded, so the zero of a table is taken off before.
-          else if constexpr (traits(L).table) use(16 * half + 4 * i + j, p, (code_to_float(word, 8 * j, 255) - set1(float(zero_of(L)))) * s);
+          else if constexpr (traits(L).table)
+            use(16 * half + 4 * i + j, p, (code_to_float(word, 8 * j, 255) - set1(float(zero_of(L)))) * s);
           else use(16 * half + 4 * i + j, p, fma(code_to_float(word, 8 * j, 255), s, m));
         }
     }
@@ -141,7 +156,8 @@ INGOT_INLINE void bf16_pair(const uint8_t* panel, int64_t k, int part, vf& even,
   odd = as_float(x & int(0xFFFF0000));
 }
 
-// Columns [k0, k0 + n) of a panel as f32 [n][16]. k0 is even (a multiple of 32 for quantised layouts, as is n).
+// Columns [k0, k0 + n) of a panel as f32 [n][16]. k0 is even (a multiple of 32 for quantised layouts, as is
+// n).
 template <int L>
 void unpack_floats(const Weights& w, const uint8_t* panel, int64_t k0, int64_t n, float* out) {
   if constexpr (L == kF32) {
@@ -161,13 +177,14 @@ void unpack_floats(const Weights& w, const uint8_t* panel, int64_t k0, int64_t n
     for (int64_t b = 0; b < n / kBlock; b++)
       for (int part = 0; part < kParts; part++) {
         float* o = out + b * (kBlock * 16) + part * kW;
-        block_floats<L, 1>(w, panel, k0 / kBlock + b, part, [&](int k, int, vf x) __attribute__((always_inline)) { store(o + k * 16, x); });
+        block_floats<L, 1>(w, panel, k0 / kBlock + b, part,
+                           [&](int k, int, vf x) __attribute__((always_inline)) { store(o + k * 16, x); });
       }
   }
 }
 
-// Calls f with the form that reads the layout as a compile-time constant: f.template operator()<L>(). describe_weights has refused
-// codes that are none.
+// Calls f with the form that reads the layout as a compile-time constant: f.template operator()<L>().
+// describe_weights has refused codes that are none.
 template <class F, int... Codes>
 INGOT_INLINE void with_layout_of(int layout, const F& f, std::integer_sequence<int, Codes...>) {
   const bool known = ((layout == Codes ? (f.template operator()<kernel_form(Codes)>(), true) : false) || ...);

@@ -20,8 +20,9 @@ namespace {
 
 constexpr size_t huge = size_t(2) << 20;
 
-// Buffers below a huge page share slabs of huge pages: a small model's matrices are streamed in full for every token, and in
-// pages of 4 KiB each would be looked up anew. A slab is given back when the last of its pieces is.
+// Buffers below a huge page share slabs of huge pages: a small model's matrices are streamed in full for
+// every token, and in pages of 4 KiB each would be looked up anew. A slab is given back when the last of its
+// pieces is.
 constexpr size_t kSlabBytes = 4 * huge, kSmallestPiece = 16384;
 std::mutex slab_mutex;
 std::shared_ptr<Memory> slab;
@@ -66,7 +67,8 @@ std::shared_ptr<Memory> Memory::allocate(size_t bytes, bool sparse) {
   return m;
 }
 
-std::shared_ptr<Memory> Memory::map(const std::string& path, uint64_t offset, size_t bytes, std::string& error) {
+std::shared_ptr<Memory> Memory::map(const std::string& path, uint64_t offset, size_t bytes,
+                                    std::string& error) {
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) return error = std::string("open: ") + std::strerror(errno), nullptr;
   struct stat st;
@@ -95,7 +97,9 @@ std::shared_ptr<Memory> Memory::map(const std::string& path, uint64_t offset, si
   return m;
 }
 
-bool Memory::lost() const { return watch_ && pages_were_lost() && watch_->lost.load(std::memory_order_acquire); }
+bool Memory::lost() const {
+  return watch_ && pages_were_lost() && watch_->lost.load(std::memory_order_acquire);
+}
 
 std::shared_ptr<Memory> Memory::streamed(std::shared_ptr<ExpertStack> stack, size_t bytes) {
   std::shared_ptr<Memory> m(new Memory());

@@ -12,12 +12,15 @@ struct ExpertStack;
 
 class Memory {
  public:
-  // Zero-filled, 64-byte aligned (2 MiB from 2 MiB up, with huge pages asked for). Null when the system refuses.
-  // `sparse`: used piece by piece, so that large pages would take memory that stays unused.
+  // Zero-filled, 64-byte aligned (2 MiB from 2 MiB up, with huge pages asked for). Null when the system
+  // refuses. `sparse`: used piece by piece, so that large pages would take memory that stays unused.
   static std::shared_ptr<Memory> allocate(size_t bytes, bool sparse = false);
-  // Mapping of [offset, offset + bytes) of a file; null with `error` set when it cannot be made or lies past the end.
-  static std::shared_ptr<Memory> map(const std::string& path, uint64_t offset, size_t bytes, std::string& error);
-  // No memory: one matrix of every expert of a layer, which a store reads when it is used. `bytes` is what all would take.
+  // Mapping of [offset, offset + bytes) of a file; null with `error` set when it cannot be made or lies past
+  // the end.
+  static std::shared_ptr<Memory> map(const std::string& path, uint64_t offset, size_t bytes,
+                                     std::string& error);
+  // No memory: one matrix of every expert of a layer, which a store reads when it is used. `bytes` is what
+  // all would take.
   static std::shared_ptr<Memory> streamed(std::shared_ptr<ExpertStack> stack, size_t bytes);
   ~Memory();
   Memory(const Memory&) = delete;
@@ -26,7 +29,8 @@ class Memory {
   uint8_t* data() const { return data_; }
   size_t bytes() const { return bytes_; }
   bool writable() const { return writable_; }
-  // Of a mapping: whether what was read of it came, in part, from pages that the file no longer had. They read as zeros.
+  // Of a mapping: whether what was read of it came, in part, from pages that the file no longer had. They
+  // read as zeros.
   bool lost() const;
   // The file of a mapping.
   const std::string& path() const { return path_; }

@@ -81,7 +81,8 @@ Features detect() {
   return f;
 }
 
-constexpr const char* kNames[kLevels] = {"scalar", "avx2", "avx512", "avx512bf16", "amx", "neon", "neon_i8mm"};
+constexpr const char* kNames[kLevels] = {"scalar", "avx2", "avx512",   "avx512bf16",
+                                         "amx",    "neon", "neon_i8mm"};
 
 Level below(Level level) {
   switch (level) {
@@ -173,9 +174,13 @@ int default_threads() {
   DWORD bytes = 0;
   GetLogicalProcessorInformationEx(RelationProcessorCore, nullptr, &bytes);
   std::vector<char> told(bytes);
-  if (bytes && GetLogicalProcessorInformationEx(RelationProcessorCore, reinterpret_cast<SYSTEM_LOGICAL_PROCESSOR_INFORMATION_EX*>(told.data()), &bytes)) {
+  if (bytes && GetLogicalProcessorInformationEx(
+                   RelationProcessorCore,
+                   reinterpret_cast<SYSTEM_LOGICAL_PROCESSOR_INFORMATION_EX*>(told.data()), &bytes)) {
     int cores = 0;
-    for (size_t at = 0; at < bytes; at += reinterpret_cast<SYSTEM_LOGICAL_PROCESSOR_INFORMATION_EX*>(told.data() + at)->Size) cores++;
+    for (size_t at = 0; at < bytes;
+         at += reinterpret_cast<SYSTEM_LOGICAL_PROCESSOR_INFORMATION_EX*>(told.data() + at)->Size)
+      cores++;
     if (cores > 0) n = cores;
   }
 #endif
@@ -185,7 +190,8 @@ int default_threads() {
 std::string cpu_name() {
 #if defined(__x86_64__)
   uint32_t r[12];
-  if (__get_cpuid(0x80000002, &r[0], &r[1], &r[2], &r[3]) && __get_cpuid(0x80000003, &r[4], &r[5], &r[6], &r[7]) &&
+  if (__get_cpuid(0x80000002, &r[0], &r[1], &r[2], &r[3]) &&
+      __get_cpuid(0x80000003, &r[4], &r[5], &r[6], &r[7]) &&
       __get_cpuid(0x80000004, &r[8], &r[9], &r[10], &r[11])) {
     char text[49] = {0};
     std::memcpy(text, r, 48);
@@ -195,14 +201,16 @@ std::string cpu_name() {
     __get_cpuid(1, &a, &b, &c, &d);
     const uint32_t family = ((a >> 8) & 15) + ((a >> 20) & 255), model = ((a >> 4) & 15) | ((a >> 12) & 0xf0);
     std::ostringstream out;
-    out << (start == std::string::npos ? "x86-64" : s.substr(start)) << " (family " << family << ", model " << model << ")";
+    out << (start == std::string::npos ? "x86-64" : s.substr(start)) << " (family " << family << ", model "
+        << model << ")";
     return out.str();
   }
 #endif
 #if defined(__linux__)
   std::ifstream in("/proc/cpuinfo");
   for (std::string line; std::getline(in, line);)
-    if (line.rfind("CPU part", 0) == 0 || line.rfind("model name", 0) == 0) return line.substr(line.find(':') + 2);
+    if (line.rfind("CPU part", 0) == 0 || line.rfind("model name", 0) == 0)
+      return line.substr(line.find(':') + 2);
 #endif
   return "unknown CPU";
 }

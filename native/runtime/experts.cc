@@ -13,7 +13,9 @@ constexpr uint8_t bit(ExpertUnit unit) { return uint8_t(1 << unit); }
 constexpr ExpertUnit unit_of(ExpertPart part) { return part == kDown ? kDownUnit : kGluUnit; }
 
 int64_t now_ns() {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(
+             std::chrono::steady_clock::now().time_since_epoch())
+      .count();
 }
 
 }  // namespace
@@ -22,7 +24,8 @@ ExpertStore::ExpertStore(ExpertOptions options)
     : files_(std::move(options.files)), layers_(std::move(options.layers)), eviction_(options.eviction) {
   if (layers_.empty()) throw std::runtime_error("experts: there are no layers");
   state_ = std::make_unique<std::unique_ptr<State[]>[]>(layers_.size());
-  for (size_t l = 0; l < layers_.size(); l++) state_[l] = std::make_unique<State[]>(size_t(layers_[l].experts));
+  for (size_t l = 0; l < layers_.size(); l++)
+    state_[l] = std::make_unique<State[]>(size_t(layers_[l].experts));
   place_slots(options.bytes);
   size_t next = 0;
   for (size_t l = 0; l < layers_.size() && !options.prior.empty(); l++)
@@ -33,7 +36,8 @@ ExpertStore::ExpertStore(ExpertOptions options)
       // One slot of a group stays free, or nothing else could ever be read.
       const Group& group = groups_[size_t(group_of_[size_t(layer)])];
       const auto first = keys_.begin() + long(group.first);
-      if (std::count(first, first + long(group.count), kNever) + 1 >= long(group.count) || !assign(layer, e)) continue;
+      if (std::count(first, first + long(group.count), kNever) + 1 >= long(group.count) || !assign(layer, e))
+        continue;
       state(layer, e).hot = true;
       want(layer, e, kAll);
       settle(state(layer, e).slot);
@@ -69,10 +73,14 @@ void ExpertStore::place_slots(size_t bytes) {
     group.count = size_t(share / double(group.block) + 1e-9);
     group.first = slots_.size();
     if (group.count == 0)
-      throw std::runtime_error("experts: " + std::to_string(bytes) + " bytes hold no block of " + std::to_string(group.block) + " bytes");
+      throw std::runtime_error("experts: " + std::to_string(bytes) + " bytes hold no block of " +
+                               std::to_string(group.block) + " bytes");
     group.memory = Memory::allocate(group.count * group.block);
-    if (!group.memory) throw std::runtime_error("out of memory: " + std::to_string(group.count * group.block) + " bytes for experts");
-    for (size_t i = 0; i < group.count; i++) slots_.push_back({-1, -1, 0, group.memory->data() + i * group.block});
+    if (!group.memory)
+      throw std::runtime_error("out of memory: " + std::to_string(group.count * group.block) +
+                               " bytes for experts");
+    for (size_t i = 0; i < group.count; i++)
+      slots_.push_back({-1, -1, 0, group.memory->data() + i * group.block});
   }
   keys_.assign(slots_.size(), 0);
 }
@@ -90,7 +98,8 @@ uint64_t ExpertStore::key_of(const Slot& slot) {
 void ExpertStore::settle(int slot) { keys_[size_t(slot)] = key_of(slots_[size_t(slot)]); }
 
 int ExpertStore::victim(const Group& group) const {
-  const auto first = keys_.begin() + long(group.first), best = std::min_element(first, first + long(group.count));
+  const auto first = keys_.begin() + long(group.first),
+             best = std::min_element(first, first + long(group.count));
   return *best == kNever ? -1 : int(best - keys_.begin());
 }
 
@@ -127,7 +136,8 @@ void ExpertStore::want(int layer, int e, uint8_t units) {
   queued_.notify_one();
 }
 
-void ExpertStore::begin(int layer, ExpertPart part, const int32_t* experts, const int64_t* rows, int64_t n, int uses) {
+void ExpertStore::begin(int layer, ExpertPart part, const int32_t* experts, const int64_t* rows, int64_t n,
+                        int uses) {
   std::lock_guard lock(mutex_);
   layer_ = layer;
   unit_ = unit_of(part);
@@ -239,16 +249,19 @@ void ExpertStore::read_loop() {
     counters_.read_ns.fetch_add(uint64_t(now_ns() - start), std::memory_order_relaxed);
     {
       std::lock_guard lock(mutex_);
-      if (--reading_ == 0) counters_.busy_ns.fetch_add(uint64_t(now_ns() - busy_since_), std::memory_order_relaxed);
+      if (--reading_ == 0)
+        counters_.busy_ns.fetch_add(uint64_t(now_ns() - busy_since_), std::memory_order_relaxed);
       State& s = state(job.layer, job.expert);
       s.reading &= uint8_t(~job.units);
       const bool needed = job.layer == layer_ && s.session == clock_ && (job.units & bit(unit_));
       if (good) {
         s.present.fetch_or(job.units, std::memory_order_release);
       } else if (needed && job.session != clock_) {
-        want(job.layer, job.expert, job.units);  // what failed was asked for by an earlier run: this one has its own try
+        want(job.layer, job.expert,
+             job.units);  // what failed was asked for by an earlier run: this one has its own try
       } else if (needed && !failed_.load()) {
-        message_ = "layer " + std::to_string(job.layer) + ", expert " + std::to_string(job.expert) + ": " + error;
+        message_ =
+            "layer " + std::to_string(job.layer) + ", expert " + std::to_string(job.expert) + ": " + error;
         failed_.store(true, std::memory_order_release);
       }
       settle(s.slot);
@@ -283,8 +296,10 @@ bool ExpertStore::read(const Job& job, Reader& reader, std::string& error) {
         part++;
       }
       // Whole sectors, where the gap that follows in the block has room for what else they hold.
-      const size_t end = m.offset + bytes, room = part == kDown ? layer.block : layer.matrices[part + 1].offset;
-      if (room - end < Reader::kAlign && room % Reader::kAlign == 0 && files_[size_t(places->file)].bytes() >= places->offset + room - m.offset)
+      const size_t end = m.offset + bytes,
+                   room = part == kDown ? layer.block : layer.matrices[part + 1].offset;
+      if (room - end < Reader::kAlign && room % Reader::kAlign == 0 &&
+          files_[size_t(places->file)].bytes() >= places->offset + room - m.offset)
         bytes = room - m.offset;
       if (!fetch(*places, bytes, block + m.offset)) return false;
       continue;

@@ -1,7 +1,8 @@
-// Experts that stay in files until they are used. All layers share slots of memory, each as large as one expert's block (gate, up and
-// down); after routing, the kernels name the experts they need (`begin`), reader threads fill slots, and workers multiply those that
-// are there before those that are still being read. When a step needs more experts than there are slots, they follow each other
-// through the slots, each read once. Kernels reach an expert through a table of pointers; no page is ever unmapped.
+// Experts that stay in files until they are used. All layers share slots of memory, each as large as one
+// expert's block (gate, up and down); after routing, the kernels name the experts they need (`begin`), reader
+// threads fill slots, and workers multiply those that are there before those that are still being read. When
+// a step needs more experts than there are slots, they follow each other through the slots, each read once.
+// Kernels reach an expert through a table of pointers; no page is ever unmapped.
 #pragma once
 #include <atomic>
 #include <condition_variable>
@@ -69,7 +70,8 @@ class ExpertStore {
   ExpertStore(const ExpertStore&) = delete;
 
   // --- By kernels. One worker begins a session, for all; the one before has ended.
-  // `experts` are the n that are needed, `rows` how many rows each has; each is let go of after `uses` calls of done().
+  // `experts` are the n that are needed, `rows` how many rows each has; each is let go of after `uses` calls
+  // of done().
   void begin(int layer, ExpertPart part, const int32_t* experts, const int64_t* rows, int64_t n, int uses);
   bool complete() const { return complete_; }  // all were there: no ready() or done() then
   int64_t count() const { return int64_t(order_.size()); }
@@ -78,9 +80,12 @@ class ExpertStore {
   bool ready(int64_t i, Ctx& ctx);
   void done(int64_t i);
   const uint8_t* matrix(int layer, ExpertPart part, int64_t e) const {
-    return state_[size_t(layer)][size_t(e)].data.load(std::memory_order_relaxed) + layers_[size_t(layer)].matrices[part].offset;
+    return state_[size_t(layer)][size_t(e)].data.load(std::memory_order_relaxed) +
+           layers_[size_t(layer)].matrices[part].offset;
   }
-  bool present(int layer, int64_t e) const { return state_[size_t(layer)][size_t(e)].present.load(std::memory_order_acquire) == kAll; }
+  bool present(int layer, int64_t e) const {
+    return state_[size_t(layer)][size_t(e)].present.load(std::memory_order_acquire) == kAll;
+  }
 
   // --- By the event loop.
   const ExpertLayer& layer(size_t i) const { return layers_[i]; }
@@ -88,7 +93,9 @@ class ExpertStore {
   size_t slots() const { return slots_.size(); }
   const ExpertCounters& counters() const { return counters_; }
   ExpertCounters& counters() { return counters_; }
-  uint64_t rows_of(size_t layer, size_t e) const { return state_[layer][e].rows.load(std::memory_order_relaxed); }
+  uint64_t rows_of(size_t layer, size_t e) const {
+    return state_[layer][e].rows.load(std::memory_order_relaxed);
+  }
   void inject(const ReadFaults& faults);  // for tests
 
  private:

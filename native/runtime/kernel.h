@@ -1,5 +1,6 @@
 // What a kernel is: a function run SPMD by every worker of the pool, over byte buffers and numeric params.
-// The list of kernels, their buffers and params is src/kernel/signatures.ts; build/signatures/NAME.h has accessors for the arguments.
+// The list of kernels, their buffers and params is src/kernel/signatures.ts; build/signatures/NAME.h has
+// accessors for the arguments.
 #pragma once
 #include <atomic>
 #include <cstdint>
@@ -17,7 +18,8 @@ struct ExpertStack;
 struct Buf {
   uint8_t* data;
   int64_t bytes;  // 0: an absent optional buffer
-  const ExpertStack* stack = nullptr;  // experts that are read when they are used, in place of data: experts.h
+  const ExpertStack* stack =
+      nullptr;  // experts that are read when they are used, in place of data: experts.h
   template <class T> T* as() const { return reinterpret_cast<T*>(data); }
 };
 
@@ -85,7 +87,8 @@ struct Ctx {
   int tid;
   int nthreads;
   Team* team;
-  uint8_t* scratch;  // kScratchBytes private to this worker, 64-byte aligned, kept between dispatches, huge pages
+  uint8_t*
+      scratch;  // kScratchBytes private to this worker, 64-byte aligned, kept between dispatches, huge pages
   Patience patience{};
   bool ok() const { return !team->failed.load(std::memory_order_relaxed); }
   void barrier() { barrier([] {}); }
@@ -108,8 +111,8 @@ struct Ctx {
   void fail(const char* format, ...) __attribute__((format(printf, 2, 3)));
 };
 
-// Asks for `bytes` from p on, into the second-level cache: the first level takes fewer requests at a time. Always inlined, because
-// GCC drops the call of a function that has nothing else.
+// Asks for `bytes` from p on, into the second-level cache: the first level takes fewer requests at a time.
+// Always inlined, because GCC drops the call of a function that has nothing else.
 inline __attribute__((always_inline)) void prefetch_lines(const uint8_t* p, int64_t bytes) {
   for (int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(p + i, 0, 2);
 }
@@ -121,24 +124,26 @@ struct KernelDef {
   void (*run)(const Args&, Ctx&);
   // Bytes of team->shared this dispatch needs; null for none. Called on one thread before a run.
   size_t (*shared_bytes)(const Args&, int nthreads);
-  // Null when params fit the buffers, else a static or thread-local message. Called on one thread before every run.
+  // Null when params fit the buffers, else a static or thread-local message. Called on one thread before
+  // every run.
   const char* (*check)(const Args&);
-  // Asks for the memory this worker will read first; called on every worker while the dispatch before still runs on
-  // others, so it may look at no result of that. Null for none.
+  // Asks for the memory this worker will read first; called on every worker while the dispatch before still
+  // runs on others, so it may look at no result of that. Null for none.
   void (*fetch)(const Args&, const Ctx&) = nullptr;
   bool streams = false;  // takes stacks of experts that are not in memory
 };
 
-// Levels in order of preference per architecture. A level's table holds only what it has; lookup falls down to scalar.
+// Levels in order of preference per architecture. A level's table holds only what it has; lookup falls down
+// to scalar.
 enum Level { kScalar = 0, kAvx2, kAvx512, kAvx512Bf16, kAmx, kNeon, kNeonI8mm, kLevels };
 struct Table {
   const KernelDef* defs;
   int count;
 };
 
-// Every kernels/*.cc is compiled once per level that has it with -DINGOT_LEVEL=<level> -DINGOT_NS=<level name> and that level's
-// instruction flags, and defines inside `namespace ingot::INGOT_NS` one `extern const Table <file>_table;`.
-
+// Every kernels/*.cc is compiled once per level that has it with -DINGOT_LEVEL=<level> -DINGOT_NS=<level
+// name> and that level's instruction flags, and defines inside `namespace ingot::INGOT_NS` one `extern const
+// Table <file>_table;`.
 
 struct Features {
   bool avx2, avx512, avx512bf16, amx_int8, amx_bf16, neon, dotprod, i8mm;

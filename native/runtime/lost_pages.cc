@@ -32,11 +32,13 @@ struct sigaction before;
 
 bool catch_up(uintptr_t at) {
   for (WatchedMapping* m = mappings.load(std::memory_order_acquire); m; m = m->next) {
-    const uintptr_t begin = m->begin.load(std::memory_order_acquire), end = m->end.load(std::memory_order_acquire);
+    const uintptr_t begin = m->begin.load(std::memory_order_acquire),
+                    end = m->end.load(std::memory_order_acquire);
     if (at < begin || at >= end) continue;
     // What lies after a missing page is missing too, or read by a run that fails anyway.
     const uintptr_t from = at / page_bytes * page_bytes;
-    void* zeros = mmap(reinterpret_cast<void*>(from), end - from, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+    void* zeros = mmap(reinterpret_cast<void*>(from), end - from, PROT_READ,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
     if (zeros == MAP_FAILED) return false;
     m->lost.store(true, std::memory_order_release);
     some_lost.store(true, std::memory_order_release);
@@ -68,7 +70,8 @@ void install() {
 
 void uninstall() {
   struct sigaction now;
-  if (sigaction(SIGBUS, nullptr, &now) == 0 && (now.sa_flags & SA_SIGINFO) && now.sa_sigaction == on_bus_error)
+  if (sigaction(SIGBUS, nullptr, &now) == 0 && (now.sa_flags & SA_SIGINFO) &&
+      now.sa_sigaction == on_bus_error)
     sigaction(SIGBUS, &before, nullptr);
 }
 

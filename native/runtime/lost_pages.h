@@ -1,6 +1,6 @@
-// Mappings of files whose pages may go: a file that is truncated, or a disk that fails, turns the next read of a page into a
-// SIGBUS, which would end the process. Here that read gives zeros and the mapping is marked, so that whoever computed with it
-// can say that the file is gone.
+// Mappings of files whose pages may go: a file that is truncated, or a disk that fails, turns the next read
+// of a page into a SIGBUS, which would end the process. Here that read gives zeros and the mapping is marked,
+// so that whoever computed with it can say that the file is gone.
 #pragma once
 #include <atomic>
 #include <cstddef>
@@ -14,7 +14,8 @@ struct WatchedMapping {
   WatchedMapping* next = nullptr;
 };
 
-// The mapping [base, base + length) is caught from now on, until it is given back. Before munmap, and once for each.
+// The mapping [base, base + length) is caught from now on, until it is given back. Before munmap, and once
+// for each.
 WatchedMapping* watch_mapping(void* base, size_t length);
 void unwatch_mapping(WatchedMapping* mapping);
 

@@ -1,4 +1,5 @@
-// Takes standard error from the process for a moment: libraries that write warnings there as they start cannot be asked not to.
+// Takes standard error from the process for a moment: libraries that write warnings there as they start
+// cannot be asked not to.
 #pragma once
 #include <cstdio>
 
@@ -9,7 +10,8 @@
 
 namespace ingot {
 
-// True takes it away, false gives it back; a second call of the same kind does nothing. Whether anything changed.
+// True takes it away, false gives it back; a second call of the same kind does nothing. Whether anything
+// changed.
 inline bool mute_stderr(bool mute) {
 #ifdef _WIN32
   (void)mute;

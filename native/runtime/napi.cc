@@ -1,5 +1,5 @@
-// The Node-API surface of the CPU device. src/device/cpu/addon.ts types it. Raw node_api.h: the header comes from an npm
-// package and the surface is a dozen functions. Nothing here knows a kernel.
+// The Node-API surface of the CPU device. src/device/cpu/addon.ts types it. Raw node_api.h: the header comes
+// from an npm package and the surface is a dozen functions. Nothing here knows a kernel.
 #include <cstring>
 
 #include "cpu_level.h"
@@ -11,8 +11,8 @@ using namespace ingot;
 
 namespace {
 
-// What src/device/cpu/addon.ts must agree with: raised with every change to a function here or to a kernel's buffers or
-// params. An addon older than the code that calls it would compute nonsense.
+// What src/device/cpu/addon.ts must agree with: raised with every change to a function here or to a kernel's
+// buffers or params. An addon older than the code that calls it would compute nonsense.
 constexpr double kContract = 7;
 
 napi_value Configure(napi_env env, napi_callback_info info) {  // (threads, level) -> threads in use
@@ -22,7 +22,8 @@ napi_value Configure(napi_env env, napi_callback_info info) {  // (threads, leve
   const std::string wanted = c.text(1);
   if (!wanted.empty()) {
     if (!level_from_name(wanted, level)) raise(env, "unknown instruction-set level '" + wanted + "'");
-    if (!level_built(level) || !level_supported(level)) raise(env, "this CPU or build has no level '" + wanted + "'");
+    if (!level_built(level) || !level_supported(level))
+      raise(env, "this CPU or build has no level '" + wanted + "'");
   }
   if (threads < 0 || threads > 1024) raise(env, "threads must lie between 0 (all cores) and 1024");
   const int n = threads ? threads : default_threads();
@@ -52,7 +53,8 @@ napi_value Info(napi_env env, napi_callback_info info) {
   }
   ok(env, napi_set_named_property(env, r, "levels", levels));
   ok(env, napi_set_named_property(env, r, "level", make(env, std::string(level_name(c.state->level)))));
-  ok(env, napi_set_named_property(env, r, "threads", make(env, c.state->pool ? c.state->pool->threads() : 0)));
+  ok(env,
+     napi_set_named_property(env, r, "threads", make(env, c.state->pool ? c.state->pool->threads() : 0)));
   ok(env, napi_set_named_property(env, r, "cpu", make(env, cpu_name())));
   return r;
 }
@@ -100,7 +102,8 @@ napi_value Write(napi_env env, napi_callback_info info) {  // (memory, offset, t
 }
 
 napi_value copy_out(napi_env env, const Memory& m, double offset, double bytes) {
-  if (!(offset >= 0 && bytes >= 0 && offset + bytes <= double(m.bytes()))) raise(env, "read outside the buffer");
+  if (!(offset >= 0 && bytes >= 0 && offset + bytes <= double(m.bytes())))
+    raise(env, "read outside the buffer");
   if (m.stack()) raise(env, "the experts are not in memory");
   void* data;
   napi_value buffer, view;
@@ -128,14 +131,16 @@ napi_value HasKernel(napi_env env, napi_callback_info info) {  // (kernel name) 
   return found;
 }
 
-napi_value MuteStderr(napi_env env, napi_callback_info info) {  // (number: not 0 mutes) -> whether anything changed
+napi_value MuteStderr(napi_env env,
+                      napi_callback_info info) {  // (number: not 0 mutes) -> whether anything changed
   Call c(env, info);
   napi_value changed;
   ok(env, napi_get_boolean(env, mute_stderr(c.number(0) != 0), &changed));
   return changed;
 }
 
-napi_value Compile(napi_env env, napi_callback_info info) {  // (kernel names, memories, arena bytes, scalar count, Float64Array) -> program
+napi_value Compile(napi_env env, napi_callback_info info) {  // (kernel names, memories, arena bytes, scalar
+                                                             // count, Float64Array) -> program
   Call c(env, info);
   std::vector<const KernelDef*> kernels;
   for (uint32_t i = 0, n = c.length(c.arg(0)); i < n; i++) {
@@ -145,17 +150,20 @@ napi_value Compile(napi_env env, napi_callback_info info) {  // (kernel names, m
     kernels.push_back(def);
   }
   std::vector<std::shared_ptr<Memory>> buffers;
-  for (uint32_t i = 0, n = c.length(c.arg(1)); i < n; i++) buffers.push_back(c.handle<Memory>(c.at(c.arg(1), i)));
+  for (uint32_t i = 0, n = c.length(c.arg(1)); i < n; i++)
+    buffers.push_back(c.handle<Memory>(c.at(c.arg(1), i)));
   auto [data, bytes] = c.bytes(c.arg(4));
   try {
-    return make_handle(env, std::make_shared<Program>(kernels, std::move(buffers), size_t(c.number(2)), int(c.number(3)),
-                                                      reinterpret_cast<const double*>(data), bytes / 8));
+    return make_handle(
+        env, std::make_shared<Program>(kernels, std::move(buffers), size_t(c.number(2)), int(c.number(3)),
+                                       reinterpret_cast<const double*>(data), bytes / 8));
   } catch (const std::exception& e) {
     raise(env, e.what());
   }
 }
 
-// (program, Float64Array scalars, profile[, memories, Float64Array slices, data[, bound memories]]) -> promise of an ArrayBuffer with what was read
+// (program, Float64Array scalars, profile[, memories, Float64Array slices, data[, bound memories]]) ->
+// promise of an ArrayBuffer with what was read
 napi_value Run(napi_env env, napi_callback_info info) {
   Call c(env, info);
   auto& program = c.handle<Program>(c.arg(0));
@@ -167,16 +175,21 @@ napi_value Run(napi_env env, napi_callback_info info) {
   if (c.argc > 3) transfers = transfers_of(c, c.arg(3), c.arg(4), c.arg(5));
   std::vector<std::shared_ptr<Memory>> bound;
   if (c.argc > 6) {
-    for (uint32_t i = 0, n = c.length(c.arg(6)); i < n; i++) bound.push_back(c.handle<Memory>(c.at(c.arg(6), i)));
-    if (bound.size() != program->buffers()) raise(env, "a run binds as many memories as the program was compiled with");
+    for (uint32_t i = 0, n = c.length(c.arg(6)); i < n; i++)
+      bound.push_back(c.handle<Memory>(c.at(c.arg(6), i)));
+    if (bound.size() != program->buffers())
+      raise(env, "a run binds as many memories as the program was compiled with");
     for (size_t i = 0; i < bound.size(); i++)
-      if (bound[i]->bytes() < program->needed(i)) raise(env, "a bound memory is smaller than the program needs");
+      if (bound[i]->bytes() < program->needed(i))
+        raise(env, "a bound memory is smaller than the program needs");
   }
-  return std::make_shared<RunJob>(program, std::vector<double>(s, s + bytes / 8), c.boolean(2), std::move(transfers), std::move(bound))
+  return std::make_shared<RunJob>(program, std::vector<double>(s, s + bytes / 8), c.boolean(2),
+                                  std::move(transfers), std::move(bound))
       ->start(c);
 }
 
-napi_value Profile(napi_env env, napi_callback_info info) {  // (program) -> Float64Array of nanoseconds per dispatch
+napi_value Profile(napi_env env,
+                   napi_callback_info info) {  // (program) -> Float64Array of nanoseconds per dispatch
   Call c(env, info);
   const auto& p = c.handle<Program>(c.arg(0))->profile();
   void* data;
@@ -187,7 +200,8 @@ napi_value Profile(napi_env env, napi_callback_info info) {  // (program) -> Flo
   return view;
 }
 
-// (memory, offset, bytes, source code, parts, N, K, [layout code, group, metaDtype], rowMap | null) -> promise
+// (memory, offset, bytes, source code, parts, N, K, [layout code, group, metaDtype], rowMap | null) ->
+// promise
 napi_value Pack(napi_env env, napi_callback_info info) {
   Call c(env, info);
   auto job = std::make_shared<PackJob>();
@@ -197,7 +211,8 @@ napi_value Pack(napi_env env, napi_callback_info info) {
   double layout[3] = {};
   for (uint32_t i = 0; i < 3; i++) ok(env, napi_get_value_double(env, c.at(c.arg(7), i), &layout[i]));
   job->form = {int(c.number(3)), {}, int64_t(c.number(5)), int64_t(c.number(6))};
-  const char* no_layout = read_layout(job->form.layout, int64_t(layout[0]), int64_t(layout[1]), int64_t(layout[2]));
+  const char* no_layout =
+      read_layout(job->form.layout, int64_t(layout[0]), int64_t(layout[1]), int64_t(layout[2]));
   if (no_layout) raise(env, std::string("pack: ") + no_layout);
   const int64_t n = job->form.N;
   if (!c.state->pool) raise(env, "configure() was not called");
@@ -234,7 +249,8 @@ napi_value Quantize(napi_env env, napi_callback_info info) {
   double layout[3] = {};
   for (uint32_t i = 0; i < 3; i++) ok(env, napi_get_value_double(env, c.at(c.arg(4), i), &layout[i]));
   job->form = {int(c.number(0)), {}, int64_t(c.number(2)), int64_t(c.number(3))};
-  const char* no_layout = read_layout(job->form.layout, int64_t(layout[0]), int64_t(layout[1]), int64_t(layout[2]));
+  const char* no_layout =
+      read_layout(job->form.layout, int64_t(layout[0]), int64_t(layout[1]), int64_t(layout[2]));
   if (no_layout) raise(env, std::string("quantize: ") + no_layout);
   if (!c.state->pool) raise(env, "configure() was not called");
   auto [values, bytes] = c.bytes(c.arg(1));
@@ -253,7 +269,8 @@ napi_value Quantize(napi_env env, napi_callback_info info) {
   return job->start(c);
 }
 
-template <napi_value (*F)(napi_env, napi_callback_info)> napi_value guarded(napi_env env, napi_callback_info info) {
+template <napi_value (*F)(napi_env, napi_callback_info)>
+napi_value guarded(napi_env env, napi_callback_info info) {
   try {
     return F(env, info);
   } catch (const Thrown&) {
@@ -287,7 +304,8 @@ napi_value init(napi_env env, napi_value exports) {
   }, state);
   napi_value name;
   napi_create_string_utf8(env, "ingot", NAPI_AUTO_LENGTH, &name);
-  napi_create_threadsafe_function(env, nullptr, nullptr, name, 0, 1, nullptr, nullptr, state, on_done, &state->done);
+  napi_create_threadsafe_function(env, nullptr, nullptr, name, 0, 1, nullptr, nullptr, state, on_done,
+                                  &state->done);
   napi_unref_threadsafe_function(env, state->done);
 #define EXPORT(js, fn)                                                            \
   {                                                                               \

@@ -1,4 +1,5 @@
-// What the functions of the addon share: the state of an environment, arguments of a call, errors as JavaScript exceptions.
+// What the functions of the addon share: the state of an environment, arguments of a call, errors as
+// JavaScript exceptions.
 #pragma once
 #include <node_api.h>
 
@@ -15,7 +16,8 @@ namespace ingot {
 
 class AsyncJob;
 
-// Per-environment state: the pool, and what carries finished jobs back to the event loop, in the order in which they finished.
+// Per-environment state: the pool, and what carries finished jobs back to the event loop, in the order in
+// which they finished.
 struct State {
   std::mutex mutex;
   std::vector<std::shared_ptr<AsyncJob>> finished;  // under the mutex
@@ -40,7 +42,8 @@ inline void ok(napi_env env, napi_status status) {
   napi_get_last_error_info(env, &info);
   bool pending = false;
   napi_is_exception_pending(env, &pending);
-  if (!pending) napi_throw_error(env, "INGOT_NATIVE", info && info->error_message ? info->error_message : "bad argument");
+  if (!pending)
+    napi_throw_error(env, "INGOT_NATIVE", info && info->error_message ? info->error_message : "bad argument");
   throw Thrown{};
 }
 
@@ -87,10 +90,11 @@ struct Call {
     size_t length = 0;
     void* data = nullptr;
     ok(env, napi_get_typedarray_info(env, v, &type, &length, &data, nullptr, nullptr));
-    const size_t width = type == napi_float64_array || type == napi_bigint64_array || type == napi_biguint64_array ? 8
-                         : type == napi_float32_array || type == napi_int32_array || type == napi_uint32_array     ? 4
-                         : type == napi_int16_array || type == napi_uint16_array                                   ? 2
-                                                                                                                   : 1;
+    const size_t width =
+        type == napi_float64_array || type == napi_bigint64_array || type == napi_biguint64_array ? 8
+        : type == napi_float32_array || type == napi_int32_array || type == napi_uint32_array     ? 4
+        : type == napi_int16_array || type == napi_uint16_array                                   ? 2
+                                                                                                  : 1;
     return {static_cast<uint8_t*>(data), length * width};
   }
   uint32_t length(napi_value v) const {
@@ -118,7 +122,9 @@ inline napi_value make(napi_env env, const std::string& v) {
 template <class T> napi_value make_handle(napi_env env, std::shared_ptr<T> p) {
   napi_value r;
   auto* box = new std::shared_ptr<T>(std::move(p));
-  ok(env, napi_create_external(env, box, [](napi_env, void* data, void*) { delete static_cast<std::shared_ptr<T>*>(data); }, nullptr, &r));
+  ok(env, napi_create_external(
+              env, box, [](napi_env, void* data, void*) { delete static_cast<std::shared_ptr<T>*>(data); },
+              nullptr, &r));
   return r;
 }
 

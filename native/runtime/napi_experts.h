@@ -16,7 +16,8 @@ class ExpertNumbers {
   ExpertNumbers(const double* data, size_t n) : data_(data), n_(n) {}
   bool more() const { return at_ < n_; }
   double take(double low, double high, const char* what) {
-    if (at_ >= n_ || !(data_[at_] >= low && data_[at_] <= high)) throw std::runtime_error(std::string("experts: bad ") + what);
+    if (at_ >= n_ || !(data_[at_] >= low && data_[at_] <= high))
+      throw std::runtime_error(std::string("experts: bad ") + what);
     return data_[at_++];
   }
 
@@ -27,15 +28,18 @@ class ExpertNumbers {
 
 constexpr double kMostBytes = 9e15;
 
-inline ExpertMatrix expert_matrix(ExpertNumbers& in, const std::vector<ReadFile>& files, int experts, size_t block) {
+inline ExpertMatrix expert_matrix(ExpertNumbers& in, const std::vector<ReadFile>& files, int experts,
+                                  size_t block) {
   ExpertMatrix m;
   m.offset = size_t(in.take(0, double(block), "offset"));
   m.bytes = size_t(in.take(1, double(block - m.offset), "size of a matrix"));
   const int source = int(in.take(-1, 1000, "source"));
   m.packed = source < 0;
   m.form = {source, {}, int64_t(in.take(1, 2147483647, "rows")), int64_t(in.take(1, 131072, "columns"))};
-  const int64_t layout = int64_t(in.take(0, 1000, "layout")), group = int64_t(in.take(0, 1000, "group")), scale = int64_t(in.take(0, 100, "scales"));
-  if (const char* problem = read_layout(m.form.layout, layout, group, scale)) throw std::runtime_error(std::string("experts: ") + problem);
+  const int64_t layout = int64_t(in.take(0, 1000, "layout")), group = int64_t(in.take(0, 1000, "group")),
+                scale = int64_t(in.take(0, 100, "scales"));
+  if (const char* problem = read_layout(m.form.layout, layout, group, scale))
+    throw std::runtime_error(std::string("experts: ") + problem);
   m.parts = int(in.take(1, m.packed ? 1 : 8, "parts"));
   for (int i = 0; i < experts * m.parts; i++) {
     ExpertMatrix::Place place{};
@@ -47,7 +51,8 @@ inline ExpertMatrix expert_matrix(ExpertNumbers& in, const std::vector<ReadFile>
   }
   for (int e = 0; e < experts; e++) {
     const auto* places = m.places.data() + size_t(e) * size_t(m.parts);
-    if (m.packed && places->bytes != m.bytes) throw std::runtime_error("experts: a matrix has another size in the file");
+    if (m.packed && places->bytes != m.bytes)
+      throw std::runtime_error("experts: a matrix has another size in the file");
     std::vector<size_t> sizes;
     for (int i = 0; i < m.parts; i++) sizes.push_back(places[i].bytes);
     const char* problem = m.packed ? nullptr : pack_problem(m.form, sizes.data(), m.parts, m.bytes);
@@ -56,17 +61,19 @@ inline ExpertMatrix expert_matrix(ExpertNumbers& in, const std::vector<ReadFile>
   return m;
 }
 
-// (paths, Float64Array of their sizes, Float64Array of numbers, Float64Array of bytes, readers, eviction and hot experts as pairs,
-// Float64Array of how often each expert was chosen before, or empty) -> store.
-// Numbers: per layer experts and block; per matrix offset, bytes, source (-1: packed), N, K, layout code, group, metaDtype, parts; then
-// file, offset and bytes of each part of each expert.
+// (paths, Float64Array of their sizes, Float64Array of numbers, Float64Array of bytes, readers, eviction and
+// hot experts as pairs, Float64Array of how often each expert was chosen before, or empty) -> store. Numbers:
+// per layer experts and block; per matrix offset, bytes, source (-1: packed), N, K, layout code, group,
+// metaDtype, parts; then file, offset and bytes of each part of each expert.
 inline napi_value open_experts(napi_env env, napi_callback_info info) {
   Call c(env, info);
   ExpertOptions options;
   auto [sizes, sizes_bytes] = c.bytes(c.arg(1));
   const uint32_t files = c.length(c.arg(0));
   if (sizes_bytes != files * 8) raise(env, "experts: one size for each file");
-  for (uint32_t i = 0; i < files; i++) options.files.emplace_back(c.text_of(c.at(c.arg(0), i)), uint64_t(reinterpret_cast<const double*>(sizes)[i]));
+  for (uint32_t i = 0; i < files; i++)
+    options.files.emplace_back(c.text_of(c.at(c.arg(0), i)),
+                               uint64_t(reinterpret_cast<const double*>(sizes)[i]));
   auto [data, bytes] = c.bytes(c.arg(2));
   ExpertNumbers in(reinterpret_cast<const double*>(data), bytes / 8);
   while (in.more()) {
@@ -84,13 +91,15 @@ inline napi_value open_experts(napi_env env, napi_callback_info info) {
   options.eviction = Eviction(int(set.take(0, 1, "eviction")));
   while (set.more()) {
     const int layer = int(set.take(0, double(options.layers.size()) - 1, "layer of a hot expert"));
-    options.hot.emplace_back(layer, int(set.take(0, options.layers[size_t(layer)].experts - 1, "hot expert")));
+    options.hot.emplace_back(layer,
+                             int(set.take(0, options.layers[size_t(layer)].experts - 1, "hot expert")));
   }
   auto [prior, prior_bytes] = c.bytes(c.arg(4));
   size_t experts = 0;
   for (const auto& layer : options.layers) experts += size_t(layer.experts);
   if (prior_bytes != 0 && prior_bytes != experts * 8) raise(env, "experts: one number for each expert");
-  options.prior.assign(reinterpret_cast<const double*>(prior), reinterpret_cast<const double*>(prior) + prior_bytes / 8);
+  options.prior.assign(reinterpret_cast<const double*>(prior),
+                       reinterpret_cast<const double*>(prior) + prior_bytes / 8);
   return make_handle(env, std::make_shared<ExpertStore>(std::move(options)));
 }
 
@@ -99,7 +108,8 @@ inline napi_value expert_stack(napi_env env, napi_callback_info info) {
   Call c(env, info);
   auto& store = c.handle<ExpertStore>(c.arg(0));
   const double layer = c.number(1), part = c.number(2);
-  if (!(layer >= 0 && layer < double(store->layers()) && part >= 0 && part < double(int(kExpertParts)))) raise(env, "experts: no such stack");
+  if (!(layer >= 0 && layer < double(store->layers()) && part >= 0 && part < double(int(kExpertParts))))
+    raise(env, "experts: no such stack");
   auto stack = std::make_shared<ExpertStack>(ExpertStack{store, int(layer), ExpertPart(int(part))});
   const size_t bytes = size_t(stack->matrix_bytes()) * size_t(stack->in().experts);
   return make_handle(env, Memory::streamed(std::move(stack), bytes));
@@ -114,13 +124,15 @@ inline napi_value numbers_of(napi_env env, const std::vector<double>& values) {
   return view;
 }
 
-// (store) -> Float64Array: slots, slots used, requests, hits, reads, bytes read, waits, ns waited, ns of reading, ns with a read under way
+// (store) -> Float64Array: slots, slots used, requests, hits, reads, bytes read, waits, ns waited, ns of
+// reading, ns with a read under way
 inline napi_value expert_counters(napi_env env, napi_callback_info info) {
   Call c(env, info);
   const auto& store = *c.handle<ExpertStore>(c.arg(0));
   const ExpertCounters& n = store.counters();
-  return numbers_of(env, {double(store.slots()), double(n.slots_used), double(n.requests), double(n.hits), double(n.reads), double(n.bytes_read),
-                          double(n.waits), double(n.wait_ns), double(n.read_ns), double(n.busy_ns)});
+  return numbers_of(
+      env, {double(store.slots()), double(n.slots_used), double(n.requests), double(n.hits), double(n.reads),
+            double(n.bytes_read), double(n.waits), double(n.wait_ns), double(n.read_ns), double(n.busy_ns)});
 }
 
 // (store) -> Float64Array: rows that chose each expert, layer after layer
@@ -136,7 +148,8 @@ inline napi_value expert_rows(napi_env env, napi_callback_info info) {
 // (store, share of short reads, share that fail, most microseconds of delay, seed): for tests
 inline napi_value inject_expert_faults(napi_env env, napi_callback_info info) {
   Call c(env, info);
-  c.handle<ExpertStore>(c.arg(0))->inject(ReadFaults(c.number(1), c.number(2), c.number(3), uint64_t(c.number(4))));
+  c.handle<ExpertStore>(c.arg(0))->inject(
+      ReadFaults(c.number(1), c.number(2), c.number(3), uint64_t(c.number(4))));
   return nullptr;
 }
 

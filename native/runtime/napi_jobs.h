@@ -1,4 +1,5 @@
-// Jobs of the pool that JavaScript waits for: a promise each, settled on the event loop when the workers are done.
+// Jobs of the pool that JavaScript waits for: a promise each, settled on the event loop when the workers are
+// done.
 #pragma once
 #include <cstring>
 #include <memory>
@@ -59,7 +60,9 @@ class AsyncJob : public Job, public std::enable_shared_from_this<AsyncJob> {
   virtual void collect() {}                              // after success
   virtual const Memory* lost() const { return nullptr; }  // a mapping that it read and whose file is gone
   virtual void ended() {}
-  virtual bool result(napi_env, napi_value*) const { return false; }  // on the event loop; false resolves to undefined
+  virtual bool result(napi_env, napi_value*) const {
+    return false;
+  }  // on the event loop; false resolves to undefined
 
  private:
   State* state_ = nullptr;
@@ -71,8 +74,13 @@ class AsyncJob : public Job, public std::enable_shared_from_this<AsyncJob> {
 // Runs a program, and what a run moves around it.
 class RunJob : public AsyncJob {
  public:
-  RunJob(std::shared_ptr<Program> p, std::vector<double> s, bool profile, Transfers t, std::vector<std::shared_ptr<Memory>> bound)
-      : program_(std::move(p)), scalars_(std::move(s)), transfers_(std::move(t)), bound_(std::move(bound)), profile_(profile) {}
+  RunJob(std::shared_ptr<Program> p, std::vector<double> s, bool profile, Transfers t,
+         std::vector<std::shared_ptr<Memory>> bound)
+      : program_(std::move(p)),
+        scalars_(std::move(s)),
+        transfers_(std::move(t)),
+        bound_(std::move(bound)),
+        profile_(profile) {}
   void prepare(Team& team, int n) override {
     if (!bound_.empty()) program_->bind(bound_);
     ready_ = program_->prepare(scalars_.data(), team, n);

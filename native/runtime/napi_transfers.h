@@ -51,22 +51,24 @@ struct Transfers {
   }
 };
 
-// Decodes the transfers of a run: counts of writes, copies and reads; a memory and an (offset, bytes) pair per slice, in
-// that order, a copy being its source and its target; and the data of each write.
+// Decodes the transfers of a run: counts of writes, copies and reads; a memory and an (offset, bytes) pair
+// per slice, in that order, a copy being its source and its target; and the data of each write.
 inline Transfers transfers_of(const Call& c, napi_value memories, napi_value numbers, napi_value data) {
   auto [raw, size] = c.bytes(numbers);
   const auto* code = reinterpret_cast<const double*>(raw);
   const uint32_t count = c.length(memories);
   if (size != (3 + 2 * size_t(count)) * 8) raise(c.env, "transfers: the counts do not fit the slices");
   const double writes = code[0], copies = code[1];
-  if (!(writes >= 0 && copies >= 0 && code[2] >= 0) || writes + 2 * copies + code[2] != count || c.length(data) != writes)
+  if (!(writes >= 0 && copies >= 0 && code[2] >= 0) || writes + 2 * copies + code[2] != count ||
+      c.length(data) != writes)
     raise(c.env, "transfers: the counts do not fit the slices");
   Transfers t;
   size_t total = 0;
   for (uint32_t i = 0; i < count; i++) {
     const double offset = code[3 + 2 * i], bytes = code[4 + 2 * i];
     auto& m = c.handle<Memory>(c.at(memories, i));
-    if (!(offset >= 0 && bytes >= 0 && offset + bytes <= double(m->bytes()))) raise(c.env, "transfer outside the buffer");
+    if (!(offset >= 0 && bytes >= 0 && offset + bytes <= double(m->bytes())))
+      raise(c.env, "transfer outside the buffer");
     const bool write = i < writes, copied = !write && i < writes + 2 * copies;
     const bool target = copied && t.targets.size() < t.sources.size();
     if ((write || target) && !m->writable()) raise(c.env, "the buffer is a read-only file mapping");

@@ -178,7 +178,8 @@ void Pool::close(Job& job) {
   std::lock_guard lock(team_.door);
   open_ = false;
   team_.knocking.store(0, std::memory_order_relaxed);
-  // The thread that is told wakes up where it was before: who tells it is best the worker that will lose its core.
+  // The thread that is told wakes up where it was before: who tells it is best the worker that will lose its
+  // core.
   Worker* teller = here_[0];
   for (int i = 1; i < team_.members; i++)
     if (here_[size_t(i)]->cpu == caller_cpu_) teller = here_[size_t(i)];

@@ -1,7 +1,7 @@
-// The worker pool: jobs run SPMD on all workers, off the event loop, one job at a time in the order given. Whichever worker comes
-// first starts a job. Who waits for the results of a job is told by one of its workers while the others begin the next: that
-// wakes a thread which, where all cores have workers, takes the core of one of them, and a dispatch would wait for it.
-// How workers wait for each other and for jobs: wait.h.
+// The worker pool: jobs run SPMD on all workers, off the event loop, one job at a time in the order given.
+// Whichever worker comes first starts a job. Who waits for the results of a job is told by one of its workers
+// while the others begin the next: that wakes a thread which, where all cores have workers, takes the core of
+// one of them, and a dispatch would wait for it. How workers wait for each other and for jobs: wait.h.
 #pragma once
 #include <deque>
 #include <functional>
@@ -68,8 +68,9 @@ class Pool {
   Signal knocked_;  // raised when a worker knocks
 };
 
-// The first job of a pool that takes another's place: it waits until the jobs of that one have ended. So jobs keep their order
-// when the number of workers changes, whatever is in flight, and the event loop does not wait.
+// The first job of a pool that takes another's place: it waits until the jobs of that one have ended. So jobs
+// keep their order when the number of workers changes, whatever is in flight, and the event loop does not
+// wait.
 class Handover : public Job {
  public:
   explicit Handover(std::unique_ptr<Pool> before) : before_(std::move(before)) {}

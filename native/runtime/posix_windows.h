@@ -1,5 +1,5 @@
-// The few calls of POSIX that the runtime makes, in terms of Windows: mapping, reading at an offset, aligned memory. Compiled for
-// Windows only; not run there yet.
+// The few calls of POSIX that the runtime makes, in terms of Windows: mapping, reading at an offset, aligned
+// memory. Compiled for Windows only; not run there yet.
 #pragma once
 #if !defined(_WIN32)
 #error "for Windows only"
@@ -48,9 +48,11 @@ inline int open(const char* path, int) {
   if (length <= 0) return errno = EINVAL, -1;
   std::wstring wide(size_t(length), L'\0');
   MultiByteToWideChar(CP_UTF8, 0, path, -1, wide.data(), length);
-  const HANDLE file = CreateFileW(wide.c_str(), GENERIC_READ, FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE, nullptr, OPEN_EXISTING,
-                                  FILE_ATTRIBUTE_NORMAL, nullptr);
-  if (file == INVALID_HANDLE_VALUE) return errno = GetLastError() == ERROR_ACCESS_DENIED ? EACCES : ENOENT, -1;
+  const HANDLE file =
+      CreateFileW(wide.c_str(), GENERIC_READ, FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE, nullptr,
+                  OPEN_EXISTING, FILE_ATTRIBUTE_NORMAL, nullptr);
+  if (file == INVALID_HANDLE_VALUE)
+    return errno = GetLastError() == ERROR_ACCESS_DENIED ? EACCES : ENOENT, -1;
   const int fd = _open_osfhandle(reinterpret_cast<intptr_t>(file), _O_RDONLY | _O_BINARY);
   if (fd < 0) CloseHandle(file);
   return fd;
@@ -89,7 +91,8 @@ inline int64_t pread(int fd, void* target, size_t bytes, int64_t offset) {
   at.OffsetHigh = DWORD(uint64_t(offset) >> 32);
   DWORD read = 0;
   const DWORD most = DWORD(bytes < (size_t(1) << 30) ? bytes : size_t(1) << 30);
-  if (::ReadFile(reinterpret_cast<HANDLE>(_get_osfhandle(fd)), target, most, &read, &at)) return int64_t(read);
+  if (::ReadFile(reinterpret_cast<HANDLE>(_get_osfhandle(fd)), target, most, &read, &at))
+    return int64_t(read);
   return GetLastError() == ERROR_HANDLE_EOF ? 0 : (errno = EIO, -1);
 }
 

@@ -15,7 +15,8 @@ Program::Program(const std::vector<const KernelDef*>& kernels, std::vector<std::
                  size_t arena_bytes, int scalars, const double* code, size_t length)
     : sizes_(buffers.size()), buffers_(std::move(buffers)), scalars_(scalars) {
   arena_ = Memory::allocate(arena_bytes ? arena_bytes : 64);
-  if (!arena_) throw std::runtime_error("out of memory: the arena of " + std::to_string(arena_bytes) + " bytes");
+  if (!arena_)
+    throw std::runtime_error("out of memory: the arena of " + std::to_string(arena_bytes) + " bytes");
   size_t at = 0;
   auto take = [&](double low, double high, const char* what) {
     if (at >= length) throw std::runtime_error("truncated program");

@@ -18,19 +18,22 @@ struct Param {
 class Program {
  public:
   // `code` is a flat list of numbers, one record per dispatch:
-  //   kernel index, n buffers, n x (buffer index or -1 for the arena, byte offset, byte length), m params, m x (scalar or -1, mul, constant)
+  //   kernel index, n buffers, n x (buffer index or -1 for the arena, byte offset, byte length), m params, m
+  //   x (scalar or -1, mul, constant)
   // Throws std::runtime_error on a record that does not decode or a slice outside its buffer.
-  Program(const std::vector<const KernelDef*>& kernels, std::vector<std::shared_ptr<Memory>> buffers, size_t arena_bytes,
-          int scalars, const double* code, size_t length);
+  Program(const std::vector<const KernelDef*>& kernels, std::vector<std::shared_ptr<Memory>> buffers,
+          size_t arena_bytes, int scalars, const double* code, size_t length);
 
   int scalars() const { return scalars_; }
   size_t size() const { return ops_.size(); }
   const Memory& arena() const { return *arena_; }
   const std::vector<double>& profile() const { return profile_; }
 
-  // The worker that starts a run: substitutes scalars, checks every dispatch, reserves shared memory. False with team.failed set on error.
+  // The worker that starts a run: substitutes scalars, checks every dispatch, reserves shared memory. False
+  // with team.failed set on error.
   bool prepare(const double* scalars, Team& team, int nthreads);
-  // Before prepare: other memories in place of those given to the constructor, none smaller. Empty lets go of them.
+  // Before prepare: other memories in place of those given to the constructor, none smaller. Empty lets go of
+  // them.
   void bind(std::vector<std::shared_ptr<Memory>> buffers);
   // A memory whose file is gone, of which the last run may have read zeros; or null.
   const Memory* lost() const;

@@ -50,7 +50,8 @@ ReadFile::ReadFile(const std::string& path, uint64_t bytes) : path_(path), bytes
   struct stat st;
   if (fstat(plain_, &st) != 0 || uint64_t(st.st_size) != bytes) {
     close(std::exchange(plain_, -1));
-    throw std::runtime_error(path + ": has " + std::to_string(st.st_size) + " bytes, " + std::to_string(bytes) + " when it was opened");
+    throw std::runtime_error(path + ": has " + std::to_string(st.st_size) + " bytes, " +
+                             std::to_string(bytes) + " when it was opened");
   }
   seconds_ = modified(st).tv_sec;
   nanoseconds_ = modified(st).tv_nsec;
@@ -79,7 +80,8 @@ const char* ReadFile::changed() const {
   struct stat st;
   if (fstat(plain_, &st) != 0) return std::strerror(errno);
   if (uint64_t(st.st_size) != bytes_) return "the file changed its size while it was in use";
-  if (modified(st).tv_sec != seconds_ || modified(st).tv_nsec != nanoseconds_) return "the file was written to while it was in use";
+  if (modified(st).tv_sec != seconds_ || modified(st).tv_nsec != nanoseconds_)
+    return "the file was written to while it was in use";
   return nullptr;
 }
 
@@ -130,20 +132,27 @@ bool Reader::grow(uint8_t*& data, size_t& size, size_t bytes) {
 
 uint8_t* Reader::space(size_t bytes) { return grow(space_, space_size_, bytes) ? space_ : nullptr; }
 
-bool Reader::read(const ReadFile& file, uint64_t offset, size_t bytes, uint8_t* target, ReadFaults& faults, std::string& error) {
-  auto where = [&] { return file.path() + ": " + std::to_string(bytes) + " bytes at " + std::to_string(offset) + ": "; };
+bool Reader::read(const ReadFile& file, uint64_t offset, size_t bytes, uint8_t* target, ReadFaults& faults,
+                  std::string& error) {
+  auto where = [&] {
+    return file.path() + ": " + std::to_string(bytes) + " bytes at " + std::to_string(offset) + ": ";
+  };
   if (const char* problem = file.changed()) return error = where() + problem, false;
-  const bool good = file.direct() >= 0 ? read_direct(file, offset, bytes, target, faults, error) : read_plain(file, offset, bytes, target, faults, error);
+  const bool good = file.direct() >= 0 ? read_direct(file, offset, bytes, target, faults, error)
+                                       : read_plain(file, offset, bytes, target, faults, error);
   if (!good) error = where() + error;
   return good;
 }
 
-// Whole sectors, straight into place where that is aligned too, else through a buffer of this thread. What a short read leaves off in
-// the middle of a sector is read the plain way.
-bool Reader::read_direct(const ReadFile& file, uint64_t offset, size_t bytes, uint8_t* target, ReadFaults& faults, std::string& error) {
-  const bool aligned = offset % kAlign == 0 && bytes % kAlign == 0 && reinterpret_cast<uintptr_t>(target) % kAlign == 0;
+// Whole sectors, straight into place where that is aligned too, else through a buffer of this thread. What a
+// short read leaves off in the middle of a sector is read the plain way.
+bool Reader::read_direct(const ReadFile& file, uint64_t offset, size_t bytes, uint8_t* target,
+                         ReadFaults& faults, std::string& error) {
+  const bool aligned =
+      offset % kAlign == 0 && bytes % kAlign == 0 && reinterpret_cast<uintptr_t>(target) % kAlign == 0;
   constexpr size_t kPiece = size_t(1) << 20;
-  if (!aligned && !grow(bounce_, bounce_size_, kPiece)) return read_plain(file, offset, bytes, target, faults, error);
+  if (!aligned && !grow(bounce_, bounce_size_, kPiece))
+    return read_plain(file, offset, bytes, target, faults, error);
   while (bytes > 0) {
     const size_t lead = aligned ? 0 : size_t(offset % kAlign);
     size_t ask = aligned ? bytes : (lead + bytes + kAlign - 1) / kAlign * kAlign;
@@ -161,12 +170,14 @@ bool Reader::read_direct(const ReadFile& file, uint64_t offset, size_t bytes, ui
     offset += got;
     target += got;
     bytes -= got;
-    if (aligned && bytes > 0 && got % kAlign != 0) return read_plain(file, offset, bytes, target, faults, error);
+    if (aligned && bytes > 0 && got % kAlign != 0)
+      return read_plain(file, offset, bytes, target, faults, error);
   }
   return true;
 }
 
-bool Reader::read_plain(const ReadFile& file, uint64_t offset, size_t bytes, uint8_t* target, ReadFaults& faults, std::string& error) {
+bool Reader::read_plain(const ReadFile& file, uint64_t offset, size_t bytes, uint8_t* target,
+                        ReadFaults& faults, std::string& error) {
   const uint64_t first = offset, all = bytes;
   while (bytes > 0) {
     const ssize_t n = faults.pread(file.plain(), target, bytes, offset);
@@ -178,7 +189,8 @@ bool Reader::read_plain(const ReadFile& file, uint64_t offset, size_t bytes, uin
     bytes -= size_t(n);
   }
 #if defined(POSIX_FADV_DONTNEED)
-  posix_fadvise(file.plain(), off_t(first), off_t(all), POSIX_FADV_DONTNEED);  // its memory is wanted for experts
+  posix_fadvise(file.plain(), off_t(first), off_t(all),
+                POSIX_FADV_DONTNEED);  // its memory is wanted for experts
 #else
   (void)first, (void)all;
 #endif
@@ -189,7 +201,8 @@ double measure_reads(const ReadFile& file, size_t piece, int readers, double sec
   using Clock = std::chrono::steady_clock;
   piece = std::max(Reader::kAlign, piece / Reader::kAlign * Reader::kAlign);
   const uint64_t places = file.bytes() / piece;
-  if (places == 0) throw std::runtime_error(file.path() + ": is smaller than " + std::to_string(piece) + " bytes");
+  if (places == 0)
+    throw std::runtime_error(file.path() + ": is smaller than " + std::to_string(piece) + " bytes");
   std::mutex mutex;
   std::string problem;
   uint64_t total = 0;

@@ -39,27 +39,32 @@ struct ReadFaults {
   std::mt19937_64 random;
   std::mutex mutex;
   ReadFaults() = default;
-  ReadFaults(double s, double f, double d, uint64_t seed) : on(s > 0 || f > 0 || d > 0), shorter(s), fail(f), delay_us(d), random(seed) {}
+  ReadFaults(double s, double f, double d, uint64_t seed)
+      : on(s > 0 || f > 0 || d > 0), shorter(s), fail(f), delay_us(d), random(seed) {}
   void take(const ReadFaults& other);
   ssize_t pread(int fd, void* target, size_t bytes, uint64_t offset);
 };
 
-// Bytes per second that `readers` threads get from a file, reading pieces of `piece` bytes at random places for `seconds`. Throws
-// std::runtime_error when the file cannot be read.
+// Bytes per second that `readers` threads get from a file, reading pieces of `piece` bytes at random places
+// for `seconds`. Throws std::runtime_error when the file cannot be read.
 double measure_reads(const ReadFile& file, size_t piece, int readers, double seconds);
 
 // Of one thread: its memory for what cannot be read straight into place.
 class Reader {
  public:
-  static constexpr size_t kAlign = 4096;  // of offset, length and address for direct reads: at least what any disk asks for
+  static constexpr size_t kAlign =
+      4096;  // of offset, length and address for direct reads: at least what any disk asks for
   ~Reader();
   // Reads [offset, offset + bytes) into target. False with `error` set.
-  bool read(const ReadFile& file, uint64_t offset, size_t bytes, uint8_t* target, ReadFaults& faults, std::string& error);
+  bool read(const ReadFile& file, uint64_t offset, size_t bytes, uint8_t* target, ReadFaults& faults,
+            std::string& error);
   uint8_t* space(size_t bytes);  // for what the caller reads before it packs; null without memory
 
  private:
-  bool read_direct(const ReadFile& file, uint64_t offset, size_t bytes, uint8_t* target, ReadFaults& faults, std::string& error);
-  bool read_plain(const ReadFile& file, uint64_t offset, size_t bytes, uint8_t* target, ReadFaults& faults, std::string& error);
+  bool read_direct(const ReadFile& file, uint64_t offset, size_t bytes, uint8_t* target, ReadFaults& faults,
+                   std::string& error);
+  bool read_plain(const ReadFile& file, uint64_t offset, size_t bytes, uint8_t* target, ReadFaults& faults,
+                  std::string& error);
   static bool grow(uint8_t*& data, size_t& size, size_t bytes);
   uint8_t* bounce_ = nullptr;
   size_t bounce_size_ = 0;

@@ -22,7 +22,8 @@ namespace ingot {
 
 namespace {
 
-// Longer than workers of an idle machine drift apart within a dispatch; sleeping and waking costs about 10 us.
+// Longer than workers of an idle machine drift apart within a dispatch; sleeping and waking costs about 10
+// us.
 constexpr int64_t kFullSpin = 50'000, kBriefSpin = 2'500;  // nanoseconds
 constexpr int kFirstPenalty = 8, kMostPenalty = 256;       // waits
 
@@ -34,12 +35,19 @@ inline void relax() {
 #endif
 }
 
-// std::atomic::wait yields before it sleeps, and a yield hands the core to a busy process for a whole time slice.
+// std::atomic::wait yields before it sleeps, and a yield hands the core to a busy process for a whole time
+// slice.
 #if defined(__linux__)
-void sleep_while(std::atomic<uint32_t>& word, uint32_t seen) { syscall(SYS_futex, &word, FUTEX_WAIT_PRIVATE, seen, nullptr, nullptr, 0); }
-void wake_all(std::atomic<uint32_t>& word) { syscall(SYS_futex, &word, FUTEX_WAKE_PRIVATE, INT_MAX, nullptr, nullptr, 0); }
+void sleep_while(std::atomic<uint32_t>& word, uint32_t seen) {
+  syscall(SYS_futex, &word, FUTEX_WAIT_PRIVATE, seen, nullptr, nullptr, 0);
+}
+void wake_all(std::atomic<uint32_t>& word) {
+  syscall(SYS_futex, &word, FUTEX_WAKE_PRIVATE, INT_MAX, nullptr, nullptr, 0);
+}
 #elif defined(_WIN32)
-void sleep_while(std::atomic<uint32_t>& word, uint32_t seen) { WaitOnAddress(&word, &seen, sizeof seen, INFINITE); }
+void sleep_while(std::atomic<uint32_t>& word, uint32_t seen) {
+  WaitOnAddress(&word, &seen, sizeof seen, INFINITE);
+}
 void wake_all(std::atomic<uint32_t>& word) { WakeByAddressAll(&word); }
 #else
 void sleep_while(std::atomic<uint32_t>& word, uint32_t seen) { word.wait(seen); }
@@ -48,7 +56,8 @@ void wake_all(std::atomic<uint32_t>& word) { word.notify_all(); }
 
 }  // namespace
 
-// Sequentially consistent here and in sleep(): either this thread sees the sleeper, or the sleeper sees the new value.
+// Sequentially consistent here and in sleep(): either this thread sees the sleeper, or the sleeper sees the
+// new value.
 void Signal::raise() {
   value_.fetch_add(1);
   if (sleepers_.load() != 0) wake_all(value_);

@@ -1,5 +1,5 @@
-// Waiting for another thread: spin, because it is mostly microseconds away, then sleep, because when it is not, some other
-// process has its core, and a core that spins is one that neither of them can use.
+// Waiting for another thread: spin, because it is mostly microseconds away, then sleep, because when it is
+// not, some other process has its core, and a core that spins is one that neither of them can use.
 #pragma once
 #include <atomic>
 #include <cstdint>
@@ -10,7 +10,8 @@ namespace ingot {
 class Signal {
  public:
   uint32_t value() const { return value_.load(std::memory_order_acquire); }
-  // Changes the number and wakes who sleeps on it; what was written before is seen by whoever sees the change.
+  // Changes the number and wakes who sleeps on it; what was written before is seen by whoever sees the
+  // change.
   void raise();
 
  private:
@@ -21,8 +22,9 @@ class Signal {
   std::atomic<uint32_t> sleepers_{0};
 };
 
-// How long one thread spins. Spinning the full time in vain shows that cores are short, perhaps that the thread waited for
-// stands in line for this very core: the next waits spin briefly, twice as many each time it happens again.
+// How long one thread spins. Spinning the full time in vain shows that cores are short, perhaps that the
+// thread waited for stands in line for this very core: the next waits spin briefly, twice as many each time
+// it happens again.
 class Patience {
  public:
   // Returns once the signal's value is not `seen`.

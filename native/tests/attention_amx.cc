@@ -1,4 +1,5 @@
-// The AMX level of kernels/attention.cc over emulated tiles, so that its layouts are tested on CPUs without AMX.
+// The AMX level of kernels/attention.cc over emulated tiles, so that its layouts are tested on CPUs without
+// AMX.
 #include "linear_amx.h"
 
 #if INGOT_AMX_EMULATE

@@ -75,7 +75,8 @@ struct PackedMatrix {
   std::vector<uint8_t> bytes;
   std::vector<double> values, parts;
 
-  PackedMatrix(int layout_, int64_t N_, int64_t K_, int group_, int meta_, Random& random) : layout(layout_), N(N_), K(K_) {
+  PackedMatrix(int layout_, int64_t N_, int64_t K_, int group_, int meta_, Random& random)
+      : layout(layout_), N(N_), K(K_) {
     read_layout(form, layout_, group_, meta_);
     group = form.group, meta = form.scale;
     codes_bytes = form.codes_bytes(K), panel_bytes = form.panel_bytes(K);
@@ -88,25 +89,29 @@ struct PackedMatrix {
     values.resize(N * K);
     parts.resize(N * K);
     for (int64_t n = 0; n < N; n++)
-      for (int64_t k = 0; k < K; k++) decode(bytes.data() + n / 16 * panel_bytes, int(n % 16), k, values[n * K + k], parts[n * K + k]);
+      for (int64_t k = 0; k < K; k++)
+        decode(bytes.data() + n / 16 * panel_bytes, int(n % 16), k, values[n * K + k], parts[n * K + k]);
   }
 
  private:
   void fill(uint8_t* p, Random& r) {
     const auto scale = [&] { return r.uniform(0.01f, 0.1f) * (r.bits() & 1 ? 1 : -1); };
     if (is_float_layout(layout)) {
-      for (int64_t i = 0; i < codes_bytes / scale_bytes(layout); i++) put_scale(p, i, layout, r.uniform(0.01f, 1) * (r.bits() & 1 ? 1 : -1), r);
+      for (int64_t i = 0; i < codes_bytes / scale_bytes(layout); i++)
+        put_scale(p, i, layout, r.uniform(0.01f, 1) * (r.bits() & 1 ? 1 : -1), r);
       return;
     }
     for (int64_t i = 0; i < codes_bytes; i++) {
       p[i] = uint8_t(r.bits());
       if (form.t().e4m3 && (p[i] & 0x7F) == 0x7F) p[i] ^= 1;  // no number
     }
-    const int fields = form.fields(), size = scale_bytes(meta), steps = form.t().steps ? fields * 256 / group : 0;
+    const int fields = form.fields(), size = scale_bytes(meta),
+              steps = form.t().steps ? fields * 256 / group : 0;
     uint8_t* m = p + codes_bytes;
     for (int64_t record = 0; record < K / form.record_columns(); record++, m += 16 * form.lane_bytes()) {
       for (int i = 0; i < 16 * fields; i++) put_scale(m, i, meta, scale() * (steps ? 0.1f : 1), r);
-      for (int i = 0; i < 16 * steps; i++) m[16 * fields * size + i] = uint8_t(form.t().minimum ? r.bits() & 63 : r.bits());
+      for (int i = 0; i < 16 * steps; i++)
+        m[16 * fields * size + i] = uint8_t(form.t().minimum ? r.bits() & 63 : r.bits());
     }
   }
 
@@ -143,9 +148,12 @@ struct PackedMatrix {
       s *= steps[0];
       if (t.minimum) minimum *= -steps[16 * groups];
     }
-    const double number = t.e4m3 ? e4m3_value(uint8_t(q)) * t.unit : t.table ? double(t.numbers[q]) * t.unit : q - t.zero;
+    const double number = t.e4m3    ? e4m3_value(uint8_t(q)) * t.unit
+                          : t.table ? double(t.numbers[q]) * t.unit
+                                    : q - t.zero;
     value = s * number + minimum;
-    // Integer kernels may multiply uncentred codes: 8-bit ones with a minimum are shifted by 128 on some levels.
+    // Integer kernels may multiply uncentred codes: 8-bit ones with a minimum are shifted by 128 on some
+    // levels.
     size = std::fabs(s) * (std::fabs(number) + (t.bits == 8 && t.minimum ? 128 : 0)) + std::fabs(minimum);
   }
 };

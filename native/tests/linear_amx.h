@@ -1,5 +1,5 @@
-// Compiles a kernel file's AMX level with emulated tile instructions: with AVX-512 and its bf16 the vector code is the real
-// one, on other x86-64 CPUs compiler vectors of 16 lanes take its place.
+// Compiles a kernel file's AMX level with emulated tile instructions: with AVX-512 and its bf16 the vector
+// code is the real one, on other x86-64 CPUs compiler vectors of 16 lanes take its place.
 #pragma once
 #if defined(__x86_64__) && !defined(__AMX_BF16__)
 #define INGOT_AMX_EMULATE 1

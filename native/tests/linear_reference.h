@@ -1,5 +1,6 @@
-// What the matrix kernels are measured against: packed weights decoded element by element in double precision, and the
-// activation rounding of each precision emulated, so that only the order of f32 additions is left to a tolerance.
+// What the matrix kernels are measured against: packed weights decoded element by element in double
+// precision, and the activation rounding of each precision emulated, so that only the order of f32 additions
+// is left to a tolerance.
 #pragma once
 #include <cmath>
 #include <cstring>
@@ -38,7 +39,8 @@ inline Expected expected_dot(const PackedMatrix& w, int64_t n, const double* x, 
     double v = w.values[n * w.K + k];
     if (how == Rounding::bf16) {
       // Weights that lie between two bf16 values may round either way: they are computed in f32 first.
-      const double above = bf16_value(to_bf16(float(v * (1 + 0x1p-21)))), below = bf16_value(to_bf16(float(v * (1 - 0x1p-21))));
+      const double above = bf16_value(to_bf16(float(v * (1 + 0x1p-21)))),
+                   below = bf16_value(to_bf16(float(v * (1 - 0x1p-21))));
       ties += std::fabs(above - below) * std::fabs(x[k]);
       v = bf16_value(to_bf16(float(v)));
     }

@@ -38,7 +38,8 @@ struct Suite {
     cases++;
     if (w.ratio <= 1 && w.count) return true;
     char text[200];
-    snprintf(text, sizeof text, "[%d,%d] is %.8g, expected %.8g ± %.3g (%.1f times the bound)", int(w.row), int(w.column), w.got, w.want, w.bound, w.ratio);
+    snprintf(text, sizeof text, "[%d,%d] is %.8g, expected %.8g ± %.3g (%.1f times the bound)", int(w.row),
+             int(w.column), w.got, w.want, w.bound, w.ratio);
     return fail(what, w.count ? text : "nothing was compared");
   }
   Rounding rounding(int layout, bool exact, bool many) const {
@@ -67,7 +68,9 @@ inline double input_error(const PackedMatrix& w, int64_t n, const float* x, Roun
     if (how == Rounding::int8) {
       float amax = 0;
       for (int i = 0; i < 32; i++) amax = std::fmax(amax, std::fabs(x[k / 32 * 32 + i]));
-      unit += std::fabs(std::fabs(x[k]) * 127 / amax - std::floor(std::fabs(x[k]) * 127 / amax) - 0.5) < 1e-3 ? amax / 127 : 0;
+      unit += std::fabs(std::fabs(x[k]) * 127 / amax - std::floor(std::fabs(x[k]) * 127 / amax) - 0.5) < 1e-3
+                  ? amax / 127
+                  : 0;
     }
     e += std::fabs(w.values[n * w.K + k]) * unit;
   }

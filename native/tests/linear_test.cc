@@ -1,4 +1,5 @@
-// Tests of `linear`, the expert kernels, `embed` and packing: every level this CPU has, every layout, odd shapes.
+// Tests of `linear`, the expert kernels, `embed` and packing: every level this CPU has, every layout, odd
+// shapes.
 #include <algorithm>
 #include <cstdio>
 #include <string>
@@ -23,9 +24,11 @@ struct LinearCase {
 
 std::string describe(const LinearCase& c) {
   char text[200];
-  snprintf(text, sizeof text, "linear %s/%s rows %d K %d N %d x%d group %d meta %d %s%s%s%s glu %d threads %d", layout_name(c.layout), layout_name(c.layout_of(1)), int(c.rows), int(c.K),
-           int(c.N[0]), int(c.N.size()), c.group, c.meta, c.exact ? "exact" : "fast", c.norm ? " norm" : "", c.bias ? " bias" : "",
-           c.residual ? " residual" : "", c.glu, c.threads);
+  snprintf(text, sizeof text,
+           "linear %s/%s rows %d K %d N %d x%d group %d meta %d %s%s%s%s glu %d threads %d",
+           layout_name(c.layout), layout_name(c.layout_of(1)), int(c.rows), int(c.K), int(c.N[0]),
+           int(c.N.size()), c.group, c.meta, c.exact ? "exact" : "fast", c.norm ? " norm" : "",
+           c.bias ? " bias" : "", c.residual ? " residual" : "", c.glu, c.threads);
   return text;
 }
 
@@ -50,14 +53,18 @@ bool run_case(const Suite& suite, const LinearCase& c) {
   const auto x = random_floats(c.rows * c.K, random), norm = random_floats(c.K, random);
   const auto before = y;  // the residual of segment 0 is y itself
   const size_t outputs = c.glu ? 1 : c.N.size();
-  std::vector<Buf> bufs{buf(x), c.norm ? buf(norm) : Buf{nullptr, 0}, c.residual ? buf(y[0]) : Buf{nullptr, 0}};
-  std::vector<double> params{double(c.rows), double(c.K), double(c.exact), 1e-5, 0.5, double(c.glu), double(c.N.size())};
+  std::vector<Buf> bufs{buf(x), c.norm ? buf(norm) : Buf{nullptr, 0},
+                        c.residual ? buf(y[0]) : Buf{nullptr, 0}};
+  std::vector<double> params{double(c.rows), double(c.K),       double(c.exact), 1e-5, 0.5,
+                             double(c.glu),  double(c.N.size())};
   for (size_t s = 0; s < c.N.size(); s++) {
-    bufs.insert(bufs.end(), {buf(w[s].bytes), c.bias ? buf(bias[s]) : Buf{nullptr, 0}, s < outputs ? buf(y[s]) : Buf{nullptr, 0}});
+    bufs.insert(bufs.end(), {buf(w[s].bytes), c.bias ? buf(bias[s]) : Buf{nullptr, 0},
+                             s < outputs ? buf(y[s]) : Buf{nullptr, 0}});
     params.insert(params.end(), {double(c.N[s]), double(c.layout_of(s)), double(c.group), double(c.meta)});
   }
   const Args args{bufs.data(), int(bufs.size()), params.data(), int(params.size())};
-  if (const char* problem = run_kernel(*suite.kernel("linear"), args, c.threads)) return suite.fail(describe(c), problem);
+  if (const char* problem = run_kernel(*suite.kernel("linear"), args, c.threads))
+    return suite.fail(describe(c), problem);
 
   Worst worst;
   for (int64_t r = 0; r < c.rows; r++) {
@@ -71,7 +78,8 @@ bool run_case(const Suite& suite, const LinearCase& c) {
       const Rounding how = suite.rounding(c.layout_of(s), c.exact, c.rows > (floats ? 8 : 32));
       if (seen[int(how)].empty()) seen[int(how)] = rounded(f.data(), c.K, how);
       Expected e = expected_dot(w[s], n, seen[int(how)].data(), how);
-      if (c.norm) e.bound += input_error(w[s], n, f.data(), how);  // the norm itself rounds, which may move a code
+      if (c.norm)
+        e.bound += input_error(w[s], n, f.data(), how);  // the norm itself rounds, which may move a code
       if (c.bias) e.value += bias[s][n], e.bound += std::fabs(e.value) * 0x1p-22;
       return e;
     };
@@ -81,10 +89,12 @@ bool run_case(const Suite& suite, const LinearCase& c) {
         if (c.glu) {
           const Expected up = dot(1, n);
           const double g = activated(e.value, c.glu);
-          e.bound = 1.2 * e.bound * (std::fabs(up.value) + up.bound) + up.bound * std::fabs(g) + (std::fabs(g) + 1e-6) * std::fabs(up.value) * 2e-6;
+          e.bound = 1.2 * e.bound * (std::fabs(up.value) + up.bound) + up.bound * std::fabs(g) +
+                    (std::fabs(g) + 1e-6) * std::fabs(up.value) * 2e-6;
           e.value = g * up.value;
         }
-        if (c.residual && s == 0) e.value += before[0][r * c.N[0] + n], e.bound += std::fabs(e.value) * 0x1p-22 + 1e-7;
+        if (c.residual && s == 0)
+          e.value += before[0][r * c.N[0] + n], e.bound += std::fabs(e.value) * 0x1p-22 + 1e-7;
         worst.add(y[s][r * c.N[s] + n], e, r, n);
       }
   }
@@ -96,7 +106,8 @@ bool linear_cases(const Suite& suite) {
   int64_t at = 0;
   struct Form { int layout, group, meta; };
   std::vector<Form> forms;
-  for (int layout = 0; layout < kLayoutCount; layout++) {  // of those with several groups and types of scales, each once
+  for (int layout = 0; layout < kLayoutCount;
+       layout++) {  // of those with several groups and types of scales, each once
     const LayoutTraits& t = traits(layout);
     const int types[] = {dF16, dBF16, dF32, dE8M0, dE4M3}, groups[] = {32, 64, 128, 16};
     std::vector<int> scales, sizes;
@@ -105,12 +116,14 @@ bool linear_cases(const Suite& suite) {
     for (int group : groups)
       if (t.groups & group) sizes.push_back(group);
     for (size_t i = 0; i < std::max<size_t>(1, std::max(scales.size(), sizes.size())); i++)
-      forms.push_back({layout, sizes.empty() ? 0 : sizes[i % sizes.size()], scales.empty() ? int(dF16) : scales[i % scales.size()]});
+      forms.push_back({layout, sizes.empty() ? 0 : sizes[i % sizes.size()],
+                       scales.empty() ? int(dF16) : scales[i % scales.size()]});
   }
   for (const Form& f : forms) {
-    const std::vector<int64_t> columns = is_float_layout(f.layout)  ? std::vector<int64_t>{1, 33, 200, 513}
-                                         : traits(f.layout).steps ? std::vector<int64_t>{256, 1024}
-                                                                  : std::vector<int64_t>{std::max(32, f.group), 384, 1024};
+    const std::vector<int64_t> columns = is_float_layout(f.layout) ? std::vector<int64_t>{1, 33, 200, 513}
+                                         : traits(f.layout).steps
+                                             ? std::vector<int64_t>{256, 1024}
+                                             : std::vector<int64_t>{std::max(32, f.group), 384, 1024};
     const bool old = f.layout <= kQ6K;
     const std::vector<int64_t> all_rows{1, 2, 3, 7, 17, 32, 65}, some_rows{1, 2, 4, 7, 33};
     for (int64_t K : columns)
@@ -119,13 +132,26 @@ bool linear_cases(const Suite& suite) {
           for (bool exact : {false, true}) {
             if (exact && is_float_layout(f.layout) && !suite.tiles) continue;
             if (at++ % suite.every != 0) continue;
-            ok &= run_case(suite, {.rows = rows, .K = K, .N = {N}, .layout = f.layout, .group = f.group, .meta = f.meta, .exact = exact});
+            ok &= run_case(suite, {.rows = rows,
+                                   .K = K,
+                                   .N = {N},
+                                   .layout = f.layout,
+                                   .group = f.group,
+                                   .meta = f.meta,
+                                   .exact = exact});
           }
   }
   for (int layout : {kF32, kBF16, kQ4, kQ4A, kQ8})
     for (int64_t rows : {1, 5, 33})
       for (bool exact : {false, true}) {
-        LinearCase c{.rows = rows, .K = 160, .N = {40, 33, 17}, .layout = layout, .exact = exact, .norm = true, .bias = true, .threads = 3};
+        LinearCase c{.rows = rows,
+                     .K = 160,
+                     .N = {40, 33, 17},
+                     .layout = layout,
+                     .exact = exact,
+                     .norm = true,
+                     .bias = true,
+                     .threads = 3};
         ok &= run_case(suite, c);
         c.N = {50}, c.residual = true;
         ok &= run_case(suite, c);
@@ -145,14 +171,16 @@ bool linear_cases(const Suite& suite) {
       c.layout = kQ8, c.second = kQ4, c.norm = true;
       ok &= run_case(suite, c);
     }
-  for (int layout : {kQ4, kQ8A, kF32}) {  // several panel pairs per pass over the activations, several K blocks
+  for (int layout :
+       {kQ4, kQ8A, kF32}) {  // several panel pairs per pass over the activations, several K blocks
     ok &= run_case(suite, {.rows = 49, .K = 1056, .N = {600}, .layout = layout, .threads = 1});
     ok &= run_case(suite, {.rows = 40, .K = 1056, .N = {230, 170}, .layout = layout, .threads = 1});
     ok &= run_case(suite, {.rows = 40, .K = 544, .N = {200, 200}, .layout = layout, .glu = 1, .threads = 1});
   }
   ok &= run_case(suite, {.rows = 40, .K = 4224, .N = {70}, .layout = kQ4});   // several K blocks on tiles too
   ok &= run_case(suite, {.rows = 1100, .K = 64, .N = {20}, .layout = kQ4});   // several chunks of rows
-  ok &= run_case(suite, {.rows = 1, .K = 64, .N = {20}, .layout = kQ4, .threads = 5});  // more workers than panels
+  ok &= run_case(suite,
+                 {.rows = 1, .K = 64, .N = {20}, .layout = kQ4, .threads = 5});  // more workers than panels
   ok &= run_case(suite, {.rows = 300, .K = 64, .N = {20}, .layout = kQ8, .threads = 5});
   return ok;
 }
@@ -170,9 +198,11 @@ bool not_finite(const Suite& suite) {
         const Buf none{nullptr, 0};
         std::vector<Buf> bufs{buf(x), none, none, buf(w.bytes), none, buf(y)};
         std::vector<double> params{double(rows), 256, 0, 0, 0, 0, 1, 20, double(layout), 32, dF16};
-        if (const char* m = run_kernel(*suite.kernel("linear"), {bufs.data(), 6, params.data(), 11}, 2)) return suite.fail("not finite", m);
+        if (const char* m = run_kernel(*suite.kernel("linear"), {bufs.data(), 6, params.data(), 11}, 2))
+          return suite.fail("not finite", m);
         for (int64_t i = 0; i < rows * 20; i++)
-          if (std::isfinite(y[i]) == (i / 20 == 1)) ok = suite.fail(layout_name(layout), "a value that is not finite was lost or spread");
+          if (std::isfinite(y[i]) == (i / 20 == 1))
+            ok = suite.fail(layout_name(layout), "a value that is not finite was lost or spread");
       }
   return ok;
 }
@@ -206,7 +236,8 @@ bool refusals(const Suite& suite) {
   refused("group", {bx, none, none, bw, none, by}, {2, 64, 0, 0, 0, 0, 1, 32, kQ4A, 16, dF16});
   refused("scales", {bx, none, none, bw, none, by}, {2, 64, 0, 0, 0, 0, 1, 32, kQ4A, 32, dE8M0});
   refused("glu of one segment", {bx, none, none, bw, none, by}, with(5, 1));
-  refused("residual of two segments", {bx, none, by, bw, none, by, bw, none, by}, {2, 64, 0, 0, 0, 0, 2, 32, kQ4, 32, dF16, 32, kQ4, 32, dF16});
+  refused("residual of two segments", {bx, none, by, bw, none, by, bw, none, by},
+          {2, 64, 0, 0, 0, 0, 2, 32, kQ4, 32, dF16, 32, kQ4, 32, dF16});
   refused("missing buffers", {bx, none, none}, good);
   return ok;
 }

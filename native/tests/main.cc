@@ -1,4 +1,5 @@
-// Runs the native tests: `selftest [bench] [filter] [--threads n] [--every n]`. Exit status 1 when anything failed.
+// Runs the native tests: `selftest [bench] [filter] [--threads n] [--every n]`. Exit status 1 when anything
+// failed.
 #include "tests.h"
 
 #include <algorithm>

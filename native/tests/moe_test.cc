@@ -14,8 +14,9 @@ struct MoeCase {
 
 std::string describe(const char* kernel, const MoeCase& c) {
   char text[200];
-  snprintf(text, sizeof text, "%s %s rows %d K %d N %d E %d topk %d %s%s threads %d", kernel, layout_name(c.layout), int(c.rows), int(c.K), int(c.N), int(c.E),
-           int(c.topk), c.exact ? "exact" : "fast", c.residual ? " residual" : "", c.threads);
+  snprintf(text, sizeof text, "%s %s rows %d K %d N %d E %d topk %d %s%s threads %d", kernel,
+           layout_name(c.layout), int(c.rows), int(c.K), int(c.N), int(c.E), int(c.topk),
+           c.exact ? "exact" : "fast", c.residual ? " residual" : "", c.threads);
   return text;
 }
 
@@ -37,7 +38,8 @@ struct Stack {
   }
 };
 
-// Which rounding a row of expert e sees: tiles are for experts with more than 8 rows of a run with more than 8.
+// Which rounding a row of expert e sees: tiles are for experts with more than 8 rows of a run with more
+// than 8.
 std::vector<Rounding> roundings(const Suite& suite, const MoeCase& c, const std::vector<int32_t>& ids) {
   std::vector<int64_t> counts(c.E);
   for (int32_t id : ids) counts[id]++;
@@ -53,17 +55,23 @@ bool glu_case(const Suite& suite, const MoeCase& c) {
   auto h = random_floats(c.rows * c.topk * c.N, random);
   const auto ids = random_ids(c, random);
   std::vector<Buf> bufs{buf(x), buf(ids), buf(gate.bytes), buf(up.bytes), buf(h)};
-  std::vector<double> params{double(c.rows), double(c.K), double(c.exact), double(c.glu), double(c.topk), double(c.E), double(c.N), double(c.layout), double(c.group), double(c.meta)};
-  if (const char* m = run_kernel(*suite.kernel("moe_glu"), {bufs.data(), 5, params.data(), 10}, c.threads)) return suite.fail(describe("moe_glu", c), m);
+  std::vector<double> params{double(c.rows), double(c.K), double(c.exact),  double(c.glu),   double(c.topk),
+                             double(c.E),    double(c.N), double(c.layout), double(c.group), double(c.meta)};
+  if (const char* m = run_kernel(*suite.kernel("moe_glu"), {bufs.data(), 5, params.data(), 10}, c.threads))
+    return suite.fail(describe("moe_glu", c), m);
   const auto how = roundings(suite, c, ids);
   Worst worst;
   for (int64_t i = 0; i < c.rows * c.topk; i++) {
     const int32_t e = ids[i];
     const auto seen = rounded(x.data() + i / c.topk * c.K, c.K, how[e]);
     for (int64_t n = 0; n < c.N; n++) {
-      const Expected g = expected_dot(gate.experts[e], n, seen.data(), how[e]), u = expected_dot(up.experts[e], n, seen.data(), how[e]);
+      const Expected g = expected_dot(gate.experts[e], n, seen.data(), how[e]),
+                     u = expected_dot(up.experts[e], n, seen.data(), how[e]);
       const double a = activated(g.value, c.glu);
-      worst.add(h[i * c.N + n], {a * u.value, 1.2 * g.bound * (std::fabs(u.value) + u.bound) + u.bound * std::fabs(a) + (std::fabs(a) + 1e-6) * std::fabs(u.value) * 2e-6}, i, n);
+      worst.add(h[i * c.N + n],
+                {a * u.value, 1.2 * g.bound * (std::fabs(u.value) + u.bound) + u.bound * std::fabs(a) +
+                                  (std::fabs(a) + 1e-6) * std::fabs(u.value) * 2e-6},
+                i, n);
     }
   }
   return suite.report(describe("moe_glu", c), worst);
@@ -72,18 +80,23 @@ bool glu_case(const Suite& suite, const MoeCase& c) {
 bool down_case(const Suite& suite, const MoeCase& c) {
   Random random(c.rows * 37 + c.K + c.layout);
   const Stack down(c, random);
-  const auto h = random_floats(c.rows * c.topk * c.K, random), weights = random_floats(c.rows * c.topk, random);
+  const auto h = random_floats(c.rows * c.topk * c.K, random),
+             weights = random_floats(c.rows * c.topk, random);
   auto y = random_floats(c.rows * c.N, random);
   const auto before = y;
   const auto ids = random_ids(c, random);
-  std::vector<Buf> bufs{buf(h), buf(ids), buf(weights), buf(down.bytes), c.residual ? buf(y) : Buf{nullptr, 0}, buf(y)};
-  std::vector<double> params{double(c.rows), double(c.K), double(c.exact), double(c.topk), double(c.E), double(c.N), double(c.layout), double(c.group), double(c.meta)};
-  if (const char* m = run_kernel(*suite.kernel("moe_down"), {bufs.data(), 6, params.data(), 9}, c.threads)) return suite.fail(describe("moe_down", c), m);
+  std::vector<Buf> bufs{
+      buf(h), buf(ids), buf(weights), buf(down.bytes), c.residual ? buf(y) : Buf{nullptr, 0}, buf(y)};
+  std::vector<double> params{double(c.rows), double(c.K),      double(c.exact), double(c.topk), double(c.E),
+                             double(c.N),    double(c.layout), double(c.group), double(c.meta)};
+  if (const char* m = run_kernel(*suite.kernel("moe_down"), {bufs.data(), 6, params.data(), 9}, c.threads))
+    return suite.fail(describe("moe_down", c), m);
   const auto how = roundings(suite, c, ids);
   Worst worst;
   for (int64_t r = 0; r < c.rows; r++) {
     std::vector<std::vector<double>> seen;
-    for (int64_t s = 0; s < c.topk; s++) seen.push_back(rounded(h.data() + (r * c.topk + s) * c.K, c.K, how[ids[r * c.topk + s]]));
+    for (int64_t s = 0; s < c.topk; s++)
+      seen.push_back(rounded(h.data() + (r * c.topk + s) * c.K, c.K, how[ids[r * c.topk + s]]));
     for (int64_t n = 0; n < c.N; n++) {
       Expected e{c.residual ? before[r * c.N + n] : 0.0, 1e-7};
       for (int64_t s = 0; s < c.topk; s++) {
@@ -107,10 +120,14 @@ void refuses_bad_id(const Suite& suite, int64_t rows) {
   for (int32_t bad : {-1, 4, 1 << 30}) {
     std::vector<int32_t> ids(rows * 2, 1);
     ids.back() = bad;
-    std::vector<Buf> bufs{buf(x), buf(ids), buf(w.bytes), buf(w.bytes), buf(y)}, down{buf(x), buf(ids), buf(x), buf(w.bytes), Buf{nullptr, 0}, buf(y)};
-    std::vector<double> params{double(rows), 64, 0, 1, 2, 4, 32, kQ4, 32, dF16}, down_params{double(rows), 64, 0, 2, 4, 32, kQ4, 32, dF16};
-    if (!run_kernel(*suite.kernel("moe_glu"), {bufs.data(), 5, params.data(), 10}, 2)) suite.fail("moe_glu", "an id outside the experts passed");
-    if (!run_kernel(*suite.kernel("moe_down"), {down.data(), 6, down_params.data(), 9}, 2)) suite.fail("moe_down", "an id outside the experts passed");
+    std::vector<Buf> bufs{buf(x), buf(ids), buf(w.bytes), buf(w.bytes), buf(y)},
+        down{buf(x), buf(ids), buf(x), buf(w.bytes), Buf{nullptr, 0}, buf(y)};
+    std::vector<double> params{double(rows), 64, 0, 1, 2, 4, 32, kQ4, 32, dF16},
+        down_params{double(rows), 64, 0, 2, 4, 32, kQ4, 32, dF16};
+    if (!run_kernel(*suite.kernel("moe_glu"), {bufs.data(), 5, params.data(), 10}, 2))
+      suite.fail("moe_glu", "an id outside the experts passed");
+    if (!run_kernel(*suite.kernel("moe_down"), {down.data(), 6, down_params.data(), 9}, 2))
+      suite.fail("moe_down", "an id outside the experts passed");
   }
 }
 
@@ -120,7 +137,13 @@ bool run_moe_suite(const Suite& suite) {
   for (int64_t rows : {1, 3, 8, 9, 40})
     for (bool exact : {false, true})
       for (int layout : {kQ4, kQ4A, kQ8, kBF16, kQ6K, kMXFP4, kQ5K, kNVFP4, kF8}) {
-        MoeCase c{.rows = rows, .K = traits(layout).steps ? 256 : 96, .N = 41, .E = 5, .topk = 3, .layout = layout, .exact = exact};
+        MoeCase c{.rows = rows,
+                  .K = traits(layout).steps ? 256 : 96,
+                  .N = 41,
+                  .E = 5,
+                  .topk = 3,
+                  .layout = layout,
+                  .exact = exact};
         if (layout == kBF16 && exact) continue;
         if (layout == kQ8) c.threads = 3;
         glu_case(suite, c);
@@ -141,7 +164,10 @@ bool run_moe_suite(const Suite& suite) {
 bool run_embed_suite(const Suite& suite) {
   Random random(9);
   for (int layout = kF32; layout < kLayoutCount; layout++)
-    for (int64_t K : traits(layout).steps ? std::vector<int64_t>{256, 768} : is_float_layout(layout) ? std::vector<int64_t>{1, 77, 130} : layout == kNF4 ? std::vector<int64_t>{64, 192} : std::vector<int64_t>{32, 160}) {
+    for (int64_t K : traits(layout).steps      ? std::vector<int64_t>{256, 768}
+                     : is_float_layout(layout) ? std::vector<int64_t>{1, 77, 130}
+                     : layout == kNF4          ? std::vector<int64_t>{64, 192}
+                                               : std::vector<int64_t>{32, 160}) {
       const PackedMatrix w(layout, 37, K, 32, dF16, random);
       std::vector<int32_t> ids{0, 36, 15, 16, 3, 3};
       auto y = random_floats(int64_t(ids.size()) * K, random);

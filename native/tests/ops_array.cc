@@ -10,8 +10,11 @@ namespace {
 using Floats = std::vector<float>;
 using Ints = std::vector<int32_t>;
 
-template <class T> void copy_case(Report& report, Level level, std::vector<int64_t> sizes, std::vector<int64_t> order, int64_t gap, int threads) {
-  // y[permuted] = x, where axis i of the iteration is axis order[i] of the contiguous source; `gap` pads destination rows
+template <class T>
+void copy_case(Report& report, Level level, std::vector<int64_t> sizes, std::vector<int64_t> order,
+               int64_t gap, int threads) {
+  // y[permuted] = x, where axis i of the iteration is axis order[i] of the contiguous source; `gap` pads
+  // destination rows
   const size_t rank = sizes.size();
   std::vector<int64_t> source(rank), src(rank), dst(rank), view(rank);
   int64_t stride = 1;
@@ -57,11 +60,16 @@ void copy_tests(Report& report, Level level) {
     copy_case<uint32_t>(report, level, {1, 1}, {0, 1}, 0, threads);
   }
   std::vector<uint32_t> x{1, 2, 3, 4}, y(4);
-  report.expect(Call(level, "copy").buf(x).buf(y).params({1, 4, 4, -1, 1, 3, 0}).run(2).empty(), "reversing copy refused");
+  report.expect(Call(level, "copy").buf(x).buf(y).params({1, 4, 4, -1, 1, 3, 0}).run(2).empty(),
+                "reversing copy refused");
   report.expect(y == std::vector<uint32_t>{4, 3, 2, 1}, "reversing copy differs");
-  report.expect(Call(level, "copy").buf(x).buf(y).params({1, 4, 4, 0, 1, 1, 0}).run(2).empty() && y == std::vector<uint32_t>(4, 2), "broadcasting copy differs");
-  report.expect(!Call(level, "copy").buf(x).buf(y).params({1, 4, 4, -1, 1, 2, 0}).run(1).empty(), "copy from before the buffer accepted");
-  report.expect(!Call(level, "copy").buf(x).buf(y).params({1, 4, 4, 1, 1, 0, 1}).run(1).empty(), "copy to behind the buffer accepted");
+  report.expect(Call(level, "copy").buf(x).buf(y).params({1, 4, 4, 0, 1, 1, 0}).run(2).empty() &&
+                    y == std::vector<uint32_t>(4, 2),
+                "broadcasting copy differs");
+  report.expect(!Call(level, "copy").buf(x).buf(y).params({1, 4, 4, -1, 1, 2, 0}).run(1).empty(),
+                "copy from before the buffer accepted");
+  report.expect(!Call(level, "copy").buf(x).buf(y).params({1, 4, 4, 1, 1, 0, 1}).run(1).empty(),
+                "copy to behind the buffer accepted");
 }
 
 void gather_tests(Report& report, Level level) {
@@ -74,22 +82,54 @@ void gather_tests(Report& report, Level level) {
     for (int64_t o = 0; o < outer; o++)
       for (int32_t index : indices)
         for (int64_t i = 0; i < inner; i++) want.push_back(x[size_t((o * D + index) * inner + i)]);
-    report.expect(Call(level, "gather").buf(x).buf(indices).buf(y).params({double(outer), double(D), double(inner), double(n), 4}).run(report.threads()).empty(), "gather failed");
+    report.expect(Call(level, "gather")
+                      .buf(x)
+                      .buf(indices)
+                      .buf(y)
+                      .params({double(outer), double(D), double(inner), double(n), 4})
+                      .run(report.threads())
+                      .empty(),
+                  "gather failed");
     report.expect(y == want, "gather differs");
     // its transpose: integers, so that the sum is exact whatever the order
-    std::vector<uint32_t> updates, sum(size_t(D * inner), 5), expected(sum.size());  // what y held does not count
+    std::vector<uint32_t> updates, sum(size_t(D * inner), 5),
+        expected(sum.size());  // what y held does not count
     for (int64_t i = 0; i < n * inner; i++) updates.push_back(uint32_t(random.integer(0, 100)));
     for (int64_t j = 0; j < n; j++)
-      for (int64_t i = 0; i < inner; i++) expected[size_t(indices[size_t(j)] * inner + i)] += updates[size_t(j * inner + i)];
-    report.expect(Call(level, "scatter_add").buf(updates).buf(indices).buf(sum).params({double(n), double(inner), double(D), dU32}).run(report.threads()).empty(), "scatter_add failed");
+      for (int64_t i = 0; i < inner; i++)
+        expected[size_t(indices[size_t(j)] * inner + i)] += updates[size_t(j * inner + i)];
+    report.expect(Call(level, "scatter_add")
+                      .buf(updates)
+                      .buf(indices)
+                      .buf(sum)
+                      .params({double(n), double(inner), double(D), dU32})
+                      .run(report.threads())
+                      .empty(),
+                  "scatter_add failed");
     report.expect(sum == expected, "scatter_add differs");
     Floats fu = random.floats(n * inner), one(size_t(D * inner)), two = one;
-    Call(level, "scatter_add").buf(fu).buf(indices).buf(one).params({double(n), double(inner), double(D), dF32}).run(1);
-    Call(level, "scatter_add").buf(fu).buf(indices).buf(two).params({double(n), double(inner), double(D), dF32}).run(3);
+    Call(level, "scatter_add")
+        .buf(fu)
+        .buf(indices)
+        .buf(one)
+        .params({double(n), double(inner), double(D), dF32})
+        .run(1);
+    Call(level, "scatter_add")
+        .buf(fu)
+        .buf(indices)
+        .buf(two)
+        .params({double(n), double(inner), double(D), dF32})
+        .run(3);
     report.expect(one == two, "scatter_add depends on the number of threads");
     indices[7] = int32_t(D);
-    const std::string message = Call(level, "gather").buf(x).buf(indices).buf(y).params({double(outer), double(D), double(inner), double(n), 4}).run(2);
-    report.expect(message.find("index 17 at place 7") != std::string::npos, "gather outside the axis: " + message);
+    const std::string message = Call(level, "gather")
+                                    .buf(x)
+                                    .buf(indices)
+                                    .buf(y)
+                                    .params({double(outer), double(D), double(inner), double(n), 4})
+                                    .run(2);
+    report.expect(message.find("index 17 at place 7") != std::string::npos,
+                  "gather outside the axis: " + message);
   }
 }
 
@@ -111,10 +151,17 @@ void reduce_f32(Report& report, Level level, int64_t outer, int64_t D, int64_t i
           if (at(d) > at(most)) most = d;
           if (at(d) < at(least)) least = d;
         }
-        want.push_back(kind == kSum ? sum : kind == kMean ? sum / double(D) : kind == kProd ? product : kind == kMax || kind == kArgmax ? at(most) : at(least));
+        want.push_back(kind == kSum                      ? sum
+                       : kind == kMean                   ? sum / double(D)
+                       : kind == kProd                   ? product
+                       : kind == kMax || kind == kArgmax ? at(most)
+                                                         : at(least));
         places.push_back(int32_t(kind == kArgmax ? most : least));
         const double terms = (8 + std::sqrt(double(D))) * kEps;
-        bound.push_back(kind == kSum ? terms * size : kind == kMean ? terms * size / double(D) : kind == kProd ? double(D) * kEps * std::fabs(product) : 0);
+        bound.push_back(kind == kSum    ? terms * size
+                        : kind == kMean ? terms * size / double(D)
+                        : kind == kProd ? double(D) * kEps * std::fabs(product)
+                                        : 0);
       }
     Floats y(want.size());
     Ints iy(want.size());
@@ -123,9 +170,14 @@ void reduce_f32(Report& report, Level level, int64_t outer, int64_t D, int64_t i
     call.buf(x);
     if (index) call.buf(iy);
     else call.buf(y);
-    report.expect(call.params({double(outer), double(D), double(inner), double(kind), dF32}).run(report.threads()).empty(), "reduce failed");
+    report.expect(call.params({double(outer), double(D), double(inner), double(kind), dF32})
+                      .run(report.threads())
+                      .empty(),
+                  "reduce failed");
     if (index) report.expect(iy == places, "reduce: wrong places");
-    else report.near("reduce kind " + std::to_string(kind) + " over " + std::to_string(D), y.data(), want, bound);
+    else
+      report.near("reduce kind " + std::to_string(kind) + " over " + std::to_string(D), y.data(), want,
+                  bound);
   }
 }
 void reduce_tests(Report& report, Level level) {
@@ -135,40 +187,64 @@ void reduce_tests(Report& report, Level level) {
   reduce_f32(report, level, 1, 200001, 1);
   reduce_f32(report, level, 1, 70000, 3);
   Ints x{3, -5, 7, 2147483647, 1, 1}, y(2);
-  report.expect(Call(level, "reduce").buf(x).buf(y).params({2, 3, 1, kSum, dI32}).run(2).empty() && y == Ints{5, INT32_MIN + 1}, "sum of i32 does not wrap");
-  report.expect(Call(level, "reduce").buf(x).buf(y).params({2, 3, 1, kProd, dI32}).run(2).empty() && y == Ints{-105, 2147483647}, "product of i32 differs");
+  report.expect(Call(level, "reduce").buf(x).buf(y).params({2, 3, 1, kSum, dI32}).run(2).empty() &&
+                    y == Ints{5, INT32_MIN + 1},
+                "sum of i32 does not wrap");
+  report.expect(Call(level, "reduce").buf(x).buf(y).params({2, 3, 1, kProd, dI32}).run(2).empty() &&
+                    y == Ints{-105, 2147483647},
+                "product of i32 differs");
   Ints big{2147483647, 2147483647, 3, 3, 5, -7};
-  report.expect(Call(level, "reduce").buf(big).buf(y).params({2, 3, 1, kProd, dI32}).run(2).empty() && y == Ints{3, -105}, "product of i32 does not wrap");
+  report.expect(Call(level, "reduce").buf(big).buf(y).params({2, 3, 1, kProd, dI32}).run(2).empty() &&
+                    y == Ints{3, -105},
+                "product of i32 does not wrap");
   std::vector<uint8_t> truth{0, 0, 0, 1, 0, 1, 1, 1, 1}, all(3);
-  report.expect(Call(level, "reduce").buf(truth).buf(all).params({3, 3, 1, kAny, dBool}).run(2).empty() && all == std::vector<uint8_t>{0, 1, 1}, "any differs");
-  report.expect(Call(level, "reduce").buf(truth).buf(all).params({3, 3, 1, kAll, dBool}).run(2).empty() && all == std::vector<uint8_t>{0, 0, 1}, "all differs");
+  report.expect(Call(level, "reduce").buf(truth).buf(all).params({3, 3, 1, kAny, dBool}).run(2).empty() &&
+                    all == std::vector<uint8_t>{0, 1, 1},
+                "any differs");
+  report.expect(Call(level, "reduce").buf(truth).buf(all).params({3, 3, 1, kAll, dBool}).run(2).empty() &&
+                    all == std::vector<uint8_t>{0, 0, 1},
+                "all differs");
   std::vector<uint16_t> h{half_from_float(1.5f), half_from_float(2.25f), half_from_float(-4.f)}, hy(1);
-  report.expect(Call(level, "reduce").buf(h).buf(hy).params({1, 3, 1, kSum, dF16}).run(1).empty() && float_from_half(hy[0]) == -0.25f, "sum of f16 differs");
+  report.expect(Call(level, "reduce").buf(h).buf(hy).params({1, 3, 1, kSum, dF16}).run(1).empty() &&
+                    float_from_half(hy[0]) == -0.25f,
+                "sum of f16 differs");
   Floats f{1, NAN, 3}, fy(1);
-  report.expect(Call(level, "reduce").buf(f).buf(fy).params({1, 3, 1, kMax, dF32}).run(1).empty() && std::isnan(fy[0]), "max drops NaN");
+  report.expect(
+      Call(level, "reduce").buf(f).buf(fy).params({1, 3, 1, kMax, dF32}).run(1).empty() && std::isnan(fy[0]),
+      "max drops NaN");
 }
 
-void matmul_case(Report& report, Level level, int64_t batch, int64_t M, int64_t K, int64_t N, bool transposed, bool broadcast) {
+void matmul_case(Report& report, Level level, int64_t batch, int64_t M, int64_t K, int64_t N, bool transposed,
+                 bool broadcast) {
   Random random(uint64_t(M * 31 + K * 7 + N));
-  Floats a = random.floats(batch * M * K), b = random.floats((broadcast ? 1 : batch) * K * N), y(size_t(batch * M * N), 9.f), first;
+  Floats a = random.floats(batch * M * K), b = random.floats((broadcast ? 1 : batch) * K * N),
+         y(size_t(batch * M * N), 9.f), first;
   std::vector<double> want, bound;
   for (int64_t e = 0; e < batch; e++)
     for (int64_t m = 0; m < M; m++)
       for (int64_t n = 0; n < N; n++) {
         double sum = 0, size = 0;
         for (int64_t k = 0; k < K; k++) {
-          const double term = double(a[size_t((e * M + m) * K + k)]) * b[size_t((broadcast ? 0 : e * K * N) + (transposed ? n * K + k : k * N + n))];
+          const double term = double(a[size_t((e * M + m) * K + k)]) *
+                              b[size_t((broadcast ? 0 : e * K * N) + (transposed ? n * K + k : k * N + n))];
           sum += term, size += std::fabs(term);
         }
         want.push_back(sum);
         bound.push_back((8 + 2 * std::sqrt(double(K))) * kEps * size + 1e-30);
       }
   for (int threads : {1, 3}) {
-    const std::string message = Call(level, "matmul").buf(a).buf(b).buf(y)
-        .params({double(batch), double(M), double(K), double(N), transposed ? 1. : 0., double(M * K), broadcast ? 0. : double(K * N)}).run(threads);
+    const std::string message =
+        Call(level, "matmul")
+            .buf(a)
+            .buf(b)
+            .buf(y)
+            .params({double(batch), double(M), double(K), double(N), transposed ? 1. : 0., double(M * K),
+                     broadcast ? 0. : double(K * N)})
+            .run(threads);
     report.expect(message.empty(), "matmul: " + message);
     char name[80];
-    snprintf(name, sizeof name, "matmul %lldx%lldx%lld transposed %d", (long long)M, (long long)K, (long long)N, transposed);
+    snprintf(name, sizeof name, "matmul %lldx%lldx%lld transposed %d", (long long)M, (long long)K,
+             (long long)N, transposed);
     report.near(name, y.data(), want, bound);
     if (threads == 1) first = y;
     else report.expect(first == y, "matmul depends on the number of threads");
@@ -200,13 +276,20 @@ void sort_tests(Report& report, Level level) {
           Ints order(static_cast<size_t>(D));
           std::iota(order.begin(), order.end(), 0);
           const float* row = &x[size_t(r * D)];
-          std::stable_sort(order.begin(), order.end(), [&](int p, int q) { return descending ? row[p] > row[q] : row[p] < row[q]; });
-          for (int64_t i = 0; i < k; i++) want_indices.push_back(order[size_t(i)]), want.push_back(row[order[size_t(i)]]);
+          std::stable_sort(order.begin(), order.end(),
+                           [&](int p, int q) { return descending ? row[p] > row[q] : row[p] < row[q]; });
+          for (int64_t i = 0; i < k; i++)
+            want_indices.push_back(order[size_t(i)]), want.push_back(row[order[size_t(i)]]);
         }
-        const std::string message = Call(level, k == D ? "sort_rows" : "topk_rows").buf(x).buf(values).buf(indices)
-            .params({double(rows), double(D), double(k), descending ? 1. : 0.}).run(report.threads());
+        const std::string message = Call(level, k == D ? "sort_rows" : "topk_rows")
+                                        .buf(x)
+                                        .buf(values)
+                                        .buf(indices)
+                                        .params({double(rows), double(D), double(k), descending ? 1. : 0.})
+                                        .run(report.threads());
         report.expect(message.empty(), "sort: " + message);
-        report.expect(values == want && indices == want_indices, "sort of " + std::to_string(D) + ", first " + std::to_string(k) + ", differs");
+        report.expect(values == want && indices == want_indices,
+                      "sort of " + std::to_string(D) + ", first " + std::to_string(k) + ", differs");
       }
     }
   }

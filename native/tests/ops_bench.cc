@@ -1,4 +1,5 @@
-// Microbenchmarks of the operator kernels at the best level: GB/s or GFLOPS and the share of the measured peak.
+// Microbenchmarks of the operator kernels at the best level: GB/s or GFLOPS and the share of the measured
+// peak.
 #include <algorithm>
 
 #include "ops_test.h"
@@ -26,23 +27,35 @@ Peaks measure(Level level, int threads) {
 
 void matmul(Level level, int threads, const Peaks& peaks, int64_t n) {
   std::vector<float> a(size_t(n * n), 0.5f), b(size_t(n * n), 0.25f), y(size_t(n * n));
-  const double d = double(n), s = Call(level, "matmul").buf(a).buf(b).buf(y).params({1, d, d, d, 0, 0, 0}).time(threads, 7);
+  const double d = double(n),
+               s = Call(level, "matmul").buf(a).buf(b).buf(y).params({1, d, d, d, 0, 0, 0}).time(threads, 7);
   char name[80];
   snprintf(name, sizeof name, "matmul %lld", (long long)n);
   line(name, s, 2.0 * d * d * d, "GFLOPS", peaks.gflops);
 }
 
-void attention(Level level, int threads, const Peaks& peaks, int64_t rows, int64_t H, int64_t Hkv, int64_t ctx, double exact) {
+void attention(Level level, int threads, const Peaks& peaks, int64_t rows, int64_t H, int64_t Hkv,
+               int64_t ctx, double exact) {
   const int64_t Dh = 64;
   std::vector<float> q(size_t(rows * H * Dh), 0.1f), y(q.size());
   std::vector<uint16_t> k(size_t(Hkv * ctx * Dh), 0x2c00), v(k.size(), 0x3000);
   std::vector<int32_t> positions;
   for (int64_t r = 0; r < rows; r++) positions.push_back(int32_t(ctx - rows + r));
-  const double s = Call(level, "attention").buf(q).buf(k).buf(v).buf(positions).none().buf(y).none().none()
-                       .params({double(rows), double(H), double(Hkv), double(Dh), double(ctx), 1, 0.125, 0, 0, 0, 0, 0, exact})
+  const double s = Call(level, "attention")
+                       .buf(q)
+                       .buf(k)
+                       .buf(v)
+                       .buf(positions)
+                       .none()
+                       .buf(y)
+                       .none()
+                       .none()
+                       .params({double(rows), double(H), double(Hkv), double(Dh), double(ctx), 1, 0.125, 0, 0,
+                                0, 0, 0, exact})
                        .time(threads, rows == 1 ? 200 : 15);
   char name[80];
-  snprintf(name, sizeof name, "attention rows %lld ctx %lld heads %lld/%lld%s", (long long)rows, (long long)ctx, (long long)H, (long long)Hkv, exact ? " exact" : "");
+  snprintf(name, sizeof name, "attention rows %lld ctx %lld heads %lld/%lld%s", (long long)rows,
+           (long long)ctx, (long long)H, (long long)Hkv, exact ? " exact" : "");
   if (rows == 1) {
     line(name, s, double(k.size()) * 4, "GB/s", peaks.gbs);
   } else {
@@ -54,7 +67,12 @@ void attention(Level level, int threads, const Peaks& peaks, int64_t rows, int64
 
 void rms_norm(Level level, int threads, const Peaks& peaks, int64_t rows, int64_t D) {
   std::vector<float> x(size_t(rows * D), 0.5f), w(size_t(D), 1.f), y(x.size());
-  const double s = Call(level, "rms_norm").buf(x).buf(w).buf(y).params({double(rows), double(D), 1e-5, 0}).time(threads, 51);
+  const double s = Call(level, "rms_norm")
+                       .buf(x)
+                       .buf(w)
+                       .buf(y)
+                       .params({double(rows), double(D), 1e-5, 0})
+                       .time(threads, 51);
   char name[80];
   snprintf(name, sizeof name, "rms_norm rows %lld x %lld", (long long)rows, (long long)D);
   line(name, s, double(x.size()) * 8, "GB/s", peaks.gbs);
@@ -63,24 +81,31 @@ void rms_norm(Level level, int threads, const Peaks& peaks, int64_t rows, int64_
 // y = silu(a) * b
 void tile(Level level, int threads, const Peaks& peaks, int64_t n) {
   std::vector<float> a(static_cast<size_t>(n), 0.5f), b(a.size(), 2.f), y(a.size());
-  const double s = Call(level, "tile").buf(a).buf(b).buf(y)
-                       .params({double(n), 2, 1, 1, double(n), dF32, 1, dF32, 1, dF32, 0, 2, op_silu_f32, 2, 0, 0, 0, op_mul_f32, 2, 2, 1, 0, 2})
+  const double s = Call(level, "tile")
+                       .buf(a)
+                       .buf(b)
+                       .buf(y)
+                       .params({double(n),   2, 1, 1, double(n), dF32,       1, dF32, 1, dF32, 0, 2,
+                                op_silu_f32, 2, 0, 0, 0,         op_mul_f32, 2, 2,    1, 0,    2})
                        .time(threads, 51);
   char name[80];
   snprintf(name, sizeof name, "tile silu(a) * b, %lld elements", (long long)n);
   line(name, s, double(n) * 12, "GB/s", peaks.gbs);
 }
 
-void sample(Level level, int threads, const Peaks& peaks, const char* what, double temperature, double top_k, double top_p, double n) {
+void sample(Level level, int threads, const Peaks& peaks, const char* what, double temperature, double top_k,
+            double top_p, double n) {
   const size_t V = 128256;
   Random random(3);
   std::vector<float> x;
-  for (size_t i = 0; i < V; i++) x.push_back(float(random.uniform(-4, 4) + random.uniform(-4, 4) + random.uniform(-4, 4)));
+  for (size_t i = 0; i < V; i++)
+    x.push_back(float(random.uniform(-4, 4) + random.uniform(-4, 4) + random.uniform(-4, 4)));
   std::vector<uint32_t> id(1);
   std::vector<float> logprob(1), top(static_cast<size_t>(n));
   std::vector<int32_t> ids(static_cast<size_t>(n));
   Settings row;
-  row.temperature = float(temperature), row.top_k = int32_t(top_k), row.top_p = float(top_p), row.top = int32_t(n);
+  row.temperature = float(temperature), row.top_k = int32_t(top_k), row.top_p = float(top_p),
+  row.top = int32_t(n);
   std::vector<int32_t> settings = words({row});
   const double s = Call(level, "sample").buf(x).buf(settings).buf(id).buf(logprob).buf(ids).buf(top)
                        .params({1, double(V), n}).time(threads, 51);
@@ -96,7 +121,8 @@ void run_ops_bench(const Options& options) {
   Report select(options);
   const int threads = options.threads;
   const Peaks peaks = measure(level, threads);
-  printf("level %s, %d threads: multiply-add %.0f GFLOPS, read %.1f GB/s\n", level_name(level), threads, peaks.gflops, peaks.gbs);
+  printf("level %s, %d threads: multiply-add %.0f GFLOPS, read %.1f GB/s\n", level_name(level), threads,
+         peaks.gflops, peaks.gbs);
   if (select.selected("matmul"))
     for (int64_t n : {256, 960}) matmul(level, threads, peaks, n);
   if (select.selected("attention")) {

@@ -26,7 +26,8 @@ void rms_norm(Report& report, Level level, int64_t rows, int64_t D, bool weight,
   call.buf(x);
   if (weight) call.buf(w);
   else call.none();
-  report.expect(call.buf(y).params({double(rows), double(D), 1e-5, offset}).run(report.threads()).empty(), "rms_norm failed");
+  report.expect(call.buf(y).params({double(rows), double(D), 1e-5, offset}).run(report.threads()).empty(),
+                "rms_norm failed");
   report.near("rms_norm", y.data(), want, bound);
 }
 
@@ -49,7 +50,8 @@ void layer_norm(Report& report, Level level, int64_t rows, int64_t D, bool affin
   call.buf(x);
   if (affine) call.buf(w).buf(b);
   else call.none().none();
-  report.expect(call.buf(y).params({double(rows), double(D), 1e-5}).run(report.threads()).empty(), "layer_norm failed");
+  report.expect(call.buf(y).params({double(rows), double(D), 1e-5}).run(report.threads()).empty(),
+                "layer_norm failed");
   report.near("layer_norm", y.data(), want, bound);
 }
 
@@ -68,18 +70,25 @@ void softmax(Report& report, Level level, int64_t rows, int64_t D, bool log) {
       bound.push_back(log ? 64 * kEps * 60 : (80 + std::sqrt(double(D))) * kEps * want.back() + 1e-38);
     }
   }
-  report.expect(Call(level, "softmax").buf(x).buf(y).params({double(rows), double(D), log ? 1. : 0.}).run(report.threads()).empty(), "softmax failed");
+  report.expect(Call(level, "softmax")
+                    .buf(x)
+                    .buf(y)
+                    .params({double(rows), double(D), log ? 1. : 0.})
+                    .run(report.threads())
+                    .empty(),
+                "softmax failed");
   report.near(log ? "log_softmax" : "softmax", y.data(), want, bound);
 }
 
 // One head rotated in double, from the f32 angle.
-std::vector<double> rotated(const float* x, const Floats* norm, bool normalise, double eps, int32_t position, const Floats& freq,
-                            int64_t Dh, int64_t rot, bool interleaved, double scale) {
+std::vector<double> rotated(const float* x, const Floats* norm, bool normalise, double eps, int32_t position,
+                            const Floats& freq, int64_t Dh, int64_t rot, bool interleaved, double scale) {
   std::vector<double> v(x, x + Dh);
   if (normalise) {
     double sum = 0;
     for (double e : v) sum += e * e;
-    for (int64_t d = 0; d < Dh; d++) v[size_t(d)] *= (norm ? (*norm)[size_t(d)] : 1.0) / std::sqrt(sum / double(Dh) + eps);
+    for (int64_t d = 0; d < Dh; d++)
+      v[size_t(d)] *= (norm ? (*norm)[size_t(d)] : 1.0) / std::sqrt(sum / double(Dh) + eps);
   }
   std::vector<double> out = v;
   for (int64_t i = 0; i < rot / 2; i++) {
@@ -97,22 +106,26 @@ Floats frequencies(int64_t rot) {
   return f;
 }
 
-void rope(Report& report, Level level, int64_t rows, int64_t H, int64_t Dh, int64_t rot, bool interleaved, bool norm, bool weight) {
+void rope(Report& report, Level level, int64_t rows, int64_t H, int64_t Dh, int64_t rot, bool interleaved,
+          bool norm, bool weight) {
   Random random(uint64_t(rows * 31 + Dh));
-  Floats x = random.floats(rows * H * Dh, -2, 2), w = random.floats(Dh, 0.5, 2), freq = frequencies(rot), y(x.size());
+  Floats x = random.floats(rows * H * Dh, -2, 2), w = random.floats(Dh, 0.5, 2), freq = frequencies(rot),
+         y(x.size());
   Ints positions;
   std::vector<double> want;
   for (int64_t r = 0; r < rows; r++) {
     positions.push_back(int32_t(random.integer(0, 900000)));
     for (int64_t h = 0; h < H; h++)
-      for (double v : rotated(&x[size_t((r * H + h) * Dh)], weight ? &w : nullptr, norm, 1e-6, positions.back(), freq, Dh, rot, interleaved, 1.25))
+      for (double v : rotated(&x[size_t((r * H + h) * Dh)], weight ? &w : nullptr, norm, 1e-6,
+                              positions.back(), freq, Dh, rot, interleaved, 1.25))
         want.push_back(v);
   }
   Call call(level, "rope");
   call.buf(x).buf(positions).buf(freq).buf(y);
   if (weight) call.buf(w);
   else call.none();
-  call.params({double(rows), double(H), double(Dh), double(rot), interleaved ? 1. : 0., 1.25, 1e-6, norm ? 1. : 0.});
+  call.params(
+      {double(rows), double(H), double(Dh), double(rot), interleaved ? 1. : 0., 1.25, 1e-6, norm ? 1. : 0.});
   report.expect(call.run(report.threads()).empty(), "rope failed");
   report.near("rope", y.data(), want, (16 + std::sqrt(double(Dh))) * kEps * 2 * 2 * 2 * 1.25);
 }
@@ -137,21 +150,25 @@ void kv_write(Report& report, Level level, bool half, int64_t ring) {
   call.buf(k).buf(v).buf(positions);
   if (half) call.buf(kh).buf(vh);
   else call.buf(kc).buf(vc);
-  call.none().none().params({double(rows), double(Hkv), double(Dh), double(cap), half ? 1. : 0., double(ring), 0, 0});
+  call.none().none().params(
+      {double(rows), double(Hkv), double(Dh), double(cap), half ? 1. : 0., double(ring), 0, 0});
   report.expect(call.run(report.threads()).empty(), "kv_write failed");
   for (size_t i = 0; half && i < cells; i++) kc[i] = float_from_half(kh[i]);
   report.expect(kc == want, "kv_write: wrong cache contents");
   positions[4] = 9;
   const std::string message = call.run(1);  // buffers are read again by every run
-  report.expect(ring != 0 || message.find("position 9") != std::string::npos, "kv_write accepted a position outside the cache: " + message);
+  report.expect(ring != 0 || message.find("position 9") != std::string::npos,
+                "kv_write accepted a position outside the cache: " + message);
 }
 
 // rope_kv must equal rope, rope and kv_write exactly.
 void rope_kv(Report& report, Level level, int64_t rows, bool half, bool norm, bool interleaved) {
   const int64_t H = 6, Hkv = 2, Dh = 40, rot = 32, cap = 50;
   Random random(9);
-  Floats q = random.floats(rows * H * Dh), k = random.floats(rows * Hkv * Dh), v = random.floats(rows * Hkv * Dh);
-  Floats qn = random.floats(Dh, 0.5, 2), kn = random.floats(Dh, 0.5, 2), freq = frequencies(rot), y(q.size()), y2(q.size()), kr(k.size());
+  Floats q = random.floats(rows * H * Dh), k = random.floats(rows * Hkv * Dh),
+         v = random.floats(rows * Hkv * Dh);
+  Floats qn = random.floats(Dh, 0.5, 2), kn = random.floats(Dh, 0.5, 2), freq = frequencies(rot), y(q.size()),
+         y2(q.size()), kr(k.size());
   Ints positions;
   for (int64_t r = 0; r < rows; r++) positions.push_back(int32_t(11 + r));
   const size_t bytes = size_t(Hkv * cap * Dh * (half ? 2 : 4));
@@ -165,7 +182,9 @@ void rope_kv(Report& report, Level level, int64_t rows, bool half, bool norm, bo
   fused.buf(q).buf(k).buf(v).buf(positions).buf(freq);
   optional(fused, qn);
   optional(fused, kn);
-  fused.buf(kc).buf(vc).buf(y).none().none().params({double(rows), double(H), double(Hkv), double(Dh), double(rot), order, 1.1, 1e-6, double(cap), type, 0, 0, 0});
+  fused.buf(kc).buf(vc).buf(y).none().none().params({double(rows), double(H), double(Hkv), double(Dh),
+                                                     double(rot), order, 1.1, 1e-6, double(cap), type, 0, 0,
+                                                     0});
   report.expect(fused.run(report.threads()).empty(), "rope_kv failed");
   const auto rotate = [&](Floats& x, Floats& w, Floats& out, int64_t heads) {
     Call call(level, "rope");
@@ -176,19 +195,32 @@ void rope_kv(Report& report, Level level, int64_t rows, bool half, bool norm, bo
   };
   rotate(q, qn, y2, H);
   rotate(k, kn, kr, Hkv);
-  report.expect(Call(level, "kv_write").buf(kr).buf(v).buf(positions).buf(kc2).buf(vc2).none().none()
-                    .params({double(rows), double(Hkv), double(Dh), double(cap), type, 0, 0, 0}).run(1).empty(), "kv_write failed");
+  report.expect(Call(level, "kv_write")
+                    .buf(kr)
+                    .buf(v)
+                    .buf(positions)
+                    .buf(kc2)
+                    .buf(vc2)
+                    .none()
+                    .none()
+                    .params({double(rows), double(Hkv), double(Dh), double(cap), type, 0, 0, 0})
+                    .run(1)
+                    .empty(),
+                "kv_write failed");
   report.expect(y == y2, "rope_kv: q differs from rope");
   report.expect(kc == kc2 && vc == vc2, "rope_kv: caches differ from rope and kv_write");
 }
 
-// Rows of two sequences whose pages lie apart, against the same rows in a cache with the slots they must land in.
+// Rows of two sequences whose pages lie apart, against the same rows in a cache with the slots they must land
+// in.
 void paged_writes(Report& report, Level level, bool half) {
   const int64_t H = 4, Hkv = 2, Dh = 24, cap = 128;
-  Ints positions{30, 31, 32, 33, 5}, sequences{1, 1, 1, 1, 0}, table{2, -1, 3, 1}, slots{126, 127, 32, 33, 69}, gone{2, -1, -1, 1};
+  Ints positions{30, 31, 32, 33, 5}, sequences{1, 1, 1, 1, 0}, table{2, -1, 3, 1},
+      slots{126, 127, 32, 33, 69}, gone{2, -1, -1, 1};
   const int64_t rows = int64_t(positions.size());
   Random random(17);
-  Floats q = random.floats(rows * H * Dh), k = random.floats(rows * Hkv * Dh), v = random.floats(rows * Hkv * Dh), freq = frequencies(0), y(q.size()), y2(q.size());
+  Floats q = random.floats(rows * H * Dh), k = random.floats(rows * Hkv * Dh),
+         v = random.floats(rows * Hkv * Dh), freq = frequencies(0), y(q.size()), y2(q.size());
   const size_t bytes = size_t(Hkv * cap * Dh * (half ? 2 : 4));
   std::vector<uint8_t> kc(bytes), vc(bytes), kc2(bytes), vc2(bytes), kc3(bytes), vc3(bytes);
   const double type = half ? 1 : 0;
@@ -197,13 +229,30 @@ void paged_writes(Report& report, Level level, bool half) {
     call.buf(k).buf(v).buf(at).buf(kTo).buf(vTo);
     if (pages) call.buf(sequences).buf(*pages);
     else call.none().none();
-    return call.params({double(rows), double(Hkv), double(Dh), double(cap), type, 0, 2, 2}).run(report.threads());
+    return call.params({double(rows), double(Hkv), double(Dh), double(cap), type, 0, 2, 2})
+        .run(report.threads());
   };
-  report.expect(write(slots, kc, vc, nullptr).empty() && write(positions, kc2, vc2, &table).empty(), "paged kv_write failed");
+  report.expect(write(slots, kc, vc, nullptr).empty() && write(positions, kc2, vc2, &table).empty(),
+                "paged kv_write failed");
   report.expect(kc == kc2 && vc == vc2, "paged kv_write: wrong slots");
-  report.expect(write(positions, kc2, vc2, &gone).find("page 0 of sequence 1") != std::string::npos, "kv_write to a page that is not there accepted");
-  const std::string message = Call(level, "rope_kv").buf(q).buf(k).buf(v).buf(positions).buf(freq).none().none().buf(kc3).buf(vc3).buf(y).buf(sequences).buf(table)
-      .params({double(rows), double(H), double(Hkv), double(Dh), 0, 0, 1, 1e-6, double(cap), type, 0, 2, 2}).run(report.threads());
+  report.expect(write(positions, kc2, vc2, &gone).find("page 0 of sequence 1") != std::string::npos,
+                "kv_write to a page that is not there accepted");
+  const std::string message = Call(level, "rope_kv")
+                                  .buf(q)
+                                  .buf(k)
+                                  .buf(v)
+                                  .buf(positions)
+                                  .buf(freq)
+                                  .none()
+                                  .none()
+                                  .buf(kc3)
+                                  .buf(vc3)
+                                  .buf(y)
+                                  .buf(sequences)
+                                  .buf(table)
+                                  .params({double(rows), double(H), double(Hkv), double(Dh), 0, 0, 1, 1e-6,
+                                           double(cap), type, 0, 2, 2})
+                                  .run(report.threads());
   report.expect(message.empty(), "paged rope_kv: " + message);
   report.expect(kc == kc3 && vc == vc3 && y == q, "paged rope_kv: wrong slots");
 }
@@ -213,8 +262,14 @@ void moe_route(Report& report, Level level, int64_t rows, int64_t E, int64_t k, 
   Floats logits = random.floats(rows * E, -4, 4), weights(size_t(rows * k));
   if (E > 4) logits[4] = logits[2] = 3.9f;  // a tie: expert 2 comes first
   Ints ids(size_t(rows * k));
-  report.expect(Call(level, "moe_route").buf(logits).buf(ids).buf(weights)
-                    .params({double(rows), double(E), double(k), normalise ? 1. : 0., double(mode), 2.5}).run(report.threads()).empty(), "moe_route failed");
+  report.expect(Call(level, "moe_route")
+                    .buf(logits)
+                    .buf(ids)
+                    .buf(weights)
+                    .params({double(rows), double(E), double(k), normalise ? 1. : 0., double(mode), 2.5})
+                    .run(report.threads())
+                    .empty(),
+                "moe_route failed");
   std::vector<double> want;
   Ints want_ids;
   for (int64_t r = 0; r < rows; r++) {

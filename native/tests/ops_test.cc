@@ -12,7 +12,8 @@ constexpr uint8_t kGuardByte = 0xa5;
 constexpr Level kEmulatedAmx = kLevels;  // beyond the real ones: only some kernels have it
 
 bool level_has(Level level, const char* name) {
-  return level == kEmulatedAmx ? emulated_attention(name) != nullptr : level_supported(level) && find_kernel(level, name) != nullptr;
+  return level == kEmulatedAmx ? emulated_attention(name) != nullptr
+                               : level_supported(level) && find_kernel(level, name) != nullptr;
 }
 const KernelDef* kernel_at(Level level, const char* name) {
   return level == kEmulatedAmx ? emulated_attention(name) : ingot::find_kernel(name, level);
@@ -26,7 +27,8 @@ uint16_t half_from_float(float f) {
   if (a >= 65520) return sign | 0x7c00;
   const int exponent = a < 0x1p-14 ? -14 : std::ilogb(a);
   const double step = std::ldexp(1.0, exponent - 10);
-  const auto units = uint32_t(std::nearbyint(a / step));  // ties to even; 2048 carries into the exponent by itself
+  const auto units =
+      uint32_t(std::nearbyint(a / step));  // ties to even; 2048 carries into the exponent by itself
   return uint16_t(sign | (a < 0x1p-14 ? units : ((uint32_t(exponent + 15) << 10) + units - 1024)));
 }
 float float_from_half(uint16_t h) {
@@ -64,7 +66,8 @@ std::string Call::run(int threads) {
   for (size_t i = 0; i < guarded_.size(); i++) {
     auto& g = guarded_[i];
     for (uint8_t* p = g.copy.data(); p < g.copy.data() + g.copy.size(); p++)
-      if ((p < bufs_[i].data || p >= bufs_[i].data + g.bytes) && *p != kGuardByte) return "wrote outside buffer " + std::to_string(i);
+      if ((p < bufs_[i].data || p >= bufs_[i].data + g.bytes) && *p != kGuardByte)
+        return "wrote outside buffer " + std::to_string(i);
     if (g.bytes) std::memcpy(g.original, bufs_[i].data, size_t(g.bytes));
   }
   return message == nullptr ? "" : message;
@@ -102,20 +105,23 @@ void Report::expect(bool ok, const std::string& what) {
   failures_++;
   printf("  %s: %s\n", case_.c_str(), what.c_str());
 }
-void Report::near(const std::string& what, const float* got, const std::vector<double>& want, const std::vector<double>& bound) {
+void Report::near(const std::string& what, const float* got, const std::vector<double>& want,
+                  const std::vector<double>& bound) {
   size_t worst = 0, count = 0;
   double worst_ratio = -1;
   for (size_t i = 0; i < want.size(); i++) {
     const bool same = (std::isnan(want[i]) && std::isnan(got[i])) || double(got[i]) == want[i];
     const double error = same ? 0 : std::fabs(got[i] - want[i]);
-    const double ratio = error <= bound[i] ? error / (bound[i] + 1e-300) : (std::isnan(error) ? HUGE_VAL : 1 + error / (bound[i] + 1e-300));
+    const double ratio = error <= bound[i] ? error / (bound[i] + 1e-300)
+                                           : (std::isnan(error) ? HUGE_VAL : 1 + error / (bound[i] + 1e-300));
     count += ratio > 1;
     if (ratio > worst_ratio) worst_ratio = ratio, worst = i;
   }
   if (count == 0) return;
   failures_++;
-  printf("  %s: %s: %zu of %zu outside the bound; worst at %zu: got %.9g, want %.9g, bound %.3g\n", case_.c_str(), what.c_str(),
-         count, want.size(), worst, double(got[worst]), want[worst], bound[worst]);
+  printf("  %s: %s: %zu of %zu outside the bound; worst at %zu: got %.9g, want %.9g, bound %.3g\n",
+         case_.c_str(), what.c_str(), count, want.size(), worst, double(got[worst]), want[worst],
+         bound[worst]);
 }
 
 int run_ops_tests(const Options& options) {

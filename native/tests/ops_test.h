@@ -1,4 +1,5 @@
-// Shared by the tests of the operator kernels: random inputs, guarded buffers, comparison with a double reference.
+// Shared by the tests of the operator kernels: random inputs, guarded buffers, comparison with a double
+// reference.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -69,12 +70,14 @@ class Call {
 class Report {
  public:
   Report(const Options& options) : options_(options) {}
-  /** Runs `body` for every level this CPU has and that has its own kernel `name`, when the case is selected. */
+  /** Runs `body` for every level this CPU has and that has its own kernel `name`, when the case is selected.
+   */
   void each_level(const char* name, const std::function<void(Level)>& body);
   bool selected(const char* name) const { return std::strstr(name, options_.filter) != nullptr; }
   void expect(bool ok, const std::string& what);
   /** |got - want| <= bound element-wise; prints the worst element. */
-  void near(const std::string& what, const float* got, const std::vector<double>& want, const std::vector<double>& bound);
+  void near(const std::string& what, const float* got, const std::vector<double>& want,
+            const std::vector<double>& bound);
   void near(const std::string& what, const float* got, const std::vector<double>& want, double bound) {
     near(what, got, want, std::vector<double>(want.size(), bound));
   }

@@ -1,4 +1,5 @@
-// Tile programs: every instruction against its definition in double, function accuracy in ulps, broadcasting, dtypes.
+// Tile programs: every instruction against its definition in double, function accuracy in ulps, broadcasting,
+// dtypes.
 #include <algorithm>
 
 #include "ops_test.h"
@@ -21,7 +22,8 @@ float value(uint32_t w) {
 }
 
 // Runs one instruction over whole registers of 32-bit words.
-Words apply(Report& report, Level level, int op, std::vector<Words> in, std::vector<double> kinds, double out_kind) {
+Words apply(Report& report, Level level, int op, std::vector<Words> in, std::vector<double> kinds,
+            double out_kind) {
   const double n = double(in[0].size());
   Words out(in[0].size(), 0xdeadbeef);
   Call call(level, "tile");
@@ -44,7 +46,9 @@ struct Function {
   double absolute;  // allowed besides the ulps
 };
 double sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
-double gelu_tanh(double x) { return 0.5 * x * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x))); }
+double gelu_tanh(double x) {
+  return 0.5 * x * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
+}
 double gelu_erf(double x) { return 0.5 * x * std::erfc(-x * M_SQRT1_2); }
 
 const Function functions[] = {
@@ -123,8 +127,10 @@ void special_values(Report& report, Level level) {
     const Words y = apply(report, level, op, {x}, {dF32}, dF32);
     for (size_t i = 0; i < in.size(); i++) {
       const float got = value(y[i]);
-      const bool same = std::isnan(want[i]) ? std::isnan(got) : got == want[i] && std::signbit(got) == std::signbit(want[i]);
-      if (!same) report.expect(false, std::string(name) + "(" + std::to_string(in[i]) + ") = " + std::to_string(got));
+      const bool same = std::isnan(want[i]) ? std::isnan(got)
+                                            : got == want[i] && std::signbit(got) == std::signbit(want[i]);
+      if (!same)
+        report.expect(false, std::string(name) + "(" + std::to_string(in[i]) + ") = " + std::to_string(got));
     }
   };
   expect("exp", op_exp_f32, {inf, -inf, nan, 0.f, 100.f, -200.f}, {inf, 0.f, nan, 1.f, inf, 0.f});
@@ -140,7 +146,8 @@ void special_values(Report& report, Level level) {
   expect("cos", op_cos_f32, {0.f, inf, nan}, {1.f, nan, nan});
   expect("sign", op_sign_f32, {-3.f, 2.f, 0.f, nan, -inf}, {-1.f, 1.f, 0.f, nan, -1.f});
   expect("floor", op_floor_f32, {-0.f, inf, -inf, nan, 0.99f, -0.01f}, {-0.f, inf, -inf, nan, 0.f, -1.f});
-  expect("round", op_round_f32, {0.5f, 1.5f, 2.5f, -0.5f, inf, nan, 8388609.f}, {0.f, 2.f, 2.f, -0.f, inf, nan, 8388609.f});
+  expect("round", op_round_f32, {0.5f, 1.5f, 2.5f, -0.5f, inf, nan, 8388609.f},
+         {0.f, 2.f, 2.f, -0.f, inf, nan, 8388609.f});
   expect("trunc", op_trunc_f32, {-1.7f, 1.7f, -0.2f, inf}, {-1.f, 1.f, -0.f, inf});
 }
 
@@ -162,8 +169,16 @@ struct Instruction {
   int in, out;
   Binary f;
 };
-#define F(expr) [](uint32_t x, uint32_t y) -> uint32_t { [[maybe_unused]] float a = value(x), b = value(y); return expr; }
-#define I(expr) [](uint32_t x, uint32_t y) -> uint32_t { [[maybe_unused]] int32_t a = int32_t(x), b = int32_t(y); return uint32_t(expr); }
+#define F(expr)                                        \
+  [](uint32_t x, uint32_t y) -> uint32_t {             \
+    [[maybe_unused]] float a = value(x), b = value(y); \
+    return expr;                                       \
+  }
+#define I(expr)                                              \
+  [](uint32_t x, uint32_t y) -> uint32_t {                   \
+    [[maybe_unused]] int32_t a = int32_t(x), b = int32_t(y); \
+    return uint32_t(expr);                                   \
+  }
 #define U(expr) [](uint32_t a, uint32_t b) -> uint32_t { (void)b; return expr; }
 #define ALL_COMPARISONS(kind, code, M) \
   {"eq " #kind, op_eq_##kind, code, dBool, M(a == b)}, {"ne " #kind, op_ne_##kind, code, dBool, M(a != b)}, \
@@ -173,36 +188,60 @@ float float_mod(float a, float b) {
   const float r = std::fmod(a, b);
   return r != 0 && (r < 0) != (b < 0) ? r + b : r;
 }
-double saturate(double x, double lo, double hi) { return std::isnan(x) ? 0 : std::min(std::max(std::trunc(x), lo), hi); }
+double saturate(double x, double lo, double hi) {
+  return std::isnan(x) ? 0 : std::min(std::max(std::trunc(x), lo), hi);
+}
 
 const Instruction instructions[] = {
-    {"add f32", op_add_f32, dF32, dF32, F(word(a + b))}, {"sub f32", op_sub_f32, dF32, dF32, F(word(a - b))},
-    {"mul f32", op_mul_f32, dF32, dF32, F(word(a * b))}, {"div f32", op_div_f32, dF32, dF32, F(word(a / b))},
-    {"mod f32", op_mod_f32, dF32, dF32, F(word(float_mod(a, b)))}, {"pow f32", op_pow_f32, dF32, dF32, F(word(std::pow(a, b)))},
+    {"add f32", op_add_f32, dF32, dF32, F(word(a + b))},
+    {"sub f32", op_sub_f32, dF32, dF32, F(word(a - b))},
+    {"mul f32", op_mul_f32, dF32, dF32, F(word(a * b))},
+    {"div f32", op_div_f32, dF32, dF32, F(word(a / b))},
+    {"mod f32", op_mod_f32, dF32, dF32, F(word(float_mod(a, b)))},
+    {"pow f32", op_pow_f32, dF32, dF32, F(word(std::pow(a, b)))},
     {"min f32", op_min_f32, dF32, dF32, F(std::isnan(a) || std::isnan(b) ? word(NAN) : word(a < b ? a : b))},
     {"max f32", op_max_f32, dF32, dF32, F(std::isnan(a) || std::isnan(b) ? word(NAN) : word(a > b ? a : b))},
     {"isnan", op_isnan_f32, dF32, dBool, F(std::isnan(a))},
-    ALL_COMPARISONS(f32, dF32, F), ALL_COMPARISONS(i32, dI32, I), ALL_COMPARISONS(u32, dU32, U),
-    {"add i32", op_add_i32, dI32, dI32, U(a + b)}, {"sub i32", op_sub_i32, dI32, dI32, U(a - b)},
-    {"mul i32", op_mul_i32, dI32, dI32, U(a * b)}, {"div i32", op_div_i32, dI32, dI32, I(floor_div(a, b))},
-    {"mod i32", op_mod_i32, dI32, dI32, I(floor_mod(a, b))}, {"min i32", op_min_i32, dI32, dI32, I(std::min(a, b))},
-    {"max i32", op_max_i32, dI32, dI32, I(std::max(a, b))}, {"neg i32", op_neg_i32, dI32, dI32, U(0u - a)},
-    {"abs i32", op_abs_i32, dI32, dI32, I(a < 0 ? 0u - x : x)}, {"sign i32", op_sign_i32, dI32, dI32, I((a > 0) - (a < 0))},
-    {"and i32", op_and_i32, dI32, dI32, U(a & b)}, {"or i32", op_or_i32, dI32, dI32, U(a | b)},
-    {"xor i32", op_xor_i32, dI32, dI32, U(a ^ b)}, {"not i32", op_not_i32, dI32, dI32, U(~a)},
-    {"shl i32", op_shl_i32, dI32, dI32, U(a << (b & 31))}, {"shr i32", op_shr_i32, dI32, dI32, I(a >> (b & 31))},
-    {"add u32", op_add_u32, dU32, dU32, U(a + b)}, {"sub u32", op_sub_u32, dU32, dU32, U(a - b)},
-    {"mul u32", op_mul_u32, dU32, dU32, U(a * b)}, {"div u32", op_div_u32, dU32, dU32, U(b == 0 ? 0 : a / b)},
-    {"mod u32", op_mod_u32, dU32, dU32, U(b == 0 ? 0 : a % b)}, {"min u32", op_min_u32, dU32, dU32, U(std::min(a, b))},
-    {"max u32", op_max_u32, dU32, dU32, U(std::max(a, b))}, {"and u32", op_and_u32, dU32, dU32, U(a & b)},
-    {"or u32", op_or_u32, dU32, dU32, U(a | b)}, {"xor u32", op_xor_u32, dU32, dU32, U(a ^ b)},
-    {"not u32", op_not_u32, dU32, dU32, U(~a)}, {"shl u32", op_shl_u32, dU32, dU32, U(a << (b & 31))},
+    ALL_COMPARISONS(f32, dF32, F),
+    ALL_COMPARISONS(i32, dI32, I),
+    ALL_COMPARISONS(u32, dU32, U),
+    {"add i32", op_add_i32, dI32, dI32, U(a + b)},
+    {"sub i32", op_sub_i32, dI32, dI32, U(a - b)},
+    {"mul i32", op_mul_i32, dI32, dI32, U(a * b)},
+    {"div i32", op_div_i32, dI32, dI32, I(floor_div(a, b))},
+    {"mod i32", op_mod_i32, dI32, dI32, I(floor_mod(a, b))},
+    {"min i32", op_min_i32, dI32, dI32, I(std::min(a, b))},
+    {"max i32", op_max_i32, dI32, dI32, I(std::max(a, b))},
+    {"neg i32", op_neg_i32, dI32, dI32, U(0u - a)},
+    {"abs i32", op_abs_i32, dI32, dI32, I(a < 0 ? 0u - x : x)},
+    {"sign i32", op_sign_i32, dI32, dI32, I((a > 0) - (a < 0))},
+    {"and i32", op_and_i32, dI32, dI32, U(a & b)},
+    {"or i32", op_or_i32, dI32, dI32, U(a | b)},
+    {"xor i32", op_xor_i32, dI32, dI32, U(a ^ b)},
+    {"not i32", op_not_i32, dI32, dI32, U(~a)},
+    {"shl i32", op_shl_i32, dI32, dI32, U(a << (b & 31))},
+    {"shr i32", op_shr_i32, dI32, dI32, I(a >> (b & 31))},
+    {"add u32", op_add_u32, dU32, dU32, U(a + b)},
+    {"sub u32", op_sub_u32, dU32, dU32, U(a - b)},
+    {"mul u32", op_mul_u32, dU32, dU32, U(a * b)},
+    {"div u32", op_div_u32, dU32, dU32, U(b == 0 ? 0 : a / b)},
+    {"mod u32", op_mod_u32, dU32, dU32, U(b == 0 ? 0 : a % b)},
+    {"min u32", op_min_u32, dU32, dU32, U(std::min(a, b))},
+    {"max u32", op_max_u32, dU32, dU32, U(std::max(a, b))},
+    {"and u32", op_and_u32, dU32, dU32, U(a & b)},
+    {"or u32", op_or_u32, dU32, dU32, U(a | b)},
+    {"xor u32", op_xor_u32, dU32, dU32, U(a ^ b)},
+    {"not u32", op_not_u32, dU32, dU32, U(~a)},
+    {"shl u32", op_shl_u32, dU32, dU32, U(a << (b & 31))},
     {"shr u32", op_shr_u32, dU32, dU32, U(a >> (b & 31))},
     {"f32 to i32", op_f32_to_i32, dF32, dI32, F(uint32_t(int32_t(saturate(a, -2147483648., 2147483647.))))},
     {"f32 to u32", op_f32_to_u32, dF32, dU32, F(uint32_t(saturate(a, 0, 4294967295.)))},
-    {"f32 to bool", op_f32_to_bool, dF32, dBool, F(a != 0)}, {"i32 to f32", op_i32_to_f32, dI32, dF32, I(word(float(a)))},
-    {"u32 to f32", op_u32_to_f32, dU32, dF32, U(word(float(a)))}, {"i32 to bool", op_i32_to_bool, dI32, dBool, U(a != 0)},
-    {"u32 to bool", op_u32_to_bool, dU32, dBool, U(a != 0)}, {"i32 to u32", op_i32_to_u32, dI32, dU32, U(a)},
+    {"f32 to bool", op_f32_to_bool, dF32, dBool, F(a != 0)},
+    {"i32 to f32", op_i32_to_f32, dI32, dF32, I(word(float(a)))},
+    {"u32 to f32", op_u32_to_f32, dU32, dF32, U(word(float(a)))},
+    {"i32 to bool", op_i32_to_bool, dI32, dBool, U(a != 0)},
+    {"u32 to bool", op_u32_to_bool, dU32, dBool, U(a != 0)},
+    {"i32 to u32", op_i32_to_u32, dI32, dU32, U(a)},
     {"u32 to i32", op_u32_to_i32, dU32, dI32, U(a)},
 };
 
@@ -210,7 +249,8 @@ Words interesting(int kind, Random& random, uint64_t salt) {
   Words x;
   for (int i = 0; i < 1003; i++) {
     if (kind == dF32) {
-      static const float specials[] = {0.f, -0.f, 1.f, -1.f, 0.5f, 2.f, -3.f, HUGE_VALF, -HUGE_VALF, NAN, 3e9f, -3e9f, 5e9f, 2147483648.f};
+      static const float specials[] = {0.f,       -0.f,       1.f, -1.f, 0.5f,  2.f,  -3.f,
+                                       HUGE_VALF, -HUGE_VALF, NAN, 3e9f, -3e9f, 5e9f, 2147483648.f};
       const uint64_t pick = (uint64_t(i) * 7 + salt) % 30;
       x.push_back(word(pick < 14 ? specials[pick] : float(random.uniform(-8, 8))));
     } else {
@@ -230,26 +270,30 @@ void instruction_tests(Report& report, Level level) {
     std::vector<Words> in{a};
     if (arity == 2) in.push_back(b);
     // a bool result is stored as bytes, so it is read through an integer output register
-    const Words got = apply(report, level, ins.op, in, std::vector<double>(in.size(), ins.in), ins.out == dBool ? dU32 : ins.out);
+    const Words got = apply(report, level, ins.op, in, std::vector<double>(in.size(), ins.in),
+                            ins.out == dBool ? dU32 : ins.out);
     size_t wrong = 0, first = 0;
     for (size_t i = 0; i < a.size(); i++) {
       const uint32_t want = ins.f(a[i], b[i]);
       bool same = got[i] == want;
       if (ins.out == dF32) {
         const float g = value(got[i]), w = value(want);
-        same = (std::isnan(g) && std::isnan(w)) || g == w || (ins.op == op_pow_f32 && std::fabs(g - w) <= 2 * kEps * std::fabs(w));
+        same = (std::isnan(g) && std::isnan(w)) || g == w ||
+               (ins.op == op_pow_f32 && std::fabs(g - w) <= 2 * kEps * std::fabs(w));
       }
       if (!same && wrong++ == 0) first = i;
     }
     if (wrong > 0) {
       char text[120];
-      snprintf(text, sizeof text, "%s: %zu wrong, first f(%08x, %08x) = %08x, want %08x", ins.name, wrong, a[first], b[first], got[first], ins.f(a[first], b[first]));
+      snprintf(text, sizeof text, "%s: %zu wrong, first f(%08x, %08x) = %08x, want %08x", ins.name, wrong,
+               a[first], b[first], got[first], ins.f(a[first], b[first]));
       report.expect(false, text);
     }
   }
 }
 
-// out = select(mask, x * y + 0.5, silu(w)) with a broadcast row, a broadcast column and 16-bit and 8-bit operands.
+// out = select(mask, x * y + 0.5, silu(w)) with a broadcast row, a broadcast column and 16-bit and 8-bit
+// operands.
 void broadcasting(Report& report, Level level, int64_t A, int64_t B, int64_t C, int threads) {
   Random random(uint64_t(A * B + C));
   const int64_t n = A * B * C;
@@ -263,7 +307,8 @@ void broadcasting(Report& report, Level level, int64_t A, int64_t B, int64_t C, 
   call.buf(x).buf(y).buf(w).buf(mask).buf(out).buf(out16).params({double(n), 4, 2, 3, a, b, c});
   call.params({dF16, b * c, c, 1, dF32, 0, 0, 1, dF32, c, 0, 1, dBool, b, 1, 0, dF32, dF16, 1, dF32, 0.5});
   // registers: 0 x, 1 y, 2 w, 3 mask, 4 constant
-  call.params({4, op_mul_f32, 5, 0, 1, 0, op_add_f32, 5, 5, 4, 0, op_silu_f32, 6, 2, 0, 0, op_select, 5, 3, 5, 6, 5, 5});
+  call.params({4, op_mul_f32, 5, 0, 1,         0, op_add_f32, 5, 5, 4, 0, op_silu_f32,
+               6, 2,          0, 0, op_select, 5, 3,          5, 6, 5, 5});
   const std::string message = call.run(threads);
   report.expect(message.empty(), "tile: " + message);
   std::vector<double> want, bound;
@@ -277,7 +322,8 @@ void broadcasting(Report& report, Level level, int64_t A, int64_t B, int64_t C, 
       }
   report.near("tile with broadcasting", out.data(), want, bound);
   for (size_t i = 0; i < out.size(); i++)
-    if (out16[i] != half_from_float(out[i])) return report.expect(false, "tile: f16 output is not the rounded f32 output");
+    if (out16[i] != half_from_float(out[i]))
+      return report.expect(false, "tile: f16 output is not the rounded f32 output");
 }
 
 void in_place(Report& report, Level level) {
@@ -286,8 +332,10 @@ void in_place(Report& report, Level level) {
   for (float v : x) want.push_back((v + 1) * v);
   // the guard copies keep buffers apart, so build the aliasing call by hand
   const KernelDef* def = find_kernel(level, "tile");
-  const Buf bufs[] = {{reinterpret_cast<uint8_t*>(x.data()), 20000}, {reinterpret_cast<uint8_t*>(x.data()), 20000}};
-  const double params[] = {5000, 1, 1, 1, 5000, dF32, 1, dF32, 1, dF32, 1, 2, op_add_f32, 2, 0, 1, 0, op_mul_f32, 2, 2, 0, 0, 2};
+  const Buf bufs[] = {{reinterpret_cast<uint8_t*>(x.data()), 20000},
+                      {reinterpret_cast<uint8_t*>(x.data()), 20000}};
+  const double params[] = {5000,       1, 1, 1, 5000, dF32,       1, dF32, 1, dF32, 1, 2,
+                           op_add_f32, 2, 0, 1, 0,    op_mul_f32, 2, 2,    0, 0,    2};
   const char* message = run_kernel(*def, {bufs, 2, params, int(std::size(params))}, report.threads());
   report.expect(message == nullptr, message ? message : "");
   report.expect(x == want, "tile: output in place of an input differs");
@@ -298,14 +346,22 @@ void refused(Report& report, Level level) {
   const auto message = [&](std::initializer_list<double> params) {
     return Call(level, "tile").buf(x).buf(y).params(params).run(1);
   };
-  report.expect(message({10, 1, 1, 1, 10, dF32, 1, dF32, 0, 1, op_neg_f32, 1, 0, 0, 0, 1}).empty(), "a valid program was refused");
-  report.expect(!message({11, 1, 1, 1, 11, dF32, 1, dF32, 0, 1, op_neg_f32, 1, 0, 0, 0, 1}).empty(), "count beyond the buffers accepted");
-  report.expect(!message({10, 1, 1, 1, 10, dF32, 2, dF32, 0, 1, op_neg_f32, 1, 0, 0, 0, 1}).empty(), "stride beyond the input accepted");
-  report.expect(!message({10, 1, 1, 1, 9, dF32, 1, dF32, 0, 1, op_neg_f32, 1, 0, 0, 0, 1}).empty(), "count unlike the sizes accepted");
-  report.expect(!message({10, 1, 1, 1, 10, dF32, 1, dF32, 0, 1, op_neg_f32, 0, 0, 0, 0, 0}).empty(), "write to an input accepted");
-  report.expect(!message({10, 1, 1, 1, 10, dF32, 1, dF32, 0, 1, op_neg_f32, 1, 1, 0, 0, 1}).empty(), "read of an unwritten register accepted");
-  report.expect(!message({10, 1, 1, 1, 10, dF32, 1, dF32, 0, 1, 9999, 1, 0, 0, 0, 1}).empty(), "unknown instruction accepted");
-  report.expect(!message({10, 1, 1, 1, 10, dF32, 1, dF32, 0, 1, op_neg_f32, 1, 0, 0, 0}).empty(), "missing result accepted");
+  report.expect(message({10, 1, 1, 1, 10, dF32, 1, dF32, 0, 1, op_neg_f32, 1, 0, 0, 0, 1}).empty(),
+                "a valid program was refused");
+  report.expect(!message({11, 1, 1, 1, 11, dF32, 1, dF32, 0, 1, op_neg_f32, 1, 0, 0, 0, 1}).empty(),
+                "count beyond the buffers accepted");
+  report.expect(!message({10, 1, 1, 1, 10, dF32, 2, dF32, 0, 1, op_neg_f32, 1, 0, 0, 0, 1}).empty(),
+                "stride beyond the input accepted");
+  report.expect(!message({10, 1, 1, 1, 9, dF32, 1, dF32, 0, 1, op_neg_f32, 1, 0, 0, 0, 1}).empty(),
+                "count unlike the sizes accepted");
+  report.expect(!message({10, 1, 1, 1, 10, dF32, 1, dF32, 0, 1, op_neg_f32, 0, 0, 0, 0, 0}).empty(),
+                "write to an input accepted");
+  report.expect(!message({10, 1, 1, 1, 10, dF32, 1, dF32, 0, 1, op_neg_f32, 1, 1, 0, 0, 1}).empty(),
+                "read of an unwritten register accepted");
+  report.expect(!message({10, 1, 1, 1, 10, dF32, 1, dF32, 0, 1, 9999, 1, 0, 0, 0, 1}).empty(),
+                "unknown instruction accepted");
+  report.expect(!message({10, 1, 1, 1, 10, dF32, 1, dF32, 0, 1, op_neg_f32, 1, 0, 0, 0}).empty(),
+                "missing result accepted");
 }
 
 }  // namespace

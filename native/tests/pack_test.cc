@@ -1,4 +1,5 @@
-// Packing: rows of each file format, dequantised straight from their blocks, against the packed panels' values.
+// Packing: rows of each file format, dequantised straight from their blocks, against the packed panels'
+// values.
 #include "kernels/pack.h"
 #include "linear_suite.h"
 
@@ -18,8 +19,10 @@ struct Format {
   int64_t columns, bytes;
   int layout;
 };
-constexpr Format kFormats[] = {{0, "F32", 1, 4, kF32},    {1, "F16", 1, 2, kF16},     {2, "BF16", 1, 2, kBF16},     {3, "Q4_0", 32, 18, kQ4},  {4, "Q4_1", 32, 20, kQ4A},
-                               {5, "Q8_0", 32, 34, kQ8}, {7, "Q4_K", 256, 144, kQ4K}, {8, "Q6_K", 256, 210, kQ6K}};
+constexpr Format kFormats[] = {{0, "F32", 1, 4, kF32},      {1, "F16", 1, 2, kF16},
+                               {2, "BF16", 1, 2, kBF16},    {3, "Q4_0", 32, 18, kQ4},
+                               {4, "Q4_1", 32, 20, kQ4A},   {5, "Q8_0", 32, 34, kQ8},
+                               {7, "Q4_K", 256, 144, kQ4K}, {8, "Q6_K", 256, 210, kQ6K}};
 
 // Column k of a row of blocks, as the format defines it.
 double source_value(const Format& f, const uint8_t* row, int64_t k) {
@@ -45,7 +48,8 @@ double source_value(const Format& f, const uint8_t* row, int64_t k) {
   if (f.code == 7) {
     const int j = i / 32;
     const uint8_t* s = b + 4;
-    const int scale = j < 4 ? s[j] & 63 : (s[j + 4] & 15) | ((s[j - 4] & 0xC0) >> 2), minimum = j < 4 ? s[j + 4] & 63 : (s[j + 4] >> 4) | ((s[j] & 0xC0) >> 2);
+    const int scale = j < 4 ? s[j] & 63 : (s[j + 4] & 15) | ((s[j - 4] & 0xC0) >> 2),
+              minimum = j < 4 ? s[j + 4] & 63 : (s[j + 4] >> 4) | ((s[j] & 0xC0) >> 2);
     const uint8_t byte = b[16 + i / 64 * 32 + i % 32];
     return half_at(b) * scale * (i % 64 < 32 ? byte & 15 : byte >> 4) - half_at(b + 2) * minimum;
   }
@@ -55,7 +59,8 @@ double source_value(const Format& f, const uint8_t* row, int64_t k) {
   return half_at(b + 208) * int8_t(b[192 + i / 16]) * q;
 }
 
-int compare(const char* name, const std::vector<uint8_t>& whole, const PackedMatrix& form, const std::vector<double>& want) {
+int compare(const char* name, const std::vector<uint8_t>& whole, const PackedMatrix& form,
+            const std::vector<double>& want) {
   PackedMatrix w = form;
   w.bytes = whole;
   w.decode_all();
@@ -68,7 +73,8 @@ int compare(const char* name, const std::vector<uint8_t>& whole, const PackedMat
 }
 
 // Panels one at a time in reverse order, into dirty memory, must equal the whole matrix at once.
-int pack_both_ways(const char* name, const PackForm& form, const uint8_t* const* parts, const std::vector<size_t>& sizes, const int32_t* map, std::vector<uint8_t>& out) {
+int pack_both_ways(const char* name, const PackForm& form, const uint8_t* const* parts,
+                   const std::vector<size_t>& sizes, const int32_t* map, std::vector<uint8_t>& out) {
   auto pieces = out;
   std::fill(out.begin(), out.end(), 0xAA);
   std::fill(pieces.begin(), pieces.end(), 0x55);
@@ -104,7 +110,8 @@ int block_format(const Format& f, Random& random) {
     failures += pack_both_ways(f.name, {f.code, form.form, N, K}, parts, {in.size()}, m, out);
     std::vector<double> want;
     for (int64_t n = 0; n < N; n++)
-      for (int64_t k = 0; k < K; k++) want.push_back(source_value(f, in.data() + (m ? m[n] : n) * (K / f.columns * f.bytes), k));
+      for (int64_t k = 0; k < K; k++)
+        want.push_back(source_value(f, in.data() + (m ? m[n] : n) * (K / f.columns * f.bytes), k));
     failures += compare(f.name, out, form, want);
   }
   return failures;
@@ -121,13 +128,16 @@ int words(int layout, int group, int meta, Random& random) {
   const PackedMatrix form(layout, N, K, group, meta, random);
   std::vector<uint8_t> out(form.bytes.size());
   const uint8_t* parts[] = {codes.data(), scales.data(), minimums.data()};
-  int failures = pack_both_ways("words", {9, form.form, N, K}, parts, {codes.size(), scales.size(), minimums.size()}, nullptr, out);
+  int failures = pack_both_ways("words", {9, form.form, N, K}, parts,
+                                {codes.size(), scales.size(), minimums.size()}, nullptr, out);
   std::vector<double> want;
   for (int64_t n = 0; n < N; n++)
     for (int64_t k = 0; k < K; k++) {
       int q = 0;
-      for (int64_t i = 0, at = (n * K + k) * bits; i < bits; i++, at++) q |= (codes[at / 8] >> (at % 8) & 1) << i;
-      want.push_back(scale_value(scales.data(), n * groups + k / group, meta) * q + scale_value(minimums.data(), n * groups + k / group, meta));
+      for (int64_t i = 0, at = (n * K + k) * bits; i < bits; i++, at++)
+        q |= (codes[at / 8] >> (at % 8) & 1) << i;
+      want.push_back(scale_value(scales.data(), n * groups + k / group, meta) * q +
+                     scale_value(minimums.data(), n * groups + k / group, meta));
     }
   return failures + compare("words", out, form, want);
 }

@@ -1,6 +1,6 @@
-// Tests of the worker pool with more workers than cores: nobody runs ahead of a barrier, no wake-up is lost, jobs keep
-// their order, and workers that come late are counted from the dispatch on that they join. A lost wake-up shows as a test that
-// never ends.
+// Tests of the worker pool with more workers than cores: nobody runs ahead of a barrier, no wake-up is lost,
+// jobs keep their order, and workers that come late are counted from the dispatch on that they join. A lost
+// wake-up shows as a test that never ends.
 #include <chrono>
 #include <cstdio>
 
@@ -58,7 +58,8 @@ class Counting : public Job {
 // What a program does. Each dispatch must be run once under every number below the number of its workers.
 class Joining : public Job {
  public:
-  Joining(Tally& tally, int number, int dispatches) : tally_(tally), number_(number), dispatches_(size_t(dispatches)) {}
+  Joining(Tally& tally, int number, int dispatches)
+      : tally_(tally), number_(number), dispatches_(size_t(dispatches)) {}
   bool elastic() const override { return true; }
   void work(Ctx& ctx) override {
     Team& team = *ctx.team;
@@ -93,7 +94,8 @@ class Joining : public Job {
   std::atomic<int> numbers_{0}, wrong_{0};
 };
 
-// Two jobs: the worker that tells of the first comes back when the second has begun, and the second ends when all are there.
+// Two jobs: the worker that tells of the first comes back when the second has begun, and the second ends when
+// all are there.
 struct Late {
   Signal began;
   std::atomic<bool> told{false};
@@ -159,7 +161,8 @@ int run_pool_tests() {
   }
   for (int i = 0; i <= kJobs; i++) tally.failures += tally.order[size_t(i)] != i;
   tally.failures += tally.told.load() != kJobs / 2;  // each by one worker, before the pool is gone
-  printf("pool         %d workers, %d barriers, %d jobs, %d failures\n", kWorkers, 2 * kBarriers, kJobs, tally.failures);
+  printf("pool         %d workers, %d barriers, %d jobs, %d failures\n", kWorkers, 2 * kBarriers, kJobs,
+         tally.failures);
   return tally.failures;
 }
 

@@ -13,7 +13,8 @@ namespace ingot::tests {
 
 namespace {
 
-// Seconds on a clock: the thread's own time when it works alone (other processes then do not count), else the wall's.
+// Seconds on a clock: the thread's own time when it works alone (other processes then do not count), else the
+// wall's.
 double now(int threads) {
   timespec t;
   clock_gettime(threads == 1 ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC, &t);
@@ -22,7 +23,8 @@ double now(int threads) {
 
 }  // namespace
 
-const char* time_kernel(const KernelDef& def, const Args& args, int threads, int times, std::vector<double>& seconds) {
+const char* time_kernel(const KernelDef& def, const Args& args, int threads, int times,
+                        std::vector<double>& seconds) {
   static thread_local std::string message;
   if (def.check)
     if (const char* problem = def.check(args)) return (message = problem).c_str();

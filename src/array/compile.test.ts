@@ -4,11 +4,11 @@ import { openJsDevice } from '../device/js/device.ts';
 import { compile } from './compile.ts';
 import { fromData, scalar } from './creation.ts';
 import { tidy } from './lifetime.ts';
-import { attention } from './ops/attention.ts';
-import { count } from './ops/count.ts';
-import { kvWrite } from './ops/kv-write.ts';
-import { settingsWords } from './ops/row-settings.ts';
-import { sample } from './ops/sample.ts';
+import { kvWrite } from './ops/memory/kv-write.ts';
+import { attention } from './ops/nn/attention.ts';
+import { count } from './ops/reduce/count.ts';
+import { settingsWords } from './ops/sampling/row-settings.ts';
+import { sample } from './ops/sampling/sample.ts';
 import { State } from './weight.ts';
 
 describe('compile', () => {

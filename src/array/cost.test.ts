@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { layoutOf, packedBytes } from '../quant/layout.ts';
 import { costOf } from './cost.ts';
-import { addOp } from './ops/add.ts';
-import { moeDownOp } from './ops/moe-down.ts';
+import { addOp } from './ops/elementwise/add.ts';
+import { moeDownOp } from './ops/experts/moe-down.ts';
 
 describe('cost', () => {
   it('counts each operand and result once', () => {

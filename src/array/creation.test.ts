@@ -3,8 +3,8 @@ import { openJsDevice } from '../device/js/device.ts';
 import { affineLayout, layoutOf, packedBytes } from '../quant/layout.ts';
 import { compile } from './compile.ts';
 import { arange, fromBuffer, fromData, full, ones, scalar, zeros } from './creation.ts';
-import { linear } from './ops/linear.ts';
-import { moeGlu } from './ops/moe-glu.ts';
+import { moeGlu } from './ops/experts/moe-glu.ts';
+import { linear } from './ops/linear/linear.ts';
 import { State, Weight } from './weight.ts';
 
 const device = openJsDevice();

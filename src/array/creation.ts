@@ -9,9 +9,9 @@ import { currentDevice } from './context.ts';
 import { evaluateValues } from './evaluate.ts';
 import { bufferNode, opNode } from './graph/node.ts';
 import { flattenLists, type NestedNumbers } from './lists.ts';
-import { arangeOp } from './ops/arange.ts';
-import type { Term } from './ops/elementwise.ts';
-import { constantValue, fullOp } from './ops/full.ts';
+import { arangeOp } from './ops/creation/arange.ts';
+import { constantValue, fullOp } from './ops/creation/full.ts';
+import type { Term } from './ops/elementwise/elementwise.ts';
 import { typedView } from './ops/operands.ts';
 import type { ScalarType } from './types.ts';
 

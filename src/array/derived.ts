@@ -4,11 +4,11 @@ import { isFloat } from '../base/dtype.ts';
 import { IngotError } from '../base/errors.ts';
 import { type Dim, elementCount, formatShape, normalizeAxis } from '../base/shape.ts';
 import type { NDArray } from './array.ts';
-import { concat } from './ops/concat.ts';
-import { maximum } from './ops/maximum.ts';
+import { maximum } from './ops/elementwise/maximum.ts';
+import { where } from './ops/elementwise/where.ts';
 import { fixed } from './ops/operands.ts';
-import type { Axes } from './ops/reduce.ts';
-import { where } from './ops/where.ts';
+import type { Axes } from './ops/reduce/reduce.ts';
+import { concat } from './ops/shape/concat.ts';
 
 const floatsOf = (x: NDArray): NDArray => (isFloat(x.dtype) ? x : x.cast('f32'));
 

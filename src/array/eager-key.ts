@@ -7,7 +7,7 @@ import { formatLayout } from '../quant/layout.ts';
 import { attributeKey } from './graph/attributes.ts';
 import { isOp, type Node, type OpNode, resolve, type Value } from './graph/node.ts';
 import { topologicalOrder } from './graph/trace.ts';
-import { fullOp } from './ops/full.ts';
+import { fullOp } from './ops/creation/full.ts';
 import type { ValueType } from './types.ts';
 
 export interface Layout {

@@ -11,7 +11,7 @@ import { type BufferNode, isOp, type OpNode, opNode, type Value, valueType } fro
 import { assemble, optimise } from './graph/pipeline.ts';
 import { graphNodes, rewriteGraph } from './graph/trace.ts';
 import { release, retain, tidy } from './lifetime.ts';
-import { fullOp } from './ops/full.ts';
+import { fullOp } from './ops/creation/full.ts';
 import { isScalarRef, type ScalarType } from './types.ts';
 
 /** What a device keeps; the program used longest ago goes first. One that takes a quarter of the bytes is not kept. */

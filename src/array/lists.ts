@@ -3,7 +3,7 @@
 import { bytesPerElement, type DType, isFloat, type TypedArray } from '../base/dtype.ts';
 import { IngotError } from '../base/errors.ts';
 import { formatShape } from '../base/shape.ts';
-import { constantValue } from './ops/full.ts';
+import { constantValue } from './ops/creation/full.ts';
 import { typedView, writer } from './ops/operands.ts';
 
 /** Numbers and truth values in lists of lists, one level for each axis. */

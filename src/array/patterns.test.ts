@@ -6,7 +6,7 @@ import type { NDArray } from './array.ts';
 import { compile, type Outputs } from './compile.ts';
 import { fromData } from './creation.ts';
 import { patterns as fusions } from './graph/fusion/fuse.ts';
-import { topk } from './ops/topk.ts';
+import { topk } from './ops/indexing/topk.ts';
 import { namesIn, type PatternChoice, patternNames, resolvePatterns } from './patterns.ts';
 
 const device = openJsDevice();

@@ -8,7 +8,7 @@ import { formatLayout, packedBytes, type WeightLayout } from '../quant/layout.ts
 import { NDArray, type Operand } from './array.ts';
 import { stateVersion } from './context.ts';
 import { type BufferNode, bufferNode, type Value } from './graph/node.ts';
-import { assignOp } from './ops/assign.ts';
+import { assignOp } from './ops/memory/assign.ts';
 
 export interface WeightSpec {
   readonly device: Device;

@@ -1,12 +1,12 @@
 // Layers of kind `compressed` as ops, wherever a strategy keeps their parts.
 
 import type { NDArray } from '../array/array.ts';
-import { attention } from '../array/ops/attention.ts';
-import { blockWrite } from '../array/ops/block-write.ts';
-import { compressedAttention } from '../array/ops/compressed-attention.ts';
-import { indexTopk } from '../array/ops/index-topk.ts';
-import type { PageTable } from '../array/ops/paged.ts';
-import { rowWrite } from '../array/ops/row-write.ts';
+import { blockWrite } from '../array/ops/memory/block-write.ts';
+import type { PageTable } from '../array/ops/memory/paged.ts';
+import { rowWrite } from '../array/ops/memory/row-write.ts';
+import { attention } from '../array/ops/nn/attention.ts';
+import { compressedAttention } from '../array/ops/nn/compressed-attention.ts';
+import { indexTopk } from '../array/ops/nn/index-topk.ts';
 import type { State } from '../array/weight.ts';
 import { IngotError } from '../base/errors.ts';
 import type {

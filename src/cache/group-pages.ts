@@ -1,6 +1,6 @@
 // The pages that one sequence holds of a group: taken as it grows, given back as they leave its sight, shared until written.
 
-import { PAGE_SLOTS } from '../array/ops/paged.ts';
+import { PAGE_SLOTS } from '../array/ops/memory/paged.ts';
 import type { PagePool } from './page-pool.ts';
 import {
   filledSlots,

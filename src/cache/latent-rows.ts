@@ -1,11 +1,11 @@
 // Layers of kind `latent` as ops, wherever a strategy keeps their rows.
 
 import type { NDArray } from '../array/array.ts';
-import { attention } from '../array/ops/attention.ts';
-import { chosenAttention } from '../array/ops/chosen-attention.ts';
-import { indexTopk } from '../array/ops/index-topk.ts';
-import type { PageTable } from '../array/ops/paged.ts';
-import { rowWrite } from '../array/ops/row-write.ts';
+import type { PageTable } from '../array/ops/memory/paged.ts';
+import { rowWrite } from '../array/ops/memory/row-write.ts';
+import { attention } from '../array/ops/nn/attention.ts';
+import { chosenAttention } from '../array/ops/nn/chosen-attention.ts';
+import { indexTopk } from '../array/ops/nn/index-topk.ts';
 import type { State } from '../array/weight.ts';
 import { IngotError } from '../base/errors.ts';
 import type { AttendOptions, LatentSpec, PositionIndex } from '../nn/contracts.ts';

@@ -1,10 +1,10 @@
 // What a model gets of a paged cache while a plan is traced: each kind of layer as the ops that write and read its pages.
 
 import type { NDArray } from '../array/array.ts';
-import { attention } from '../array/ops/attention.ts';
-import { kvWrite } from '../array/ops/kv-write.ts';
-import type { PageTable } from '../array/ops/paged.ts';
-import { shortConv } from '../array/ops/short-conv.ts';
+import { kvWrite } from '../array/ops/memory/kv-write.ts';
+import type { PageTable } from '../array/ops/memory/paged.ts';
+import { attention } from '../array/ops/nn/attention.ts';
+import { shortConv } from '../array/ops/nn/short-conv.ts';
 import type { State } from '../array/weight.ts';
 import { invariant } from '../base/errors.ts';
 import {

@@ -4,7 +4,7 @@
 
 import type { NDArray } from '../array/array.ts';
 import type { InputSpec } from '../array/compile.ts';
-import { PAGE_SLOTS } from '../array/ops/paged.ts';
+import { PAGE_SLOTS } from '../array/ops/memory/paged.ts';
 import { IngotError, invariant } from '../base/errors.ts';
 import { type DynDim, dynDim } from '../base/shape.ts';
 import type { Device } from '../device/device.ts';

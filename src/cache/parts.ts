@@ -1,7 +1,7 @@
 // What layers keep, as arrays in pages: a layer's spec becomes parts, and parts that need the same positions are a group
 // with one page table.
 
-import { PAGE_SLOTS } from '../array/ops/paged.ts';
+import { PAGE_SLOTS } from '../array/ops/memory/paged.ts';
 import { bytesPerElement } from '../base/dtype.ts';
 import { IngotError } from '../base/errors.ts';
 import type { CompressedSpec, LayerSpec } from '../nn/contracts.ts';

@@ -1,7 +1,7 @@
 // The prefixes that earlier sequences left: a tree whose nodes are pages of tokens. A node has a page of each group, or not:
 // what only its last rows see is not needed inside a longer prefix. The page used longest ago goes first.
 
-import { PAGE_SLOTS } from '../array/ops/paged.ts';
+import { PAGE_SLOTS } from '../array/ops/memory/paged.ts';
 import type { PagePool } from './page-pool.ts';
 import { firstPageNeeded, keepsPage, type Sight, seesAll } from './parts.ts';
 

@@ -1,6 +1,6 @@
 // How many pages each group of a paged cache has: what one sequence takes at most, and what many of them share.
 
-import { PAGE_SLOTS } from '../array/ops/paged.ts';
+import { PAGE_SLOTS } from '../array/ops/memory/paged.ts';
 import type { LayerSpec } from '../nn/contracts.ts';
 import {
   type CacheDtype,

@@ -2,9 +2,9 @@
 // slots instead, and recurrent layers their one state.
 
 import type { NDArray } from '../array/array.ts';
-import { attention } from '../array/ops/attention.ts';
-import { kvWrite } from '../array/ops/kv-write.ts';
-import { shortConv } from '../array/ops/short-conv.ts';
+import { kvWrite } from '../array/ops/memory/kv-write.ts';
+import { attention } from '../array/ops/nn/attention.ts';
+import { shortConv } from '../array/ops/nn/short-conv.ts';
 import type { State } from '../array/weight.ts';
 import { IngotError } from '../base/errors.ts';
 import type { Device } from '../device/device.ts';

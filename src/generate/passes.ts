@@ -3,11 +3,11 @@
 
 import { compile } from '../array/compile.ts';
 import { arange } from '../array/creation.ts';
-import { logSoftmax } from '../array/ops/log-softmax.ts';
-import { SETTINGS_WORDS, settingsWords } from '../array/ops/row-settings.ts';
-import { sample } from '../array/ops/sample.ts';
-import { take } from '../array/ops/take.ts';
-import { where } from '../array/ops/where.ts';
+import { where } from '../array/ops/elementwise/where.ts';
+import { take } from '../array/ops/indexing/take.ts';
+import { logSoftmax } from '../array/ops/reduce/log-softmax.ts';
+import { SETTINGS_WORDS, settingsWords } from '../array/ops/sampling/row-settings.ts';
+import { sample } from '../array/ops/sampling/sample.ts';
 import { allPatterns, namesIn, type PatternSet } from '../array/patterns.ts';
 import type { Plan } from '../array/plan.ts';
 import { invariant } from '../base/errors.ts';

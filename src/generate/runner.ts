@@ -2,12 +2,12 @@
 // rows and pieces of prompts differ only in how many rows a sequence has.
 
 import { compile } from '../array/compile.ts';
-import { count } from '../array/ops/count.ts';
-import { penalize } from '../array/ops/penalize.ts';
-import { type RowSettings, SETTINGS_WORDS, settingsWords } from '../array/ops/row-settings.ts';
-import { sample } from '../array/ops/sample.ts';
-import { take } from '../array/ops/take.ts';
-import { where } from '../array/ops/where.ts';
+import { where } from '../array/ops/elementwise/where.ts';
+import { take } from '../array/ops/indexing/take.ts';
+import { count } from '../array/ops/reduce/count.ts';
+import { penalize } from '../array/ops/sampling/penalize.ts';
+import { type RowSettings, SETTINGS_WORDS, settingsWords } from '../array/ops/sampling/row-settings.ts';
+import { sample } from '../array/ops/sampling/sample.ts';
 import { allPatterns, namesIn, type PatternCounts, type PatternSet, patternKey } from '../array/patterns.ts';
 import type { Plan, RunArguments } from '../array/plan.ts';
 import type { PlanOutput, Scalars } from '../array/plan-output.ts';

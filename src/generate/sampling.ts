@@ -1,6 +1,6 @@
 // Sampling parameters: their ranges, defaults, and the words they become. The sampling itself runs in the plan.
 
-import type { RowSettings } from '../array/ops/row-settings.ts';
+import type { RowSettings } from '../array/ops/sampling/row-settings.ts';
 import { IngotError } from '../base/errors.ts';
 
 export interface SamplingOptions {

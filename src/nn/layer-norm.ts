@@ -1,7 +1,7 @@
 // LayerNorm (Ba et al. 2016, arXiv:1607.06450): (x - mean) / deviation * w + b over the last axis.
 
 import type { NDArray } from '../array/array.ts';
-import { layerNorm } from '../array/ops/layer-norm.ts';
+import { layerNorm } from '../array/ops/nn/layer-norm.ts';
 
 /** Normalises the last axis: `[..., D]` -> `[..., D]` with w `[D]` and, where there is one, b `[D]`. */
 export class LayerNorm {

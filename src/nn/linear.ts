@@ -1,7 +1,7 @@
 // Linear: a packed matrix, an optional bias, and how exactly to multiply.
 
 import type { NDArray } from '../array/array.ts';
-import { linear } from '../array/ops/linear.ts';
+import { linear } from '../array/ops/linear/linear.ts';
 import type { Weight } from '../array/weight.ts';
 import type { Precision } from '../kernel/signature.ts';
 

@@ -6,7 +6,7 @@ import { currentDevice } from '../array/context.ts';
 import { evaluate, fromData } from '../array/creation.ts';
 import { foldIn, key, withKey } from '../array/functions/random.ts';
 import { tidy } from '../array/lifetime.ts';
-import { identity } from '../array/ops/identity.ts';
+import { identity } from '../array/ops/memory/identity.ts';
 import type { Plan } from '../array/plan.ts';
 import { mapTree, treeArrays, withArrays } from '../array/transform/tree.ts';
 import { State } from '../array/weight.ts';

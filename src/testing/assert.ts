@@ -4,7 +4,7 @@
 import { NDArray } from '../array/array.ts';
 import { compile, type Outputs } from '../array/compile.ts';
 import { currentDevice } from '../array/context.ts';
-import { promote } from '../array/ops/elementwise.ts';
+import { promote } from '../array/ops/elementwise/elementwise.ts';
 import { grad } from '../array/transform/grad.ts';
 import { type DType, epsilon, isFloat } from '../base/dtype.ts';
 import { IngotError } from '../base/errors.ts';

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import type { NDArray } from '../array/array.ts';
 import { compile } from '../array/compile.ts';
 import { full as filled, fromData, ones } from '../array/creation.ts';
-import { concat } from '../array/ops/concat.ts';
+import { concat } from '../array/ops/shape/concat.ts';
 import type { Plan } from '../array/plan.ts';
 import { dynDim } from '../base/shape.ts';
 import type { CacheSequence, CacheStore } from '../cache/contract.ts';

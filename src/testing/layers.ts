@@ -2,13 +2,13 @@
 
 import type { NDArray } from '../array/array.ts';
 import { fromData } from '../array/creation.ts';
-import { attention } from '../array/ops/attention.ts';
-import { kvWrite } from '../array/ops/kv-write.ts';
-import { linear } from '../array/ops/linear.ts';
-import { moeDown } from '../array/ops/moe-down.ts';
-import { moeGlu } from '../array/ops/moe-glu.ts';
-import { moeRoute } from '../array/ops/moe-route.ts';
-import { rope } from '../array/ops/rope.ts';
+import { moeDown } from '../array/ops/experts/moe-down.ts';
+import { moeGlu } from '../array/ops/experts/moe-glu.ts';
+import { moeRoute } from '../array/ops/experts/moe-route.ts';
+import { linear } from '../array/ops/linear/linear.ts';
+import { kvWrite } from '../array/ops/memory/kv-write.ts';
+import { attention } from '../array/ops/nn/attention.ts';
+import { rope } from '../array/ops/nn/rope.ts';
 import type { Plan } from '../array/plan.ts';
 import { State, Weight } from '../array/weight.ts';
 import { dynDim } from '../base/shape.ts';

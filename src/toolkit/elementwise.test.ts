@@ -5,7 +5,7 @@ import type { NDArray } from '../array/array.ts';
 import { compile } from '../array/compile.ts';
 import { setDefaultDevice } from '../array/context.ts';
 import { fromData } from '../array/creation.ts';
-import { geluTanh } from '../array/ops/gelu-tanh.ts';
+import { geluTanh } from '../array/ops/elementwise/gelu-tanh.ts';
 import { grad } from '../array/transform/grad.ts';
 import { vmap } from '../array/transform/vmap.ts';
 import type { DType } from '../base/dtype.ts';

@@ -4,10 +4,10 @@
 import { NDArray } from '../array/array.ts';
 import { nextNodeId, resolve } from '../array/graph/node.ts';
 import { tidy } from '../array/lifetime.ts';
-import type { Term } from '../array/ops/elementwise.ts';
-import { withGradient } from '../array/ops/identity.ts';
-import { stored } from '../array/ops/stored.ts';
-import { sumTo } from '../array/ops/sum.ts';
+import type { Term } from '../array/ops/elementwise/elementwise.ts';
+import { withGradient } from '../array/ops/memory/identity.ts';
+import { stored } from '../array/ops/memory/stored.ts';
+import { sumTo } from '../array/ops/reduce/sum.ts';
 import { type DType, isFloat } from '../base/dtype.ts';
 import { IngotError } from '../base/errors.ts';
 import type { Device } from '../device/device.ts';

@@ -4,7 +4,7 @@
 import { NDArray } from '../array/array.ts';
 import { tidy } from '../array/lifetime.ts';
 import type { OpDef, Operands } from '../array/op.ts';
-import { identity } from '../array/ops/identity.ts';
+import { identity } from '../array/ops/memory/identity.ts';
 import { fixed } from '../array/ops/operands.ts';
 import { backward } from '../array/transform/backward.ts';
 import { customFunction } from '../array/transform/custom.ts';

@@ -3,7 +3,7 @@
 
 import type { NDArray } from '../array/array.ts';
 import { full, scalar } from '../array/creation.ts';
-import { where } from '../array/ops/where.ts';
+import { where } from '../array/ops/elementwise/where.ts';
 import { IngotError, invariant } from '../base/errors.ts';
 import type { Expr, OpExpr } from '../kernel/expr.ts';
 import type { RegisterKind } from '../kernel/tile-opcodes.ts';

@@ -6,7 +6,7 @@ import { compile } from '../array/compile.ts';
 import { setDefaultDevice } from '../array/context.ts';
 import { fromData } from '../array/creation.ts';
 import { logSumExp } from '../array/derived.ts';
-import { layerNorm } from '../array/ops/layer-norm.ts';
+import { layerNorm } from '../array/ops/nn/layer-norm.ts';
 import { grad } from '../array/transform/grad.ts';
 import { vmap } from '../array/transform/vmap.ts';
 import { openJsDevice } from '../device/js/device.ts';

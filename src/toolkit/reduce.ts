@@ -2,7 +2,7 @@
 
 import { NDArray } from '../array/array.ts';
 import { tidy } from '../array/lifetime.ts';
-import type { Term } from '../array/ops/elementwise.ts';
+import type { Term } from '../array/ops/elementwise/elementwise.ts';
 import { fixed } from '../array/ops/operands.ts';
 import type { DType } from '../base/dtype.ts';
 import { IngotError } from '../base/errors.ts';

@@ -2,7 +2,7 @@
 
 import { NDArray } from '../array/array.ts';
 import { compile, type InputSpec } from '../array/compile.ts';
-import type { Term } from '../array/ops/elementwise.ts';
+import type { Term } from '../array/ops/elementwise/elementwise.ts';
 import type { Device, Dispatch } from '../device/device.ts';
 import { decodeTileProgram } from '../kernel/tile-decode.ts';
 import type { KernelResult } from './elementwise.ts';

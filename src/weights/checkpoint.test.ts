@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { fromBuffer, fromData } from '../array/creation.ts';
-import { linear } from '../array/ops/linear.ts';
+import { linear } from '../array/ops/linear/linear.ts';
 import { Weight } from '../array/weight.ts';
 import { openJsDevice } from '../device/js/device.ts';
 import { modelCheckpoint } from '../models/files/translate.ts';

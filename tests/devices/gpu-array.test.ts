@@ -4,8 +4,8 @@
 import { afterAll, describe, expect, it } from 'vitest';
 import type { NDArray } from '../../src/array/array.ts';
 import { fromData } from '../../src/array/creation.ts';
+import { sort } from '../../src/array/ops/indexing/sort.ts';
 import { typedView } from '../../src/array/ops/operands.ts';
-import { sort } from '../../src/array/ops/sort.ts';
 import { bytesPerElement, type DType, type TypedArray } from '../../src/base/dtype.ts';
 import { openNodeGpu } from '../../src/device/webgpu/node.ts';
 import { input, unary } from '../../src/kernel/expr.ts';

@@ -3,10 +3,10 @@
 import { afterAll, describe, it } from 'vitest';
 import { setDefaultDevice } from '../../src/array/context.ts';
 import type { CaseOperand, OpDef } from '../../src/array/op.ts';
-import { embeddingOp } from '../../src/array/ops/embedding.ts';
-import { linearOp } from '../../src/array/ops/linear.ts';
-import { moeDownOp } from '../../src/array/ops/moe-down.ts';
-import { moeGluOp } from '../../src/array/ops/moe-glu.ts';
+import { moeDownOp } from '../../src/array/ops/experts/moe-down.ts';
+import { moeGluOp } from '../../src/array/ops/experts/moe-glu.ts';
+import { embeddingOp } from '../../src/array/ops/linear/embedding.ts';
+import { linearOp } from '../../src/array/ops/linear/linear.ts';
 import { openNodeGpu } from '../../src/device/webgpu/node.ts';
 import { runCase } from '../../src/testing/device-conformance.ts';
 

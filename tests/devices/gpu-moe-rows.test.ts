@@ -4,9 +4,9 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { fromData } from '../../src/array/creation.ts';
 import type { OpCase, OpDef } from '../../src/array/op.ts';
-import { type EmbeddingAttrs, embedding, embeddingOp } from '../../src/array/ops/embedding.ts';
-import { type MoeDownAttrs, moeDown, moeDownOp } from '../../src/array/ops/moe-down.ts';
-import { type MoeGluAttrs, moeGlu, moeGluOp } from '../../src/array/ops/moe-glu.ts';
+import { type MoeDownAttrs, moeDown, moeDownOp } from '../../src/array/ops/experts/moe-down.ts';
+import { type MoeGluAttrs, moeGlu, moeGluOp } from '../../src/array/ops/experts/moe-glu.ts';
+import { type EmbeddingAttrs, embedding, embeddingOp } from '../../src/array/ops/linear/embedding.ts';
 import { Weight } from '../../src/array/weight.ts';
 import type { WebGpuDevice } from '../../src/device/webgpu/device.ts';
 import { type NodeGpuOptions, openNodeGpu } from '../../src/device/webgpu/node.ts';

@@ -1,7 +1,7 @@
 // `linear` with few rows: every layout and every geometry, on a GPU (a software one will do) against the definition.
 
 import { afterAll, describe, expect, it } from 'vitest';
-import { gluValue } from '../../src/array/ops/packed.ts';
+import { gluValue } from '../../src/array/ops/linear/packed.ts';
 import { openNodeGpu } from '../../src/device/webgpu/node.ts';
 import { erf } from '../../src/kernel/scalar-functions.ts';
 import { type GpuCapabilities, KernelRequest, wgslSource } from '../../src/kernel/wgsl/contract.ts';

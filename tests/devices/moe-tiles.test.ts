@@ -1,8 +1,8 @@
 // Experts by tiles on a GPU (a software one will do) against the definition of the ops.
 
 import { afterAll, describe, expect, it } from 'vitest';
-import { moeDownOp } from '../../src/array/ops/moe-down.ts';
-import { moeGluOp } from '../../src/array/ops/moe-glu.ts';
+import { moeDownOp } from '../../src/array/ops/experts/moe-down.ts';
+import { moeGluOp } from '../../src/array/ops/experts/moe-glu.ts';
 import type { Tensor } from '../../src/array/types.ts';
 import { openNodeGpu } from '../../src/device/webgpu/node.ts';
 import type { KernelName } from '../../src/kernel/signature.ts';

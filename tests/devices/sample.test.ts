@@ -2,7 +2,7 @@
 // the vocabulary.
 
 import { afterAll, describe, expect, it } from 'vitest';
-import { philox } from '../../src/array/ops/philox.ts';
+import { philox } from '../../src/array/ops/creation/philox.ts';
 import { openNodeGpu } from '../../src/device/webgpu/node.ts';
 import { KernelRequest } from '../../src/kernel/wgsl/contract.ts';
 import { sampleKernel } from '../../src/kernel/wgsl/sample/index.ts';

@@ -3,7 +3,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { NDArray } from '../../src/array/array.ts';
 import { compile } from '../../src/array/compile.ts';
-import { linear } from '../../src/array/ops/linear.ts';
+import { linear } from '../../src/array/ops/linear/linear.ts';
 import type { Plan } from '../../src/array/plan.ts';
 import { Weight } from '../../src/array/weight.ts';
 import type { WebGpuDevice } from '../../src/device/webgpu/device.ts';

@@ -1,32 +1,36 @@
 // Adding something is one file and one line in a list: every such file is in its list, and in no other central place.
 
 import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import ts from 'typescript';
 import { describe, expect, it } from 'vitest';
+import type { OpDef } from '../../src/array/op.ts';
+import { ops } from '../../src/array/ops/index.ts';
 
-const read = (path: string): string => readFileSync(path, 'utf8');
 const sources = (folder: string): string[] =>
-  readdirSync(folder).filter(
-    (name) => name.endsWith('.ts') && !name.endsWith('.test.ts') && name !== 'index.ts',
-  );
+  readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.ts') && !name.endsWith('.test.ts') && basename(name) !== 'index.ts')
+    .map((name) => join(folder, name));
 
-/** Files that the whole package has below src, without tests. */
-const all = readdirSync('src', { recursive: true, encoding: 'utf8' })
-  .filter((name) => name.endsWith('.ts') && !name.endsWith('.test.ts'))
-  .map((name) => join('src', name));
+/** The files that a source file imports, as paths like its own. */
+const imports = (path: string): string[] =>
+  ts
+    .preProcessFile(readFileSync(path, 'utf8'))
+    .importedFiles.filter(({ fileName }) => fileName.startsWith('.'))
+    .map(({ fileName }) => join(dirname(path), fileName));
+
+const isOp = (value: unknown): value is OpDef =>
+  typeof value === 'object' && value !== null && 'name' in value && 'infer' in value && 'cases' in value;
 
 describe('every file of a kind is in its list', () => {
-  it('array ops', () => {
-    const list = read('src/array/ops/index.ts');
-    const ops = sources('src/array/ops').flatMap((name) =>
-      [...read(`src/array/ops/${name}`).matchAll(/^export const (\w+Op)\b.*=/gm)].map((m) => [
-        name,
-        m[1] ?? '',
-      ]),
+  it('array ops', async () => {
+    const modules = await Promise.all(
+      sources('src/array/ops').map((path) => import(pathToFileURL(path).href) as Promise<object>),
     );
-    expect(ops.length).toBeGreaterThan(70);
-    const unlisted = ops.filter(([, op]) => !new RegExp(`^  ${op},$`, 'm').test(list));
-    expect(unlisted).toEqual([]);
+    const exported = modules.flatMap((module) => Object.values(module)).filter(isOp);
+    expect(exported.length).toBeGreaterThan(70);
+    expect(exported.filter((op) => !ops.includes(op)).map((op) => op.name)).toEqual([]);
   });
 
   it.each([
@@ -34,23 +38,38 @@ describe('every file of a kind is in its list', () => {
     ['src/cli/commands', 'src/cli/program.ts', []],
     ['src/chat/formats', 'src/chat/formats/index.ts', []],
   ] as const)('%s', (folder, list, shared) => {
-    const names = sources(folder).filter((name) => !shared.some((s) => s === name));
-    expect(names.length).toBeGreaterThan(3);
-    expect(names.filter((name) => !read(list).includes(`/${name}'`))).toEqual([]);
+    const files = sources(folder).filter(
+      (path) => dirname(path) === folder && !shared.some((name) => name === basename(path)),
+    );
+    expect(files.length).toBeGreaterThan(3);
+    const listed = imports(list);
+    expect(files.filter((path) => !listed.includes(path))).toEqual([]);
   });
 
   it('model families, which nothing but the registry and tests name', () => {
     const families = readdirSync('src/models', { withFileTypes: true })
       .filter((entry) => entry.isDirectory() && readdirSync(`src/models/${entry.name}`).includes('model.ts'))
-      .map((entry) => entry.name);
-    expect(families).toContain('llama');
+      .map((entry) => join('src/models', entry.name));
+    expect(families).toContain(join('src/models/llama'));
+    const all = sources('src').map((path) => ({ path, folders: imports(path).map((name) => dirname(name)) }));
     for (const family of families) {
       const importers = all.filter(
-        (path) =>
-          !path.startsWith(`src/models/${family}/`) &&
-          new RegExp(`/${family}/[\\w-]+\\.ts'`).test(read(path)),
+        ({ path, folders }) => dirname(path) !== family && folders.includes(family),
       );
-      expect(importers).toEqual(['src/models/registry.ts']);
+      expect(importers.map(({ path }) => path)).toEqual([join('src/models/registry.ts')]);
     }
   });
+});
+
+it('lines of C++ have at most 110 columns, as CONTRIBUTING says', () => {
+  const files = readdirSync('native', { recursive: true, encoding: 'utf8' }).filter(
+    (name) => /\.(cc|h)$/.test(name) && !/^(build|generated|node_modules)\b/.test(name),
+  );
+  expect(files.length).toBeGreaterThan(80);
+  const long = files.flatMap((name) =>
+    readFileSync(join('native', name), 'utf8')
+      .split('\n')
+      .flatMap((line, i) => (line.length > 110 ? [`native/${name}:${i + 1}`] : [])),
+  );
+  expect(long).toEqual([]);
 });

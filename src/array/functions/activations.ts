@@ -2,7 +2,7 @@
 
 import type { NDArray } from '../array.ts';
 import { clip, relu } from '../derived.ts';
-import { where } from '../ops/where.ts';
+import { where } from '../ops/elementwise/where.ts';
 import { alongAxis, axisOf } from './terms.ts';
 
 /** min(max(x, 0), 6). */

@@ -5,9 +5,9 @@ import { formatShape, normalizeAxis } from '../../base/shape.ts';
 import type { NDArray } from '../array.ts';
 import { arange } from '../creation.ts';
 import { expandDims as expandOne, squeeze as squeezeOne } from '../derived.ts';
-import { concat } from '../ops/concat.ts';
-import { lift, type Term } from '../ops/elementwise.ts';
-import { where } from '../ops/where.ts';
+import { lift, type Term } from '../ops/elementwise/elementwise.ts';
+import { where } from '../ops/elementwise/where.ts';
+import { concat } from '../ops/shape/concat.ts';
 import { alongAxis, axisOf, overAxis, toArray, toFloats } from './terms.ts';
 
 /** `x` along `axis` with element `kth` where sorting would put it, smaller ones before it: sorted altogether. */

@@ -4,8 +4,8 @@ import { IngotError } from '../../base/errors.ts';
 import { type Dim, formatShape } from '../../base/shape.ts';
 import type { NDArray } from '../array.ts';
 import { arange } from '../creation.ts';
-import { concat } from '../ops/concat.ts';
 import { fixed } from '../ops/operands.ts';
+import { concat } from '../ops/shape/concat.ts';
 import { alongAxis } from './terms.ts';
 
 export interface BlockMasks {

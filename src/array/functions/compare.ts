@@ -4,8 +4,8 @@ import { isFloat } from '../../base/dtype.ts';
 import { sameShape } from '../../base/shape.ts';
 import type { NDArray } from '../array.ts';
 import { full } from '../creation.ts';
-import type { Term } from '../ops/elementwise.ts';
-import { where } from '../ops/where.ts';
+import type { Term } from '../ops/elementwise/elementwise.ts';
+import { where } from '../ops/elementwise/where.ts';
 import { toArray, toFloats } from './terms.ts';
 
 const infinity = Number.POSITIVE_INFINITY;

@@ -4,9 +4,9 @@
 import { IngotError } from '../../base/errors.ts';
 import { formatShape } from '../../base/shape.ts';
 import type { NDArray } from '../array.ts';
-import { concat } from '../ops/concat.ts';
 import { fixed } from '../ops/operands.ts';
-import { spreadOut } from '../ops/slice.ts';
+import { concat } from '../ops/shape/concat.ts';
+import { spreadOut } from '../ops/shape/slice.ts';
 import { flip, pad } from './shape.ts';
 import { alongAxis } from './terms.ts';
 

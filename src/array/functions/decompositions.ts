@@ -5,10 +5,10 @@ import { IngotError } from '../../base/errors.ts';
 import { formatShape } from '../../base/shape.ts';
 import type { NDArray } from '../array.ts';
 import { arange, fromData, full } from '../creation.ts';
-import { concat } from '../ops/concat.ts';
+import { where } from '../ops/elementwise/where.ts';
+import { takeAlongAxis } from '../ops/indexing/take-along-axis.ts';
 import { fixed } from '../ops/operands.ts';
-import { takeAlongAxis } from '../ops/take-along-axis.ts';
-import { where } from '../ops/where.ts';
+import { concat } from '../ops/shape/concat.ts';
 import { eye, tril, triu } from './shape.ts';
 import { toFloats } from './terms.ts';
 

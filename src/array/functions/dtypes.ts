@@ -6,7 +6,7 @@ import { type Shape, broadcastShapes as two } from '../../base/shape.ts';
 import type { NDArray } from '../array.ts';
 import { type FromDataOptions, fromData, full } from '../creation.ts';
 import type { NestedNumbers } from '../lists.ts';
-import { promote } from '../ops/elementwise.ts';
+import { promote } from '../ops/elementwise/elementwise.ts';
 
 const dtypeOf = (x: NDArray | DType): DType => (typeof x === 'string' ? x : x.dtype);
 

@@ -5,9 +5,9 @@ import { IngotError } from '../../base/errors.ts';
 import { formatShape } from '../../base/shape.ts';
 import type { NDArray } from '../array.ts';
 import { arange } from '../creation.ts';
-import { concat } from '../ops/concat.ts';
+import { where } from '../ops/elementwise/where.ts';
 import { fixed } from '../ops/operands.ts';
-import { where } from '../ops/where.ts';
+import { concat } from '../ops/shape/concat.ts';
 import { alongAxis } from './terms.ts';
 
 /** x / sqrt(mean(x²) + eps) over the last axis, times `weight`. */

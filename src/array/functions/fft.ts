@@ -5,8 +5,8 @@ import { IngotError } from '../../base/errors.ts';
 import { formatShape, normalizeAxis, sameShape } from '../../base/shape.ts';
 import type { NDArray } from '../array.ts';
 import { arange, fromData, full } from '../creation.ts';
-import { concat } from '../ops/concat.ts';
 import { fixed } from '../ops/operands.ts';
+import { concat } from '../ops/shape/concat.ts';
 import { flip, moveaxis, pad, roll } from './shape.ts';
 import { alongAxis } from './terms.ts';
 

@@ -7,9 +7,9 @@ import type { NDArray } from '../array.ts';
 
 import { stack } from '../derived.ts';
 
-import { promote } from '../ops/elementwise.ts';
+import { promote } from '../ops/elementwise/elementwise.ts';
 import { fixed } from '../ops/operands.ts';
-import { widened } from '../ops/reduce.ts';
+import { widened } from '../ops/reduce/reduce.ts';
 import { svd } from './decompositions.ts';
 import { alongAxis, axisOf, toFloats } from './terms.ts';
 

@@ -4,8 +4,8 @@ import { IngotError } from '../../base/errors.ts';
 import { formatShape } from '../../base/shape.ts';
 import type { NDArray } from '../array.ts';
 import { logSigmoid, logSumExp } from '../derived.ts';
-import { takeAlongAxis } from '../ops/take-along-axis.ts';
-import { where } from '../ops/where.ts';
+import { where } from '../ops/elementwise/where.ts';
+import { takeAlongAxis } from '../ops/indexing/take-along-axis.ts';
 import { axisOf } from './terms.ts';
 
 export type Reduction = 'none' | 'mean' | 'sum';

@@ -2,10 +2,10 @@
 // (S. Moshier, asinf.c, atanf.c).
 
 import type { NDArray } from '../array.ts';
-import type { Term } from '../ops/elementwise.ts';
-import { withGradient } from '../ops/identity.ts';
-import { pow } from '../ops/pow.ts';
-import { where } from '../ops/where.ts';
+import type { Term } from '../ops/elementwise/elementwise.ts';
+import { pow } from '../ops/elementwise/pow.ts';
+import { where } from '../ops/elementwise/where.ts';
+import { withGradient } from '../ops/memory/identity.ts';
 import { differentiated, polynomial, toArray, toFloats } from './terms.ts';
 
 const half = Math.PI / 2;

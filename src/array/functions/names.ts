@@ -1,19 +1,19 @@
 // Second names of functions, as MLX, NumPy and PyTorch have them.
 
 import type { NDArray } from '../array.ts';
-import { dequantize as unpacked } from '../ops/embedding.ts';
+import { dequantize as unpacked } from '../ops/linear/embedding.ts';
 import { dequantize as affine, type QuantizeOptions } from './quantized.ts';
 
 export { hardSwish as hardswish, reluSquared as relu2 } from '../derived.ts';
-export { abs as absolute } from '../ops/abs.ts';
-export { bitwiseNot as invert } from '../ops/bitwise-not.ts';
-export { div as trueDivide } from '../ops/div.ts';
-export { geluTanh as geluApprox } from '../ops/gelu-tanh.ts';
-export { leftShift as bitwiseLeftShift } from '../ops/left-shift.ts';
-export { max as amax } from '../ops/max.ts';
-export { min as amin } from '../ops/min.ts';
-export { rightShift as bitwiseRightShift } from '../ops/right-shift.ts';
-export { trunc as fix } from '../ops/trunc.ts';
+export { abs as absolute } from '../ops/elementwise/abs.ts';
+export { bitwiseNot as invert } from '../ops/elementwise/bitwise-not.ts';
+export { div as trueDivide } from '../ops/elementwise/div.ts';
+export { geluTanh as geluApprox } from '../ops/elementwise/gelu-tanh.ts';
+export { leftShift as bitwiseLeftShift } from '../ops/elementwise/left-shift.ts';
+export { rightShift as bitwiseRightShift } from '../ops/elementwise/right-shift.ts';
+export { trunc as fix } from '../ops/elementwise/trunc.ts';
+export { max as amax } from '../ops/reduce/max.ts';
+export { min as amin } from '../ops/reduce/min.ts';
 export { geluFast as geluFastApprox, softShrink as softshrink } from './activations.ts';
 export { round as rint, round as around } from './arrange.ts';
 export {

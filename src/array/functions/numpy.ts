@@ -3,10 +3,10 @@
 import type { NDArray } from '../array.ts';
 import { arange, fromData } from '../creation.ts';
 import { expandDims, logAddExp as ofArrays, split } from '../derived.ts';
-import { concat } from '../ops/concat.ts';
-import type { Term } from '../ops/elementwise.ts';
+import type { Term } from '../ops/elementwise/elementwise.ts';
+import { where } from '../ops/elementwise/where.ts';
 import { fixed } from '../ops/operands.ts';
-import { where } from '../ops/where.ts';
+import { concat } from '../ops/shape/concat.ts';
 import { diag, flip } from './shape.ts';
 import { convolve } from './statistics.ts';
 import { alongAxis, toArray, toFloats } from './terms.ts';

@@ -5,8 +5,8 @@ import { IngotError } from '../../base/errors.ts';
 import { formatShape } from '../../base/shape.ts';
 import type { NDArray } from '../array.ts';
 import { arange } from '../creation.ts';
+import { where } from '../ops/elementwise/where.ts';
 import { fixed } from '../ops/operands.ts';
-import { where } from '../ops/where.ts';
 import { toFloats } from './terms.ts';
 
 export interface QuantizeOptions {

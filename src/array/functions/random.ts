@@ -6,9 +6,9 @@ import { IngotError } from '../../base/errors.ts';
 import { checkShape, formatShape, normalizeAxis, type Shape } from '../../base/shape.ts';
 import type { NDArray } from '../array.ts';
 import { arange, fromData, full } from '../creation.ts';
-import { concat } from '../ops/concat.ts';
-import type { Term } from '../ops/elementwise.ts';
+import type { Term } from '../ops/elementwise/elementwise.ts';
 import { fixed } from '../ops/operands.ts';
+import { concat } from '../ops/shape/concat.ts';
 import { erfinv } from './special.ts';
 import { alongAxis, toArray, toFloats } from './terms.ts';
 

@@ -5,8 +5,8 @@ import { isFloat } from '../../base/dtype.ts';
 import type { NDArray } from '../array.ts';
 import { full } from '../creation.ts';
 import { logAddExp } from '../derived.ts';
-import { concat } from '../ops/concat.ts';
-import { widened } from '../ops/reduce.ts';
+import { widened } from '../ops/reduce/reduce.ts';
+import { concat } from '../ops/shape/concat.ts';
 import { alongAxis, axisOf, overAxis } from './terms.ts';
 
 export interface ScanOptions {

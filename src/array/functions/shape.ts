@@ -5,11 +5,10 @@ import { IngotError } from '../../base/errors.ts';
 import { broadcastShapes, type Dim, formatShape, normalizeAxis, type Shape } from '../../base/shape.ts';
 import type { NDArray } from '../array.ts';
 import { arange, full } from '../creation.ts';
-
-import { concat } from '../ops/concat.ts';
-import type { Term } from '../ops/elementwise.ts';
+import type { Term } from '../ops/elementwise/elementwise.ts';
+import { where } from '../ops/elementwise/where.ts';
 import { fixed } from '../ops/operands.ts';
-import { where } from '../ops/where.ts';
+import { concat } from '../ops/shape/concat.ts';
 import { alongAxis, axisOf, toArray } from './terms.ts';
 
 /** Axes moved to other places; the others keep their order. */

@@ -1,8 +1,8 @@
 // Special functions in f32.
 
 import type { NDArray } from '../array.ts';
-import type { Term } from '../ops/elementwise.ts';
-import { where } from '../ops/where.ts';
+import type { Term } from '../ops/elementwise/elementwise.ts';
+import { where } from '../ops/elementwise/where.ts';
 import { differentiated, polynomial, toFloats } from './terms.ts';
 
 /**

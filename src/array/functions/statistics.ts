@@ -5,10 +5,10 @@ import { IngotError } from '../../base/errors.ts';
 import { elementCount } from '../../base/shape.ts';
 import type { NDArray } from '../array.ts';
 import { arange } from '../creation.ts';
-import { concat } from '../ops/concat.ts';
-import type { Term } from '../ops/elementwise.ts';
-import { type Axes, reduceAxes } from '../ops/reduce.ts';
-import { where } from '../ops/where.ts';
+import type { Term } from '../ops/elementwise/elementwise.ts';
+import { where } from '../ops/elementwise/where.ts';
+import { type Axes, reduceAxes } from '../ops/reduce/reduce.ts';
+import { concat } from '../ops/shape/concat.ts';
 import { eye } from './shape.ts';
 import { alongAxis, axisOf, toArray, toFloats } from './terms.ts';
 

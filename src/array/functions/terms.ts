@@ -4,8 +4,8 @@ import { isFloat } from '../../base/dtype.ts';
 import { normalizeAxis } from '../../base/shape.ts';
 import type { NDArray } from '../array.ts';
 import { full } from '../creation.ts';
-import type { Term } from '../ops/elementwise.ts';
-import { withGradient } from '../ops/identity.ts';
+import type { Term } from '../ops/elementwise/elementwise.ts';
+import { withGradient } from '../ops/memory/identity.ts';
 import { fixed } from '../ops/operands.ts';
 
 /** A term as an array: numbers and truth values get shape []. */

@@ -3,7 +3,7 @@
 
 import { sameShape } from '../../base/shape.ts';
 import { operand } from '../ops/operands.ts';
-import { reshapeOp } from '../ops/reshape.ts';
+import { reshapeOp } from '../ops/shape/reshape.ts';
 import { attributeKey } from './attributes.ts';
 import { type Graph, isOp, type OpNode, opNode, type Value, valueType } from './node.ts';
 import { rewriteGraph, valuesOf } from './trace.ts';

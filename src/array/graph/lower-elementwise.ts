@@ -2,9 +2,9 @@
 
 import { invariant } from '../../base/errors.ts';
 import type { LowerContext } from '../op.ts';
-import { registerKind } from '../ops/elementwise.ts';
+import { registerKind } from '../ops/elementwise/elementwise.ts';
+import { lowerTile } from '../ops/elementwise/tile-params.ts';
 import { operand } from '../ops/operands.ts';
-import { lowerTile } from '../ops/tile-params.ts';
 import type { OpNode } from './node.ts';
 import { valueType } from './node.ts';
 

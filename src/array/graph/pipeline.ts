@@ -3,7 +3,7 @@
 import { isDynamic } from '../../base/shape.ts';
 import type { DeviceBuffer, DeviceProgram, ScalarSpec } from '../../device/device.ts';
 import type { Slice } from '../op.ts';
-import { contiguousOp } from '../ops/contiguous.ts';
+import { contiguousOp } from '../ops/shape/contiguous.ts';
 import { allPatterns } from '../patterns.ts';
 import { scalarRefs } from './attributes.ts';
 import { canonicalise } from './canonicalise.ts';

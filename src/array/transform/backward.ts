@@ -5,8 +5,8 @@ import { IngotError } from '../../base/errors.ts';
 import { NDArray } from '../array.ts';
 import { type Node, type OpNode, resolve, type Value, valueType } from '../graph/node.ts';
 import type { OpDef, VjpCall } from '../op.ts';
-import { fullLike } from '../ops/full-like.ts';
-import { identity } from '../ops/identity.ts';
+import { fullLike } from '../ops/creation/full-like.ts';
+import { identity } from '../ops/memory/identity.ts';
 
 /**
  * Gradient of sum(outputs · cotangents) with respect to each of `sources`, which are values made before the outputs; null

@@ -1,7 +1,7 @@
 // customFunction and checkpoint: functions that say themselves how they are differentiated.
 
 import { NDArray } from '../array.ts';
-import { barrier, withGradient } from '../ops/identity.ts';
+import { barrier, withGradient } from '../ops/memory/identity.ts';
 import { backward } from './backward.ts';
 
 type Results = NDArray | readonly NDArray[];

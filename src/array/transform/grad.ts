@@ -5,8 +5,8 @@ import { IngotError } from '../../base/errors.ts';
 import { formatShape, sameShape } from '../../base/shape.ts';
 import { NDArray } from '../array.ts';
 import { tidy } from '../lifetime.ts';
-import { fullLike } from '../ops/full-like.ts';
-import { identity } from '../ops/identity.ts';
+import { fullLike } from '../ops/creation/full-like.ts';
+import { identity } from '../ops/memory/identity.ts';
 import { backward } from './backward.ts';
 import { mapTree, treeArrays, withArrays } from './tree.ts';
 

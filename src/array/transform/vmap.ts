@@ -9,8 +9,8 @@ import { inputNode, type Node, nextNodeId, type OpNode, resolve, type Value } fr
 import { tidy } from '../lifetime.ts';
 import type { BatchCall, OpDef } from '../op.ts';
 import { broadcastingBatch, toFront } from '../ops/batch.ts';
-import { concat } from '../ops/concat.ts';
 import { operand } from '../ops/operands.ts';
+import { concat } from '../ops/shape/concat.ts';
 import { mapTree, type Tree, treeArrays } from './tree.ts';
 
 /** Axis of the batch in every array of an argument; null for an argument that all examples share. */

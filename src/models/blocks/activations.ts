@@ -1,9 +1,9 @@
 // What the activations of configs compute: one table.
 
 import type { NDArray } from '../../array/array.ts';
-import { gelu } from '../../array/ops/gelu.ts';
-import { geluTanh } from '../../array/ops/gelu-tanh.ts';
-import { silu } from '../../array/ops/silu.ts';
+import { gelu } from '../../array/ops/elementwise/gelu.ts';
+import { geluTanh } from '../../array/ops/elementwise/gelu-tanh.ts';
+import { silu } from '../../array/ops/elementwise/silu.ts';
 import type { Activation } from '../config/activations.ts';
 import type { GateConfig } from '../config/experts.ts';
 

@@ -2,7 +2,7 @@
 // MLP that every token goes through.
 
 import type { NDArray } from '../../array/array.ts';
-import { expertLinear } from '../../array/ops/expert-linear.ts';
+import { expertLinear } from '../../array/ops/experts/expert-linear.ts';
 import type { Weight } from '../../array/weight.ts';
 import type { Precision } from '../../kernel/signature.ts';
 import type { Linear } from '../../nn/linear.ts';

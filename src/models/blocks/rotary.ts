@@ -2,7 +2,7 @@
 
 import type { NDArray } from '../../array/array.ts';
 import { fromData } from '../../array/creation.ts';
-import { rope } from '../../array/ops/rope.ts';
+import { rope } from '../../array/ops/nn/rope.ts';
 import type { Device } from '../../device/device.ts';
 import { type RopeConfig, ropeFrequencies } from '../../nn/rope.ts';
 

@@ -3,8 +3,8 @@
 import type { NDArray } from '../../array/array.ts';
 import { arange } from '../../array/creation.ts';
 import { softplus } from '../../array/derived.ts';
-import { moeRoute } from '../../array/ops/moe-route.ts';
-import { where } from '../../array/ops/where.ts';
+import { where } from '../../array/ops/elementwise/where.ts';
+import { moeRoute } from '../../array/ops/experts/moe-route.ts';
 import type { RouterConfig } from '../config/experts.ts';
 
 /** Expert ids (i32) and weights, `[n, k]` each. */

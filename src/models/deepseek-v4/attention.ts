@@ -3,8 +3,8 @@
 
 import type { NDArray } from '../../array/array.ts';
 import { arange, ones } from '../../array/creation.ts';
-import { concat } from '../../array/ops/concat.ts';
-import { expertLinear } from '../../array/ops/expert-linear.ts';
+import { expertLinear } from '../../array/ops/experts/expert-linear.ts';
+import { concat } from '../../array/ops/shape/concat.ts';
 import type { Weight } from '../../array/weight.ts';
 import type { BlockRows, BlockRule, CompressedRows, SequenceMemory } from '../../nn/contracts.ts';
 import type { Linear } from '../../nn/linear.ts';

@@ -1,7 +1,7 @@
 // Experts of DeepSeek V4: chosen by a router, in the first layers by the token's id, and one that every token goes through.
 
 import type { NDArray } from '../../array/array.ts';
-import { take } from '../../array/ops/take.ts';
+import { take } from '../../array/ops/indexing/take.ts';
 import type { Linear } from '../../nn/linear.ts';
 import { finely, type Loading, loadLinear } from '../blocks/load.ts';
 import { Mlp } from '../blocks/mlp.ts';

@@ -2,8 +2,8 @@
 // takes a weighted sum of them, and what it gives is spread over them while they are mixed among themselves.
 
 import type { NDArray } from '../../array/array.ts';
-import { matmul } from '../../array/ops/matmul.ts';
-import { sinkhorn } from '../../array/ops/sinkhorn.ts';
+import { matmul } from '../../array/ops/linear/matmul.ts';
+import { sinkhorn } from '../../array/ops/nn/sinkhorn.ts';
 import { Linear } from '../../nn/linear.ts';
 import { finely, type Loading } from '../blocks/load.ts';
 import type { StreamsConfig } from './config.ts';

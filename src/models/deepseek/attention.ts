@@ -3,7 +3,7 @@
 // so that keys and values of heads are never made.
 
 import type { NDArray } from '../../array/array.ts';
-import { concat } from '../../array/ops/concat.ts';
+import { concat } from '../../array/ops/shape/concat.ts';
 import type { Dim } from '../../base/shape.ts';
 import type { AttendOptions, SequenceMemory } from '../../nn/contracts.ts';
 import type { Linear } from '../../nn/linear.ts';

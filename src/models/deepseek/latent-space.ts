@@ -3,8 +3,8 @@
 
 import type { NDArray } from '../../array/array.ts';
 import { zeros } from '../../array/creation.ts';
-import { concat } from '../../array/ops/concat.ts';
-import { matmul, matmulTransposed } from '../../array/ops/matmul.ts';
+import { matmul, matmulTransposed } from '../../array/ops/linear/matmul.ts';
+import { concat } from '../../array/ops/shape/concat.ts';
 import type { WeightLoader } from '../contract.ts';
 import type { LatentAttentionConfig } from './config.ts';
 

@@ -3,9 +3,9 @@
 import type { NDArray } from '../../array/array.ts';
 import { arange } from '../../array/creation.ts';
 import { rope } from '../../array/functions/fast.ts';
-import { concat } from '../../array/ops/concat.ts';
+import { take } from '../../array/ops/indexing/take.ts';
 import { fixed } from '../../array/ops/operands.ts';
-import { take } from '../../array/ops/take.ts';
+import { concat } from '../../array/ops/shape/concat.ts';
 import { Module } from '../module.ts';
 import { normal } from './initializers.ts';
 import { expectWidth } from './shapes.ts';

@@ -2,7 +2,7 @@
 
 import type { NDArray } from '../../array/array.ts';
 import { einsum } from '../../array/functions/einsum.ts';
-import { takeAlongAxis } from '../../array/ops/take-along-axis.ts';
+import { takeAlongAxis } from '../../array/ops/indexing/take-along-axis.ts';
 import { Module } from '../module.ts';
 import { uniform, zeros } from './initializers.ts';
 import { expectWidth } from './shapes.ts';

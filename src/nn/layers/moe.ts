@@ -1,7 +1,7 @@
 // A mixture of experts: each row goes through the feed-forward parts that a router picks (https://arxiv.org/abs/1701.06538).
 
 import type { NDArray } from '../../array/array.ts';
-import { topk } from '../../array/ops/topk.ts';
+import { topk } from '../../array/ops/indexing/topk.ts';
 import { Module } from '../module.ts';
 import { Linear, SwitchLinear } from './linear.ts';
 import { divides, positive } from './shapes.ts';

@@ -3,7 +3,7 @@
 import type { NDArray } from '../../array/array.ts';
 import { full } from '../../array/creation.ts';
 import { variance } from '../../array/derived.ts';
-import { stopGradient } from '../../array/ops/identity.ts';
+import { stopGradient } from '../../array/ops/memory/identity.ts';
 import { fixed } from '../../array/ops/operands.ts';
 import { IngotError } from '../../base/errors.ts';
 import { formatShape } from '../../base/shape.ts';

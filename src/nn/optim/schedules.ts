@@ -2,7 +2,7 @@
 
 import type { NDArray } from '../../array/array.ts';
 import { full } from '../../array/creation.ts';
-import { where } from '../../array/ops/where.ts';
+import { where } from '../../array/ops/elementwise/where.ts';
 import { IngotError } from '../../base/errors.ts';
 import type { LearningRate, Schedule } from './transform.ts';
 

@@ -2,7 +2,7 @@
 
 import type { NDArray } from '../../array/array.ts';
 import { fromData, full } from '../../array/creation.ts';
-import { where } from '../../array/ops/where.ts';
+import { where } from '../../array/ops/elementwise/where.ts';
 import * as a from '../../toolkit/catalog/activations.ts';
 import * as b from '../../toolkit/catalog/bits.ts';
 import * as o from '../../toolkit/catalog/optimizers.ts';

@@ -2,8 +2,8 @@
 
 import type { NDArray } from '../../array/array.ts';
 import { arange, fromData } from '../../array/creation.ts';
-import { concat } from '../../array/ops/concat.ts';
-import { where } from '../../array/ops/where.ts';
+import { where } from '../../array/ops/elementwise/where.ts';
+import { concat } from '../../array/ops/shape/concat.ts';
 import * as at from '../../toolkit/catalog/attention.ts';
 import * as im from '../../toolkit/catalog/image.ts';
 import * as lo from '../../toolkit/catalog/loss.ts';

@@ -2,8 +2,8 @@
 
 import type { NDArray } from '../../array/array.ts';
 import { arange, fromData } from '../../array/creation.ts';
-import { concat } from '../../array/ops/concat.ts';
-import { where } from '../../array/ops/where.ts';
+import { where } from '../../array/ops/elementwise/where.ts';
+import { concat } from '../../array/ops/shape/concat.ts';
 import * as i from '../../toolkit/catalog/indexing.ts';
 import * as l from '../../toolkit/catalog/linear.ts';
 import * as n from '../../toolkit/catalog/norms.ts';

@@ -3,8 +3,8 @@
 import type { NDArray } from '../../array/array.ts';
 import { arange, full } from '../../array/creation.ts';
 import { type AttentionSettings, scaledDotProductAttention } from '../../array/functions/fast.ts';
-import type { Term } from '../../array/ops/elementwise.ts';
-import { where } from '../../array/ops/where.ts';
+import type { Term } from '../../array/ops/elementwise/elementwise.ts';
+import { where } from '../../array/ops/elementwise/where.ts';
 import { IngotError } from '../../base/errors.ts';
 import { formatShape } from '../../base/shape.ts';
 import { mapReduce } from '../reduce.ts';

@@ -2,9 +2,9 @@
 
 import type { NDArray } from '../../array/array.ts';
 import { oneHot as oneHotOf } from '../../array/functions/make.ts';
-import type { Term } from '../../array/ops/elementwise.ts';
-import { scatterAdd as scatterAddOf } from '../../array/ops/scatter-add.ts';
-import { where } from '../../array/ops/where.ts';
+import type { Term } from '../../array/ops/elementwise/elementwise.ts';
+import { where } from '../../array/ops/elementwise/where.ts';
+import { scatterAdd as scatterAddOf } from '../../array/ops/indexing/scatter-add.ts';
 import { require } from './common.ts';
 
 /** @formula src[ids] + other

@@ -3,9 +3,9 @@
 import type { NDArray } from '../../array/array.ts';
 import { arange, full } from '../../array/creation.ts';
 import { logSumExp } from '../../array/derived.ts';
-import { concat } from '../../array/ops/concat.ts';
-import { takeAlongAxis } from '../../array/ops/take-along-axis.ts';
-import { where } from '../../array/ops/where.ts';
+import { where } from '../../array/ops/elementwise/where.ts';
+import { takeAlongAxis } from '../../array/ops/indexing/take-along-axis.ts';
+import { concat } from '../../array/ops/shape/concat.ts';
 import { customFunction } from '../../array/transform/custom.ts';
 import { elementwise } from '../elementwise.ts';
 import { reduce } from '../reduce.ts';

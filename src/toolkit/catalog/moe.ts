@@ -4,12 +4,12 @@
 import type { NDArray } from '../../array/array.ts';
 import { arange } from '../../array/creation.ts';
 import { gatherMm } from '../../array/functions/quantized.ts';
-import { type MoeRouteOptions, moeRoute } from '../../array/ops/moe-route.ts';
-import { scatterAdd } from '../../array/ops/scatter-add.ts';
-import { argsort } from '../../array/ops/sort.ts';
-import { takeAlongAxis } from '../../array/ops/take-along-axis.ts';
-import { topk } from '../../array/ops/topk.ts';
-import { where } from '../../array/ops/where.ts';
+import { where } from '../../array/ops/elementwise/where.ts';
+import { type MoeRouteOptions, moeRoute } from '../../array/ops/experts/moe-route.ts';
+import { scatterAdd } from '../../array/ops/indexing/scatter-add.ts';
+import { argsort } from '../../array/ops/indexing/sort.ts';
+import { takeAlongAxis } from '../../array/ops/indexing/take-along-axis.ts';
+import { topk } from '../../array/ops/indexing/topk.ts';
 import { customFunction } from '../../array/transform/custom.ts';
 import { vjp } from '../../array/transform/grad.ts';
 import { elementwise } from '../elementwise.ts';
@@ -20,19 +20,19 @@ import { require, sizes, width } from './common.ts';
  * @shapes x `[n, K]` or `[n, k, K]`, ids i32 `[n, k]`, W packed `[E, N, K]` -> `[n, k, N]`
  * @gradient x, bias
  * @source https://arxiv.org/abs/1701.06538 */
-export { expertLinear as gatherQmm } from '../../array/ops/expert-linear.ts';
+export { expertLinear as gatherQmm } from '../../array/ops/experts/expert-linear.ts';
 /** The down product of the chosen experts and their weighted sum, in one kernel over packed weights.
  * @formula Σ weights[k] (h[k] down[id]ᵀ)
  * @shapes h `[n, k, K]`, ids i32 `[n, k]`, weights `[n, k]`, down packed `[E, N, K]` -> `[n, N]`
  * @gradient h, weights
  * @source https://arxiv.org/abs/1701.06538 */
-export { moeDown as gatherQmmCombine } from '../../array/ops/moe-down.ts';
+export { moeDown as gatherQmmCombine } from '../../array/ops/experts/moe-down.ts';
 /** Product of each row with a gate and an up matrix of the chosen experts, in one kernel over packed weights.
  * @formula act(x gate[id]ᵀ) · (x up[id]ᵀ)
  * @shapes x `[n, K]`, ids i32 `[n, k]`, gate, up packed `[E, N, K]` -> `[n, k, N]`
  * @gradient x
  * @source https://arxiv.org/abs/2002.05202 */
-export { moeGlu as gatherQmmSwiglu } from '../../array/ops/moe-glu.ts';
+export { moeGlu as gatherQmmSwiglu } from '../../array/ops/experts/moe-glu.ts';
 
 export interface Routed {
   /** i32 `[…, k]` */

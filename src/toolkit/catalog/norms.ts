@@ -1,8 +1,8 @@
 // Norms over the last axis: statistics in f32, one rounding when the result is stored. Variances are of the distances from the mean.
 
 import type { NDArray } from '../../array/array.ts';
-import { layerNorm as layerNormOf } from '../../array/ops/layer-norm.ts';
-import { rmsNorm as rmsNormOf } from '../../array/ops/rms-norm.ts';
+import { layerNorm as layerNormOf } from '../../array/ops/nn/layer-norm.ts';
+import { rmsNorm as rmsNormOf } from '../../array/ops/nn/rms-norm.ts';
 import { mapReduce } from '../reduce.ts';
 import { perNumber, require, sizes } from './common.ts';
 

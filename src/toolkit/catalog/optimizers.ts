@@ -2,7 +2,7 @@
 // ingot/nn's optimisers are written in array operations that become the same kernel.
 
 import type { NDArray } from '../../array/array.ts';
-import type { Term } from '../../array/ops/elementwise.ts';
+import type { Term } from '../../array/ops/elementwise/elementwise.ts';
 import { elementwise } from '../elementwise.ts';
 
 export interface MomentInputs {

@@ -3,9 +3,9 @@
 import type { NDArray } from '../../array/array.ts';
 import { fromData } from '../../array/creation.ts';
 import * as affine from '../../array/functions/quantized.ts';
-import { concat } from '../../array/ops/concat.ts';
-import type { Term } from '../../array/ops/elementwise.ts';
-import { where } from '../../array/ops/where.ts';
+import type { Term } from '../../array/ops/elementwise/elementwise.ts';
+import { where } from '../../array/ops/elementwise/where.ts';
+import { concat } from '../../array/ops/shape/concat.ts';
 import { e4m3ToF32 } from '../../quant/half.ts';
 import { elementwise } from '../elementwise.ts';
 import { require, width } from './common.ts';

@@ -2,7 +2,7 @@
 
 import type { NDArray } from '../../array/array.ts';
 import { logSumExp as logSumExpOf } from '../../array/derived.ts';
-import { topk as topkOf } from '../../array/ops/topk.ts';
+import { topk as topkOf } from '../../array/ops/indexing/topk.ts';
 import { mapReduce, reduce } from '../reduce.ts';
 import { perNumber } from './common.ts';
 

@@ -3,8 +3,8 @@
 
 import type { NDArray } from '../../array/array.ts';
 import { arange } from '../../array/creation.ts';
-import { concat } from '../../array/ops/concat.ts';
-import { where } from '../../array/ops/where.ts';
+import { where } from '../../array/ops/elementwise/where.ts';
+import { concat } from '../../array/ops/shape/concat.ts';
 import { elementwise } from '../elementwise.ts';
 import { lastPart, require, sizes, width } from './common.ts';
 

@@ -3,7 +3,7 @@
 import type { NDArray } from '../../array/array.ts';
 import { full } from '../../array/creation.ts';
 import * as scans from '../../array/functions/scans.ts';
-import { concat } from '../../array/ops/concat.ts';
+import { concat } from '../../array/ops/shape/concat.ts';
 import { elementwise } from '../elementwise.ts';
 import { sizes } from './common.ts';
 

@@ -7,12 +7,12 @@ import { mapReduce } from '../reduce.ts';
  * @shapes x `[…]` -> `[…]`, over an axis (default the last)
  * @gradient g - softmax(x) Σ g
  * @source Bridle 1990 */
-export { logSoftmax } from '../../array/ops/log-softmax.ts';
+export { logSoftmax } from '../../array/ops/reduce/log-softmax.ts';
 /** @formula e^(x - max) / Σ e^(x - max)
  * @shapes x `[…]` -> `[…]`, over an axis (default the last)
  * @gradient y (g - Σ g y)
  * @source Bridle 1990 */
-export { softmax } from '../../array/ops/softmax.ts';
+export { softmax } from '../../array/ops/reduce/softmax.ts';
 
 const total = { init: 0, update: 'acc + g * y', combine: 'a + b' } as const;
 const backward = mapReduce({

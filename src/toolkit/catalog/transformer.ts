@@ -2,7 +2,7 @@
 
 import type { NDArray } from '../../array/array.ts';
 import { arange } from '../../array/creation.ts';
-import type { Term } from '../../array/ops/elementwise.ts';
+import type { Term } from '../../array/ops/elementwise/elementwise.ts';
 import { elementwise } from '../elementwise.ts';
 import { halves, require, width } from './common.ts';
 import { layerNorm, rmsNorm } from './norms.ts';

@@ -1,7 +1,7 @@
 // Kernels of recurrent-depth and reinforcement-learning experiments.
 
 import type { NDArray } from '../../array/array.ts';
-import type { Term } from '../../array/ops/elementwise.ts';
+import type { Term } from '../../array/ops/elementwise/elementwise.ts';
 import { elementwise } from '../elementwise.ts';
 import { mapReduce } from '../reduce.ts';
 import { perNumber } from './common.ts';

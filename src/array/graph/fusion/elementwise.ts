@@ -2,12 +2,12 @@
 
 import { elementCount, sameShape } from '../../../base/shape.ts';
 import type { TileOpcode } from '../../../kernel/tile-opcodes.ts';
-import { castOp } from '../../ops/cast.ts';
-import { registerKind } from '../../ops/elementwise.ts';
-import { fullOp } from '../../ops/full.ts';
+import { fullOp } from '../../ops/creation/full.ts';
+import { castOp } from '../../ops/elementwise/cast.ts';
+import { registerKind } from '../../ops/elementwise/elementwise.ts';
+import { tileOp } from '../../ops/elementwise/tile.ts';
+import type { TileConstant, TileInstruction } from '../../ops/elementwise/tile-params.ts';
 import { operand } from '../../ops/operands.ts';
-import { tileOp } from '../../ops/tile.ts';
-import type { TileConstant, TileInstruction } from '../../ops/tile-params.ts';
 import { type Graph, isOp, type Node, type OpNode, opNode, type Value, valueType } from '../node.ts';
 import { graphNodes, type Lookup, rewriteGraph, usersOf, valuesOf } from '../trace.ts';
 import type { OnMatch } from './pattern.ts';

@@ -1,11 +1,11 @@
 // act(expertLinear(x, gate)) * expertLinear(x, up) -> moeGlu, and the sum over slots of a weighted expertLinear -> moeDown.
 
 import { sameLayout } from '../../../quant/layout.ts';
-import { type ExpertLinearAttrs, expertLinearOp } from '../../ops/expert-linear.ts';
-import { moeDownOp } from '../../ops/moe-down.ts';
-import { moeGluOp } from '../../ops/moe-glu.ts';
-import { mulOp } from '../../ops/mul.ts';
-import { sumOp } from '../../ops/sum.ts';
+import { mulOp } from '../../ops/elementwise/mul.ts';
+import { type ExpertLinearAttrs, expertLinearOp } from '../../ops/experts/expert-linear.ts';
+import { moeDownOp } from '../../ops/experts/moe-down.ts';
+import { moeGluOp } from '../../ops/experts/moe-glu.ts';
+import { sumOp } from '../../ops/reduce/sum.ts';
 import { isOp, type OpNode, opNode, type Value, valueType } from '../node.ts';
 import { sameValue, valuesOf } from '../trace.ts';
 import { gluActivations } from './glu.ts';

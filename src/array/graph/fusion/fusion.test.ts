@@ -12,7 +12,7 @@ import {
 } from '../../../testing/layers.ts';
 import type { NDArray } from '../../array.ts';
 import { compile, type Outputs } from '../../compile.ts';
-import { linear } from '../../ops/linear.ts';
+import { linear } from '../../ops/linear/linear.ts';
 
 const exact = { precision: 'exact' } as const;
 

@@ -3,11 +3,11 @@
 import { sameShape } from '../../../base/shape.ts';
 import type { Glu } from '../../../kernel/signature.ts';
 import type { OpDef } from '../../op.ts';
-import { geluOp } from '../../ops/gelu.ts';
-import { geluTanhOp } from '../../ops/gelu-tanh.ts';
-import { linearOp } from '../../ops/linear.ts';
-import { mulOp } from '../../ops/mul.ts';
-import { siluOp } from '../../ops/silu.ts';
+import { geluOp } from '../../ops/elementwise/gelu.ts';
+import { geluTanhOp } from '../../ops/elementwise/gelu-tanh.ts';
+import { mulOp } from '../../ops/elementwise/mul.ts';
+import { siluOp } from '../../ops/elementwise/silu.ts';
+import { linearOp } from '../../ops/linear/linear.ts';
 import type { PatternName } from '../../patterns.ts';
 import { isOp, opNode, valueType } from '../node.ts';
 import { sameValue, valuesOf } from '../trace.ts';

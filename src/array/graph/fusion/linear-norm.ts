@@ -1,7 +1,7 @@
 // linear(rmsNorm(x, w)) -> linear with the norm in its prologue, when only that linear uses the norm.
 
-import { linearOp } from '../../ops/linear.ts';
-import { rmsNormOp } from '../../ops/rms-norm.ts';
+import { linearOp } from '../../ops/linear/linear.ts';
+import { rmsNormOp } from '../../ops/nn/rms-norm.ts';
 import { isOp, opNode } from '../node.ts';
 import { valuesOf } from '../trace.ts';
 import { onlyProducer, type Pattern, rewritten, rewrittenInputs } from './pattern.ts';

@@ -1,8 +1,8 @@
 // linear(x, w) + r -> linear with the addition in its epilogue.
 
 import { sameShape } from '../../../base/shape.ts';
-import { addOp } from '../../ops/add.ts';
-import { linearOp } from '../../ops/linear.ts';
+import { addOp } from '../../ops/elementwise/add.ts';
+import { linearOp } from '../../ops/linear/linear.ts';
 import { isOp, opNode, valueType } from '../node.ts';
 import { valuesOf } from '../trace.ts';
 import { onlyProducer, type Pattern, rewritten, rewrittenInputs } from './pattern.ts';

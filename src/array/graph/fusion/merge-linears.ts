@@ -1,6 +1,6 @@
 // linear(x, a), linear(x, b), … -> one linear with several segments: x is read and quantised once.
 
-import { linearOp } from '../../ops/linear.ts';
+import { linearOp } from '../../ops/linear/linear.ts';
 import { isOp, type Node, opNode, type Value } from '../node.ts';
 import { sameValue } from '../trace.ts';
 import { isPlain } from './glu.ts';

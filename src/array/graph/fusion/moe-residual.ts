@@ -1,8 +1,8 @@
 // moeDown(…) + r -> moeDown that starts from r.
 
 import { sameShape } from '../../../base/shape.ts';
-import { addOp } from '../../ops/add.ts';
-import { moeDownOp } from '../../ops/moe-down.ts';
+import { addOp } from '../../ops/elementwise/add.ts';
+import { moeDownOp } from '../../ops/experts/moe-down.ts';
 import { isOp, opNode, valueType } from '../node.ts';
 import { valuesOf } from '../trace.ts';
 import { onlyProducer, type Pattern, rewritten, rewrittenInputs } from './pattern.ts';

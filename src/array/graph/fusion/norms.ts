@@ -3,17 +3,17 @@
 
 import { sameShape } from '../../../base/shape.ts';
 import type { OpDef } from '../../op.ts';
-import { addOp } from '../../ops/add.ts';
-import { divOp } from '../../ops/div.ts';
-import { fullOp } from '../../ops/full.ts';
-import { layerNormOp } from '../../ops/layer-norm.ts';
-import { meanOp } from '../../ops/mean.ts';
-import { mulOp } from '../../ops/mul.ts';
-import { rmsNormOp } from '../../ops/rms-norm.ts';
-import { rsqrtOp } from '../../ops/rsqrt.ts';
-import { sqrtOp } from '../../ops/sqrt.ts';
-import { squareOp } from '../../ops/square.ts';
-import { subOp } from '../../ops/sub.ts';
+import { fullOp } from '../../ops/creation/full.ts';
+import { addOp } from '../../ops/elementwise/add.ts';
+import { divOp } from '../../ops/elementwise/div.ts';
+import { mulOp } from '../../ops/elementwise/mul.ts';
+import { rsqrtOp } from '../../ops/elementwise/rsqrt.ts';
+import { sqrtOp } from '../../ops/elementwise/sqrt.ts';
+import { squareOp } from '../../ops/elementwise/square.ts';
+import { subOp } from '../../ops/elementwise/sub.ts';
+import { layerNormOp } from '../../ops/nn/layer-norm.ts';
+import { rmsNormOp } from '../../ops/nn/rms-norm.ts';
+import { meanOp } from '../../ops/reduce/mean.ts';
 import { isOp, type OpNode, opNode, type Value, valueType } from '../node.ts';
 import { sameValue, valuesOf } from '../trace.ts';
 import { type MatchContext, onlyProducer, type Pattern, rewritten } from './pattern.ts';

@@ -1,9 +1,9 @@
 // rope(q), rope(k), kvWrite -> one ropeKv, where an attention reads all three with the same positions.
 
-import { attentionOp } from '../../ops/attention.ts';
-import { kvWriteOp } from '../../ops/kv-write.ts';
-import { type RopeAttrs, ropeOp } from '../../ops/rope.ts';
-import { ropeKvOp } from '../../ops/rope-kv.ts';
+import { kvWriteOp } from '../../ops/memory/kv-write.ts';
+import { ropeKvOp } from '../../ops/memory/rope-kv.ts';
+import { attentionOp } from '../../ops/nn/attention.ts';
+import { type RopeAttrs, ropeOp } from '../../ops/nn/rope.ts';
 import { attributeKey } from '../attributes.ts';
 import { isOp, type Node, type OpNode, opNode, type Value } from '../node.ts';
 import { sameValue } from '../trace.ts';

@@ -1,7 +1,7 @@
 // rope(rmsNorm(x, w)) over heads -> rope with the norm inside, as in models that normalise queries and keys.
 
-import { rmsNormOp } from '../../ops/rms-norm.ts';
-import { ropeOp } from '../../ops/rope.ts';
+import { rmsNormOp } from '../../ops/nn/rms-norm.ts';
+import { ropeOp } from '../../ops/nn/rope.ts';
 import { isOp, opNode } from '../node.ts';
 import { valuesOf } from '../trace.ts';
 import { onlyProducer, type Pattern, rewritten } from './pattern.ts';

@@ -1,11 +1,11 @@
 // softmax, topk and the division by the sum, written out -> moeRoute. Models of the engine say moeRoute themselves; these
 // are for functions and modules of users. Both break ties to the lower expert.
 
-import { divOp } from '../../ops/div.ts';
-import { moeRouteOp } from '../../ops/moe-route.ts';
-import { softmaxOp } from '../../ops/softmax.ts';
-import { sumOp } from '../../ops/sum.ts';
-import { topkOp } from '../../ops/topk.ts';
+import { divOp } from '../../ops/elementwise/div.ts';
+import { moeRouteOp } from '../../ops/experts/moe-route.ts';
+import { topkOp } from '../../ops/indexing/topk.ts';
+import { softmaxOp } from '../../ops/reduce/softmax.ts';
+import { sumOp } from '../../ops/reduce/sum.ts';
 import { isOp, type Node, type OpNode, opNode, type Value, valueType } from '../node.ts';
 import { sameValue } from '../trace.ts';
 import { onlyProducer, type Pattern, rewritten } from './pattern.ts';

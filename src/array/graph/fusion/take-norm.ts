@@ -1,7 +1,7 @@
 // take(rmsNorm(x), rows) -> rmsNorm(take(x, rows)): norms only the rows that are used, and the norm then fits a linear.
 
-import { rmsNormOp } from '../../ops/rms-norm.ts';
-import { takeOp } from '../../ops/take.ts';
+import { takeOp } from '../../ops/indexing/take.ts';
+import { rmsNormOp } from '../../ops/nn/rms-norm.ts';
 import { isOp, opNode, valueType } from '../node.ts';
 import { valuesOf } from '../trace.ts';
 import { onlyProducer, type Pattern, rewritten } from './pattern.ts';

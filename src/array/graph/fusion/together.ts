@@ -3,9 +3,9 @@
 
 import type { DType } from '../../../base/dtype.ts';
 import { elementCount, type Shape, sameShape } from '../../../base/shape.ts';
+import { type TileAttrs, tileOp } from '../../ops/elementwise/tile.ts';
+import type { TileConstant, TileInstruction, TileProgram } from '../../ops/elementwise/tile-params.ts';
 import { operand } from '../../ops/operands.ts';
-import { type TileAttrs, tileOp } from '../../ops/tile.ts';
-import type { TileConstant, TileInstruction, TileProgram } from '../../ops/tile-params.ts';
 import { attributeKey } from '../attributes.ts';
 import { type Graph, isOp, type Node, type OpNode, opNode, type Value, valueType } from '../node.ts';
 import { graphNodes, type Lookup, rewriteGraph, sameValue, usersOf } from '../trace.ts';
