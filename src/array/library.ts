@@ -1,7 +1,7 @@
 // The array library without the devices of a platform: lazy arrays, the ops over them, and compile.
 
 export { dynDim } from '../base/shape.ts';
-export type { Glu, Precision } from '../kernel/signature.ts';
+export type { Glu, KernelPrecision } from '../kernel/signature.ts';
 export { Array, type Operand } from './array.ts';
 export { type CompileOptions, compile, type InputSpec, type Outputs } from './compile.ts';
 export { setDefaultDevice } from './context.ts';

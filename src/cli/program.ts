@@ -51,7 +51,7 @@ const commands = [
 ];
 
 /** The command line. Parsing errors are thrown as CommanderError after their message was written. */
-export function buildProgram(context: Context): Command {
+export function buildCommands(context: Context): Command {
   const program = new Command('ingot')
     .description('Runs language models on this machine.')
     .version(context.version, '-v, --version')

@@ -3,11 +3,11 @@
 import { CommanderError } from 'commander';
 import { IngotError } from '../base/errors.ts';
 import { type Context, Interrupt } from './context.ts';
-import { buildProgram } from './program.ts';
+import { buildCommands } from './program.ts';
 
 /** `args` are without node and script. Never rejects. */
 export async function runCli(args: readonly string[], context: Context): Promise<number> {
-  const program = buildProgram(context);
+  const program = buildCommands(context);
   try {
     if (args.length === 0) {
       program.outputHelp();

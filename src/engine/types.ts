@@ -14,6 +14,7 @@ import type { Pooling } from '../generate/passes.ts';
 import type { GeneratedToken } from '../generate/runner.ts';
 import type { SamplingOptions } from '../generate/sampling.ts';
 import type { SchedulerStatus } from '../generate/scheduler.ts';
+import type { Precision } from '../models/contract.ts';
 import type { PatchTarget, patchTarget } from '../patch/target.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import type { MemoryDivision } from './residency.ts';
@@ -27,9 +28,7 @@ export type { Pooling } from '../generate/passes.ts';
 export type { GeneratedToken } from '../generate/runner.ts';
 export type { SamplingOptions } from '../generate/sampling.ts';
 export type { SchedulerStatus } from '../generate/scheduler.ts';
-
-/** `fast` quantises activations to 8 bit per group; `exact` keeps them in f32. */
-export type Precision = 'fast' | 'exact';
+export type { Precision } from '../models/contract.ts';
 
 export interface LoadProgress {
   readonly phase: 'download' | 'load';

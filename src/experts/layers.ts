@@ -17,7 +17,7 @@ import {
   dimensions,
   formatTensor,
   matrixOffset,
-  type Slice,
+  type RowSlice,
 } from '../weights/tensor.ts';
 
 /** Experts of each layer, and bytes of a block. */
@@ -91,7 +91,7 @@ function streamedMatrix(tensor: CheckpointTensor, offset: number, files: Files):
   return { ...common, source: format.code, places };
 }
 
-function slicePlaces(slice: Slice, rows: number, files: Files): readonly FilePlace[] | undefined {
+function slicePlaces(slice: RowSlice, rows: number, files: Files): readonly FilePlace[] | undefined {
   const places = slice.map(({ source, offset, rowBytes, stride, transposed }) =>
     transposed !== undefined || (stride !== undefined && stride !== rowBytes)
       ? undefined

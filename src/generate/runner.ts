@@ -16,7 +16,7 @@ import type { TypedArray } from '../base/dtype.ts';
 import { dynDim } from '../base/shape.ts';
 import type { CacheStore, SequenceRows } from '../cache/contract.ts';
 import type { Device, DeviceProgram } from '../device/device.ts';
-import type { Model } from '../models/contract.ts';
+import type { ModelGraph } from '../models/contract.ts';
 import { MAX_BIASES } from './sampling.ts';
 
 /** Rows of prompts in one step: enough for the matrix product to be arithmetic, small enough to cancel between steps. */
@@ -63,7 +63,7 @@ export interface StepPart extends SequenceRows {
 type Inputs = NonNullable<RunArguments['inputs']>;
 
 export interface RunnerOptions {
-  readonly model: Model;
+  readonly model: ModelGraph;
   readonly device: Device;
   readonly cache: CacheStore;
   readonly contextLength: number;

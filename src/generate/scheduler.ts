@@ -38,7 +38,7 @@ export interface SchedulerStatus {
 }
 
 /** Someone who needs room in the cache for a sequence of his own. */
-class Lease {
+class RoomRequest {
   readonly rows: number;
   readonly granted: Promise<CacheSequence>;
   grant: (sequence: CacheSequence) => void = () => undefined;
@@ -70,7 +70,7 @@ class Turn {
 export class Scheduler {
   readonly #options: SchedulerOptions;
   /** In the order of arrival; those that gave their pages up are in front. */
-  #queue: (Job | Lease | Turn)[] = [];
+  #queue: (Job | RoomRequest | Turn)[] = [];
   /** In the order of arrival. */
   #running: Job[] = [];
   readonly #freeSlots: number[];
@@ -139,18 +139,18 @@ export class Scheduler {
     work: (sequence: CacheSequence) => Promise<T>,
   ): Promise<T> {
     this.#checkOpen(signal);
-    const lease = new Lease(rows);
+    const room = new RoomRequest(rows);
     const abort = (): void => {
-      if (!this.#queue.includes(lease)) return;
-      this.#queue = this.#queue.filter((x) => x !== lease);
-      lease.refuse(signal?.reason);
+      if (!this.#queue.includes(room)) return;
+      this.#queue = this.#queue.filter((x) => x !== room);
+      room.refuse(signal?.reason);
       this.#wake();
     };
     signal?.addEventListener('abort', abort, { once: true });
-    this.#queue.push(lease);
+    this.#queue.push(room);
     this.#wake();
     try {
-      const sequence = await lease.granted;
+      const sequence = await room.granted;
       try {
         return await work(sequence);
       } finally {
@@ -435,18 +435,18 @@ export class Scheduler {
         next.grant();
         return;
       }
-      if (next instanceof Lease ? !this.#grant(next) : !this.#start(next)) return;
+      if (next instanceof RoomRequest ? !this.#grant(next) : !this.#start(next)) return;
       this.#queue.shift();
       // A step has room for one context that penalties did not see.
       if (next instanceof Job && next.sampling.penalised && (next.sequence?.length ?? 0) > 0) return;
     }
   }
 
-  #grant(lease: Lease): boolean {
+  #grant(room: RoomRequest): boolean {
     const sequence = this.#options.cache.create();
-    if (this.#hasRoom(lease.rows) && sequence.reserve(lease.rows)) {
+    if (this.#hasRoom(room.rows) && sequence.reserve(room.rows)) {
       this.#leases++;
-      lease.grant(sequence);
+      room.grant(sequence);
       return true;
     }
     sequence.dispose();

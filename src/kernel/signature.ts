@@ -17,7 +17,7 @@ export type Param = number | { readonly scalar: string; readonly mul: number; re
  * `exact`: f32 activations. `fast`: activations quantised to int8 per group. `fine`: int8 plus the int8 rounding error,
  * about 15 bits, at the speed of reading the weights; for the few rows of a decode step, exact for more.
  */
-export type Precision = Codes['precision'][number];
+export type KernelPrecision = Codes['precision'][number];
 /** Activation fused into gate/up products. */
 export type Glu = Codes['glu'][number];
 export type ReductionKind = Codes['reduction'][number];

@@ -1,5 +1,4 @@
-// The parameter block of a `tile` dispatch (docs/cpu-kernels.md, "Tile programs") read back into a program: what
-// `encodeTileProgram` wrote.
+// The parameter block of a `tile` dispatch (docs/cpu-kernels.md, "Tile programs") read back into a program.
 
 import { invariant } from '../base/errors.ts';
 import { registerKind } from './expr.ts';

@@ -1,12 +1,13 @@
 // Compilation of expressions: sharing, register reuse, encoding; random programs give what the expressions mean.
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { encodeTileProgram } from '../testing/tile-params.ts';
 import { evaluateTileProgram } from './evaluate.ts';
 import { binary, cast, constant, type Expr, input, scalar, select, unary } from './expr.ts';
 import { placeRegisters } from './registers.ts';
 import { scalarFunctions, toRegister } from './scalar-functions.ts';
 import { type RegisterKind, tileOpcodes } from './tile-opcodes.ts';
-import { buildTileProgram, encodeTileProgram } from './tile-program.ts';
+import { buildTileProgram } from './tile-program.ts';
 
 const x = input(0, 'f32');
 const y = input(1, 'f32');

@@ -1,11 +1,11 @@
 // From result expressions to a tile program: a linear instruction list with common subexpressions computed once and
-// registers reused; and its parameter block for the `tile` kernel (docs/cpu-kernels.md, "Tile programs").
+// registers reused.
 
 import type { DType } from '../base/dtype.ts';
 import { IngotError } from '../base/errors.ts';
 import type { Expr } from './expr.ts';
-import { type Instruction, opcodeNumber, type PlacedInstruction, placeRegisters } from './registers.ts';
-import { listParams, type Param } from './signature.ts';
+import { type Instruction, type PlacedInstruction, placeRegisters } from './registers.ts';
+import type { Param } from './signature.ts';
 import type { RegisterKind } from './tile-opcodes.ts';
 
 /** A constant register: known now, or a plan scalar known when the plan runs. */
@@ -128,26 +128,4 @@ export interface TileLayout {
   /** Per input; strides in elements, 0 broadcasts. */
   readonly inputs: readonly { readonly dtype: DType; readonly strides: readonly Param[] }[];
   readonly outputs: readonly DType[];
-}
-
-/** The params of a program over these operands. */
-export function encodeTileProgram(program: TileProgram, layout: TileLayout): readonly Param[] {
-  return listParams('tile', {
-    count: layout.count,
-    sizes: layout.sizes,
-    inputs: layout.inputs,
-    outputs: layout.outputs.map((dtype) => ({ dtype })),
-    constants: program.constants.map(({ kind, value }) => ({
-      dtype: kind,
-      value: typeof value === 'number' ? value : { scalar: value.scalar, mul: 1, add: 0 },
-    })),
-    instructions: program.instructions.map(({ opcode, dst, args: [a = 0, b = 0, c = 0] }) => ({
-      opcode: opcodeNumber(opcode),
-      dst,
-      a,
-      b,
-      c,
-    })),
-    results: program.results.map((r) => r.register),
-  });
 }

@@ -31,10 +31,11 @@ export interface ModelConfig {
   readonly memory: readonly LayerSpec[];
 }
 
+/** `fast` quantises activations to 8 bit per group; `exact` keeps them in f32. */
 export type Precision = 'fast' | 'exact';
 
 /** A model with its weights. Both functions build graph nodes; a plan made with `compile` runs them. */
-export interface Model {
+export interface ModelGraph {
   readonly config: ModelConfig;
   /**
    * Residual stream after the final norm, `[n, D]`, of tokens ids i32 `[n]` at positions i32 `[n]`, which layers add to the
@@ -81,7 +82,7 @@ export interface Family<C extends ModelConfig = ModelConfig> {
   readonly names: readonly string[];
   /** Reads config.json (either dialect). `source` names the file in errors. Throws bad_file or unsupported. */
   parse(json: unknown, source: string): C;
-  build(config: C, load: WeightLoader, options: BuildOptions): Model;
+  build(config: C, load: WeightLoader, options: BuildOptions): ModelGraph;
   /** How its files are written: names, order of rows, GGUF metadata. */
   readonly files: FamilyFiles;
 }

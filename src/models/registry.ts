@@ -3,7 +3,7 @@
 import { IngotError } from '../base/errors.ts';
 import { cohere2 } from './cohere2/model.ts';
 import { ConfigReader } from './config/reader.ts';
-import type { BuildOptions, Family, Model, ModelConfig, WeightLoader } from './contract.ts';
+import type { BuildOptions, Family, ModelConfig, ModelGraph, WeightLoader } from './contract.ts';
 import { deepseek } from './deepseek/model.ts';
 import { deepseekV4 } from './deepseek-v4/model.ts';
 import { ernie45Moe } from './ernie4_5-moe/model.ts';
@@ -63,7 +63,7 @@ export const families: readonly Family[] = [
 export interface ParsedModel {
   readonly config: ModelConfig;
   /** Loads the weights and returns the model. Throws missing_tensor, or shape_mismatch from the loader. */
-  build(load: WeightLoader, options: BuildOptions): Model;
+  build(load: WeightLoader, options: BuildOptions): ModelGraph;
 }
 
 /**

@@ -3,20 +3,20 @@
 import type { NDArray } from '../array/array.ts';
 import { linear } from '../array/ops/linear/linear.ts';
 import type { Weight } from '../array/weight.ts';
-import type { Precision } from '../kernel/signature.ts';
+import type { KernelPrecision } from '../kernel/signature.ts';
 
 export interface LinearOptions {
   /** `[N]` */
   readonly bias?: NDArray | undefined;
   /** `fast` may quantise activations to 8 bits, `fine` to 15. */
-  readonly precision: Precision;
+  readonly precision: KernelPrecision;
 }
 
 /** y = x Wᵀ + b with W `[N, K]`: `[..., K]` -> `[..., N]`. */
 export class Linear {
   readonly weight: Weight;
   readonly bias: NDArray | undefined;
-  readonly precision: Precision;
+  readonly precision: KernelPrecision;
 
   constructor(weight: Weight, options: LinearOptions) {
     this.weight = weight;

@@ -5,7 +5,7 @@ import type { TokenConstraint } from '../generate/constraint.ts';
 import { analyse } from '../generate/guided/analysis.ts';
 import { Automaton, follows } from '../generate/guided/automaton.ts';
 import { type ConstraintVocabulary, compileConstraint } from '../generate/guided/compile.ts';
-import { Slice } from '../generate/guided/patience.ts';
+import { TimeSlice } from '../generate/guided/patience.ts';
 import type { ConstraintSpec, JsonSchema } from '../generate/guided/spec.ts';
 import { termOf } from '../generate/guided/term-of.ts';
 
@@ -148,7 +148,7 @@ export async function randomText(
 /** The automaton of a schema; undefined when no value satisfies it, or when it cannot be followed. */
 export function grammarOf(schema: JsonSchema): Automaton | undefined {
   try {
-    const term = finish(termOf({ kind: 'json_schema', schema }, new Slice()));
+    const term = finish(termOf({ kind: 'json_schema', schema }, new TimeSlice()));
     return new Automaton(term, finish(analyse(term)));
   } catch (error) {
     if (error instanceof IngotError && error.code === 'unsupported') return undefined;

@@ -1,10 +1,11 @@
 // Operands of kernels: terms by the names of inputs, brought to one shape and to the kinds that programs compute in.
 
 import type { NDArray } from '../array/array.ts';
-import { promote, registerKind, type Term } from '../array/ops/elementwise/elementwise.ts';
+import { promote, type Term } from '../array/ops/elementwise/elementwise.ts';
 import { type DType, isFloat } from '../base/dtype.ts';
 import { IngotError } from '../base/errors.ts';
 import { broadcastShapes, formatShape, maxElements, type Shape } from '../base/shape.ts';
+import { registerKind } from '../kernel/expr.ts';
 import type { RegisterKind } from '../kernel/tile-opcodes.ts';
 
 /** The arrays among the operands, and the numbers, by name. */

@@ -7,8 +7,8 @@ import {
   type CheckpointTensor,
   dimensions,
   matrixOffset,
+  type RowSlice,
   readRows,
-  type Slice,
   type SourceTensor,
 } from './tensor.ts';
 
@@ -20,7 +20,7 @@ export const smallChunkBytes = chunkBytes / 32;
 /** Rows of one matrix that become whole panels. */
 export interface Chunk {
   readonly tensor: SourceTensor;
-  readonly slice: Slice;
+  readonly slice: RowSlice;
   /** Rows [first, first + rows), the same ones stored and packed. */
   readonly first: number;
   readonly rows: number;

@@ -11,7 +11,7 @@ import {
   checkpointBytes,
   type LoadedMatrix,
   type LoadedVector,
-  type LoadOptions,
+  type LoaderOptions,
 } from './load.ts';
 import { packOn } from './load-jobs.ts';
 import { dimensions, readRows, type SourceTensor } from './tensor.ts';
@@ -28,7 +28,7 @@ afterEach(() => {
 });
 
 type Loader = CheckpointLoader<LoadedMatrix, LoadedVector>;
-const loaderOf = (options?: LoadOptions): Loader =>
+const loaderOf = (options?: LoaderOptions): Loader =>
   new CheckpointLoader(checkpoint, device, { matrix: (m) => m, vector: (v) => v }, options);
 
 function source(name: string): SourceTensor {

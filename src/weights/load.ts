@@ -38,7 +38,7 @@ export interface LoadFactory<W, V> {
   vector(loaded: LoadedVector): V;
 }
 
-export interface LoadOptions extends LoadJobOptions {
+export interface LoaderOptions extends LoadJobOptions {
   /** Bytes that weights may take on the device. */
   readonly memoryLimit?: number;
   /** Where matrices are that somebody else brings to the device, by name: they are neither loaded nor disposed here. */
@@ -55,14 +55,19 @@ export class CheckpointLoader<W, V> {
   readonly #checkpoint: Checkpoint;
   readonly #device: Device;
   readonly #factory: LoadFactory<W, V>;
-  readonly #options: LoadOptions;
+  readonly #options: LoaderOptions;
   readonly #matrices = new Map<string, W>();
   readonly #vectors = new Map<string, V>();
   readonly #buffers: DeviceBuffer[] = [];
   #jobs: LoadJob[] = [];
   #bytes = 0;
 
-  constructor(checkpoint: Checkpoint, device: Device, factory: LoadFactory<W, V>, options: LoadOptions = {}) {
+  constructor(
+    checkpoint: Checkpoint,
+    device: Device,
+    factory: LoadFactory<W, V>,
+    options: LoaderOptions = {},
+  ) {
     this.#checkpoint = checkpoint;
     this.#device = device;
     this.#factory = factory;

@@ -18,7 +18,7 @@ export interface Region {
 }
 
 /** One matrix: a region for each part of its format ([blocks] or [codes, scales, biases]). */
-export type Slice = readonly Region[];
+export type RowSlice = readonly Region[];
 
 /** A tensor as a file of foreign format stores it. */
 export interface SourceTensor {
@@ -28,7 +28,7 @@ export interface SourceTensor {
   readonly shape: readonly number[];
   readonly format: SourceFormat;
   /** One for each of the E matrices; one when there is no E. */
-  readonly slices: readonly Slice[];
+  readonly slices: readonly RowSlice[];
   /** `rowMap[i]` is the stored row of row i, within each slice; undefined when rows are in order. */
   readonly rowMap?: Int32Array;
   /** Added to every value of a vector: norms that are stored less 1. */
@@ -89,7 +89,7 @@ export function contiguousSlices(
   shape: readonly number[],
   parts: readonly { readonly source: ByteSource; readonly offset: number }[],
   stored: { readonly rows: number; readonly skip: number } = { rows: dimensions(shape).rows, skip: 0 },
-): Slice[] {
+): RowSlice[] {
   const problem = shapeProblem(shape);
   if (problem !== undefined)
     throw new FileFormatError(parts[0]?.source.name ?? 'no file', 'a tensor', problem);
@@ -108,7 +108,7 @@ export function contiguousSlices(
  * `buffers` hold the result when given and large enough, so that a loader can reuse memory.
  */
 export async function readRows(
-  slice: Slice,
+  slice: RowSlice,
   first: number,
   count: number,
   buffers: readonly Uint8Array[] = [],

@@ -12,10 +12,11 @@ import { input, unary } from '../../src/kernel/expr.ts';
 import type { Param } from '../../src/kernel/signature.ts';
 import { codeOf, type ReductionKind } from '../../src/kernel/signature.ts';
 import { kernelCodes } from '../../src/kernel/signatures.ts';
-import { buildTileProgram, encodeTileProgram } from '../../src/kernel/tile-program.ts';
+import { buildTileProgram } from '../../src/kernel/tile-program.ts';
 import { bf16ToF32, f16ToF32, f32ToBf16, f32ToF16 } from '../../src/quant/half.ts';
 import { expectAllClose } from '../../src/testing/allclose.ts';
 import { randomNumbers } from '../../src/testing/case-data.ts';
+import { encodeTileProgram } from '../../src/testing/tile-params.ts';
 import { bytesOf, runDispatch } from './dispatch.ts';
 
 const device = await openNodeGpu({ software: true });

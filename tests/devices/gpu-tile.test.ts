@@ -10,10 +10,11 @@ import { evaluateTileProgram } from '../../src/kernel/evaluate.ts';
 import { binary, type Expr, input, instruction, registerKind, scalar } from '../../src/kernel/expr.ts';
 import type { Param } from '../../src/kernel/signature.ts';
 import { type RegisterKind, type TileOpcode, tileOpcodes } from '../../src/kernel/tile-opcodes.ts';
-import { buildTileProgram, encodeTileProgram } from '../../src/kernel/tile-program.ts';
+import { buildTileProgram } from '../../src/kernel/tile-program.ts';
 import { bf16ToF32, f16ToF32 } from '../../src/quant/half.ts';
 import { expectAllClose } from '../../src/testing/allclose.ts';
 import { randomNumbers } from '../../src/testing/case-data.ts';
+import { encodeTileProgram } from '../../src/testing/tile-params.ts';
 import { bytesOf, runDispatch } from './dispatch.ts';
 
 const device = await openNodeGpu({ software: true });

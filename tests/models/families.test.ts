@@ -7,7 +7,7 @@ import { fromBuffer } from '../../src/array/creation.ts';
 import { Weight } from '../../src/array/weight.ts';
 import type { Device } from '../../src/device/device.ts';
 import type { DecoderConfig } from '../../src/models/config/decoder.ts';
-import type { Model } from '../../src/models/contract.ts';
+import type { ModelGraph } from '../../src/models/contract.ts';
 import { modelCheckpoint } from '../../src/models/files/translate.ts';
 import { families, findFamily, parseModel } from '../../src/models/registry.ts';
 import { dequantizeSource } from '../../src/quant/reference.ts';
@@ -48,7 +48,11 @@ const withGguf = goldens.filter(({ name }) => readdirSync(folderOf(name)).includ
 /** Logits are about 5; the points at which these families are usually got wrong change them by 1e-3 and more. */
 const tolerance = 5e-4;
 
-async function load(device: Device, golden: Golden, file = ''): Promise<{ model: Model; dispose(): void }> {
+async function load(
+  device: Device,
+  golden: Golden,
+  file = '',
+): Promise<{ model: ModelGraph; dispose(): void }> {
   const checkpoint = await modelCheckpoint(openCheckpoint(folderOf(golden.name) + file));
   const loader = new CheckpointLoader<Weight, NDArray>(checkpoint, device, {
     matrix: ({ name, ...rest }) => new Weight({ device, label: name, ...rest }),

@@ -1,7 +1,7 @@
 import { afterAll, describe, expect, it } from 'vitest';
 import type { Device } from '../../src/device/device.ts';
 import type { DecoderConfig } from '../../src/models/config/decoder.ts';
-import type { Model, Precision } from '../../src/models/contract.ts';
+import type { ModelGraph, Precision } from '../../src/models/contract.ts';
 import { parseModel } from '../../src/models/registry.ts';
 import { memoryLoader } from '../../src/testing/tiny-models.ts';
 import { argmax, difference, exactBound, fastRms, lead, rms } from './compare.ts';
@@ -12,7 +12,7 @@ import { ModelRunner } from './runner.ts';
 const goldens = goldenNames.map(readGolden);
 
 interface Loaded {
-  readonly model: Model;
+  readonly model: ModelGraph;
   readonly config: DecoderConfig;
   dispose(): void;
 }

@@ -8,7 +8,7 @@ import { PagedCache } from '../../src/cache/paged.ts';
 import { pagesFor } from '../../src/cache/sizes.ts';
 import { StandardCache } from '../../src/cache/standard.ts';
 import type { Device } from '../../src/device/device.ts';
-import type { Model } from '../../src/models/contract.ts';
+import type { ModelGraph } from '../../src/models/contract.ts';
 import { argmax } from './compare.ts';
 
 export interface RunnerOptions {
@@ -25,7 +25,7 @@ export class ModelRunner {
   readonly #sequence: CacheSequence;
   readonly #plan: Plan;
 
-  constructor(device: Device, model: Model, { capacity, maxRows, kv, cache: kind }: RunnerOptions) {
+  constructor(device: Device, model: ModelGraph, { capacity, maxRows, kv, cache: kind }: RunnerOptions) {
     const { memory } = model.config;
     this.cache =
       kind === 'standard'

@@ -8,7 +8,7 @@ import { fromBuffer } from '../../src/array/creation.ts';
 import { Weight } from '../../src/array/weight.ts';
 import type { Device } from '../../src/device/device.ts';
 import { findLocal } from '../../src/hub/resolve.ts';
-import type { Model, Precision } from '../../src/models/contract.ts';
+import type { ModelGraph, Precision } from '../../src/models/contract.ts';
 import { modelCheckpoint } from '../../src/models/files/translate.ts';
 import { parseModel } from '../../src/models/registry.ts';
 import { CheckpointLoader } from '../../src/weights/load.ts';
@@ -55,7 +55,7 @@ const minutes = 60_000;
 async function load(
   device: Device,
   precision: Precision,
-): Promise<{ model: Model; dispose(): Promise<void> }> {
+): Promise<{ model: ModelGraph; dispose(): Promise<void> }> {
   const checkpoint = await modelCheckpoint(openCheckpoint(path as string));
   const loader = new CheckpointLoader<Weight, NDArray>(checkpoint, device, {
     matrix: ({ name, ...rest }) => new Weight({ device, label: name, ...rest }),

@@ -1,8 +1,8 @@
 // One elementwise op as a tile program of one instruction; chains are made by fusion before this.
 
 import { invariant } from '../../base/errors.ts';
+import { registerKind } from '../../kernel/expr.ts';
 import type { LowerContext } from '../op.ts';
-import { registerKind } from '../ops/elementwise/elementwise.ts';
 import { lowerTile } from '../ops/elementwise/tile-params.ts';
 import { operand } from '../ops/operands.ts';
 import type { OpNode } from './node.ts';

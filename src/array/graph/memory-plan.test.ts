@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { alignment, planMemory } from './memory-plan.ts';
+import { alignment, planArena } from './memory-plan.ts';
 
 const lifetime = fc
   .record({ bytes: fc.integer({ min: 0, max: 5000 }), first: fc.nat(30), length: fc.nat(10) })
@@ -10,7 +10,7 @@ describe('memory plan', () => {
   it('never overlaps two storages that live together, and aligns all', () => {
     fc.assert(
       fc.property(fc.array(lifetime, { maxLength: 40 }), (lives) => {
-        const { offsets, arenaBytes } = planMemory(lives);
+        const { offsets, arenaBytes } = planArena(lives);
         lives.forEach((a, i) => {
           const at = offsets[i]!;
           expect(at % alignment).toBe(0);
@@ -27,6 +27,6 @@ describe('memory plan', () => {
 
   it('reuses memory of a chain', () => {
     const chain = Array.from({ length: 10 }, (_, i) => ({ bytes: 1024, first: i, last: i + 1 }));
-    expect(planMemory(chain).arenaBytes).toBe(2048);
+    expect(planArena(chain).arenaBytes).toBe(2048);
   });
 });

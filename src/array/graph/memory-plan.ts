@@ -7,7 +7,7 @@ export interface Lifetime {
   readonly last: number;
 }
 
-export interface MemoryPlan {
+export interface BufferPlan {
   /** Offset of each lifetime, in the order given. */
   readonly offsets: readonly number[];
   readonly arenaBytes: number;
@@ -19,7 +19,7 @@ export const alignment = 64;
 
 const align = (n: number): number => Math.ceil(n / alignment) * alignment;
 
-export function planMemory(lifetimes: readonly Lifetime[]): MemoryPlan {
+export function planArena(lifetimes: readonly Lifetime[]): BufferPlan {
   const offsets = new Array<number>(lifetimes.length).fill(0);
   const placed: { readonly at: number; readonly end: number; readonly life: Lifetime }[] = [];
   let arenaBytes = 0;
@@ -42,10 +42,10 @@ export function planMemory(lifetimes: readonly Lifetime[]): MemoryPlan {
 }
 
 /**
- * Like planMemory, for memory in slots: storages share a slot only when one ends before the other begins, and a slot is as
+ * Like planArena, for memory in slots: storages share a slot only when one ends before the other begins, and a slot is as
  * large as its largest storage.
  */
-export function planSlots(lifetimes: readonly Lifetime[]): MemoryPlan {
+export function planSlots(lifetimes: readonly Lifetime[]): BufferPlan {
   const slots: { readonly offset: number; readonly byteLength: number; readonly lives: Lifetime[] }[] = [];
   const offsets = new Array<number>(lifetimes.length).fill(0);
   let arenaBytes = 0;

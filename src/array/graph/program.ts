@@ -4,7 +4,7 @@ import { invariant } from '../../base/errors.ts';
 import type { BufferSlice, Device, DeviceProgram, ScalarSpec } from '../../device/device.ts';
 import type { Slice } from '../op.ts';
 import type { LoweredProgram, Storage } from './lower.ts';
-import { type Lifetime, planMemory, planSlots } from './memory-plan.ts';
+import { type Lifetime, planArena, planSlots } from './memory-plan.ts';
 
 export function buildProgram(
   lowered: LoweredProgram,
@@ -14,7 +14,7 @@ export function buildProgram(
   const { storages, dispatches } = lowered;
   const lifetimes = storageLifetimes(lowered);
   const planned = [...lifetimes.keys()];
-  const plan = memory === 'separate' ? planSlots : planMemory;
+  const plan = memory === 'separate' ? planSlots : planArena;
   const { offsets, arenaBytes, slots } = plan([...lifetimes.values()]);
   const arenaOffset = new Map(planned.map((storage, i) => [storage, offsets[i] as number]));
   const place = (slice: Slice): BufferSlice => {

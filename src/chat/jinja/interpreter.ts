@@ -6,7 +6,7 @@ import type { Budget } from './budget.ts';
 import { filterOf } from './filters.ts';
 import { LoopState } from './loop.ts';
 import { methodOf, numberAttribute } from './methods.ts';
-import { binary, compareBy, itemAt, type Slice, sliceOf, unary } from './operators.ts';
+import { binary, compareBy, itemAt, type SliceBounds, sliceOf, unary } from './operators.ts';
 import { tests } from './tests.ts';
 import { repr, str } from './text.ts';
 import {
@@ -309,7 +309,7 @@ export class Interpreter implements Runtime {
     const value = this.#value(object, scope);
     if (key.kind !== 'slice') return this.lookup(value, this.#value(key, scope), true);
     const part = (node: Expression | undefined): Value => (node ? this.#value(node, scope) : null);
-    const slice: Slice = { start: part(key.start), stop: part(key.stop), step: part(key.step) };
+    const slice: SliceBounds = { start: part(key.start), stop: part(key.stop), step: part(key.step) };
     if (value instanceof Undefined) return value.fail();
     return orElse(sliceOf(value, slice, this.budget), () => `${objectName(value)} has no such slice`);
   }

@@ -282,14 +282,14 @@ export function itemAt(value: Value, key: Value): Value | undefined {
   return Array.isArray(value) ? value.at(at) : undefined;
 }
 
-export interface Slice {
+export interface SliceBounds {
   readonly start: Value;
   readonly stop: Value;
   readonly step: Value;
 }
 
 /** `value[start:stop:step]`; undefined for what cannot be sliced. */
-export function sliceOf(value: Value, slice: Slice, budget: Budget): Value | undefined {
+export function sliceOf(value: Value, slice: SliceBounds, budget: Budget): Value | undefined {
   const text = typeof value === 'string' ? value : undefined;
   const items: readonly unknown[] | undefined =
     text !== undefined ? (lengthOf(text) === text.length ? undefined : [...text]) : sequenceOf(value);
@@ -305,7 +305,7 @@ export function sliceOf(value: Value, slice: Slice, budget: Budget): Value | und
 }
 
 function bounds(
-  { start, stop, step: by }: Slice,
+  { start, stop, step: by }: SliceBounds,
   length: number,
 ): { from: number; to: number; step: number } {
   const number = (value: Value): number | undefined =>

@@ -4,7 +4,7 @@
 
 import { IngotError } from '../../base/errors.ts';
 import { type Analysis, analyse } from './analysis.ts';
-import type { Live, LiveBoth, LiveRecorded, Part, Stack, State } from './live.ts';
+import type { GrammarState, Live, LiveBoth, LiveRecorded, Part, Stack } from './live.ts';
 import { isAlive, Lives } from './lives.ts';
 import type { Patience } from './patience.ts';
 import { nearly, oneLess, type Ranges, type Term } from './term.ts';
@@ -37,7 +37,7 @@ export const rowsSoFar = (): number => rows;
 
 export class Automaton {
   readonly id = automata++;
-  readonly start: State;
+  readonly start: GrammarState;
   /** Bytes of one class are alike to the grammar. */
   readonly classOf: Uint8Array;
   readonly classes: number;
@@ -46,20 +46,20 @@ export class Automaton {
    * whose text is recorded, this goes no further than a doubtful state at their end; `step` does.
    */
   table: Int32Array;
-  readonly states: State[] = [];
+  readonly states: GrammarState[] = [];
   /** Ids of states whose row is there. */
   readonly #filled = new Set<number>();
   readonly #classBytes: readonly number[];
   readonly #bottom: Stack;
   readonly #barren: ReadonlySet<Term | Live>;
-  readonly #byKey = new Map<string, State>();
+  readonly #byKey = new Map<string, GrammarState>();
   readonly #lives = new Lives();
   readonly #inRanges = new Map<Ranges, readonly boolean[]>();
-  readonly #starts = new Map<Term, State>();
+  readonly #starts = new Map<Term, GrammarState>();
   /** Terms whose start is being worked out. */
   readonly #starting = new Set<Term>();
-  readonly #near = new Map<number, Map<State, State>>();
-  readonly #dead: State;
+  readonly #near = new Map<number, Map<GrammarState, GrammarState>>();
+  readonly #dead: GrammarState;
   #stacks = 0;
 
   constructor(root: Term, { classOf, barren }: Analysis) {
@@ -91,7 +91,7 @@ export class Automaton {
   }
 
   /** The state after a byte; undefined when no text goes on like this. */
-  step(state: State, byte: number, patience?: Patience): State | undefined {
+  step(state: GrammarState, byte: number, patience?: Patience): GrammarState | undefined {
     if (state.items.some(({ head }) => head.kind === 'live-recorded')) return this.#exactStep(state, byte);
     this.fill(state, patience);
     return this.states[this.#next(state, this.classOf[byte] ?? 0)];
@@ -101,7 +101,7 @@ export class Automaton {
    * Works out where each class of bytes leads from a state. False when that was known.
    * @throws `paused` when the patience is over before that.
    */
-  fill(state: State, patience?: Patience): boolean {
+  fill(state: GrammarState, patience?: Patience): boolean {
     if (this.#filled.has(state.id)) return false;
     rows++;
     this.#filled.add(state.id);
@@ -114,7 +114,7 @@ export class Automaton {
     return true;
   }
 
-  #fillRow(state: State, patience: Patience | undefined): void {
+  #fillRow(state: GrammarState, patience: Patience | undefined): void {
     const after = state.items.map((item) => this.#itemRow(item, patience));
     const [only, second] = after;
     const known = new Map<string | number, number>();
@@ -134,13 +134,13 @@ export class Automaton {
     }
   }
 
-  #after(stacks: readonly (Stack | undefined)[]): State | undefined {
+  #after(stacks: readonly (Stack | undefined)[]): GrammarState | undefined {
     const there = stacks.filter((stack) => stack !== undefined);
     const next = there.length === 0 ? this.#dead : this.#close(there);
     return next.items.length === 0 && !next.accepting ? undefined : next;
   }
 
-  #exactStep(state: State, byte: number): State | undefined {
+  #exactStep(state: GrammarState, byte: number): GrammarState | undefined {
     state.exact ??= new Map();
     const known = state.exact.get(byte);
     if (known) return known;
@@ -166,7 +166,7 @@ export class Automaton {
     return state.items.length > 0 || next.recorded.allowed(next.text) ? next : undefined;
   }
 
-  #next(state: State, byteClass: number): number {
+  #next(state: GrammarState, byteClass: number): number {
     return this.table[state.id * this.classes + byteClass] ?? dead;
   }
 
@@ -221,7 +221,7 @@ export class Automaton {
   }
 
   /** The ways to go on from a state: those in parts with an automaton of their own, and all others as one state. */
-  split(state: State): { readonly plain: State | undefined; readonly parts: readonly Part[] } {
+  split(state: GrammarState): { readonly plain: GrammarState | undefined; readonly parts: readonly Part[] } {
     const parts: Part[] = [];
     const plain: Stack[] = [];
     for (const item of state.items) {
@@ -258,7 +258,7 @@ export class Automaton {
   }
 
   /** A state that allows the same next `most` bytes; what is further away does not tell it from others. */
-  nearly(state: State, most: number): State {
+  nearly(state: GrammarState, most: number): GrammarState {
     let known = this.#near.get(most);
     if (!known) {
       known = new Map();
@@ -347,7 +347,7 @@ export class Automaton {
   }
 
   /** The state of all stacks that read a byte next, when any of `from` may be what is to come. */
-  #close(from: readonly Stack[]): State {
+  #close(from: readonly Stack[]): GrammarState {
     const seen = new Set<Stack>();
     const items: Stack[] = [];
     const todo = [...from];
@@ -454,7 +454,7 @@ export class Automaton {
   }
 
   /** The state before a text of a term, which is one of the grammar's or has its bytes. */
-  startOf(term: Term): State {
+  startOf(term: Term): GrammarState {
     const known = this.#starts.get(term);
     if (known) return known;
     if (this.#starting.has(term))
@@ -469,7 +469,7 @@ export class Automaton {
     }
   }
 
-  #intern(items: Stack[], accepting: boolean): State {
+  #intern(items: Stack[], accepting: boolean): GrammarState {
     items.sort((a, b) => a.id - b.id);
     const key = `${accepting ? '+' : '-'}${items.map(({ id }) => id).join()}`;
     let state = this.#byKey.get(key);
@@ -511,7 +511,7 @@ export function matches(term: Term, text: string): boolean {
 
 /** Whether an automaton accepts a text. */
 export function follows(automaton: Automaton, text: string): boolean {
-  let state: State | undefined = automaton.start;
+  let state: GrammarState | undefined = automaton.start;
   for (const byte of new TextEncoder().encode(text)) state = state && automaton.step(state, byte);
   return state?.accepting ?? false;
 }

@@ -7,7 +7,7 @@ import { analyse } from './analysis.ts';
 import { Automaton } from './automaton.ts';
 import { GrammarConstraint } from './grammar-constraint.ts';
 import { Masks } from './masks.ts';
-import { Slice } from './patience.ts';
+import { TimeSlice } from './patience.ts';
 import type { ConstraintSpec } from './spec.ts';
 import { measure } from './spec-size.ts';
 import { termOf } from './term-of.ts';
@@ -96,10 +96,10 @@ function untilAborted(work: Promise<void>, signal: AbortSignal | undefined): Pro
 
 /** Goes through work that pauses where its slice is over, and lets the event loop run between slices. */
 async function inSlices<T>(
-  start: (slice: Slice) => Generator<void, T, void>,
+  start: (slice: TimeSlice) => Generator<void, T, void>,
   signal: AbortSignal | undefined,
 ): Promise<T> {
-  const slice = new Slice();
+  const slice = new TimeSlice();
   const work = start(slice);
   for (;;) {
     signal?.throwIfAborted();

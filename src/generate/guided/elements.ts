@@ -3,7 +3,7 @@
 import { partsOf } from './analysis.ts';
 import { Automaton } from './automaton.ts';
 import { comma, commaSeparated } from './json-text.ts';
-import type { State } from './live.ts';
+import type { GrammarState } from './live.ts';
 import {
   alt,
   call,
@@ -265,7 +265,7 @@ function allTexts(term: Term): readonly string[] | undefined {
   if (isEndless(term)) return undefined;
   const automaton = Automaton.of(term);
   const found: string[] = [];
-  const todo: (readonly [State, string])[] = [[automaton.start, '']];
+  const todo: (readonly [GrammarState, string])[] = [[automaton.start, '']];
   for (let next = todo.pop(); next !== undefined; next = todo.pop()) {
     const [state, text] = next;
     if (state.accepting) found.push(text);

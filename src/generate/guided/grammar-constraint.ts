@@ -4,7 +4,7 @@ import { IngotError } from '../../base/errors.ts';
 import type { TokenConstraint } from '../constraint.ts';
 import type { Automaton } from './automaton.ts';
 import type { ConstraintVocabulary } from './compile.ts';
-import type { State } from './live.ts';
+import type { GrammarState } from './live.ts';
 import type { Masks } from './masks.ts';
 
 export class GrammarConstraint implements TokenConstraint {
@@ -12,9 +12,9 @@ export class GrammarConstraint implements TokenConstraint {
   readonly #masks: Masks;
   readonly #vocabulary: ConstraintVocabulary;
   /** Where the text is in the grammar; undefined once it has ended. */
-  #state: State | undefined;
+  #state: GrammarState | undefined;
   /** The state whose tokens are being worked out. */
-  #awaited: State | undefined;
+  #awaited: GrammarState | undefined;
   /** The tokens that the present state allows, when they were prepared. */
   #allowed: Int32Array | undefined;
 
@@ -65,7 +65,7 @@ export class GrammarConstraint implements TokenConstraint {
       this.#state = undefined;
       return;
     }
-    let state: State | undefined = this.#state;
+    let state: GrammarState | undefined = this.#state;
     for (const byte of this.#vocabulary.bytesOf(id)) state = state && this.#automaton.step(state, byte);
     if (state === undefined) throw refused(id);
     this.#state = state;

@@ -17,7 +17,7 @@ export interface Stack {
 /** A part of the text that several automata follow at once, or a place in one of another kind. */
 export type Live =
   | LiveBoth
-  | { readonly kind: 'live-not'; readonly inner: State }
+  | { readonly kind: 'live-not'; readonly inner: GrammarState }
   | { readonly kind: 'live-machine'; readonly machine: Machine }
   | { readonly kind: 'live-branch'; readonly branch: Branch; readonly place: Place }
   | LiveShared
@@ -28,7 +28,7 @@ export type Live =
 export interface LiveShared {
   readonly kind: 'live-shared';
   readonly automaton: Automaton;
-  readonly state: State;
+  readonly state: GrammarState;
   readonly sealed: boolean;
 }
 
@@ -37,7 +37,7 @@ export interface LiveExcept {
   readonly kind: 'live-except';
   readonly except: Except;
   readonly automaton: Automaton;
-  readonly state: State;
+  readonly state: GrammarState;
   readonly place: Place;
 }
 
@@ -46,15 +46,15 @@ export interface LiveRecorded {
   readonly kind: 'live-recorded';
   readonly recorded: Recorded;
   readonly automaton: Automaton;
-  readonly state: State;
+  readonly state: GrammarState;
   readonly text: string;
   readonly next: Map<number, LiveRecorded>;
 }
 
 export interface LiveBoth {
   readonly kind: 'live-both';
-  readonly left: State;
-  readonly right: State;
+  readonly left: GrammarState;
+  readonly right: GrammarState;
   /** See the term. */
   readonly size: number | undefined;
   /** Known to be able to end, or not to. */
@@ -63,7 +63,7 @@ export interface LiveBoth {
   search?: { readonly from: Map<LiveBoth, LiveBoth | undefined>; readonly todo: LiveBoth[] } | undefined;
 }
 
-export interface State {
+export interface GrammarState {
   readonly id: number;
   /** The text may end here. */
   readonly accepting: boolean;
@@ -72,16 +72,16 @@ export interface State {
   /** A sealed part may end here: what follows depends on its text, which the table does not know. */
   readonly doubtful: boolean;
   /** States after a byte where the table does not have them. */
-  exact?: Map<number, State | undefined>;
+  exact?: Map<number, GrammarState | undefined>;
 }
 
 /** A way to go on that is in a part with an automaton of its own. */
 export interface Part {
   readonly automaton: Automaton;
   /** Where in the part. */
-  readonly state: State;
+  readonly state: GrammarState;
   /** Where the text is once the part has ended. */
-  readonly after: State;
+  readonly after: GrammarState;
   /** Whether the part may end after these further bytes, one in each character; always when there is no such function. */
   readonly allowed?: ((path: string) => boolean) | undefined;
   /** Further bytes after which it may not end. */

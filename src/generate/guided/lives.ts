@@ -1,7 +1,7 @@
 // The parts of a text that are under way, one object for equal ones, and whether an intersection among them can still end.
 
 import type { Automaton } from './automaton.ts';
-import type { Live, LiveBoth, LiveRecorded, LiveShared, State } from './live.ts';
+import type { GrammarState, Live, LiveBoth, LiveRecorded, LiveShared } from './live.ts';
 import { look, type Patience } from './patience.ts';
 import type { Branch, Except, Machine, Recorded } from './term.ts';
 import type { Place } from './texts.ts';
@@ -20,7 +20,7 @@ export class Lives {
   readonly #branches = new Map<Branch, number>();
   readonly #excepts = new Map<Except, number>();
 
-  both(left: State, right: State, size: number | undefined): LiveBoth {
+  both(left: GrammarState, right: GrammarState, size: number | undefined): LiveBoth {
     let ofSize = this.#boths.get(size);
     if (!ofSize) {
       ofSize = new Map();
@@ -35,7 +35,7 @@ export class Lives {
     return live;
   }
 
-  not(inner: State): Live {
+  not(inner: GrammarState): Live {
     return this.#one(`!${inner.id}`, () => ({ kind: 'live-not', inner }));
   }
 
@@ -48,7 +48,7 @@ export class Lives {
     return this.#one(key, () => ({ kind: 'live-branch', branch, place }));
   }
 
-  shared(automaton: Automaton, state: State, sealed = false): LiveShared {
+  shared(automaton: Automaton, state: GrammarState, sealed = false): LiveShared {
     return this.#one(`s${automaton.id},${state.id},${sealed}`, () => ({
       kind: 'live-shared',
       automaton,
@@ -57,14 +57,14 @@ export class Lives {
     }));
   }
 
-  except(except: Except, automaton: Automaton, state: State, place: Place): Live {
+  except(except: Except, automaton: Automaton, state: GrammarState, place: Place): Live {
     const at = `${place.low},${place.high},${place.depth}`;
     const key = `x${numberOf(this.#excepts, except)}:${automaton.id},${state.id},${at}`;
     return this.#one(key, () => ({ kind: 'live-except', except, automaton, state, place }));
   }
 
   /** Of which nothing is written yet. */
-  recorded(recorded: Recorded, automaton: Automaton, state: State): LiveRecorded {
+  recorded(recorded: Recorded, automaton: Automaton, state: GrammarState): LiveRecorded {
     let live = this.#records.get(recorded);
     if (!live) {
       live = { kind: 'live-recorded', recorded, automaton, state, text: '', next: new Map() };

@@ -4,8 +4,8 @@
 
 import { nextTurn } from '../../base/turn.ts';
 import type { Automaton } from './automaton.ts';
-import type { Part, State } from './live.ts';
-import { Slice } from './patience.ts';
+import type { GrammarState, Part } from './live.ts';
+import { TimeSlice } from './patience.ts';
 import { nodeAt, pathTo, type Trie } from './trie.ts';
 import { Walk } from './walk.ts';
 
@@ -27,16 +27,16 @@ interface PartMask {
 type Making<T = Int32Array> = Generator<void, T, void>;
 
 class Waiting {
-  readonly state: State;
+  readonly state: GrammarState;
   readonly making: Making;
-  readonly slice: Slice;
+  readonly slice: TimeSlice;
   readonly made: Promise<Int32Array>;
   /** Generations that wait for it. */
   wanted = 1;
   resolve: (made: Int32Array) => void = () => undefined;
   reject: (error: unknown) => void = () => undefined;
 
-  constructor(state: State, making: Making, slice: Slice) {
+  constructor(state: GrammarState, making: Making, slice: TimeSlice) {
     this.state = state;
     this.making = making;
     this.slice = slice;
@@ -51,9 +51,9 @@ class Waiting {
 export class Masks {
   readonly #tries: readonly Trie[];
   readonly #words: number;
-  #kept = new Map<Trie, WeakMap<Automaton, Map<State, PartMask>>>();
+  #kept = new Map<Trie, WeakMap<Automaton, Map<GrammarState, PartMask>>>();
   #keptBytes = 0;
-  readonly #pending = new Map<State, Waiting>();
+  readonly #pending = new Map<GrammarState, Waiting>();
   readonly #queue: Waiting[] = [];
   #running = false;
   /** Milliseconds that callers have waited for masks in this turn of the event loop. */
@@ -65,8 +65,8 @@ export class Masks {
   }
 
   /** Bit `id & 31` of word `id >> 5` is set when the token may come next. End tokens are not part of it. */
-  of(automaton: Automaton, state: State): Int32Array {
-    const making = this.#whole(automaton, state, new Slice());
+  of(automaton: Automaton, state: GrammarState): Int32Array {
+    const making = this.#whole(automaton, state, new TimeSlice());
     for (let step = making.next(); ; step = making.next()) if (step.done === true) return step.value;
   }
 
@@ -74,13 +74,13 @@ export class Masks {
    * The same, at once when it is known or made soon, and else when it is made, in slices. Who no longer waits for it says so
    * by `forget`.
    */
-  prepare(automaton: Automaton, state: State): Int32Array | Promise<Int32Array> {
+  prepare(automaton: Automaton, state: GrammarState): Int32Array | Promise<Int32Array> {
     const pending = this.#pending.get(state);
     if (pending) {
       pending.wanted++;
       return pending.made;
     }
-    const slice = new Slice();
+    const slice = new TimeSlice();
     const making = this.#whole(automaton, state, slice);
     const soon = this.#now(making, slice);
     if (soon) return soon;
@@ -92,13 +92,13 @@ export class Masks {
   }
 
   /** A generation that waited for a mask does not any more. One that nobody waits for is not made further. */
-  forget(state: State): void {
+  forget(state: GrammarState): void {
     const pending = this.#pending.get(state);
     if (pending && --pending.wanted <= 0) this.#pending.delete(state);
   }
 
   /** What can be made with the time that is left of this turn. */
-  #now(making: Making, slice: Slice): Int32Array | undefined {
+  #now(making: Making, slice: TimeSlice): Int32Array | undefined {
     if (this.#spent >= sliceMs) return undefined;
     if (this.#spent === 0) {
       void nextTurn().then(() => {
@@ -139,16 +139,16 @@ export class Masks {
     this.#running = false;
   }
 
-  *#whole(automaton: Automaton, state: State, slice: Slice): Making {
+  *#whole(automaton: Automaton, state: GrammarState, slice: TimeSlice): Making {
     const mask = new Int32Array(this.#words);
     for (const trie of this.#tries) add(mask, (yield* this.#of(trie, automaton, state, slice)).mask);
     return mask;
   }
 
   /** What a state allows depends on what is at most one token away. */
-  *#of(trie: Trie, automaton: Automaton, exact: State, slice: Slice): Making<PartMask> {
+  *#of(trie: Trie, automaton: Automaton, exact: GrammarState, slice: TimeSlice): Making<PartMask> {
     const state = automaton.nearly(exact, trie.maxDepth + 1);
-    const byAutomaton = this.#kept.get(trie) ?? new WeakMap<Automaton, Map<State, PartMask>>();
+    const byAutomaton = this.#kept.get(trie) ?? new WeakMap<Automaton, Map<GrammarState, PartMask>>();
     this.#kept.set(trie, byAutomaton);
     const known = byAutomaton.get(automaton)?.get(state);
     if (known) return known;
@@ -160,13 +160,13 @@ export class Masks {
       this.#keptBytes = 0;
       return made;
     }
-    const kept = byAutomaton.get(automaton) ?? new Map<State, PartMask>();
+    const kept = byAutomaton.get(automaton) ?? new Map<GrammarState, PartMask>();
     byAutomaton.set(automaton, kept.set(state, made));
     return made;
   }
 
   /** A token may come next when one of the ways to go on allows it. */
-  *#make(trie: Trie, automaton: Automaton, state: State, slice: Slice): Making<PartMask> {
+  *#make(trie: Trie, automaton: Automaton, state: GrammarState, slice: TimeSlice): Making<PartMask> {
     const { plain, parts } = automaton.split(state);
     const walk = new Walk(trie, automaton, new Int32Array(this.#words), slice);
     if (plain) {
@@ -178,7 +178,7 @@ export class Masks {
     return { mask: walk.mask, exits: walk.exits, finals: walk.finals };
   }
 
-  *#addPart(trie: Trie, walk: Walk, part: Part, slice: Slice): Making<void> {
+  *#addPart(trie: Trie, walk: Walk, part: Part, slice: TimeSlice): Making<void> {
     const { automaton, state, after } = part;
     const inner = yield* this.#of(trie, automaton, state, slice);
     const refused = refusedNodes(trie, inner, part);
@@ -199,10 +199,16 @@ export class Masks {
 }
 
 /** Follows the tokens below doubtful nodes byte by byte: those that hold all of a part whose text matters. */
-function* verify(trie: Trie, automaton: Automaton, from: State, walk: Walk, slice: Slice): Making<void> {
+function* verify(
+  trie: Trie,
+  automaton: Automaton,
+  from: GrammarState,
+  walk: Walk,
+  slice: TimeSlice,
+): Making<void> {
   const { bytes, depths, ends, tokens, same } = trie;
   for (const top of new Set(walk.doubts)) {
-    const path: (State | undefined)[] = [from];
+    const path: (GrammarState | undefined)[] = [from];
     const above = pathTo(trie, top);
     for (let i = 0; i + 1 < above.length; i++) path.push(stepFrom(automaton, path[i], above.charCodeAt(i)));
     for (let node = top; node < (ends[top] as number); ) {
@@ -225,8 +231,11 @@ function* verify(trie: Trie, automaton: Automaton, from: State, walk: Walk, slic
   }
 }
 
-const stepFrom = (automaton: Automaton, state: State | undefined, byte: number): State | undefined =>
-  state && automaton.step(state, byte);
+const stepFrom = (
+  automaton: Automaton,
+  state: GrammarState | undefined,
+  byte: number,
+): GrammarState | undefined => state && automaton.step(state, byte);
 
 /** Nodes at which a part may not end, though its automaton may. */
 function refusedNodes(trie: Trie, { exits, finals }: PartMask, part: Part): ReadonlySet<number> {

@@ -31,7 +31,7 @@ export function look(patience: Patience | undefined): void {
 }
 
 /** Over some milliseconds after it began; without a beginning, never. */
-export class Slice implements Patience {
+export class TimeSlice implements Patience {
   #end = Number.POSITIVE_INFINITY;
 
   begin(ms: number): void {

@@ -2,7 +2,7 @@
 
 import { IngotError } from '../../base/errors.ts';
 import { type Automaton, dead, rowsSoFar } from './automaton.ts';
-import type { State } from './live.ts';
+import type { GrammarState } from './live.ts';
 import { type Patience, paused } from './patience.ts';
 import type { Trie } from './trie.ts';
 
@@ -26,7 +26,7 @@ export class Walk {
   /** States above the present node, by depth. */
   readonly #path: Int32Array;
   /** Not filled yet. */
-  #start: State | undefined;
+  #start: GrammarState | undefined;
   #node = 0;
   #end = 0;
   /** Nodes below which the walk goes on, with which state. */
@@ -44,7 +44,7 @@ export class Walk {
   }
 
   /** The nodes from `begin` to `end`, the branches of one node, with the automaton in `start` above them. */
-  begin(start: State, begin: number, end: number): void {
+  begin(start: GrammarState, begin: number, end: number): void {
     this.#exits = [];
     this.#nextExit = 0;
     this.#node = begin;
@@ -54,7 +54,7 @@ export class Walk {
   }
 
   /** The nodes below each of `exits`, with the automaton in `start` there. */
-  beginAfter(start: State, exits: readonly number[]): void {
+  beginAfter(start: GrammarState, exits: readonly number[]): void {
     this.#exits = exits;
     this.#nextExit = 0;
     this.#afterExit = start.id;
@@ -104,7 +104,7 @@ export class Walk {
         node = ends[node] as number;
         continue;
       }
-      const state = states[next] as State;
+      const state = states[next] as GrammarState;
       if (state.doubtful) {
         this.doubts.push(node);
         node = ends[node] as number;
@@ -132,7 +132,7 @@ export class Walk {
   }
 
   /** Works out where a state leads; true when that was not known. */
-  #fill(state: State): boolean {
+  #fill(state: GrammarState): boolean {
     const before = rowsSoFar();
     try {
       return this.#automaton.fill(state, this.#slice);

@@ -2,11 +2,12 @@
 
 import { describe, expect, it } from 'vitest';
 import { dtypes } from '../../base/dtype.ts';
+import { encodeTileProgram } from '../../testing/tile-params.ts';
 import { binary, type Expr, input, scalar, unary } from '../expr.ts';
 import type { Param } from '../signature.ts';
 import { codeOf, type KernelName, nameOf } from '../signature.ts';
 import { decodeTileProgram } from '../tile-decode.ts';
-import { buildTileProgram, encodeTileProgram, type TileLayout } from '../tile-program.ts';
+import { buildTileProgram, type TileLayout } from '../tile-program.ts';
 import { type GpuCapabilities, KernelRequest, wgslSource } from './contract.ts';
 import { emitWgsl, literal } from './emit.ts';
 import { findGpuKernel } from './index.ts';

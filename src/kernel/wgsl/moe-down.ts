@@ -2,7 +2,7 @@
 // over topk · K columns, so that nothing is summed up through memory.
 
 import type { WeightLayout } from '../../quant/layout.ts';
-import type { Precision } from '../signature.ts';
+import type { KernelPrecision } from '../signature.ts';
 import { type GpuKernel, type GpuPass, grid, type KernelRequest } from './contract.ts';
 import { weightWork } from './linear/geometry.ts';
 import { chosenGeometry } from './linear/linear-rows.ts';
@@ -15,7 +15,7 @@ import { fail, statusBinding } from './status.ts';
 
 export interface MoeDownShape {
   readonly K: number;
-  readonly precision: Precision;
+  readonly precision: KernelPrecision;
   readonly topk: number;
   readonly experts: number;
   readonly N: number;

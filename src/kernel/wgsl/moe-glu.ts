@@ -1,7 +1,7 @@
 // moe_glu: act(gate) · up of the chosen experts of each row, in one pass over their weights.
 
 import type { WeightLayout } from '../../quant/layout.ts';
-import type { Glu, Precision } from '../signature.ts';
+import type { Glu, KernelPrecision } from '../signature.ts';
 import { type GpuKernel, type GpuPass, grid, type KernelRequest } from './contract.ts';
 import { gluFunction } from './linear/epilogue.ts';
 import { weightWork } from './linear/geometry.ts';
@@ -15,7 +15,7 @@ import { fail, statusBinding } from './status.ts';
 
 export interface MoeGluShape {
   readonly K: number;
-  readonly precision: Precision;
+  readonly precision: KernelPrecision;
   readonly glu: Glu;
   readonly topk: number;
   readonly experts: number;

@@ -4,7 +4,7 @@ import type { NDArray } from '../../array/array.ts';
 import { Embedding } from '../../nn/embedding.ts';
 import type { Linear } from '../../nn/linear.ts';
 import type { DecoderConfig } from '../config/decoder.ts';
-import type { BuildOptions, Model, WeightLoader } from '../contract.ts';
+import type { BuildOptions, ModelGraph, WeightLoader } from '../contract.ts';
 import { loadHead } from './head.ts';
 import { type Layer, loadLayer } from './layer.ts';
 import { type Loading, loadNorm, type Norm } from './load.ts';
@@ -21,7 +21,7 @@ export interface DecoderParts {
 }
 
 /** The model that runs these parts in order. */
-export function decoder(config: DecoderConfig, parts: DecoderParts): Model {
+export function decoder(config: DecoderConfig, parts: DecoderParts): ModelGraph {
   const { embeddingScale, logitScale, logitSoftcap } = config;
   return {
     config,
@@ -43,7 +43,7 @@ export function decoder(config: DecoderConfig, parts: DecoderParts): Model {
 const scaled = (x: NDArray, scale: number): NDArray => (scale === 1 ? x : x.mul(scale));
 
 /** A decoder with the weights of a checkpoint. */
-export function loadDecoder(config: DecoderConfig, load: WeightLoader, options: BuildOptions): Model {
+export function loadDecoder(config: DecoderConfig, load: WeightLoader, options: BuildOptions): ModelGraph {
   const from: Loading = { load, options };
   const { hiddenSize, vocabSize, norm } = config;
   const rotaries = new Rotaries(

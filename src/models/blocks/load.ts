@@ -1,7 +1,7 @@
 // Modules from a weight loader: shapes come from the config, names from the table of canonical names.
 
 import type { NDArray } from '../../array/array.ts';
-import type { Precision } from '../../kernel/signature.ts';
+import type { KernelPrecision } from '../../kernel/signature.ts';
 import { LayerNorm } from '../../nn/layer-norm.ts';
 import { Linear } from '../../nn/linear.ts';
 import { RmsNorm } from '../../nn/rms-norm.ts';
@@ -11,7 +11,7 @@ import type { BuildOptions, WeightLoader } from '../contract.ts';
 /** What blocks load with. */
 export interface Loading {
   readonly load: WeightLoader;
-  readonly options: Omit<BuildOptions, 'precision'> & { readonly precision: Precision };
+  readonly options: Omit<BuildOptions, 'precision'> & { readonly precision: KernelPrecision };
 }
 
 /** Normalises the last axis. */

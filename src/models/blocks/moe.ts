@@ -4,7 +4,7 @@
 import type { NDArray } from '../../array/array.ts';
 import { expertLinear } from '../../array/ops/experts/expert-linear.ts';
 import type { Weight } from '../../array/weight.ts';
-import type { Precision } from '../../kernel/signature.ts';
+import type { KernelPrecision } from '../../kernel/signature.ts';
 import type { Linear } from '../../nn/linear.ts';
 import type { MoeConfig } from '../config/experts.ts';
 import { gated } from './activations.ts';
@@ -47,7 +47,7 @@ export class Moe {
 
 /** The gated MLPs of all experts. */
 export class Experts {
-  readonly #precision: Precision;
+  readonly #precision: KernelPrecision;
   readonly #config: MoeConfig;
   readonly #gate: ExpertMatrix;
   readonly #up: ExpertMatrix;

@@ -6,13 +6,17 @@ import { loadHead } from '../blocks/head.ts';
 import { type Loading, loadNorm } from '../blocks/load.ts';
 import { embeddingName, finalNormName, layerNames } from '../blocks/names.ts';
 import { Rotaries } from '../blocks/rotary.ts';
-import type { BuildOptions, Model, WeightLoader } from '../contract.ts';
+import type { BuildOptions, ModelGraph, WeightLoader } from '../contract.ts';
 import { CompressedAttention } from './attention.ts';
 import type { DeepseekV4Config } from './config.ts';
 import { TokenExperts } from './experts.ts';
 import { HyperConnection, StreamHead } from './streams.ts';
 
-export function loadDeepseekV4(config: DeepseekV4Config, load: WeightLoader, options: BuildOptions): Model {
+export function loadDeepseekV4(
+  config: DeepseekV4Config,
+  load: WeightLoader,
+  options: BuildOptions,
+): ModelGraph {
   const from: Loading = { load, options };
   const { hiddenSize, vocabSize, norm, streams } = config;
   const rotaries = new Rotaries(options.contextLength ?? config.contextLength, options.device);

@@ -9,11 +9,11 @@ import { Mlp } from '../blocks/mlp.ts';
 import { Moe } from '../blocks/moe.ts';
 import { embeddingName, finalNormName, layerNames } from '../blocks/names.ts';
 import { Rotaries, type Rotate } from '../blocks/rotary.ts';
-import type { BuildOptions, Model, WeightLoader } from '../contract.ts';
+import type { BuildOptions, ModelGraph, WeightLoader } from '../contract.ts';
 import { LatentAttention } from './attention.ts';
 import type { DeepseekConfig } from './config.ts';
 
-export function loadDeepseek(config: DeepseekConfig, load: WeightLoader, options: BuildOptions): Model {
+export function loadDeepseek(config: DeepseekConfig, load: WeightLoader, options: BuildOptions): ModelGraph {
   const from: Loading = { load, options };
   const { hiddenSize, vocabSize, norm } = config;
   const rotaries = new Rotaries(

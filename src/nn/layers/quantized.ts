@@ -9,7 +9,7 @@ import { linear } from '../../array/ops/linear/linear.ts';
 import { fixed } from '../../array/ops/operands.ts';
 import { Weight } from '../../array/weight.ts';
 import { IngotError } from '../../base/errors.ts';
-import type { Precision } from '../../kernel/signature.ts';
+import type { KernelPrecision } from '../../kernel/signature.ts';
 import { mlxFormat } from '../../quant/formats/words.ts';
 import { packReference } from '../../quant/reference.ts';
 import { Module } from '../module.ts';
@@ -23,7 +23,7 @@ export interface QuantizeModuleOptions {
   /** Default 4. */
   readonly bits?: 2 | 4 | 8;
   /** `fast` (the default) may round activations to 8 bits, `exact` does not. */
-  readonly precision?: Precision;
+  readonly precision?: KernelPrecision;
   /** Which layers; default those whose width divides into groups. */
   readonly filter?: (path: string, module: Linear | Embedding) => boolean;
 }
@@ -45,11 +45,11 @@ abstract class Packed extends Module {
 /** y = x Wᵀ + b with packed W `[outputs, inputs]`. */
 export class QuantizedLinear extends Packed {
   bias: NDArray | undefined;
-  readonly precision: Precision;
+  readonly precision: KernelPrecision;
 
   constructor(
     weight: Weight,
-    options: { readonly bias?: NDArray | undefined; readonly precision?: Precision } = {},
+    options: { readonly bias?: NDArray | undefined; readonly precision?: KernelPrecision } = {},
   ) {
     super(weight);
     this.bias = options.bias;

@@ -3,7 +3,7 @@
 import { CollectedAnswer } from '../../chat/collect.ts';
 import type { AnswerEnd, AnswerPart, ChoicePart, TokenLogprob } from '../job.ts';
 
-export class Message extends CollectedAnswer {
+export class AnswerMessage extends CollectedAnswer {
   readonly logprobs: TokenLogprob[] = [];
   end: AnswerEnd | undefined;
 
@@ -17,10 +17,10 @@ export class Message extends CollectedAnswer {
   }
 
   /** The messages of all choices, by number. */
-  static byChoice(parts: readonly ChoicePart[]): Message[] {
-    const messages: Message[] = [];
+  static byChoice(parts: readonly ChoicePart[]): AnswerMessage[] {
+    const messages: AnswerMessage[] = [];
     for (const { choice, part } of parts) {
-      messages[choice] ??= new Message();
+      messages[choice] ??= new AnswerMessage();
       messages[choice].push(part);
     }
     return messages;

@@ -1,12 +1,12 @@
 // Chains of elementwise ops -> one tile op each: intermediate results stay in registers, constants cost nothing.
 
 import { elementCount, sameShape } from '../../../base/shape.ts';
+import { registerKind } from '../../../kernel/expr.ts';
 import type { TileOpcode } from '../../../kernel/tile-opcodes.ts';
 import { fullOp } from '../../ops/creation/full.ts';
 import { castOp } from '../../ops/elementwise/cast.ts';
-import { registerKind } from '../../ops/elementwise/elementwise.ts';
 import { tileOp } from '../../ops/elementwise/tile.ts';
-import type { TileConstant, TileInstruction } from '../../ops/elementwise/tile-params.ts';
+import type { ElementwiseConstant, ElementwiseInstruction } from '../../ops/elementwise/tile-params.ts';
 import { operand } from '../../ops/operands.ts';
 import { type Graph, isOp, type Node, type OpNode, opNode, type Value, valueType } from '../node.ts';
 import { graphNodes, type Lookup, rewriteGraph, usersOf, valuesOf } from '../trace.ts';
@@ -120,7 +120,7 @@ function externalInputs(members: ReadonlySet<OpNode>): readonly Value[] {
 /** The tile op of a cluster. */
 function buildTile({ root, members }: Cluster, lookup: Lookup): OpNode {
   const inputs = externalInputs(members);
-  const constants: TileConstant[] = [];
+  const constants: ElementwiseConstant[] = [];
   const constantNodes: Node[] = [];
   const ordered = orderMembers(root, members);
   for (const v of ordered.flatMap((m) => m.inputs)) {
@@ -128,7 +128,7 @@ function buildTile({ root, members }: Cluster, lookup: Lookup): OpNode {
     constants.push({ dtype: v.node.attrs.dtype, value: v.node.attrs.value });
     constantNodes.push(v.node);
   }
-  const instructions: TileInstruction[] = [];
+  const instructions: ElementwiseInstruction[] = [];
   const computed = new Map<Node, number>();
   const registerOf = (v: Value): number => {
     const own = computed.get(v.node);

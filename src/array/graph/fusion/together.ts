@@ -4,7 +4,11 @@
 import type { DType } from '../../../base/dtype.ts';
 import { elementCount, type Shape, sameShape } from '../../../base/shape.ts';
 import { type TileAttrs, tileOp } from '../../ops/elementwise/tile.ts';
-import type { TileConstant, TileInstruction, TileProgram } from '../../ops/elementwise/tile-params.ts';
+import type {
+  ElementwiseConstant,
+  ElementwiseInstruction,
+  ElementwiseProgram,
+} from '../../ops/elementwise/tile-params.ts';
 import { operand } from '../../ops/operands.ts';
 import { attributeKey } from '../attributes.ts';
 import { type Graph, isOp, type Node, type OpNode, opNode, type Value, valueType } from '../node.ts';
@@ -133,7 +137,7 @@ const readsWhatIsStored = (group: Group, node: OpNode): boolean =>
   });
 
 /** A program of one instruction for an op that is not a chain. */
-function programOf(node: OpNode): TileProgram {
+function programOf(node: OpNode): ElementwiseProgram {
   if (isOp(node, tileOp)) return (node as OpNode & { readonly attrs: TileAttrs }).attrs;
   const opcode = opcodeOf(node);
   const n = node.inputs.length;
@@ -154,7 +158,7 @@ function externals(members: readonly OpNode[]): readonly Value[] {
 /** One tile op of the members, whose outputs are `results`. */
 function joined({ members, shape }: Group, results: readonly OpNode[], lookup: Lookup): OpNode {
   const inputs = externals(members);
-  const constants: TileConstant[] = [];
+  const constants: ElementwiseConstant[] = [];
   const keys: string[] = [];
   for (const c of members.flatMap((m) => programOf(m).constants)) {
     const key = attributeKey(c);
@@ -163,7 +167,7 @@ function joined({ members, shape }: Group, results: readonly OpNode[], lookup: L
     constants.push(c);
   }
   const base = inputs.length + constants.length;
-  const instructions: TileInstruction[] = [];
+  const instructions: ElementwiseInstruction[] = [];
   const made = new Map<Node, number>();
   for (const member of members) {
     const program = programOf(member);

@@ -1,12 +1,13 @@
 // cast: conversion between dtypes. Floats to integers truncate and saturate; anything non-zero is true.
 
 import { type DType, epsilon, isFloat } from '../../../base/dtype.ts';
+import { registerKind } from '../../../kernel/expr.ts';
 import { scalarFunctions } from '../../../kernel/scalar-functions.ts';
 import type { RegisterKind, TileOpcode } from '../../../kernel/tile-opcodes.ts';
 import type { NDArray } from '../../array.ts';
 import { defineOp } from '../../op.ts';
 import { operand, output } from '../operands.ts';
-import { applyElementwise, registerKind } from './elementwise.ts';
+import { applyElementwise } from './elementwise.ts';
 
 export interface CastAttrs {
   readonly dtype: DType;

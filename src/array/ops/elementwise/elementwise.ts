@@ -3,6 +3,7 @@
 import { type DType, epsilon, isFloat } from '../../../base/dtype.ts';
 import { IngotError } from '../../../base/errors.ts';
 import { broadcastShapes, maxElements } from '../../../base/shape.ts';
+import { registerKind } from '../../../kernel/expr.ts';
 import { type ScalarFunction, scalarFunctions, toRegister } from '../../../kernel/scalar-functions.ts';
 import type { RegisterKind, TileOpcode } from '../../../kernel/tile-opcodes.ts';
 import type { NDArray } from '../../array.ts';
@@ -13,13 +14,6 @@ import { numel, operand, output, reader, writer } from '../operands.ts';
 import { sumTo } from '../reduce/sum.ts';
 
 export type Opcodes = Partial<Record<RegisterKind, TileOpcode>>;
-
-/** Register kind that holds a dtype during an elementwise program. */
-export function registerKind(dtype: DType): RegisterKind {
-  if (isFloat(dtype)) return 'f32';
-  if (dtype === 'bool') return 'bool';
-  return dtype === 'i32' || dtype === 'i8' ? 'i32' : 'u32';
-}
 
 /**
  * The dtype two operands meet in (docs/arrays.md has the table): floats win over integers, integers over bool, wider over

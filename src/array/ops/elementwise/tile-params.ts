@@ -9,26 +9,26 @@ import type { LowerContext } from '../../op.ts';
 import type { Scalar, ValueType } from '../../types.ts';
 import { countParam, operand, scalarParam } from '../operands.ts';
 
-export interface TileConstant {
+export interface ElementwiseConstant {
   readonly dtype: DType;
   readonly value: Scalar;
 }
 
 /** Operands are register numbers: inputs first, then constants, then one register per instruction in order. */
-export interface TileInstruction {
+export interface ElementwiseInstruction {
   readonly opcode: TileOpcode;
   readonly args: readonly number[];
 }
 
-export interface TileProgram {
-  readonly constants: readonly TileConstant[];
-  readonly instructions: readonly TileInstruction[];
+export interface ElementwiseProgram {
+  readonly constants: readonly ElementwiseConstant[];
+  readonly instructions: readonly ElementwiseInstruction[];
   /** Registers that hold the results, one for each output. */
   readonly results: readonly number[];
 }
 
 /** Emits one `tile` dispatch that computes the outputs, which have one shape, from all inputs, which broadcast to it. */
-export function lowerTile<A>(context: LowerContext<A>, program: TileProgram): void {
+export function lowerTile<A>(context: LowerContext<A>, program: ElementwiseProgram): void {
   const inputs = context.inputs.flatMap((v) => (v === null ? [] : [v]));
   const params = tileParams(
     inputs.map((v) => v.type),
@@ -43,7 +43,7 @@ export function lowerTile<A>(context: LowerContext<A>, program: TileProgram): vo
 export function tileParams(
   inputs: readonly ValueType[],
   outputs: readonly ValueType[],
-  program: TileProgram,
+  program: ElementwiseProgram,
 ): KernelParams<'tile'> {
   const { shape } = operand(outputs, 0);
   const { groups, strides } = mergedAxes(

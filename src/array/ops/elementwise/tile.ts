@@ -3,15 +3,16 @@
 
 import { type DType, epsilon, isFloat } from '../../../base/dtype.ts';
 import { maxElements, type Shape } from '../../../base/shape.ts';
+import { registerKind } from '../../../kernel/expr.ts';
 import { scalarFunctions, toRegister } from '../../../kernel/scalar-functions.ts';
 import { findOpcode, type RegisterKind } from '../../../kernel/tile-opcodes.ts';
 import { defineOp, type Operands } from '../../op.ts';
 import type { Tensor } from '../../types.ts';
 import { numel, operand, output, scalarValue, writer } from '../operands.ts';
-import { broadcastReader, registerKind } from './elementwise.ts';
-import { lowerTile, type TileProgram } from './tile-params.ts';
+import { broadcastReader } from './elementwise.ts';
+import { type ElementwiseProgram, lowerTile } from './tile-params.ts';
 
-export interface TileAttrs extends TileProgram {
+export interface TileAttrs extends ElementwiseProgram {
   readonly shape: Shape;
   /** One for each result. */
   readonly dtypes: readonly DType[];
@@ -109,7 +110,7 @@ export const tileOp = defineOp<TileAttrs>({
 });
 
 /** Kind of every register: inputs, constants, instructions. */
-function resultKinds(inputs: Operands<Tensor>, program: TileProgram): readonly RegisterKind[] {
+function resultKinds(inputs: Operands<Tensor>, program: ElementwiseProgram): readonly RegisterKind[] {
   const kinds: RegisterKind[] = inputs.flatMap((t) => (t === null ? [] : [registerKind(t.dtype)]));
   kinds.push(...program.constants.map((c) => registerKind(c.dtype)));
   for (const { opcode, args } of program.instructions) {

@@ -2,7 +2,7 @@
 // the slots it is a mixture of experts; fusion makes moeGlu and moeDown of those.
 
 import { elementCount, formatShape, maxElements } from '../../../base/shape.ts';
-import type { Precision } from '../../../kernel/signature.ts';
+import type { KernelPrecision } from '../../../kernel/signature.ts';
 import type { NDArray } from '../../array.ts';
 import { defineOp, type OpDef } from '../../op.ts';
 import type { Weight } from '../../weight.ts';
@@ -30,7 +30,7 @@ import {
 } from '../operands.ts';
 
 export interface ExpertLinearAttrs {
-  readonly precision: Precision;
+  readonly precision: KernelPrecision;
 }
 
 /**
@@ -155,7 +155,7 @@ function eachSlot(x: NDArray, ids: NDArray): NDArray {
 
 export interface ExpertLinearOptions {
   /** Default `fast`. */
-  readonly precision?: Precision | undefined;
+  readonly precision?: KernelPrecision | undefined;
   /** `[E, N]` */
   readonly bias?: NDArray | undefined;
   /** `[n, k]`: multiplies each slot's result, bias included. */

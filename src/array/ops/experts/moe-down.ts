@@ -1,7 +1,7 @@
 // moeDown: weighted sum of the chosen experts' down projections, plus a residual.
 
 import { elementCount, formatShape, maxElements } from '../../../base/shape.ts';
-import type { Precision } from '../../../kernel/signature.ts';
+import type { KernelPrecision } from '../../../kernel/signature.ts';
 import type { NDArray } from '../../array.ts';
 import { defineOp, type OpDef } from '../../op.ts';
 import type { Weight } from '../../weight.ts';
@@ -29,7 +29,7 @@ import {
 import type { MoeOptions } from './moe-glu.ts';
 
 export interface MoeDownAttrs {
-  readonly precision: Precision;
+  readonly precision: KernelPrecision;
 }
 
 /** Operands: h `[n, k, K]`, ids and weights `[n, k]`, down `[E, N, K]`, residual `[n, N]` or null. */

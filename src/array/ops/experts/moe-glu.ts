@@ -2,7 +2,7 @@
 
 import { elementCount, formatShape, maxElements } from '../../../base/shape.ts';
 import { erf } from '../../../kernel/scalar-functions.ts';
-import type { Glu, Precision } from '../../../kernel/signature.ts';
+import type { Glu, KernelPrecision } from '../../../kernel/signature.ts';
 import { sameLayout } from '../../../quant/layout.ts';
 import type { NDArray } from '../../array.ts';
 import { defineOp } from '../../op.ts';
@@ -30,7 +30,7 @@ import {
 } from '../operands.ts';
 
 export interface MoeGluAttrs {
-  readonly precision: Precision;
+  readonly precision: KernelPrecision;
   readonly glu: Exclude<Glu, 'none'>;
 }
 
@@ -145,7 +145,7 @@ export const moeGluOp = defineOp<MoeGluAttrs>({
 });
 
 export interface MoeOptions {
-  readonly precision?: Precision | undefined;
+  readonly precision?: KernelPrecision | undefined;
 }
 
 /** act(x gateᵀ) * (x upᵀ) for each of the experts `ids [n, k]` of each row: `[n, k, N]`. */

@@ -3,7 +3,7 @@
 
 import { elementCount, formatShape, maxElements } from '../../../base/shape.ts';
 import { erf } from '../../../kernel/scalar-functions.ts';
-import type { Glu, Precision } from '../../../kernel/signature.ts';
+import type { Glu, KernelPrecision } from '../../../kernel/signature.ts';
 import type { NDArray, Operand } from '../../array.ts';
 import { defineOp, type OpCase, type Operands } from '../../op.ts';
 import type { Tensor, ValueType } from '../../types.ts';
@@ -33,7 +33,7 @@ import {
 } from './packed.ts';
 
 export interface LinearAttrs {
-  readonly precision: Precision;
+  readonly precision: KernelPrecision;
   /** RMS norm of x with the norm weight (operand 1) before the product. */
   readonly norm: { readonly eps: number; readonly offset: number } | null;
   readonly glu: Glu;
@@ -245,13 +245,13 @@ function linearCases(): readonly OpCase<LinearAttrs>[] {
   ];
 }
 
-const plainLinear = (x: NDArray, w: Operand, bias: Operand | null, precision: Precision): NDArray =>
+const plainLinear = (x: NDArray, w: Operand, bias: Operand | null, precision: KernelPrecision): NDArray =>
   x.apply(linearOp, [x, null, null, w, bias], { precision, norm: null, glu: 'none' });
 
 export interface LinearOptions {
   readonly bias?: NDArray | undefined;
   /** Default 'fast': activations quantised to int8 per group where the weights are quantised. */
-  readonly precision?: Precision | undefined;
+  readonly precision?: KernelPrecision | undefined;
 }
 
 /** `x [..., K]` times the transpose of a packed weight `[N, K]`: `[..., N]`. */

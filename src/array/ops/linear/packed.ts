@@ -1,7 +1,7 @@
 // Packed weights inside ops: checks, kernel parameters, and plain-TypeScript products panel by panel.
 
 import { formatShape, maxElements } from '../../../base/shape.ts';
-import type { Glu, Precision } from '../../../kernel/signature.ts';
+import type { Glu, KernelPrecision } from '../../../kernel/signature.ts';
 import { layoutCode, packedBytes, panelBytes, panelRows, type WeightLayout } from '../../../quant/layout.ts';
 import { gatherRow, unpackReference } from '../../../quant/reference.ts';
 import type { Tensor, ValueType } from '../../types.ts';
@@ -99,7 +99,7 @@ export interface Magnitude {
  * in int8, each off by at most half a step of 1/127 of the largest of its group (taken over the row here), evenly spread,
  * so that the sum is off by a normal deviate of which six sigma are allowed.
  */
-export function productError(K: number, maxX: number, w: Magnitude, precision: Precision): number {
+export function productError(K: number, maxX: number, w: Magnitude, precision: KernelPrecision): number {
   const accumulate = K * 2 ** -24 * maxX * w.max * Math.sqrt(K);
   return precision === 'exact' ? accumulate : accumulate + (6 * Math.sqrt(K / 3) * maxX * w.rms) / 254;
 }

@@ -1,7 +1,7 @@
 // attention: causal attention over a key-value cache, with grouped heads, sliding window, soft cap and sinks.
 
 import { elementCount, formatShape, maxElements } from '../../../base/shape.ts';
-import type { Precision } from '../../../kernel/signature.ts';
+import type { KernelPrecision } from '../../../kernel/signature.ts';
 import type { NDArray, Operand } from '../../array.ts';
 import { defineOp, type OpCase, type Operands } from '../../op.ts';
 import type { Tensor } from '../../types.ts';
@@ -35,7 +35,7 @@ export interface AttentionAttrs {
 }
 
 /** `fast`: from an f16 cache, queries, keys, weights and values may be rounded to bf16. */
-export type AttentionPrecision = Exclude<Precision, 'fine'>;
+export type AttentionPrecision = Exclude<KernelPrecision, 'fine'>;
 
 /** Operands: q `[n, H, Dh]`, k cache, v cache, positions, sinks `[H]` or null, sequences and page table or null. */
 export const attentionOp = defineOp<AttentionAttrs>({

@@ -6,7 +6,7 @@ import { type DecodeLayout, decodeBytes, decodePass } from './decode.ts';
 import { isUsable } from './matrices.ts';
 import { type AttentionShape, attentionShape, cacheUnit, lanesPerKey, type RowFilter } from './shape.ts';
 import { combinePass, partialBytes } from './splits.ts';
-import { type TileLayout, tileBytes, tilePass, tilesServe } from './tiles.ts';
+import { type AttentionTile, tileBytes, tilePass, tilesServe } from './tiles.ts';
 
 /** Up to so many rows of a cache without pages are split over workgroups. */
 const fewRows = 8;
@@ -69,11 +69,11 @@ function rowLayout(request: KernelRequest<'attention'>, shape: AttentionShape): 
 const tiles = ['4x32', '2x32', '2x64', '1x32', '1x64'];
 
 /** The tiles for many rows, or undefined where single rows are the way. */
-function tileLayout(request: KernelRequest<'attention'>, shape: AttentionShape): TileLayout | undefined {
+function tileLayout(request: KernelRequest<'attention'>, shape: AttentionShape): AttentionTile | undefined {
   const { f16, subgroups, subgroupMatrices, maxWorkgroupBytes, maxStorageBuffers } = request.caps;
   const matrices = f16 && subgroups?.min === 32 && subgroups.max === 32 && subgroupMatrices.some(isUsable);
   if (!matrices || maxStorageBuffers < 9 || shape.maxRows === 1) return undefined;
-  const parse = (name: string): TileLayout => {
+  const parse = (name: string): AttentionTile => {
     const [count = 4, keys = 32] = name.split('x').map(Number);
     return { subgroups: count, keys, plain: false };
   };

@@ -12,7 +12,7 @@ import { type GpuPass, grid } from '../contract.ts';
 import { type MatrixOps, matrixOps, plainOps, type TileStrides } from './matrices.ts';
 import { type AttentionShape, cacheBindings, keyFunctions, type RowFilter, rowFilter } from './shape.ts';
 
-export interface TileLayout {
+export interface AttentionTile {
   /** Subgroups of 32, each with 16 rows. */
   readonly subgroups: number;
   /** Keys of a tile: 32 or 64. */
@@ -24,14 +24,14 @@ export interface TileLayout {
 const lines = (n: number, line: (i: number) => string): string =>
   Array.from({ length: n }, (_, i) => line(i)).join('\n');
 
-const stridesOf = ({ headDim }: AttentionShape, { keys }: TileLayout): TileStrides => ({
+const stridesOf = ({ headDim }: AttentionShape, { keys }: AttentionTile): TileStrides => ({
   halves: headDim / 8 + 1,
   weights: keys / 8 + 1,
   scores: keys / 4 + 1,
 });
 
 /** Words of workgroup memory, by array. */
-function sizesOf(shape: AttentionShape, layout: TileLayout) {
+function sizesOf(shape: AttentionShape, layout: AttentionTile) {
   const strides = stridesOf(shape, layout);
   const rows = layout.subgroups * 16;
   return {
@@ -42,7 +42,7 @@ function sizesOf(shape: AttentionShape, layout: TileLayout) {
 }
 
 /** Bytes of workgroup memory. */
-export function tileBytes(shape: AttentionShape, layout: TileLayout): number {
+export function tileBytes(shape: AttentionShape, layout: AttentionTile): number {
   const { halves, weights, scores } = sizesOf(shape, layout);
   return 16 * (halves + weights + scores) + 4 * 16 * layout.subgroups + 16;
 }
@@ -50,7 +50,7 @@ export function tileBytes(shape: AttentionShape, layout: TileLayout): number {
 /** Whether tiles can serve a shape: whole matrices along the head, and a token's heads in a tile. */
 export const tilesServe = (
   { f16, headDim, heads, kvHeads }: AttentionShape,
-  { subgroups }: TileLayout,
+  { subgroups }: AttentionTile,
 ): boolean => f16 && headDim % 16 === 0 && headDim <= 128 && heads / kvHeads <= 16 * subgroups;
 
 /** Queries into matrices, first their high halves, then what these leave. */
@@ -78,7 +78,7 @@ ${lines(dims, (d) => `  let q_${half}_${d} = ${ops.load('queries', `own_rows * h
  * The tasks of a thread when a tile's keys and values are fetched: 16 bytes each. What lies outside the keys is dropped when it is
  * stored, a tile later: a look at what was fetched would wait for it.
  */
-function staging(shape: AttentionShape, { keys, subgroups }: TileLayout) {
+function staging(shape: AttentionShape, { keys, subgroups }: AttentionTile) {
   const words = (keys * shape.headDim) / 8;
   const threads = 32 * subgroups;
   const tasks = Math.ceil(words / threads);
@@ -108,7 +108,7 @@ function staging(shape: AttentionShape, { keys, subgroups }: TileLayout) {
 }
 
 /** `Sums()` is written out: without it a variable of a loop keeps its value from the turn before (Dawn of webgpu 0.6.2). */
-const scoresOf = (dims: number, { keys }: TileLayout, ops: MatrixOps): string =>
+const scoresOf = (dims: number, { keys }: AttentionTile, ops: MatrixOps): string =>
   lines(
     keys / 16,
     (j) => `      var s_${j} = Sums();
@@ -122,7 +122,7 @@ ${lines(
   );
 
 /** Two lanes a row: masks, the row's maximum, weights in two halves. Written out: loops over arrays end up in memory. */
-const softmaxStep = ({ keys }: TileLayout): string => `      let own_key = key + i32(side) * ${keys / 2};
+const softmaxStep = ({ keys }: AttentionTile): string => `      let own_key = key + i32(side) * ${keys / 2};
       let place = own_row * score_stride + side * ${keys / 8}u;
 ${lines(keys / 8, (i) => `      let values_${i} = masked(scores[place + ${i}u], own_key + ${4 * i}, own_first, own_last, in_segment);`)}
       let tops = ${Array.from({ length: keys / 8 }, (_, i) => `values_${i}`).reduce((a, b) => `max(${a}, ${b})`)};
@@ -169,7 +169,7 @@ ${lines(
       }
 `;
 
-const addValues = (dims: number, { keys }: TileLayout, ops: MatrixOps): string =>
+const addValues = (dims: number, { keys }: AttentionTile, ops: MatrixOps): string =>
   lines(
     keys / 16,
     (j) => `      let p_high_${j} = ${ops.load('weights', `own_rows * weight_stride + ${2 * j}u`)};
@@ -214,7 +214,7 @@ const segment = (paged: boolean): string =>
 `
     : '    let end = end_token;\n';
 
-function constants(shape: AttentionShape, layout: TileLayout): string {
+function constants(shape: AttentionShape, layout: AttentionTile): string {
   const strides = stridesOf(shape, layout);
   const group = shape.heads / shape.kvHeads;
   const sizes: readonly (readonly [string, number])[] = [
@@ -261,7 +261,7 @@ fn masked(raw: vec4<u32>, key: i32, first: i32, last: i32, taken: bool) -> vec4<
 fn weights_of(s: vec4<f32>, row_max: f32) -> vec4<f32> { return select(exp(s - row_max), vec4(0.0), s == vec4(lowest)); }
 `;
 
-export function tilePass(shape: AttentionShape, layout: TileLayout, filter: RowFilter): GpuPass {
+export function tilePass(shape: AttentionShape, layout: AttentionTile, filter: RowFilter): GpuPass {
   const ops = (layout.plain ? plainOps : matrixOps)(stridesOf(shape, layout));
   const dims = shape.headDim / 16;
   const sizes = sizesOf(shape, layout);

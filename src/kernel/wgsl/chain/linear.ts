@@ -1,6 +1,6 @@
 // A product of one row as a phase: the row comes from memory or by mail, results go to memory or by mail.
 
-import type { Precision } from '../../signature.ts';
+import type { KernelPrecision } from '../../signature.ts';
 import type { GpuBinding, GpuCapabilities } from '../contract.ts';
 import { keeps, type XMode } from '../linear/activations.ts';
 import { gluFunction } from '../linear/epilogue.ts';
@@ -16,7 +16,7 @@ import type { ChainDispatch, ChainSize, MailAt, Phase } from './phase.ts';
 /** Bytes of weights that a thread asks for before it needs the first. */
 const bytesAhead = 128;
 
-const modeOf = (precision: Precision, quantized: boolean, { dot4 }: GpuCapabilities): XMode =>
+const modeOf = (precision: KernelPrecision, quantized: boolean, { dot4 }: GpuCapabilities): XMode =>
   precision === 'exact' || !quantized || !dot4 ? 'f32' : precision === 'fast' ? 'int8' : 'int8x2';
 
 /** How the panels of each output and their columns are laid over workgroups; undefined where x does not fit. */

@@ -1,6 +1,6 @@
 // How the work of a product with few rows is laid over threads: the ways to choose among, by name.
 
-import type { Precision } from '../../signature.ts';
+import type { KernelPrecision } from '../../signature.ts';
 import type { GpuCapabilities } from '../contract.ts';
 import { octetBytes, stagingBytes, type XMode } from './activations.ts';
 import { reductionBytes } from './reduce.ts';
@@ -24,7 +24,7 @@ export const geometryName = (g: Geometry): string =>
 
 /** What a geometry has to serve. */
 export interface RowWork {
-  readonly precision: Precision;
+  readonly precision: KernelPrecision;
   /** Rows of x. */
   readonly rows: number;
   readonly octets: number;

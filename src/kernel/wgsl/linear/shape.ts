@@ -2,7 +2,7 @@
 
 import { invariant } from '../../../base/errors.ts';
 import type { WeightLayout } from '../../../quant/layout.ts';
-import type { BufferPlace, Glu, Precision } from '../../signature.ts';
+import type { BufferPlace, Glu, KernelPrecision } from '../../signature.ts';
 import type { KernelRequest } from '../contract.ts';
 import { layoutOf, octetsOf } from './unpack.ts';
 
@@ -21,7 +21,7 @@ export interface LinearShape {
   readonly rows: number | undefined;
   readonly K: number;
   readonly octets: number;
-  readonly precision: Precision;
+  readonly precision: KernelPrecision;
   /** RMS norm of x before the product; the weight is the buffer normWeight. */
   readonly norm: { readonly eps: string; readonly offset: string } | undefined;
   readonly residual: boolean;

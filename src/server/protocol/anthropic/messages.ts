@@ -5,7 +5,7 @@ import type { AnswerEvent } from '../../../chat/answer.ts';
 import type { Block } from '../../../chat/collect.ts';
 import type { EndReason } from '../../../engine/types.ts';
 import type { AnswerEnd, AnswerHead, AnswerPart, Usage } from '../../job.ts';
-import { Message } from '../assemble.ts';
+import { AnswerMessage } from '../assemble.ts';
 import { inputOf } from '../fields.ts';
 
 export interface MessageEvent {
@@ -131,7 +131,7 @@ export class MessageEvents {
 
 /** The whole message of a request that does not stream. */
 export function messageBody(head: AnswerHead, parts: readonly AnswerPart[]): object {
-  const message = new Message();
+  const message = new AnswerMessage();
   for (const part of parts) message.push(part);
   return messageOf(head, message.blocks.map(contentOf), message.end);
 }

@@ -1,7 +1,7 @@
 // Answers of the Ollama API: one JSON document per line while streaming, the same fields in one document otherwise.
 
 import type { AnswerEnd, AnswerHead, AnswerPart, TokenLogprob } from '../../job.ts';
-import { Message } from '../assemble.ts';
+import { AnswerMessage } from '../assemble.ts';
 import { inputOf } from '../fields.ts';
 
 /** Which fields the text goes into: `message` of /api/chat, or `response` of /api/generate. */
@@ -44,7 +44,7 @@ const nothing: Body = { content: '', thinking: '', calls: [] };
 export class OllamaLines {
   readonly #head: AnswerHead;
   readonly #form: OllamaForm;
-  readonly #message = new Message();
+  readonly #message = new AnswerMessage();
   #sentCalls = 0;
 
   constructor(head: AnswerHead, form: OllamaForm) {
@@ -88,7 +88,7 @@ const base = (head: AnswerHead) => ({
 
 /** The whole answer of a request that does not stream. */
 export function ollamaBody(head: AnswerHead, form: OllamaForm, parts: readonly AnswerPart[]): object {
-  const message = new Message();
+  const message = new AnswerMessage();
   for (const part of parts) message.push(part);
   const body = { content: message.text, thinking: message.reasoning, calls: message.calls };
   return {

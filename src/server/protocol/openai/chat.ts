@@ -14,7 +14,7 @@ import {
   type Usage,
 } from '../../job.ts';
 import { RequestError } from '../../problem.ts';
-import { Message } from '../assemble.ts';
+import { AnswerMessage } from '../assemble.ts';
 import { functionField, refuseUnfollowed, stopOf, toolFields, toolOf, toolsOf } from '../fields.ts';
 import { object, optional, parse } from '../zod.ts';
 import { continued, messageFields, messagesOf, toolChoiceField, toolChoiceOf } from './messages.ts';
@@ -55,7 +55,7 @@ const shape = z.object({
   truncation: optional(z.enum(['auto', 'disabled'])),
 });
 
-export interface ChatRequest {
+export interface ChatCompletionRequest {
   readonly job: ChatJob;
   readonly stream: boolean;
   readonly form: ChatForm;
@@ -71,7 +71,7 @@ export interface ChatForm {
 }
 
 /** Throws RequestError naming the field that is wrong. */
-export function parseChat(body: unknown): ChatRequest {
+export function parseChat(body: unknown): ChatCompletionRequest {
   const request = parse(shape, body);
   refuseUnfollowed(body as Readonly<Record<string, unknown>>);
   const functions = request.functions !== undefined || request.function_call !== undefined;
@@ -174,7 +174,7 @@ function deltaOf(event: AnswerEvent, { functions }: ChatForm): object | undefine
 const reasonOf = (reason: EndReason, { functions }: ChatForm): string =>
   functions && reason === 'toolCalls' ? 'function_call' : finishReasons[reason];
 
-function callsOf({ calls }: Message, { functions }: ChatForm): object {
+function callsOf({ calls }: AnswerMessage, { functions }: ChatForm): object {
   const [first] = calls;
   if (first === undefined) return {};
   if (functions) return { function_call: { name: first.name, arguments: first.json } };
@@ -254,7 +254,7 @@ export class ChatChunks {
 
 /** The whole answer of a request that does not stream. */
 export function chatResponse(head: AnswerHead, form: ChatForm, parts: readonly ChoicePart[]): object {
-  const messages = Message.byChoice(parts);
+  const messages = AnswerMessage.byChoice(parts);
   return {
     id: head.id,
     object: 'chat.completion',

@@ -15,7 +15,7 @@ import {
   type Usage,
 } from '../../job.ts';
 import { RequestError } from '../../problem.ts';
-import { Message } from '../assemble.ts';
+import { AnswerMessage } from '../assemble.ts';
 import { refuseUnfollowed, stopOf } from '../fields.ts';
 import { optional, parse } from '../zod.ts';
 import { usageOf } from './chat.ts';
@@ -239,7 +239,7 @@ export function completionResponse(
   request: CompletionRequest,
   parts: readonly ChoicePart[],
 ): object {
-  const messages = Message.byChoice(parts);
+  const messages = AnswerMessage.byChoice(parts);
   const ends = messages.flatMap(({ end }) => (end ? [end] : []));
   return {
     id: head.id,
