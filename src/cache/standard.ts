@@ -168,7 +168,8 @@ export class StandardCache implements CacheStore, SequenceMemory {
 
   forgetPrefixes(): void {}
 
-  available(): number {
+  available(others: number): number {
+    if (others > 0) return 0;
     return this.#sequence === undefined ? this.capacity : this.capacity - this.#sequence.length;
   }
 

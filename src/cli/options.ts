@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { IngotError } from '../base/errors.ts';
+import { type CacheKindName, cacheKindNames, defaultCacheKind } from '../cache/kinds.ts';
 import { checkTemplate } from '../engine/presets/modelfile.ts';
 import type { DeviceChoice, LoadOptions, Precision, TextOptions } from '../engine/types.ts';
 
@@ -16,6 +17,7 @@ export interface ModelFlags {
   readonly hot?: number;
   readonly threads?: number;
   readonly maxSequences?: number;
+  readonly kv?: CacheKindName;
   readonly kvBytes?: number;
   readonly prefixBytes?: number;
   readonly prefixDir?: string;
@@ -128,6 +130,11 @@ export const addModelOptions = (command: Command): Command =>
     )
     .option('--threads <n>', 'worker threads', positive)
     .option('--max-sequences <n>', 'answers that are computed at a time', positive)
+    .addOption(
+      new Option('--kv <kind>', `how conversations are kept (default: ${defaultCacheKind})`).choices(
+        cacheKindNames,
+      ),
+    )
     .option('--kv-bytes <size>', 'most memory for the conversations in progress', size)
     .option('--prefix-bytes <size>', 'most of it that earlier prompts may keep', size)
     .option('--prefix-dir <folder>', 'keep the beginnings of conversations there, for later processes')
@@ -165,6 +172,7 @@ const modelOptions = (flags: ModelFlags): LoadOptions => ({
   memoryLimit: flags.memoryLimit,
   threads: flags.threads,
   maxSequences: flags.maxSequences,
+  kv: flags.kv,
   kvBytes: flags.kvBytes,
   prefixBytes: flags.prefixBytes,
   prefixDir: flags.prefixDir,

@@ -1,6 +1,7 @@
 // Arguments of the library as callers of JavaScript may get them wrong: each error names the argument and what it must be.
 
 import { IngotError } from '../base/errors.ts';
+import { cacheKindNames } from '../cache/kinds.ts';
 import type { AskOptions, SessionOptions } from './session.ts';
 import type {
   ChatOptions,
@@ -157,6 +158,7 @@ const load = {
   precision: oneOf('fast', 'exact'),
   contextLength: count(1),
   maxSequences: count(1),
+  kv: oneOf(...cacheKindNames),
   kvBytes: count(0),
   prefixBytes: count(0),
   prefixDir: text,

@@ -5,7 +5,7 @@ import { resolvePatterns } from '../array/patterns.ts';
 import { Weight } from '../array/weight.ts';
 import { IngotError } from '../base/errors.ts';
 import type { PrefixArchive } from '../cache/archive.ts';
-import { PagedCache } from '../cache/paged.ts';
+import { type CacheKind, cacheKinds, defaultCacheKind } from '../cache/kinds.ts';
 import type { CacheDtype } from '../cache/parts.ts';
 import { CacheSizes } from '../cache/sizes.ts';
 import type { Device } from '../device/device.ts';
@@ -92,6 +92,7 @@ async function place(
   const there = modelPlace(device, { ...config, format, precision });
   const patterns = resolvePatterns(options.patterns, advisedThere(there, records));
   const dtype = precision === 'exact' ? ('f32' as const) : ('f16' as const);
+  const kind: CacheKind = cacheKinds[options.kv ?? defaultCacheKind];
   const weights = weightSizes(checkpoint);
   const { memory, division } = planResidency({
     model: name,
@@ -104,7 +105,7 @@ async function place(
     modelContext: config.contextLength,
     plainContext: config.plainContext,
     contextLength: options.contextLength,
-    maxSequences: options.maxSequences,
+    maxSequences: conversations(kind, options),
     kvBytes: options.kvBytes,
     prefixBytes: options.prefixBytes,
     // A GPU's memory is not the machine's, and WebGPU does not tell its size: the driver refuses what does not fit.
@@ -157,7 +158,7 @@ async function place(
     const [found] = await Promise.all([findTokenizer(source), loader.run()]);
     const { tokenizer, refused } = found;
     if (refused !== undefined) options.onNotice?.(`${name} works with token ids only: ${refused}`);
-    const cache = new PagedCache(device, config.memory, {
+    const cache = kind.open(device, config.memory, {
       pages,
       contextLength,
       maxSequences,
@@ -214,6 +215,23 @@ async function place(
     for (const x of owned.reverse()) x.dispose();
     throw error;
   }
+}
+
+/** How many conversations there are room for. Throws invalid_argument where a kind has no room for what is asked. */
+function conversations(
+  { single }: CacheKind,
+  { kv, maxSequences, prefixDir }: LoadOptions,
+): number | undefined {
+  if (!single) return maxSequences;
+  const refused = prefixDir === undefined ? 'more than one maxSequences' : 'a prefixDir';
+  if (prefixDir !== undefined || (maxSequences ?? 1) > 1) {
+    throw new IngotError(
+      'invalid_argument',
+      `kv '${kv}' holds one conversation at a time and remembers none: it does not go with ${refused}`,
+      { details: { argument: 'kv' } },
+    );
+  }
+  return 1;
 }
 
 /** Settings without those that say nothing, which must not hide what the model's makers say. */

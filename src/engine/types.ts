@@ -1,6 +1,7 @@
 // The engine's public face as types: what the library exports and all that the CLI knows of a loaded model.
 
 import type { PatternChoice } from '../array/patterns.ts';
+import type { CacheKindName } from '../cache/kinds.ts';
 import type { Message, ToolCall } from '../chat/messages.ts';
 import type { ChatRequest } from '../chat/prepare.ts';
 import type { Eviction } from '../device/expert-stream.ts';
@@ -72,6 +73,8 @@ export interface LoadOptions {
   readonly contextLength?: number | undefined;
   /** Generations that run at a time; more wait their turn. Default 64. */
   readonly maxSequences?: number | undefined;
+  /** How keys and values are kept (docs/kv.md). Default `paged`. */
+  readonly kv?: CacheKindName | undefined;
   /** Bytes of the KV cache, which all generations share. Default: an eighth of the memory there is, and at least one context. */
   readonly kvBytes?: number | undefined;
   /** Bytes of it that prefixes of earlier prompts may keep until they are needed. Default: a gigabyte, and at least one context; 0 keeps none. */

@@ -443,6 +443,7 @@ export class Scheduler {
   }
 
   #grant(room: RoomRequest): boolean {
+    if (!this.#hasRoom(1)) return false;
     const sequence = this.#options.cache.create();
     if (this.#hasRoom(room.rows) && sequence.reserve(room.rows)) {
       this.#leases++;
@@ -456,7 +457,7 @@ export class Scheduler {
   #start(job: Job): boolean {
     const { cache, contextLength, exact } = this.#options;
     const { tokens, prompt, progress } = job;
-    if (job.inFlight > 0 || this.#freeSlots.length === 0) return false;
+    if (job.inFlight > 0 || this.#freeSlots.length === 0 || !this.#hasRoom(1)) return false;
     const sequence = cache.createFrom(tokens, exact ? prompt.length - 2 : tokens.length - 1);
     if (!this.#hasRoom(Math.min(tokens.length + 1, contextLength) - sequence.length)) {
       sequence.dispose();
