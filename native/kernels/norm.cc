@@ -1,4 +1,4 @@
-// rms_norm and layer_norm: rows are shared out over the workers.
+// rms_norm and layer_norm, of a row or of the sum of two: rows are shared out over the workers.
 #include "norm.h"
 #include "signatures/layer_norm.h"
 #include "signatures/rms_norm.h"
@@ -6,22 +6,42 @@
 namespace ingot::INGOT_NS {
 namespace {
 
+// What row r of a norm reads: x, or x + residual, which goes into `sum`.
+template <class A> const float* source_row(const A& a, int64_t r) {
+  const int64_t D = a.D();
+  const float* x = a.x() + r * D;
+  if (a.residual() == nullptr) return x;
+  const float* residual = a.residual() + r * D;
+  float* h = a.sum() + r * D;
+  for (int64_t i = 0; i < D; i += kW) {
+    const int lanes = int(min64(kW, D - i));
+    store_some(h + i, load_some(x + i, lanes) + load_some(residual + i, lanes), lanes);
+  }
+  return h;
+}
+// Null, or what is wrong with the rows of a norm.
+template <class A> const char* check_rows(const A& a) {
+  const int64_t rows = a.rows(), D = a.D(), bytes = rows * D * 4;
+  if (rows < 0 || D <= 0) return "norm: a dimension is not positive";
+  if (a.x_buf().bytes < bytes || a.y_buf().bytes < bytes) return "norm: x or y smaller than [rows, D]";
+  if (a.w() && a.w_buf().bytes < D * 4) return "norm: weight smaller than [D]";
+  if (!a.residual() != !a.sum()) return "norm: a residual and its sum come together";
+  if (a.residual() && (a.residual_buf().bytes < bytes || a.sum_buf().bytes < bytes))
+    return "norm: residual or sum smaller than [rows, D]";
+  return nullptr;
+}
+
 void run_rms(const Args& args, Ctx& ctx) {
   const RmsNormArgs a(args);
   const int64_t D = a.D();
   int64_t begin, end;
   ctx.range(a.rows(), begin, end);
   for (int64_t r = begin; r < end; r++)
-    rms_norm_row(a.x() + r * D, a.w(), a.eps(), a.offset(), a.y() + r * D, D);
+    rms_norm_row(source_row(a, r), a.w(), a.eps(), a.offset(), a.y() + r * D, D);
 }
 const char* check_rms(const Args& args) {
   if (const char* problem = RmsNormArgs::mismatch(args)) return problem;
-  const RmsNormArgs a(args);
-  const int64_t rows = a.rows(), D = a.D(), bytes = rows * D * 4;
-  if (rows < 0 || D <= 0) return "rms_norm: a dimension is not positive";
-  if (a.x_buf().bytes < bytes || a.y_buf().bytes < bytes) return "rms_norm: x or y smaller than [rows, D]";
-  if (a.w() && a.w_buf().bytes < D * 4) return "rms_norm: weight smaller than [D]";
-  return nullptr;
+  return check_rows(RmsNormArgs(args));
 }
 
 void layer_norm_row(const float* x, const float* w, const float* b, float eps, float* y, int64_t n) {
@@ -42,17 +62,13 @@ void run_layer(const Args& args, Ctx& ctx) {
   int64_t begin, end;
   ctx.range(a.rows(), begin, end);
   for (int64_t r = begin; r < end; r++)
-    layer_norm_row(a.x() + r * D, a.w(), a.b(), a.eps(), a.y() + r * D, D);
+    layer_norm_row(source_row(a, r), a.w(), a.b(), a.eps(), a.y() + r * D, D);
 }
 const char* check_layer(const Args& args) {
   if (const char* problem = LayerNormArgs::mismatch(args)) return problem;
   const LayerNormArgs a(args);
-  const int64_t rows = a.rows(), D = a.D(), bytes = rows * D * 4;
-  if (rows < 0 || D <= 0) return "layer_norm: a dimension is not positive";
-  if (a.x_buf().bytes < bytes || a.y_buf().bytes < bytes) return "layer_norm: x or y smaller than [rows, D]";
-  if ((a.w() && a.w_buf().bytes < D * 4) || (a.b() && a.b_buf().bytes < D * 4))
-    return "layer_norm: weight or bias smaller than [D]";
-  return nullptr;
+  if (a.b() && a.D() > 0 && a.b_buf().bytes < a.D() * 4) return "norm: bias smaller than [D]";
+  return check_rows(a);
 }
 
 const KernelDef defs[] = {

@@ -71,6 +71,8 @@ void rms_norm(Level level, int threads, const Peaks& peaks, int64_t rows, int64_
                        .buf(x)
                        .buf(w)
                        .buf(y)
+                       .none()
+                       .none()
                        .params({double(rows), double(D), 1e-5, 0})
                        .time(threads, 51);
   char name[80];

@@ -9,16 +9,20 @@ namespace {
 using Floats = std::vector<float>;
 using Ints = std::vector<int32_t>;
 
-void rms_norm(Report& report, Level level, int64_t rows, int64_t D, bool weight, double offset) {
+void rms_norm(Report& report, Level level, int64_t rows, int64_t D, bool weight, double offset,
+              bool residual = false) {
   Random random(uint64_t(rows * 1000 + D));
-  Floats x = random.floats(rows * D, -3, 3), w = random.floats(D), y(x.size());
+  Floats x = random.floats(rows * D, -3, 3), w = random.floats(D), y(x.size()), h = x, sum(x.size());
+  Floats more = random.floats(rows * D, -3, 3);
+  if (residual)
+    for (size_t i = 0; i < h.size(); i++) h[i] += more[i];
   std::vector<double> want, bound;
   for (int64_t r = 0; r < rows; r++) {
-    double sum = 0;
-    for (int64_t d = 0; d < D; d++) sum += double(x[size_t(r * D + d)]) * x[size_t(r * D + d)];
-    const double factor = 1 / std::sqrt(sum / double(D) + 1e-5);
+    double squares = 0;
+    for (int64_t d = 0; d < D; d++) squares += double(h[size_t(r * D + d)]) * h[size_t(r * D + d)];
+    const double factor = 1 / std::sqrt(squares / double(D) + 1e-5);
     for (int64_t d = 0; d < D; d++) {
-      want.push_back(x[size_t(r * D + d)] * factor * (weight ? w[size_t(d)] + offset : 1));
+      want.push_back(h[size_t(r * D + d)] * factor * (weight ? w[size_t(d)] + offset : 1));
       bound.push_back((std::sqrt(double(D)) + 8) * kEps * (std::fabs(want.back()) + 1e-6));
     }
   }
@@ -26,22 +30,31 @@ void rms_norm(Report& report, Level level, int64_t rows, int64_t D, bool weight,
   call.buf(x);
   if (weight) call.buf(w);
   else call.none();
-  report.expect(call.buf(y).params({double(rows), double(D), 1e-5, offset}).run(report.threads()).empty(),
+  call.buf(y);
+  if (residual) call.buf(more).buf(sum);
+  else call.none().none();
+  report.expect(call.params({double(rows), double(D), 1e-5, offset}).run(report.threads()).empty(),
                 "rms_norm failed");
   report.near("rms_norm", y.data(), want, bound);
+  if (residual) report.expect(sum == h, "rms_norm: sum");
 }
 
-void layer_norm(Report& report, Level level, int64_t rows, int64_t D, bool affine) {
+void layer_norm(Report& report, Level level, int64_t rows, int64_t D, bool affine,
+                bool residual = false) {
   Random random(uint64_t(rows * 1000 + D));
-  Floats x = random.floats(rows * D, -1, 3), w = random.floats(D), b = random.floats(D), y(x.size());
+  Floats x = random.floats(rows * D, -1, 3), w = random.floats(D), b = random.floats(D), y(x.size()), h = x,
+         sum(x.size());
+  Floats more = random.floats(rows * D, -1, 1);
+  if (residual)
+    for (size_t i = 0; i < h.size(); i++) h[i] += more[i];
   std::vector<double> want, bound;
   for (int64_t r = 0; r < rows; r++) {
     double mean = 0, variance = 0;
-    for (int64_t d = 0; d < D; d++) mean += x[size_t(r * D + d)] / double(D);
-    for (int64_t d = 0; d < D; d++) variance += std::pow(x[size_t(r * D + d)] - mean, 2) / double(D);
+    for (int64_t d = 0; d < D; d++) mean += h[size_t(r * D + d)] / double(D);
+    for (int64_t d = 0; d < D; d++) variance += std::pow(h[size_t(r * D + d)] - mean, 2) / double(D);
     const double factor = 1 / std::sqrt(variance + 1e-5);
     for (int64_t d = 0; d < D; d++) {
-      const double v = (x[size_t(r * D + d)] - mean) * factor;
+      const double v = (h[size_t(r * D + d)] - mean) * factor;
       want.push_back(affine ? v * w[size_t(d)] + b[size_t(d)] : v);
       bound.push_back((std::sqrt(double(D)) + 16) * kEps * (std::fabs(v) + 4 * factor + 1));
     }
@@ -50,9 +63,13 @@ void layer_norm(Report& report, Level level, int64_t rows, int64_t D, bool affin
   call.buf(x);
   if (affine) call.buf(w).buf(b);
   else call.none().none();
-  report.expect(call.buf(y).params({double(rows), double(D), 1e-5}).run(report.threads()).empty(),
+  call.buf(y);
+  if (residual) call.buf(more).buf(sum);
+  else call.none().none();
+  report.expect(call.params({double(rows), double(D), 1e-5}).run(report.threads()).empty(),
                 "layer_norm failed");
   report.near("layer_norm", y.data(), want, bound);
+  if (residual) report.expect(sum == h, "layer_norm: sum");
 }
 
 void softmax(Report& report, Level level, int64_t rows, int64_t D, bool log) {
@@ -297,8 +314,10 @@ void norm_tests(Report& report) {
       rms_norm(report, level, 5, D, true, 0);
       rms_norm(report, level, 1, D, true, 1);
       rms_norm(report, level, 3, D, false, 0);
+      rms_norm(report, level, 3, D, true, 1, true);
       layer_norm(report, level, 4, D, true);
       layer_norm(report, level, 1, D, false);
+      layer_norm(report, level, 3, D, true, true);
       softmax(report, level, 3, D, false);
       softmax(report, level, 3, D, true);
     }

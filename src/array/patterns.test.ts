@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { openJsDevice } from '../device/js/device.ts';
+import { openDevice } from '../device/open.ts';
 import { compare } from '../testing/allclose.ts';
 import { layerInputs, layerWeights, llamaLayer, qwenMoeLayer, runLayer } from '../testing/layers.ts';
 import type { NDArray } from './array.ts';
@@ -7,6 +8,7 @@ import { compile, type Outputs } from './compile.ts';
 import { fromData } from './creation.ts';
 import { patterns as fusions } from './graph/fusion/fuse.ts';
 import { topk } from './ops/indexing/topk.ts';
+import { layerNorm } from './ops/nn/layer-norm.ts';
 import { namesIn, type PatternChoice, patternNames, resolvePatterns } from './patterns.ts';
 
 const device = openJsDevice();
@@ -51,7 +53,7 @@ describe('a choice of patterns', () => {
 
 describe('patterns alone', () => {
   it.each([
-    ['Llama', llamaLayer, ['swiglu_mlp', 'merge_linears', 'linear_residual', 'rope_kv']],
+    ['Llama', llamaLayer, ['swiglu_mlp', 'merge_linears', 'linear_residual', 'residual_norm', 'rope_kv']],
     ['Qwen3-MoE', qwenMoeLayer, ['rope_norm']],
   ] as const)('change nothing but dispatches: %s', async (_, make, named) => {
     const weights = layerWeights(device);
@@ -77,6 +79,40 @@ describe('patterns alone', () => {
       expect(alone.program.dispatches.length, pattern).toBeLessThan(plain.program.dispatches.length);
       const got = await runLayer(planOf([pattern]));
       expect(compare(got, want, { absolute: 1e-3, relative: 1e-4 }), pattern).toMatchObject({ ok: true });
+    }
+  });
+});
+
+describe('an addition in front of a norm', () => {
+  const inputs = {
+    x: { shape: [3, 40], dtype: 'f32' },
+    r: { shape: [3, 40], dtype: 'f32' },
+    w: { shape: [40], dtype: 'f32' },
+  } as const;
+  const values = {
+    x: Float32Array.from({ length: 120 }, (_, i) => Math.sin(7 * i)),
+    r: Float32Array.from({ length: 120 }, (_, i) => Math.cos(3 * i) / 3),
+    w: Float32Array.from({ length: 40 }, (_, i) => 1 + i / 40),
+  };
+  type Given = Readonly<Record<'x' | 'r' | 'w', NDArray>>;
+
+  it.each<[string, (a: Given) => Outputs, number]>([
+    ['whose sum goes on', ({ x, r, w }) => [x.add(r).rmsNorm(w, 1e-6), x.add(r).mul(2)], 1],
+    ['that nobody else reads', ({ x, r }) => layerNorm(x.add(r), null, null, 1e-5), 1],
+    ['again and again', ({ x, r, w }) => x.add(r).rmsNorm(w, 1e-6).add(x).rmsNorm(w, 1e-6), 2],
+    ['that broadcasts', ({ x, w }) => x.add(w).rmsNorm(w, 1e-6), 0],
+    ['with a weight of the sum', ({ x, r }) => x.add(r).rmsNorm(x.add(r).mean(0), 1e-6), 0],
+  ])('%s', async (_, fn, times) => {
+    for (const device of [openJsDevice(), await openDevice('cpu')]) {
+      const results: number[][] = [];
+      for (const patterns of [['residual_norm'], []] as const) {
+        const plan = compile(fn, { device, inputs, patterns });
+        expect(plan.patterns.residual_norm ?? 0).toBe(patterns.length === 0 ? 0 : times);
+        const outputs = await plan.run({ inputs: values });
+        results.push((await Promise.all(outputs.map((o) => o.data()))).flatMap((d) => [...d]));
+      }
+      expect(results[0]).toEqual(results[1]);
+      device.dispose();
     }
   });
 });

@@ -15,6 +15,7 @@ export const patternTable = {
   linear_norm: 'a norm inside the matrix product that follows it',
   linear_residual: 'an addition inside the matrix product before it',
   moe_residual: 'an addition inside the weighted sum of experts before it',
+  residual_norm: 'an addition and the norm behind it in one pass over each row',
   rope_norm: 'norms of queries and keys inside their rotation',
   rope_kv: 'rotation of queries and keys and the write to the cache in one pass',
   elementwise: 'chains of elementwise operations in one pass over memory',

@@ -118,12 +118,25 @@ export const kernelSignatures = {
     notes: '',
   },
   rms_norm: {
-    buffers: { x: 'read f32 [rows, D]', w: 'read? f32 [D]', y: 'write f32 [rows, D]' },
+    buffers: {
+      x: 'read f32 [rows, D]',
+      w: 'read? f32 [D]',
+      y: 'write f32 [rows, D]',
+      residual: 'read? f32 [rows, D]; added to x first',
+      sum: 'write? f32 [rows, D]; x + residual',
+    },
     params: { rows: 'int', D: 'int', eps: 'float', offset: 'float' },
-    notes: 'y = x * rsqrt(mean x^2 + eps) * (w + offset)',
+    notes: 'y = h * rsqrt(mean h^2 + eps) * (w + offset), h = x + residual',
   },
   layer_norm: {
-    buffers: { x: 'read f32 [rows, D]', w: 'read? f32 [D]', b: 'read? f32 [D]', y: 'write f32 [rows, D]' },
+    buffers: {
+      x: 'read f32 [rows, D]',
+      w: 'read? f32 [D]',
+      b: 'read? f32 [D]',
+      y: 'write f32 [rows, D]',
+      residual: 'read? f32 [rows, D]; added to x first',
+      sum: 'write? f32 [rows, D]; x + residual',
+    },
     params: { rows: 'int', D: 'int', eps: 'float' },
     notes: '',
   },

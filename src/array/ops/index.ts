@@ -74,6 +74,7 @@ import { kvWriteOp } from './memory/kv-write.ts';
 import { ropeKvOp } from './memory/rope-kv.ts';
 import { rowWriteOp } from './memory/row-write.ts';
 import { storedOp } from './memory/stored.ts';
+import { addLayerNormOp, addRmsNormOp } from './nn/add-norm.ts';
 import { attentionOp } from './nn/attention.ts';
 import { chosenAttentionOp } from './nn/chosen-attention.ts';
 import { compressedAttentionOp } from './nn/compressed-attention.ts';
@@ -176,6 +177,8 @@ export const ops: readonly OpDef[] = [
   reshapeOp,
   rightShiftOp,
   rmsNormOp,
+  addRmsNormOp,
+  addLayerNormOp,
   ropeKvOp,
   ropeOp,
   roundOp,

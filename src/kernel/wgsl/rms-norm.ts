@@ -1,4 +1,4 @@
-// rms_norm: one workgroup per row, which keeps the row in registers unless it is very wide.
+// rms_norm: one workgroup per row, or per sum of two rows, which keeps it in registers unless it is very wide.
 
 import { groupIndex } from './common.ts';
 import { type GpuKernel, grid } from './contract.ts';
@@ -18,9 +18,13 @@ export const rmsNormKernel: GpuKernel<'rms_norm'> = {
     const square = (v: string): string => `squares += ${vector ? `dot(${v}, ${v})` : `${v} * ${v}`};`;
     const store = (v: string, i: string): string =>
       `y[base + ${i}] = ${v} * scale${hasWeight ? ` * (w[${i}] + ${request.float(request.p.offset)})` : ''};`;
-    const cells = rowCells(width, threads, `${type}()`);
+    const residual = request.has(request.b.residual);
+    const value = (i: string): string =>
+      residual ? `x[base + ${i}] + residual[base + ${i}]` : `x[base + ${i}]`;
+    const keep = (v: string, i: string): string => (residual ? ` sum[base + ${i}] = ${v};` : '');
+    const cells = rowCells(width, threads, `${type}()`, (v, i) => `${v} = ${value(i)};${keep(v, i)}`);
     const loop = (body: string): string =>
-      `  for (var i = t; i < ${width}u; i += ${threads}u) { let v = x[base + i]; ${body} }\n`;
+      `  for (var i = t; i < ${width}u; i += ${threads}u) { let v = ${value('i')}; ${body} }\n`;
     const code = `${groupIndex}${workgroupSum(threads)}
 @compute @workgroup_size(${threads})
 fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) count: vec3<u32>, @builtin(local_invocation_index) t: u32) {
@@ -28,7 +32,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) count: ve
   if (row >= u32(${request.int(request.p.rows)})) { return; }
   let base = row * ${width}u;
   var squares = 0.0;
-${cells ? cells.load + cells.each(square) : loop(square('v'))}  let scale = inverseSqrt(workgroup_sum(squares, t) / ${D}.0 + ${request.float(request.p.eps)});
+${cells ? cells.load + cells.each(square) : loop(`${square('v')}${keep('v', 'i')}`)}  let scale = inverseSqrt(workgroup_sum(squares, t) / ${D}.0 + ${request.float(request.p.eps)});
 ${cells ? cells.each(store) : loop(store('v', 'i'))}}
 `;
     const array = `array<${type}>`;
@@ -44,6 +48,12 @@ ${cells ? cells.each(store) : loop(store('v', 'i'))}}
                   ? [{ buffer: request.b.w, name: 'w', type: array, access: 'read' } as const]
                   : []),
                 { buffer: request.b.y, name: 'y', type: array, access: 'read_write' },
+                ...(residual
+                  ? ([
+                      { buffer: request.b.residual, name: 'residual', type: array, access: 'read' },
+                      { buffer: request.b.sum, name: 'sum', type: array, access: 'read_write' },
+                    ] as const)
+                  : []),
               ],
               code,
               groups: request.sized([request.p.rows], (rows = 0) => grid(rows)),

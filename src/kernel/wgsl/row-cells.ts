@@ -5,14 +5,19 @@ const mostCells = 8;
 
 /** Code for each cell `v0, v1, …` of a thread; `place` is its index in the row. */
 export interface RowCells {
-  /** Declares the cells and loads them from `x` at `base`; those beyond the row hold `empty`. */
+  /** Declares the cells and loads them; those beyond the row hold `empty`. */
   readonly load: string;
   /** The same statement for every cell of the row. */
   each(statement: (cell: string, place: string) => string): string;
 }
 
-/** Undefined when the row of `width` elements is too wide for `threads` threads. */
-export function rowCells(width: number, threads: number, empty: string): RowCells | undefined {
+/** Undefined when the row of `width` elements is too wide for `threads` threads. `load` is what loads a place; default from `x` at `base`. */
+export function rowCells(
+  width: number,
+  threads: number,
+  empty: string,
+  load = (cell: string, place: string): string => `${cell} = x[base + ${place}];`,
+): RowCells | undefined {
   const count = Math.ceil(width / threads);
   if (count > mostCells) return undefined;
   const each: RowCells['each'] = (statement) =>
@@ -23,5 +28,5 @@ export function rowCells(width: number, threads: number, empty: string): RowCell
         : `  if (t + ${k * threads}u < ${width}u) { ${text} }\n`;
     }).join('');
   const declared = Array.from({ length: count }, (_, k) => `  var v${k} = ${empty};\n`).join('');
-  return { load: `${declared}${each((v, i) => `${v} = x[base + ${i}];`)}`, each };
+  return { load: `${declared}${each(load)}`, each };
 }

@@ -1,8 +1,10 @@
 // Norms over the last axis: statistics in f32, one rounding when the result is stored. Variances are of the distances from the mean.
 
 import type { NDArray } from '../../array/array.ts';
+import { addLayerNorm as addLayerNormOf, addRmsNorm as addRmsNormOf } from '../../array/ops/nn/add-norm.ts';
 import { layerNorm as layerNormOf } from '../../array/ops/nn/layer-norm.ts';
 import { rmsNorm as rmsNormOf } from '../../array/ops/nn/rms-norm.ts';
+import { broadcastShapes } from '../../base/shape.ts';
 import { mapReduce } from '../reduce.ts';
 import { perNumber, require, sizes } from './common.ts';
 
@@ -28,6 +30,12 @@ const squares = (of: string) =>
 const mean = (of: string) =>
   ({ init: 0, update: `acc + ${of}`, combine: 'a + b', finalize: 'acc / n' }) as const;
 
+/** Both in the shape they broadcast to. */
+const alike = (x: NDArray, r: NDArray): [NDArray, NDArray] => {
+  const shape = broadcastShapes(x.shape, r.shape, 'norm');
+  return [x.broadcastTo(shape), r.broadcastTo(shape)];
+};
+
 const addRms = perNumber((eps) =>
   mapReduce({
     name: 'addRmsNorm',
@@ -35,8 +43,8 @@ const addRms = perNumber((eps) =>
     passes: { power: squares('x + r') },
     write: { y: `(x + r) * rsqrt(power + ${eps}) * w`, h: 'x + r' },
     composite: (x, r, w) => {
-      const h = (x as NDArray).add(r as NDArray);
-      return { y: rmsNormOf(h, w as NDArray, eps), h };
+      const [y, h] = addRmsNormOf(...alike(x as NDArray, r as NDArray), w as NDArray, eps);
+      return { y, h };
     },
   }),
 );
@@ -68,8 +76,8 @@ const addLayer = perNumber((eps) =>
     passes: { mean: mean('x + r'), power: squares('x + r - mean') },
     write: { y: `(x + r - mean) * rsqrt(power + ${eps}) * w + b`, h: 'x + r' },
     composite: (x, r, w, b) => {
-      const h = (x as NDArray).add(r as NDArray);
-      return { y: layerNormOf(h, w as NDArray, b as NDArray, eps), h };
+      const [y, h] = addLayerNormOf(...alike(x as NDArray, r as NDArray), w as NDArray, b as NDArray, eps);
+      return { y, h };
     },
   }),
 );

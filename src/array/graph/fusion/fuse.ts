@@ -12,6 +12,7 @@ import { mergeLinears } from './merge-linears.ts';
 import { moeResidual } from './moe-residual.ts';
 import { layerNorms, normWeights, rmsNorms } from './norms.ts';
 import type { OnMatch, Pattern } from './pattern.ts';
+import { residualNorm } from './residual-norm.ts';
 import { ropeKv } from './rope-kv.ts';
 import { ropeNorm } from './rope-norm.ts';
 import { normedRoutes, routeThenSoftmax, softmaxThenRoute } from './router.ts';
@@ -19,7 +20,7 @@ import { takeNorm } from './take-norm.ts';
 
 /**
  * In this order: what was written out before what looks for it, rows before what is done to them, gate and up before other
- * linears that share their input, norms when the sharing is settled.
+ * linears that share their input, norms when the sharing is settled, and additions in front of norms when no product took either.
  */
 export const patterns: readonly Pattern[] = [
   ...layerNorms,
@@ -37,6 +38,7 @@ export const patterns: readonly Pattern[] = [
   linearNorm,
   linearResidual,
   moeResidual,
+  residualNorm,
   ropeNorm,
   ropeKv,
 ];

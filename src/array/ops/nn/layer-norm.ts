@@ -81,6 +81,8 @@ export const layerNormOp = defineOp<LayerNormAttrs>({
           w: optional(context.inputs, 1),
           b: optional(context.inputs, 2),
           y: operand(context.outputs, 0),
+          residual: null,
+          sum: null,
         },
         {
           rows: countParam(elementCount(shape.slice(0, -1))),

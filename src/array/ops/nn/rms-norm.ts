@@ -81,7 +81,7 @@ export const rmsNormOp = defineOp<RmsNormAttrs>({
       const { shape } = x.type;
       context.emit(
         'rms_norm',
-        { x, w: optional(context.inputs, 1), y: operand(context.outputs, 0) },
+        { x, w: optional(context.inputs, 1), y: operand(context.outputs, 0), residual: null, sum: null },
         {
           rows: countParam(elementCount(shape.slice(0, -1))),
           D: countParam(elementCount(shape.slice(-1))),

@@ -30,6 +30,7 @@ export const expertsBlock: Block = {
       memory.every((m) => m !== undefined && m === memory[0]);
     const fits =
       normed.has(normed.b.w) &&
+      !normed.has(normed.b.residual) &&
       matrix?.y !== undefined &&
       matrix.bias === undefined &&
       logits.segments.length === 1 &&
