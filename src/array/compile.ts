@@ -62,8 +62,17 @@ export function compile<I extends Readonly<Record<string, InputSpec>>>(
   target: Traced<I>,
   options: CompileOptions<I>,
 ): Plan {
+  return compileOf(target, target, options);
+}
+
+/** `compile` with the fusions that `patch` set for `owner`: for a function that is made around a module. */
+export function compileOf<I extends Readonly<Record<string, InputSpec>>>(
+  owner: object,
+  target: Traced<I>,
+  options: CompileOptions<I>,
+): Plan {
   const { device, inputs, profile = false } = options;
-  const patched = patchSetting(target);
+  const patched = patchSetting(owner);
   const patterns = resolvePatterns(options.patterns, patched?.patterns);
   const id = deviceIds.get(device) ?? devices++;
   deviceIds.set(device, id);

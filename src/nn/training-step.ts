@@ -1,7 +1,7 @@
 // A whole step of training as one plan: loss, gradients, optimiser, and the parameters updated where they lie.
 
 import { NDArray } from '../array/array.ts';
-import { compile, type InputSpec } from '../array/compile.ts';
+import { compileOf, type InputSpec } from '../array/compile.ts';
 import { currentDevice } from '../array/context.ts';
 import { evaluate, fromData } from '../array/creation.ts';
 import { foldIn, key, withKey } from '../array/functions/random.ts';
@@ -40,7 +40,7 @@ export interface TrainingStepOptions<I extends Inputs> {
 export type StepResult = { readonly loss: number } & Readonly<Record<string, number | TypedArray>>;
 
 /**
- * Compiles a step of training. The parameters move into memory that runs update in place; `sync()` brings them back into the
+ * Compiles a step of training, with the fusions that `patch` set for the module. The parameters move into memory that runs update in place; `sync()` brings them back into the
  * module, which keeps the old ones until then. Throws invalid_argument for a module without trainable parameters and for a loss of another shape.
  */
 export async function trainingStep<I extends Inputs>(
@@ -55,7 +55,8 @@ export async function trainingStep<I extends Inputs>(
   try {
     await memory.fill({ parameters, optimizer: begin });
     const base = key(seed);
-    const plan = compile(
+    const plan = compileOf(
+      module,
       (inputs) => traceStep({ module, options, memory, trainable, base, inputs: inputs as Arrays<I> }),
       {
         device,

@@ -23,4 +23,5 @@ export {
   type SmartPatchOptions,
   smartPatch,
 } from './smart.ts';
+export type { FunctionEvidence, FunctionPatch, FunctionSample } from './smart-function.ts';
 export type { PatchableModel } from './target.ts';

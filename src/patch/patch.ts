@@ -35,8 +35,6 @@ export interface PatchOptions {
    * any fusion, because they are made before it. Models of the engine generate only.
    */
   readonly mode?: 'inference' | 'training' | undefined;
-  /** Ends waiting for a model that is in use. */
-  readonly signal?: AbortSignal | undefined;
 }
 
 /** Fusions that only serve generating. */
@@ -64,11 +62,11 @@ export interface Patch {
 const patched = new WeakSet<object>();
 
 /**
- * Chooses the fusions of a loaded model, or of a function or module that `compile` takes. A model that is in use is patched
- * when its turn has come; what is asked of it later waits until then.
+ * Chooses the fusions of a loaded model, or of a function or module that `compile` takes; `trainingStep` takes those of its
+ * module. What is asked of a model meanwhile waits.
  * @throws IngotError `invalid_argument` for an unknown pattern (with the nearest name), one asked for by name that matches
- *   nothing, and what is patched already; `unsupported` for a model in mode `training`; the signal's reason when aborted.
- *   After a failure the plan is the one before.
+ *   nothing, what is patched already, and a model in use; `unsupported` for a model in mode `training`. After a failure the
+ *   plan is the one before.
  */
 export async function patch(
   target: PatchableModel | PatchableFunction,
@@ -84,13 +82,11 @@ export async function patch(
   const defaults = isModel(target) ? targetOf(target).defaults : allPatterns;
   const chosen = choose(options, defaults);
   const wanted = wantedIn(options).filter((name) => chosen.has(name));
-  if (!isModel(target)) {
-    patched.add(target);
-    return patchFunction(target, chosen, wanted);
-  }
+  if (!isModel(target)) return patchFunction(target, chosen, wanted);
+  checkIdle(target, 'patch');
   patched.add(target); // before the wait, so that a second call is told at once
   try {
-    return await patchModel(target, chosen, wanted, options.signal);
+    return await patchModel(target, chosen, wanted);
   } catch (error) {
     patched.delete(target);
     throw error;
@@ -99,18 +95,28 @@ export async function patch(
 
 /**
  * Every op as it was written, one dispatch each: the plan that `load(name, { patterns: [] })` gives, or for a function or
- * module that `compile(fn, { patterns: [] })` gives. Waits as `patch` does.
+ * module that `compile(fn, { patterns: [] })` gives.
+ * @throws IngotError `invalid_argument` for a model in use.
  */
-export async function unpatch(
-  target: PatchableModel | PatchableFunction,
-  { signal }: Pick<PatchOptions, 'signal'> = {},
-): Promise<void> {
+export async function unpatch(target: PatchableModel | PatchableFunction): Promise<void> {
   if (isModel(target)) {
+    checkIdle(target, 'unpatch');
     const none: PatternSet = new Set();
-    await targetOf(target).use(none, signal);
+    await targetOf(target).use(none);
     targetOf(target).keepOnly(none);
   } else setPatch(target, { patterns: new Set(), wanted: [], onPlan: () => undefined });
   patched.delete(target);
+}
+
+/** Throws for a model with generations that run or wait. */
+export function checkIdle(model: PatchableModel, doing: string): void {
+  const { busy } = targetOf(model);
+  if (busy === 0) return;
+  throw new IngotError(
+    'invalid_argument',
+    `${model.info.name} is in use by ${busy} generations: ${doing} it when they have ended`,
+    { details: { busy } },
+  );
 }
 
 /** Marks a model whose fusions were chosen some other way. */
@@ -131,11 +137,10 @@ async function patchModel(
   model: PatchableModel,
   chosen: PatternSet,
   wanted: readonly PatternName[],
-  signal: AbortSignal | undefined,
 ): Promise<Patch> {
   const target = targetOf(model);
   const { patterns: old, dispatches } = target;
-  await target.use(chosen, signal);
+  await target.use(chosen);
   const idle = wanted.find((name) => target.counts[name] === undefined);
   if (idle !== undefined) {
     await target.use(old);
@@ -150,7 +155,13 @@ async function patchModel(
   return handleOf(model, dispatches);
 }
 
-function patchFunction(target: PatchableFunction, chosen: PatternSet, wanted: readonly PatternName[]): Patch {
+/** Plans of the target made from now on use these; one in which a wanted pattern finds nothing is refused. */
+export function patchFunction(
+  target: PatchableFunction,
+  chosen: PatternSet,
+  wanted: readonly PatternName[],
+): Patch {
+  patched.add(target);
   let counts: PatternCounts = {};
   const onPlan = (found: PatternCounts): void => {
     counts = Object.fromEntries(
@@ -192,10 +203,10 @@ function reportOf(
   };
 }
 
-const isModel = (target: object): target is PatchableModel =>
+export const isModel = (target: object): target is PatchableModel =>
   'info' in target && 'generate' in target && typeof target.generate === 'function';
 
-function nameOf(target: PatchableModel | PatchableFunction): string {
+export function nameOf(target: PatchableModel | PatchableFunction): string {
   if (isModel(target)) return target.info.name;
   return (typeof target === 'function' ? target.name : target.constructor.name) || 'the function';
 }

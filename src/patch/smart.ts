@@ -1,4 +1,4 @@
-// smartPatch: measures every fusion of a model alone and all that paid together, and keeps what is faster and changes no token.
+// smartPatch of a loaded model: measures every fusion alone and all that paid together, and keeps what is faster and changes no token.
 
 import {
   allPatterns,
@@ -21,7 +21,8 @@ import {
   type Side,
   speedOf,
 } from './measure.ts';
-import { handleOf, type Patch } from './patch.ts';
+import { checkIdle, handleOf, isModel, type Patch, type PatchableFunction } from './patch.ts';
+import { checkCount, type FunctionPatch, type FunctionSample, smartPatchFunction } from './smart-function.ts';
 import { type PatchableModel, type PatchTarget, targetOf } from './target.ts';
 
 /** What the model is measured with: prompts like those it will get. */
@@ -69,6 +70,12 @@ export interface SmartPatch extends Patch {
 const none: PatternSet = new Set();
 const total = ({ prefillMs, decodeMs }: RoundTimes): number => prefillMs + decodeMs;
 
+/** For a function or module of `compile`: results are compared in place of tokens; `remember` has no meaning. */
+export async function smartPatch(
+  target: PatchableFunction,
+  sample: FunctionSample,
+  options?: Omit<SmartPatchOptions, 'remember'>,
+): Promise<FunctionPatch>;
 /**
  * Measures each fusion of a loaded model alone and together, interleaved with the plan without it, and leaves the model with
  * those that are faster and give the same tokens. Takes the model for itself: what is asked of it meanwhile disturbs the times.
@@ -78,20 +85,29 @@ const total = ({ prefillMs, decodeMs }: RoundTimes): number => prefillMs + decod
 export async function smartPatch(
   model: PatchableModel,
   sample: Sample,
+  options?: SmartPatchOptions,
+): Promise<SmartPatch>;
+export async function smartPatch(
+  target: PatchableModel | PatchableFunction,
+  sample: Sample | FunctionSample,
   options: SmartPatchOptions = {},
+): Promise<SmartPatch | FunctionPatch> {
+  return isModel(target)
+    ? smartPatchModel(target, sample as Sample, options)
+    : smartPatchFunction(target, sample as FunctionSample, options);
+}
+
+async function smartPatchModel(
+  model: PatchableModel,
+  sample: Sample,
+  options: SmartPatchOptions,
 ): Promise<SmartPatch> {
   const target = targetOf(model);
   const { tokens = 64, rounds = 3 } = sample;
   checkCount('tokens', tokens);
   checkCount('rounds', rounds);
   const excluded = (options.exclude ?? []).map(patternName);
-  if (target.busy > 0) {
-    throw new IngotError(
-      'invalid_argument',
-      `${model.info.name} is in use by ${target.busy} generations: measure it when they have ended`,
-      { details: { busy: target.busy } },
-    );
-  }
+  checkIdle(model, 'measure');
   const prompts = encodePrompts(model, sample.prompts, tokens);
   const { patterns: before, dispatches } = target;
   const bench = new Bench(model, target, prompts, { tokens, rounds, signal: options.signal });
@@ -124,11 +140,6 @@ export async function smartPatch(
     target.keepOnly(before);
     throw error;
   }
-}
-
-function checkCount(name: string, value: number): void {
-  if (Number.isInteger(value) && value >= 1) return;
-  throw new IngotError('invalid_argument', `${name} must be an integer of at least 1, got ${value}`);
 }
 
 const recordOf = (

@@ -7,12 +7,14 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { NDArray } from '../../src/array/array.ts';
 import { compile } from '../../src/array/compile.ts';
+import { setDefaultDevice } from '../../src/array/context.ts';
 import { fromData } from '../../src/array/creation.ts';
 import { allPatterns, namesIn, type PatternName } from '../../src/array/patterns.ts';
 import { addonPath } from '../../src/device/cpu/addon.ts';
 import { openJsDevice } from '../../src/device/js/device.ts';
 import { load } from '../../src/engine/load.ts';
 import type { Model } from '../../src/engine/types.ts';
+import * as nn from '../../src/nn/index.ts';
 import {
   advised,
   mergeRecords,
@@ -24,6 +26,7 @@ import { fileRecords } from '../../src/patch/book-file.ts';
 import { patch, unpatch } from '../../src/patch/patch.ts';
 import { smartPatch } from '../../src/patch/smart.ts';
 import { targetOf } from '../../src/patch/target.ts';
+import { compare } from '../../src/testing/allclose.ts';
 import { readGolden } from '../models/goldens.ts';
 
 const golden = readGolden('qwen3-moe');
@@ -84,30 +87,20 @@ describe(`a model on ${device}`, () => {
     expect(data).toEqual((await plain.logits(golden.tokens)).data);
   });
 
-  it('waits for its turn, and lets later generations wait', async () => {
+  it('is not patched while it is in use, and what is asked of it during a patch waits', async () => {
     const running = greedy(model);
+    await Promise.resolve();
+    for (const refused of [patch(model), unpatch(model)]) {
+      expect(await failure(refused)).toMatch(
+        /is in use by 1 generations: (un)?patch it when they have ended$/,
+      );
+    }
+    expect(await running).toEqual(golden.continuation);
     const patched = patch(model, { patterns: ['moe_mlp'] });
     const later = greedy(model);
-    let done = false;
-    void patched.then(() => {
-      done = true;
-    });
-    expect(await running).toEqual(golden.continuation);
     await patched;
-    expect(done).toBe(true);
     expect(await later).toEqual(golden.continuation);
     expect(namesIn(targetOf(model).patterns)).toEqual(['moe_mlp']);
-  });
-
-  it('stops waiting when it is aborted, and stays as it was', async () => {
-    const running = greedy(model);
-    const controller = new AbortController();
-    const patched = failure(patch(model, { signal: controller.signal }));
-    controller.abort(new Error('enough'));
-    expect(await patched).toBe('enough');
-    expect(await running).toEqual(golden.continuation);
-    expect(namesIn(targetOf(model).patterns)).toEqual([]);
-    await patch(model); // it is not taken for patched
   });
 
   it.each<[Parameters<typeof patch>[1], RegExp]>([
@@ -207,6 +200,53 @@ describe('a function or module', () => {
     const { patterns } = await patch(fn, { mode: 'training' });
     expect(patterns).not.toContain('rope_kv');
     expect(patterns).toContain('norms');
+  });
+
+  it('of ingot/nn has the patterns of its layers, also in training, and is the written plan after unpatch', async () => {
+    class Block extends nn.Module {
+      norm = new nn.RMSNorm(32);
+      gate = new nn.Linear(32, 64, { bias: false });
+      up = new nn.Linear(32, 64, { bias: false });
+      down = new nn.Linear(64, 32, { bias: false });
+      forward(x: NDArray, r: NDArray): NDArray {
+        const h = x.add(r);
+        const y = this.norm.forward(h);
+        return h.add(this.down.forward(this.gate.forward(y).silu().mul(this.up.forward(y))));
+      }
+    }
+    setDefaultDevice(js);
+    const model = new Block();
+    const spec = { shape: [2, 32], dtype: 'f32' } as const;
+    const planOf = (patterns?: [], of = model) =>
+      compile(of, { device: js, inputs: { x: spec, r: spec }, patterns });
+    const trained = await patch(model, { mode: 'training', patterns: ['residual_norm', 'elementwise'] });
+    const step = await nn.trainingStep(model, {
+      optimizer: nn.optim.sgd({ learningRate: 0.1 }),
+      inputs: { x: spec, r: spec },
+      loss: ({ x, r }) => model.forward(x, r).square().mean(),
+      device: js,
+    });
+    expect(trained.report().patterns).toMatchObject({ residual_norm: 1 });
+    step.dispose();
+    await unpatch(model);
+    expect(planOf().program).toEqual(planOf([]).program);
+    const packed = await nn.quantize(new Block(), { bits: 8, groupSize: 32, precision: 'exact' });
+    const given = Float32Array.from({ length: 64 }, (_, i) => Math.sin(i));
+    const inputs = {
+      x: fromData(given, [2, 32], { device: js }),
+      r: fromData(given, [2, 32], { device: js }),
+    };
+    const written = planOf([], packed);
+    const want = await (await written.run({ inputs: { x: given, r: given } }))[0]?.data();
+    const smart = await smartPatch(packed, { inputs, device: js, rounds: 1 }, { exclude: ['norms'] });
+    expect(smart.evidence.map((e) => e.pattern)).toEqual(
+      expect.arrayContaining(['swiglu_mlp', 'linear_norm', 'linear_residual']),
+    );
+    expect(smart.evidence.filter((e) => !e.equal)).toEqual([]);
+    expect(smart.patterns).toEqual(smart.evidence.filter((e) => e.kept).map((e) => e.pattern));
+    const got = await (await planOf(undefined, packed).run({ inputs: { x: given, r: given } }))[0]?.data();
+    expect(compare(got ?? [], want ?? [], { absolute: 1e-5, relative: 1e-5 })).toMatchObject({ ok: true });
+    expect(await failure(patch(packed))).toMatch(/^Block is patched already/);
   });
 
   it('is refused when it is none', async () => {
