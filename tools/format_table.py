@@ -34,9 +34,8 @@ def ingot(*arguments):
     return json.loads(done.stdout)
 
 
-def evaluate(path, source, text):
-    return ingot("eval", path, "--against", source, "--text", text, "--window", WINDOW, "--precision", "exact", "--device",
-                 "cpu", "--json")
+def evaluate(path, text, *against):
+    return ingot("eval", path, *against, "--text", text, "--window", WINDOW, "--precision", "exact", "--device", "cpu", "--json")
 
 
 def tokens_of(source, text):
@@ -143,7 +142,7 @@ def main():
         for name in arguments.formats:
             out = Path(temporary) / f"{name}{'.gguf' if name in GGUF else ''}"
             bits = ingot("quantize", model, "--to", name, "--out", out, "--json")["bitsPerWeight"]
-            found = evaluate(out, model, text)
+            found = evaluate(out, text, "--against", model)
             against = found["against"]
             change = 100 * (found["perplexity"] / against["perplexity"] - 1)
             cells = [name, f"{bits:.2f}", f"{found['perplexity']:.4f}", f"{change:+.2f} %", f"{against['meanKl']:.5f}",
@@ -158,7 +157,7 @@ def main():
             if name in GGUF and ggml is not None:
                 other = Path(temporary) / "theirs.gguf"
                 ratio = theirs(out, wide, other, ggml)
-                cells[7:] = [f"{evaluate(other, model, text)['perplexity']:.4f}", f"{ratio:.3f}"]
+                cells[7:] = [f"{evaluate(other, text)['perplexity']:.4f}", f"{ratio:.3f}"]
                 other.unlink()
             print("| " + " | ".join(cells) + " |", flush=True)
             shutil.rmtree(out) if out.is_dir() else out.unlink()

@@ -10,7 +10,8 @@ import { modelCheckpoint } from '../models/files/translate.ts';
 import type { SourceFormat } from '../quant/format.ts';
 import { f32 } from '../quant/formats/float.ts';
 import { q6_k } from '../quant/formats/q6_k.ts';
-import { findSourceFormat } from '../quant/registry.ts';
+import { isFloatLayout } from '../quant/layout.ts';
+import { findSourceFormat, sourceFormats } from '../quant/registry.ts';
 import { tokenizerFiles } from '../tokenizer/gguf.ts';
 import { ggufTokenizer } from '../tokenizer/to-gguf.ts';
 import type { Checkpoint } from '../weights/checkpoint.ts';
@@ -74,23 +75,13 @@ interface Target {
   readonly formats: ExportFormats;
 }
 
-const ggufFormats = [
-  'q4_0',
-  'q4_1',
-  'q5_0',
-  'q5_1',
-  'q8_0',
-  'q2_k',
-  'q3_k',
-  'q4_k',
-  'q5_k',
-  'q6_k',
-  'iq4_nl',
-  'iq4_xs',
-  'tq1_0',
-  'tq2_0',
-];
 const mlxModes = ['mxfp4', 'mxfp8', 'nvfp4'];
+/** Those that GGUF has and that can be written, but for names that mean MLX's form. */
+const ggufFormats = sourceFormats.flatMap(({ name, gguf, quantizeRow, layout }) =>
+  gguf === undefined || quantizeRow === undefined || isFloatLayout(layout) || mlxModes.includes(name)
+    ? []
+    : [name],
+);
 
 /** Names that `quantize` takes. */
 export const quantizeTargets: readonly string[] = [

@@ -132,8 +132,9 @@ export function tokenizerFiles(
   };
   const addBos = fields.flag('tokenizer.ggml.add_bos_token') ?? byDefault;
   const addEos = fields.flag('tokenizer.ggml.add_eos_token') ?? false;
-  const added = new Set(spec.added_tokens.map((token) => token.id));
-  const vocab = Object.fromEntries(spelled.flatMap((token, i) => (added.has(i) ? [] : [[token, i]])));
+  // The library `tokenizers` takes ids of added tokens from the vocabulary, refuses merges of tokens that are not in it, and wants every
+  // field.
+  const vocab = Object.fromEntries(spelled.map((token, i) => [token, i]));
   const processor = surround(tokens, addBos ? id('bos') : undefined, addEos ? id('eos') : undefined);
   const special = [addBos ? id('bos') : undefined, addEos ? id('eos') : undefined].flatMap((i) =>
     i === undefined ? [] : [[tokens[i], { id: tokens[i], ids: [i], tokens: [tokens[i]] }] as const],
@@ -146,7 +147,13 @@ export function tokenizerFiles(
       ...spec,
       post_processor:
         processor === null ? null : { ...processor, special_tokens: Object.fromEntries(special) },
-      model: { ...spec.model, vocab },
+      added_tokens: spec.added_tokens.map((token) => ({
+        single_word: false,
+        lstrip: false,
+        rstrip: false,
+        ...token,
+      })),
+      model: { ...spec.model, vocab, merges: knownMerges(spec.model.merges, vocab) },
     },
     config: {
       tokenizer_class: 'PreTrainedTokenizerFast',
@@ -158,6 +165,13 @@ export function tokenizerFiles(
     },
   };
 }
+
+/** Merges whose parts and result are tokens. */
+const knownMerges = (merges: unknown, vocab: Readonly<Record<string, number>>): readonly unknown[] =>
+  (Array.isArray(merges) ? merges : []).filter((merge: unknown) => {
+    const [left = '', right = ''] = Array.isArray(merge) ? merge : String(merge).split(' ');
+    return [left, right, left + right].every((token) => Object.hasOwn(vocab, token));
+  });
 
 interface Vocabulary {
   readonly spec: TokenizerSpec;
@@ -195,7 +209,7 @@ function byteLevelSpec(tokens: string[], fields: Fields): Vocabulary {
       normalizer: split.normalizer,
       pre_tokenizer: split.preTokenizer,
       post_processor: null,
-      decoder: { type: 'ByteLevel' },
+      decoder: { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: false },
       model: {
         type: 'BPE',
         merges,

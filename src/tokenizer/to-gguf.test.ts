@@ -49,6 +49,26 @@ describe('tokenizer.json as GGUF metadata', () => {
     expect(new Map(Object.entries(again))).toEqual(metadata);
   });
 
+  it('and back as the library tokenizers reads it', () => {
+    const keys = ggufTokenizer(tokenizerJson(), config, 0, 't.json');
+    const merges = [...(keys['tokenizer.ggml.merges'] as string[]), 'x nowhere'];
+    const metadata = new Map<string, unknown>(Object.entries({ ...keys, 'tokenizer.ggml.merges': merges }));
+    const { tokenizer } = tokenizerFiles(metadata, 'x.gguf') ?? expect.fail('none');
+    const { added_tokens, decoder, model } = tokenizer as ReturnType<typeof tokenizerJson>;
+    expect(added_tokens[0]).toEqual({
+      id: 0,
+      content: '<|end|>',
+      special: true,
+      normalized: false,
+      single_word: false,
+      lstrip: false,
+      rstrip: false,
+    });
+    expect(decoder).toMatchObject({ add_prefix_space: false, trim_offsets: true, use_regex: false });
+    expect(model.vocab['<|end|>']).toBe(0); // or the library would number it anew
+    expect(model.merges).toEqual(['t h', 'th e', 'Ġ the']);
+  });
+
   it('is refused where GGUF has no such thing', () => {
     const split = { type: 'Split', pattern: { Regex: 'x+' }, behavior: 'Isolated', invert: false };
     expect(() => ggufTokenizer(tokenizerJson(split), config, 0, 't.json')).toThrow(

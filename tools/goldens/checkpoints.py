@@ -1,8 +1,9 @@
 """Writes tests/goldens/quant/checkpoints.json: tensors as quantised checkpoints store them, with the config that says how, and what they mean.
 
-FP8 and MXFP4 are dequantised by transformers, MLX's forms by mlx. compressed-tensors, GPTQ and AWQ are packed here from the codes, the way
-their libraries do (bit orders are theirs), so that the values are those of the definition w = s (q - z).
-Run: python tools/goldens/checkpoints.py   (needs numpy, torch, transformers, mlx; fixed seed, so the output does not change)
+FP8 and MXFP4 are dequantised by transformers, MLX's forms by mlx, the last cases by compressed-tensors. Its other cases, GPTQ and AWQ are
+packed here from the codes, the way their libraries do (bit orders are theirs), so that the values are those of the definition w = s (q - z).
+Run: python tools/goldens/checkpoints.py   (needs numpy, torch, transformers, mlx, compressed-tensors; fixed seed, so the output does not
+change)
 """
 
 import base64
@@ -12,6 +13,14 @@ import pathlib
 import mlx.core as mx
 import numpy as np
 import torch
+from compressed_tensors.compressors import (
+    FloatQuantizationCompressor,
+    IntQuantizationCompressor,
+    MXFP4PackedCompressor,
+    MXFP8QuantizationCompressor,
+    PackedQuantizationCompressor,
+)
+from compressed_tensors.quantization import QuantizationArgs, QuantizationScheme
 from transformers.integrations.finegrained_fp8 import Fp8Dequantize
 from transformers.integrations.mxfp4 import convert_moe_packed_tensors
 
@@ -186,6 +195,27 @@ def mlx(mode, bits, group):
     return case(f"mlx {mode} {bits}", {"quantization": quantization}, named, {"a.weight": back.astype(np.float32) + 0})
 
 
+def by_library(name, compressor, format, rows, columns, scale, zero=None, **weights):
+    """Compressed and decompressed by compressed-tensors, with scales as f32 numbers."""
+    weights = QuantizationArgs(symmetric=zero is None, **weights)
+    scheme = QuantizationScheme(targets=["Linear"], weights=weights, format=format)
+    state = {"weight": torch.randn(rows, columns), "weight_scale": scale} | ({} if zero is None else {"weight_zero_point": zero})
+    packed = {key: tensor.detach() for key, tensor in compressor.compress(state, scheme).items()}
+    back = compressor.decompress(packed, scheme)["weight"].float()
+    config = {"quant_method": "compressed-tensors", "format": format, "config_groups": {"group_0": {"weights": json.loads(weights.model_dump_json())}}}
+    return case(name, {"quantization_config": config}, {f"a.{key}": t for key, t in packed.items()}, {"a.weight": back.numpy() + 0})
+
+
+def powers(low, high, *shape):
+    """Scales in whose products with whole numbers nothing is rounded."""
+    return torch.from_numpy(2.0 ** rng.integers(low, high, shape)).float()
+
+
+def zeros(bits, *shape):
+    return torch.from_numpy(rng.integers(-(2 ** (bits - 1)), 2 ** (bits - 1), shape).astype(np.int8))
+
+
+BLOCKS = [32, 64]
 cases = [
     fp8("fp8 blocks", 32, 256, torch.rand(2, 2)),
     ragged_fp8(),
@@ -208,5 +238,13 @@ cases = [
     mlx("mxfp4", 4, 32),
     mlx("mxfp8", 8, 32),
     mlx("nvfp4", 4, 16),
+    by_library("compressed fp8 short blocks", FloatQuantizationCompressor, "float-quantized", 40, 96, torch.rand(2, 2), num_bits=8, type="float", strategy="block", block_structure=BLOCKS),
+    by_library("compressed int8 one zero", IntQuantizationCompressor, "int-quantized", 6, 32, powers(-6, -4, 1), zeros(8, 1), num_bits=8, type="int", strategy="tensor"),
+    *(
+        by_library(f"compressed int{bits} zeros across words", PackedQuantizationCompressor, "pack-quantized", 12, 64, powers(-4, -1, 12, 2), zeros(bits, 12, 2), num_bits=bits, type="int", strategy="group", group_size=32)
+        for bits in (2, 3, 5, 6)
+    ),
+    by_library("compressed mxfp4", MXFP4PackedCompressor, "mxfp4-pack-quantized", 6, 64, powers(-4, 2, 6, 2), num_bits=4, type="float", strategy="group", group_size=32),
+    by_library("compressed mxfp8", MXFP8QuantizationCompressor, "mxfp8-quantized", 6, 64, powers(-9, -4, 6, 2), num_bits=8, type="float", strategy="group", group_size=32),
 ]
 OUT.write_text(json.dumps(cases, indent=1) + "\n")

@@ -1,14 +1,15 @@
-// compressed-tensors: 4- and 8-bit integers packed into 32-bit words along the columns, with scales for groups or rows and zero points where
-// they are asymmetric; bytes with a scale for each row; 4-bit floats with e4m3 scales and one for the whole tensor. FP8 is fp8.ts's.
+// compressed-tensors: integers packed into 32-bit words along the columns without gaps, with scales for groups or rows and zero points where
+// they are asymmetric; bytes with a scale for each row; 4-bit floats with e4m3 scales and one for the whole tensor. FP8 and MX are fp8.ts's.
 
 import { IngotError } from '../../base/errors.ts';
 import { readU32 } from '../../quant/format.ts';
 import { e4m3ToF32 } from '../../quant/half.ts';
+import { type AffineBits, affineBits } from '../../quant/layout.ts';
 import { findSourceFormat } from '../../quant/registry.ts';
 import { DerivedParts } from '../derived-source.ts';
 import { isJsonObject, type JsonObject } from '../json.ts';
 import { contiguousSlices, dimensions, type SourceTensor } from '../tensor.ts';
-import { fp8Scheme } from './fp8.ts';
+import { blockSize, type Fp8Blocks, fp4Tensor, fp8Scheme } from './fp8.ts';
 import type { SafetensorsEntry } from './reader.ts';
 import {
   badEntry,
@@ -35,12 +36,19 @@ const formats = [
   'naive-quantized',
   'float-quantized',
   'nvfp4-pack-quantized',
+  'mxfp4-pack-quantized',
+  'mxfp8-quantized',
   'mixed-precision',
   'dense',
 ];
 
+export interface CompressedWeights {
+  readonly groups: readonly CompressedGroup[];
+  readonly blocks: Fp8Blocks;
+}
+
 /** Throws unsupported for a format this build does not read. */
-export function compressedGroups(config: JsonObject, file: string): readonly CompressedGroup[] {
+export function compressedWeights(config: JsonObject, file: string): CompressedWeights {
   const { format = 'pack-quantized', config_groups: groups } = config;
   if (typeof format !== 'string' || !formats.includes(format)) {
     throw new IngotError(
@@ -48,18 +56,21 @@ export function compressedGroups(config: JsonObject, file: string): readonly Com
       `${file}: compressed-tensors format ${JSON.stringify(format)?.slice(0, 60)} is not supported; use ${formats.join(', ')}, MLX or GGUF weights`,
     );
   }
-  if (!isJsonObject(groups)) return [];
-  return Object.values(groups).flatMap((group) => {
+  const all = Object.values(isJsonObject(groups) ? groups : {}).flatMap((group) => {
     const weights = isJsonObject(group) ? group.weights : undefined;
-    if (!isJsonObject(weights)) return [];
-    const { num_bits: bits, group_size: size } = weights;
-    const groupSize = typeof size === 'number' && size > 0 ? size : 0;
-    return typeof bits === 'number' ? [{ bits, groupSize }] : [];
+    return isJsonObject(weights) ? [weights] : [];
   });
+  return {
+    groups: all.flatMap(({ num_bits: bits, group_size: size }) => {
+      const groupSize = typeof size === 'number' && size > 0 ? size : 0;
+      return typeof bits === 'number' ? [{ bits, groupSize }] : [];
+    }),
+    blocks: all.map((weights) => blockSize(weights.block_structure)).find((blocks) => blocks !== undefined),
+  };
 }
 
 export const compressedScheme =
-  (groups: readonly CompressedGroup[]): Scheme =>
+  ({ groups, blocks }: CompressedWeights): Scheme =>
   (entry, entries) => {
     const { name } = entry;
     const module = name.replace(/\.weight(_packed|_scale|_shape|_zero_point|_global_scale|_g_idx)?$/, '');
@@ -71,7 +82,7 @@ export const compressedScheme =
     if (name.endsWith('.weight_scale') && entries.get(`${module}.weight`)?.dtype === 'I8') return [];
     if (name.endsWith('.weight') && entry.dtype === 'I8' && scale !== undefined)
       return [byteTensor(entry, scale, entries)];
-    return fp8Scheme(undefined)(entry, entries);
+    return fp8Scheme(blocks)(entry, entries);
   };
 
 function packedTensor(
@@ -82,6 +93,7 @@ function packedTensor(
 ): SourceTensor {
   const scale = entries.get(`${module}.weight_scale`);
   if (scale === undefined) badEntry(packed, 'has no weight_scale beside it');
+  if (packed.dtype === 'U8' && scale.dtype === 'U8') return fp4Tensor(packed, scale, `${module}.weight`);
   if (packed.dtype === 'U8') return floatTensor(module, packed, scale, entries);
   if (packed.dtype !== 'I32') badEntry(packed, `must be I32 or U8, found ${packed.dtype}`);
   if (packed.shape.length !== 2) badEntry(packed, `must be a matrix, found [${packed.shape}]`);
@@ -106,11 +118,11 @@ function packedTensor(
       `[${packed.shape}] with scales [${scale.shape}] fits no single group of quantization_config`,
     );
   }
-  const { bits } = first;
-  if (bits !== 4 && bits !== 8) {
+  const bits = affineBits.find((each) => each === first.bits);
+  if (bits === undefined) {
     throw new IngotError(
       'unsupported',
-      `${packed.source.name}: ${module} has ${bits} bits; 4 and 8 can be used, or GGUF`,
+      `${packed.source.name}: ${module} has ${first.bits} bits; ${affineBits.join(', ')} can be used, or GGUF`,
     );
   }
   return integerTensor(module, { rows, columns: (words * 32) / bits, bits }, scale, {
@@ -122,7 +134,7 @@ function packedTensor(
 interface IntegerShape {
   readonly rows: number;
   readonly columns: number;
-  readonly bits: 4 | 8;
+  readonly bits: AffineBits;
 }
 
 /** w = s (u - zero): an affine layout with the minimum -s zero. */
@@ -140,7 +152,7 @@ function integerTensor(
   const own = scaleTypes[scale.dtype];
   if (own === undefined) badEntry(scale, `has type ${scale.dtype}; scales of F32, F16 and BF16 can be used`);
   const across = scale.shape.length < 2 ? 1 : (scale.shape.at(-1) ?? 1);
-  const down = scale.shape.length < 2 ? (scale.shape[0] ?? 1) : (scale.shape[0] ?? 1);
+  const down = scale.shape[0] ?? 1;
   if ((down !== rows && down !== 1) || columns % across !== 0)
     badEntry(scale, `[${scale.shape}] has no scale for each group of [${rows}, ${columns}]`);
   const width = columns / across;
@@ -149,7 +161,10 @@ function integerTensor(
   const { zeros } = stored;
   if (zeros !== undefined && zeros.dtype === 'I32' && stored.codes !== undefined)
     needShape(zeros, [Math.ceil((rows * bits) / 32), across], `for the zero points of [${rows}, ${columns}]`);
-  else if (zeros !== undefined) needShape(zeros, scale.shape, 'as the scales');
+  else if (zeros !== undefined) {
+    if (zeros.dtype !== 'I8') badEntry(zeros, `must be I8, or I32 beside packed codes, found ${zeros.dtype}`);
+    needShape(zeros, scale.shape, 'as the scales');
+  }
   // A power of two times a scale is of the scale's type, other zero points are not.
   const dtype = zeros === undefined ? own : 'f32';
   const format = findSourceFormat(`mlx${bits}/${group}/${dtype}`);
@@ -168,7 +183,7 @@ function integerTensor(
       for (let g = 0; g < groups; g++, at++) {
         const from = Math.floor((g * group) / width);
         s[at] = scales[(down === 1 ? 0 : n) * across + from] as number;
-        m[at] = -(s[at] as number) * zeroAt(n, from);
+        m[at] = -(s[at] as number) * zeroAt(down === 1 && zeros?.dtype === 'I8' ? 0 : n, from);
       }
     }
     const made = [bytesOf(s, dtype), bytesOf(m, dtype)];
@@ -188,10 +203,13 @@ function zeroPoints(
   { across, bits, middle }: { readonly across: number; readonly bits: number; readonly middle: number },
 ): (row: number, group: number) => number {
   if (dtype === 'I8') return (row, group) => (((bytes[row * across + group] as number) << 24) >> 24) + middle;
-  const perWord = 32 / bits;
+  const word = (i: number, group: number): number => readU32(bytes, (i * across + group) * 4);
   return (row, group) => {
-    const word = readU32(bytes, (Math.floor(row / perWord) * across + group) * 4);
-    return (word >>> ((row % perWord) * bits)) & (2 ** bits - 1);
+    const [at, shift] = [(row * bits) >> 5, (row * bits) & 31];
+    const low = word(at, group) >>> shift;
+    // A code may begin in one word and end in the next.
+    const high = shift + bits > 32 ? word(at + 1, group) << (32 - shift) : 0;
+    return (low | high) & (2 ** bits - 1);
   };
 }
 

@@ -21,11 +21,13 @@ import {
 
 const scaleNames = ['weight_scale_inv', 'weight_scale', 'scale'];
 
-/** Rows and columns of a block as the config says; undefined: they follow from the shapes. */
+/** Rows and columns of a block as the config says; undefined: 128, or what follows from the shapes. */
 export type Fp8Blocks = readonly [rows: number, columns: number] | undefined;
 
 /** `weight_block_size` of a config. */
-export function fp8Blocks({ weight_block_size: size }: JsonObject): Fp8Blocks {
+export const fp8Blocks = ({ weight_block_size: size }: JsonObject): Fp8Blocks => blockSize(size);
+
+export function blockSize(size: unknown): Fp8Blocks {
   const valid =
     Array.isArray(size) && size.length === 2 && size.every((n) => Number.isSafeInteger(n) && n > 0);
   return valid ? [size[0] as number, size[1] as number] : undefined;
@@ -43,7 +45,9 @@ export const fp8Scheme =
     const scale = scaleNames.map((name) => entries.get(`${module}.${name}`)).find((e) => e !== undefined);
     if (scale === undefined)
       return entry.dtype === 'F8_E4M3' ? 'has type F8_E4M3 but no scale beside it' : undefined;
-    return [entry.dtype === 'F8_E4M3' ? fp8Tensor(entry, scale, blocks) : fp4Tensor(entry, scale)];
+    return [
+      entry.dtype === 'F8_E4M3' ? fp8Tensor(entry, scale, blocks) : fp4Tensor(entry, scale, entry.name),
+    ];
   };
 
 const isCoded = (entry: SafetensorsEntry | undefined): boolean =>
@@ -67,9 +71,12 @@ function blockOf(
   return badEntry(scale, `[${scale.shape}] has no scale for each block of ${weight.name} [${weight.shape}]`);
 }
 
-/** Size of `count` blocks that fill `length`: what the config says, where the last may be smaller, or an exact share. 0: there is none. */
-function sizeOf(length: number, count: number, said: number | undefined): number {
-  if (said !== undefined && Math.ceil(length / said) === count) return said;
+/**
+ * Size of `count` blocks that fill `length`, the last of which may be smaller: what the config says, by default what all use, or an exact
+ * share. 0: there is none.
+ */
+function sizeOf(length: number, count: number, said = 128): number {
+  if (Math.ceil(length / said) === count) return said;
   return count > 0 && length % count === 0 ? length / count : 0;
 }
 
@@ -81,8 +88,7 @@ function fp8Tensor(weight: SafetensorsEntry, scale: SafetensorsEntry, blocks: Fp
   const dtype = powers ? 'bf16' : scaleTypes[scale.dtype];
   if (dtype === undefined)
     badEntry(scale, `has type ${scale.dtype}; scales of F32, F16, BF16, F8_E8M0 and U8 can be used`);
-  const group =
-    block.columns >= columns ? groupFor(columns) : columns % 32 === 0 ? groupFor(block.columns) : undefined;
+  const group = block.columns >= columns ? groupFor(columns) : groupFor(columns, block.columns);
   if (group === undefined)
     badEntry(weight, `has scales for ${block.columns} of ${columns} columns; multiples of 32 can be used`);
   const format = formatNamed(`fp8/${group}/${dtype}`);
@@ -112,7 +118,7 @@ function fp8Tensor(weight: SafetensorsEntry, scale: SafetensorsEntry, blocks: Fp
 }
 
 /** Two e2m1 in a byte, the first in the low bits, and a power of two for 32 columns: MXFP4. */
-function fp4Tensor(weight: SafetensorsEntry, scale: SafetensorsEntry): SourceTensor {
+export function fp4Tensor(weight: SafetensorsEntry, scale: SafetensorsEntry, name: string): SourceTensor {
   const perByte = weight.dtype === 'F4' ? 1 : 2; // F4 counts its elements
   const shape = [...weight.shape.slice(0, -1), perByte * (weight.shape.at(-1) ?? 0)];
   const expected = [...shape.slice(0, -1), (shape.at(-1) ?? 0) / 32];
@@ -123,7 +129,7 @@ function fp4Tensor(weight: SafetensorsEntry, scale: SafetensorsEntry): SourceTen
       `must be F8_E8M0 [${expected}] for two 4-bit floats in each byte of [${weight.shape}], found ${scale.dtype} [${scale.shape}]`,
     );
   const slices = contiguousSlices(mlxMxfp4, shape, [weight, scale]);
-  return { kind: 'source', name: weight.name, shape, format: mlxMxfp4, slices };
+  return { kind: 'source', name, shape, format: mlxMxfp4, slices };
 }
 
 function formatNamed(name: string): SourceFormat {

@@ -3,7 +3,7 @@
 import { IngotError } from '../../base/errors.ts';
 import { isJsonObject, type JsonObject } from '../json.ts';
 import { type NfStates, nfScheme } from './bitsandbytes.ts';
-import { compressedGroups, compressedScheme } from './compressed.ts';
+import { compressedScheme, compressedWeights } from './compressed.ts';
 import { fp8Blocks, fp8Scheme } from './fp8.ts';
 import { gptOssScheme } from './gpt-oss.ts';
 import { gptqQuantization, gptqScheme } from './gptq.ts';
@@ -16,7 +16,7 @@ const methods: Readonly<Record<string, (config: JsonObject, file: string, states
   fp8: (config) => fp8Scheme(fp8Blocks(config)),
   fbgemm_fp8: () => fp8Scheme(undefined),
   mxfp4: () => gptOssScheme,
-  'compressed-tensors': (config, file) => compressedScheme(compressedGroups(config, file)),
+  'compressed-tensors': (config, file) => compressedScheme(compressedWeights(config, file)),
   gptq: (config, file) => gptqScheme(gptqQuantization(config, 'gptq', file)),
   awq: (config, file) => gptqScheme(gptqQuantization(config, 'awq', file)),
   bitsandbytes: nfScheme,

@@ -25,9 +25,9 @@ export const scaleTypes: Readonly<Record<string, 'f32' | 'f16' | 'bf16'>> = {
   BF16: 'bf16',
 };
 
-/** The largest group that layouts have and that divides a run of columns with one scale; undefined when none does. */
-export const groupFor = (columns: number): 32 | 64 | 128 | undefined =>
-  ([128, 64, 32] as const).find((group) => columns > 0 && columns % group === 0);
+/** The largest group that layouts have and that divides all of these numbers of columns; undefined when none does. */
+export const groupFor = (...columns: readonly number[]): 32 | 64 | 128 | undefined =>
+  ([128, 64, 32] as const).find((group) => columns.every((count) => count > 0 && count % group === 0));
 
 /** Throws FileFormatError that names the tensor. */
 export function badEntry(entry: SafetensorsEntry, problem: string): never {
