@@ -18,6 +18,7 @@ describe('families', () => {
           ...tiny,
           num_local_experts: 4,
           n_routed_experts: 4,
+          n_group: 1,
           moe_num_experts: 4,
           moe_k: 2,
           shared_expert_intermediate_size: 64,

@@ -58,6 +58,8 @@ export interface RopeConfig {
   /** Number of dimensions of a head that rotate; even. */
   readonly rotaryDim: number;
   readonly scaling: RopeScaling;
+  /** What frequencies theta^(-2i / n) have as n; default `rotaryDim`, less than it where an odd share of a head rotates. */
+  readonly exponents?: number;
   /** Pairs are (2i, 2i + 1) instead of (i, i + rotaryDim / 2). */
   readonly interleaved?: boolean;
 }
@@ -76,7 +78,7 @@ export interface RopeFrequencies {
  * Throws invalid_argument for an odd or non-positive rotaryDim, or a number of `factors` that does not fit it.
  */
 export function ropeFrequencies(config: RopeConfig, contextLength: number): RopeFrequencies {
-  const { rotaryDim, theta, scaling } = config;
+  const { rotaryDim, theta, scaling, exponents = rotaryDim } = config;
   if (!Number.isSafeInteger(rotaryDim) || rotaryDim <= 0 || rotaryDim % 2 !== 0) {
     throw new IngotError('invalid_argument', `rope: rotaryDim ${rotaryDim} must be a positive even number`);
   }
@@ -87,7 +89,7 @@ export function ropeFrequencies(config: RopeConfig, contextLength: number): Rope
     return plain(theta).map((f, i) => f / (by[i] ?? 1));
   };
   const plain = (base: number): Float64Array =>
-    Float64Array.from({ length: rotaryDim / 2 }, (_, i) => base ** (-(2 * i) / rotaryDim));
+    Float64Array.from({ length: rotaryDim / 2 }, (_, i) => base ** (-(2 * i) / exponents));
   switch (scaling.kind) {
     case 'default':
       return rounded(plain(theta), 1);
@@ -97,7 +99,7 @@ export function ropeFrequencies(config: RopeConfig, contextLength: number): Rope
         1,
       );
     case 'dynamic':
-      return rounded(plain(dynamicBase(theta, rotaryDim, scaling, contextLength)), 1);
+      return rounded(plain(dynamicBase(theta, exponents, scaling, contextLength)), 1);
     case 'llama3':
       return rounded(
         plain(theta).map((f) => llama3Frequency(f, scaling)),
@@ -110,7 +112,7 @@ export function ropeFrequencies(config: RopeConfig, contextLength: number): Rope
       return rounded(divided(contextLength > originalContext ? longFactors : shortFactors), attentionFactor);
     }
     case 'yarn':
-      return rounded(yarnFrequencies(plain(theta), config, scaling), yarnAttentionFactor(scaling));
+      return rounded(yarnFrequencies(plain(theta), theta, exponents, scaling), yarnAttentionFactor(scaling));
   }
   return scaling satisfies never;
 }
@@ -142,16 +144,17 @@ function llama3Frequency(frequency: number, s: RopeScaling & { kind: 'llama3' })
 
 function yarnFrequencies(
   frequencies: Float64Array,
-  { theta, rotaryDim }: RopeConfig,
+  theta: number,
+  dims: number,
   s: RopeScaling & { kind: 'yarn' },
 ): Float64Array {
   // Dimension whose wavelength turns `rotations` times within the original context.
   const dimension = (rotations: number): number =>
-    (rotaryDim * Math.log(s.originalContext / (rotations * 2 * Math.PI))) / (2 * Math.log(theta));
+    (dims * Math.log(s.originalContext / (rotations * 2 * Math.PI))) / (2 * Math.log(theta));
   const first = dimension(s.betaFast);
   const last = dimension(s.betaSlow);
   const low = Math.max(s.truncate ? Math.floor(first) : first, 0);
-  const high = Math.min(s.truncate ? Math.ceil(last) : last, rotaryDim - 1);
+  const high = Math.min(s.truncate ? Math.ceil(last) : last, dims - 1);
   const width = high === low ? 0.001 : high - low;
   return frequencies.map((f, i) => {
     const interpolated = Math.min(1, Math.max(0, (i - low) / width));

@@ -2,24 +2,20 @@
 
 import { readdirSync, readFileSync } from 'node:fs';
 import { afterAll, describe, expect, it } from 'vitest';
-import type { NDArray } from '../../src/array/array.ts';
-import { fromBuffer } from '../../src/array/creation.ts';
-import { Weight } from '../../src/array/weight.ts';
 import type { Device } from '../../src/device/device.ts';
 import type { DecoderConfig } from '../../src/models/config/decoder.ts';
-import type { ModelGraph } from '../../src/models/contract.ts';
 import { modelCheckpoint } from '../../src/models/files/translate.ts';
 import { families, findFamily, parseModel } from '../../src/models/registry.ts';
 import { dequantizeSource } from '../../src/quant/reference.ts';
 import type { Checkpoint } from '../../src/weights/checkpoint.ts';
 import { readVector } from '../../src/weights/chunks.ts';
 import type { JsonObject } from '../../src/weights/json.ts';
-import { CheckpointLoader } from '../../src/weights/load.ts';
 import { openCheckpoint } from '../../src/weights/open.ts';
 import { type CheckpointTensor, dimensions, readRows } from '../../src/weights/tensor.ts';
 import { difference } from './compare.ts';
 import { cpuDevice, gpuDevice, jsDevice } from './devices.ts';
-import { ModelRunner } from './runner.ts';
+import { withModel } from './from-files.ts';
+import type { ModelRunner } from './runner.ts';
 
 const root = new URL('../goldens/families/', import.meta.url);
 
@@ -48,47 +44,18 @@ const withGguf = goldens.filter(({ name }) => readdirSync(folderOf(name)).includ
 /** Logits are about 5; the points at which these families are usually got wrong change them by 1e-3 and more. */
 const tolerance = 5e-4;
 
-async function load(
+const run = (
   device: Device,
   golden: Golden,
-  file = '',
-): Promise<{ model: ModelGraph; dispose(): void }> {
-  const checkpoint = await modelCheckpoint(openCheckpoint(folderOf(golden.name) + file));
-  const loader = new CheckpointLoader<Weight, NDArray>(checkpoint, device, {
-    matrix: ({ name, ...rest }) => new Weight({ device, label: name, ...rest }),
-    vector: ({ buffer, length }) => fromBuffer(device, buffer, [length], 'f32'),
-  });
-  const contextLength = golden.tokens.length + golden.continuation.length;
-  const parsed = parseModel(checkpoint.config, checkpoint.path);
-  const model = parsed.build(loader, { device, precision: 'exact', contextLength });
-  await loader.run();
-  await checkpoint.close();
-  return {
-    model,
-    dispose() {
-      model.dispose();
-      loader.dispose();
-    },
-  };
-}
-
-async function run(
-  device: Device,
-  golden: Golden,
-  maxRows: number,
   body: (runner: ModelRunner) => Promise<void>,
   file = '',
-): Promise<void> {
-  const { model, dispose } = await load(device, golden, file);
-  const capacity = golden.tokens.length + golden.continuation.length;
-  const runner = new ModelRunner(device, model, { capacity, maxRows, kv: 'f32' });
-  try {
-    await body(runner);
-  } finally {
-    runner.dispose();
-    dispose();
-  }
-}
+): Promise<void> =>
+  withModel(
+    device,
+    folderOf(golden.name) + file,
+    { capacity: golden.tokens.length + golden.continuation.length, maxRows: golden.tokens.length },
+    body,
+  );
 
 function expectLogits(golden: Golden, got: Float32Array): void {
   const report = difference(got, golden.logits, golden.vocab);
@@ -101,7 +68,7 @@ const exactDevices = [jsDevice, cpuDevice].filter((d): d is Device => d !== unde
 
 describe.each(exactDevices)('logits of every family on $name', (device) => {
   it.each(goldens)('$name', (golden) =>
-    run(device, golden, golden.tokens.length, async (runner) => {
+    run(device, golden, async (runner) => {
       expectLogits(golden, await runner.logits(golden.tokens, [golden.tokens.length]));
       if (device === jsDevice) return; // the rest is a matter of plans, not of numbers
       // The same in pieces: the rows written before are overwritten with themselves.
@@ -116,7 +83,7 @@ describe.each(exactDevices)('logits of every family on $name', (device) => {
 const onGpu = goldens.filter(({ name }) => /^(gemma2-27b|phi)$/.test(name));
 describe.skipIf(gpuDevice === undefined)('logits on WebGPU', () => {
   it.each(onGpu)('$name', (golden) =>
-    run(gpuDevice as Device, golden, golden.tokens.length, async (runner) => {
+    run(gpuDevice as Device, golden, async (runner) => {
       expectLogits(golden, await runner.logits(golden.tokens, [golden.tokens.length]));
     }),
   );
@@ -151,7 +118,6 @@ describe('files', () => {
     run(
       jsDevice,
       golden,
-      golden.tokens.length,
       async (runner) => {
         expectLogits(golden, await runner.logits(golden.tokens, [golden.tokens.length]));
       },

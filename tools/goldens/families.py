@@ -15,7 +15,6 @@ Run: python families.py [-o output folder] [case ...]
 import argparse
 import json
 import shutil
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -248,8 +247,8 @@ def make_config(case):
     rope = json.loads(json.dumps(case.rope))
     fields = {**case.base, **case.config}
     if case.model == "DeepseekV4":
-        fields.pop("intermediate_size")
-    return cls(**fields, rope_parameters=rope, attn_implementation="eager")
+        fields.pop("intermediate_size", None)
+    return cls(**fields, rope_parameters=rope, attn_implementation="eager", experts_implementation="eager")
 
 
 def hub_config(case, saved):
@@ -348,30 +347,39 @@ def choose(case):
     raise SystemExit(f"{case.name}: no seed gives a clear greedy continuation")
 
 
-def write(case, root):
-    with tempfile.TemporaryDirectory() as temporary:
-        made = Path(temporary) / "model"
-        seed, model, tokens = choose(case)
-        model.to(DTYPES[case.dtype]).save_pretrained(made)
-        # A model cast to another type has rounded rotary tables: the reference is what a reader of the file gets.
-        model = type(model).from_pretrained(made, dtype=torch.float32, attn_implementation="eager").eval()
-        logits = model(torch.tensor([tokens]), use_cache=False).logits[0].contiguous()
-        continuation, lead = greedy(model, tokens)
-        assert lead >= MIN_LEAD, f"{case.name}: {lead}"
-        folder = root / case.name
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        saved = json.loads((made / "config.json").read_text())
-        saved.pop("transformers_version", None)
-        if case.mxfp4:
-            saved["quantization_config"] = dict(quant_method="mxfp4", modules_to_not_convert=["model.layers.*.self_attn"])
-        (folder / "config.json").write_text(json.dumps(saved, indent=2) + "\n")
-        (folder / "config-hub.json").write_text(json.dumps(hub_config(case, saved), indent=2) + "\n")
-        shutil.copy(made / "model.safetensors", folder)
-        if case.mxfp4:
-            pack_experts(folder / "model.safetensors")
+def save(case, model, folder):
+    """The files of a case: weights, config.json in both dialects, GGUF. Returns the config as saved."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    model.to(DTYPES[case.dtype]).save_pretrained(folder)
+    saved = json.loads((folder / "config.json").read_text())
+    saved.pop("transformers_version", None)
+    (folder / "generation_config.json").unlink(missing_ok=True)
+    (folder / "config.json").write_text(json.dumps(saved, indent=2) + "\n")
+    (folder / "config-hub.json").write_text(json.dumps(hub_config(case, saved), indent=2) + "\n")
     if case.gguf is not None:
         write_gguf(folder / "model.gguf", case.gguf, saved, load_file(folder / "model.safetensors"))
+    return saved
+
+
+def reference(folder, model):
+    """The model that a reader of the files gets: one cast to another type and back has rounded rotary tables."""
+    return type(model).from_pretrained(folder, dtype=torch.float32, attn_implementation="eager", experts_implementation="eager").eval()
+
+
+def write(case, root):
+    seed, model, tokens = choose(case)
+    folder = root / case.name
+    saved = save(case, model, folder)
+    model = reference(folder, model)
+    logits = model(torch.tensor([tokens]), use_cache=False).logits[0].contiguous()
+    continuation, lead = greedy(model, tokens)
+    assert lead >= MIN_LEAD, f"{case.name}: {lead}"
+    if case.mxfp4:
+        saved["quantization_config"] = dict(quant_method="mxfp4", modules_to_not_convert=["model.layers.*.self_attn"])
+        (folder / "config.json").write_text(json.dumps(saved, indent=2) + "\n")
+        (folder / "config-hub.json").write_text(json.dumps(hub_config(case, saved), indent=2) + "\n")
+        pack_experts(folder / "model.safetensors")
     (folder / "logits.bin").write_bytes(logits.numpy().astype("<f4").tobytes())
     golden = dict(
         reference=f"transformers {transformers.__version__}, torch {torch.__version__.split('+')[0]}, f32, eager",

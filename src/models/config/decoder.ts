@@ -1,7 +1,7 @@
 // A decoder-only transformer as values: what blocks build one from, and the reading of the fields that families share.
 
 import { attentionSpec, convolutionSpec } from '../../nn/contracts.ts';
-import type { RopeConfig } from '../../nn/rope.ts';
+import type { RopeConfig, RopeScaling } from '../../nn/rope.ts';
 import type { ModelConfig } from '../contract.ts';
 import type { Activation } from './activations.ts';
 import type { GateConfig, MoeConfig } from './experts.ts';
@@ -93,6 +93,7 @@ export interface DecoderDefaults {
   readonly theta?: number;
   readonly partialRotary?: number;
   readonly interleaved?: boolean;
+  readonly scaling?: RopeScaling;
   /** Rotary settings may differ by kind of layer: the family reads them with `readLayerRope`. */
   readonly ropePerLayer?: boolean;
 }
@@ -118,6 +119,7 @@ export function readBase(reader: ConfigReader, defaults: DecoderDefaults): Decod
     partialRotary: defaults.partialRotary ?? 1,
     interleaved: defaults.interleaved ?? false,
     perLayer: defaults.ropePerLayer ?? false,
+    ...(defaults.scaling === undefined ? {} : { scaling: defaults.scaling }),
     contextLength: reader.int('max_position_embeddings', limits.contextLength, defaults.contextLength),
   });
   const plain = { qkvBias: false, outputBias: false, qkNorm: 'none' } as const;
@@ -138,6 +140,8 @@ export interface DecoderTraits {
   readonly placement?: NormPlacement;
   /** Whether an absent `tie_word_embeddings` means yes. */
   readonly tiedByDefault?: boolean;
+  /** Read from another field. */
+  readonly tied?: boolean;
   readonly headBias?: boolean;
   readonly embeddingScale?: number;
   readonly residualScale?: number;
@@ -168,7 +172,7 @@ export function decoderConfig(reader: ConfigReader, base: DecoderBase, traits: D
     norm,
     placement: traits.placement ?? 'pre',
     layers,
-    tiedEmbeddings: reader.boolean('tie_word_embeddings', traits.tiedByDefault ?? false),
+    tiedEmbeddings: traits.tied ?? reader.boolean('tie_word_embeddings', traits.tiedByDefault ?? false),
     headBias: traits.headBias ?? false,
     embeddingScale: traits.embeddingScale ?? 1,
     residualScale: traits.residualScale ?? 1,

@@ -105,12 +105,14 @@ function checkGroups(reader: ConfigReader, { groups }: RouterConfig, experts: nu
     );
 }
 
-/** `n_group` and `topk_group`; undefined for a single group, which is no restriction. */
+/** `n_group` and `topk_group`; undefined for a single group, which is no restriction, and where they are null. */
 export function readGroups(
   reader: ConfigReader,
   score: 'max' | 'best-two',
+  fallback: { readonly count: number; readonly kept: number } = { count: 1, kept: 1 },
 ): NonNullable<RouterConfig['groups']> | undefined {
   const range = { min: 1, max: limits.experts.max };
-  const count = reader.int('n_group', range, 1);
-  return count === 1 ? undefined : { count, kept: reader.int('topk_group', range, 1), score };
+  const [count, kept] = reader.stated('n_group') ? [1, 1] : [fallback.count, fallback.kept];
+  const groups = { count: reader.int('n_group', range, count), kept: reader.int('topk_group', range, kept) };
+  return groups.count === 1 ? undefined : { ...groups, score };
 }

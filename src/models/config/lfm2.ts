@@ -22,8 +22,9 @@ export const readLfm2Norm = (reader: ConfigReader): NormConfig => ({
   bias: false,
 });
 
-/** Hub configs say `tie_embedding`. */
-export const tiedLfm2 = (reader: ConfigReader): boolean => reader.boolean('tie_embedding', true);
+/** Hub configs say `tie_embedding`, which counts where both are there. */
+export const tiedLfm2 = (reader: ConfigReader): boolean =>
+  reader.boolean('tie_embedding', reader.boolean('tie_word_embeddings', true));
 
 /** Convolution or attention of each layer, by `layer_types` or `full_attn_idxs`. */
 export function readLfm2Layers(reader: ConfigReader, base: DecoderBase): readonly Mixer[] {

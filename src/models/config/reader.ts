@@ -47,6 +47,11 @@ export class ConfigReader {
     return this.#get(key) !== undefined;
   }
 
+  /** Whether the field is there at all: null, which counts as absent elsewhere, may switch off what is meant without it. */
+  stated(key: string): boolean {
+    return Object.hasOwn(this.#fields, key);
+  }
+
   keys(): readonly string[] {
     return Object.keys(this.#fields).filter((key) => this.has(key));
   }

@@ -10,6 +10,8 @@ export interface RopeDefaults {
   /** Share of a head that rotates where the config does not say. */
   readonly partialRotary?: number;
   readonly interleaved?: boolean;
+  /** Where the config says nothing of scaling; default none. */
+  readonly scaling?: RopeScaling;
   /** The family reads settings per kind of layer (`readLayerRope`). */
   readonly perLayer?: boolean;
   /** max_position_embeddings of the config. */
@@ -67,13 +69,24 @@ function readFields(
     ? fields.number('rope_theta', limits.theta)
     : config.number(thetaKey, limits.theta, defaults.theta);
   const rotaryDim = readRotaryDim(config, fields, defaults);
-  const scaling: RopeScaling = fields ? readScaling(fields, config, defaults) : { kind: 'default' };
+  // An odd number is rounded up to whole pairs, whose frequencies are still those of the number.
+  const columns = rotaryDim + (rotaryDim % 2);
+  const said = fields !== undefined || config.stated(key);
+  const scaling: RopeScaling = fields
+    ? readScaling(fields, config, defaults)
+    : ((said ? undefined : defaults.scaling) ?? { kind: 'default' });
   for (const factors of factorLists(scaling)) {
-    if (factors.length !== rotaryDim / 2)
-      config.fail(key, `has ${factors.length} factors for ${rotaryDim / 2} frequencies`);
+    if (factors.length !== columns / 2)
+      config.fail(key, `has ${factors.length} factors for ${columns / 2} frequencies`);
   }
   return {
-    rope: { theta, rotaryDim, scaling, ...(defaults.interleaved ? { interleaved: true } : {}) },
+    rope: {
+      theta,
+      rotaryDim: columns,
+      scaling,
+      ...(columns === rotaryDim ? {} : { exponents: rotaryDim }),
+      ...(defaults.interleaved ? { interleaved: true } : {}),
+    },
     contextLength: reach(scaling, defaults.contextLength),
     ...(scaling.kind === 'dynamic' ? { plainContext: scaling.originalContext } : {}),
   };
@@ -92,9 +105,12 @@ function readRotaryDim(
   const holder = fields?.has('partial_rotary_factor') ? fields : config;
   const share = holder.number('partial_rotary_factor', { min: 0, max: 1 }, partialRotary);
   const rotaryDim = Math.trunc(headDim * share);
-  if (rotaryDim < 2 || rotaryDim % 2 !== 0) {
+  if (rotaryDim < 1 || rotaryDim + (rotaryDim % 2) > headDim) {
     const of = share === 1 ? `head_dim ${headDim}` : `${share} of head_dim ${headDim}`;
-    config.fail('head_dim', `${of} gives ${rotaryDim} rotating dimensions, must be even and at least 2`);
+    config.fail(
+      'head_dim',
+      `${of} gives ${rotaryDim} rotating dimensions, must be whole pairs and at least one`,
+    );
   }
   return rotaryDim;
 }

@@ -42,13 +42,20 @@ export const windowsOf = (
       : (window ?? reader.fail('layer_types', 'asks for sliding attention but sliding_window is not set')),
   );
 
+/** Throws unsupported for a model that is no decoder any more. */
+export function refuseBidirectional(reader: ConfigReader): void {
+  if (reader.boolean('use_bidirectional_attention', false))
+    reader.unsupported('use_bidirectional_attention', 'attention to later tokens is not supported');
+}
+
+/** `sliding_window`; `fallback` where it is absent, undefined where it is null. */
 export const readWindow = (reader: ConfigReader, fallback?: number): number | undefined =>
-  reader.optionalInt('sliding_window', limits.contextLength) ?? fallback;
+  reader.stated('sliding_window') ? reader.optionalInt('sliding_window', limits.contextLength) : fallback;
 
 /** The windows of Qwen2 and 3: only with `use_sliding_window`, by `layer_types` or from layer `max_window_layers` on. */
 export function readWindows(reader: ConfigReader, numLayers: number): readonly (number | undefined)[] {
   const used = reader.boolean('use_sliding_window', false);
-  const window = used ? readWindow(reader) : undefined;
+  const window = used ? readWindow(reader, 4096) : undefined;
   const first = reader.int('max_window_layers', { min: 0, max: limits.layers.max }, 28);
   const types = readLayerTypes(reader, numLayers, (i) =>
     i >= first && window !== undefined ? 'sliding_attention' : 'full_attention',

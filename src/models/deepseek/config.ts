@@ -40,7 +40,10 @@ export interface DeepseekDefaults {
   readonly family: string;
   readonly contextLength: number;
   readonly denseLayers: number;
+  readonly sharedExperts: number;
   readonly router: (reader: ConfigReader) => RouterConfig;
+  /** `rope_interleave: false` rotates the halves of the rotating columns. */
+  readonly halvesKnown: boolean;
   /** Rows attend to what an indexer chooses. */
   readonly indexed: boolean;
 }
@@ -77,12 +80,14 @@ export function readDeepseek(reader: ConfigReader, defaults: DeepseekDefaults): 
 
 function readAttention(
   reader: ConfigReader,
-  { contextLength, indexed }: DeepseekDefaults,
+  { contextLength, indexed, halvesKnown }: DeepseekDefaults,
 ): {
   readonly attention: LatentAttentionConfig;
   readonly reach: Pick<ModelConfig, 'contextLength' | 'plainContext'>;
 } {
   const ropeDim = reader.int('qk_rope_head_dim', limits.headDim);
+  if (ropeDim % 2 !== 0)
+    reader.fail('qk_rope_head_dim', `is ${ropeDim}, must be even: columns rotate in pairs`);
   const plainDim = reader.int('qk_nope_head_dim', limits.headDim);
   const numHeads = reader.int('num_attention_heads', limits.heads);
   // All heads share the rows, whatever the number says; files have that of the heads, or 1.
@@ -93,13 +98,10 @@ function readAttention(
       `is ${numKvHeads}, must divide the ${numHeads} of num_attention_heads evenly`,
     );
   }
-  if (!reader.boolean('rope_interleave', true)) {
-    reader.unsupported('rope_interleave', 'only the rotation of neighbouring columns is done');
-  }
   const { rope, ...reach } = readRope(reader, {
     theta: 10000,
     headDim: ropeDim,
-    interleaved: true,
+    interleaved: halvesKnown ? reader.boolean('rope_interleave', true) : true,
     contextLength: reader.int('max_position_embeddings', limits.contextLength, contextLength),
   });
   return {
@@ -144,7 +146,7 @@ function sharpening({ scaling }: RopeConfig): number {
 
 function readFeedForward(
   reader: ConfigReader,
-  { denseLayers, router }: DeepseekDefaults,
+  { denseLayers, sharedExperts, router }: DeepseekDefaults,
 ): readonly (MlpConfig | MoeConfig)[] {
   const numLayers = readLayerCount(reader);
   const dense = readMlp(reader, { bias: reader.boolean('mlp_bias', false) });
@@ -157,7 +159,7 @@ function readFeedForward(
     );
   }
   const first = reader.int('first_k_dense_replace', { min: 0, max: limits.layers.max }, denseLayers);
-  const shared = reader.int('n_shared_experts', { min: 0, max: 1024 }, 0);
+  const shared = reader.int('n_shared_experts', { min: 0, max: 1024 }, sharedExperts);
   const width = reader.int('moe_intermediate_size', limits.intermediateSize);
   const moe = readMoe(
     reader,
@@ -188,15 +190,21 @@ export function softmaxRouter(reader: ConfigReader): RouterConfig {
 export function sigmoidRouter(reader: ConfigReader): RouterConfig {
   expectField(reader, 'scoring_func', ['sigmoid']);
   expectField(reader, 'topk_method', ['noaux_tc']);
-  const groups = readGroups(reader, 'best-two');
+  const groups = readGroups(reader, 'best-two', { count: 8, kept: 4 });
   const normalised = reader.boolean('norm_topk_prob', true);
-  return { ...readScale(reader), score: 'sigmoid', correction: true, normalised, ...(groups && { groups }) };
+  return {
+    ...readScale(reader, 2.5),
+    score: 'sigmoid',
+    correction: true,
+    normalised,
+    ...(groups && { groups }),
+  };
 }
 
-const readScale = (reader: ConfigReader): Pick<RouterConfig, 'bias' | 'epsilon' | 'scale'> => ({
+const readScale = (reader: ConfigReader, fallback = 1): Pick<RouterConfig, 'bias' | 'epsilon' | 'scale'> => ({
   bias: false,
   epsilon: 1e-20,
-  scale: reader.number('routed_scaling_factor', { min: 0, max: 1e3 }, 1),
+  scale: reader.number('routed_scaling_factor', { min: 0, max: 1e3 }, fallback),
 });
 
 /** The field's value, the first of `known` where it is absent. Throws unsupported for another. */

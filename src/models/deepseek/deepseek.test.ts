@@ -72,13 +72,12 @@ describe('config', () => {
     [{ topk_method: 'greedy' }, /topk_method: "greedy" is not done .* supported are noaux_tc/],
     [{ scoring_func: 'softmax' }, /scoring_func: "softmax" is not done .* supported are sigmoid/],
     [{ moe_layer_freq: 2 }, /moe_layer_freq: experts in only some/],
-    [{ rope_interleave: false }, /rope_interleave: only the rotation of neighbouring columns/],
     [{ num_experts_per_tok: 17 }, /num_experts_per_tok: is 17, but there are 16 experts/],
     [{ num_key_value_heads: 3 }, /num_key_value_heads: is 3, must divide the 4 of num_attention_heads/],
     [{ n_group: 3 }, /n_group: is 3, must divide the 16 experts evenly/],
     [{ topk_group: 0 }, /topk_group/],
     [{ kv_lora_rank: -1 }, /kv_lora_rank/],
-    [{ qk_rope_head_dim: 7 }, /7 rotating dimensions, must be even/],
+    [{ qk_rope_head_dim: 7 }, /qk_rope_head_dim: is 7, must be even/],
     [{ v_head_dim: undefined }, /v_head_dim: is missing/],
   ];
   it.each(refused)('refuses %j', (changes, message) => {

@@ -53,17 +53,27 @@ const v2: DeepseekDefaults = {
   family: 'deepseek2',
   contextLength: 2048,
   denseLayers: 0,
+  sharedExperts: 2,
   router: softmaxRouter,
+  halvesKnown: false,
   indexed: false,
 };
 const v3: DeepseekDefaults = {
   family: 'deepseek3',
   contextLength: 4096,
   denseLayers: 3,
+  sharedExperts: 1,
   router: sigmoidRouter,
+  halvesKnown: true,
   indexed: false,
 };
-const v32: DeepseekDefaults = { ...v3, family: 'deepseek3.2', contextLength: 163840, indexed: true };
+const v32: DeepseekDefaults = {
+  ...v3,
+  family: 'deepseek3.2',
+  contextLength: 163840,
+  halvesKnown: false,
+  indexed: true,
+};
 
 /** By class name, or model_type where a config has no other. */
 const generations: Readonly<Record<string, DeepseekDefaults>> = {

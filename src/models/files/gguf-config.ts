@@ -16,7 +16,7 @@ export function ggufConfig(keys: GgufKeys, form: GgufForm): JsonObject {
       `gives heads of ${headDim} columns (${hidden} / ${heads}); an even number is needed`,
     );
   }
-  const rotary = keys.integer('rope.dimension_count', 1) ?? headDim;
+  const rotary = keys.integer('rope.dimension_count', 1);
   const vocabulary = keys.tensors.shape('token_embd.weight')?.[0] ?? keys.integer('vocab_size', 1);
   const rms = keys.number('attention.layer_norm_rms_epsilon') ?? 1e-6;
   return {
@@ -39,10 +39,14 @@ export function ggufConfig(keys: GgufKeys, form: GgufForm): JsonObject {
     attention_bias: keys.has('blk.0.attn_q.bias'),
     mlp_bias: keys.has('blk.0.ffn_up.bias'),
     ...tokens(keys),
-    ...(rotary === headDim ? {} : { partial_rotary_factor: rotary / headDim }),
+    ...optional('partial_rotary_factor', rotary === undefined ? undefined : shareOf(rotary, headDim)),
     ...form.config?.(keys),
   };
 }
+
+/** What gives `part` as the whole part of its product with `whole`: the quotient may be rounded down. */
+const shareOf = (part: number, whole: number): number =>
+  Math.trunc(whole * (part / whole)) === part ? part / whole : (part + 0.5) / whole;
 
 /** One number for all layers, or one for each, 0 for those without attention: the others must agree. */
 function keyHeads(keys: GgufKeys): number | undefined {

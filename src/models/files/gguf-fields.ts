@@ -44,7 +44,7 @@ const headFields = ({ numHeads, numKvHeads, headDim, rope }: AttentionConfig): G
   'attention.head_count_kv': u32(numKvHeads),
   'attention.key_length': u32(headDim),
   'attention.value_length': u32(headDim),
-  'rope.dimension_count': u32(rope?.rotaryDim ?? headDim),
+  'rope.dimension_count': u32(rope?.exponents ?? rope?.rotaryDim ?? headDim),
 });
 
 /** The rotation of layers that see everything, which is the one that scaling is for. */
@@ -156,9 +156,9 @@ export function rotaryTensors(config: DecoderConfig): ReadonlyMap<string, Float3
   }
   if (scaling.kind === 'factors') tensors.set('rope_freqs.weight', Float32Array.from(scaling.factors));
   if (scaling.kind === 'llama3') {
-    const { theta, rotaryDim } = rope;
+    const { theta, rotaryDim, exponents = rotaryDim } = rope;
     const { invFreq } = ropeFrequencies(rope, config.contextLength);
-    const factors = invFreq.map((frequency, i) => theta ** (-(2 * i) / rotaryDim) / frequency);
+    const factors = invFreq.map((frequency, i) => theta ** (-(2 * i) / exponents) / frequency);
     tensors.set('rope_freqs.weight', factors);
   }
   return tensors;

@@ -212,3 +212,14 @@ describe('GGUF tensors', () => {
     expect(unusable?.get('model.layers.0.self_attn.v_proj.weight')).toBe('has 4 dimensions');
   });
 });
+
+it('a family that rotates a part of its heads is told of one that rotates all', async () => {
+  const file = (dimensions: number) => {
+    const own = Object.entries(llama).map(([key, value]) => [key.replace('llama', 'glm4'), value]);
+    const metadata = Object.fromEntries(own) as Record<string, WritableValue>;
+    const architecture = { 'general.architecture': 'glm4', 'glm4.rope.dimension_count': u32(dimensions) };
+    return open({ ...metadata, ...architecture });
+  };
+  expect((await file(16)).config).toMatchObject({ head_dim: 16, partial_rotary_factor: 1 });
+  expect((await file(8)).config).toMatchObject({ partial_rotary_factor: 0.5 });
+});

@@ -2,18 +2,20 @@
 
 import { readMlp } from '../config/activations.ts';
 import { decoderConfig, readBase, readRmsNorm } from '../config/decoder.ts';
+import { refuseBidirectional } from '../config/windows.ts';
 import { decoderFamily } from '../family.ts';
 import { decoderFields } from '../files/gguf-fields.ts';
 
 export const gemma = decoderFamily({
   names: ['GemmaForCausalLM', 'gemma'],
   read: (reader) => {
+    refuseBidirectional(reader);
     const base = readBase(reader, { contextLength: 8192, headDim: 256 });
     const bias = reader.boolean('attention_bias', false);
     const attention = { ...base.attention, qkvBias: bias, outputBias: bias };
     // The published configs say `gelu`, which means the tanh form here.
-    const activation = reader.string('hidden_act') === 'gelu' ? { activation: 'gelu_tanh' as const } : {};
-    const feedForward = readMlp(reader, activation);
+    const tanh = ['gelu', undefined].includes(reader.string('hidden_act'));
+    const feedForward = readMlp(reader, tanh ? { activation: 'gelu_tanh' } : {});
     return decoderConfig(reader, base, {
       family: 'gemma',
       norm: readRmsNorm(reader),

@@ -2,23 +2,30 @@
 
 import { readActivation, readMlp } from '../config/activations.ts';
 import { decoderConfig, readBase, readRmsNorm, windowed } from '../config/decoder.ts';
-import { limits } from '../config/reader.ts';
-import { readLayerTypes, readPattern, readWindow, windowsOf } from '../config/windows.ts';
+import { type ConfigReader, limits } from '../config/reader.ts';
+import {
+  readLayerTypes,
+  readPattern,
+  readWindow,
+  refuseBidirectional,
+  windowsOf,
+} from '../config/windows.ts';
 import { decoderFamily } from '../family.ts';
 import { gemmaNames } from '../files/gemma-names.ts';
 import { capFields } from '../files/gguf-fields.ts';
 import { optional } from '../files/gguf-keys.ts';
 
-const softcap = { min: 1e-3, max: 1e6 };
+/** Null is no cap. */
+const readCap = (reader: ConfigReader, key: string, fallback: number): number | undefined =>
+  reader.stated(key) ? reader.optionalNumber(key, { min: 1e-3, max: 1e6 }) : fallback;
 
 export const gemma2 = decoderFamily({
   names: ['Gemma2ForCausalLM', 'gemma2'],
   read: (reader) => {
-    if (reader.boolean('use_bidirectional_attention', false))
-      reader.unsupported('use_bidirectional_attention', 'attention to later tokens is not supported');
+    refuseBidirectional(reader);
     const base = readBase(reader, { contextLength: 8192, headDim: 256 });
     const bias = reader.boolean('attention_bias', false);
-    const cap = reader.optionalNumber('attn_logit_softcapping', softcap);
+    const cap = readCap(reader, 'attn_logit_softcapping', 50);
     const attention = {
       ...base.attention,
       qkvBias: bias,
@@ -36,7 +43,7 @@ export const gemma2 = decoderFamily({
       placement: 'both',
       tiedByDefault: true,
       embeddingScale: Math.sqrt(base.hiddenSize),
-      logitSoftcap: reader.optionalNumber('final_logit_softcapping', softcap),
+      logitSoftcap: readCap(reader, 'final_logit_softcapping', 30),
       layers: windowsOf(reader, types, readWindow(reader, 4096)).map((window) => ({
         attention: windowed(attention, window),
         feedForward,

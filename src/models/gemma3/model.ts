@@ -6,7 +6,13 @@ import { readActivation, readMlp } from '../config/activations.ts';
 import { type DecoderConfig, decoderConfig, readBase, readRmsNorm, windowed } from '../config/decoder.ts';
 import { type ConfigReader, limits } from '../config/reader.ts';
 import { readLayerRope } from '../config/rope.ts';
-import { readLayerTypes, readPattern, readWindow, windowsOf } from '../config/windows.ts';
+import {
+  readLayerTypes,
+  readPattern,
+  readWindow,
+  refuseBidirectional,
+  windowsOf,
+} from '../config/windows.ts';
 import { decoderFamily } from '../family.ts';
 import type { GgufFields } from '../files/files.ts';
 import { gemmaNames } from '../files/gemma-names.ts';
@@ -18,8 +24,7 @@ const softcap = { min: 1e-3, max: 1e6 };
 export const gemma3 = decoderFamily({
   names: ['Gemma3ForCausalLM', 'gemma3_text'],
   read: (reader) => {
-    if (reader.boolean('use_bidirectional_attention', false))
-      reader.unsupported('use_bidirectional_attention', 'attention to later tokens is not supported');
+    refuseBidirectional(reader);
     const base = readBase(reader, {
       contextLength: 131072,
       headDim: 256,
@@ -27,14 +32,13 @@ export const gemma3 = decoderFamily({
       ropePerLayer: true,
     });
     const bias = reader.boolean('attention_bias', false);
-    const cap = reader.optionalNumber('attn_logit_softcapping', softcap);
     const attention = {
       ...base.attention,
       qkvBias: bias,
       outputBias: bias,
       qkNorm: 'head' as const,
+      // Its code has no cap on scores, whatever `attn_logit_softcapping` says.
       scale: reader.number('query_pre_attn_scalar', limits.factor, 256) ** -0.5,
-      ...(cap === undefined ? {} : { softcap: cap }),
     };
     const ropes = readRopes(reader, base.attention.headDim, base.contextLength);
     const feedForward = readMlp(reader, {

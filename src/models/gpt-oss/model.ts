@@ -25,6 +25,16 @@ const router = {
   scale: 1,
 } as const;
 
+/** Of the releases; what a config means that says nothing of it. */
+const scaling = {
+  kind: 'yarn',
+  factor: 32,
+  originalContext: 4096,
+  betaFast: 32,
+  betaSlow: 1,
+  truncate: false,
+} as const;
+
 /** The range of YaRN is not rounded to whole dimensions; files of GGUF do not say so. */
 const unrounded = (scaling: JsonObject | null): JsonObject =>
   scaling === null ? {} : { rope_scaling: { ...scaling, truncate: false } };
@@ -32,7 +42,7 @@ const unrounded = (scaling: JsonObject | null): JsonObject =>
 export const gptOss = decoderFamily({
   names: ['GptOssForCausalLM', 'gpt_oss'],
   read: (reader) => {
-    const base = readBase(reader, { contextLength: 131072, headDim: 64, theta: 150000 });
+    const base = readBase(reader, { contextLength: 131072, headDim: 64, theta: 150000, scaling });
     const bias = reader.boolean('attention_bias', true);
     const attention = { ...base.attention, qkvBias: bias, outputBias: bias, sinks: true };
     const feedForward = readMoe(reader, router, keys, {

@@ -37,7 +37,7 @@ export const lfm2Moe = decoderFamily({
     return decoderConfig(reader, base, {
       family: 'lfm2-moe',
       norm: readLfm2Norm(reader),
-      tiedByDefault: tiedLfm2(reader),
+      tied: tiedLfm2(reader),
       layers: readLfm2Layers(reader, base).map((mixer, i) => ({
         ...mixer,
         feedForward:

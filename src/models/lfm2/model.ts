@@ -22,7 +22,7 @@ export const lfm2 = decoderFamily({
     return decoderConfig(reader, base, {
       family: 'lfm2',
       norm: readLfm2Norm(reader),
-      tiedByDefault: tiedLfm2(reader),
+      tied: tiedLfm2(reader),
       layers: readLfm2Layers(reader, base).map((mixer) => ({ ...mixer, feedForward })),
     });
   },

@@ -19,7 +19,7 @@ export const mistral = decoderFamily({
   read: (reader) => {
     const base = readBase(reader, { contextLength: 131072 });
     const feedForward = readMlp(reader);
-    const window = readWindow(reader);
+    const window = readWindow(reader, 4096);
     const types = readLayerTypes(reader, base.numLayers, () =>
       window === undefined ? 'full_attention' : 'sliding_attention',
     );

@@ -12,7 +12,7 @@ export const qwen3Moe = decoderFamily({
   read: (reader) => {
     const base = readBase(reader, { contextLength: 32768 });
     const bias = reader.boolean('attention_bias', false);
-    const window = reader.boolean('use_sliding_window', false) ? readWindow(reader) : undefined;
+    const window = reader.boolean('use_sliding_window', false) ? readWindow(reader, 4096) : undefined;
     const attention = windowed(
       { ...base.attention, qkvBias: bias, outputBias: bias, qkNorm: 'head' as const },
       window,
