@@ -13,6 +13,7 @@ import { q6_k } from '../quant/formats/q6_k.ts';
 import { isFloatLayout } from '../quant/layout.ts';
 import { findSourceFormat, sourceFormats } from '../quant/registry.ts';
 import { tokenizerFiles } from '../tokenizer/gguf.ts';
+import { tokenizerDocument } from '../tokenizer/open.ts';
 import { ggufTokenizer } from '../tokenizer/to-gguf.ts';
 import type { Checkpoint } from '../weights/checkpoint.ts';
 import { type FolderKind, type SmallFiles, writeFolder } from '../weights/export/folder.ts';
@@ -277,17 +278,16 @@ function counts(plan: readonly PlannedTensor[]): Record<string, number> {
 async function tokenizerMetadata(checkpoint: Checkpoint): Promise<Record<string, WritableValue>> {
   const { config, path } = checkpoint;
   const made: Record<string, WritableValue> = {};
-  const file = await checkpoint.readFile('tokenizer.json');
-  if (file === undefined) {
-    throw new IngotError('unsupported', `${path}: has no tokenizer.json, which a GGUF file of it needs`);
-  }
+  const found = await tokenizerDocument(checkpoint);
+  if (found === undefined)
+    throw new IngotError('unsupported', `${path}: has no tokenizer, which a GGUF file of it needs`);
   const text = new TextDecoder();
   const json = async (part: string): Promise<Record<string, unknown>> => {
     const bytes = await checkpoint.readFile(part);
     return bytes === undefined ? {} : (JSON.parse(text.decode(bytes)) as Record<string, unknown>);
   };
   const settings = await json('tokenizer_config.json');
-  const tokens = ggufTokenizer(JSON.parse(text.decode(file)), settings, Number(config.vocab_size ?? 0), path);
+  const tokens = ggufTokenizer(found.document, settings, Number(config.vocab_size ?? 0), found.file);
   for (const [key, value] of Object.entries(tokens)) {
     made[key] = typeof value === 'number' ? u32(value) : (value as WritableValue);
   }

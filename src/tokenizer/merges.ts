@@ -20,6 +20,16 @@ export function mergesFromScores(tokens: readonly string[], scores: ArrayLike<nu
   return merges;
 }
 
+/** The place of the first merge that makes a token, by the token. */
+export function mergedBy(merges: readonly unknown[]): ReadonlyMap<string, number> {
+  const first = new Map<string, number>();
+  merges.forEach((merge, rank) => {
+    const token = Array.isArray(merge) ? merge.join('') : String(merge).replace(' ', '');
+    if (!first.has(token)) first.set(token, rank);
+  });
+  return first;
+}
+
 // No trained vocabulary has longer tokens; a hostile one must not cost its length squared.
 const longestMerged = 1024;
 

@@ -23,13 +23,9 @@ export interface TokenizerSource {
  * Throws FileFormatError for damaged files and unsupported for tokenizers that cannot be built.
  */
 export async function openTokenizer(source: TokenizerSource): Promise<Tokenizer | undefined> {
-  const document = await readJson(source, 'tokenizer.json');
-  if (document !== undefined) return await fromFiles(source, document, `${source.path}/tokenizer.json`);
+  const found = await tokenizerDocument(source);
+  if (found !== undefined) return await fromFiles(source, found.document, found.file);
   if (source.metadata) return tokenizerFromGguf(source.metadata, source.path);
-  for (const name of pieceModels) {
-    const bytes = await source.readFile(name);
-    if (bytes) return await fromPieces(source, bytes, `${source.path}/${name}`);
-  }
   if (await source.readFile('vocab.json')) {
     throw new IngotError(
       'unsupported',
@@ -42,7 +38,25 @@ export async function openTokenizer(source: TokenizerSource): Promise<Tokenizer 
 /** What models of SentencePiece are called. */
 const pieceModels = ['tokenizer.model', 'spiece.model', 'sentencepiece.bpe.model'];
 
-async function fromPieces(source: TokenizerSource, bytes: Uint8Array, file: string): Promise<Tokenizer> {
+/**
+ * The tokenizer.json of a model, or the one that its model of SentencePiece stands for where there is no other tokenizer; undefined:
+ * neither is there. Throws as `openTokenizer`.
+ */
+export async function tokenizerDocument(
+  source: TokenizerSource,
+): Promise<{ readonly document: unknown; readonly file: string } | undefined> {
+  const document = await readJson(source, 'tokenizer.json');
+  if (document !== undefined) return { document, file: `${source.path}/tokenizer.json` };
+  if (source.metadata) return undefined;
+  for (const name of pieceModels) {
+    const bytes = await source.readFile(name);
+    const file = `${source.path}/${name}`;
+    if (bytes) return { document: await fromPieces(source, bytes, file), file };
+  }
+  return undefined;
+}
+
+async function fromPieces(source: TokenizerSource, bytes: Uint8Array, file: string): Promise<Json> {
   const config = await readObject(source, 'tokenizer_config.json');
   const flag = (key: string): boolean | undefined =>
     typeof config[key] === 'boolean' ? config[key] : undefined;
@@ -50,7 +64,7 @@ async function fromPieces(source: TokenizerSource, bytes: Uint8Array, file: stri
     addBos: flag('add_bos_token'),
     addEos: flag('add_eos_token'),
   });
-  return fromFiles(source, { ...document, added_tokens: await addedTokens(source, document, config) }, file);
+  return { ...document, added_tokens: await addedTokens(source, document, config) };
 }
 
 /** Tokens that the model's makers added to those of the file. */

@@ -1,6 +1,8 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { spell } from './byte-alphabet.ts';
 import { tokenizerFiles, tokenizerFromGguf } from './gguf.ts';
+import { tokenizerDocument } from './open.ts';
 import { ggufTokenizer } from './to-gguf.ts';
 
 /** A byte-level tokenizer.json of all bytes, a few merges and two special tokens. */
@@ -74,7 +76,48 @@ describe('tokenizer.json as GGUF metadata', () => {
     expect(() => ggufTokenizer(tokenizerJson(split), config, 0, 't.json')).toThrow(
       't.json: GGUF has no name for the way this tokenizer cuts text',
     );
-    const pieces = { ...tokenizerJson(), decoder: { type: 'Metaspace' } };
-    expect(() => ggufTokenizer(pieces, config, 0, 't.json')).toThrow('only byte-level BPE');
+    const pieces = (change: object, model: object) => {
+      const json = tokenizerJson({ type: 'Metaspace', replacement: '\u2581', split: false });
+      return {
+        ...json,
+        decoder: { type: 'Metaspace' },
+        ...change,
+        model: { ...json.model, byte_fallback: true, ...model },
+      };
+    };
+    const refused = (change: object, model: object, why: string) =>
+      expect(() => ggufTokenizer(pieces(change, model), config, 0, 't.json')).toThrow(why);
+    refused({}, { type: 'Unigram', vocab: [['a', 0]] }, 't.json: is a Unigram tokenizer');
+    refused({}, { byte_fallback: false }, 'is BPE without bytes');
+    refused({ normalizer: { type: 'NFKC' } }, {}, 'normalises texts (NFKC)');
+    refused({ pre_tokenizer: { type: 'Metaspace', replacement: '\u2581' } }, {}, 'cuts texts (Metaspace)');
+  });
+
+  const models = JSON.parse(
+    readFileSync(new URL('../../tests/goldens/tokenizer/pieces.json', import.meta.url), 'utf8'),
+  ).models as { name: string; file: string; cases: { text: string; ids: number[] }[] }[];
+
+  it.each(['bpe', 'bpe-no-prefix'])('of a model of SentencePiece is the same tokenizer: %s', async (name) => {
+    const { file, cases } = models.find((model) => model.name === name) ?? expect.fail(name);
+    const found = await tokenizerDocument({
+      path: 'folder',
+      readFile: async (asked) =>
+        asked === 'tokenizer.model' ? new Uint8Array(Buffer.from(file, 'base64')) : undefined,
+    });
+    const ends = { bos_token: '<s>', eos_token: '</s>' };
+    const keys = ggufTokenizer(found?.document, ends, 0, 'tokenizer.model');
+    expect(keys).toMatchObject({
+      'tokenizer.ggml.model': 'llama',
+      'tokenizer.ggml.add_space_prefix': name === 'bpe',
+      'tokenizer.ggml.add_bos_token': true,
+      'tokenizer.ggml.add_eos_token': false,
+      'tokenizer.ggml.bos_token_id': 1,
+    });
+    const types = keys['tokenizer.ggml.token_type'] as Int32Array;
+    expect([...types.slice(0, 3)]).toEqual([2, 3, 3]);
+    expect(types.filter((type) => type === 6)).toHaveLength(256);
+    const tokenizer = tokenizerFromGguf(new Map<string, unknown>(Object.entries(keys)), 'x.gguf');
+    for (const { text, ids } of cases)
+      expect(tokenizer?.encode(text, { addSpecial: false }), JSON.stringify(text)).toEqual(ids);
   });
 });
