@@ -17,6 +17,7 @@ import type { Contestant } from './contestant.ts';
 import { type Hardware, openHardware } from './hardware.ts';
 import { kernelTable } from './kernels.ts';
 import { loadWarning, watchOthers } from './machine.ts';
+import { benchMasks } from './masks.ts';
 import { modelFile } from './model-file.ts';
 import { openOurs } from './ours.ts';
 import { installPeer, openPeer, type Peer } from './peers/client.ts';
@@ -46,6 +47,8 @@ interface Options {
   readonly stream: StreamCase | undefined;
   /** The array library instead of models. */
   readonly arrays: boolean;
+  /** What constraints cost instead; grammars whose name has this. */
+  readonly masks: string | undefined;
   /** A server under load instead of single runs. */
   readonly server: ServerCase | undefined;
   readonly cases: readonly BenchCase[];
@@ -68,6 +71,7 @@ const usage = `usage: npm run bench -- [decode|prefill] [smol|l1b|moe8b] [option
        npm run bench -- serve [--runs N]   64 streams, 16 against one, a second turn, aborted requests
        npm run bench -- array [--save]     array operations and a training step, as shares of the machine's limits
        npm run bench -- kernels [--device D]   the catalog: share of a copy, and against plain operations
+       npm run bench -- masks [WORDS]      masks of constraints, of all grammars or those whose name has WORDS
        npm run bench -- soak [--minutes N] an hour of mixed requests: does the memory grow?
        npm run bench -- stream [moe8b|moe30b] [--memory SIZE]   a model in less memory than it takes (default a quarter)
   --model NAME         the model of serve and soak, default smollm2:135m
@@ -108,8 +112,9 @@ function parseOptions(args: readonly string[]): Options | undefined {
   const streams = first === 'stream';
   const arrays = first === 'array';
   const catalog = first === 'kernels';
+  const masks = first === 'masks' ? positionals.slice(1).join(' ') : undefined;
   const own = server !== undefined || streams || arrays || catalog;
-  const named = own ? positionals.slice(1) : positionals;
+  const named = masks !== undefined ? [] : own ? positionals.slice(1) : positionals;
   const known = [...cases, ...shapes, ...(streams ? streamShapes : [])];
   const unknown = named.filter((p) => !known.some(({ name }) => name === p));
   const [runs, minutes] = [Number(values.runs), Number(values.minutes)];
@@ -135,6 +140,7 @@ function parseOptions(args: readonly string[]): Options | undefined {
         }
       : undefined,
     arrays,
+    masks,
     server: server && { name: server, model: values.model, minutes },
     cases: picked(cases),
     shapes: picked(shapes),
@@ -341,6 +347,11 @@ async function main(): Promise<void> {
   if (warning) log(`warning: ${warning}`);
   if (options.stream) return runStream(options.stream, options, root, version);
   if (options.arrays) return runArrayCase(options, root, version);
+  if (options.masks !== undefined) {
+    const { description } = await openHardware('cpu');
+    const sizes = await benchMasks(options.masks, log);
+    return report({ case: 'masks', sizes, ...description, ...today(version) }, options, root);
+  }
   if (options.server) return runServerCase(options.server, options, root, version);
   if (options.peer) installPeer(join(root, 'bench/peers'), log);
   if (options.check) {

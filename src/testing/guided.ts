@@ -26,6 +26,40 @@ export function vocabularyOf(words: readonly string[]): ConstraintVocabulary {
   };
 }
 
+const letters = 'etaoinshrdlucmfwypvbgkjqxz';
+
+/** Whole numbers below the one that is asked for, from a seed. */
+export function randomNumber(seed: number): (below: number) => number {
+  let state = seed;
+  return (below) => {
+    state = (Math.imul(state, 1664525) + 1013904223) | 0;
+    return Math.floor((((state ^ (state >>> 15)) >>> 0) / 2 ** 32) * below);
+  };
+}
+
+/** Words as such vocabularies have them: with and without a space, capitals, digits, runs of spaces, pieces of code. */
+export function madeUpWords(count: number): readonly string[] {
+  const next = randomNumber(1);
+  const some = (from: string, length: number): string =>
+    Array.from({ length }, () => from[Math.min(next(from.length), next(from.length))]).join('');
+  const stems: string[] = [];
+  const found = new Set<string>(Array.from({ length: 40 }, (_, i) => ' '.repeat(i + 2)));
+  while (found.size < count) {
+    // As pairs are merged: most words are a shorter one and a little more.
+    const stem = next(5) === 0 ? '' : (stems[next(stems.length)] ?? '');
+    const word = (stem + some(letters, 1 + next(stem === '' ? 6 : 3))).slice(0, 15);
+    if (word.length < 9) stems.push(word);
+    const kind = next(20);
+    if (kind < 12) found.add(` ${word}`);
+    else if (kind < 16) found.add(word);
+    else if (kind < 18) found.add(word[0]?.toUpperCase() + word.slice(1));
+    else if (kind < 19) found.add(some('0123456789', 2 + next(2)));
+    if (kind === 19) found.add(some('"\\{}[]():;,.=<>/-_ \n', 2 + next(3)));
+    if (kind === 18) found.add(some('éüñ日本語中文字Жщю', 1 + next(3)));
+  }
+  return [...found];
+}
+
 /** A token per byte, and the end of the text: 256. */
 export const byteVocabulary = vocabularyOf([]);
 
@@ -148,12 +182,17 @@ export async function randomText(
 /** The automaton of a schema; undefined when no value satisfies it, or when it cannot be followed. */
 export function grammarOf(schema: JsonSchema): Automaton | undefined {
   try {
-    const term = finish(termOf({ kind: 'json_schema', schema }, new TimeSlice()));
-    return new Automaton(term, finish(analyse(term)));
+    return automatonOf({ kind: 'json_schema', schema });
   } catch (error) {
     if (error instanceof IngotError && error.code === 'unsupported') return undefined;
     throw error;
   }
+}
+
+/** The automaton of a spec. */
+export function automatonOf(spec: ConstraintSpec): Automaton {
+  const term = finish(termOf(spec, new TimeSlice()));
+  return new Automaton(term, finish(analyse(term)));
 }
 
 function finish<T>(work: Generator<void, T, void>): T {

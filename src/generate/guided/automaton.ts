@@ -4,13 +4,15 @@
 
 import { IngotError } from '../../base/errors.ts';
 import { type Analysis, analyse } from './analysis.ts';
-import type { GrammarState, Live, LiveBoth, LiveRecorded, Part, Stack } from './live.ts';
-import { isAlive, Lives } from './lives.ts';
+import type { GrammarState, Live, LiveRecorded, Part, Stack, TextsPart } from './live.ts';
+import { Lives } from './lives.ts';
+import { Near } from './near.ts';
 import type { Patience } from './patience.ts';
-import { nearly, oneLess, type Ranges, type Term } from './term.ts';
-
-/** In a transition table: no text goes on like this. */
-export const dead = -1;
+import { Rows } from './rows.ts';
+import { Stacks } from './stacks.ts';
+import { oneLess, type Term } from './term.ts';
+import { isTexts } from './texts.ts';
+import { dead, flag, Transitions } from './transitions.ts';
 
 /** A state with more ways to go on than this is a grammar that cannot be followed in time. */
 const maxItems = 1024;
@@ -38,42 +40,29 @@ export const rowsSoFar = (): number => rows;
 export class Automaton {
   readonly id = automata++;
   readonly start: GrammarState;
-  /** Bytes of one class are alike to the grammar. */
-  readonly classOf: Uint8Array;
-  readonly classes: number;
   /**
-   * By state and class, `state.id * classes + class`: the id of the next state, or `dead`. Rows are filled by `fill`. In parts
-   * whose text is recorded, this goes no further than a doubtful state at their end; `step` does.
+   * Rows are filled by `fill`. In parts whose text is recorded, this goes no further than a doubtful state at their end;
+   * `step` does.
    */
-  table: Int32Array;
+  readonly table: Transitions;
   readonly states: GrammarState[] = [];
-  /** Ids of states whose row is there. */
-  readonly #filled = new Set<number>();
-  readonly #classBytes: readonly number[];
-  readonly #bottom: Stack;
+  readonly #stacks = new Stacks();
   readonly #barren: ReadonlySet<Term | Live>;
   readonly #byKey = new Map<string, GrammarState>();
   readonly #lives = new Lives();
-  readonly #inRanges = new Map<Ranges, readonly boolean[]>();
   readonly #starts = new Map<Term, GrammarState>();
   /** Terms whose start is being worked out. */
   readonly #starting = new Set<Term>();
-  readonly #near = new Map<number, Map<GrammarState, GrammarState>>();
+  readonly #near: Near;
+  readonly #rows: Rows;
   readonly #dead: GrammarState;
-  #stacks = 0;
 
   constructor(root: Term, { classOf, barren }: Analysis) {
-    this.classOf = classOf;
-    const representative: number[] = [];
-    this.classOf.forEach((c, byte) => {
-      representative[c] ??= byte;
-    });
-    this.#classBytes = representative;
-    this.classes = representative.length;
-    this.table = new Int32Array(64 * this.classes);
+    this.table = new Transitions(classOf);
     this.#barren = barren;
-    this.#bottom = this.#newStack({ kind: 'empty' }, undefined);
     this.#dead = this.#intern([], false);
+    this.#near = new Near(this.#stacks, this.#lives, (items, accepting) => this.#intern(items, accepting));
+    this.#rows = new Rows(this, this.#stacks, this.#lives, this.#dead);
     this.start = this.startOf(root);
   }
 
@@ -87,14 +76,18 @@ export class Automaton {
 
   /** So much has been made that it is time to begin anew. */
   get isLarge(): boolean {
-    return this.#stacks + this.states.length > maxSize;
+    return this.#stacks.count + this.states.length > maxSize;
   }
 
   /** The state after a byte; undefined when no text goes on like this. */
   step(state: GrammarState, byte: number, patience?: Patience): GrammarState | undefined {
-    if (state.items.some(({ head }) => head.kind === 'live-recorded')) return this.#exactStep(state, byte);
+    const isKnown = this.table.is(state.id, flag.filled);
+    const exactly = state.items.some(
+      ({ head: { kind } }) => kind === 'live-recorded' || (kind === 'live-shared' && !isKnown),
+    );
+    if (exactly) return this.#exactStep(state, byte, patience);
     this.fill(state, patience);
-    return this.states[this.#next(state, this.classOf[byte] ?? 0)];
+    return this.states[this.table.after(state.id, byte)];
   }
 
   /**
@@ -102,54 +95,86 @@ export class Automaton {
    * @throws `paused` when the patience is over before that.
    */
   fill(state: GrammarState, patience?: Patience): boolean {
-    if (this.#filled.has(state.id)) return false;
+    if (this.table.is(state.id, flag.filled)) return false;
     rows++;
-    this.#filled.add(state.id);
+    this.table.mark(state.id, flag.filled);
     try {
       this.#fillRow(state, patience);
     } catch (error) {
-      this.#filled.delete(state.id);
+      this.table.unmark(state.id, flag.filled);
       throw error;
     }
     return true;
   }
 
-  #fillRow(state: GrammarState, patience: Patience | undefined): void {
-    const after = state.items.map((item) => this.#itemRow(item, patience));
-    const [only, second] = after;
-    const known = new Map<string | number, number>();
-    const row = state.id * this.classes;
-    for (let c = 0; c < this.classes; c++) {
-      let key: string | number = only?.[c]?.id ?? -1;
-      if (second) {
-        key = '';
-        for (const each of after) key += `${each[c]?.id ?? ''},`;
+  /**
+   * Whether all texts of at most `height` bytes of these sets go on from a state, through states that accept where it does.
+   * Throws `paused` as `fill` does.
+   */
+  takes(state: number, sets: number, height: number, patience?: Patience): boolean {
+    const { table, states } = this;
+    let id = state;
+    for (let left = height; left > 0; left--) {
+      if (!table.is(id, flag.hasRun)) {
+        this.fill(states[id] as GrammarState, patience);
+        table.findRun(id);
       }
+      if ((sets & ~(table.runSets[id] as number)) !== 0) return false;
+      const next = table.runNext[id] as number;
+      if (next === id) return true;
+      id = next;
+    }
+    return true;
+  }
+
+  #fillRow(state: GrammarState, patience: Patience | undefined): void {
+    const rows = state.items.map((item) => this.#rows.of(item, patience));
+    const known = new Map<string | number, number>();
+    const { classes } = this.table;
+    const row = state.id * classes;
+    const found: number[] = [];
+    for (let c = 0; c < classes; c++) {
+      const there: Stack[] = [];
+      for (const each of rows) {
+        const stack = each[c];
+        if (stack) there.push(stack);
+      }
+      // Most bytes have one way to go on, or none.
+      const key = there.length < 2 ? (there[0]?.id ?? -1) : there.map(({ id }) => id).join();
       let next = known.get(key);
       if (next === undefined) {
-        next = this.#after(after.map((each) => each[c]))?.id ?? dead;
+        next = this.#after(there)?.id ?? dead;
         known.set(key, next);
       }
-      this.table[row + c] = next;
+      found.push(next);
     }
+    this.table.next.set(found, row);
   }
 
-  #after(stacks: readonly (Stack | undefined)[]): GrammarState | undefined {
-    const there = stacks.filter((stack) => stack !== undefined);
+  #after(there: readonly Stack[]): GrammarState | undefined {
     const next = there.length === 0 ? this.#dead : this.#close(there);
-    return next.items.length === 0 && !next.accepting ? undefined : next;
+    return this.#alive(next);
   }
 
-  #exactStep(state: GrammarState, byte: number): GrammarState | undefined {
+  /** One step alone: most states in parts that have an automaton of their own are left by one byte only. */
+  #exactStep(state: GrammarState, byte: number, patience: Patience | undefined): GrammarState | undefined {
     state.exact ??= new Map();
-    const known = state.exact.get(byte);
-    if (known) return known;
+    if (state.exact.has(byte)) return state.exact.get(byte);
     const next = this.#after(
-      state.items.map((item) => {
+      state.items.flatMap((item) => {
         const { head, rest } = item;
-        if (head.kind !== 'live-recorded') return this.#itemRow(item, undefined)[this.classOf[byte] ?? 0];
+        const below = rest ?? this.#stacks.bottom;
+        if (head.kind === 'live-shared') {
+          const inner = head.automaton.step(head.state, byte, patience);
+          return inner
+            ? [this.#stacks.push(below, this.#lives.shared(head.automaton, inner, head.sealed))]
+            : [];
+        }
+        if (head.kind !== 'live-recorded') {
+          return this.#rows.of(item, patience)[this.table.classOf[byte] ?? 0] ?? [];
+        }
         const live = this.#recordedAfter(head, byte);
-        return live && this.#push(rest ?? this.#bottom, live);
+        return live ? [this.#stacks.push(below, live)] : [];
       }),
     );
     state.exact.set(byte, next);
@@ -166,75 +191,57 @@ export class Automaton {
     return state.items.length > 0 || next.recorded.allowed(next.text) ? next : undefined;
   }
 
-  #next(state: GrammarState, byteClass: number): number {
-    return this.table[state.id * this.classes + byteClass] ?? dead;
-  }
-
-  /** What an item becomes, by class of the byte it reads. */
-  #itemRow({ head, rest }: Stack, patience: Patience | undefined): readonly (Stack | undefined)[] {
-    const below = rest ?? this.#bottom;
-    const each = (after: (byte: number, c: number) => Live | undefined) =>
-      this.#classBytes.map((byte, c) => {
-        const live = after(byte, c);
-        return live && this.#push(below, live);
-      });
-    switch (head.kind) {
-      case 'bytes':
-        return this.#classesIn(head.ranges).map((isIn) => (isIn ? below : undefined));
-      case 'live-both':
-        return this.#bothRow(head, below, patience);
-      case 'live-not':
-        this.fill(head.inner, patience);
-        return each((_, c) => this.#lives.not(this.states[this.#next(head.inner, c)] ?? this.#dead));
-      case 'live-machine':
-        return each((byte) => {
-          const machine = head.machine.step(byte);
-          return machine && this.#lives.machine(machine);
-        });
-      case 'live-branch':
-        return each((byte) => {
-          const place = head.branch.texts.step(head.place, byte);
-          const some = place && head.branch.texts.some(place, (i) => head.branch.allowed(i));
-          return some ? this.#lives.branch(head.branch, place) : undefined;
-        });
-      case 'live-shared':
-        return each((byte) => {
-          const state = head.automaton.step(head.state, byte, patience);
-          return state && this.#lives.shared(head.automaton, state, head.sealed);
-        });
-      case 'live-except':
-        return each((byte) => {
-          const state = head.automaton.step(head.state, byte, patience);
-          const place = head.except.texts.step(head.place, byte);
-          if (!state || !place) return state && this.#lives.shared(head.automaton, state);
-          const ends = state.items.length === 0 && head.except.texts.endOf(place) !== undefined;
-          return ends ? undefined : this.#lives.except(head.except, head.automaton, state, place);
-        });
-      case 'live-recorded':
-        return each((byte) => {
-          const state = head.automaton.step(head.state, byte, patience);
-          return state && this.#lives.shared(head.automaton, state, true);
-        });
-      default:
-        return [];
-    }
+  /** A state that allows the same next `most` bytes; what is further away does not tell it from others. */
+  nearly(state: GrammarState, most: number): GrammarState {
+    return this.#near.of(state, most);
   }
 
   /** The ways to go on from a state: those in parts with an automaton of their own, and all others as one state. */
-  split(state: GrammarState): { readonly plain: GrammarState | undefined; readonly parts: readonly Part[] } {
+  split(state: GrammarState): {
+    readonly plain: GrammarState | undefined;
+    readonly parts: readonly Part[];
+    readonly texts: readonly TextsPart[];
+  } {
     const parts: Part[] = [];
+    const texts: TextsPart[] = [];
     const plain: Stack[] = [];
     for (const item of state.items) {
       const part = this.#partOf(item);
+      const given = part ? undefined : this.#textsOf(item);
       if (part) parts.push(part);
+      else if (given) texts.push(given);
       else plain.push(item);
     }
-    if (parts.length === 0) return { plain: state, parts };
-    return { plain: plain.length > 0 ? this.#intern(plain, false) : undefined, parts };
+    if (plain.length === state.items.length) return { plain: state, parts, texts };
+    return { plain: plain.length > 0 ? this.#intern(plain, false) : undefined, parts, texts };
+  }
+
+  #textsOf({ head, rest }: Stack): TextsPart | undefined {
+    const below = rest ?? this.#stacks.bottom;
+    if (head.kind === 'live-machine' && isTexts(head.machine)) {
+      const { texts, place } = head.machine;
+      const after = this.#alive(this.#close([below]));
+      return { texts, place, after: () => after, goesOn: () => true };
+    }
+    if (head.kind !== 'live-branch') return undefined;
+    const { branch, place } = head;
+    const { texts } = branch;
+    return {
+      texts,
+      place,
+      after: (index) =>
+        branch.allowed(index)
+          ? this.#alive(this.#close([this.#stacks.push(below, branch.after(index))]))
+          : undefined,
+      goesOn: (at) => {
+        const ended = texts.endOf(at);
+        return texts.some(at, (index) => index !== ended && branch.allowed(index));
+      },
+    };
   }
 
   #partOf({ head, rest }: Stack): Part | undefined {
-    const below = rest ?? this.#bottom;
+    const below = rest ?? this.#stacks.bottom;
     switch (head.kind) {
       case 'live-shared':
         return {
@@ -249,7 +256,7 @@ export class Automaton {
       }
       case 'live-recorded': {
         const { recorded, text, automaton, state } = head;
-        const after = this.#close([this.#push(below, recorded.next)]);
+        const after = this.#close([this.#stacks.push(below, recorded.next)]);
         return { automaton, state, allowed: (path) => recorded.allowed(text + path), after };
       }
       default:
@@ -257,93 +264,8 @@ export class Automaton {
     }
   }
 
-  /** A state that allows the same next `most` bytes; what is further away does not tell it from others. */
-  nearly(state: GrammarState, most: number): GrammarState {
-    let known = this.#near.get(most);
-    if (!known) {
-      known = new Map();
-      this.#near.set(most, known);
-    }
-    let near = known.get(state);
-    if (!near) {
-      const items = new Set(state.items.map((item) => this.#nearStack(item, most)));
-      const same = state.items.every((item) => items.has(item));
-      near = same ? state : this.#intern([...items], state.accepting);
-      known.set(state, near);
-    }
-    return near;
-  }
-
-  #nearStack(stack: Stack, most: number): Stack {
-    const { head, rest } = stack;
-    if (!rest) return stack;
-    const known = stack.near?.get(most);
-    if (known) return known;
-    const below = this.#nearStack(rest, most);
-    const near = this.#nearHead(head, most);
-    const made = near === head && below === rest ? stack : this.#push(below, near);
-    stack.near ??= new Map();
-    stack.near.set(most, made);
-    return made;
-  }
-
-  #nearHead(head: Term | Live, most: number): Term | Live {
-    if (head.kind === 'repeat') return nearly(head, most);
-    // How far the length reaches decides only whether some text is left, and `size` more characters are enough for that.
-    if (head.kind === 'live-both' && head.size !== undefined && head.right.accepting) {
-      return this.#lives.both(head.left, this.nearly(head.right, most + head.size), head.size);
-    }
-    return head;
-  }
-
-  /** Which classes of bytes are in some ranges. */
-  #classesIn(ranges: Ranges): readonly boolean[] {
-    let known = this.#inRanges.get(ranges);
-    if (!known) {
-      known = this.#classBytes.map((byte) => ranges.some(([low, high]) => low <= byte && byte <= high));
-      this.#inRanges.set(ranges, known);
-    }
-    return known;
-  }
-
-  /** Few pairs of states follow on most bytes, and each is looked at once. */
-  #bothRow(live: LiveBoth, below: Stack, patience: Patience | undefined): readonly (Stack | undefined)[] {
-    this.fill(live.left, patience);
-    this.fill(live.right, patience);
-    const known = new Map<LiveBoth, Stack | undefined>();
-    const row: (Stack | undefined)[] = [];
-    for (let c = 0; c < this.classes; c++) {
-      const next = this.#bothAfter(live, c);
-      if (next && !known.has(next)) {
-        known.set(
-          next,
-          isAlive(next, (each) => this.#bothAfterAll(each, patience), patience)
-            ? this.#push(below, next)
-            : undefined,
-        );
-      }
-      row.push(next && known.get(next));
-    }
-    return row;
-  }
-
-  /** Where an intersection may be after one more byte. */
-  #bothAfterAll(live: LiveBoth, patience: Patience | undefined): ReadonlySet<LiveBoth> {
-    this.fill(live.left, patience);
-    this.fill(live.right, patience);
-    const found = new Set<LiveBoth>();
-    for (let c = 0; c < this.classes; c++) {
-      const next = this.#bothAfter(live, c);
-      if (next) found.add(next);
-    }
-    return found;
-  }
-
-  #bothAfter(live: LiveBoth, byteClass: number): LiveBoth | undefined {
-    const left = this.#next(live.left, byteClass);
-    const right = this.#next(live.right, byteClass);
-    if (left === dead || right === dead) return undefined;
-    return this.#lives.both(this.states[left] ?? this.#dead, this.states[right] ?? this.#dead, live.size);
+  #alive(state: GrammarState): GrammarState | undefined {
+    return state.items.length > 0 || state.accepting ? state : undefined;
   }
 
   /** The state of all stacks that read a byte next, when any of `from` may be what is to come. */
@@ -357,15 +279,15 @@ export class Automaton {
       if (seen.size > maxItems) {
         throw new IngotError('unsupported', `a grammar has more than ${maxItems} ways to go on at one place`);
       }
-      if (stack === this.#bottom) continue;
+      if (stack === this.#stacks.bottom) continue;
       if (this.#expand(stack, todo)) items.push(stack);
     }
-    return this.#intern(items, seen.has(this.#bottom));
+    return this.#intern(items, seen.has(this.#stacks.bottom));
   }
 
   /** Puts what a stack stands for on `todo`. True when its head reads a byte itself. */
   #expand({ head, rest }: Stack, todo: Stack[]): boolean {
-    const below = rest ?? this.#bottom;
+    const below = rest ?? this.#stacks.bottom;
     if (this.#barren.has(head)) return false;
     switch (head.kind) {
       case 'bytes':
@@ -374,50 +296,50 @@ export class Automaton {
         todo.push(below);
         return false;
       case 'seq':
-        todo.push(this.#push(this.#push(below, head.second), head.first));
+        todo.push(this.#stacks.push(this.#stacks.push(below, head.second), head.first));
         return false;
       case 'alt':
-        for (const option of head.options) todo.push(this.#push(below, option));
+        for (const option of head.options) todo.push(this.#stacks.push(below, option));
         return false;
       case 'repeat':
         if (head.min === 0) todo.push(below);
-        todo.push(this.#push(this.#push(below, oneLess(head)), head.part));
+        todo.push(this.#stacks.push(this.#stacks.push(below, oneLess(head)), head.part));
         return false;
       case 'rule':
-        todo.push(this.#push(below, head.rule.term));
+        todo.push(this.#stacks.push(below, head.rule.term));
         return false;
       case 'lazy':
-        todo.push(this.#push(below, head.make()));
+        todo.push(this.#stacks.push(below, head.make()));
         return false;
       case 'both': {
         const live = this.#lives.both(this.startOf(head.left), this.startOf(head.right), head.size);
-        todo.push(this.#push(below, live));
+        todo.push(this.#stacks.push(below, live));
         return false;
       }
       case 'not':
-        todo.push(this.#push(below, this.#lives.not(this.startOf(head.term))));
+        todo.push(this.#stacks.push(below, this.#lives.not(this.startOf(head.term))));
         return false;
       case 'machine':
-        todo.push(this.#push(below, this.#lives.machine(head.start)));
+        todo.push(this.#stacks.push(below, this.#lives.machine(head.start)));
         return false;
       case 'branch':
-        todo.push(this.#push(below, this.#lives.branch(head, head.texts.start)));
+        todo.push(this.#stacks.push(below, this.#lives.branch(head, head.texts.start)));
         return false;
       case 'shared': {
         const automaton = sharedAutomaton(head.family);
-        todo.push(this.#push(below, this.#lives.shared(automaton, automaton.startOf(head.term))));
+        todo.push(this.#stacks.push(below, this.#lives.shared(automaton, automaton.startOf(head.term))));
         return false;
       }
       case 'except': {
         const automaton = sharedAutomaton(head.part.family);
         const state = automaton.startOf(head.part.term);
-        todo.push(this.#push(below, this.#lives.except(head, automaton, state, head.texts.start)));
+        todo.push(this.#stacks.push(below, this.#lives.except(head, automaton, state, head.texts.start)));
         return false;
       }
       case 'recorded': {
         const automaton = sharedAutomaton(head.part.family);
         const live = this.#lives.recorded(head, automaton, automaton.startOf(head.part.term));
-        todo.push(this.#push(below, live));
+        todo.push(this.#stacks.push(below, live));
         return false;
       }
       case 'live-shared':
@@ -429,7 +351,7 @@ export class Automaton {
         return head.state.items.length > 0;
       case 'live-recorded':
         if (head.state.accepting && head.recorded.allowed(head.text)) {
-          todo.push(this.#push(below, head.recorded.after(head.text)));
+          todo.push(this.#stacks.push(below, head.recorded.after(head.text)));
         }
         return head.state.items.length > 0;
       case 'live-both':
@@ -444,7 +366,7 @@ export class Automaton {
       case 'live-branch': {
         const index = head.branch.texts.endOf(head.place);
         if (index !== undefined && head.branch.allowed(index)) {
-          todo.push(this.#push(below, head.branch.after(index)));
+          todo.push(this.#stacks.push(below, head.branch.after(index)));
         }
         return true;
       }
@@ -461,7 +383,7 @@ export class Automaton {
       throw new IngotError('invalid_argument', 'a grammar is defined by itself alone');
     this.#starting.add(term);
     try {
-      const made = this.#close([this.#push(this.#bottom, term)]);
+      const made = this.#close([this.#stacks.push(this.#stacks.bottom, term)]);
       this.#starts.set(term, made);
       return made;
     } finally {
@@ -480,26 +402,9 @@ export class Automaton {
       state = { id: this.states.length, accepting, items, doubtful };
       this.states.push(state);
       this.#byKey.set(key, state);
-      if (this.states.length * this.classes > this.table.length) {
-        const larger = new Int32Array(this.table.length * 2);
-        larger.set(this.table);
-        this.table = larger;
-      }
+      this.table.add(state);
     }
     return state;
-  }
-
-  #push(rest: Stack, head: Term | Live): Stack {
-    let stack = rest.above.get(head);
-    if (!stack) {
-      stack = this.#newStack(head, rest);
-      rest.above.set(head, stack);
-    }
-    return stack;
-  }
-
-  #newStack(head: Term | Live, rest: Stack | undefined): Stack {
-    return { id: this.#stacks++, head, rest, above: new Map() };
   }
 }
 

@@ -2,16 +2,16 @@
 
 import type { Automaton } from './automaton.ts';
 import type { Branch, Except, Machine, Recorded, Term } from './term.ts';
-import type { Place } from './texts.ts';
+import type { Place, Texts } from './texts.ts';
 
 /** Terms still to come, the first on top. The bottom of all stacks is an accepted text. */
 export interface Stack {
   readonly id: number;
   readonly head: Term | Live;
   readonly rest: Stack | undefined;
-  readonly above: Map<Term | Live, Stack>;
+  above: Map<Term | Live, Stack> | undefined;
   /** The same to the next so many bytes, by their number. */
-  near?: Map<number, Stack>;
+  near: Map<number, Stack> | undefined;
 }
 
 /** A part of the text that several automata follow at once, or a place in one of another kind. */
@@ -73,6 +73,17 @@ export interface GrammarState {
   readonly doubtful: boolean;
   /** States after a byte where the table does not have them. */
   exact?: Map<number, GrammarState | undefined>;
+}
+
+/** A way to go on that is in one of given texts. */
+export interface TextsPart {
+  readonly texts: Texts;
+  /** Where in them. */
+  readonly place: Place;
+  /** Where the text is after one of them, by its index; undefined when that is not allowed. */
+  after(index: number): GrammarState | undefined;
+  /** Whether a text that is allowed goes on from a place, when some text does. */
+  goesOn(place: Place): boolean;
 }
 
 /** A way to go on that is in a part with an automaton of its own. */

@@ -16,6 +16,8 @@ export class Lives {
   readonly #byKey = new Map<string, Live>();
   /** By the size, and by the ids of both states. */
   readonly #boths = new Map<number | undefined, Map<number, LiveBoth>>();
+  readonly #shared = new Map<Automaton, Map<number, LiveShared>>();
+  readonly #sealed = new Map<Automaton, Map<number, LiveShared>>();
   readonly #records = new Map<Recorded, LiveRecorded>();
   readonly #branches = new Map<Branch, number>();
   readonly #excepts = new Map<Except, number>();
@@ -49,12 +51,14 @@ export class Lives {
   }
 
   shared(automaton: Automaton, state: GrammarState, sealed = false): LiveShared {
-    return this.#one(`s${automaton.id},${state.id},${sealed}`, () => ({
-      kind: 'live-shared',
-      automaton,
-      state,
-      sealed,
-    }));
+    const byState = (sealed ? this.#sealed : this.#shared).get(automaton) ?? new Map<number, LiveShared>();
+    (sealed ? this.#sealed : this.#shared).set(automaton, byState);
+    let live = byState.get(state.id);
+    if (!live) {
+      live = { kind: 'live-shared', automaton, state, sealed };
+      byState.set(state.id, live);
+    }
+    return live;
   }
 
   except(except: Except, automaton: Automaton, state: GrammarState, place: Place): Live {

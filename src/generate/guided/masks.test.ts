@@ -1,41 +1,14 @@
 // Masks of hard grammars over a large vocabulary: made in slices, and the same as when made at once.
 
 import { afterEach, expect, test, vi } from 'vitest';
-import { vocabularyOf } from '../../testing/guided.ts';
+import { automatonOf, madeUpWords, randomNumber, vocabularyOf } from '../../testing/guided.ts';
 import type { TokenConstraint } from '../constraint.ts';
 import { compileConstraint } from './compile.ts';
+import type { GrammarState } from './live.ts';
+import type { ConstraintSpec } from './spec.ts';
 
 const vocabSize = 8192;
-const letters = 'etaoinshrdlucmfwypvbgkjqxz';
-
-function random(seed: number): (below: number) => number {
-  let state = seed;
-  return (below) => {
-    state = (Math.imul(state, 1664525) + 1013904223) | 0;
-    return Math.floor((((state ^ (state >>> 15)) >>> 0) / 2 ** 32) * below);
-  };
-}
-
-/** Words as such vocabularies have them: with and without a space, capitals, digits, runs of spaces, pieces of code. */
-function words(): string[] {
-  const next = random(1);
-  const some = (from: string, length: number): string =>
-    Array.from({ length }, () => from[Math.min(next(from.length), next(from.length))]).join('');
-  const found = new Set<string>(Array.from({ length: 40 }, (_, i) => ' '.repeat(i + 2)));
-  while (found.size < vocabSize - 257) {
-    const word = some(letters, 2 + next(9));
-    const kind = next(20);
-    if (kind < 12) found.add(` ${word}`);
-    else if (kind < 16) found.add(word);
-    else if (kind < 18) found.add(word[0]?.toUpperCase() + word.slice(1));
-    else if (kind < 19) found.add(some('0123456789', 2 + next(2)));
-    if (kind === 19) found.add(some('"\\{}[]():;,.=<>/-_ \n', 2 + next(3)));
-    if (kind === 18) found.add(some('éüñ日本語中文字Жщю', 1 + next(3)));
-  }
-  return [...found];
-}
-
-const all = words();
+const all = madeUpWords(vocabSize - 257);
 const names = Array.from({ length: 100 }, (_, i) => `field_${i}`);
 const schemas: Record<string, Readonly<Record<string, unknown>>> = {
   'patterns and a length that all hold': {
@@ -68,7 +41,7 @@ async function walk(
   look: (mask: Int32Array) => void | Promise<void>,
   prepare = true,
 ): Promise<void> {
-  const next = random(7);
+  const next = randomNumber(7);
   for (let n = 0; n < 15; n++) {
     if (prepare) await constraint.prepare?.();
     const mask = new Int32Array(vocabSize / 32);
@@ -127,3 +100,50 @@ test.each(Object.entries(schemas))(
     expect(sliced.length).toBeGreaterThan(1);
   },
 );
+
+const letters = 'abcdefghijklmnopqrstuvwxyz';
+const numbered = (i: number): string => `${letters[i % 26]}${letters[(i * 7) % 26]}${i % 9}x`;
+const texts = Array.from({ length: 900 }, (_, i) => numbered(i));
+const json = (schema: Readonly<Record<string, unknown>>): ConstraintSpec => ({ kind: 'json_schema', schema });
+const specs: Record<string, ConstraintSpec> = {
+  'texts of a list': { kind: 'choice', choices: [...texts, 'a', 'aa', 'aa9', '日本', '日本語'] },
+  'texts in an array': json({ type: 'array', items: { enum: [...texts, 1, 12, 123, null] } }),
+  'names of a list': json({
+    type: 'object',
+    properties: Object.fromEntries(texts.slice(0, 60).map((name) => [name, { type: 'integer' }])),
+    additionalProperties: false,
+  }),
+  'a few letters': json({ type: 'array', items: { type: 'string', minLength: 2, maxLength: 5 } }),
+  'letters of one kind': { kind: 'regex', pattern: '[a-f]{3}([g-z ]*|[A-Z]+[0-9]{2,4})*' },
+  'all but a marker': { kind: 'text', without: ['<tool', 'ing '] },
+  'numbers in steps': json({
+    type: 'array',
+    items: { type: 'number', multipleOf: 0.25, minimum: -3, maximum: 999 },
+  }),
+};
+
+test.each(Object.entries(specs))('%s: a token is allowed when all of its bytes are', async (_, spec) => {
+  const size = 2048;
+  const vocabulary = vocabularyOf(madeUpWords(size - 257));
+  const next = randomNumber(3);
+  const automaton = automatonOf(spec);
+  for (let round = 0; round < 2; round++) {
+    const constraint = await compileConstraint(spec, vocabulary);
+    let state: GrammarState | undefined = automaton.start;
+    const after = (id: number): GrammarState | undefined =>
+      vocabulary.bytesOf(id).reduce((from, byte) => from && automaton.step(from, byte), state);
+    for (let n = 0; n < 4; n++) {
+      const mask = new Int32Array(Math.ceil(size / 32));
+      constraint.fill(mask);
+      const isAllowed = (id: number): boolean => ((mask[id >> 5] ?? 0) & (1 << (id & 31))) !== 0;
+      const ids = Array.from({ length: size }, (_, id) => id).filter((id) => id !== 256);
+      const wrong = ids.filter((id) => isAllowed(id) !== (after(id) !== undefined));
+      expect(wrong.map((id) => Buffer.from(vocabulary.bytesOf(id)).toString())).toEqual([]);
+      let id = next(size);
+      while (!isAllowed(id)) id = (id + 1) % size;
+      if (id === 256) break;
+      state = after(id);
+      constraint.accept(id);
+    }
+  }
+});

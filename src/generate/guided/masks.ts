@@ -4,8 +4,9 @@
 
 import { nextTurn } from '../../base/turn.ts';
 import type { Automaton } from './automaton.ts';
-import type { GrammarState, Part } from './live.ts';
+import type { GrammarState, Part, TextsPart } from './live.ts';
 import { TimeSlice } from './patience.ts';
+import { walkTexts } from './text-walk.ts';
 import { nodeAt, pathTo, type Trie } from './trie.ts';
 import { Walk } from './walk.ts';
 
@@ -167,13 +168,14 @@ export class Masks {
 
   /** A token may come next when one of the ways to go on allows it. */
   *#make(trie: Trie, automaton: Automaton, state: GrammarState, slice: TimeSlice): Making<PartMask> {
-    const { plain, parts } = automaton.split(state);
+    const { plain, parts, texts } = automaton.split(state);
     const walk = new Walk(trie, automaton, new Int32Array(this.#words), slice);
     if (plain) {
       walk.begin(plain, 0, trie.bytes.length);
       while (!walk.go()) yield;
     }
     for (const part of parts) yield* this.#addPart(trie, walk, part, slice);
+    for (const part of texts) yield* addTexts(trie, walk, part, slice);
     yield* verify(trie, automaton, state, walk, slice);
     return { mask: walk.mask, exits: walk.exits, finals: walk.finals };
   }
@@ -194,6 +196,18 @@ export class Masks {
       for (const node of exits) walk.exits.push(node);
     }
     walk.beginAfter(after, exits);
+    while (!walk.go()) yield;
+  }
+}
+
+/** The tokens that stay in given texts, and those that go on after one of them. */
+function* addTexts(trie: Trie, walk: Walk, part: TextsPart, slice: TimeSlice): Making<void> {
+  const { exits, finals } = yield* walkTexts(trie, part, walk.mask, slice);
+  for (const node of finals) walk.finals.push(node);
+  for (const [after, nodes] of exits) {
+    if (after.accepting) for (const node of nodes) walk.exits.push(node);
+    if (after.items.length === 0) continue;
+    walk.beginAfter(after, nodes);
     while (!walk.go()) yield;
   }
 }

@@ -75,11 +75,14 @@ export function numberMachine(bounds: NumberBounds): Machine | undefined {
     scale,
     holes: notMultiples.map((step) => scaled(step, digits)),
     points: [...new Set(notValues.map((value) => scaled(value, digits)))],
-    fractions: multiples.filter((step) => !Number.isInteger(step)),
+    fractions: multiples.filter((step) => !Number.isInteger(step * exactParts)),
     states: new Map(),
   };
   return stateAfter(limits, '');
 }
+
+/** Steps that are whole numbers of this part of one are divided by without rounding. */
+const exactParts = 2 ** 20;
 
 /** Whether a number is a multiple of a step, in its decimal digits and as a validator divides. */
 export function isMultiple(value: number, step: number): boolean {

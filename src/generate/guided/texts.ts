@@ -64,8 +64,8 @@ export class Texts {
 
   /** The place after a byte; undefined when no text goes on like this. */
   step({ low, high, depth }: Place, byte: number): Place | undefined {
-    const from = this.#firstAt(low, high, depth, byte);
-    const to = this.#firstAt(from, high, depth, byte + 1);
+    const from = this.firstAt(low, high, depth, byte);
+    const to = this.firstAt(from, high, depth, byte + 1);
     return from < to ? { low: from, high: to, depth: depth + 1 } : undefined;
   }
 
@@ -86,7 +86,7 @@ export class Texts {
   }
 
   /** The first text from `low` on whose byte at `depth` is `byte` or more; a text that has ended comes first. */
-  #firstAt(low: number, high: number, depth: number, byte: number): number {
+  firstAt(low: number, high: number, depth: number, byte: number): number {
     let [from, to] = [low, high];
     while (from < to) {
       const middle = (from + to) >> 1;
@@ -102,8 +102,17 @@ export class Texts {
 const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
 
 /** One of the texts, as a machine. */
-export function textsMachine(texts: Texts, place: Place = texts.start): Machine {
+export interface TextsMachine extends Machine {
+  readonly texts: Texts;
+  readonly place: Place;
+}
+
+export const isTexts = (machine: Machine): machine is TextsMachine => 'texts' in machine;
+
+export function textsMachine(texts: Texts, place: Place = texts.start): TextsMachine {
   return {
+    texts,
+    place,
     key: `t${texts.id}:${place.low},${place.high},${place.depth}`,
     accepting: texts.endOf(place) !== undefined,
     alphabet: texts.alphabet,

@@ -1,6 +1,7 @@
 // The tokens of a vocabulary as a tree of their bytes, laid out so that one loop walks it and steps over whole branches.
 
 import { Turns } from '../../base/turn.ts';
+import { setOf } from './byte-sets.ts';
 import type { ConstraintVocabulary } from './compile.ts';
 
 export interface Trie {
@@ -13,6 +14,12 @@ export interface Trie {
   readonly same: Int32Array;
   /** Node -> the node above it, or -1. */
   readonly parents: Int32Array;
+  /** Node -> the sets of bytes (`byte-sets.ts`) in its branch, itself included, as bits; and the bytes of its longest path. */
+  readonly sets: Int32Array;
+  readonly heights: Uint16Array;
+  /** All tokens in the order of nodes, and node -> place of the first token that is not before it; one more at the end. */
+  readonly order: Int32Array;
+  readonly firsts: Int32Array;
   readonly maxDepth: number;
   readonly vocabSize: number;
 }
@@ -159,6 +166,37 @@ class Tree {
         depths.push(depth + 1);
       }
     }
-    return { ...trie, same: this.#same, maxDepth, vocabSize: this.#vocabSize };
+    const same = this.#same;
+    const branches = await branchesOf(trie, same, turns);
+    return { ...trie, ...branches, same, maxDepth, vocabSize: this.#vocabSize };
   }
+}
+
+/** What is known of whole branches. */
+async function branchesOf(
+  { bytes, tokens, parents }: Pick<Trie, 'bytes' | 'tokens' | 'parents'>,
+  same: Int32Array,
+  turns: Turns,
+): Promise<Pick<Trie, 'sets' | 'heights' | 'order' | 'firsts'>> {
+  const count = bytes.length;
+  const [sets, heights] = [new Int32Array(count), new Uint16Array(count)];
+  for (let node = count - 1; node >= 0; node--) {
+    sets[node] = (sets[node] as number) | (1 << (setOf[bytes[node] as number] as number));
+    heights[node] = (heights[node] as number) + 1;
+    const parent = parents[node] as number;
+    if (parent >= 0) {
+      sets[parent] = (sets[parent] as number) | (sets[node] as number);
+      heights[parent] = Math.max(heights[parent] as number, heights[node] as number);
+    }
+    if (node % 4096 === 0) await turns.next();
+  }
+  const order: number[] = [];
+  const firsts = new Int32Array(count + 1);
+  for (let node = 0; node < count; node++) {
+    firsts[node] = order.length;
+    for (let id = tokens[node] as number; id >= 0; id = same[id] as number) order.push(id);
+    if (node % 4096 === 0) await turns.next();
+  }
+  firsts[count] = order.length;
+  return { sets, heights, order: Int32Array.from(order), firsts };
 }

@@ -1,13 +1,16 @@
 // Walks the tree of a vocabulary with an automaton, and stops where its slice is over, to go on from there.
 
 import { IngotError } from '../../base/errors.ts';
-import { type Automaton, dead, rowsSoFar } from './automaton.ts';
+import { type Automaton, rowsSoFar } from './automaton.ts';
 import type { GrammarState } from './live.ts';
 import { type Patience, paused } from './patience.ts';
+import { dead, flag } from './transitions.ts';
 import type { Trie } from './trie.ts';
 
 /** Rows of automata that one mask may need: more means a grammar with too many ways to read one text. */
 const maxRows = 30_000;
+/** Nodes of a branch that is worth looking at as a whole. */
+const branchNodes = 6;
 /** Nodes of the tree between looks at the clock. */
 const nodesPerLook = 2048;
 
@@ -76,12 +79,13 @@ export class Walk {
   }
 
   #walk(): boolean {
-    const { bytes, depths, ends, tokens, same } = this.#trie;
-    const { classOf, classes, states } = this.#automaton;
+    const { bytes, depths, ends, order, firsts, sets } = this.#trie;
+    const { table, states } = this.#automaton;
+    const { classOf, classes } = table;
     const { mask, exits, finals } = this;
     const path = this.#path;
     let end = this.#end;
-    let { table } = this.#automaton; // filling may replace it
+    let { next: transitions, flags, runSets, runNext } = table; // filling may replace them
     let looked = 0;
     let node = this.#node;
     for (; ; looked++) {
@@ -97,33 +101,50 @@ export class Walk {
         if (this.#slice.over) break;
       }
       const depth = depths[node] as number;
-      const next = table[
-        (path[depth] as number) * classes + (classOf[bytes[node] as number] as number)
-      ] as number;
+      const from = path[depth] as number;
+      const branchEnd = ends[node] as number;
+      if (branchEnd - node >= branchNodes) {
+        const isKnown = ((flags[from] as number) & flag.hasRun) !== 0;
+        if (!isKnown || ((sets[node] as number) & ~(runSets[from] as number)) === 0) {
+          this.#node = node; // where to go on if that pauses
+          const takesAll = (isKnown && runNext[from] === from) || this.#takes(from, node);
+          if (table.flags !== flags) ({ next: transitions, flags, runSets, runNext } = table);
+          if (takesAll) {
+            this.#addBranch(node, from);
+            node = branchEnd;
+            continue;
+          }
+        }
+      }
+      const next = transitions[from * classes + (classOf[bytes[node] as number] as number)] as number;
       if (next === dead) {
-        node = ends[node] as number;
+        node = branchEnd;
         continue;
       }
-      const state = states[next] as GrammarState;
-      if (state.doubtful) {
+      const flagged = flags[next] as number;
+      if ((flagged & flag.doubtful) !== 0) {
         this.doubts.push(node);
-        node = ends[node] as number;
+        node = branchEnd;
         continue;
       }
-      const token = tokens[node] as number;
-      for (let id = token; id >= 0; id = same[id] as number) {
+      const first = firsts[node] as number;
+      const behind = firsts[node + 1] as number;
+      for (let i = first; i < behind; i++) {
+        const id = order[i] as number;
         mask[id >> 5] = (mask[id >> 5] as number) | (1 << (id & 31));
       }
-      if (token >= 0 && state.accepting && state.items.length === 0) finals.push(node);
-      if ((ends[node] as number) > node + 1) {
+      const ended = flag.accepting | flag.final;
+      if (behind > first && (flagged & ended) === ended) finals.push(node);
+      if (branchEnd > node + 1) {
         path[depth + 1] = next;
-        this.#node = node; // where to go on if that pauses
-        if (this.#fill(state)) {
+        if ((flagged & flag.filled) === 0) {
+          this.#node = node; // where to go on if that pauses
+          this.#fill(states[next] as GrammarState);
           if (this.#rows > maxRows) throw tooMany();
-          table = this.#automaton.table;
+          ({ next: transitions, flags, runSets, runNext } = table);
           looked = nodesPerLook; // that may have taken long
         }
-        if (state.accepting) exits.push(node);
+        if ((flagged & flag.accepting) !== 0) exits.push(node);
       }
       node++;
     }
@@ -131,11 +152,36 @@ export class Walk {
     return node >= end && this.#nextExit >= this.#exits.length;
   }
 
-  /** Works out where a state leads; true when that was not known. */
-  #fill(state: GrammarState): boolean {
+  /** All tokens of a branch that a state takes. */
+  #addBranch(node: number, from: number): void {
+    const { ends, order, firsts } = this.#trie;
+    const { mask, exits } = this;
+    const end = ends[node] as number;
+    const last = firsts[end] as number;
+    for (let i = firsts[node] as number; i < last; i++) {
+      const id = order[i] as number;
+      mask[id >> 5] = (mask[id >> 5] as number) | (1 << (id & 31));
+    }
+    if (!this.#automaton.table.is(from, flag.accepting)) return;
+    for (let at = node; at < end; at++) if ((ends[at] as number) > at + 1) exits.push(at);
+  }
+
+  /** Works out where a state leads. */
+  #fill(state: GrammarState): void {
+    this.#counted(() => this.#automaton.fill(state, this.#slice));
+  }
+
+  #takes(from: number, node: number): boolean {
+    const { sets, heights } = this.#trie;
+    return this.#counted(() =>
+      this.#automaton.takes(from, sets[node] as number, heights[node] as number, this.#slice),
+    );
+  }
+
+  #counted<T>(work: () => T): T {
     const before = rowsSoFar();
     try {
-      return this.#automaton.fill(state, this.#slice);
+      return work();
     } finally {
       this.#rows += rowsSoFar() - before; // also where that pauses
     }
