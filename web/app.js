@@ -104,7 +104,10 @@ async function answer() {
         keepSoon();
       }
       if (choice?.finish_reason) message.end = choice.finish_reason;
-      if (chunk.usage) message.tokens = chunk.usage.completion_tokens;
+      if (chunk.usage) {
+        message.tokens = chunk.usage.completion_tokens;
+        message.experts = chunk.usage.experts;
+      }
     }
   } catch (error) {
     // What ended with the page itself is marked when it is read again.

@@ -130,13 +130,25 @@ function footer(message, onRegenerate) {
   );
 }
 
-/** "38.2 tokens/s · 120 tokens · stopped by you" */
-export function speedOf({ tokens, seconds, end }) {
+/** "38.2 tokens/s · 120 tokens · stopped by you", and what experts did that are read from disk. */
+export function speedOf({ tokens, seconds, end, experts }) {
   const parts = [];
   if (tokens > 1 && seconds > 0) parts.push(`${((tokens - 1) / seconds).toFixed(1)} tokens/s`);
   if (tokens > 0) parts.push(`${tokens} ${tokens === 1 ? 'token' : 'tokens'}`);
+  if (experts) parts.push(...expertParts(experts));
   if (end === 'length') parts.push('cut at the longest answer');
   if (end === 'stopped') parts.push('stopped');
   if (end === 'interrupted') parts.push('interrupted when the page was left');
   return parts.join(' · ');
+}
+
+/** "81 % of experts in memory", "1.2 GB read", "88 % of the 5.1 tokens/s that the disk allows", "4.2 % of choices gave way" */
+function expertParts({ hit_rate, bytes_read, ceiling, share_of_ceiling, substituted_share }) {
+  const percent = (share, digits = 0) => `${(100 * share).toFixed(digits)} %`;
+  const parts = [`${percent(hit_rate)} of experts in memory`];
+  if (bytes_read > 0) parts.push(`${(bytes_read / 1e9).toPrecision(2)} GB read`);
+  if (ceiling > 0)
+    parts.push(`${percent(share_of_ceiling)} of the ${ceiling.toPrecision(3)} tokens/s that the disk allows`);
+  if (substituted_share !== undefined) parts.push(`${percent(substituted_share, 1)} of choices gave way`);
+  return parts;
 }

@@ -229,6 +229,17 @@ void ExpertStore::done(int64_t i) {
   assign_waiting();
 }
 
+void ExpertStore::there(int layer, uint8_t* flags) {
+  std::lock_guard lock(mutex_);
+  for (int e = 0; e < layers_[size_t(layer)].experts; e++) flags[e] = state(layer, e).slot >= 0;
+}
+
+void ExpertStore::rerouted(uint64_t choices, uint64_t swapped, uint64_t dropped) {
+  counters_.choices.fetch_add(choices, std::memory_order_relaxed);
+  counters_.swapped.fetch_add(swapped, std::memory_order_relaxed);
+  counters_.dropped.fetch_add(dropped, std::memory_order_relaxed);
+}
+
 void ExpertStore::inject(const ReadFaults& faults) { faults_.take(faults); }
 
 void ExpertStore::read_loop() {

@@ -60,6 +60,7 @@ struct ExpertCounters {
   std::atomic<uint64_t> requests{0}, hits{0}, reads{0}, bytes_read{0}, waits{0}, wait_ns{0}, read_ns{0};
   std::atomic<uint64_t> busy_ns{0};  // with a read under way
   std::atomic<uint64_t> slots_used{0};
+  std::atomic<uint64_t> choices{0}, swapped{0}, dropped{0};  // of rows where these may change
 };
 
 class ExpertStore {
@@ -83,9 +84,9 @@ class ExpertStore {
     return state_[size_t(layer)][size_t(e)].data.load(std::memory_order_relaxed) +
            layers_[size_t(layer)].matrices[part].offset;
   }
-  bool present(int layer, int64_t e) const {
-    return state_[size_t(layer)][size_t(e)].present.load(std::memory_order_acquire) == kAll;
-  }
+  // Which experts of a layer have a slot, between two sessions: they are there, or on their way.
+  void there(int layer, uint8_t* flags);
+  void rerouted(uint64_t choices, uint64_t swapped, uint64_t dropped);
 
   // --- By the event loop.
   const ExpertLayer& layer(size_t i) const { return layers_[i]; }

@@ -125,14 +125,16 @@ inline napi_value numbers_of(napi_env env, const std::vector<double>& values) {
 }
 
 // (store) -> Float64Array: slots, slots used, requests, hits, reads, bytes read, waits, ns waited, ns of
-// reading, ns with a read under way
+// reading, ns with a read under way; choices that might have changed, those that others took the place of,
+// those that were left out
 inline napi_value expert_counters(napi_env env, napi_callback_info info) {
   Call c(env, info);
   const auto& store = *c.handle<ExpertStore>(c.arg(0));
   const ExpertCounters& n = store.counters();
   return numbers_of(
       env, {double(store.slots()), double(n.slots_used), double(n.requests), double(n.hits), double(n.reads),
-            double(n.bytes_read), double(n.waits), double(n.wait_ns), double(n.read_ns), double(n.busy_ns)});
+            double(n.bytes_read), double(n.waits), double(n.wait_ns), double(n.read_ns), double(n.busy_ns),
+            double(n.choices), double(n.swapped), double(n.dropped)});
 }
 
 // (store) -> Float64Array: rows that chose each expert, layer after layer

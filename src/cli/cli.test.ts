@@ -632,6 +632,8 @@ describe('models larger than memory', () => {
     await cli(['run', 'm', 'x', '--memory', '4GB', '--expert-bytes', '1GB', '--hot', '20%']);
     expect(loads[0]?.options).toMatchObject({ memoryLimit: 4e9, experts: { bytes: 1e9, hot: 0.2 } });
     expect((await cli(['run', 'm', 'x', '--hot', '120%'])).err).toContain('a share such as 20%');
+    await cli(['run', 'm', 'x', '--prefer-resident', '30%', '--drop-misses', '5%']);
+    expect(loads.at(-1)?.options?.experts).toMatchObject({ preferResident: 0.3, dropMisses: 0.05 });
   });
 });
 

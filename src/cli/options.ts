@@ -5,7 +5,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import { IngotError } from '../base/errors.ts';
 import { type CacheKindName, cacheKindNames, defaultCacheKind } from '../cache/kinds.ts';
 import { checkTemplate } from '../engine/presets/modelfile.ts';
-import type { DeviceChoice, LoadOptions, Precision, TextOptions } from '../engine/types.ts';
+import type { DeviceChoice, ExpertOptions, LoadOptions, Precision, TextOptions } from '../engine/types.ts';
 
 export interface ModelFlags {
   readonly device?: DeviceChoice;
@@ -13,6 +13,8 @@ export interface ModelFlags {
   readonly contextLength?: number;
   readonly memoryLimit?: number;
   readonly expertBytes?: number;
+  readonly preferResident?: number;
+  readonly dropMisses?: number;
   /** 0 to 1 */
   readonly hot?: number;
   readonly threads?: number;
@@ -128,6 +130,16 @@ export const addModelOptions = (command: Command): Command =>
       'experts to keep in memory, the busiest by `ingot stats`, for example 20%',
       share,
     )
+    .option(
+      '--prefer-resident <share>',
+      "lossy: an expert in memory takes a chosen one's place if it is worth so much less at most",
+      share,
+    )
+    .option(
+      '--drop-misses <share>',
+      "lossy: leave out experts that would be read, up to this share of a token's weight",
+      share,
+    )
     .option('--threads <n>', 'worker threads', positive)
     .option('--max-sequences <n>', 'answers that are computed at a time', positive)
     .addOption(
@@ -177,11 +189,17 @@ const modelOptions = (flags: ModelFlags): LoadOptions => ({
   prefixBytes: flags.prefixBytes,
   prefixDir: flags.prefixDir,
   prefixDirBytes: flags.prefixDirBytes,
-  ...(flags.expertBytes === undefined && flags.hot === undefined
-    ? {}
-    : { experts: { bytes: flags.expertBytes, hot: flags.hot } }),
+  ...expertOptions({
+    bytes: flags.expertBytes,
+    hot: flags.hot,
+    preferResident: flags.preferResident,
+    dropMisses: flags.dropMisses,
+  }),
   chatTemplate: flags.template === undefined ? undefined : readTemplate(flags.template),
 });
+
+const expertOptions = (experts: ExpertOptions): Pick<LoadOptions, 'experts'> =>
+  Object.values(experts).every((value) => value === undefined) ? {} : { experts };
 
 function readTemplate(path: string): string {
   let source: string;

@@ -90,7 +90,16 @@ export interface LoadedModel {
   /** Bytes that the KV cache may grow to; an older server does not tell. */
   readonly kv_reserved?: number;
   /** Of experts that are streamed. */
-  readonly experts?: { readonly requests: number; readonly hits: number; readonly bytes_read: number };
+  readonly experts?: {
+    readonly requests: number;
+    readonly hits: number;
+    readonly bytes_read: number;
+    /** Of routers' choices, where they may give way to experts in memory. */
+    readonly substituted_share?: number;
+    /** Tokens per second that the disk allowed in the last answer, and the share of it that was reached. */
+    readonly ceiling?: number;
+    readonly share_of_ceiling?: number;
+  };
   readonly expires_at: string;
 }
 

@@ -21,5 +21,6 @@ export const statsJson = (stats: GenerateStats) => ({
   decodeMs: Math.round(stats.decodeMs * 10) / 10,
   tokensPerSecond: Number(perSecond(stats.generatedTokens, stats.decodeMs).toPrecision(4)),
   stopReason: stats.stopReason,
+  ...(stats.experts === undefined ? {} : { experts: stats.experts }),
   ...(stats.logprobs.length > 0 ? { logprobs: stats.logprobs } : {}),
 });

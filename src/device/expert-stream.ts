@@ -73,6 +73,10 @@ export interface ExpertCounters {
   readonly readNs: number;
   /** Nanoseconds with a read under way: `bytesRead / busyNs` is what the disk gave. */
   readonly busyNs: number;
+  /** Choices of rows where others may take their place; those that were swapped for an expert in memory, and those left out. */
+  readonly choices: number;
+  readonly swapped: number;
+  readonly dropped: number;
 }
 
 export interface ExpertStream {

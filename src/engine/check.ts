@@ -133,7 +133,7 @@ const chat = {
 
 const experts: Kind = {
   expected:
-    "an object with residency ('auto', 'resident' or 'streamed'), bytes, eviction ('lru' or 'frequency'), hot (0 to 1) or readers",
+    "an object with residency ('auto', 'resident' or 'streamed'), bytes, eviction ('lru' or 'frequency'), hot (0 to 1), readers, preferResident (0 to 1) or dropMisses (0 to less than 1)",
   is: (value) =>
     isObject(value) &&
     Object.entries(value).every(
@@ -141,14 +141,21 @@ const experts: Kind = {
     ),
 };
 
+const share: Kind = {
+  expected: 'a share from 0 to 1',
+  is: (value) => typeof value === 'number' && value >= 0 && value <= 1,
+};
+
 const expertKinds: Kinds = {
   residency: oneOf('auto', 'resident', 'streamed'),
   bytes: count(0),
   eviction: oneOf('lru', 'frequency'),
   readers: count(1),
-  hot: {
-    expected: 'a share from 0 to 1',
-    is: (value) => typeof value === 'number' && value >= 0 && value <= 1,
+  hot: share,
+  preferResident: share,
+  dropMisses: {
+    expected: 'a share from 0 to less than 1',
+    is: (value) => typeof value === 'number' && value >= 0 && value < 1,
   },
 } satisfies Record<keyof ExpertOptions, Kind>;
 

@@ -4,6 +4,7 @@ import { IngotError } from '../base/errors.ts';
 import type { Message } from '../chat/messages.ts';
 import type { Device } from '../device/device.ts';
 import type { ExpertStore } from '../experts/contract.ts';
+import { type ExpertUse, ExpertWatch } from '../experts/use.ts';
 import { checkTokens, checkTop } from '../generate/job.ts';
 import type { Passes, Pooling } from '../generate/passes.ts';
 import type { GeneratedToken, Runner } from '../generate/runner.ts';
@@ -79,6 +80,7 @@ export class LoadedModel implements Model {
   readonly info: ModelInfo;
   readonly #parts: LoadedParts;
   #freed: Promise<void> | undefined;
+  #lastUse: ExpertUse | undefined;
 
   constructor(parts: LoadedParts) {
     this.info = parts.info;
@@ -209,7 +211,9 @@ export class LoadedModel implements Model {
     const { scheduler, experts } = this.#parts;
     return {
       ...scheduler.status(),
-      ...(experts && this.#freed === undefined ? { experts: experts.status() } : {}),
+      ...(experts && this.#freed === undefined
+        ? { experts: { ...experts.status(), last: this.#lastUse } }
+        : {}),
     };
   }
 
@@ -259,7 +263,7 @@ export class LoadedModel implements Model {
     options: GenerateOptions,
     stats: MutableStats,
   ): AsyncGenerator<number, void, void> {
-    const { scheduler } = this.#parts;
+    const { scheduler, experts } = this.#parts;
     try {
       this.#checkHead();
       checkTokenList(prompt);
@@ -270,9 +274,16 @@ export class LoadedModel implements Model {
       throw error;
     }
     const sampled = { ...this.#sampling, ...given(options) };
-    for await (const token of scheduler.generate(prompt, sampled, stats)) {
-      if (options.logprobs !== undefined) stats.logprobs.push(token);
-      yield token.id;
+    const watch = experts && new ExpertWatch(() => experts.status());
+    try {
+      for await (const token of scheduler.generate(prompt, sampled, stats)) {
+        watch?.began();
+        if (options.logprobs !== undefined) stats.logprobs.push(token);
+        yield token.id;
+      }
+    } finally {
+      if (watch !== undefined && this.#freed === undefined)
+        this.#lastUse = stats.experts = watch.ended(stats);
     }
   }
 

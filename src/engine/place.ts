@@ -149,7 +149,9 @@ async function place(
   );
   const owned: { dispose(): void }[] = experts ? [experts, loader] : [loader];
   try {
-    const model = build(loader, { device, precision, contextLength });
+    const { preferResident: prefer = 0, dropMisses: drop = 0 } = options.experts ?? {};
+    const reroute = experts !== undefined && prefer + drop > 0 ? { prefer, drop } : undefined;
+    const model = build(loader, { device, precision, contextLength, reroute });
     owned.push(model);
     const { system, messages, maxTokens, stop, ...own } = options.defaults ?? {};
     const sampling = { ...(await samplingDefaults(checkpoint, options.onNotice)), ...given(own) };

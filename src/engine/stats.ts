@@ -1,10 +1,12 @@
 // Numbers of one generation, before it has begun.
 
+import type { ExpertUse } from '../experts/use.ts';
 import type { GenerateProgress } from '../generate/job.ts';
 import type { GeneratedToken } from '../generate/runner.ts';
 
 export interface MutableStats extends GenerateProgress {
   readonly logprobs: GeneratedToken[];
+  experts?: ExpertUse | undefined;
 }
 
 export const newStats = (): MutableStats => ({

@@ -9,6 +9,7 @@ import type { DeviceName } from '../device/open.ts';
 import type { TuneResult } from '../device/webgpu/tune.ts';
 import type { ExpertStatus } from '../experts/contract.ts';
 import type { LayerRouting } from '../experts/routing.ts';
+import type { ExpertUse } from '../experts/use.ts';
 import type { ConstraintSpec } from '../generate/guided/spec.ts';
 import type { GenerateOptions, StopReason } from '../generate/job.ts';
 import type { Pooling } from '../generate/passes.ts';
@@ -63,6 +64,16 @@ export interface ExpertOptions {
   readonly hot?: number | undefined;
   /** Reads at a time. */
   readonly readers?: number | undefined;
+  /**
+   * Lossy, 0 to 1: an expert in memory takes the place of a chosen one that would have to be read if the router values it at no
+   * less than the other's value minus this share of the other's weight. Default 0: never. Nothing changes where all are in memory.
+   */
+  readonly preferResident?: number | undefined;
+  /**
+   * Lossy, 0 to less than 1: chosen experts that would have to be read are left out while together they have at most this share
+   * of a token's weight in a layer. Default 0: never.
+   */
+  readonly dropMisses?: number | undefined;
 }
 
 export interface LoadOptions {
@@ -142,6 +153,8 @@ export interface GenerateStats {
   readonly stopReason: StopReason | undefined;
   /** One per token when `logprobs` was asked for. */
   readonly logprobs: readonly GeneratedToken[];
+  /** Of streamed experts, once the stream has ended. */
+  readonly experts?: ExpertUse | undefined;
 }
 
 /** Text of an answer as it comes. To be read once: as a stream, or as a whole. */
@@ -262,8 +275,8 @@ export interface LogprobsOptions {
 export type Routing = readonly LayerRouting[];
 
 export interface ModelStatus extends SchedulerStatus {
-  /** Hits, reads and memory of experts that are streamed. */
-  readonly experts?: ExpertStatus | undefined;
+  /** Hits, reads and memory of experts that are streamed, and what they did in the last answer. */
+  readonly experts?: (ExpertStatus & { readonly last?: ExpertUse | undefined }) | undefined;
 }
 
 /** A loaded model. Its generations run together, as many as `maxSequences` and memory allow; the others wait their turn. */

@@ -104,6 +104,26 @@ export const kernelSignatures = {
     },
     notes: '',
   },
+  moe_reroute: {
+    buffers: {
+      chosen: 'read i32 [rows, k]',
+      chosenWeights: 'read f32 [rows, k]',
+      order: 'read f32 [rows, E]; the choice was made by it',
+      scores: 'read f32 [rows, E]; in proportion to weights',
+      experts: 'read packed [E][N, K]',
+      ids: 'write i32 [rows, k]',
+      weights: 'write f32 [rows, k]',
+    },
+    params: {
+      rows: 'int',
+      E: 'int',
+      k: 'int',
+      prefer: 'float; how much less than a missing expert one in memory may be worth',
+      drop: 'float; share of the weight of a row that may be left out',
+      normTopk: 'flag; the sum of the weights stays as it is',
+    },
+    notes: 'choices of experts that are not in memory give way; with all of them there nothing changes',
+  },
   embed: {
     buffers: { ids: 'read i32 [rows]', w: 'read packed [N, K]', y: 'write f32 [rows, K]' },
     params: {

@@ -1,6 +1,7 @@
 // What a model is to the rest of Ingot: a config, a forward pass over the memory of sequences, and a family that makes both.
 
 import type { NDArray } from '../array/array.ts';
+import type { RerouteLimits } from '../array/ops/experts/moe-reroute.ts';
 import type { Weight } from '../array/weight.ts';
 import type { Device } from '../device/device.ts';
 import type { LayerSpec, SequenceMemory } from '../nn/contracts.ts';
@@ -74,6 +75,8 @@ export interface BuildOptions {
   readonly precision: Precision;
   /** Longest sequence the caller will run; default: the config's. Dynamic rotary scaling depends on it. */
   readonly contextLength?: number;
+  /** How far routers' choices may give way to experts in memory, where experts are streamed; default: not at all. */
+  readonly reroute?: RerouteLimits | undefined;
 }
 
 /** A model architecture. */

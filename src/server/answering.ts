@@ -110,12 +110,18 @@ export class Answering {
       lease.failed(error);
       throw error;
     }
-    const { promptTokens, cachedTokens, generatedTokens, prefillMs, decodeMs } = stream.stats;
+    const { promptTokens, cachedTokens, generatedTokens, prefillMs, decodeMs, experts } = stream.stats;
     yield {
       kind: 'end',
       reason: stream.endReason,
       stopText: stream.stoppedBy,
-      usage: { promptTokens, cachedTokens, generatedTokens, reasoningTokens: stream.reasoningTokens },
+      usage: {
+        promptTokens,
+        cachedTokens,
+        generatedTokens,
+        reasoningTokens: stream.reasoningTokens,
+        experts,
+      },
       times: { loadMs: lease.loadMs, prefillMs, decodeMs },
     };
   }

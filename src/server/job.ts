@@ -4,6 +4,7 @@
 import type { AnswerEvent } from '../chat/answer.ts';
 import type { Message, Tool, ToolChoice } from '../chat/messages.ts';
 import type { EndReason, FullContext, Pooling } from '../engine/types.ts';
+import type { ExpertUse } from '../experts/use.ts';
 import type { ConstraintSpec } from '../generate/guided/spec.ts';
 import type { SamplingOptions } from '../generate/sampling.ts';
 
@@ -88,6 +89,8 @@ export interface Usage {
   readonly cachedTokens: number;
   readonly generatedTokens: number;
   readonly reasoningTokens: number;
+  /** Of streamed experts. */
+  readonly experts?: ExpertUse | undefined;
 }
 
 export interface AnswerDelta {
@@ -153,5 +156,12 @@ export function totalUsage(ends: readonly AnswerEnd[]): Usage {
     cachedTokens: largest((u) => u.cachedTokens),
     generatedTokens: sum((u) => u.generatedTokens),
     reasoningTokens: sum((u) => u.reasoningTokens),
+    // Answers that ran together saw the same reads: the one that saw most has seen them all.
+    experts: ends
+      .flatMap(({ usage }) => usage.experts ?? [])
+      .reduce<ExpertUse | undefined>(
+        (a, b) => (a === undefined || b.requests > a.requests ? b : a),
+        undefined,
+      ),
   };
 }

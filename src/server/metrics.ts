@@ -24,6 +24,11 @@ export interface ModelGauges {
   readonly expertRequests: number;
   readonly expertHits: number;
   readonly expertBytesRead: number;
+  readonly expertChoices: number;
+  readonly expertSwapped: number;
+  readonly expertDropped: number;
+  readonly expertCeiling: number;
+  readonly expertShareOfCeiling: number;
 }
 
 const seconds = {
@@ -51,6 +56,11 @@ const modelGauges: readonly (readonly [
   ['expert_requests', 'Experts that steps needed, of streamed models', 'expertRequests'],
   ['expert_hits', 'Experts that were in memory when they were needed', 'expertHits'],
   ['expert_bytes_read', 'Bytes of experts read from disk', 'expertBytesRead'],
+  ['expert_choices', "Routers' choices that may give way to experts in memory", 'expertChoices'],
+  ['expert_choices_swapped', 'Choices that an expert in memory took the place of', 'expertSwapped'],
+  ['expert_choices_dropped', 'Choices that were left out', 'expertDropped'],
+  ['expert_ceiling_tokens_per_second', 'What the disk allowed the last answer', 'expertCeiling'],
+  ['expert_share_of_ceiling', 'Share of it that the last answer reached', 'expertShareOfCeiling'],
 ];
 
 export class Metrics {

@@ -176,6 +176,11 @@ const gaugesOf = (pool: ModelPool) =>
       expertRequests: experts?.requests ?? 0,
       expertHits: experts?.hits ?? 0,
       expertBytesRead: experts?.bytesRead ?? 0,
+      expertChoices: experts?.choices ?? 0,
+      expertSwapped: experts?.swapped ?? 0,
+      expertDropped: experts?.dropped ?? 0,
+      expertCeiling: experts?.last?.ceiling ?? 0,
+      expertShareOfCeiling: experts?.last?.reached ?? 0,
     };
   });
 

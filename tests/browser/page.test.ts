@@ -130,6 +130,24 @@ describe.skipIf(typeof started === 'string').each(Object.keys(sizes) as (keyof t
       expect(await lastAnswer().locator('.speed').innerText()).toMatch(/^[\d.]+ tokens\/s · 3 tokens$/);
     });
 
+    it('shows what experts did that are read from disk', async () => {
+      server.answer = {
+        pieces: inPieces('Yes.'),
+        experts: {
+          hit_rate: 0.814,
+          bytes_read: 1.23e9,
+          ceiling: 5.12,
+          share_of_ceiling: 0.88,
+          substituted_share: 0.042,
+        },
+      };
+      await say('Where are they?');
+      await isDone();
+      expect(await lastAnswer().locator('.speed').innerText()).toContain(
+        '81 % of experts in memory · 1.2 GB read · 88 % of the 5.12 tokens/s that the disk allows · 4.2 % of choices gave way',
+      );
+    });
+
     it('stops, keeps what has come, and answers again', async () => {
       server.answer = { pieces: inPieces('An endless'), hold: true };
       const before = server.aborted;

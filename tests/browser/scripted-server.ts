@@ -29,7 +29,13 @@ export class ScriptedServer {
   readonly paths: string[] = [];
   models = ['small-model', 'large-model'];
   /** The next answer; `last` runs before its last piece, and `hold` keeps it open after its pieces. */
-  answer: { pieces: readonly Piece[]; last?: () => Promise<void>; hold?: boolean; end?: string } = {
+  answer: {
+    pieces: readonly Piece[];
+    last?: () => Promise<void>;
+    hold?: boolean;
+    end?: string;
+    experts?: object;
+  } = {
     pieces: [],
   };
   /** A status and message instead of the next answer. */
@@ -84,7 +90,7 @@ export class ScriptedServer {
       json(response, status, { error: { message } });
       return;
     }
-    const { pieces, last, hold = false, end = 'stop' } = this.answer;
+    const { pieces, last, hold = false, end = 'stop', experts } = this.answer;
     response.writeHead(200, { 'content-type': 'text/event-stream' });
     response.on('close', () => {
       if (!response.writableFinished) this.aborted++;
@@ -97,7 +103,7 @@ export class ScriptedServer {
     }
     if (hold) return;
     send({ choices: [{ index: 0, delta: {}, finish_reason: end }] });
-    send({ choices: [], usage: { prompt_tokens: 5, completion_tokens: pieces.length } });
+    send({ choices: [], usage: { prompt_tokens: 5, completion_tokens: pieces.length, experts } });
     response.end('data: [DONE]\n\n');
   }
 }

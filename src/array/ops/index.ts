@@ -59,6 +59,7 @@ import { whereOp } from './elementwise/where.ts';
 import { expertLinearOp } from './experts/expert-linear.ts';
 import { moeDownOp } from './experts/moe-down.ts';
 import { moeGluOp } from './experts/moe-glu.ts';
+import { moeRerouteOp } from './experts/moe-reroute.ts';
 import { moeRouteOp } from './experts/moe-route.ts';
 import { scatterAddOp } from './indexing/scatter-add.ts';
 import { sortOp } from './indexing/sort.ts';
@@ -166,6 +167,7 @@ export const ops: readonly OpDef[] = [
   modOp,
   moeDownOp,
   moeGluOp,
+  moeRerouteOp,
   moeRouteOp,
   mulOp,
   neOp,

@@ -3,7 +3,8 @@
 import type { Command } from 'commander';
 import { formatBytes, formatDuration } from '../../base/text.ts';
 import { type Context, printJson } from '../context.ts';
-import { type LoadedModel, loadedModels, runningServers } from '../servers.ts';
+import { formatExpertsShort } from '../expert-stats.ts';
+import { loadedModels, runningServers } from '../servers.ts';
 import { formatTable } from '../table.ts';
 
 export function register(program: Command, context: Context): void {
@@ -32,7 +33,7 @@ async function ps(context: Context, json: boolean): Promise<void> {
       model ? formatBytes(model.size) : '',
       model?.kv_reserved === undefined ? '' : formatBytes(model.kv_reserved),
       model ? String(model.context_length) : '',
-      model ? expertsText(model.experts) : '',
+      model?.experts === undefined ? '' : formatExpertsShort(model.experts),
       model ? untilText(model.expires_at) : '',
     ]),
   );
@@ -42,13 +43,6 @@ async function ps(context: Context, json: boolean): Promise<void> {
       [1, 3, 4, 5],
     ),
   );
-}
-
-/** "81 % in memory, 1.2 GB read" of streamed experts, nothing of others. */
-function expertsText(experts: LoadedModel['experts']): string {
-  if (experts === undefined) return '';
-  const { requests, hits, bytes_read: read } = experts;
-  return `${requests > 0 ? Math.round((100 * hits) / requests) : 100} % in memory, ${formatBytes(read)} read`;
 }
 
 /** "in 4 min 10 s", or "stays" for a date so far away that it means never. */

@@ -5,7 +5,7 @@ import { IngotError } from '../../base/errors.ts';
 import type { Model, TextStream } from '../../engine/types.ts';
 import type { ConstraintSpec } from '../../generate/guided/spec.ts';
 import { type Context, printJson } from '../context.ts';
-import { ExpertWatch, formatExperts } from '../expert-stats.ts';
+import { formatExperts } from '../expert-stats.ts';
 import { formatOf } from '../format.ts';
 import { readPiped } from '../input.ts';
 import {
@@ -86,17 +86,13 @@ async function run(context: Context, name: string, words: readonly string[], fla
 }
 
 async function print(context: Context, model: Model, stream: TextStream, flags: RunFlags): Promise<void> {
-  const watch = new ExpertWatch(model);
-  if (flags.json === true) return await printDocument(context, model, stream, watch);
+  if (flags.json === true) return await printDocument(context, model, stream);
   const out = answerWriter(context.stdout, flags.wordwrap);
-  for await (const text of stream) {
-    watch.began();
-    out.write(text);
-  }
+  for await (const text of stream) out.write(text);
   out.end();
   if (flags.stats !== true) return;
   context.stderr.write(`${formatStats(stream.stats)}\n`);
-  const experts = watch.ended(stream.stats);
+  const { experts } = stream.stats;
   if (experts !== undefined) context.stderr.write(`${formatExperts(experts)}\n`);
 }
 
@@ -109,21 +105,12 @@ function answer(model: Model, prompt: string, flags: AnswerFlags, signal: AbortS
   return model.chat([{ role: 'user', content: prompt }], { ...options, system, thinking });
 }
 
-async function printDocument(
-  context: Context,
-  model: Model,
-  stream: TextStream,
-  watch: ExpertWatch,
-): Promise<void> {
+async function printDocument(context: Context, model: Model, stream: TextStream): Promise<void> {
   let text = '';
-  for await (const part of stream) {
-    watch.began();
-    text += part;
-  }
-  const experts = watch.ended(stream.stats);
+  for await (const part of stream) text += part;
   printJson(context.stdout, {
     model: model.info.name,
     text,
-    stats: { ...statsJson(stream.stats), ...(experts === undefined ? {} : { experts }) },
+    stats: statsJson(stream.stats),
   });
 }

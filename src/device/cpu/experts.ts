@@ -43,6 +43,23 @@ function* layerNumbers(layers: readonly StreamedLayer[]) {
   }
 }
 
+/** In the order of `expertCounters` (native/runtime/napi_experts.h). */
+const counterNames = [
+  'slots',
+  'slotsUsed',
+  'requests',
+  'hits',
+  'reads',
+  'bytesRead',
+  'waits',
+  'waitNs',
+  'readNs',
+  'busyNs',
+  'choices',
+  'swapped',
+  'dropped',
+] as const satisfies readonly (keyof ExpertCounters)[];
+
 const evictions = { lru: 0, frequency: 1 } as const;
 
 /** A stream over the addon. `adopt` makes buffers of the device out of the addon's memories. */
@@ -90,9 +107,11 @@ export class CpuExpertStream implements ExpertStream {
   }
 
   counters(): ExpertCounters {
-    const [slots, slotsUsed, requests, hits, reads, bytesRead, waits, waitNs, readNs, busyNs] =
-      this.#addon.expertCounters(this.#native) as unknown as FixedNumbers;
-    return { slots, slotsUsed, requests, hits, reads, bytesRead, waits, waitNs, readNs, busyNs };
+    const values = this.#addon.expertCounters(this.#native);
+    return Object.fromEntries(counterNames.map((name, i) => [name, values[i] ?? 0])) as Record<
+      keyof ExpertCounters,
+      number
+    >;
   }
 
   chosen(): readonly Float64Array[] {
@@ -115,5 +134,3 @@ export class CpuExpertStream implements ExpertStream {
     this.#store = undefined;
   }
 }
-
-type FixedNumbers = readonly [number, number, number, number, number, number, number, number, number, number];

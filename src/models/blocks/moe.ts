@@ -11,7 +11,7 @@ import { gated } from './activations.ts';
 import { finely, type Loading, loadLinear } from './load.ts';
 import { Mlp } from './mlp.ts';
 import type { MlpNames, MoeNames } from './names.ts';
-import { type Routes, route } from './router.ts';
+import { type Reroute, type Routes, route } from './router.ts';
 
 /** One of the three matrices of every expert. */
 interface ExpertMatrix {
@@ -40,7 +40,9 @@ export class Moe {
 
   apply(x: NDArray): NDArray {
     const { topK, router } = this.#config;
-    const mixed = this.#experts.apply(x, route(this.#router.apply(x), topK, router, this.#correction));
+    const { reroute } = this.#experts;
+    const routes = route(this.#router.apply(x), topK, router, this.#correction, reroute);
+    const mixed = this.#experts.apply(x, routes);
     return this.#shared === undefined ? mixed : mixed.add(this.#shared.apply(x));
   }
 }
@@ -52,6 +54,8 @@ export class Experts {
   readonly #gate: ExpertMatrix;
   readonly #up: ExpertMatrix;
   readonly #down: ExpertMatrix;
+  /** How far choices may change. */
+  readonly reroute: Reroute | undefined;
 
   constructor(from: Loading, names: MoeNames, config: MoeConfig, hiddenSize: number) {
     const { numExperts, intermediateSize, bias } = config;
@@ -62,6 +66,8 @@ export class Experts {
     this.#gate = load('gate', intermediateSize, hiddenSize);
     this.#up = load('up', intermediateSize, hiddenSize);
     this.#down = load('down', hiddenSize, intermediateSize);
+    const { reroute } = from.options;
+    this.reroute = reroute && { ...reroute, stack: this.#gate.weight };
   }
 
   /** The weighted sum of the chosen experts' results for each row of x `[n, D]`: `[n, D]`. */

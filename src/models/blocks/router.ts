@@ -4,11 +4,18 @@ import type { NDArray } from '../../array/array.ts';
 import { arange } from '../../array/creation.ts';
 import { softplus } from '../../array/derived.ts';
 import { where } from '../../array/ops/elementwise/where.ts';
+import { moeReroute, type RerouteLimits } from '../../array/ops/experts/moe-reroute.ts';
 import { moeRoute } from '../../array/ops/experts/moe-route.ts';
+import type { Weight } from '../../array/weight.ts';
 import type { RouterConfig } from '../config/experts.ts';
 
 /** Expert ids (i32) and weights, `[n, k]` each. */
 export type Routes = readonly [ids: NDArray, weights: NDArray];
+
+/** What gives way to experts in memory, and a stack that knows which those are. */
+export interface Reroute extends RerouteLimits {
+  readonly stack: Weight;
+}
 
 /** Routes by the router's logits `[n, E]`, `correction` `[E]` where the config has one; ties go to the lower id. */
 export function route(
@@ -16,7 +23,32 @@ export function route(
   k: number,
   config: RouterConfig,
   correction: NDArray | undefined,
+  reroute?: Reroute | undefined,
 ): Routes {
+  const routes = truly(logits, k, config, correction);
+  if (reroute === undefined) return routes;
+  const { score, groups, normalised } = config;
+  const scores = scoresOf(logits, score === 'softmax-chosen' ? 'softmax' : score);
+  const normTopk = normalised || score === 'softmax-chosen';
+  return moeReroute(routes, {
+    ...reroute,
+    order: choiceScores(scores, groups, correction),
+    scores,
+    normTopk,
+  });
+}
+
+/** What the best k of are chosen. */
+function choiceScores(
+  scores: NDArray,
+  groups: RouterConfig['groups'],
+  correction: NDArray | undefined,
+): NDArray {
+  const biased = correction === undefined ? scores : scores.add(correction);
+  return groups === undefined ? biased : onlyBestGroups(biased, groups);
+}
+
+function truly(logits: NDArray, k: number, config: RouterConfig, correction: NDArray | undefined): Routes {
   const { score, groups, normalised, epsilon, scale } = config;
   const softmax = score === 'softmax' || score === 'softmax-chosen';
   // One kernel does the common routers.
@@ -25,8 +57,7 @@ export function route(
     return moeRoute(logits, k, { normTopk: normalised, mode, scale });
   }
   const scores = scoresOf(logits, score);
-  const biased = correction === undefined ? scores : scores.add(correction);
-  const [, ids] = (groups === undefined ? biased : onlyBestGroups(biased, groups)).topk(k);
+  const [, ids] = choiceScores(scores, groups, correction).topk(k);
   const chosen = score === 'softmax-chosen' ? pick(scores, ids).softmax() : pick(scores, ids);
   return [ids, routeWeights(chosen, { normalised, epsilon, scale })];
 }

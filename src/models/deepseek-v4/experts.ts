@@ -49,7 +49,8 @@ export class TokenExperts {
   #routes(x: NDArray, tokens: NDArray): Routes {
     const { topK, router } = this.#config;
     const logits = this.#router.apply(x);
-    if (this.#table === undefined) return route(logits, topK, router, this.#correction);
+    if (this.#table === undefined)
+      return route(logits, topK, router, this.#correction, this.#experts.reroute);
     const ids = take(this.#table, tokens, 0).cast('i32');
     return [ids, routeWeights(pick(scoresOf(logits, router.score), ids), router)];
   }

@@ -6,6 +6,7 @@ import type { Block } from '../../../chat/collect.ts';
 import type { EndReason } from '../../../engine/types.ts';
 import type { AnswerEnd, AnswerHead, AnswerPart, Usage } from '../../job.ts';
 import { AnswerMessage } from '../assemble.ts';
+import { expertUsage } from '../experts.ts';
 import { inputOf } from '../fields.ts';
 
 export interface MessageEvent {
@@ -26,6 +27,7 @@ const usageOf = (usage: Usage) => ({
   cache_creation_input_tokens: 0,
   cache_read_input_tokens: usage.cachedTokens,
   output_tokens: usage.generatedTokens,
+  ...expertUsage(usage.experts),
 });
 
 const unknownUsage = (promptTokens: number): Usage => ({

@@ -2,6 +2,7 @@
 
 import type { AnswerEnd, AnswerHead, AnswerPart, TokenLogprob } from '../../job.ts';
 import { AnswerMessage } from '../assemble.ts';
+import { expertUsage } from '../experts.ts';
 import { inputOf } from '../fields.ts';
 
 /** Which fields the text goes into: `message` of /api/chat, or `response` of /api/generate. */
@@ -17,6 +18,7 @@ const finalFields = (end: AnswerEnd) => ({
   prompt_eval_count: end.usage.promptTokens,
   prompt_eval_duration: nanoseconds(end.times.prefillMs),
   eval_count: end.usage.generatedTokens,
+  ...expertUsage(end.usage.experts),
   eval_duration: nanoseconds(end.times.decodeMs),
 });
 

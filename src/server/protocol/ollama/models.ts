@@ -1,5 +1,8 @@
 // Models as the Ollama API lists them.
 
+import type { ExpertUse } from '../../../experts/use.ts';
+import { expertTotals } from '../experts.ts';
+
 export interface OllamaModel {
   readonly name: string;
   readonly bytes: number;
@@ -52,7 +55,7 @@ export interface OllamaRunning extends OllamaModel {
   readonly kvBytes: number;
   /** Of experts that are streamed. */
   readonly experts?:
-    | { readonly requests: number; readonly hits: number; readonly bytesRead: number }
+    | (Parameters<typeof expertTotals>[0] & { readonly last?: ExpertUse | undefined })
     | undefined;
   readonly contextLength: number;
   /** Milliseconds since 1970; Infinity for good. */
@@ -72,11 +75,7 @@ export const ollamaRunning = (models: readonly OllamaRunning[]): object => ({
     ...(model.experts === undefined
       ? {}
       : {
-          experts: {
-            requests: model.experts.requests,
-            hits: model.experts.hits,
-            bytes_read: model.experts.bytesRead,
-          },
+          experts: expertTotals(model.experts, model.experts.last),
         }),
   })),
 });

@@ -15,6 +15,7 @@ import {
 } from '../../job.ts';
 import { RequestError } from '../../problem.ts';
 import { AnswerMessage } from '../assemble.ts';
+import { expertUsage } from '../experts.ts';
 import { functionField, refuseUnfollowed, stopOf, toolFields, toolOf, toolsOf } from '../fields.ts';
 import { object, optional, parse } from '../zod.ts';
 import { continued, messageFields, messagesOf, toolChoiceField, toolChoiceOf } from './messages.ts';
@@ -134,6 +135,7 @@ export const usageOf = (usage: Usage) => ({
   total_tokens: usage.promptTokens + usage.generatedTokens,
   prompt_tokens_details: { cached_tokens: usage.cachedTokens },
   completion_tokens_details: { reasoning_tokens: usage.reasoningTokens },
+  ...expertUsage(usage.experts),
 });
 
 const logprobsOf = (tokens: readonly TokenLogprob[]) => ({

@@ -161,6 +161,7 @@ function usage(ends: readonly AnswerEnd[], n: number): Usage {
     cachedTokens: sum((u) => u.cachedTokens),
     generatedTokens: sum((u) => u.generatedTokens),
     reasoningTokens: sum((u) => u.reasoningTokens),
+    experts: totalUsage(ends).experts,
   };
 }
 

@@ -3,6 +3,7 @@
 
 import type { AnswerEvent } from '../../../chat/answer.ts';
 import type { AnswerEnd, AnswerHead, AnswerPart, TokenLogprob } from '../../job.ts';
+import { expertUsage } from '../experts.ts';
 import { type OfferedTool, type ResponseTools, textOfInput } from './responses-tools.ts';
 
 export interface ResponseEvent {
@@ -236,6 +237,7 @@ export class ResponseEvents {
             output_tokens: end.usage.generatedTokens,
             output_tokens_details: { reasoning_tokens: end.usage.reasoningTokens },
             total_tokens: end.usage.promptTokens + end.usage.generatedTokens,
+            ...expertUsage(end.usage.experts),
           }
         : null,
     };
