@@ -96,7 +96,7 @@ import { sum } from './ops/reduce/sum.ts';
 import { broadcastTo } from './ops/shape/broadcast-to.ts';
 import { concat } from './ops/shape/concat.ts';
 import { reshape } from './ops/shape/reshape.ts';
-import { type Range, slice } from './ops/shape/slice.ts';
+import { type Index, slice } from './ops/shape/slice.ts';
 import { transpose } from './ops/shape/transpose.ts';
 import { type NestedList, nestedList, printArray } from './print.ts';
 
@@ -431,8 +431,8 @@ export class NDArray implements Operand {
   transpose(axes?: readonly number[]): NDArray {
     return transpose(this, axes);
   }
-  slice(...ranges: readonly Range[]): NDArray {
-    return slice(this, ...ranges);
+  slice(...indices: readonly Index[]): NDArray {
+    return slice(this, ...indices);
   }
   broadcastTo(shape: Shape): NDArray {
     return broadcastTo(this, shape);
@@ -449,10 +449,10 @@ export class NDArray implements Operand {
   matmul(other: NDArray): NDArray {
     return matmul(this, other);
   }
-  softmax(axis = -1): NDArray {
+  softmax(axis: number | readonly number[] = -1): NDArray {
     return softmax(this, axis);
   }
-  logSoftmax(axis = -1): NDArray {
+  logSoftmax(axis: number | readonly number[] = -1): NDArray {
     return logSoftmax(this, axis);
   }
   take(ids: NDArray | number, axis?: number): NDArray {

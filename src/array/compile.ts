@@ -87,6 +87,20 @@ export function compileOf<I extends Readonly<Record<string, InputSpec>>>(
   return plan;
 }
 
+/** What the plan of a function does: its kernels, the bytes they touch and their arithmetic, as a table. */
+export function explain<I extends Readonly<Record<string, InputSpec>>>(
+  target: Traced<I>,
+  options: CompileOptions<I>,
+): string {
+  const known = new Set(plans.get(target)?.values());
+  const plan = compile(target, options);
+  try {
+    return plan.explain();
+  } finally {
+    if (!known.has(plan)) plan.dispose();
+  }
+}
+
 const functionOf = <I extends Readonly<Record<string, InputSpec>>>(target: Traced<I>): TracedFunction<I> =>
   typeof target === 'function' ? target : (inputs) => target.forward(...Object.values<NDArray>(inputs));
 
@@ -175,6 +189,7 @@ function build({ device, inputs, profile, patterns, names, outputs, effects }: R
       program,
       compiled,
       patterns: counts,
+      steps: assembled.lowered.steps,
       inputs: [...buffers].map(([name, buffer]) => ({ name, ...operand([inputs[name] ?? null], 0), buffer })),
       outputs: assembled.outputs.map((place, i) => {
         const { shape, dtype } = valueType(operand(outputs, i));

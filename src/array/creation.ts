@@ -122,8 +122,11 @@ export const ones = (shape: Shape, dtype: DType = 'f32'): NDArray => full(shape,
 /** start, start + step, … before stop. `arange(n)` counts from 0. i32 unless a number is fractional or a dtype is given. */
 export function arange(start: number, stop?: number, step = 1, dtype?: DType): NDArray {
   const [from, to] = stop === undefined ? [0, start] : [start, stop];
+  if (![from, to, step].every(Number.isFinite) || step === 0) {
+    throw new IngotError('invalid_argument', `arange: ${from} to ${to} by ${step} has no end`);
+  }
+  const integers = [from, to, step].every(Number.isInteger);
   const length = Math.max(0, Math.ceil((to - from) / step));
-  const integers = Number.isInteger(from) && Number.isInteger(step);
   const attrs = {
     start: from,
     step,

@@ -3,9 +3,20 @@
 export { dynDim } from '../base/shape.ts';
 export type { Glu, KernelPrecision } from '../kernel/signature.ts';
 export { Array, type Operand } from './array.ts';
-export { type CompileOptions, compile, type InputSpec, type Outputs } from './compile.ts';
+export { type CompileOptions, compile, explain, type InputSpec, type Outputs } from './compile.ts';
 export { setDefaultDevice } from './context.ts';
-export { arange, evaluate, fromBuffer, fromData, full, ones, scalar, zeros } from './creation.ts';
+export {
+  arange,
+  evaluate,
+  evaluate as asyncEval,
+  evaluate as eval,
+  fromBuffer,
+  fromData,
+  full,
+  ones,
+  scalar,
+  zeros,
+} from './creation.ts';
 export {
   elu,
   flatten,
@@ -29,18 +40,23 @@ export {
   variance as var,
 } from './derived.ts';
 export { clearCache } from './eager.ts';
+export type { StepCost } from './explain.ts';
 export { fromNpy, toNpy } from './files/npy.ts';
 export { fromNpz, toNpz } from './files/npz.ts';
 export { fromSafetensors, toSafetensors } from './files/safetensors.ts';
 export * from './functions/activations.ts';
 export * from './functions/arrange.ts';
+export * from './functions/bessel.ts';
 export * from './functions/blocks.ts';
+export * from './functions/combined.ts';
 export * from './functions/compare.ts';
+export * from './functions/constants.ts';
 export * from './functions/convolution.ts';
 export * from './functions/dtypes.ts';
 export { einsum, einsumPath } from './functions/einsum.ts';
 export * as fast from './functions/fast.ts';
-export * as fft from './functions/fft.ts';
+export * as fft from './functions/fft-all.ts';
+export * from './functions/fp8.ts';
 export {
   argwhere,
   nonzero,
@@ -69,10 +85,14 @@ export * as losses from './functions/losses.ts';
 export * from './functions/make.ts';
 export * from './functions/math.ts';
 export * from './functions/names.ts';
+export * from './functions/nan.ts';
 export * from './functions/numpy.ts';
+export * from './functions/pieces.ts';
+export * from './functions/polynomials.ts';
 export * as quantized from './functions/quantized.ts';
 export * as random from './functions/random.ts';
 export * from './functions/scans.ts';
+export * from './functions/sets.ts';
 export {
   atleast1d,
   atleast2d,
@@ -105,6 +125,7 @@ export {
 } from './functions/shape.ts';
 export * from './functions/special.ts';
 export * from './functions/statistics.ts';
+export { matrixNorm, vectorNorm } from './functions/systems.ts';
 export { tidy } from './lifetime.ts';
 export { fullLike } from './ops/creation/full-like.ts';
 export { abs } from './ops/elementwise/abs.ts';
@@ -183,7 +204,7 @@ export { sum } from './ops/reduce/sum.ts';
 export { broadcastTo } from './ops/shape/broadcast-to.ts';
 export { concat, concat as concatenate } from './ops/shape/concat.ts';
 export { reshape } from './ops/shape/reshape.ts';
-export { type Range, slice } from './ops/shape/slice.ts';
+export { type Index, type Range, slice } from './ops/shape/slice.ts';
 export { transpose, transpose as permuteDims } from './ops/shape/transpose.ts';
 export { view } from './ops/shape/view.ts';
 export { Plan, type RunArguments } from './plan.ts';

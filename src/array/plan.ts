@@ -12,6 +12,7 @@ import type {
   ScalarSpec,
   Transfers,
 } from '../device/device.ts';
+import { explainProgram, type Step, type StepCost, stepCosts } from './explain.ts';
 import type { Graph, Node } from './graph/node.ts';
 import { printGraph } from './graph/print.ts';
 import { release } from './lifetime.ts';
@@ -39,6 +40,7 @@ export interface PlanParts {
   readonly program: DeviceProgram;
   readonly compiled: CompiledProgram;
   readonly patterns: PatternCounts;
+  readonly steps: readonly Step[];
   readonly inputs: readonly PlanInput[];
   readonly outputs: readonly OutputPlace[];
   /** Disposed with the plan. */
@@ -176,6 +178,17 @@ export class Plan {
   /** The graph that was scheduled, as text. */
   print(): string {
     return printGraph(this.#parts.graph);
+  }
+
+  /** Its kernels with the bytes they touch and their arithmetic, as a table. */
+  explain(): string {
+    const { program, steps } = this.#parts;
+    return explainProgram({ steps, dispatches: program.dispatches, arenaBytes: program.arenaBytes });
+  }
+
+  /** What explain() prints, as data. */
+  costs(): readonly StepCost[] {
+    return stepCosts(this.#parts.steps);
   }
 
   dispose(): void {

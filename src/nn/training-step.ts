@@ -218,6 +218,11 @@ export class TrainingStep<I extends Inputs = Inputs> {
     return this.#parts.plan.print();
   }
 
+  /** Kernels of the step, with bytes and arithmetic, as a table. */
+  explain(): string {
+    return this.#parts.plan.explain();
+  }
+
   /** Frees the memory of the step. The module keeps the parameters of the last sync(). */
   dispose(): void {
     this.#parts.plan.dispose();

@@ -11,6 +11,8 @@ import mlx.core as mx
 import numpy as np
 import torch
 
+from arrays_names import add as add_names
+
 rng = np.random.default_rng(7)
 cases = []
 
@@ -352,6 +354,7 @@ case("histogram", [y, 3, [-1, 1]], [counts, edges.astype(np.float32)], 4e-6)
 for shape in [(0, 4), (3, 0)]:
     case("softmax", [np.zeros(shape, np.float32)], np.zeros(shape, np.float32), 0)
 case("fast.rmsNorm", [np.zeros((0, 4), np.float32), np.ones(4, np.float32)], np.zeros((0, 4), np.float32), 0)
+add_names(case, enc, f32)
 path = os.path.join(os.path.dirname(__file__), "..", "..", "tests", "goldens", "arrays.json")
 with open(path, "w") as out:
     out.write("[\n" + ",\n".join(json.dumps(c, separators=(",", ":")) for c in cases) + "\n]\n")

@@ -62,6 +62,10 @@ export const savez = async (
   options: { readonly compress?: boolean } = {},
 ): Promise<void> => write(path, await toNpz(arrays, options));
 
+/** Arrays by name as .npz with compressed members. */
+export const savezCompressed = (path: string, arrays: Arrays): Promise<void> =>
+  savez(path, arrays, { compress: true });
+
 /** Arrays by name as safetensors, with texts in the header. */
 export const saveSafetensors = async (
   path: string,

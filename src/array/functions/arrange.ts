@@ -8,7 +8,7 @@ import { expandDims as expandOne, squeeze as squeezeOne } from '../derived.ts';
 import { lift, type Term } from '../ops/elementwise/elementwise.ts';
 import { where } from '../ops/elementwise/where.ts';
 import { concat } from '../ops/shape/concat.ts';
-import { alongAxis, axisOf, overAxis, toArray, toFloats } from './terms.ts';
+import { alongAxis, axisOf, integers, overAxis, toArray, toFloats } from './terms.ts';
 
 /** `x` along `axis` with element `kth` where sorting would put it, smaller ones before it: sorted altogether. */
 export function partition(x: NDArray, kth: number, axis: number | null = -1): NDArray {
@@ -80,7 +80,7 @@ export function round(x: Term, decimals = 0): NDArray {
 
 /** Greatest common divisor of integers, by Euclid's algorithm: 47 steps are enough for 32 bits. */
 export function gcd(a: Term, b: Term): NDArray {
-  let [x, y] = [toArray(a).abs(), toArray(b).abs()];
+  let [x, y] = [integers(a, 'gcd').abs(), integers(b, 'gcd').abs()];
   for (let i = 0; i < 47; i++) {
     const empty = y.eq(0);
     [x, y] = [where(empty, x, y), where(empty, 0, x.mod(where(empty, 1, y)))];
@@ -89,7 +89,7 @@ export function gcd(a: Term, b: Term): NDArray {
 }
 /** Least common multiple of integers; 0 when one is 0. */
 export function lcm(a: Term, b: Term): NDArray {
-  const divisor = gcd(a, b);
+  const divisor = gcd(integers(a, 'lcm'), integers(b, 'lcm'));
   return toArray(a)
     .abs()
     .floorDivide(where(divisor.eq(0), 1, divisor))

@@ -19,6 +19,17 @@ export interface ConvOptions {
   readonly groups?: number;
 }
 
+export interface ConvGeneralOptions extends Omit<ConvOptions, 'padding'> {
+  /** Zeros on both sides of each axis; or those before and those after: `[[before, …], [after, …]]`. */
+  readonly padding?: PerAxis | readonly [before: readonly number[], after: readonly number[]];
+  /** As dilation. */
+  readonly kernelDilation?: PerAxis;
+  /** Elements of x this far apart, zeros between them. */
+  readonly inputDilation?: PerAxis;
+  /** Kernels turned around. */
+  readonly flip?: boolean;
+}
+
 export interface ConvTransposeOptions extends ConvOptions {
   /** Added to the end of each axis of the result. */
   readonly outputPadding?: PerAxis;
@@ -78,11 +89,7 @@ function windows(x: NDArray, { kernel, stride, dilation }: Windows, what: string
 }
 
 /** Sums of products of windows of x `[N, …, C]` with weight `[O, …, C / groups]`: `[N, outputs…, O]`. */
-export function convGeneral(
-  x: NDArray,
-  weight: NDArray,
-  options: ConvOptions & { readonly inputDilation?: PerAxis; readonly flip?: boolean } = {},
-): NDArray {
+export function convGeneral(x: NDArray, weight: NDArray, options: ConvGeneralOptions = {}): NDArray {
   const axes = x.shape.length - 2;
   if (axes < 1 || weight.shape.length !== x.shape.length) {
     throw new IngotError(
@@ -100,13 +107,18 @@ export function convGeneral(
   }
   const kernel = weight.shape.slice(1, -1).map((d) => fixed(d, 'conv'));
   const stride = perAxis(options.stride, axes, 1, 'conv: stride').map((s) => Math.max(s, 1));
-  const dilation = perAxis(options.dilation, axes, 1, 'conv: dilation').map((d) => Math.max(d, 1));
-  const padding = perAxis(options.padding, axes, 0, 'conv: padding');
+  const dilations = options.kernelDilation ?? options.dilation;
+  const dilation = perAxis(dilations, axes, 1, 'conv: dilation').map((d) => Math.max(d, 1));
+  const sides = options.padding;
+  const apart = typeof sides === 'object' && typeof sides[0] === 'object';
+  const [before, after] = (apart ? sides : [sides, sides]).map((p) =>
+    perAxis(p as PerAxis | undefined, axes, 0, 'conv: padding'),
+  ) as [readonly number[], readonly number[]];
   const spread = perAxis(options.inputDilation, axes, 1, 'conv: inputDilation').reduce<NDArray>(
     (y, d, i) => spreadOut(y, i + 1, Math.max(d, 1)),
     x,
   );
-  const padded = pad(spread, [[0, 0], ...padding.map((p) => [p, p] as const), [0, 0]]);
+  const padded = pad(spread, [[0, 0], ...before.map((p, i) => [p, after[i] as number] as const), [0, 0]]);
   const w = options.flip
     ? flip(
         weight,
@@ -126,11 +138,26 @@ export function convGeneral(
   return concat(results, -1);
 }
 
+/** Options in an object, or one after the other as in MLX. */
+function given<T extends object>(first: T | PerAxis | undefined, rest: Omit<T, 'stride'>): T {
+  if (typeof first === 'object' && !Array.isArray(first)) return first as T;
+  return Object.fromEntries(
+    Object.entries({ stride: first, ...rest }).filter(([, v]) => v !== undefined),
+  ) as T;
+}
+
 const convolution =
   (axes: number) =>
-  (x: NDArray, weight: NDArray, options: ConvOptions = {}): NDArray => {
+  (
+    x: NDArray,
+    weight: NDArray,
+    options?: ConvOptions | PerAxis,
+    padding?: PerAxis,
+    dilation?: PerAxis,
+    groups?: number,
+  ): NDArray => {
     checkRank(x, axes, `conv${axes}d`);
-    return convGeneral(x, weight, options);
+    return convGeneral(x, weight, given<ConvOptions>(options, { padding, dilation, groups } as ConvOptions));
   };
 /** Convolution of x [N, L, C] with weight [O, K, C / groups]. */
 export const conv1d = convolution(1);
@@ -149,8 +176,15 @@ function checkRank(x: NDArray, axes: number, what: string): void {
 
 const transposedConvolution =
   (axes: number) =>
-  (x: NDArray, weight: NDArray, options: ConvTransposeOptions = {}): NDArray => {
+  (
+    x: NDArray,
+    weight: NDArray,
+    options_?: ConvTransposeOptions | PerAxis,
+    ...[padding_, dilation_, outputPadding, groups]: readonly (PerAxis | undefined)[]
+  ): NDArray => {
     checkRank(x, axes, `convTranspose${axes}d`);
+    const rest = { padding: padding_, dilation: dilation_, outputPadding, groups };
+    const options = given<ConvTransposeOptions>(options_, rest as ConvTransposeOptions);
     const kernel = weight.shape.slice(1, -1).map((d) => fixed(d, 'convTranspose'));
     const stride = perAxis(options.stride, axes, 1, 'convTranspose: stride');
     const dilation = perAxis(options.dilation, axes, 1, 'convTranspose: dilation');

@@ -62,6 +62,8 @@ interface Elimination {
   readonly lower: NDArray;
   /** Row of x that each row came from. */
   readonly order: NDArray;
+  /** Row that each row was exchanged with, [..., steps]. */
+  readonly pivots: NDArray;
   /** 1 or -1 by the number of exchanges. */
   readonly sign: NDArray;
 }
@@ -74,9 +76,11 @@ function eliminate(a: NDArray, rows: number, columns: number): Elimination {
   let lower = full([...batch, rows, rows], 0);
   let order = arange(rows).broadcastTo([...batch, rows]);
   let sign = full(batch, 1);
+  const exchanged: NDArray[] = [];
   for (let j = 0; j < Math.min(rows, columns); j++) {
     const candidates = where(index.ge(j), column(reduced, j).abs(), -1);
     const pivot = candidates.argmax(-2, true); // [..., 1, 1]
+    exchanged.push(pivot.reshape([...batch, 1]));
     const moved = where(index.eq(j), pivot, where(index.eq(pivot), j, index));
     const swap = (y: NDArray): NDArray => takeAlongAxis(y, moved.broadcastTo(y.shape), -2);
     reduced = swap(reduced);
@@ -88,7 +92,8 @@ function eliminate(a: NDArray, rows: number, columns: number): Elimination {
     lower = lower.add(factor.mul(arange(rows).eq(j).cast('f32')));
     reduced = reduced.sub(factor.mul(row(reduced, j)));
   }
-  return { reduced, lower, order, sign };
+  const pivots = exchanged.length === 0 ? full([...batch, 0], 0, 'i32') : concat(exchanged, -1);
+  return { reduced, lower, order, pivots, sign };
 }
 
 /** Row order p, unit lower L and upper U with x[p] = L U. */
@@ -97,6 +102,17 @@ export function lu(x: NDArray): readonly [order: NDArray, lower: NDArray, upper:
   const { reduced, lower, order } = eliminate(a, m, n);
   const k = Math.min(m, n);
   return [order, part(lower.add(eye(m)), null, [0, k]), triu(part(reduced, [0, k], null))];
+}
+
+/** L and U in one matrix, the ones of L left out, and the exchanges of rows. */
+export function luCompact(x: NDArray): { readonly compact: NDArray; readonly pivots: NDArray } {
+  const [a, m, n] = matrixOf(x, 'luFactor', false);
+  const { reduced, lower, pivots } = eliminate(a, m, n);
+  const k = Math.min(m, n);
+  const below = m === k ? lower : part(lower, null, [0, k]);
+  const wide =
+    n > k ? concat([below, full([...a.shape.slice(0, -1), n - k], 0)], -1) : part(below, null, [0, n]);
+  return { compact: triu(reduced).add(tril(wide, -1)), pivots };
 }
 
 /** Solution of a x = b; b is a vector or a matrix. A singular a gives infinities or NaN. */

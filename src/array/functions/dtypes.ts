@@ -57,3 +57,27 @@ export function array(x: number | boolean | NestedNumbers | TypedArray | NDArray
   }
   return dtype === undefined ? (x as NDArray) : (x as NDArray).cast(dtype);
 }
+export const asarray = array;
+
+/** Whether a dtype becomes another by promotion alone. */
+export const canCast = (from: NDArray | DType, to: DType): boolean => promote(dtypeOf(from), to) === to;
+
+const kinds: Readonly<Record<string, (dtype: DType) => boolean>> = {
+  bool: (d) => d === 'bool',
+  'signed integer': (d) => issubdtype(d, 'signedinteger'),
+  'unsigned integer': (d) => issubdtype(d, 'unsignedinteger'),
+  integral: (d) => issubdtype(d, 'integer'),
+  'real floating': isFloat,
+  'complex floating': () => false,
+  numeric: (d) => d !== 'bool',
+};
+/** Whether a dtype is one of these, or of a kind of the array API standard, such as 'integral' or 'real floating'. */
+export const isdtype = (dtype: DType, kind: string | readonly string[]): boolean =>
+  [kind].flat().some((k) => kinds[k]?.(dtype) ?? k === dtype);
+/** The dtype in which two meet. */
+export const promoteTypes = (a: DType, b: DType): DType => promote(a, b);
+
+/** Row-major in memory, as all arrays are when they are read. */
+export const contiguous = (x: NDArray): NDArray => x;
+export const copy = contiguous;
+export const ascontiguousarray = contiguous;

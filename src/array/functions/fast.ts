@@ -4,10 +4,11 @@ import { isFloat } from '../../base/dtype.ts';
 import { IngotError } from '../../base/errors.ts';
 import { formatShape } from '../../base/shape.ts';
 import type { NDArray } from '../array.ts';
-import { arange } from '../creation.ts';
+import { arange, full } from '../creation.ts';
 import { where } from '../ops/elementwise/where.ts';
 import { fixed } from '../ops/operands.ts';
 import { concat } from '../ops/shape/concat.ts';
+import * as losses from './losses.ts';
 import { alongAxis } from './terms.ts';
 
 /** x / sqrt(mean(x²) + eps) over the last axis, times `weight`. */
@@ -130,4 +131,59 @@ export function scaledDotProductAttention(
   const shares = weights.div(where(sum.eq(0), 1, sum)).cast(v.dtype);
   const width = fixed(v.shape[3], 'attention');
   return shares.reshape([B, heads, group, L, S]).matmul(wide(v)).reshape([B, H, L, width]).cast(q.dtype);
+}
+
+/** -log softmax(logits) of the target class over the last axis, one for each place, in f32. */
+export const crossEntropy = (logits: NDArray, targets: NDArray): NDArray =>
+  losses.crossEntropy(logits.cast('f32'), targets, { reduction: 'none' });
+
+/**
+ * Gated delta rule, step by step: the state [Dv, Dk] of each head decays by gamma, is corrected by beta times what k recalls wrongly of v,
+ * and answers q. q and k [B, T, Hk, Dk], v [B, T, Hv, Dv], gamma and beta [B, T, Hv]; gives [B, T, Hv, Dv] and the last state
+ * [B, Hv, Dv, Dk]. https://arxiv.org/abs/2412.06464.
+ */
+export function gatedDeltaUpdate(
+  q: NDArray,
+  k: NDArray,
+  v: NDArray,
+  gamma: NDArray,
+  beta: NDArray,
+  initial?: NDArray,
+  mask?: NDArray,
+): readonly [y: NDArray, state: NDArray] {
+  const [B, T, Hv, Dv] = v.shape.map((d) => fixed(d, 'gatedDeltaUpdate')) as [number, number, number, number];
+  const [Hk, Dk] = k.shape.slice(2).map((d) => fixed(d, 'gatedDeltaUpdate')) as [number, number];
+  if (Hv % Hk !== 0) {
+    throw new IngotError(
+      'shape_mismatch',
+      `gatedDeltaUpdate: ${Hv} heads of v do not divide into ${Hk} of k`,
+    );
+  }
+  const wide = (x: NDArray): NDArray =>
+    x
+      .reshape([B, T, Hk, 1, Dk])
+      .broadcastTo([B, T, Hk, Hv / Hk, Dk])
+      .reshape([B, T, Hv, Dk]);
+  const [queries, keys] = [wide(q), wide(k)];
+  const step = (x: NDArray, t: number): NDArray =>
+    alongAxis(x, 1, [t, t + 1]).reshape([B, ...x.shape.slice(2)]);
+  let state = initial ?? full([B, Hv, Dv, Dk], 0, 'f32');
+  const rows: NDArray[] = [];
+  for (let t = 0; t < T; t++) {
+    const kt = step(keys, t).reshape([B, Hv, 1, Dk]);
+    const decayed = state.mul(step(gamma, t).reshape([B, Hv, 1, 1]));
+    const recalled = decayed.mul(kt).sum(-1);
+    const delta = step(v, t)
+      .sub(recalled)
+      .mul(step(beta, t).reshape([B, Hv, 1]));
+    const next = decayed.add(delta.reshape([B, Hv, Dv, 1]).mul(kt));
+    rows.push(
+      next
+        .mul(step(queries, t).reshape([B, Hv, 1, Dk]))
+        .sum(-1)
+        .reshape([B, 1, Hv, Dv]),
+    );
+    state = mask === undefined ? next : where(step(mask, t).reshape([B, 1, 1, 1]), next, state);
+  }
+  return [concat(rows, 1).cast(q.dtype), state];
 }

@@ -35,6 +35,27 @@ export interface FftnOptions {
   readonly norm?: FftNorm;
 }
 
+/** Options, or size, axis and norm one after the other as in MLX. */
+export type FftArguments = readonly [options?: FftOptions | number | null, axis?: number, norm?: FftNorm];
+/** Options, or sizes, axes and norm one after the other. */
+export type FftnArguments = readonly [
+  options?: FftnOptions | readonly number[] | null,
+  axes?: readonly number[] | null,
+  norm?: FftNorm,
+];
+
+const fftOptions = ([first, axis, norm]: FftArguments): FftOptions =>
+  typeof first === 'object' && first !== null ? first : stepOptions(first ?? undefined, axis ?? -1, norm);
+
+const fftnOptions = ([first, axes, norm]: FftnArguments): FftnOptions =>
+  typeof first === 'object' && first !== null && !Array.isArray(first)
+    ? (first as FftnOptions)
+    : {
+        ...(first == null ? {} : { s: first as readonly number[] }),
+        ...(axes == null ? {} : { axes }),
+        ...(norm === undefined ? {} : { norm }),
+      };
+
 /** Up to here a transform is one product with a matrix. */
 const direct = 64;
 
@@ -175,14 +196,15 @@ function along(
 }
 
 /** X[k] = sum of x[j] exp(-2 π i j k / n) along an axis, of real or complex numbers. */
-export const fft = (x: NDArray | Complex, options: FftOptions = {}): Complex =>
-  along(x, options, { what: 'fft', isInverse: false });
+export const fft = (x: NDArray | Complex, ...options: FftArguments): Complex =>
+  along(x, fftOptions(options), { what: 'fft', isInverse: false });
 /** The inverse of fft: with exp(2 π i j k / n), over n. */
-export const ifft = (x: NDArray | Complex, options: FftOptions = {}): Complex =>
-  along(x, options, { what: 'ifft', isInverse: true });
+export const ifft = (x: NDArray | Complex, ...options: FftArguments): Complex =>
+  along(x, fftOptions(options), { what: 'ifft', isInverse: true });
 
 /** The first n / 2 + 1 elements of the transform of real numbers; the others are conjugates of them. */
-export function rfft(x: NDArray, options: FftOptions = {}): Complex {
+export function rfft(x: NDArray, ...given: FftArguments): Complex {
+  const options = fftOptions(given);
   const at = normalizeAxis(options.axis ?? -1, x.shape.length, 'rfft');
   const n = checkedSize(options.n ?? fixed(x.shape[at], 'rfft'), 'rfft');
   const y = along(x, options, { what: 'rfft', isInverse: false });
@@ -191,7 +213,8 @@ export function rfft(x: NDArray, options: FftOptions = {}): Complex {
 }
 
 /** The real numbers whose rfft is x. */
-export function irfft(x: NDArray | Complex, { n, axis = -1, norm = 'backward' }: FftOptions = {}): NDArray {
+export function irfft(x: NDArray | Complex, ...options: FftArguments): NDArray {
+  const { n, axis = -1, norm = 'backward' } = fftOptions(options);
   const given = complexOf(x, 'irfft');
   const at = normalizeAxis(axis, given.real.shape.length, 'irfft');
   const size = checkedSize(n ?? 2 * (fixed(given.real.shape[at], 'irfft') - 1), 'irfft');
@@ -241,11 +264,13 @@ const several =
     byDefault: number | undefined,
     one: (x: NDArray | Complex, options: FftOptions) => Complex,
   ) =>
-  (x: NDArray | Complex, options: FftnOptions = {}): Complex =>
-    axesOf(rankOf(x), options, byDefault, what).reduce<Complex>(
+  (x: NDArray | Complex, ...given: FftnArguments): Complex => {
+    const options = fftnOptions(given);
+    return axesOf(rankOf(x), options, byDefault, what).reduce<Complex>(
       (y, axis, i) => one(y, stepOptions(options.s?.[i], axis, options.norm)),
       complexOf(x, what),
     );
+  };
 /** fft over several axes. */
 export const fftn = several('fftn', undefined, fft);
 export const ifftn = several('ifftn', undefined, ifft);
@@ -255,7 +280,8 @@ export const ifft2 = several('ifft2', 2, ifft);
 
 const severalReal =
   (what: string, byDefault: number | undefined) =>
-  (x: NDArray, options: FftnOptions = {}): Complex => {
+  (x: NDArray, ...given: FftnArguments): Complex => {
+    const options = fftnOptions(given);
     const axes = axesOf(x.shape.length, options, byDefault, what);
     const last = axes.length - 1;
     const half = rfft(x, stepOptions(options.s?.[last], axes[last] as number, options.norm));
@@ -269,7 +295,8 @@ export const rfft2 = severalReal('rfft2', 2);
 
 const severalBack =
   (what: string, byDefault: number | undefined) =>
-  (x: NDArray | Complex, options: FftnOptions = {}): NDArray => {
+  (x: NDArray | Complex, ...given: FftnArguments): NDArray => {
+    const options = fftnOptions(given);
     const axes = axesOf(rankOf(x), options, byDefault, what);
     const last = axes.length - 1;
     const y = axes

@@ -13,7 +13,7 @@ import { scatterAdd } from '../ops/indexing/scatter-add.ts';
 import { indices } from '../ops/indexing/take.ts';
 import { fixed } from '../ops/operands.ts';
 import { concat } from '../ops/shape/concat.ts';
-import { type Range, slice, sliceAttrs, unslice } from '../ops/shape/slice.ts';
+import { type Index, type Range, resolveIndices, slice, sliceAttrs, unslice } from '../ops/shape/slice.ts';
 import { cumsum } from './scans.ts';
 import { alongAxis } from './terms.ts';
 
@@ -113,10 +113,13 @@ export function putAlongAxis(x: NDArray, ids: NDArray, values: Term, axis: numbe
   return result.reshape(moved.shape).transpose(x.shape.map((_, i) => order.indexOf(i)));
 }
 
-/** `x` with `update`, broadcast, in the piece that slice(...ranges) would give. */
-export function sliceUpdate(x: NDArray, update: Term, ...ranges: readonly Range[]): NDArray {
+/** `x` with `update`, broadcast, in the piece that slice(...indices) would give. */
+export function sliceUpdate(x: NDArray, update: Term, ...indices: readonly Index[]): NDArray {
+  const { ranges } = resolveIndices(x, indices);
   const piece = slice(x, ...ranges);
-  const values = lift(update, x.dtype, x).broadcastTo(piece.shape);
+  const values = lift(update, x.dtype, x)
+    .broadcastTo(slice(x, ...indices).shape)
+    .reshape(piece.shape);
   if (piece === x) return values;
   const mask = placed(full(piece.shape, true), x, ranges);
   return where(mask, placed(values, x, ranges), x);

@@ -17,4 +17,31 @@ export {
   solveTriangular,
   svd,
 } from './decompositions.ts';
-export { cross, type NormOrder, norm } from './linear-algebra.ts';
+export { eig, eigvals } from './eigenvalues.ts';
+export {
+  cross,
+  type NormOrder,
+  norm,
+  outer,
+  product as matmul,
+  tensordot,
+  vecdot,
+} from './linear-algebra.ts';
+export { matrixTranspose } from './numpy.ts';
+export { diagonal, trace } from './shape.ts';
+export {
+  choleskySolve,
+  cond,
+  logdet,
+  lstsq,
+  luFactor,
+  luSolve,
+  matrixExp,
+  matrixNorm,
+  multiDot,
+  svdvals,
+  tensorinv,
+  tensorsolve,
+  triInv,
+  vectorNorm,
+} from './systems.ts';

@@ -1,6 +1,7 @@
 // Elementary functions made of others, in f32, with errors of a few roundings. Polynomials are those of the Cephes library
 // (S. Moshier, asinf.c, atanf.c).
 
+import { isFloat } from '../../base/dtype.ts';
 import type { NDArray } from '../array.ts';
 import type { Term } from '../ops/elementwise/elementwise.ts';
 import { pow } from '../ops/elementwise/pow.ts';
@@ -147,17 +148,21 @@ export const degrees = (x: Term): NDArray => toFloats(x).mul(180 / Math.PI);
 export const radians = (x: Term): NDArray => toFloats(x).mul(Math.PI / 180);
 /** sin(πx) / πx, 1 at 0. */
 export function sinc(x: Term): NDArray {
-  const a = toFloats(x).mul(Math.PI);
+  const a = toFloats(x);
   const safe = where(a.eq(0), 1, a);
-  return where(a.eq(0), 1, safe.sin().div(safe));
+  const turn = a.sub(a.div(2).round().mul(2)); // sin repeats; whole numbers become exact zeros
+  const fold = where(turn.abs().gt(0.5), where(turn.gt(0), turn.neg().add(1), turn.neg().sub(1)), turn);
+  return where(a.eq(0), 1, fold.mul(Math.PI).sin().div(safe.mul(Math.PI)));
 }
 
-/** Length of (a, b), without overflow on the way. */
+/** Length of (a, b), without overflow on the way; infinite beside an infinity, as in C. */
 export function hypot(a: Term, b: Term): NDArray {
   const [x, y] = [toFloats(a).abs(), toFloats(b).abs()];
   const large = x.maximum(y);
   const scale = where(large.eq(0).logicalOr(large.eq(Number.POSITIVE_INFINITY)), 1, large);
-  return x.div(scale).square().add(y.div(scale).square()).sqrt().mul(scale);
+  const length = x.div(scale).square().add(y.div(scale).square()).sqrt().mul(scale);
+  const infinite = x.eq(Number.POSITIVE_INFINITY).logicalOr(y.eq(Number.POSITIVE_INFINITY));
+  return where(infinite, Number.POSITIVE_INFINITY, length);
 }
 
 /** True where the sign is set, also of -0. */
@@ -187,9 +192,12 @@ export const divmod = (a: Term, b: Term): readonly [quotient: NDArray, remainder
   toArray(a).mod(b),
 ];
 
-/** 0 below 0, `at` at 0, 1 above. */
-export const heaviside = (x: Term, at: Term): NDArray =>
-  where(toArray(x).eq(0), at, toArray(x).gt(0).cast(toFloats(x).dtype));
+/** 0 below 0, `at` at 0, 1 above; NaN stays. */
+export function heaviside(x: Term, at: Term): NDArray {
+  const a = toArray(x);
+  const steps = where(a.eq(0), at, a.gt(0).cast(toFloats(x).dtype));
+  return isFloat(a.dtype) ? where(a.isnan(), Number.NaN, steps) : steps;
+}
 
 /** x log(y), 0 where x is 0. */
 export function xlogy(x: Term, y: Term): NDArray {

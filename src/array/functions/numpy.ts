@@ -9,7 +9,7 @@ import { fixed } from '../ops/operands.ts';
 import { concat } from '../ops/shape/concat.ts';
 import { diag, flip } from './shape.ts';
 import { convolve } from './statistics.ts';
-import { alongAxis, toArray, toFloats } from './terms.ts';
+import { alongAxis, integers, toArray, toFloats } from './terms.ts';
 
 /** Elements in their order. */
 export const ravel = (x: NDArray): NDArray => x.reshape([-1]);
@@ -54,6 +54,7 @@ export function logaddexp2(a: Term, b: Term): NDArray {
 export const ldexp = (x: Term, n: Term): NDArray => toFloats(x).mul(toFloats(n).mul(Math.LN2).exp());
 /** Number of ones in the bits of integers: u8. */
 export function bitwiseCount(x: NDArray): NDArray {
+  integers(x, 'bitwiseCount');
   const magnitude = x.dtype === 'i8' || x.dtype === 'i32' ? x.abs() : x;
   let v = magnitude.cast('u32');
   v = v.sub(v.rightShift(1).bitwiseAnd(0x55555555));

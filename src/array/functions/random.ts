@@ -3,12 +3,13 @@
 
 import type { DType, FloatDType } from '../../base/dtype.ts';
 import { IngotError } from '../../base/errors.ts';
-import { checkShape, formatShape, normalizeAxis, type Shape } from '../../base/shape.ts';
+import { broadcastShapes, checkShape, formatShape, normalizeAxis, type Shape } from '../../base/shape.ts';
 import type { NDArray } from '../array.ts';
 import { arange, fromData, full } from '../creation.ts';
 import type { Term } from '../ops/elementwise/elementwise.ts';
 import { fixed } from '../ops/operands.ts';
 import { concat } from '../ops/shape/concat.ts';
+import { svd } from './decompositions.ts';
 import { erfinv } from './special.ts';
 import { alongAxis, toArray, toFloats } from './terms.ts';
 
@@ -222,4 +223,24 @@ export function permutation(x: number | NDArray, axis = 0, k?: NDArray): NDArray
       : fixed(x.shape[normalizeAxis(axis, x.shape.length, 'random.permutation')], 'random.permutation');
   const order = bits([n], k).argsort();
   return typeof x === 'number' ? order : x.take(order, axis);
+}
+
+/** Vectors [..., n] of a normal distribution with these means [..., n] and covariances [..., n, n], which are positive semi-definite. */
+export function multivariateNormal(
+  mean: NDArray,
+  cov: NDArray,
+  shape?: Shape,
+  { key: k, dtype = 'f32' }: RandomOptions = {},
+): NDArray {
+  const n = fixed(mean.shape.at(-1), 'random.multivariateNormal');
+  const batch =
+    shape ?? broadcastShapes(mean.shape.slice(0, -1), cov.shape.slice(0, -2), 'multivariateNormal');
+  const [u, s] = svd(cov);
+  const root = u.mul(s.sqrt().reshape([...s.shape.slice(0, -1), 1, n]));
+  const z = normal([...batch, n, 1], 0, 1, k === undefined ? {} : { key: k });
+  return root
+    .matmul(z)
+    .reshape([...batch, n])
+    .add(toFloats(mean))
+    .cast(dtype);
 }

@@ -126,8 +126,9 @@ export function atleast3d(x: Term): NDArray {
   return a.shape.length === 1 ? a.reshape([1, ...a.shape, 1]) : a.reshape([...atleast2d(a).shape, 1]);
 }
 
-/** Arrays broadcast to one shape. */
-export function broadcastArrays(...arrays: readonly NDArray[]): readonly NDArray[] {
+/** Arrays, given one by one or in a list, broadcast to one shape. */
+export function broadcastArrays(...given: readonly (NDArray | readonly NDArray[])[]): readonly NDArray[] {
+  const arrays = given.flat() as readonly NDArray[];
   const shape = arrays.reduce<Shape>((s, a) => broadcastShapes(s, a.shape, 'broadcastArrays'), []);
   return arrays.map((a) => a.broadcastTo(shape));
 }
@@ -136,7 +137,10 @@ export type PadWidths =
   | number
   | readonly [before: number, after: number]
   | readonly (readonly [number, number])[];
-export type PadMode = 'constant' | 'edge' | 'reflect' | 'symmetric' | 'wrap';
+type Gathered = 'edge' | 'reflect' | 'symmetric' | 'wrap';
+type Computed = 'linear_ramp' | 'maximum' | 'mean' | 'median' | 'minimum';
+/** Modes are NumPy's: elements from x, or one number of each line of it; `linear_ramp` goes from the edge to `value`. */
+export type PadMode = 'constant' | Gathered | Computed;
 
 /** Elements added around `x`: one width for all sides, a pair for all axes, or a pair for each axis. */
 export function pad(
@@ -154,9 +158,9 @@ export function pad(
     if (before < 0 || after < 0)
       throw new IngotError('invalid_argument', `pad: widths ${before} and ${after} must not be negative`);
     if (before === 0 && after === 0) return y;
-    return mode === 'constant'
-      ? padConstant(y, axis, before, after, value)
-      : padFrom(y, axis, before, after, mode);
+    if (mode === 'constant') return padConstant(y, axis, before, after, value);
+    if (mode in ofLines) return padComputed(y, axis, [before, after], mode as Computed, Number(value));
+    return padFrom(y, axis, before, after, mode as Gathered);
   }, x);
 }
 
@@ -180,16 +184,50 @@ function padConstant(
   return concat([...side(before), x, ...side(after)], axis);
 }
 
-/** Padding from the elements themselves: a gather along the axis. */
-function padFrom(
+const ofLines: Readonly<Record<Computed, ((x: NDArray, axis: number) => NDArray) | null>> = {
+  linear_ramp: null,
+  maximum: (x, axis) => x.max(axis, true),
+  mean: (x, axis) => x.mean(axis, true),
+  median: (x, axis) => {
+    const n = fixed(x.shape[axis], 'pad');
+    return alongAxis(x.sort(axis), axis, [(n - 1) >> 1, (n >> 1) + 1]).mean(axis, true);
+  },
+  minimum: (x, axis) => x.min(axis, true),
+};
+
+/** Padding with a number of each line, or with steps from its ends to `end`. */
+function padComputed(
   x: NDArray,
   axis: number,
-  before: number,
-  after: number,
-  mode: Exclude<PadMode, 'constant'>,
+  widths: readonly [number, number],
+  mode: Computed,
+  end: number,
 ): NDArray {
   const n = fixed(x.shape[axis], 'pad');
-  const period = { edge: n, reflect: 2 * (n - 1), symmetric: 2 * n, wrap: n }[mode];
+  const shapeOf = (count: number): Shape => x.shape.map((d, i) => (i === axis ? count : d));
+  const sides = widths.map((count, side) => {
+    const line = ofLines[mode]?.(x, axis);
+    if (line !== undefined) return line.cast(x.dtype).broadcastTo(shapeOf(count));
+    const edge = alongAxis(x, axis, side === 0 ? [0, 1] : [n - 1, n]);
+    const steps = arange(count).cast('f32').div(Math.max(count, 1));
+    const shares = (side === 0 ? steps : flip(steps)).reshape(
+      x.shape.map((_, i) => (i === axis ? count : 1)),
+    );
+    return edge.cast('f32').sub(end).mul(shares).add(end).cast(x.dtype).broadcastTo(shapeOf(count));
+  }) as [NDArray, NDArray];
+  return concat([sides[0], x, sides[1]], axis);
+}
+
+/** Padding from the elements themselves: a gather along the axis. */
+function padFrom(x: NDArray, axis: number, before: number, after: number, mode: Gathered): NDArray {
+  const n = fixed(x.shape[axis], 'pad');
+  const period = ({ edge: n, reflect: 2 * (n - 1), symmetric: 2 * n, wrap: n } as Record<string, number>)[
+    mode
+  ];
+  if (period === undefined) {
+    const known = ['constant', 'edge', 'reflect', 'symmetric', 'wrap', ...Object.keys(ofLines)];
+    throw new IngotError('invalid_argument', `pad: mode '${mode}' is none of ${known.join(', ')}`);
+  }
   if (n === 0 || (mode === 'reflect' && n === 1)) {
     throw new IngotError(
       'shape_mismatch',

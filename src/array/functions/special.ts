@@ -78,7 +78,7 @@ export function lgamma(x: Term): NDArray {
   );
 }
 
-/** Derivative of lgamma; NaN at 0, -1, -2, … https://dlmf.nist.gov/5.11.E2. */
+/** Derivative of lgamma; -infinity at 0, +infinity at -0, NaN at -1, -2, … https://dlmf.nist.gov/5.11.E2. */
 export function digamma(x: Term): NDArray {
   const a = toFloats(x);
   const reflected = a.lt(0.5);
@@ -98,7 +98,8 @@ export function digamma(x: Term): NDArray {
   const pole = fraction.eq(0).logicalAnd(reflected);
   const angle = where(pole, 0.25, fraction).mul(Math.PI);
   const mirror = value.sub(angle.cos().div(angle.sin()).mul(Math.PI));
-  return where(pole, Number.NaN, where(reflected, mirror, value));
+  const zero = where(a.eq(0), a.reciprocal().neg(), Number.NaN);
+  return where(pole, zero, where(reflected, mirror, value));
 }
 
 /** log(p / (1 - p)). */

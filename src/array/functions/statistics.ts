@@ -1,10 +1,10 @@
-// Statistics over axes, counts of elements, and reductions that leave NaN out.
+// Statistics over axes, and counts of elements.
 
-import { isFloat } from '../../base/dtype.ts';
 import { IngotError } from '../../base/errors.ts';
 import { elementCount } from '../../base/shape.ts';
 import type { NDArray } from '../array.ts';
-import { arange } from '../creation.ts';
+import { arange, full } from '../creation.ts';
+import { stack } from '../derived.ts';
 import type { Term } from '../ops/elementwise/elementwise.ts';
 import { where } from '../ops/elementwise/where.ts';
 import { type Axes, reduceAxes } from '../ops/reduce/reduce.ts';
@@ -13,7 +13,7 @@ import { eye } from './shape.ts';
 import { alongAxis, axisOf, toArray, toFloats } from './terms.ts';
 
 /** `x` with the reduced axes as one last axis. */
-function linesOf(
+export function linesOf(
   x: NDArray,
   axes: Axes,
   what: string,
@@ -25,20 +25,25 @@ function linesOf(
   return { lines: moved.reshape([...kept.map((i) => x.shape[i] ?? 1), size]), reduced };
 }
 
-const restore = (y: NDArray, x: NDArray, reduced: readonly number[], keepDims: boolean): NDArray =>
+/** `y`, one for each line, with reduced axes of size 1 where they are kept. */
+export const restore = (y: NDArray, x: NDArray, reduced: readonly number[], keepDims: boolean): NDArray =>
   keepDims ? y.reshape(x.shape.map((d, i) => (reduced.includes(i) ? 1 : d))) : y;
 
 /** The middle element in order, the mean of two for an even number of them; NaN where one is. */
 export const median = (x: NDArray, axes?: Axes, keepDims = false): NDArray =>
   quantile(x, 0.5, axes, keepDims);
 
-/** The element at `q` (0 … 1) of the order, between two by their distance to it; NaN where one is. */
-export function quantile(x: NDArray, q: number, axes?: Axes, keepDims = false): NDArray {
+/**
+ * The element at `q` (0 … 1) of the order, between two by their distance to it; NaN where one is, and of nothing. Several `q` give
+ * results along a new first axis.
+ */
+export function quantile(x: NDArray, q: number | readonly number[], axes?: Axes, keepDims = false): NDArray {
+  if (typeof q !== 'number') return stack(q.map((part) => quantile(x, part, axes, keepDims)));
   if (!(q >= 0 && q <= 1)) throw new IngotError('invalid_argument', `quantile: ${q} is not from 0 to 1`);
   const a = toFloats(x);
   const { lines, reduced } = linesOf(a, axes, 'quantile');
   const [last, n] = axisOf(lines, -1, 'quantile');
-  if (n === 0) throw new IngotError('shape_mismatch', 'quantile: there are no elements');
+  if (n === 0) return restore(full(lines.shape.slice(0, -1), Number.NaN, a.dtype), a, reduced, keepDims);
   const sorted = lines.sort();
   const at = q * (n - 1);
   const low = Math.min(Math.floor(at), n - 1);
@@ -54,8 +59,12 @@ export function quantile(x: NDArray, q: number, axes?: Axes, keepDims = false): 
 }
 
 /** quantile in hundredths. */
-export const percentile = (x: NDArray, q: number, axes?: Axes, keepDims = false): NDArray =>
-  quantile(x, q / 100, axes, keepDims);
+export const percentile = (
+  x: NDArray,
+  q: number | readonly number[],
+  axes?: Axes,
+  keepDims = false,
+): NDArray => quantile(x, typeof q === 'number' ? q / 100 : q.map((part) => part / 100), axes, keepDims);
 
 /** Mean with weights, which are 1 by default; they have the shape of `x`, or are those of one axis. */
 export function average(x: NDArray, axis?: number, weights?: NDArray): NDArray {
@@ -86,34 +95,6 @@ export function diff(x: NDArray, n = 1, axis = -1): NDArray {
   }
   return result;
 }
-
-const without = (x: NDArray, value: number): NDArray => (isFloat(x.dtype) ? where(x.isnan(), value, x) : x);
-
-/** Sum of the elements that are numbers. */
-export const nansum = (x: NDArray, axes?: Axes, keepDims = false): NDArray =>
-  without(x, 0).sum(axes, keepDims);
-export const nanprod = (x: NDArray, axes?: Axes, keepDims = false): NDArray =>
-  without(x, 1).prod(axes, keepDims);
-/** Mean of the elements that are numbers; NaN where there are none. */
-export const nanmean = (x: NDArray, axes?: Axes, keepDims = false): NDArray =>
-  toFloats(nansum(x, axes, keepDims)).div(x.isnan().logicalNot().sum(axes, keepDims));
-/** Largest number; NaN where there is none. */
-export const nanmax = (x: NDArray, axes?: Axes, keepDims = false): NDArray =>
-  nanExtreme(x, without(x, Number.NEGATIVE_INFINITY).max(axes, keepDims), axes, keepDims);
-export const nanmin = (x: NDArray, axes?: Axes, keepDims = false): NDArray =>
-  nanExtreme(x, without(x, Number.POSITIVE_INFINITY).min(axes, keepDims), axes, keepDims);
-const nanExtreme = (x: NDArray, y: NDArray, axes: Axes, keepDims: boolean): NDArray =>
-  isFloat(x.dtype) ? where(x.isnan().all(axes, keepDims), Number.NaN, y) : y;
-/** Variance of the elements that are numbers, divided by their count less `correction`. */
-export function nanvar(x: NDArray, axes?: Axes, keepDims = false, correction = 0): NDArray {
-  const valid = x.isnan().logicalNot();
-  const squares = where(valid, x.sub(nanmean(x, axes, true)), 0)
-    .square()
-    .sum(axes, keepDims);
-  return squares.div(valid.sum(axes, keepDims).sub(correction));
-}
-export const nanstd = (x: NDArray, axes?: Axes, keepDims = false, correction = 0): NDArray =>
-  nanvar(x, axes, keepDims, correction).sqrt();
 
 /** Covariances of the rows of a matrix, divided by the number of columns less `correction`. */
 export function cov(x: NDArray, correction = 1): NDArray {

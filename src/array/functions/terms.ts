@@ -1,6 +1,7 @@
 // What the functions here share: operands that may be numbers, and results that know their derivative.
 
 import { isFloat } from '../../base/dtype.ts';
+import { IngotError } from '../../base/errors.ts';
 import { normalizeAxis } from '../../base/shape.ts';
 import type { NDArray } from '../array.ts';
 import { full } from '../creation.ts';
@@ -15,6 +16,13 @@ export const toArray = (x: Term): NDArray => (typeof x === 'object' ? x : full([
 export function toFloats(x: Term): NDArray {
   const a = toArray(x);
   return isFloat(a.dtype) ? a : a.cast('f32');
+}
+
+/** A term as an array of integers or truth values. Throws invalid_argument for floats. */
+export function integers(x: Term, what: string): NDArray {
+  const a = typeof x === 'number' && Number.isInteger(x) ? full([], x, 'i32') : toArray(x);
+  if (!isFloat(a.dtype)) return a;
+  throw new IngotError('invalid_argument', `${what}: integers are needed, got ${a.dtype}`);
 }
 
 /** `y`, a function of `x`, with its derivative, where that of the way y is computed would be worse. */

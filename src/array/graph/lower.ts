@@ -7,10 +7,13 @@ import type { Device, DeviceBuffer, KernelRef } from '../../device/device.ts';
 import type { Param } from '../../kernel/signature.ts';
 import { listBuffers, listParams } from '../../kernel/signature.ts';
 import { packedBytes } from '../../quant/layout.ts';
+import type { Step } from '../explain.ts';
 import type { LowerContext, LoweredValue, Slice } from '../op.ts';
 import { packedShape } from '../ops/linear/packed.ts';
+import { assignOp } from '../ops/memory/assign.ts';
 import { operand } from '../ops/operands.ts';
 import type { ValueType } from '../types.ts';
+import { type InPlace, writtenInPlace } from './in-place.ts';
 import { lowerElementwise } from './lower-elementwise.ts';
 import { lowerReference } from './lower-js.ts';
 import { type Graph, type Node, type OpNode, type Value, valueType } from './node.ts';
@@ -33,6 +36,8 @@ export interface LoweredDispatch {
 export interface LoweredProgram {
   readonly storages: readonly Storage[];
   readonly dispatches: readonly LoweredDispatch[];
+  /** Ops that run, in order, and their kernels. */
+  readonly steps: readonly Step[];
   /** Where a value of the graph lives. */
   locate(v: Value): Slice;
 }
@@ -54,11 +59,12 @@ export function byteSize(t: ValueType): number {
 }
 
 export function lowerProgram(order: readonly OpNode[], graph: Graph, options: LowerOptions): LoweredProgram {
-  const lowering = new LoweringState(options, countUses(order, graph));
+  const inPlace = options.memory === 'separate' ? new Map() : writtenInPlace(order, graph);
+  const lowering = new LoweringState(options, countUses(order, graph), inPlace);
   for (const node of order) lowering.add(node);
   for (const v of [...graph.outputs, ...graph.effects]) lowering.locate(v);
-  const { storages, dispatches } = lowering;
-  return { storages, dispatches, locate: (v) => lowering.locate(v) };
+  const { storages, dispatches, steps } = lowering;
+  return { storages, dispatches, steps, locate: (v) => lowering.locate(v) };
 }
 
 function emitDispatches(node: OpNode, context: LowerContext<object>): void {
@@ -117,19 +123,33 @@ function countUses(order: readonly OpNode[], graph: Graph): Uses {
   return uses;
 }
 
+const sameSlice = (a: Slice, b: Slice): boolean => a.storage === b.storage && a.offset === b.offset;
+
 class LoweringState {
   readonly storages: Storage[] = [];
   readonly dispatches: LoweredDispatch[] = [];
+  readonly steps: Step[] = [];
   readonly #slices = new Map<Node, Map<number, Slice>>();
   readonly #options: LowerOptions;
   readonly #uses: Uses;
+  readonly #inPlace: InPlace;
 
-  constructor(options: LowerOptions, uses: Uses) {
+  constructor(options: LowerOptions, uses: Uses, inPlace: InPlace) {
     this.#options = options;
     this.#uses = uses;
+    this.#inPlace = inPlace;
   }
 
   add(node: OpNode): void {
+    const before = this.dispatches.length;
+    this.#lower(node);
+    const own = this.dispatches.slice(before);
+    if (own.length === 0) return;
+    const kernels = own.map((d) => (d.kernel.kind === 'native' ? d.kernel.name : node.op.name));
+    this.steps.push({ node, kernels });
+  }
+
+  #lower(node: OpNode): void {
     const inputs = node.inputs.map((v) => (v === null ? null : this.#lowered(v)));
     if (isView(node)) {
       this.#addView(node, operand(inputs, 0));
@@ -139,11 +159,12 @@ class LoweringState {
       const source = node.op.inPlace?.[index];
       const slice =
         source === undefined
-          ? (this.#overwritten(node, index) ?? this.#create({ node, index }))
+          ? (this.#assigned(node, index) ?? this.#overwritten(node, index) ?? this.#create({ node, index }))
           : operand(inputs, source).slice;
       this.#put({ node, index }, slice);
       return { type, slice };
     });
+    if (node.op === assignOp && sameSlice(operand(inputs, 0).slice, operand(inputs, 1).slice)) return;
     const context: LowerContext<object> = {
       inputs,
       outputs,
@@ -186,6 +207,12 @@ class LoweringState {
 
   #lowered(v: Value): LoweredValue {
     return { type: valueType(v), slice: this.locate(v) };
+  }
+
+  /** Memory of the State that the value becomes the next version of. */
+  #assigned(node: OpNode, index: number): Slice | undefined {
+    const leaf = this.#inPlace.get(node)?.get(index);
+    return leaf === undefined ? undefined : this.locate(leaf);
   }
 
   /** Memory of an input that the op may take over: placed by the plan, of the same size, and read by nothing else. */

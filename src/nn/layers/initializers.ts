@@ -4,7 +4,8 @@ import type { NDArray } from '../../array/array.ts';
 import { full } from '../../array/creation.ts';
 import { qr } from '../../array/functions/decompositions.ts';
 import { uniform as flat, normal as gaussian } from '../../array/functions/random.ts';
-import { diagonal } from '../../array/functions/shape.ts';
+import { diagonal, eye } from '../../array/functions/shape.ts';
+import { where } from '../../array/ops/elementwise/where.ts';
 import { IngotError } from '../../base/errors.ts';
 import { formatShape } from '../../base/shape.ts';
 
@@ -81,4 +82,20 @@ export const orthogonal =
     const [q, r] = qr(tall);
     const even = q.mul(diagonal(r).sign()).mul(gain);
     return rows >= columns ? even : even.transpose();
+  };
+/** Ones on the diagonal, zeros elsewhere: for square weights. */
+export const identity = (): Initializer => (shape) => {
+  if (shape.length === 2 && shape[0] === shape[1]) return eye(shape[0] as number);
+  throw new IngotError('shape_mismatch', `identity: a square matrix is needed, got ${formatShape(shape)}`);
+};
+/** Normal, with the part `sparsity` of each row, at random places, 0: Martens 2010. For weights of two axes. */
+export const sparse =
+  (sparsity: number, mean = 0, deviation = 1): Initializer =>
+  (shape) => {
+    if (shape.length !== 2) {
+      throw new IngotError('shape_mismatch', `sparse: a matrix is needed, got ${formatShape(shape)}`);
+    }
+    const zeroed = Math.ceil(sparsity * (shape[1] as number));
+    const rank = flat(shape).argsort(1).argsort(1);
+    return where(rank.lt(zeroed), 0, gaussian(shape, mean, deviation));
   };

@@ -46,10 +46,11 @@ function findClusters(graph: Graph): ReadonlyMap<OpNode, Cluster> {
   const taken = new Set<OpNode>();
   const clusters = new Map<OpNode, Cluster>();
   const nodes = graphNodes(graph);
+  const late = afterUpdates(nodes);
   for (let i = nodes.length - 1; i >= 0; i--) {
     const root = nodes[i] as Node;
     if (!isElementwise(root) || taken.has(root)) continue;
-    const members = grow(root, users);
+    const members = grow(root, users, late);
     // A single element with users elsewhere is computed there again.
     for (const m of members) if (m === root || allInside(m, members, users)) taken.add(m);
     const constants = root.inputs.some((v) => v !== null && isOp(v.node, fullOp));
@@ -59,7 +60,11 @@ function findClusters(graph: Graph): ReadonlyMap<OpNode, Cluster> {
 }
 
 /** Takes in producers all of whose users are inside, until nothing more fits. */
-function grow(root: OpNode, users: ReadonlyMap<Node, readonly (OpNode | null)[]>): Set<OpNode> {
+function grow(
+  root: OpNode,
+  users: ReadonlyMap<Node, readonly (OpNode | null)[]>,
+  late: ReadonlySet<Node>,
+): Set<OpNode> {
   const members = new Set<OpNode>([root]);
   for (let changed = true; changed && members.size < maxInstructions; ) {
     changed = false;
@@ -67,6 +72,7 @@ function grow(root: OpNode, users: ReadonlyMap<Node, readonly (OpNode | null)[]>
       for (const v of member.inputs) {
         const p = v?.node;
         if (p === undefined || !isElementwise(p) || members.has(p) || !absorbable(p, root)) continue;
+        if (late.has(root) && readsState(p)) continue;
         if (isSingle(p) && !isSingle(root) && slow.test(opcodeOf(p) ?? '')) continue;
         if (!allInside(p, members, users) && !isSingle(p)) continue;
         members.add(p);
@@ -99,8 +105,24 @@ function absorbable(p: OpNode, root: OpNode): boolean {
   // 8-bit results wrap when stored and a cast to a shorter float rounds: those must be stored to mean what they say.
   if (out.dtype === 'i8' || out.dtype === 'u8') return false;
   if (isOp(p, castOp) && (out.dtype === 'f16' || out.dtype === 'bf16')) return false;
-  // A program that reads a state stays where it was written, so that later updates do not get in between.
-  return p.inputs.every((v) => v === null || valueType(v).state !== true);
+  return true;
+}
+
+export const readsState = (node: OpNode): boolean =>
+  node.inputs.some((v) => v !== null && valueType(v).state === true);
+
+/**
+ * Ops that update a State, and all that need one of them to have run. What reads a State must run before its update: it is not fused
+ * with these, which may need the update.
+ */
+export function afterUpdates(nodes: readonly Node[]): ReadonlySet<Node> {
+  const late = new Set<Node>();
+  for (const node of nodes) {
+    if (node.kind !== 'op') continue;
+    if (node.op.inPlace !== undefined || node.inputs.some((v) => v !== null && late.has(v.node)))
+      late.add(node);
+  }
+  return late;
 }
 
 /** Values a cluster reads from memory. */

@@ -13,7 +13,7 @@ import { operand } from '../../ops/operands.ts';
 import { attributeKey } from '../attributes.ts';
 import { type Graph, isOp, type Node, type OpNode, opNode, type Value, valueType } from '../node.ts';
 import { graphNodes, type Lookup, rewriteGraph, sameValue, usersOf } from '../trace.ts';
-import { maxInputs, maxInstructions, opcodeOf } from './elementwise.ts';
+import { afterUpdates, maxInputs, maxInstructions, opcodeOf, readsState } from './elementwise.ts';
 
 /** Most results of a program; with the inputs they are the streams of a kernel. */
 const maxResults = 6;
@@ -49,6 +49,7 @@ export function fuseTogether(graph: Graph): Graph {
 class Grouping {
   readonly #nodes: readonly Node[];
   readonly #place: ReadonlyMap<Node, number>;
+  readonly #late: ReadonlySet<Node>;
   readonly #groups: Group[] = [];
   readonly #groupOf = new Map<Node, Group>();
   /** Groups that read a node. */
@@ -56,6 +57,7 @@ class Grouping {
 
   constructor(graph: Graph) {
     this.#nodes = graphNodes(graph);
+    this.#late = afterUpdates(this.#nodes);
     this.#place = new Map(this.#nodes.map((n, i) => [n, i]));
   }
 
@@ -88,6 +90,7 @@ class Grouping {
     );
     if (!shared || !readsWhatIsStored(group, node)) return false;
     const all = [...group.members, node];
+    if (all.some(readsState) && all.some((m) => this.#late.has(m))) return false;
     const instructions = all.reduce((n, m) => n + programOf(m).instructions.length, 0);
     if (instructions > maxInstructions || externals(all).length > maxInputs) return false;
     return !this.#dependsOutside(group, node);
@@ -116,12 +119,12 @@ class Grouping {
 const inputNodes = (node: Node): readonly Node[] =>
   node.kind === 'op' ? node.inputs.flatMap((v) => (v === null ? [] : [v.node])) : [];
 
-/** Elementwise programs with one result of some size that read no State: its updates could get in between. */
+/** Elementwise programs with one result of some size. */
 function isProgram(node: OpNode): boolean {
   if (node.outputs.length !== 1 || (!isOp(node, tileOp) && opcodeOf(node) === undefined)) return false;
   const count = elementCount(operand(node.outputs, 0).shape);
   if (count.dyn === undefined && count.mul <= 1) return false;
-  return node.inputs.length > 0 && node.inputs.every((v) => v !== null && valueType(v).state !== true);
+  return node.inputs.length > 0 && node.inputs.every((v) => v !== null);
 }
 
 /** Whether a member reads the same array, of the size that the program runs over. */

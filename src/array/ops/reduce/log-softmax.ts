@@ -1,10 +1,9 @@
 // logSoftmax: log of softmax along an axis, without forming the softmax.
 
 import { isFloat } from '../../../base/dtype.ts';
-import { normalizeAxis } from '../../../base/shape.ts';
 import type { NDArray } from '../../array.ts';
 import { operand } from '../operands.ts';
-import { alongLastAxis } from './last-axis.ts';
+import { overLastAxis } from './last-axis.ts';
 import { softmaxLike } from './softmax.ts';
 
 export const logSoftmaxOp = softmaxLike('logSoftmax', true, {
@@ -20,10 +19,8 @@ export const logSoftmaxOp = softmaxLike('logSoftmax', true, {
   },
 });
 
-/** log of softmax along an axis, without forming the softmax. The axis defaults to the last. */
-export const logSoftmax = (x: NDArray, axis = -1): NDArray =>
-  alongLastAxis(
-    isFloat(x.dtype) ? x : x.cast('f32'),
-    normalizeAxis(axis, x.shape.length, 'logSoftmax'),
-    (y) => y.apply(logSoftmaxOp, [y], {}),
+/** log of softmax along an axis, or over several together, without forming the softmax. The axis defaults to the last. */
+export const logSoftmax = (x: NDArray, axis: number | readonly number[] = -1): NDArray =>
+  overLastAxis(isFloat(x.dtype) ? x : x.cast('f32'), axis, 'logSoftmax', (y) =>
+    y.apply(logSoftmaxOp, [y], {}),
   );

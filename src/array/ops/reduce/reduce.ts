@@ -194,6 +194,9 @@ export function reduceAxes(x: NDArray, axes: Axes, what: string): readonly numbe
   const rank = x.shape.length;
   const list = axes === undefined ? x.shape.map((_, i) => i) : typeof axes === 'number' ? [axes] : axes;
   const unique = new Set(list.map((a) => normalizeAxis(a, rank, what)));
+  if (unique.size < list.length) {
+    throw new IngotError('invalid_argument', `${what}: axes [${list}] of ${formatShape(x.shape)} repeat`);
+  }
   return [...unique].sort((a, b) => a - b);
 }
 

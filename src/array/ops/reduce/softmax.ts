@@ -1,11 +1,11 @@
 // softmax: exp(x - max) / sum along an axis; and what it shares with logSoftmax, which one kernel computes too.
 
 import { epsilon, isFloat } from '../../../base/dtype.ts';
-import { elementCount, maxElements, normalizeAxis } from '../../../base/shape.ts';
+import { elementCount, maxElements } from '../../../base/shape.ts';
 import type { NDArray } from '../../array.ts';
 import { defineOp, type NoAttrs, type OpDef } from '../../op.ts';
 import { countParam, expectFloat, floats, operand, output, writeFloats } from '../operands.ts';
-import { alongLastAxis } from './last-axis.ts';
+import { overLastAxis } from './last-axis.ts';
 
 interface SoftmaxRules {
   /** The result of one element, from its distance to the largest of its row and the row's sum of exponentials. */
@@ -83,8 +83,6 @@ export const softmaxOp = softmaxLike('softmax', false, {
   },
 });
 
-/** exp(x - max) / sum along an axis. The axis defaults to the last. */
-export const softmax = (x: NDArray, axis = -1): NDArray =>
-  alongLastAxis(isFloat(x.dtype) ? x : x.cast('f32'), normalizeAxis(axis, x.shape.length, 'softmax'), (y) =>
-    y.apply(softmaxOp, [y], {}),
-  );
+/** exp(x - max) / sum along an axis, or over several together. The axis defaults to the last. */
+export const softmax = (x: NDArray, axis: number | readonly number[] = -1): NDArray =>
+  overLastAxis(isFloat(x.dtype) ? x : x.cast('f32'), axis, 'softmax', (y) => y.apply(softmaxOp, [y], {}));

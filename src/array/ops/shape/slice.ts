@@ -5,6 +5,7 @@ import { IngotError } from '../../../base/errors.ts';
 import {
   type Count,
   type Dim,
+  formatShape,
   isDynamic,
   rowMajorStrides,
   type Shape,
@@ -164,9 +165,79 @@ const alongAxis = (x: NDArray, axis: number, range: Range): NDArray =>
 /** Range of one axis: `[start, stop)`, `[start, stop, step]`, or null for the whole axis. Negative numbers count from the end. */
 export type Range = readonly [start: number, stop: number, step?: number] | null;
 
-/** The piece of `x` in these ranges; missing trailing ranges are whole. Dynamic axes must be whole. */
-export function slice(x: NDArray, ...ranges: readonly Range[]): NDArray {
-  if (ranges.length > x.shape.length) shapeError('slice', `more ranges than the ${x.shape.length} axes`);
+/**
+ * What to take along an axis: a range; a number, which takes the axis away; `'...'` for as many whole axes as are left over; or
+ * `'newaxis'`, an axis of size 1.
+ */
+export type Index = Range | number | '...' | 'newaxis';
+
+/**
+ * The piece of `x` at these indices; missing trailing ones are whole. Dynamic axes must be whole. Throws invalid_argument for what is
+ * no index, shape_mismatch for a number outside its axis and for more indices than axes.
+ */
+export function slice(x: NDArray, ...indices: readonly Index[]): NDArray {
+  const { ranges, shape } = resolveIndices(x, indices);
+  const piece = cut(x, ranges);
+  return shape === null ? piece : piece.reshape(shape(piece.shape));
+}
+
+export interface Resolved {
+  readonly ranges: readonly Range[];
+  /** The shape of the result from that of the piece; null where they are the same. */
+  readonly shape: ((piece: Shape) => Shape) | null;
+}
+
+/** Indices as one range for each axis, and what becomes of the axes. */
+export function resolveIndices(x: NDArray, indices: readonly Index[]): Resolved {
+  const rank = x.shape.length;
+  const used = indices.filter((i) => i !== '...' && i !== 'newaxis').length;
+  if (used > rank) shapeError('slice', `${used} indices for the ${rank} axes of ${formatShape(x.shape)}`);
+  if (indices.filter((i) => i === '...').length > 1) {
+    throw new IngotError('invalid_argument', "slice: '...' may stand once");
+  }
+  const left: readonly Index[] = Array.from({ length: rank - used }, () => null);
+  const at = indices.indexOf('...');
+  const all = at < 0 ? [...indices, ...left] : [...indices.slice(0, at), ...left, ...indices.slice(at + 1)];
+  const ranges: Range[] = [];
+  const axes: (number | 'newaxis')[] = [];
+  for (const index of all) {
+    if (index === 'newaxis') axes.push(index);
+    else if (typeof index === 'number') ranges.push(oneOf(x, index, ranges.length));
+    else {
+      axes.push(ranges.length);
+      ranges.push(checkedRange(index as Range));
+    }
+  }
+  const same = axes.length === rank && axes.every((axis, i) => axis === i);
+  const shape = (piece: Shape): Shape => axes.map((axis) => (axis === 'newaxis' ? 1 : (piece[axis] as Dim)));
+  return { ranges, shape: same ? null : shape };
+}
+
+function oneOf(x: NDArray, index: number, axis: number): Range {
+  const n = fixed(x.shape[axis], 'slice: a cut axis');
+  const at = index < 0 ? index + n : index;
+  if (!Number.isInteger(index) || at < 0 || at >= n) {
+    shapeError('slice', `index ${index} is outside axis ${axis} of ${formatShape(x.shape)}`);
+  }
+  return [at, at + 1];
+}
+
+function checkedRange(range: Range): Range {
+  if (range === null) return range;
+  const numbers: readonly unknown[] = Array.isArray(range) ? range : [];
+  if (
+    numbers.length >= 2 &&
+    numbers.length <= 3 &&
+    numbers.every((v) => v === undefined || Number.isInteger(v))
+  )
+    return range;
+  throw new IngotError(
+    'invalid_argument',
+    `slice: ${JSON.stringify(range)} is no index: [start, stop, step], a number, null, '...' or 'newaxis' is`,
+  );
+}
+
+function cut(x: NDArray, ranges: readonly Range[]): NDArray {
   const attrs = sliceAttrs(x, ranges);
   const whole = x.shape.every((d, i) => sameDim(d, operand(attrs.sizes, i)) && attrs.steps[i] === 1);
   return whole ? x : x.apply(sliceOp, [x], attrs);
