@@ -6,6 +6,7 @@ import { f16Rounding, groupIndex } from './common.ts';
 import { type GpuBinding, type GpuKernel, grid, type KernelRequest, read } from './contract.ts';
 import { pageSize } from './kv-slots.ts';
 import { calledFunctions, mathFunctions, valueTypes } from './math.ts';
+import { planOf } from './merge-integers.ts';
 import { attendSlot } from './online-softmax.ts';
 
 const threads = 64;
@@ -157,7 +158,7 @@ ${
       ...entry.bindings,
     ];
     const groups = request.sized([p.rows], (rows = 0) => grid(rows));
-    return { variants: [{ passes: [{ name: 'block_write', bindings, code, groups }] }] };
+    return planOf(request, { name: 'block_write', bindings, code, groups });
   },
 };
 
@@ -230,7 +231,7 @@ ${attend('entries')}  }
       { buffer: b.y, name: 'y', type: 'array<f32>', access: 'read_write' },
     ];
     const groups = request.sized([p.rows], (rows = 0) => grid(rows * H));
-    return { variants: [{ passes: [{ name: 'compressed_attention', bindings, code, groups }] }] };
+    return planOf(request, { name: 'compressed_attention', bindings, code, groups });
   },
 };
 
