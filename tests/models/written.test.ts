@@ -37,6 +37,7 @@ const open = (path: string): Promise<Checkpoint> => modelCheckpoint(openCheckpoi
 /** Models that GGUF has no words for, and what it says of them. */
 const notInGguf: Readonly<Record<string, string>> = {
   deepseek4: 'models of type "deepseek_v4" cannot be written as GGUF',
+  'deepseek4-release': 'models of type "deepseek_v4" cannot be written as GGUF',
   'deepseek4-small': 'models of type "deepseek_v4" cannot be written as GGUF',
   'deepseek3.2': 'GGUF has no name for tensor model.layers.0.self_attn.indexer',
   gemma2: 'cannot say layers.0.attention.scale 0.22',
@@ -133,8 +134,10 @@ async function expectSameFile(golden: string, got: Checkpoint): Promise<void> {
   await want.close();
 }
 
+// Weights of a release are FP8, which neither holds as it is.
+const folders = models.filter(({ name }) => name !== 'deepseek4-release');
 describe.each(['plain', 'mlx'] as const)('%s folders', (kind) => {
-  it.each(models)('of $name', async ({ name, path }) => {
+  it.each(folders)('of $name', async ({ name, path }) => {
     const source = await open(path);
     if (kind === 'plain' && name.startsWith('gpt-oss')) {
       expect(() => toFolder(source, kind, asIs)).toThrow('stores the rows of its experts by turns');

@@ -13,8 +13,11 @@ Run: python families.py [-o output folder] [case ...]
 """
 
 import argparse
+import copy
 import json
+import re
 import shutil
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -44,6 +47,8 @@ class Case:
     gguf: str | None = None  # architecture
     config_class: str | None = None
     mxfp4: bool = False  # experts are saved as 4-bit floats with a power of two for 32 columns
+    long: tuple[int, ...] = ()  # rows of a longer prompt whose logits long.json has
+    release: bool = False  # as DeepSeek publishes V4: 8-bit floats with a power of two for a block, experts of 4-bit floats
     base: dict = field(default_factory=lambda: BASE)
 
 
@@ -169,7 +174,7 @@ CASES = [
     Case("deepseek4", "DeepseekV4", 200, COMPRESSED | dict(num_hidden_layers=4, layer_types=["sliding_attention",
               "compressed_sparse_attention", "heavily_compressed_attention", "compressed_sparse_attention"],
               mlp_layer_types=["hash_moe", "moe", "moe", "moe"]), COMPRESSED_YARN,
-         hub=COMPRESSED_HUB | dict(compress_ratios=[0, 4, 128, 4, 0], num_hash_layers=1)),
+         hub=COMPRESSED_HUB | dict(compress_ratios=[0, 4, 128, 4, 0], num_hash_layers=1), long=(15, 199, 1023, 1990, 1999)),
     Case("deepseek4-small", "DeepseekV4", 60,
          COMPRESSED | dict(num_hidden_layers=3, compress_rates=dict(compressed_sparse_attention=8, heavily_compressed_attention=32),
               layer_types=["heavily_compressed_attention", "compressed_sparse_attention", "sliding_attention"],
@@ -178,6 +183,14 @@ CASES = [
          dict(rope_type="default", rope_theta=10000.0),
          hub=COMPRESSED_HUB | dict(compress_rate_csa=8, compress_rate_hca=32, compress_ratios=None, num_hash_layers=2,
                                    layer_types=["heavily_compressed_attention", "compressed_sparse_attention", "sliding_attention"])),
+    Case("deepseek4-release", "DeepseekV4", 60,
+         COMPRESSED | dict(num_hidden_layers=3, hidden_size=64, head_dim=32, partial_rotary_factor=0.25, q_lora_rank=32, o_lora_rank=32,
+              index_head_dim=16, n_routed_experts=5, moe_intermediate_size=32, hc_mult=2, num_experts_per_tok=2,
+              compress_rates=dict(compressed_sparse_attention=4, heavily_compressed_attention=32),
+              layer_types=["sliding_attention", "compressed_sparse_attention", "heavily_compressed_attention"],
+              mlp_layer_types=["hash_moe", "moe", "moe"]),
+         COMPRESSED_YARN, release=True,
+         hub=COMPRESSED_HUB | dict(compress_ratios=[0, 4, 32, 0], compress_rate_hca=32, num_hash_layers=1)),
     Case("gpt-oss", "GptOss", 48,
          dict(num_hidden_layers=3, head_dim=12, num_local_experts=5, num_experts_per_tok=2, intermediate_size=24,
               sliding_window=7, max_position_embeddings=64),
@@ -327,6 +340,46 @@ def pack_experts(path):
     save_file(tensors, path, metadata={"format": "pt"})
 
 
+EIGHT_BIT = re.compile(r"(attn\.w(q_a|q_b|kv|o_a|o_b)|indexer\.wq_b|shared_experts\.w[123])\.weight$")
+FOUR_BIT = re.compile(r"\.experts\.\d+\.w[123]\.weight$")
+
+
+def fp8(matrix):
+    """Codes and exponents of blocks of 128 x 128 whose largest value is at most that of the type."""
+    rows, columns = (-(-n // 128) for n in matrix.shape)
+    exponents = torch.zeros(rows, columns)
+    scales = torch.zeros_like(matrix)
+    for i in range(rows):
+        for j in range(columns):
+            block = (slice(128 * i, 128 * i + 128), slice(128 * j, 128 * j + 128))
+            exponents[i, j] = torch.ceil(torch.log2(matrix[block].abs().max() / 448))
+            scales[block] = 2.0 ** exponents[i, j]
+    codes = (matrix / scales).to(torch.float8_e4m3fn)
+    return codes, exponents, codes.float() * scales
+
+
+def release(path):
+    """Rewrites a file by the names and in the formats of DeepSeek's releases, and returns what its weights are worth."""
+    packed, worth = {}, {}
+    for name, tensor in load_file(path).items():
+        out = name.removeprefix("model.").replace("embed_tokens", "embed").replace("hc_head.hc_", "hc_head_")
+        stem = out.removesuffix(".weight")
+        worth[name] = tensor
+        if EIGHT_BIT.search(name):
+            codes, exponents, values = fp8(tensor.float())
+            packed[out], worth[name] = codes, values.bfloat16()
+        elif FOUR_BIT.search(name):
+            nibbles, exponents = mxfp4(tensor.float())
+            pairs = nibbles.flatten(-2).reshape(len(tensor), -1, 2)
+            packed[out] = (pairs[..., 0] + 16 * pairs[..., 1]).to(torch.uint8).view(torch.int8)
+            worth[name] = from_mxfp4(nibbles, exponents).bfloat16()
+        else:
+            packed[out] = tensor
+            continue
+        packed[f"{stem}.scale"] = (exponents + 127).to(torch.uint8).view(torch.float8_e8m0fnu)
+    return packed, worth
+
+
 def make(case, seed):
     generator = torch.Generator().manual_seed(seed)
     model = getattr(transformers, f"{case.model}ForCausalLM")(make_config(case)).float().eval()
@@ -337,11 +390,22 @@ def make(case, seed):
     return model, tokens
 
 
+def rounded(case, model):
+    """The model with the weights that its file will have."""
+    if not case.release:
+        return model
+    with tempfile.TemporaryDirectory() as folder:
+        copy.deepcopy(model).to(DTYPES[case.dtype]).save_pretrained(folder)
+        _, worth = release(Path(folder) / "model.safetensors")
+        save_file(worth, Path(folder) / "model.safetensors", metadata={"format": "pt"})
+        return reference(folder, model)
+
+
 def choose(case):
     """The first seed with a greedy continuation in which every choice is clear and which is no loop of one token."""
     for seed in range(1, SEEDS + 1):
         model, tokens = make(case, seed)
-        continuation, lead = greedy(model, tokens)
+        continuation, lead = greedy(rounded(case, model), tokens)
         if lead >= MIN_LEAD and len(set(continuation)) >= 3:
             return seed, model, tokens
     raise SystemExit(f"{case.name}: no seed gives a clear greedy continuation")
@@ -367,14 +431,33 @@ def reference(folder, model):
     return type(model).from_pretrained(folder, dtype=torch.float32, attn_implementation="eager", experts_implementation="eager").eval()
 
 
+def write_long(case, folder, model):
+    """Logits of some rows of a prompt that is longer than all windows, blocks and the original context."""
+    if not case.long:
+        return
+    tokens = torch.randint(3, VOCAB, (max(case.long) + 1,), generator=torch.Generator().manual_seed(1))
+    logits = model(tokens[None], use_cache=False).logits[0]
+    rows = {row: [round(x, 6) for x in logits[row].tolist()] for row in case.long}
+    (folder / "long.json").write_text(json.dumps(dict(tokens=tokens.tolist(), rows=rows)) + "\n")
+
+
 def write(case, root):
     seed, model, tokens = choose(case)
     folder = root / case.name
     saved = save(case, model, folder)
+    if case.release:
+        packed, worth = release(folder / "model.safetensors")
+        save_file(worth, folder / "model.safetensors", metadata={"format": "pt"})
     model = reference(folder, model)
     logits = model(torch.tensor([tokens]), use_cache=False).logits[0].contiguous()
     continuation, lead = greedy(model, tokens)
     assert lead >= MIN_LEAD, f"{case.name}: {lead}"
+    if case.release:
+        save_file({k: v.contiguous() for k, v in packed.items()}, folder / "model.safetensors", metadata={"format": "pt"})
+        saved["quantization_config"] = dict(quant_method="fp8", fmt="e4m3", scale_fmt="ue8m0", weight_block_size=[128, 128])
+        saved["expert_dtype"] = "fp4"
+        (folder / "config.json").write_text(json.dumps(saved, indent=2) + "\n")
+        (folder / "config-hub.json").write_text(json.dumps(hub_config(case, saved), indent=2) + "\n")
     if case.mxfp4:
         saved["quantization_config"] = dict(quant_method="mxfp4", modules_to_not_convert=["model.layers.*.self_attn"])
         (folder / "config.json").write_text(json.dumps(saved, indent=2) + "\n")
@@ -388,6 +471,7 @@ def write(case, root):
     )
     lines = ",\n".join(f"  {json.dumps(k)}: {json.dumps(v)}" for k, v in golden.items())
     (folder / "golden.json").write_text("{\n" + lines + "\n}\n")
+    write_long(case, folder, model)
     size = sum(f.stat().st_size for f in folder.iterdir())
     print(f"{case.name:16} seed {seed:3}  lead {lead:.4f}  logits +-{logits.abs().max():.1f}  {size:7} bytes", flush=True)
     return size
