@@ -1,6 +1,7 @@
 // FP8 e4m3 weights with scales beside them: one for each block of rows and columns (DeepSeek's `weight_scale_inv`, and `scale` in V4), for each row or for the
 // whole tensor (compressed-tensors' and fbgemm's `weight_scale`). Also 4-bit floats in bytes whose scales are powers of two for 32 columns.
 
+import { FileFormatError } from '../../base/errors.ts';
 import type { SourceFormat } from '../../quant/format.ts';
 import { mlxMxfp4 } from '../../quant/formats/fp4.ts';
 import { findSourceFormat } from '../../quant/registry.ts';
@@ -22,15 +23,27 @@ import {
 const scaleNames = ['weight_scale_inv', 'weight_scale', 'scale'];
 
 /** Rows and columns of a block as the config says; undefined: 128, or what follows from the shapes. */
-export type Fp8Blocks = readonly [rows: number, columns: number] | undefined;
+export type Fp8Blocks =
+  | { readonly rows: number; readonly columns: number /** No tensor has others. */; readonly all: boolean }
+  | undefined;
 
-/** `weight_block_size` of a config. */
-export const fp8Blocks = ({ weight_block_size: size }: JsonObject): Fp8Blocks => blockSize(size);
+/** `weight_block_size` of a config. Throws FileFormatError for what is none. */
+export function fp8Blocks({ weight_block_size: size }: JsonObject, file: string): Fp8Blocks {
+  if (size === undefined || size === null) return undefined;
+  const blocks = blockSize(size);
+  if (blocks !== undefined) return { ...blocks, all: true };
+  throw new FileFormatError(
+    file,
+    'quantization_config.weight_block_size',
+    `must be the rows and columns of a block, found ${JSON.stringify(size)?.slice(0, 40)}`,
+  );
+}
 
 export function blockSize(size: unknown): Fp8Blocks {
-  const valid =
-    Array.isArray(size) && size.length === 2 && size.every((n) => Number.isSafeInteger(n) && n > 0);
-  return valid ? [size[0] as number, size[1] as number] : undefined;
+  if (!Array.isArray(size) || size.length !== 2 || !size.every((n) => Number.isSafeInteger(n) && n > 0))
+    return undefined;
+  const [rows, columns] = size as [number, number];
+  return { rows, columns, all: false };
 }
 
 export const fp8Scheme =
@@ -65,18 +78,26 @@ function blockOf(
   // A vector has a scale for each row.
   const [across = 1, down = 1, deep = 1] =
     scale.shape.length === 1 ? [1, elements] : scale.shape.toReversed();
-  const block = { rows: sizeOf(rows, down, blocks?.[0]), columns: sizeOf(columns, across, blocks?.[1]) };
+  const block = {
+    rows: sizeOf(rows, down, blocks?.all, blocks?.rows),
+    columns: sizeOf(columns, across, blocks?.all, blocks?.columns),
+  };
   if (deep === matrices && block.rows > 0 && block.columns > 0)
     return { ...block, grid: [deep, down, across] };
-  return badEntry(scale, `[${scale.shape}] has no scale for each block of ${weight.name} [${weight.shape}]`);
+  const size = blocks?.all === true ? `${blocks.rows} x ${blocks.columns} of ` : '';
+  return badEntry(
+    scale,
+    `[${scale.shape}] has no scale for each block of ${size}${weight.name} [${weight.shape}]`,
+  );
 }
 
 /**
- * Size of `count` blocks that fill `length`, the last of which may be smaller: what the config says, by default what all use, or an exact
- * share. 0: there is none.
+ * Size of `count` blocks that fill `length`, the last of which may be smaller: what the config says, by default what all use; or, unless the
+ * config says it of all tensors, an exact share. 0: there is none.
  */
-function sizeOf(length: number, count: number, said = 128): number {
+function sizeOf(length: number, count: number, all = false, said = 128): number {
   if (Math.ceil(length / said) === count) return said;
+  if (all) return 0;
   return count > 0 && length % count === 0 ? length / count : 0;
 }
 

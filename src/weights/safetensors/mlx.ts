@@ -8,7 +8,7 @@ import { findSourceFormat } from '../../quant/registry.ts';
 import { isJsonObject, type JsonObject } from '../json.ts';
 import { contiguousSlices } from '../tensor.ts';
 import type { SafetensorsEntry } from './reader.ts';
-import { type Scheme, scaleTypes } from './scheme.ts';
+import { type Entries, type Scheme, scaleTypes } from './scheme.ts';
 
 interface Parameters {
   readonly mode: string;
@@ -17,6 +17,8 @@ interface Parameters {
 }
 
 export interface MlxQuantization extends Parameters {
+  /** The file that says so. */
+  readonly file: string;
   /** Other parameters for single modules, by module name. */
   readonly modules: ReadonlyMap<string, Parameters>;
 }
@@ -37,7 +39,7 @@ export function mlxQuantization(quantization: unknown, file: string): MlxQuantiz
     if (isJsonObject(value))
       modules.set(name, parameters(value, file, `quantization[${JSON.stringify(name)}]`, own));
   }
-  return { ...own, modules };
+  return { ...own, file, modules };
 }
 
 /** What a module leaves out is that of all. */
@@ -56,10 +58,15 @@ function parameters(value: JsonObject, file: string, field: string, all: Paramet
   return { mode, bits: bits as number, groupSize: groupSize as number };
 }
 
-/** The scheme of these parameters; undefined: the config has none, and words cannot be read. */
-export const mlxScheme =
-  (quantization: MlxQuantization | undefined): Scheme =>
-  (entry, entries) => {
+/**
+ * The scheme of these parameters; undefined: the config has none, and words cannot be read. Throws FileFormatError for parameters of a
+ * module that the files do not have.
+ */
+export function mlxScheme(quantization: MlxQuantization | undefined): Scheme {
+  let checked = quantization === undefined;
+  return (entry, entries) => {
+    if (!checked && quantization !== undefined) checkModules(quantization, entries);
+    checked = true;
     const part = /^(.*)\.(scales|biases)$/.exec(entry.name);
     if (part !== null && entries.get(`${part[1]}.weight`)?.dtype === 'U32') return [];
     if (entry.dtype !== 'U32') return undefined;
@@ -75,6 +82,15 @@ export const mlxScheme =
     const slices = contiguousSlices(format, shape, [entry, ...parts]);
     return [{ kind: 'source', name: entry.name, format, shape, slices }];
   };
+}
+
+function checkModules({ modules, file }: MlxQuantization, entries: Entries): void {
+  if (modules.size === 0) return;
+  const known = new Set(Array.from(entries.keys(), (name) => name.replace(/\.[^.]*$/, '')));
+  for (const name of modules.keys())
+    if (!known.has(name))
+      throw new FileFormatError(file, `quantization[${JSON.stringify(name)}]`, 'is no module of the files');
+}
 
 /**
  * Format and real shape of a quantised tensor whose stored columns are u32 words.

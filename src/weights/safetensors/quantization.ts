@@ -13,7 +13,7 @@ import type { Scheme } from './scheme.ts';
 /** Scheme of each `quant_method`, of the config's `quantization_config` and the file's name. */
 const methods: Readonly<Record<string, (config: JsonObject, file: string, states: NfStates) => Scheme>> = {
   mlx: (config, file) => mlxScheme(mlxQuantization(config, file)),
-  fp8: (config) => fp8Scheme(fp8Blocks(config)),
+  fp8: (config, file) => fp8Scheme(fp8Blocks(config, file)),
   fbgemm_fp8: () => fp8Scheme(undefined),
   mxfp4: () => gptOssScheme,
   'compressed-tensors': (config, file) => compressedScheme(compressedWeights(config, file)),

@@ -213,6 +213,34 @@ describe('quantised checkpoints', () => {
     });
   });
 
+  it.each([
+    [
+      'fp8 blocks',
+      { weight_block_size: [0, 128] },
+      'quantization_config.weight_block_size: must be the rows and columns',
+    ],
+    [
+      'fp8 blocks',
+      { weight_block_size: [7, 9] },
+      'has no scale for each block of 7 x 9 of a.weight [32,256]',
+    ],
+    [
+      'mlx affine 3',
+      { nowhere: { bits: 4, group_size: 64 } },
+      'quantization["nowhere"]: is no module of the files',
+    ],
+    ['mlx affine 3', { a: { bits: 4, group_size: 64 } }, 'must be F32 [4,1.5]'],
+    ['mlx affine 3', { bits: 7 }, 'a has 7 bits in groups of 64'],
+    ['gptq', { bits: 8 }, 'must be [1, 8] for [8, 64]'],
+    ['gptq', { quant_method: 'awq' }, 'must be [1, 64] for [64, 16]'],
+    ['compressed int4', { config_groups: 3 }, 'fits no single group of quantization_config'],
+  ])('%s with a config that lies: %j', async (name, change, message) => {
+    const { config, tensors } = golden(name);
+    const key = config.quantization === undefined ? 'quantization_config' : 'quantization';
+    const lying = { [key]: { ...(config[key] as JsonObject), ...change } };
+    await expect(open(lying, tensors)).rejects.toThrow(message);
+  });
+
   it('with an order that the config denies', async () => {
     const { tensors, config } = golden('gptq reordered');
     const lying = { quantization_config: { ...(config.quantization_config as JsonObject), desc_act: false } };
