@@ -65,6 +65,8 @@ export async function obtainBlob(
     try {
       await fetchAndCheck(target, source, partial, held);
     } catch (error) {
+      // A holder before this one that was asleep and went on has finished it.
+      if (await exists(target)) return;
       if (!(error instanceof WrongBytes) || before === 0) throw error;
       onNotice?.(`${target.label}: what an earlier run left did not fit; downloading it anew`);
       await fetchAndCheck(target, source, partial, held);

@@ -1,4 +1,5 @@
 import { spawnSync } from 'node:child_process';
+import { utimesSync } from 'node:fs';
 import { mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -48,7 +49,19 @@ test('the lock of another machine is taken over when it was not touched for long
   await writeFile(path, owner(1, 'elsewhere'));
   const old = new Date(Date.now() - 60_000);
   await utimes(path, old, old);
-  expect(await withLock(path, quick, async () => 'mine')).toBe('mine');
+  expect(await withLock(path, { ...quick, heartbeatMs: 2 }, async () => 'mine')).toBe('mine');
+});
+
+test('a holder that slept as long as the one that waits keeps its lock', async () => {
+  await writeFile(path, owner(1, 'elsewhere'));
+  const old = new Date(Date.now() - 60_000);
+  await utimes(path, old, old);
+  const controller = new AbortController();
+  const waiting = withLock(path, { ...quick, heartbeatMs: 100, signal: controller.signal }, async () => 1);
+  setTimeout(() => utimesSync(path, new Date(), new Date()), 20);
+  setTimeout(() => controller.abort(new Error('stop')), 300);
+  await expect(waiting).rejects.toThrow('stop');
+  expect(JSON.parse(await readFile(path, 'utf8')).id).toBe('other');
 });
 
 test('waits for a living holder, says so once, and can be told to stop', async () => {

@@ -25,6 +25,8 @@ interface Owner {
   readonly space: string;
 }
 
+const defaultHeartbeatMs = 2000;
+
 /** The namespace of this process's id; empty where there is only one. */
 export const processSpace = (): Promise<string> => readlink('/proc/self/ns/pid').catch(() => '');
 
@@ -37,7 +39,7 @@ export async function withLock<T>(
   options: LockOptions,
   work: (lost: AbortSignal) => Promise<T>,
 ): Promise<T> {
-  const { heartbeatMs = 2000 } = options;
+  const { heartbeatMs = defaultHeartbeatMs } = options;
   for (;;) {
     const id = await acquire(path, options);
     const lost = new AbortController();
@@ -66,8 +68,10 @@ async function touch(path: string, id: string, lost: AbortController): Promise<v
 
 /** Takes the lock and returns the holder's id. */
 async function acquire(path: string, options: LockOptions): Promise<string> {
-  const { signal, onWait, pollMs = 250, staleMs = 20_000 } = options;
+  const { signal, onWait, pollMs = 250, heartbeatMs = defaultHeartbeatMs, staleMs = 20_000 } = options;
   const space = await processSpace();
+  const pause = (ms: number): Promise<void> =>
+    sleep(ms, undefined, signal ? { signal } : {}).catch(() => signal?.throwIfAborted());
   const owner: Owner = { id: randomUUID(), pid: process.pid, host: hostname(), space };
   let told = false;
   for (;;) {
@@ -75,13 +79,20 @@ async function acquire(path: string, options: LockOptions): Promise<string> {
     if (await create(path, JSON.stringify(owner))) return owner.id;
     const holder = await read(path);
     if (holder === undefined) continue;
-    if (await isStale(path, holder, { staleMs, space })) {
+    const age = await ageOf(path);
+    if (isDead(holder, space)) {
       await steal(path, holder);
+      continue;
+    }
+    if (age > staleMs) {
+      // Where this process slept, too, as on a laptop that was closed, the holder gets the time to show itself.
+      await pause(2 * heartbeatMs);
+      if ((await isHeldBy(path, holder.id)) && (await ageOf(path)) > age) await steal(path, holder);
       continue;
     }
     if (!told) onWait?.(`process ${holder.pid}${holder.host === hostname() ? '' : ` on ${holder.host}`}`);
     told = true;
-    await sleep(pollMs, undefined, signal ? { signal } : {}).catch(() => signal?.throwIfAborted());
+    await pause(pollMs);
   }
 }
 
@@ -116,19 +127,16 @@ async function read(path: string): Promise<Owner | undefined> {
   }
 }
 
-async function isStale(
-  path: string,
-  holder: Owner,
-  { staleMs, space }: { readonly staleMs: number; readonly space: string },
-): Promise<boolean> {
-  const isNear = holder.host === hostname() && holder.space === space;
-  if (isNear && holder.pid !== process.pid && !isAlive(holder.pid)) return true;
-  const age = await stat(path).then(
+/** A process of this machine that is no more. */
+const isDead = (holder: Owner, space: string): boolean =>
+  holder.host === hostname() && holder.space === space && holder.pid !== process.pid && !isAlive(holder.pid);
+
+/** Milliseconds since a lock was touched; 0 when it is gone. */
+const ageOf = (path: string): Promise<number> =>
+  stat(path).then(
     ({ mtimeMs }) => Date.now() - mtimeMs,
     () => 0,
   );
-  return age > staleMs;
-}
 
 function isAlive(pid: number): boolean {
   try {
