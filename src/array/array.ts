@@ -99,6 +99,7 @@ import { reshape } from './ops/shape/reshape.ts';
 import { type Index, slice } from './ops/shape/slice.ts';
 import { transpose } from './ops/shape/transpose.ts';
 import { type NestedList, nestedList, printArray } from './print.ts';
+import { countHandle, dropHandle } from './reclaim.ts';
 
 /** What an op takes as an operand: an array, a packed weight, or a State (its present version). */
 export interface Operand {
@@ -106,7 +107,10 @@ export interface Operand {
 }
 
 /** Lets go of nodes whose handles were dropped without dispose(). */
-const cleanup = new FinalizationRegistry<Node>(release);
+const cleanup = new FinalizationRegistry<Node>((node) => {
+  dropHandle();
+  release(node);
+});
 
 export class NDArray implements Operand {
   readonly #value: Value;
@@ -117,6 +121,7 @@ export class NDArray implements Operand {
     this.#value = value;
     retain(value.node);
     register(this);
+    countHandle();
     cleanup.register(this, value.node, this);
   }
 
@@ -184,6 +189,7 @@ export class NDArray implements Operand {
   dispose(): void {
     if (this.#disposed) return;
     this.#disposed = true;
+    dropHandle();
     cleanup.unregister(this);
     unregister(this);
     release(this.#value.node);

@@ -20,11 +20,13 @@ import { isView } from './graph/schedule.ts';
 import { staleState, topologicalOrder, valuesOf } from './graph/trace.ts';
 import { release, retain, settle } from './lifetime.ts';
 import { typedView } from './ops/operands.ts';
+import { isCrowded, reclaim } from './reclaim.ts';
 
 export type Wrap = (v: Value) => NDArray;
 
 /** Computes these values if they have not been. */
 export async function evaluateValues(values: readonly Value[], wrap: Wrap): Promise<void> {
+  if (isCrowded()) await reclaim();
   const pending = [...new Set(values.map((v) => resolve(v).node).filter((n) => n.kind !== 'buffer'))];
   if (pending.length === 0) return;
   const order = topologicalOrder(pending.flatMap(valuesOf));

@@ -1,7 +1,7 @@
 // Who holds a buffer: handles and pending ops count references to nodes; the last one frees. Scopes free intermediates.
 
 import { IngotError } from '../base/errors.ts';
-import type { Node } from './graph/node.ts';
+import { type Node, resolve } from './graph/node.ts';
 
 /** One more holder of a node. The first holder of a pending op makes the op hold its inputs. */
 export function retain(node: Node): void {
@@ -28,6 +28,8 @@ export function settle(node: Node & { kind: 'op' }, realized: readonly { readonl
   if (node.refs > 0) for (const r of realized) retain(r.node);
   node.realized = realized.map((r) => ({ node: r.node, index: 0 }));
   if (node.refs > 0) for (const h of held) release(h);
+  const { inPlace = [] } = node.op;
+  node.inputs = node.inputs.map((v, i) => (v !== null && inPlace.includes(i) ? resolve(v) : null));
 }
 
 function heldBy(node: Node & { kind: 'op' }): readonly Node[] {

@@ -65,6 +65,11 @@ export class Weight implements Operand {
     return new Weight({ device, buffer, layout, shape, label });
   }
 
+  /** The packed bytes. */
+  read(): Promise<Uint8Array> {
+    return (this.value.node as BufferNode).device.read(this.buffer, 0, this.buffer.byteLength);
+  }
+
   dispose(): void {
     this.buffer.dispose();
   }

@@ -5,6 +5,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import type { NDArray } from '../array/array.ts';
 import { setDefaultDevice } from '../array/context.ts';
 import { fromData, full } from '../array/creation.ts';
+import { load } from '../array/files/node.ts';
 import { normal, seed } from '../array/functions/random.ts';
 import { tidy } from '../array/lifetime.ts';
 import { openJsDevice } from '../device/js/device.ts';
@@ -195,9 +196,42 @@ describe('quantize', () => {
     const [, g] = nn.valueAndGrad(net, () => net.forward(list).square().sum())();
     expect(Object.keys(g)).toEqual(['layers.1.bias', 'layers.3.weight', 'layers.3.bias']);
     expect((await numbers(g['layers.1.bias'] as NDArray)).some((x) => x !== 0)).toBe(true);
-    await expect(nn.saveWeights(net, join(folder, 'q.safetensors'))).rejects.toThrow(/layers.0 is quantised/);
     await expect(nn.quantize(new nn.Sequential(new nn.Linear(5, 5)))).rejects.toThrow(/a multiple of 64/);
     net.dispose();
+  });
+
+  it('is saved as MLX does, and loads into quantised and into other layers', async () => {
+    const make = (): nn.Sequential =>
+      new nn.Sequential(new nn.Embedding(10, 64), new nn.Linear(64, 33)).eval();
+    const ids = fromData(Int32Array.of(1, 9), [2]);
+    const path = join(folder, 'quantised.safetensors');
+    for (const bits of [2, 4, 8] as const) {
+      const net = await nn.quantize(make(), { bits, groupSize: 32, precision: 'exact' });
+      const want = await numbers(net.forward(ids));
+      await nn.saveWeights(net, path);
+      const found = (await load(path)) as Record<string, NDArray>;
+      const linear = ['biases', 'scales', 'weight'].map((name) => found[`layers.1.${name}`] as NDArray);
+      expect(linear.map((x) => [x.dtype, x.shape])).toEqual([
+        ['f32', [33, 2]],
+        ['f32', [33, 2]],
+        ['u32', [33, 2 * bits]],
+      ]);
+      const again = await nn.quantize(make(), { bits, groupSize: 64, precision: 'exact' });
+      const fresh = make();
+      for (const other of [again, fresh]) {
+        await nn.loadWeights(other, path);
+        expect(other.layers.map((l) => l.constructor.name)).toEqual([
+          'QuantizedEmbedding',
+          'QuantizedLinear',
+        ]);
+      }
+      expect(await numbers(again.forward(ids))).toEqual(want);
+      const size = Math.max(...want.map(Math.abs)); // activations of the fresh one are rounded to 8 bits
+      const got = await numbers(fresh.forward(ids));
+      expect(Math.max(...got.map((x, i) => Math.abs(x - (want[i] as number))))).toBeLessThan(0.05 * size);
+      await expect(nn.loadWeights(new nn.Sequential(new nn.Embedding(10, 32)), path)).rejects.toThrow();
+      for (const m of [net, again, fresh]) m.dispose();
+    }
   });
 });
 

@@ -41,7 +41,8 @@ export interface OpNode extends NodeBase {
   readonly kind: 'op';
   readonly op: OpDef;
   readonly attrs: object;
-  readonly inputs: Operands<Value>;
+  /** Let go of when the op is realized: a loop that computes x from x would hold every x before. */
+  inputs: Operands<Value>;
   /** Set by evaluate: where each output is now. */
   realized?: readonly Value[];
 }

@@ -2,15 +2,17 @@
 
 import type { NDArray } from '../../array/array.ts';
 import { currentDevice } from '../../array/context.ts';
-import { evaluate } from '../../array/creation.ts';
+import { evaluate, fromData } from '../../array/creation.ts';
 import { quantize as affineCodes } from '../../array/functions/quantized.ts';
 import { embedding } from '../../array/ops/linear/embedding.ts';
 import { linear } from '../../array/ops/linear/linear.ts';
 import { fixed } from '../../array/ops/operands.ts';
 import { Weight } from '../../array/weight.ts';
 import { IngotError } from '../../base/errors.ts';
+import { sameShape } from '../../base/shape.ts';
 import type { KernelPrecision } from '../../kernel/signature.ts';
-import { mlxFormat } from '../../quant/formats/words.ts';
+import { mlxFormat, wordsParts } from '../../quant/formats/words.ts';
+import { type AffineBits, affineBits, quantizedSpec } from '../../quant/layout.ts';
 import { packReference } from '../../quant/reference.ts';
 import { Module } from '../module.ts';
 import { Embedding } from './embedding.ts';
@@ -29,16 +31,32 @@ export interface QuantizeModuleOptions {
 }
 
 /** A layer of this kind keeps a packed matrix, which dispose() frees. */
-abstract class Packed extends Module {
-  readonly weight: Weight;
+export abstract class Packed extends Module {
+  #weight: Weight;
 
   constructor(weight: Weight) {
     super();
-    this.weight = weight;
+    this.#weight = weight;
+  }
+
+  get weight(): Weight {
+    return this.#weight;
+  }
+
+  /** Takes another matrix of the same shape; the old one is freed. Throws shape_mismatch. */
+  take(weight: Weight): void {
+    if (!sameShape(weight.shape, this.#weight.shape)) {
+      throw new IngotError(
+        'shape_mismatch',
+        `${this.constructor.name}: a matrix of [${this.#weight.shape}] is needed, got [${weight.shape}]`,
+      );
+    }
+    this.#weight.dispose();
+    this.#weight = weight;
   }
 
   protected override release(): void {
-    this.weight.dispose();
+    this.#weight.dispose();
   }
 }
 
@@ -125,9 +143,65 @@ async function pack(weight: NDArray, { groupSize = 64, bits = 4 }: QuantizeModul
     }),
   );
   for (const p of parts) p.dispose();
+  return packBytes(bytes, { bits, groupSize, rows, columns });
+}
+
+interface PackedSize {
+  readonly bits: AffineBits;
+  readonly groupSize: number;
+  readonly rows: number;
+  readonly columns: number;
+}
+
+function packBytes(bytes: readonly Uint8Array[], { bits, groupSize, rows, columns }: PackedSize): Weight {
   const format = mlxFormat(bits, groupSize, 'f32');
-  return Weight.fromPacked(currentDevice(), packReference(format, bytes, rows, columns), format.layout, [
+  const packed = packReference(format, bytes, rows, columns);
+  return Weight.fromPacked(currentDevice(), packed, format.layout, [rows, columns]);
+}
+
+/** How MLX stores a quantised matrix: `weight` u32 [N, K bits / 32], `scales` and `biases` f32 [N, K / groupSize]. */
+export interface QuantizedParts {
+  readonly weight: NDArray;
+  readonly scales: NDArray;
+  readonly biases: NDArray;
+}
+
+/** The parts of a layer's matrix. */
+export async function quantizedParts({ weight }: Packed): Promise<QuantizedParts> {
+  const [rows, columns] = weight.shape as readonly [number, number];
+  const { group } = weight.layout;
+  const bits = quantizedSpec(weight.layout.kind)?.bits as AffineBits;
+  const [codes, scales, biases] = wordsParts(
+    mlxFormat(bits, group, 'f32'),
+    await weight.read(),
     rows,
     columns,
-  ]);
+  ) as [Uint8Array, Uint8Array, Uint8Array];
+  return {
+    weight: fromData(new Uint32Array(codes.buffer), [rows, (columns * bits) / 32]),
+    scales: fromData(new Float32Array(scales.buffer), [rows, columns / group]),
+    biases: fromData(new Float32Array(biases.buffer), [rows, columns / group]),
+  };
+}
+
+/** A matrix of parts, whose bits and group follow from the number of columns. Rejects with shape_mismatch when they do not fit. */
+export async function weightOfParts(parts: QuantizedParts, columns: number, what: string): Promise<Weight> {
+  const [rows, words] = parts.weight.shape as readonly [number, number];
+  const groups = parts.scales.shape[1] as number;
+  const bits = ((words * 32) / columns) as AffineBits;
+  const groupSize = columns / groups;
+  if (!affineBits.includes(bits) || !Number.isInteger(groupSize) || parts.scales.shape[0] !== rows) {
+    throw new IngotError(
+      'shape_mismatch',
+      `${what}: weight [${parts.weight.shape}] with scales [${parts.scales.shape}] is no matrix of ${columns} columns`,
+    );
+  }
+  const data = [parts.weight, parts.scales.cast('f32'), parts.biases.cast('f32')];
+  const bytes = await Promise.all(
+    data.map(async (p) => {
+      const { buffer, byteOffset, byteLength } = await p.data();
+      return new Uint8Array(buffer, byteOffset, byteLength);
+    }),
+  );
+  return packBytes(bytes, { bits, groupSize, rows, columns });
 }

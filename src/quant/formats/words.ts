@@ -1,16 +1,19 @@
 // Rows whose codes are one stream of bits, lowest first (in u32 words, little endian), with the scales of their groups, and minimums
 // where the layout has them, in tensors of their own: how MLX stores what it quantises. Also GPT-OSS's MXFP4 and FP8 with scales.
 
-import { readU16, readU32, type SourceFormat, writeU16, writeU32 } from '../format.ts';
+import { newRowForm, readU16, readU32, type SourceFormat, writeU16, writeU32 } from '../format.ts';
 import { quantizeGroup } from '../group.ts';
 import {
   type AffineBits,
   affineLayout,
   type MetaDtype,
   metaFields,
+  panelBytes,
+  panelRows,
   quantizedSpec,
   type WeightLayout,
 } from '../layout.ts';
+import { readLane } from '../panel.ts';
 
 const readers = { 1: (bytes: Uint8Array, at: number) => bytes[at] as number, 2: readU16, 4: readU32 };
 const writers = {
@@ -60,6 +63,34 @@ export function wordsFormat(name: string, layout: WeightLayout): SourceFormat {
       return [codes, ...metas];
     },
   };
+}
+
+/** The parts of packed rows whose layout is that of a words format: the inverse of packing them. */
+export function wordsParts(
+  { layout, rowBytes }: SourceFormat,
+  packed: Uint8Array,
+  rows: number,
+  K: number,
+): readonly Uint8Array[] {
+  const bits = quantizedSpec(layout.kind)?.bits ?? 8;
+  const fields = metaFields(layout);
+  const sizes = rowBytes(K);
+  const parts = sizes.map((bytes) => new Uint8Array(rows * bytes));
+  const form = newRowForm(layout, K);
+  const panel = panelBytes(layout, K);
+  for (let row = 0; row < rows; row++) {
+    readLane(layout, K, packed, Math.floor(row / panelRows) * panel, row % panelRows, form);
+    const codes = (parts[0] as Uint8Array).subarray(row * (sizes[0] as number));
+    for (let k = 0; k < K; k++) orBits(codes, k * bits, form.codes[k] as number);
+    fields.forEach((bytes, f) => {
+      const at = row * (sizes[f + 1] as number);
+      for (let g = 0; g < K / layout.group; g++) {
+        const value = form.meta[fields.length * g + f] as number;
+        writers[bytes as 1 | 2 | 4](parts[f + 1] as Uint8Array, at + g * bytes, value);
+      }
+    });
+  }
+  return parts;
 }
 
 /** MLX's affine form of one bit width, group size and type of scales. Throws invalid_argument for what no layout holds. */
