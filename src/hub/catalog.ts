@@ -36,7 +36,9 @@ export function similarNames(name: string, from: Catalog = catalog): string[] {
     .map((entry) => {
       const spellings = [entry.name, ...entry.aliases];
       const whole = Math.min(...spellings.map((known) => editDistance(wanted, known)));
-      const own = editDistance(family, entry.name.split(':')[0] ?? '');
+      // What was left off at the end is no error in typing.
+      const begun = spellings.some((known) => known.startsWith(wanted));
+      const own = begun ? -1 : editDistance(family, entry.name.split(':')[0] ?? '');
       return { name: entry.name, distance: own + whole / longestName, own, whole };
     })
     .filter(({ own, whole }) => own <= family.length / 3 || whole <= wanted.length / 4)

@@ -181,6 +181,7 @@ describe('names', () => {
     ['gema3:1b', /did you mean gemma3:1b or /],
     ['qwen 3:8b', /did you mean qwen3:8b or /],
     ['gpt-os', /did you mean gpt-oss:20b or gpt-oss:120b/],
+    ['lfm2:8b', /did you mean lfm2:8b-a1b or /],
     ['zzzzzz', /no model is called "zzzzzz"; "ingot list --all" shows/],
     ['q'.repeat(100000), /"ingot list --all" shows/],
     ['zzz', /ingot list --all/],
