@@ -11,7 +11,7 @@ import { size } from '../src/cli/options.ts';
 import { openDevice } from '../src/device/open.ts';
 import { arrayRows } from './arrays.ts';
 import { type BenchCase, cases, type Limits, randomPrompt } from './cases.ts';
-import { catalogTable } from './catalog.ts';
+import { catalogTable, rowText } from './catalog.ts';
 import { checkGpu } from './check.ts';
 import type { Contestant } from './contestant.ts';
 import { type Hardware, openHardware } from './hardware.ts';
@@ -61,6 +61,8 @@ interface Options {
   readonly kernels: boolean;
   /** The kernels of the catalog instead of models. */
   readonly catalog: boolean;
+  /** Modules or kernels of it; none: all. */
+  readonly only: readonly string[];
   /** The conformance suite on the GPU instead. */
   readonly check: boolean;
   readonly save: boolean;
@@ -70,7 +72,7 @@ interface Options {
 const usage = `usage: npm run bench -- [decode|prefill] [smol|l1b|moe8b] [options]
        npm run bench -- serve [--runs N]   64 streams, 16 against one, a second turn, aborted requests
        npm run bench -- array [--save]     array operations and a training step, as shares of the machine's limits
-       npm run bench -- kernels [--device D]   the catalog: share of a copy, and against plain operations
+       npm run bench -- kernels [MODULE...] [--device D]   the catalog: share of a copy, and against plain operations
        npm run bench -- masks [WORDS]      masks of constraints, of all grammars or those whose name has WORDS
        npm run bench -- soak [--minutes N] an hour of mixed requests: does the memory grow?
        npm run bench -- stream [moe8b|moe30b] [--memory SIZE]   a model in less memory than it takes (default a quarter)
@@ -116,7 +118,7 @@ function parseOptions(args: readonly string[]): Options | undefined {
   const own = server !== undefined || streams || arrays || catalog;
   const named = masks !== undefined ? [] : own ? positionals.slice(1) : positionals;
   const known = [...cases, ...shapes, ...(streams ? streamShapes : [])];
-  const unknown = named.filter((p) => !known.some(({ name }) => name === p));
+  const unknown = catalog ? [] : named.filter((p) => !known.some(({ name }) => name === p));
   const [runs, minutes] = [Number(values.runs), Number(values.minutes)];
   const { precision, device } = values;
   if (unknown.length > 0) throw new Error(`unknown case or model: ${unknown.join(', ')}\n${usage}`);
@@ -150,6 +152,7 @@ function parseOptions(args: readonly string[]): Options | undefined {
     device,
     kernels: values.kernels,
     catalog,
+    only: catalog ? named : [],
     check: values.check,
     save: values.save,
     json: values.json,
@@ -157,14 +160,20 @@ function parseOptions(args: readonly string[]): Options | undefined {
 }
 
 /** Rows of the catalog, and with --save a line for each in bench/results/kernels/catalog.jsonl, which docs/catalog.md shows. */
-async function runCatalog({ device: name, runs, save }: Options, root: string): Promise<void> {
+async function runCatalog({ device: name, runs, save, only }: Options, root: string): Promise<void> {
   const device = await openDevice(name);
   try {
-    const rows = await catalogTable(device, { runs, log: (line) => void process.stdout.write(line) });
-    const lines = rows.map((row) => `${JSON.stringify({ device: device.description, ...row })}\n`);
-    if (!save) return;
-    mkdirSync(join(root, 'bench/results/kernels'), { recursive: true });
-    appendFileSync(join(root, 'bench/results/kernels/catalog.jsonl'), lines.join(''));
+    const folder = join(root, 'bench/results/kernels');
+    if (save) mkdirSync(folder, { recursive: true });
+    await catalogTable(device, {
+      runs,
+      only,
+      onRow(row) {
+        process.stdout.write(rowText(row));
+        const line = JSON.stringify({ device: device.description, ...row });
+        if (save) appendFileSync(join(folder, 'catalog.jsonl'), `${line}\n`);
+      },
+    });
   } finally {
     device.dispose();
   }
@@ -353,13 +362,13 @@ async function main(): Promise<void> {
     return report({ case: 'masks', sizes, ...description, ...today(version) }, options, root);
   }
   if (options.server) return runServerCase(options.server, options, root, version);
-  if (options.peer) installPeer(join(root, 'bench/peers'), log);
   if (options.check) {
     if (!(await checkGpu(log))) process.exitCode = 1;
     return;
   }
   if (options.kernels) return void process.stdout.write(await kernelTable());
   if (options.catalog) return runCatalog(options, root);
+  if (options.peer) installPeer(join(root, 'bench/peers'), log);
   const results: BenchResult[] = [];
   const hardware = await openHardware(options.device);
   for (const shape of options.shapes) {

@@ -175,6 +175,13 @@ void load_run(uint32_t* to, const uint8_t* from, int64_t dtype, int64_t bytes, i
         storeb(to + i, dtype == dF16 ? f16_to_f32(h) : bf16_to_f32(h));
       }
     }
+    // A loop for each dtype, which the compiler makes vectors of.
+    if (dtype == dI8)
+      for (; i < n; i++) to[i] = uint32_t(int32_t(int8_t(from[i])));
+    if (dtype == dU8)
+      for (; i < n; i++) to[i] = from[i];
+    if (dtype == dBool)
+      for (; i < n; i++) to[i] = from[i] != 0;
   }
   for (; i < n; i++) to[i] = load_element(from + i * stride * bytes, dtype);
 }
@@ -206,10 +213,18 @@ void store_output(uint8_t* out, int64_t dtype, int64_t start, const uint32_t* fr
   switch (dtype) {
     case dF16: case dBF16: {
       uint16_t* to = reinterpret_cast<uint16_t*>(out) + start;
-      for (int64_t i = 0; i < n; i += kW) {
+      const auto half = [&](int64_t i) {
         const vf v = load(reinterpret_cast<const float*>(from) + i);  // registers are whole vectors
-        const vh h = dtype == dF16 ? f32_to_f16(v) : f32_to_bf16(v);
-        std::memcpy(to + i, &h, size_t(min64(kW, n - i)) * 2);
+        return dtype == dF16 ? f32_to_f16(v) : f32_to_bf16(v);
+      };
+      int64_t i = 0;
+      for (; i + kW <= n; i += kW) {
+        const vh h = half(i);
+        std::memcpy(to + i, &h, sizeof h);  // of a known size: one store, not a call
+      }
+      if (i < n) {
+        const vh h = half(i);
+        std::memcpy(to + i, &h, size_t(n - i) * 2);
       }
       return;
     }

@@ -3,6 +3,7 @@
 import type { NDArray } from '../array/array.ts';
 import { compile, type Outputs } from '../array/compile.ts';
 import { currentDevice } from '../array/context.ts';
+import { typedView } from '../array/ops/operands.ts';
 import type { Plan } from '../array/plan.ts';
 import { bytesPerElement, type DType } from '../base/dtype.ts';
 import { IngotError } from '../base/errors.ts';
@@ -10,9 +11,15 @@ import type { Device } from '../device/device.ts';
 
 type Sizes = readonly number[];
 
+/** An operand: its sizes, or with a dtype of its own in place of the case's. */
+export type BenchOperand = Sizes | { readonly shape: Sizes; readonly dtype: DType };
+
+const typed = (operand: BenchOperand, dtype: DType): { readonly shape: Sizes; readonly dtype: DType } =>
+  'shape' in operand ? operand : { shape: operand, dtype };
+
 export interface CompareOptions {
-  /** Cases: the shapes of all operands of each. */
-  readonly shapes: readonly (readonly Sizes[])[];
+  /** Cases: the shapes of all operands of each; indices and the like say their dtype: `{ shape: [8], dtype: 'i32' }`. */
+  readonly shapes: readonly (readonly BenchOperand[])[];
   /** Each case runs with each dtype. Default f32. */
   readonly dtypes?: readonly DType[];
   readonly device?: Device;
@@ -74,7 +81,7 @@ export async function compare(
 }
 
 interface Settings {
-  readonly operands: readonly Sizes[];
+  readonly operands: readonly BenchOperand[];
   readonly dtype: DType;
   readonly device: Device;
   readonly warmup: number;
@@ -88,7 +95,8 @@ async function measure(
   functions: Readonly<Record<string, (...operands: NDArray[]) => Outputs>>,
   { operands, dtype, device, warmup, runs, fusion }: Settings,
 ): Promise<readonly Measurement[]> {
-  const inputs = Object.fromEntries(operands.map((shape, i) => [`x${i}`, { shape, dtype }]));
+  const types = operands.map((operand) => typed(operand, dtype));
+  const inputs = Object.fromEntries(types.map((type, i) => [`x${i}`, type]));
   const plans = new Map<string, { readonly plan: Plan; readonly bytes: number; readonly times: number[] }>();
   const copies = new Map<number, { readonly plan: Plan; readonly times: number[] }>();
   try {
@@ -101,7 +109,10 @@ async function measure(
         profile: true,
         ...(fusion[name] === false ? { patterns: [] } : {}),
       });
-      const all = [...operands.map((shape) => ({ shape, dtype })), ...plan.outputs];
+      types.forEach((type, i) => {
+        touch(plan, `x${i}`, type);
+      });
+      const all = [...types, ...plan.outputs];
       const bytes = all.reduce((n, t) => n + count(t.shape) * bytesPerElement(t.dtype), 0);
       plans.set(name, { plan, bytes, times: [] });
       if (!copies.has(bytes)) copies.set(bytes, { plan: copyPlan(device, bytes), times: [] });
@@ -120,7 +131,7 @@ async function measure(
     const us = quantile(times, 0.5);
     return {
       name,
-      shapes: operands,
+      shapes: types.map(({ shape }) => shape),
       dtype,
       microseconds: us,
       spread: (quantile(times, 0.75) - quantile(times, 0.25)) / 2 / us,
@@ -134,12 +145,15 @@ async function measure(
 
 /** Reads half of the bytes and writes the other half. */
 function copyPlan(device: Device, bytes: number): Plan {
-  const shape = [Math.max(1, Math.round(bytes / 8))];
-  return compile(({ x }: { x: NDArray }) => x.add(1), {
-    device,
-    inputs: { x: { shape, dtype: 'f32' } },
-    profile: true,
-  });
+  const x = { shape: [Math.max(1, Math.round(bytes / 8))], dtype: 'f32' } as const;
+  const plan = compile((given: { x: NDArray }) => given.x.add(1), { device, inputs: { x }, profile: true });
+  touch(plan, 'x', x);
+  return plan;
+}
+
+/** Writes zeros: memory that nobody has written may be one page that is read again and again. */
+function touch(plan: Plan, name: string, { shape, dtype }: { readonly shape: Sizes; readonly dtype: DType }) {
+  plan.write(name, typedView(dtype, new Uint8Array(count(shape) * bytesPerElement(dtype))));
 }
 
 /** Microseconds of one run: of its dispatches where the device tells, else until it is over. */

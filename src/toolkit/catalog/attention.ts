@@ -6,9 +6,17 @@ import { type AttentionSettings, scaledDotProductAttention } from '../../array/f
 import type { Term } from '../../array/ops/elementwise/elementwise.ts';
 import { where } from '../../array/ops/elementwise/where.ts';
 import { IngotError } from '../../base/errors.ts';
-import { formatShape } from '../../base/shape.ts';
+import { broadcastShapes, formatShape } from '../../base/shape.ts';
 import { mapReduce } from '../reduce.ts';
 import { require, sizes } from './common.ts';
+
+/** Below every score, and finite: a row that sees nothing is made of zeros, not of NaN. */
+const unseen = -3e38;
+/** Softmax over what `seen` holds for, by the softmax of whole rows. */
+const softmaxOver = (x: NDArray, seen: NDArray): NDArray => {
+  const shape = broadcastShapes(x.shape, seen.shape, 'softmax');
+  return where(seen, where(seen, x, unseen).broadcastTo(shape).softmax(), 0);
+};
 
 const masked = mapReduce({
   name: 'maskedSoftmax',
@@ -28,6 +36,8 @@ const masked = mapReduce({
     },
   },
   write: 'mask ? exp(scale * x - top) / sum : 0',
+  composite: (x, mask, scale) =>
+    softmaxOver((x as NDArray).cast('f32').mul(scale as NDArray), mask as NDArray).cast((x as NDArray).dtype),
 });
 /** Softmax of scaled scores over what a mask lets through, in one kernel; the scale is an operand.
  * @formula e^(s x - max) / Σ over true entries, 0 elsewhere
@@ -62,6 +72,11 @@ const causal = mapReduce({
     },
   },
   write: 'i <= last ? exp(x - top) / sum : 0',
+  composite: (x, last) => {
+    const scores = x as NDArray;
+    const seen = arange(scores.shape.at(-1) as number).le(last as NDArray);
+    return softmaxOver(scores.cast('f32'), seen).cast(scores.dtype);
+  },
 });
 /** Softmax of the scores of the last L positions, each of which sees those up to its own: no mask in memory.
  * @formula softmax over keys 0 … S - L + row, 0 behind

@@ -35,6 +35,7 @@ const minKernel = mapReduce({
     sum: { init: 0, update: 'acc + exp(least - x)', combine: 'a + b' },
   },
   write: 'exp(least - x) / sum',
+  composite: (x) => (x as NDArray).neg().softmax(),
 });
 /** @formula e^(min - x) / Σ e^(min - x)
  * @shapes `[…, D]` -> `[…, D]`
