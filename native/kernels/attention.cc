@@ -1,4 +1,4 @@
-// Causal attention over an f32 or f16 cache with online softmax. Few rows, or the only row of a sequence:
+// Causal attention over a cache of floats or codes with online softmax. Few rows, or the only row of a sequence:
 // attention_few.h. Many rows: blocks of queries against blocks of keys, in registers (f32, or pairs of bf16)
 // or in AMX tiles. One dispatch may hold rows of both kinds.
 #include <algorithm>
@@ -8,8 +8,8 @@
 #include "attention_few.h"
 #include "attention_tiles.h"
 
-// Two bf16 keep 17 bits of an f32 cache, which is what a model has that wants more: those go the way of
-// registers.
+// Two bf16 keep 17 bits of an f32 cache or of codes, which is what a model has that wants more: those go the
+// way of registers.
 #define INGOT_F32_IN_REGISTERS (INGOT_TILES && !INGOT_AMX_EMULATE)
 #if INGOT_F32_IN_REGISTERS
 namespace ingot::avx512 {
@@ -153,7 +153,7 @@ void run_rows(const Attention& all, Ctx& ctx) {
 void run(const Args& args, Ctx& ctx) {
   const Attention a{AttentionArgs(args)};
 #if INGOT_F32_IN_REGISTERS
-  if (!a.half) return avx512::attention_table.defs[0].run(args, ctx);
+  if (!a.fast && a.form != rF16) return avx512::attention_table.defs[0].run(args, ctx);
 #endif
   if (a.rows > 0 && a.positions_ok(ctx)) run_rows(a, ctx);
 }
@@ -172,14 +172,13 @@ const char* check(const Args& args) {
   if (rows < 0 || H <= 0 || Hkv <= 0 || Dh <= 0 || cap <= 0) return "attention: a dimension is not positive";
   if (H % Hkv != 0) return "attention: the number of heads is not a multiple of the number of kv heads";
   if (Dh > kMaxHeadDim) return "attention: head dimension above 1024";
-  if (a.kv_dtype() != dF32 && a.kv_dtype() != dF16)
-    return "attention: cache type is neither f32 (0) nor f16 (1)";
+  if (const char* problem = KvRow::mismatch(a.kv_rows(), Dh)) return problem;
   if (a.precision() != kFast && a.precision() != kExact)
     return "attention: precision is neither fast (0) nor exact (1)";
   if (ring < 0 || ring > cap) return "attention: ring is longer than the cache";
   if (const char* problem = check_pages(a, cap, ring)) return problem;
   if (rows > kMaxRows) return "attention: more than 16,384 rows";
-  const int64_t cache = Hkv * cap * Dh * (a.kv_dtype() == dF16 ? 2 : 4), heads = rows * H * Dh * 4;
+  const int64_t cache = Hkv * cap * KvRow(a.kv_rows(), Dh).bytes, heads = rows * H * Dh * 4;
   if (a.k_cache_buf().bytes < cache || a.v_cache_buf().bytes < cache)
     return "attention: cache buffer smaller than [Hkv, cap, Dh]";
   if (a.q_buf().bytes < heads || a.y_buf().bytes < heads)

@@ -29,18 +29,19 @@ inline void prepare_query_pairs(const Attention& a, int64_t n, int64_t vecs, Blo
 }
 
 // Keys row by row; values in rows of two keys side by side.
-inline void load_pairs(const Attention& a, int64_t head, int64_t j, int64_t n, const Seen& seen, Block& b) {
+template <int Form>
+void load_pairs(const Attention& a, int64_t head, int64_t j, int64_t n, const Seen& seen, Block& b) {
   const uint8_t* at[kBlockKeys];
   find_keys(a, a.k, head, j, n, seen, at);
   uint8_t* to = b.keys;
   for (int64_t i = 0; i < n; i++)
     for (int64_t d = 0; d < a.Dh; d += kW, to += 2 * kW)
-      storeb(to, (vh)_mm512_cvtneps_pbh((__m512)load_dims<true>(a, at[i], d)));
+      storeb(to, (vh)_mm512_cvtneps_pbh((__m512)load_dims<Form>(a, at[i], d)));
   find_keys(a, a.v, head, j, n, seen, at);
   to = b.values;
   for (int64_t i = 0; i < n; i += 2)
     for (int64_t d = 0; d < a.Dh; d += kW, to += 64)
-      storeb(to, bf16_pairs(load_dims<true>(a, at[i], d), load_dims<true>(a, at[i + 1], d)));
+      storeb(to, bf16_pairs(load_dims<Form>(a, at[i], d), load_dims<Form>(a, at[i + 1], d)));
 }
 
 // c[v][m] (+)= sum over k of a[m * am + k * ak] . b[v][k], products of pairs: 8 rows and NV vectors, which
@@ -86,7 +87,7 @@ inline void attend_key_pairs(const Attention& a, int64_t head, int64_t j, int64_
                              Block& b) {
   const int64_t start = max64(j, seen.lo / kPairKeys * kPairKeys),
                 n = ceil_div(min64(j + kBlockKeys, seen.hi) - start, kPairKeys) * kPairKeys;
-  load_pairs(a, head, start, n, seen, b);
+  with_form(a.form, [&](auto form) { load_pairs<form()>(a, head, start, n, seen, b); });
   int64_t v = 0;
   for (; v + kPairVecs <= vecs; v += kPairVecs) attend_vectors<kPairVecs>(a, start, n, v, b);
   for (; v < vecs; v++) attend_vectors<1>(a, start, n, v, b);

@@ -59,9 +59,9 @@ inline void find_keys(const Attention& a, const uint8_t* cache, int64_t head, in
   for (int64_t i = 0; i < n; i++)
     at[i] = j + i < seen.lo || j + i >= seen.hi ? nullptr : a.at(cache, head, j + i);
 }
-template <bool Half> INGOT_INLINE vf load_dims(const Attention& a, const uint8_t* p, int64_t d) {
+template <int Form> INGOT_INLINE vf load_dims(const Attention& a, const uint8_t* p, int64_t d) {
   if (p == nullptr || d >= a.Dh) return vf{};
-  return d + kW <= a.Dh ? load_kv<Half>(p, d) : load_kv_n<Half>(p, d, int(a.Dh - d));
+  return d + kW <= a.Dh ? load_kv<Form>(a.row, p, d) : load_kv_n<Form>(a.row, p, d, int(a.Dh - d));
 }
 
 inline void store_outputs(const Attention& a, int64_t head, int64_t q0, int64_t n, Block& b) {

@@ -1,7 +1,7 @@
 // A dispatch of attention: its operands, which keys a row sees and where they are.
 #pragma once
+#include "kv_rows.h"
 #include "pages.h"
-#include "vec_math.h"
 #include "signatures/attention.h"
 
 namespace ingot::INGOT_NS {
@@ -18,7 +18,9 @@ struct Attention {
   const int32_t *sequences, *page_table;  // null: one sequence, slot = position or ring
   const int32_t* pages;                   // of the sequence that is looked at
   int64_t rows, H, Hkv, Dh, cap, window, ring, G, S, max_pages;
-  bool half, fast;
+  int form;  // of rows
+  KvRow row;
+  bool fast;
   float scale, softcap;
 
   explicit Attention(const AttentionArgs& a)
@@ -41,12 +43,12 @@ struct Attention {
         G(H / Hkv),
         S(a.S()),
         max_pages(a.max_pages()),
-        half(a.kv_dtype() == dF16),
-        fast(half && a.precision() == kFast),
+        form(a.kv_rows()),
+        row(form, Dh),
+        fast(form != rF32 && a.precision() == kFast),
         scale(a.scale()),
         softcap(a.softcap()) {}
 
-  int64_t element() const { return half ? 2 : 4; }
   int64_t last_key(int64_t row) const { return positions[row] + 1; }  // exclusive
   int64_t first_key(int64_t row) const {
     int64_t lo = 0;
@@ -63,7 +65,7 @@ struct Attention {
   // Address of the slot of key j of a kv head, and how many keys from j on (at most n) follow it in memory.
   const uint8_t* at(const uint8_t* cache, int64_t head, int64_t j) const {
     const int64_t slot = pages ? pages[j / kPage] * kPage + j % kPage : ring > 0 ? j % ring : j;
-    return cache + (head * cap + slot) * Dh * element();
+    return cache + (head * cap + slot) * row.bytes;
   }
   int64_t run(int64_t j, int64_t n) const {
     if (!pages) return ring > 0 ? min64(n, ring - j % ring) : n;
@@ -113,15 +115,6 @@ struct Attention {
     return true;
   }
 };
-
-template <bool Half> INGOT_INLINE vf load_kv(const uint8_t* p, int64_t i) {
-  if constexpr (Half) return load_f16(reinterpret_cast<const uint16_t*>(p) + i);
-  return load(reinterpret_cast<const float*>(p) + i);
-}
-template <bool Half> INGOT_INLINE vf load_kv_n(const uint8_t* p, int64_t i, int n) {
-  if constexpr (Half) return load_f16_n(reinterpret_cast<const uint16_t*>(p) + i, n);
-  return load_n(reinterpret_cast<const float*>(p) + i, n);
-}
 
 inline int64_t padded(int64_t n) { return ceil_div(n, kW) * kW; }
 

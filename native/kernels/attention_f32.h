@@ -53,13 +53,18 @@ inline const float* load_keys(const Attention& a, const uint8_t* cache, int64_t 
     const int64_t count = a.run(j + i, n - i), elements = count * a.Dh;
     const uint8_t* from = a.at(cache, head, j + i);
     float* to = out + i * a.Dh;
-    if (!a.half) {
+    if (a.form == rF32) {
       std::memcpy(to, from, size_t(elements) * 4);
-    } else {
+    } else if (a.form == rF16) {
       const auto* h = reinterpret_cast<const uint16_t*>(from);
       int64_t e = 0;
       for (; e + kW <= elements; e += kW) store(to + e, load_f16(h + e));
       if (e < elements) store_n(to + e, load_f16_n(h + e, int(elements - e)), int(elements - e));
+    } else {
+      with_form(a.form, [&](auto form) {
+        for (int64_t r = 0; r < count; r++, from += a.row.bytes)
+          for (int64_t d = 0; d < a.Dh; d += kW, to += kW) store(to, load_kv<form()>(a.row, from, d));
+      });
     }
     i += count;
   }

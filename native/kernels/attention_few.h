@@ -33,12 +33,12 @@ constexpr int value_vecs(int group) { return keys_for(group) < 4 ? keys_for(grou
 
 // scores[g * kScoreStride + j] = q[g] . k[j] for n keys that follow each other in memory. q is padded with
 // zeros to ldq. `ahead`: n rows that are read next.
-template <bool Half, int GQ>
-__attribute__((noinline)) void dot_keys(const float* q, int64_t ldq, const uint8_t* k, const uint8_t* ahead,
-                                        int64_t Dh, int64_t n, float* scores) {
+template <int Form, int GQ>
+__attribute__((noinline)) void dot_keys(const KvRow& form, const float* q, int64_t ldq, const uint8_t* k,
+                                        const uint8_t* ahead, int64_t n, float* scores) {
   constexpr int kKeys = keys_for(GQ);
-  const int64_t row = Dh * (Half ? 2 : 4), full = Dh / kW * kW;
-  const int tail = int(Dh - full);
+  const int64_t row = form.bytes, full = form.Dh / kW * kW;
+  const int tail = int(form.Dh - full);
   for (int64_t j = 0; j < n; j += kKeys) {
     const int live = int(min64(kKeys, n - j));
     prefetch_lines(ahead + j * row, live * row);
@@ -55,11 +55,11 @@ __attribute__((noinline)) void dot_keys(const float* q, int64_t ldq, const uint8
       }
     };
     for (int64_t d = 0; d < full; d += kW)
-      add(d,
-          [](const uint8_t* p, int64_t at) __attribute__((always_inline)) { return load_kv<Half>(p, at); });
+      add(d, [&](const uint8_t* p, int64_t at)
+                 __attribute__((always_inline)) { return load_kv<Form>(form, p, at); });
     if (tail)
       add(full, [&](const uint8_t* p, int64_t at)
-                    __attribute__((always_inline)) { return load_kv_n<Half>(p, at, tail); });
+                    __attribute__((always_inline)) { return load_kv_n<Form>(form, p, at, tail); });
     float sums[sizeof acc / 4];
     for (int i = 0; i < GQ * kKeys; i += kW) store(sums + i, sum_each(acc + i));
     for (int g = 0; g < GQ; g++) std::memcpy(scores + g * kScoreStride + j, sums + g * kKeys, kKeys * 4);
@@ -67,23 +67,26 @@ __attribute__((noinline)) void dot_keys(const float* q, int64_t ldq, const uint8
 }
 
 // out[g * ldo + d] += sum over j of p[g * kScoreStride + j] * v[j][d]. `ahead` as above.
-template <bool Half, int GQ>
-__attribute__((noinline)) void add_values(const float* p, const uint8_t* v, const uint8_t* ahead, int64_t Dh,
-                                          int64_t n, float* out, int64_t ldo) {
-  constexpr int element = Half ? 2 : 4, kValueVecs = value_vecs(GQ);
-  const int64_t row = Dh * element;
+template <int Form, int GQ>
+__attribute__((noinline)) void add_values(const KvRow& form, const float* p, const uint8_t* v,
+                                          const uint8_t* ahead, int64_t n, float* out, int64_t ldo) {
+  constexpr int kValueVecs = value_vecs(GQ);
+  constexpr int64_t element = Form == rF32 ? 4 : 2;  // of floats
+  const int64_t row = form.bytes, Dh = form.Dh;
   int64_t d = 0;
   for (; d + kValueVecs * kW <= Dh; d += kValueVecs * kW) {
     vf acc[GQ][kValueVecs];
     for (int g = 0; g < GQ; g++)
       for (int i = 0; i < kValueVecs; i++) acc[g][i] = load(out + g * ldo + d + i * kW);
     for (int64_t j = 0; j < n; j++) {
-      const int64_t at = j * row + d * element;
-      prefetch_lines(ahead + at, kValueVecs * kW * element);
+      const uint8_t* value = v + j * row;
+      if constexpr (Form == rF32 || Form == rF16)
+        prefetch_lines(ahead + j * row + d * element, kValueVecs * kW * element);
+      else if (d == 0) prefetch_lines(ahead + j * row, row);
       vf w[GQ];
       for (int g = 0; g < GQ; g++) w[g] = set1(p[g * kScoreStride + j]);
       for (int i = 0; i < kValueVecs; i++) {
-        const vf x = load_kv<Half>(v + at, i * kW);
+        const vf x = load_kv<Form>(form, value, d + i * kW);
         for (int g = 0; g < GQ; g++) acc[g][i] = fma(w[g], x, acc[g][i]);
       }
     }
@@ -95,7 +98,8 @@ __attribute__((noinline)) void add_values(const float* p, const uint8_t* v, cons
     vf acc[GQ];
     for (int g = 0; g < GQ; g++) acc[g] = load(out + g * ldo + d);
     for (int64_t j = 0; j < n; j++) {
-      const vf x = lanes == kW ? load_kv<Half>(v + j * row, d) : load_kv_n<Half>(v + j * row, d, lanes);
+      const uint8_t* value = v + j * row;
+      const vf x = lanes == kW ? load_kv<Form>(form, value, d) : load_kv_n<Form>(form, value, d, lanes);
       for (int g = 0; g < GQ; g++) acc[g] = fma(set1(p[g * kScoreStride + j]), x, acc[g]);
     }
     for (int g = 0; g < GQ; g++) store(out + g * ldo + d, acc[g]);
@@ -131,13 +135,13 @@ float softmax_step(float* s, int64_t n, float softcap, float& m, float& l) {
 
 // One head group over keys [lo, hi): m[g], l[g], out[g * ldo]. `next`: the keys that are read after them, or
 // null.
-template <bool Half, int GQ>
+template <int Form, int GQ>
 void attend_range(const Attention& a, const float* q, int64_t ldq, int64_t head, int64_t lo, int64_t hi,
                   const uint8_t* next, float* scores, float* m, float* l, float* out, int64_t ldo) {
   for (int64_t j = lo; j < hi; j += kScoreKeys) {
     const int64_t n = min64(kScoreKeys, hi - j);
     for (int64_t i = 0, c; i < n; i += c)
-      dot_keys<Half, GQ>(q, ldq, a.at(a.k, head, j + i), a.at(a.v, head, j + i), a.Dh,
+      dot_keys<Form, GQ>(a.row, q, ldq, a.at(a.k, head, j + i), a.at(a.v, head, j + i),
                          c = a.run(j + i, n - i), scores + i);
     for (int g = 0; g < GQ; g++) {
       const float factor = softmax_step(scores + g * kScoreStride, n, a.softcap, m[g], l[g]);
@@ -147,21 +151,21 @@ void attend_range(const Attention& a, const float* q, int64_t ldq, int64_t head,
     const uint8_t* ahead = j + n < hi ? a.at(a.k, head, j + n) : next;
     for (int64_t i = 0, c; i < n; i += c) {
       const uint8_t* v = a.at(a.v, head, j + i);
-      add_values<Half, GQ>(scores + i, v, ahead ? ahead + i * a.Dh * a.element() : v, a.Dh,
+      add_values<Form, GQ>(a.row, scores + i, v, ahead ? ahead + i * a.row.bytes : v,
                            c = a.run(j + i, n - i), out, ldo);
     }
   }
 }
 
-template <bool Half>
+template <int Form>
 void attend_group(const Attention& a, int group, const float* q, int64_t ldq, int64_t head, int64_t lo,
                   int64_t hi, const uint8_t* next, float* scores, float* m, float* l, float* out,
                   int64_t ldo) {
   switch (group) {
-    case 1: return attend_range<Half, 1>(a, q, ldq, head, lo, hi, next, scores, m, l, out, ldo);
-    case 2: return attend_range<Half, 2>(a, q, ldq, head, lo, hi, next, scores, m, l, out, ldo);
-    case 3: return attend_range<Half, 3>(a, q, ldq, head, lo, hi, next, scores, m, l, out, ldo);
-    default: return attend_range<Half, 4>(a, q, ldq, head, lo, hi, next, scores, m, l, out, ldo);
+    case 1: return attend_range<Form, 1>(a, q, ldq, head, lo, hi, next, scores, m, l, out, ldo);
+    case 2: return attend_range<Form, 2>(a, q, ldq, head, lo, hi, next, scores, m, l, out, ldo);
+    case 3: return attend_range<Form, 3>(a, q, ldq, head, lo, hi, next, scores, m, l, out, ldo);
+    default: return attend_range<Form, 4>(a, q, ldq, head, lo, hi, next, scores, m, l, out, ldo);
   }
 }
 
@@ -247,8 +251,9 @@ void run_split(const Attention& a, const Group& group, int64_t item, const Parti
                 load_some(a.q + (row * a.H + head * a.G + g0 + g) * a.Dh + d, lanes) * a.scale);
           store(out + g * ld + d, vf{});
         }
-      if (a.half) attend_group<true>(a, members, q, ld, head, first, last, next, scores, m, l, out, ld);
-      else attend_group<false>(a, members, q, ld, head, first, last, next, scores, m, l, out, ld);
+      with_form(a.form, [&](auto form) {
+        attend_group<form()>(a, members, q, ld, head, first, last, next, scores, m, l, out, ld);
+      });
       for (int g = 0; g < members; g++) {
         float* st = parts.stats(group.result(a, head, split, r, g0 + g));
         st[0] = m[g];

@@ -68,16 +68,16 @@ inline void prepare_queries(const Attention& a, int64_t n, int64_t vecs, Block& 
 }
 
 // A tiles [16 keys][depth]: a key per row, dimensions t and 16 + t in pair t.
-template <bool Split, bool Half>
+template <bool Split, int Form>
 void prepare_keys(const Attention& a, const uint8_t* const* at, int64_t n, uint8_t* tile) {
   for (int64_t i = 0; i < n; i += 16)
     for (int64_t d = 0; d < a.Dh; d += 32, tile += kSplitTile)
       for (int r = 0; r < 16; r++)
-        store_split<Split>(tile, r, load_dims<Half>(a, at[i + r], d), load_dims<Half>(a, at[i + r], d + 16));
+        store_split<Split>(tile, r, load_dims<Form>(a, at[i + r], d), load_dims<Form>(a, at[i + r], d + 16));
 }
 
 // A tiles [16 dimensions][chunk]: a dimension per row, keys t and 16 + t of the chunk in pair t.
-template <bool Split, bool Half>
+template <bool Split, int Form>
 void prepare_values(const Attention& a, const uint8_t* const* at, int64_t n, uint8_t* tiles) {
   for (int64_t d = 0; d < depth_tiles(a) * 32; d += 16)
     for (int64_t i = 0; i < n; i += kChunkKeys) {
@@ -85,7 +85,7 @@ void prepare_values(const Attention& a, const uint8_t* const* at, int64_t n, uin
       vf hi[kW], lo[kW];
       for (int t = 0; t < 16; t++) {
         vi h, l;
-        split<Split>(load_dims<Half>(a, at[i + t], d), load_dims<Half>(a, at[i + 16 + t], d), h, l);
+        split<Split>(load_dims<Form>(a, at[i + t], d), load_dims<Form>(a, at[i + 16 + t], d), h, l);
         hi[t] = as_f(h);
         if constexpr (Split) lo[t] = as_f(l);
       }
@@ -178,11 +178,9 @@ void attend_keys(const Attention& a, int64_t head, int64_t j, int64_t vecs, cons
   const uint8_t* at[kBlockKeys];
   const int64_t start = j + first * kChunkKeys;
   find_keys(a, a.k, head, start, n, seen, at);
-  if (a.half) prepare_keys<Split, true>(a, at, n, b.keys);
-  else prepare_keys<Split, false>(a, at, n, b.keys);
+  with_form(a.form, [&](auto form) { prepare_keys<Split, form()>(a, at, n, b.keys); });
   find_keys(a, a.v, head, start, n, seen, at);
-  if (a.half) prepare_values<Split, true>(a, at, n, b.values);
-  else prepare_values<Split, false>(a, at, n, b.values);
+  with_form(a.form, [&](auto form) { prepare_values<Split, form()>(a, at, n, b.values); });
   for (int64_t v = 0; v < vecs; v += 2) {
     const Seen pair(b, v, 2);
     const int64_t begin = begin_of(pair) - first, end = end_of(pair) - first;

@@ -1,8 +1,8 @@
 // Rotary embedding and the write into the key-value cache: rope, kv_write, and both in one dispatch
 // (rope_kv). The angle is float(position) * invFreq in f32, as the reference implementations compute it.
+#include "kv_rows.h"
 #include "norm.h"
 #include "pages.h"
-#include "vec_math.h"
 #include "signatures/kv_write.h"
 #include "signatures/rope.h"
 #include "signatures/rope_kv.h"
@@ -67,7 +67,8 @@ struct Rotation {
 struct Cache {
   uint8_t *k, *v;
   int64_t Hkv, Dh, cap, ring;
-  bool half;
+  int form;
+  KvRow row;
   const int32_t *positions, *sequences, *page_table;  // sequences and page_table may be null
   int64_t S, max_pages;
 
@@ -92,12 +93,13 @@ struct Cache {
     return -1;
   }
   void put(uint8_t* cache, int64_t head, int64_t slot, const float* x) const {
-    const int64_t at = (head * cap + slot) * Dh;
-    if (!half) {
-      std::memcpy(reinterpret_cast<float*>(cache) + at, x, size_t(Dh) * 4);
+    uint8_t* to = cache + (head * cap + slot) * row.bytes;
+    if (form == rF32) {
+      std::memcpy(to, x, size_t(Dh) * 4);
       return;
     }
-    uint16_t* out = reinterpret_cast<uint16_t*>(cache) + at;
+    if (form != rF16) return write_codes(form, row, x, to);
+    uint16_t* out = reinterpret_cast<uint16_t*>(to);
     int64_t d = 0;
     for (; d + kW <= Dh; d += kW) store_f16(out + d, load(x + d));
     if (d < Dh) store_f16_n(out + d, load_n(x + d, int(Dh - d)), int(Dh - d));
@@ -159,18 +161,17 @@ const char* check_rope(const Args& args) {
 }
 
 template <class View> Cache cache_of(const View& a) {
-  return {a.k_cache(), a.v_cache(), a.Hkv(), a.Dh(), a.cap(), a.ring(), a.kv_dtype() == dF16,
-          a.positions(), a.sequences(), a.page_table(), a.S(), a.max_pages()};
+  return {a.k_cache(), a.v_cache(), a.Hkv(), a.Dh(), a.cap(), a.ring(), a.kv_rows(),
+          KvRow(a.kv_rows(), a.Dh()), a.positions(), a.sequences(), a.page_table(), a.S(), a.max_pages()};
 }
 template <class View> const char* check_cache(const View& a, const Buf& v) {
   const Buf& k = a.k_cache_buf();
   const int64_t Hkv = a.Hkv(), Dh = a.Dh(), cap = a.cap(), ring = a.ring();
-  const int dtype = a.kv_dtype();
   if (Hkv <= 0 || cap <= 0) return "kv cache: a dimension is not positive";
-  if (dtype != dF32 && dtype != dF16) return "kv cache: type is neither f32 (0) nor f16 (1)";
+  if (const char* problem = KvRow::mismatch(a.kv_rows(), Dh)) return problem;
   if (ring < 0 || ring > cap) return "kv cache: ring is longer than the cache";
-  const int64_t bytes = Hkv * cap * Dh * (dtype == dF16 ? 2 : 4);
-  if (k.bytes < bytes || v.bytes < bytes) return "kv cache: buffer smaller than [Hkv, cap, Dh]";
+  const int64_t bytes = Hkv * cap * KvRow(a.kv_rows(), Dh).bytes;
+  if (k.bytes < bytes || v.bytes < bytes) return "kv cache: buffer smaller than [Hkv, cap, row]";
   return nullptr;
 }
 

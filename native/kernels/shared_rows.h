@@ -34,15 +34,15 @@ struct SharedRows {
     return sequences[row] >= 0 && sequences[row] < S && count * ratio <= max_pages * kPage;
   }
   float value(const uint8_t* row, int64_t d) const {
-    return half ? load_kv_n<true>(row, d, 1)[0] : load_kv_n<false>(row, d, 1)[0];
+    return half ? load_floats_n<true>(row, d, 1)[0] : load_floats_n<false>(row, d, 1)[0];
   }
 };
 
 template <bool Half> float dot(const float* a, const uint8_t* b, int64_t n) {
   vf sum{};
   int64_t d = 0;
-  for (; d + kW <= n; d += kW) sum += load(a + d) * load_kv<Half>(b, d);
-  if (d < n) sum += load_n(a + d, int(n - d)) * load_kv_n<Half>(b, d, int(n - d));
+  for (; d + kW <= n; d += kW) sum += load(a + d) * load_floats<Half>(b, d);
+  if (d < n) sum += load_n(a + d, int(n - d)) * load_floats_n<Half>(b, d, int(n - d));
   float total = 0;
   for (int i = 0; i < kW; i++) total += sum[i];
   return total;
@@ -53,8 +53,8 @@ inline float dot(const SharedRows& rows, const float* a, const uint8_t* b) {
 
 template <bool Half> void add_row(float* sum, float weight, const uint8_t* row, int64_t n) {
   int64_t d = 0;
-  for (; d + kW <= n; d += kW) store(sum + d, load(sum + d) + weight * load_kv<Half>(row, d));
-  for (; d < n; d++) sum[d] += weight * load_kv_n<Half>(row, d, 1)[0];
+  for (; d + kW <= n; d += kW) store(sum + d, load(sum + d) + weight * load_floats<Half>(row, d));
+  for (; d < n; d++) sum[d] += weight * load_floats_n<Half>(row, d, 1)[0];
 }
 inline void add_row(const SharedRows& rows, float* sum, float weight, const uint8_t* row) {
   if (rows.half) add_row<true>(sum, weight, row, rows.W);

@@ -1,4 +1,4 @@
-// Both strategies under the one suite, on every device there is.
+// Both strategies under the one suite, with keys and values as floats and as codes, on every device there is.
 
 import { addonPath } from '../device/cpu/addon.ts';
 import { openCpuDevice } from '../device/cpu/device.ts';
@@ -10,22 +10,27 @@ import { StandardCache } from './standard.ts';
 
 const devices = { js: openJsDevice, ...(addonPath() ? { cpu: openCpuDevice } : {}) };
 
+const kinds = [undefined, 'q8', 'q4'] as const;
+
 for (const [name, openDevice] of Object.entries(devices)) {
-  testCacheStrategy({
-    name: `standard on ${name}`,
-    openDevice,
-    open: (device, layers, options) => new StandardCache(device, layers, options),
-  });
-  testCacheStrategy({
-    name: `paged on ${name}`,
-    openDevice,
-    open: (device, layers, { capacity, maxRows, dtype }) =>
-      new PagedCache(device, layers, {
-        pages: 2 * pagesFor(capacity),
-        contextLength: capacity,
-        maxSequences: 2,
-        maxRows,
-        dtype,
-      }),
-  });
+  for (const codes of kinds) {
+    const as = codes === undefined ? { openDevice } : { openDevice, codes };
+    testCacheStrategy({
+      name: `standard on ${name}, ${codes ?? 'floats'}`,
+      ...as,
+      open: (device, layers, options) => new StandardCache(device, layers, options),
+    });
+    testCacheStrategy({
+      name: `paged on ${name}, ${codes ?? 'floats'}`,
+      ...as,
+      open: (device, layers, { capacity, maxRows, dtype }) =>
+        new PagedCache(device, layers, {
+          pages: 2 * pagesFor(capacity),
+          contextLength: capacity,
+          maxSequences: 2,
+          maxRows,
+          dtype,
+        }),
+    });
+  }
 }

@@ -1,9 +1,7 @@
 // What a model gets of a paged cache while a plan is traced: each kind of layer as the ops that write and read its pages.
 
 import type { NDArray } from '../array/array.ts';
-import { kvWrite } from '../array/ops/memory/kv-write.ts';
 import type { PageTable } from '../array/ops/memory/paged.ts';
-import { attention } from '../array/ops/nn/attention.ts';
 import { shortConv } from '../array/ops/nn/short-conv.ts';
 import type { State } from '../array/weight.ts';
 import { invariant } from '../base/errors.ts';
@@ -17,6 +15,7 @@ import {
   type SequenceMemory,
 } from '../nn/contracts.ts';
 import { attendCompressed } from './compressed-rows.ts';
+import type { HeadRowsForm } from './head-rows.ts';
 import { attendRows } from './latent-rows.ts';
 import type { LayerPart } from './parts.ts';
 
@@ -30,10 +29,16 @@ export interface LayerPlace {
 
 export class PagedMemory implements SequenceMemory {
   readonly #specs: readonly LayerSpec[];
+  readonly #form: HeadRowsForm;
   readonly #place: (part: PartName) => LayerPlace | undefined;
 
-  constructor(specs: readonly LayerSpec[], place: (part: PartName) => LayerPlace | undefined) {
+  constructor(
+    specs: readonly LayerSpec[],
+    form: HeadRowsForm,
+    place: (part: PartName) => LayerPlace | undefined,
+  ) {
     this.#specs = specs;
+    this.#form = form;
     this.#place = place;
   }
 
@@ -47,10 +52,7 @@ export class PagedMemory implements SequenceMemory {
   ): NDArray {
     const spec = layerOfKind(this.#specs, layer, ['full', 'window'], 'attend');
     const { states, paged } = this.#at(layer);
-    const [keys, values] = states as readonly [State, State];
-    const [nextKeys, nextValues] = kvWrite(keys, values, k, v, positions, { paged });
-    const window = spec.kind === 'window' ? { window: spec.window } : {};
-    return attention(q, nextKeys, nextValues, positions, { ...options, ...window, paged });
+    return this.#form.attend(spec, states, { q, k, v, positions }, options, { paged });
   }
 
   latent(

@@ -17,6 +17,7 @@ import {
   type SequenceRows,
 } from './contract.ts';
 import { GroupPages, type StoreGroup } from './group-pages.ts';
+import { HeadRowsForm } from './head-rows.ts';
 import { PagePool } from './page-pool.ts';
 import { PagedMemory } from './paged-memory.ts';
 import { ownSequence, PagedSequence } from './paged-sequence.ts';
@@ -35,7 +36,7 @@ export interface PagedCacheOptions {
   readonly maxSequences: number;
   /** Most rows that a sequence has in one step; default: its context. */
   readonly maxRows?: number;
-  /** Storage type of keys and values: f16, or f32 for exact results. */
+  /** What keys and values are stored as: f16, f32 for exact results, or codes. */
   readonly dtype: CacheDtype;
   /** Bytes to stay within, where layers that see less can do with fewer pages. */
   readonly maxBytes?: number;
@@ -51,6 +52,7 @@ export class PagedCache implements CacheStore {
   readonly groups: readonly StoreGroup[];
   readonly #prefixes: PrefixTree;
   readonly #maxSequences: number;
+  readonly #form: HeadRowsForm;
   readonly #live = new Set<PagedSequence>();
 
   /** Throws out_of_memory from the device. */
@@ -60,7 +62,8 @@ export class PagedCache implements CacheStore {
     this.contextLength = contextLength;
     this.dtype = dtype;
     this.#maxSequences = options.maxSequences;
-    this.groups = makeGroups(device, specs, options);
+    this.#form = new HeadRowsForm(device, specs, dtype);
+    this.groups = this.#made(() => makeGroups(device, specs, options));
     this.bytes = this.groups.reduce((sum, { states }) => sum + states.bytes, 0);
     const share = Math.min(1, (options.prefixBytes ?? this.bytes) / this.bytes);
     this.#prefixes = new PrefixTree(
@@ -108,7 +111,7 @@ export class PagedCache implements CacheStore {
 
   view(inputs: Readonly<Record<string, NDArray>>): SequenceMemory {
     const { sequences } = inputs;
-    return new PagedMemory(this.specs, (part) => {
+    return new PagedMemory(this.specs, this.#form, (part) => {
       for (const [g, { states }] of this.groups.entries()) {
         const own = states.of(part);
         if (own === undefined) continue;
@@ -218,6 +221,17 @@ export class PagedCache implements CacheStore {
 
   dispose(): void {
     for (const { states } of this.groups) states.dispose();
+    this.#form.dispose();
+  }
+
+  /** What the constructor has made before is given back when this fails. */
+  #made<T>(make: () => T): T {
+    try {
+      return make();
+    } catch (error) {
+      this.#form.dispose();
+      throw error;
+    }
   }
 
   #add(groups: readonly GroupPages[], length: number): PagedSequence {

@@ -4,10 +4,21 @@
 import { PAGE_SLOTS } from '../array/ops/memory/paged.ts';
 import { bytesPerElement } from '../base/dtype.ts';
 import { IngotError } from '../base/errors.ts';
-import type { CompressedSpec, LayerSpec } from '../nn/contracts.ts';
+import type { CompressedSpec, HeadRows, LayerSpec } from '../nn/contracts.ts';
+import { type KvCodes, kvRowSizes } from '../quant/kv-rows.ts';
 
-/** Storage type of keys and values; states of recurrent layers are f32 always. */
-export type CacheDtype = 'f16' | 'f32';
+/**
+ * What rows are stored as. Codes are for keys and values; beside them shared rows, entries and what they are made of are f16.
+ * States of recurrent layers are f32 always.
+ */
+export type CacheDtype = FloatRows | KvCodes;
+export type FloatRows = 'f16' | 'f32';
+
+export const isCodes = (dtype: CacheDtype): dtype is KvCodes => dtype !== 'f16' && dtype !== 'f32';
+
+/** The codes that keys and values are stored as, as options of ops. */
+export const codesOf = (dtype: CacheDtype): { readonly codes?: KvCodes } =>
+  isCodes(dtype) ? { codes: dtype } : {};
 
 /**
  * What the row at a position needs of those before: everything, the last `window` positions with its own, or the state
@@ -20,12 +31,12 @@ export type Sight =
   | { readonly kind: 'blocks'; readonly ratio: number }
   | { readonly kind: 'last' };
 
-/** One array of a layer: `[heads, slots, width]`. */
+/** One array of a layer: `[heads, slots, width]`; where rows are codes, of bytes. */
 export interface PartArray {
   readonly name: string;
   readonly heads: number;
   readonly width: number;
-  readonly dtype: CacheDtype;
+  readonly dtype: FloatRows | 'u8';
 }
 
 /** What a layer keeps for rows of one sight; most layers have one part. */
@@ -72,8 +83,9 @@ function slotsPerPage(sight: Sight): number {
   return sight.kind === 'blocks' ? Math.max(1, PAGE_SLOTS / sight.ratio) : PAGE_SLOTS;
 }
 
-/** What a layer keeps, and which positions need it. */
-export function partsOf(spec: LayerSpec, dtype: CacheDtype): readonly SpecPart[] {
+/** What a layer keeps, and which positions need it. Throws invalid_argument for heads that codes do not fit. */
+export function partsOf(spec: LayerSpec, stored: CacheDtype): readonly SpecPart[] {
+  const dtype = isCodes(stored) ? 'f16' : stored;
   switch (spec.kind) {
     case 'full':
     case 'window': {
@@ -81,10 +93,7 @@ export function partsOf(spec: LayerSpec, dtype: CacheDtype): readonly SpecPart[]
       return [
         {
           sight,
-          arrays: [
-            { name: 'keys', ...spec.keys, dtype },
-            { name: 'values', ...spec.values, dtype },
-          ],
+          arrays: [headRows('keys', spec.keys, stored), headRows('values', spec.values, stored)],
         },
       ];
     }
@@ -120,7 +129,12 @@ export function partsOf(spec: LayerSpec, dtype: CacheDtype): readonly SpecPart[]
   }
 }
 
-const sharedRows = (name: string, width: number, dtype: CacheDtype): PartArray => ({
+const headRows = (name: string, { heads, width }: HeadRows, stored: CacheDtype): PartArray =>
+  isCodes(stored)
+    ? { name, heads, width: kvRowSizes(stored, width).bytes, dtype: 'u8' }
+    : { name, heads, width, dtype: stored };
+
+const sharedRows = (name: string, width: number, dtype: FloatRows): PartArray => ({
   name,
   heads: 1,
   width,
@@ -128,7 +142,7 @@ const sharedRows = (name: string, width: number, dtype: CacheDtype): PartArray =
 });
 
 /** The rows of the window; values and gates of the positions that entries are still to be made of; the entries. */
-function compressedParts({ window, width, blocks }: CompressedSpec, dtype: CacheDtype): readonly SpecPart[] {
+function compressedParts({ window, width, blocks }: CompressedSpec, dtype: FloatRows): readonly SpecPart[] {
   const rows: SpecPart = { sight: { kind: 'window', window }, arrays: [sharedRows('rows', width, dtype)] };
   if (blocks === undefined) return [rows];
   const { ratio, overlap, indexDim } = blocks;

@@ -66,6 +66,14 @@ export class CacheSizes {
     return this.#bytes((group) => pagesOfSequence(group, limits));
   }
 
+  /** Bytes that one more position takes; layers that see less than everything have no more of them. */
+  get tokenBytes(): number {
+    return this.#groups.reduce((sum, group) => {
+      const pages = seesAll(group.sight) ? 1 / pageStride(group.sight) : 0;
+      return sum + (pages * groupPageBytes(group)) / PAGE_SLOTS;
+    }, 0);
+  }
+
   /**
    * Pages of each group when sequences share `pages` pages of everything: layers that see less have no more than all
    * sequences together can use, so they are never what runs out first. Within `bytes` where that is given, with at least

@@ -2,8 +2,6 @@
 // slots instead, and recurrent layers their one state.
 
 import type { NDArray } from '../array/array.ts';
-import { kvWrite } from '../array/ops/memory/kv-write.ts';
-import { attention } from '../array/ops/nn/attention.ts';
 import { shortConv } from '../array/ops/nn/short-conv.ts';
 import type { State } from '../array/weight.ts';
 import { IngotError } from '../base/errors.ts';
@@ -26,6 +24,7 @@ import {
   checkTrim,
   type LayerSnapshot,
 } from './contract.ts';
+import { HeadRowsForm } from './head-rows.ts';
 import { attendRows } from './latent-rows.ts';
 import { type CacheDtype, filledSlots, type LayerPart, partsOf, type Sight, slotBytes } from './parts.ts';
 import { type SlotRun, SlotStates } from './slot-states.ts';
@@ -34,7 +33,7 @@ import { rowsFrom } from './snapshot-rows.ts';
 export interface StandardCacheOptions {
   /** Positions the sequence can have. */
   readonly capacity: number;
-  /** Storage type of keys and values: f16, or f32 for exact results. */
+  /** What keys and values are stored as: f16, f32 for exact results, or codes. */
   readonly dtype: CacheDtype;
   /** Most rows written by one step (a prefill chunk). Windowed layers then keep window + maxRows slots at most. */
   readonly maxRows?: number;
@@ -67,6 +66,7 @@ export class StandardCache implements CacheStore, SequenceMemory {
   readonly #device: Device;
   readonly #specs: readonly LayerSpec[];
   readonly #options: StandardCacheOptions;
+  readonly #form: HeadRowsForm;
   /** The parts of each layer. */
   readonly #layers: readonly (readonly (PartPlan & { readonly states: SlotStates })[])[];
   #sequence: StandardSequence | undefined;
@@ -79,6 +79,7 @@ export class StandardCache implements CacheStore, SequenceMemory {
     this.#device = device;
     this.#specs = specs;
     this.#options = options;
+    this.#form = new HeadRowsForm(device, specs, options.dtype);
     const made: SlotStates[] = [];
     try {
       this.#layers = specs.map((spec, i) =>
@@ -90,6 +91,7 @@ export class StandardCache implements CacheStore, SequenceMemory {
       );
     } catch (error) {
       for (const states of made) states.dispose();
+      this.#form.dispose();
       throw error;
     }
     this.bytes = made.reduce((sum, { bytes }) => sum + bytes, 0);
@@ -122,10 +124,7 @@ export class StandardCache implements CacheStore, SequenceMemory {
   ): NDArray {
     const spec = layerOfKind(this.#specs, layer, ['full', 'window'], 'attend');
     const ring = this.#layers[layer]?.[0]?.ring ?? 0;
-    const [keys, values] = this.#states(layer) as readonly [State, State];
-    const [nextKeys, nextValues] = kvWrite(keys, values, k, v, positions, { ring });
-    const window = spec.kind === 'window' ? { window: spec.window } : {};
-    return attention(q, nextKeys, nextValues, positions, { ...options, ...window, ring });
+    return this.#form.attend(spec, this.#states(layer), { q, k, v, positions }, options, { ring });
   }
 
   latent(
@@ -226,6 +225,7 @@ export class StandardCache implements CacheStore, SequenceMemory {
   /** Frees the device memory. */
   dispose(): void {
     for (const { states } of this.#layers.flat()) states.dispose();
+    this.#form.dispose();
   }
 
   #create(): StandardSequence {

@@ -3,7 +3,14 @@
 import { readFileSync } from 'node:fs';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { IngotError } from '../base/errors.ts';
-import { type CacheKindName, cacheKindNames, defaultCacheKind } from '../cache/kinds.ts';
+import {
+  type CacheKindName,
+  cacheKindNames,
+  defaultCacheKind,
+  type KvBits,
+  kvBitsNames,
+  kvBitsOf,
+} from '../cache/kinds.ts';
 import { checkTemplate } from '../engine/presets/modelfile.ts';
 import type { DeviceChoice, ExpertOptions, LoadOptions, Precision, TextOptions } from '../engine/types.ts';
 
@@ -20,6 +27,7 @@ export interface ModelFlags {
   readonly threads?: number;
   readonly maxSequences?: number;
   readonly kv?: CacheKindName;
+  readonly kvBits?: KvBits;
   readonly kvBytes?: number;
   readonly prefixBytes?: number;
   readonly prefixDir?: string;
@@ -101,6 +109,12 @@ export function share(text: string): number {
   return value;
 }
 
+export function kvBits(text: string): KvBits {
+  const found = kvBitsOf(text);
+  if (found === undefined) throw new InvalidArgumentError(`Allowed choices are ${kvBitsNames.join(', ')}.`);
+  return found;
+}
+
 /** `\n`, `\t` and `\\` in a stop text stand for what they stand for in code. */
 const stopText = (text: string, before: readonly string[] = []): readonly string[] => [
   ...before,
@@ -147,6 +161,7 @@ export const addModelOptions = (command: Command): Command =>
         cacheKindNames,
       ),
     )
+    .option('--kv-bits <bits>', `what keys and values are stored as: ${kvBitsNames.join(', ')}`, kvBits)
     .option('--kv-bytes <size>', 'most memory for the conversations in progress', size)
     .option('--prefix-bytes <size>', 'most of it that earlier prompts may keep', size)
     .option('--prefix-dir <folder>', 'keep the beginnings of conversations there, for later processes')
@@ -185,6 +200,7 @@ const modelOptions = (flags: ModelFlags): LoadOptions => ({
   threads: flags.threads,
   maxSequences: flags.maxSequences,
   kv: flags.kv,
+  kvBits: flags.kvBits,
   kvBytes: flags.kvBytes,
   prefixBytes: flags.prefixBytes,
   prefixDir: flags.prefixDir,

@@ -1,7 +1,7 @@
 // Arguments of the library as callers of JavaScript may get them wrong: each error names the argument and what it must be.
 
 import { IngotError } from '../base/errors.ts';
-import { cacheKindNames } from '../cache/kinds.ts';
+import { cacheKindNames, kvBitsNames, kvBitsOf } from '../cache/kinds.ts';
 import type { AskOptions, SessionOptions } from './session.ts';
 import type {
   ChatOptions,
@@ -166,6 +166,10 @@ const load = {
   contextLength: count(1),
   maxSequences: count(1),
   kv: oneOf(...cacheKindNames),
+  kvBits: {
+    expected: `${kvBitsNames.slice(0, -1).join(', ')} or ${kvBitsNames.at(-1)}`,
+    is: (value) => kvBitsOf(value) === value,
+  },
   kvBytes: count(0),
   prefixBytes: count(0),
   prefixDir: text,

@@ -13,6 +13,7 @@ export function formatDivision({
   cycle,
   kv,
   prefix,
+  kvToken,
   working,
 }: MemoryDivision): string {
   const part = streamed
@@ -21,7 +22,7 @@ export function formatDivision({
   return [
     `memory${limit === undefined ? '' : ` ${formatBytes(limit)}`}: dense weights ${formatBytes(dense)}`,
     ...(allExperts > 0 ? [part] : []),
-    `conversations ${formatBytes(kv)} (earlier prompts ${formatBytes(prefix)} of it)`,
+    `conversations ${formatBytes(kv)} (${formatBytes(kvToken)} a token; earlier prompts ${formatBytes(prefix)} of it)`,
     `working memory ${formatBytes(working)}`,
   ].join(', ');
 }

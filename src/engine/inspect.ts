@@ -2,11 +2,14 @@
 
 import { env } from '../base/env.ts';
 import { IngotError } from '../base/errors.ts';
+import type { CacheDtype } from '../cache/parts.ts';
 import { CacheSizes } from '../cache/sizes.ts';
 import type { SamplingOptions } from '../generate/sampling.ts';
 import { findLocal } from '../hub/resolve.ts';
 import { modelCheckpoint } from '../models/files/translate.ts';
 import { parseModel } from '../models/registry.ts';
+import type { LayerSpec } from '../nn/contracts.ts';
+import { kvCodes } from '../quant/kv-rows.ts';
 import { findTokenizer } from '../tokenizer/open.ts';
 import type { Checkpoint } from '../weights/checkpoint.ts';
 import { openCheckpoint } from '../weights/open.ts';
@@ -34,6 +37,8 @@ export interface ModelDetails {
   readonly weightBytes: number;
   /** What layers keep of a sequence of `tokens`, as `fast` stores it; undefined where the model cannot run. */
   readonly sequence: { readonly tokens: number; readonly bytes: number } | undefined;
+  /** Bytes of one more token, by what keys and values may be stored as. */
+  readonly kvToken: Readonly<Partial<Record<CacheDtype, number>>> | undefined;
   /** What a token costs; undefined where the model cannot run. */
   readonly perToken: TokenCost | undefined;
   /** Bytes of the weights by storage format, most first. */
@@ -120,6 +125,7 @@ function family(checkpoint: Checkpoint) {
           maxRows: 1,
         }),
       },
+      kvToken: kvTokens(config.memory),
       perToken: tokenCost(checkpoint, config),
     };
   } catch (error) {
@@ -132,7 +138,21 @@ function family(checkpoint: Checkpoint) {
       vocabSize: undefined,
       contextLength: undefined,
       sequence: undefined,
+      kvToken: undefined,
       perToken: undefined,
     };
   }
+}
+
+/** Of the codes those that the heads fit. */
+function kvTokens(specs: readonly LayerSpec[]): Readonly<Partial<Record<CacheDtype, number>>> {
+  const sizes = (['f16', ...kvCodes] as const).flatMap((dtype): [CacheDtype, number][] => {
+    try {
+      return [[dtype, new CacheSizes(specs, dtype).tokenBytes]];
+    } catch (error) {
+      if (error instanceof IngotError && error.code === 'invalid_argument') return [];
+      throw error;
+    }
+  });
+  return Object.fromEntries(sizes);
 }

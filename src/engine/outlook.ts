@@ -5,6 +5,7 @@ import { mkdir, open, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Env, env } from '../base/env.ts';
 import { IngotError } from '../base/errors.ts';
+import { cacheDtype, cacheKinds, defaultCacheKind } from '../cache/kinds.ts';
 import { CacheSizes } from '../cache/sizes.ts';
 import { loadAddon } from '../device/cpu/addon.ts';
 import { openCpuDevice } from '../device/cpu/device.ts';
@@ -27,7 +28,10 @@ import { tokenCost } from './token-cost.ts';
 import type { LoadOptions } from './types.ts';
 
 export interface OutlookOptions
-  extends Pick<LoadOptions, 'memoryLimit' | 'contextLength' | 'experts' | 'signal' | 'threads'> {
+  extends Pick<
+    LoadOptions,
+    'memoryLimit' | 'contextLength' | 'kv' | 'kvBits' | 'experts' | 'signal' | 'threads'
+  > {
   readonly env?: Env | undefined;
 }
 
@@ -132,7 +136,7 @@ function plan(
       expertsPerToken: config.expertsPerToken,
       canStream: true,
       options: options.experts ?? {},
-      sizes: new CacheSizes(config.memory, 'f16'),
+      sizes: new CacheSizes(config.memory, cacheDtype(cacheKinds[options.kv ?? defaultCacheKind], options)),
       vocabSize: config.vocabSize,
       modelContext: config.contextLength,
       contextLength: options.contextLength,

@@ -5,7 +5,7 @@ import { resolvePatterns } from '../array/patterns.ts';
 import { Weight } from '../array/weight.ts';
 import { IngotError } from '../base/errors.ts';
 import type { PrefixArchive } from '../cache/archive.ts';
-import { type CacheKind, cacheKinds, defaultCacheKind } from '../cache/kinds.ts';
+import { type CacheKind, cacheDtype, cacheKinds, defaultCacheKind } from '../cache/kinds.ts';
 import type { CacheDtype } from '../cache/parts.ts';
 import { CacheSizes } from '../cache/sizes.ts';
 import type { Device } from '../device/device.ts';
@@ -91,8 +91,8 @@ async function place(
   const format = formatOf(checkpoint);
   const there = modelPlace(device, { ...config, format, precision });
   const patterns = resolvePatterns(options.patterns, advisedThere(there, records));
-  const dtype = precision === 'exact' ? ('f32' as const) : ('f16' as const);
   const kind: CacheKind = cacheKinds[options.kv ?? defaultCacheKind];
+  const dtype = cacheDtype(kind, options);
   const weights = weightSizes(checkpoint);
   const { memory, division } = planResidency({
     model: name,

@@ -55,6 +55,8 @@ export interface MemoryDivision {
   /** Pages of conversations, and how much of it earlier prompts may keep. */
   readonly kv: number;
   readonly prefix: number;
+  /** Bytes of one more position of a conversation. */
+  readonly kvToken: number;
   readonly working: number;
 }
 
@@ -178,6 +180,7 @@ function divide(
     cycle: cycleBytes(expertSizes(weights.layers), expertsPerToken ?? 1),
     kv,
     prefix: Math.min(memory.prefixBytes, kv),
+    kvToken: request.sizes.tokenBytes,
     working: workingBytes(vocabSize, memory.maxSequences) + reading,
   };
 }

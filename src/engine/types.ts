@@ -1,7 +1,7 @@
 // The engine's public face as types: what the library exports and all that the CLI knows of a loaded model.
 
 import type { PatternChoice } from '../array/patterns.ts';
-import type { CacheKindName } from '../cache/kinds.ts';
+import type { CacheKindName, KvBits } from '../cache/kinds.ts';
 import type { Message, ToolCall } from '../chat/messages.ts';
 import type { ChatRequest } from '../chat/prepare.ts';
 import type { Eviction } from '../device/expert-stream.ts';
@@ -86,6 +86,11 @@ export interface LoadOptions {
   readonly maxSequences?: number | undefined;
   /** How keys and values are kept (docs/kv.md). Default `paged`. */
   readonly kv?: CacheKindName | undefined;
+  /**
+   * What keys and values are stored as: 16, 8 or 4 bits, or rotated with a codebook of 4, 3 or 2 (`turbo4` …). Default: 8 for a `kv` that
+   * is quantised, else floats: f16, and f32 for `exact`.
+   */
+  readonly kvBits?: KvBits | undefined;
   /** Bytes of the KV cache, which all generations share. Default: an eighth of the memory there is, and at least one context. */
   readonly kvBytes?: number | undefined;
   /** Bytes of it that prefixes of earlier prompts may keep until they are needed. Default: a gigabyte, and at least one context; 0 keeps none. */

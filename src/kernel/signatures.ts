@@ -4,12 +4,13 @@
 // plain literals, because that tool evaluates them as they stand.
 
 /**
- * Params that are one of a list of names: the code of a name is its place. In C++ `kFast`, `kNoGlu`; dtypes are `dF32`.
+ * Params that are one of a list of names: the code of a name is its place. In C++ `kFast`, `kNoGlu`; dtypes are `dF32`, rows `rQ8`.
  * Dtypes are those of base/dtype.ts, in its order.
  */
 export const kernelCodes = {
   dtype: ['f32', 'f16', 'bf16', 'i32', 'u32', 'i8', 'u8', 'bool'],
   glu: ['none', 'silu', 'gelu_tanh', 'gelu_erf'],
+  kvRows: ['f32', 'f16', 'q8', 'q4', 'turbo4', 'turbo3', 'turbo2'],
   order: ['softmax-topk', 'topk-softmax'],
   precision: ['fast', 'exact', 'fine'],
   reduction: ['sum', 'max', 'min', 'prod', 'mean', 'argmax', 'argmin', 'any', 'all'],
@@ -19,7 +20,7 @@ export const kernelCodes = {
 /**
  * Buffers: `read`, `write` (every element, without reading any) or `update` (in place), with `?` when the buffer may be
  * absent (then it is in the list with 0 bytes); what it holds (`packed`: weights of docs/layouts.md, `cache`: f32 or f16 by
- * kvDtype, `any`: what a param says); its shape. Params: `int`, `float`, `number` (of any of 32-bit types), `flag` (0 or 1), a list of `kernelCodes`,
+ * kvDtype, or what kvRows says (src/quant/kv-rows.ts), `any`: what a param says); its shape. Params: `int`, `float`, `number` (of any of 32-bit types), `flag` (0 or 1), a list of `kernelCodes`,
  * `count NAME` (the length of the list NAME), `int[COUNT]` (as many as the param COUNT says). An object is a list of
  * records, one after the other: of params, or of buffers for the list of params with the same name. What follows a
  * semicolon is for the reader.
@@ -195,7 +196,7 @@ export const kernelSignatures = {
       Hkv: 'int',
       Dh: 'int',
       cap: 'int',
-      kvDtype: 'dtype; f32 or f16',
+      kvRows: 'kvRows',
       ring: 'int; 0: slot = position, n > 0: slot = position mod n',
       S: 'int',
       maxPages: 'int',
@@ -354,7 +355,7 @@ export const kernelSignatures = {
       attentionScale: 'float',
       normEps: 'float; above 0 without a norm weight: a norm with weights of 1 (WebGPU only)',
       cap: 'int',
-      kvDtype: 'dtype; f32 or f16',
+      kvRows: 'kvRows',
       ring: 'int',
       S: 'int',
       maxPages: 'int',
@@ -379,7 +380,7 @@ export const kernelSignatures = {
       Hkv: 'int',
       Dh: 'int',
       cap: 'int',
-      kvDtype: 'dtype; f32 or f16',
+      kvRows: 'kvRows',
       scale: 'float',
       window: 'int; 0: none, a row at position p sees keys p-window+1 … p',
       softcap: 'float; 0: none',

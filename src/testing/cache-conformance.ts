@@ -8,6 +8,7 @@ import { concat } from '../array/ops/shape/concat.ts';
 import type { Plan } from '../array/plan.ts';
 import { dynDim } from '../base/shape.ts';
 import type { CacheSequence, CacheStore } from '../cache/contract.ts';
+import type { CacheDtype } from '../cache/parts.ts';
 import type { Device } from '../device/device.ts';
 import {
   attentionSpec,
@@ -18,15 +19,18 @@ import {
   type LatentSpec,
   type LayerSpec,
 } from '../nn/contracts.ts';
+import { type KvCodes, kvRowSizes, readKvRow, writeKvRow } from '../quant/kv-rows.ts';
 
 export interface CacheStrategy {
   readonly name: string;
+  /** What it stores keys and values as, where they are not floats; the sets of layers are then those that keep heads. */
+  readonly codes?: 'q8' | 'q4';
   readonly openDevice: () => Device;
   /** A store with room for `capacity` positions of one sequence, in steps of up to `maxRows`. */
   readonly open: (
     device: Device,
     layers: readonly LayerSpec[],
-    options: { readonly capacity: number; readonly maxRows: number; readonly dtype: 'f16' | 'f32' },
+    options: { readonly capacity: number; readonly maxRows: number; readonly dtype: CacheDtype },
   ) => CacheStore;
 }
 
@@ -77,19 +81,41 @@ const feature = (token: number, layer: number, frequency: number): number[] =>
   Array.from({ length: channels }, (_, d) => Math.sin(frequency * (token + 1) * (d + 1) + layer));
 const features: Readonly<Record<string, number>> = { q: 0.7, k: 0.3, v: 1.1 };
 
+/** Columns of a head as codes: those of a feature, then zeros, which no query sees. */
+const codedDim = 16;
+
+/** A head's columns as they come back from codes. */
+function throughCodes(codes: KvCodes | undefined, head: readonly number[]): readonly number[] {
+  if (codes === undefined) return head;
+  const row = new Uint8Array(kvRowSizes(codes, codedDim).bytes);
+  writeKvRow(
+    codes,
+    Float32Array.from({ length: codedDim }, (_, d) => head[d] ?? 0),
+    row,
+  );
+  return [...readKvRow(codes, row, codedDim).subarray(0, headDim)];
+}
+
 /** Attention of the last token over those it sees, written out. */
-function attended(tokens: readonly number[], layer: number, size: number | undefined): number[] {
+function attended(
+  tokens: readonly number[],
+  layer: number,
+  size: number | undefined,
+  codes: KvCodes | undefined,
+): number[] {
   const seen = size === undefined ? tokens : tokens.slice(-size);
   const of = (token: number, what: string): number[] => feature(token, layer, features[what] ?? 0);
   const q = of(tokens.at(-1) ?? 0, 'q');
   return Array.from({ length: kvHeads }, (_, h) => {
     const head = (x: number[]): number[] => x.slice(h * headDim, (h + 1) * headDim);
+    const kept = (t: number, what: string): readonly number[] => throughCodes(codes, head(of(t, what)));
     const weights = seen.map((t) =>
-      Math.exp(head(of(t, 'k')).reduce((sum, k, d) => sum + k * (head(q)[d] ?? 0), 0) / 2),
+      Math.exp(kept(t, 'k').reduce((sum, k, d) => sum + k * (head(q)[d] ?? 0), 0) / 2),
     );
     const total = weights.reduce((a, b) => a + b, 0);
+    const values = seen.map((t) => kept(t, 'v'));
     return Array.from({ length: headDim }, (_, d) =>
-      seen.reduce((sum, t, i) => sum + ((weights[i] ?? 0) / total) * (head(of(t, 'v'))[d] ?? 0), 0),
+      values.reduce((sum, value, i) => sum + ((weights[i] ?? 0) / total) * (value[d] ?? 0), 0),
     );
   }).flat();
 }
@@ -204,12 +230,17 @@ const convolved = (tokens: readonly number[], layer: number): number[] =>
   );
 
 /** What a layer gives for the last of these tokens. */
-function expected(tokens: readonly number[], layer: number, spec: LayerSpec): number[] {
+function expected(
+  tokens: readonly number[],
+  layer: number,
+  spec: LayerSpec,
+  codes: KvCodes | undefined,
+): number[] {
   switch (spec.kind) {
     case 'full':
-      return attended(tokens, layer, undefined);
+      return attended(tokens, layer, undefined, codes);
     case 'window':
-      return attended(tokens, layer, spec.window);
+      return attended(tokens, layer, spec.window, codes);
     case 'latent':
       return attendedRows(tokens, layer, spec);
     case 'compressed':
@@ -233,8 +264,11 @@ class Harness {
   /** What makes entries of blocks. */
   readonly #rules = new Map<string, BlockRule>();
 
-  constructor(device: Device, layers: readonly LayerSpec[]) {
+  readonly #codes: KvCodes | undefined;
+
+  constructor(device: Device, layers: readonly LayerSpec[], codes: KvCodes | undefined) {
     this.#device = device;
+    this.#codes = codes;
     this.#layers = layers;
     const weight = Array.from({ length: channels * taps }, (_, i) =>
       tapWeight(Math.floor(i / taps), i % taps),
@@ -265,7 +299,7 @@ class Harness {
     const results: Float32Array[] = [];
     for (const [layer, spec] of this.#layers.entries()) {
       const want = parts.flatMap(({ before, tokens }) =>
-        tokens.flatMap((_, i) => expected([...before, ...tokens.slice(0, i + 1)], layer, spec)),
+        tokens.flatMap((_, i) => expected([...before, ...tokens.slice(0, i + 1)], layer, spec, this.#codes)),
       );
       const got = Float32Array.from((await outputs[layer]?.data()) ?? []);
       results.push(got);
@@ -299,6 +333,9 @@ class Harness {
         { shape: [rows, kvHeads, headDim], dtype: 'f32' as const },
       ]),
     );
+    const zeros = this.#codes === undefined ? 0 : codedDim - headDim;
+    const padded = (x: NDArray): NDArray =>
+      zeros === 0 ? x : concat([x, filled([rows, kvHeads, zeros], 0)], 2);
     const plan = compile(
       (given) => {
         const { positions, ...rest } = given as Readonly<
@@ -311,7 +348,9 @@ class Harness {
           switch (spec.kind) {
             case 'full':
             case 'window':
-              return memory.attend(layer, q, k, v, positions, { scale: 0.5 });
+              return memory
+                .attend(layer, padded(q), padded(k), padded(v), positions, { scale: 0.5, precision: 'exact' })
+                .slice(null, null, [0, headDim]);
             case 'latent': {
               const row = k.slice(null, [0, 1]).reshape([rows, headDim]);
               const key = v.slice(null, [0, 1]).reshape([rows, headDim]);
@@ -401,16 +440,28 @@ function blockRows(q: NDArray, v: NDArray, overlap: boolean): NDArray {
 
 const range = (from: number, to: number): number[] => Array.from({ length: to - from }, (_, i) => from + i);
 
+function withWideHeads(spec: LayerSpec): LayerSpec {
+  if (spec.kind !== 'full' && spec.kind !== 'window') return spec;
+  const heads = { heads: kvHeads, width: codedDim };
+  return { ...spec, keys: heads, values: heads };
+}
+
 /** Registers the tests of one strategy. */
 export function testCacheStrategy(strategy: CacheStrategy): void {
-  describe.each(Object.keys(layerSets))(`${strategy.name}, %s`, (name) => {
+  const { codes } = strategy;
+  const sets = Object.keys(layerSets).filter(
+    (name) =>
+      codes === undefined || layerSets[name]?.every(({ kind }) => kind === 'full' || kind === 'window'),
+  );
+  describe.each(sets)(`${strategy.name}, %s`, (name) => {
     const layers = layerSets[name] ?? [];
     /** Runs `body` over a fresh store, and sees that nothing is left of it. */
     const withStore = async (body: (store: CacheStore, harness: Harness) => Promise<void>): Promise<void> => {
       const device = strategy.openDevice();
       const { liveBuffers } = device.statistics();
-      const store = strategy.open(device, layers, { capacity, maxRows, dtype: 'f32' });
-      const harness = new Harness(device, layers);
+      const kept = codes === undefined ? layers : layers.map(withWideHeads);
+      const store = strategy.open(device, kept, { capacity, maxRows, dtype: codes ?? 'f32' });
+      const harness = new Harness(device, layers, codes);
       await body(store, harness);
       expect(store.bytesUsed).toBe(0);
       harness.dispose();

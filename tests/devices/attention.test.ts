@@ -8,6 +8,7 @@ import { attentionShape } from '../../src/kernel/wgsl/attention/shape.ts';
 import { tilePass } from '../../src/kernel/wgsl/attention/tiles.ts';
 import { type GpuCapabilities, type GpuKernelPlan, KernelRequest } from '../../src/kernel/wgsl/contract.ts';
 import { f16ToF32, f32ToF16 } from '../../src/quant/half.ts';
+import { type KvCodes, kvCodes, kvRowSizes, readKvRow, writeKvRow } from '../../src/quant/kv-rows.ts';
 import { expectAllClose } from '../../src/testing/allclose.ts';
 import { randomNumbers } from '../../src/testing/case-data.ts';
 import { runPlan } from './run-plan.ts';
@@ -21,6 +22,8 @@ interface Case {
   readonly headDim: number;
   readonly cap: number;
   readonly f16: boolean;
+  /** Rows as codes, in place of floats. */
+  readonly codes?: KvCodes;
   readonly window?: number;
   readonly softcap?: number;
   readonly ring?: number;
@@ -34,6 +37,8 @@ interface Case {
 const scale = 0.17;
 
 interface Data {
+  /** As codes. */
+  readonly coded?: readonly Uint8Array[];
   readonly q: Float32Array;
   readonly caches: readonly Float32Array[];
   readonly sinks: Float32Array;
@@ -49,7 +54,16 @@ function makeData(c: Case): Data {
       { length: n },
       () => Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(6.2831853 * uniform()),
     );
-  const round = (x: Float32Array): Float32Array => (c.f16 ? x.map((v) => f16ToF32(f32ToF16(v))) : x);
+  const round = (x: Float32Array): Float32Array => {
+    const { codes } = c;
+    if (codes === undefined) return c.f16 ? x.map((v) => f16ToF32(f32ToF16(v))) : x;
+    const bytes = codedRows(c, codes, x);
+    const row = kvRowSizes(codes, c.headDim).bytes;
+    const out = new Float32Array(x.length);
+    for (let i = 0; i < x.length / c.headDim; i++)
+      out.set(readKvRow(codes, bytes, c.headDim, i * row), i * c.headDim);
+    return out;
+  };
   const sequenceCount = Math.max(0, ...(c.sequences ?? [])) + 1;
   const maxPages = Math.ceil((Math.max(...c.positions) + 1) / 32) + 1;
   const free = Array.from({ length: c.cap / 32 }, (_, i) => i).sort(() => uniform() - 0.5);
@@ -60,14 +74,25 @@ function makeData(c: Case): Data {
     }
   });
   const size = c.kvHeads * c.cap * c.headDim;
+  const q = normal(c.positions.length * c.heads * c.headDim).map((x) => (c.loud ? 20 * x : x));
+  const numbers = [normal(size), normal(size)];
   return {
-    q: normal(c.positions.length * c.heads * c.headDim).map((x) => (c.loud ? 20 * x : x)),
-    caches: [round(normal(size)), round(normal(size))],
+    q,
+    caches: numbers.map(round),
+    ...(c.codes === undefined ? {} : { coded: numbers.map((x) => codedRows(c, c.codes as KvCodes, x)) }),
     sinks: normal(c.heads),
     pages,
     maxPages,
     sequenceCount,
   };
+}
+
+function codedRows({ headDim }: Case, codes: KvCodes, x: Float32Array): Uint8Array {
+  const { bytes } = kvRowSizes(codes, headDim);
+  const out = new Uint8Array((x.length / headDim) * bytes);
+  for (let i = 0; i < x.length / headDim; i++)
+    writeKvRow(codes, x.subarray(i * headDim, (i + 1) * headDim), out, i * bytes);
+  return out;
 }
 
 function slotOf(c: Case, d: Data, row: number, key: number): number {
@@ -108,7 +133,7 @@ function reference(c: Case, d: Data): Float64Array {
 const bytesOf = (x: ArrayBufferView): Uint8Array => new Uint8Array(x.buffer, x.byteOffset, x.byteLength);
 
 function buffersOf(c: Case, d: Data): readonly Uint8Array[] {
-  const cache = d.caches.map((x) => bytesOf(c.f16 ? Uint16Array.from(x, f32ToF16) : x));
+  const cache = d.coded ?? d.caches.map((x) => bytesOf(c.f16 ? Uint16Array.from(x, f32ToF16) : x));
   const paged = c.sequences
     ? [bytesOf(Int32Array.from(c.sequences)), bytesOf(d.pages)]
     : [new Uint8Array(0), new Uint8Array(0)];
@@ -128,7 +153,7 @@ const paramsOf = (c: Case, d: Data): readonly number[] => [
   c.kvHeads,
   c.headDim,
   c.cap,
-  c.f16 ? 1 : 0,
+  c.codes === undefined ? (c.f16 ? 1 : 0) : 2 + kvCodes.indexOf(c.codes),
   scale,
   c.window ?? 0,
   c.softcap ?? 0,
@@ -215,6 +240,19 @@ describe.skipIf(typeof device === 'string')(
       pages: { ...some, cap: 320, positions: [70, 33, 40, 41, 5], sequences: [2, 0, 1, 1, 3] },
       'pages with sinks': { ...some, cap: 224, positions: [70, 71, 40], sequences: [1, 1, 0], sinks: true },
     };
+    const codedCases: Readonly<Record<string, Case>> = {
+      q8: { ...some, positions: [90], codes: 'q8' },
+      'q4, pages': { ...some, cap: 320, positions: [70, 33, 40], sequences: [2, 0, 1], codes: 'q4' },
+      'q8, heads of 80': { ...some, headDim: 80, positions: [60, 61, 7], codes: 'q8' },
+      'turbo4, a window': { ...some, positions: [80], window: 30, codes: 'turbo4' },
+      'turbo3, heads of 48': { ...some, headDim: 48, positions: [60], codes: 'turbo3' },
+      'turbo2, heads of 16': { ...some, headDim: 16, positions: [90, 50], codes: 'turbo2' },
+    };
+    it.each(Object.keys(codedCases))('rows as codes: %s', (name) =>
+      passes(gpu, caps, codedCases[name] as Case, kernelPlan),
+    );
+    it('rows as codes without subgroups', () => passes(gpu, baseline, codedCases.q8 as Case, kernelPlan));
+
     const names = Object.keys(rowCases);
     it.each(names)('%s', (name) => passes(gpu, caps, rowCases[name] as Case, kernelPlan));
     it.each(['one row over splits', 'odd head of 22', 'head of 256, eleven heads', 'pages with sinks'])(

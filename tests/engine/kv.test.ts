@@ -2,10 +2,18 @@
 
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import { type CacheKindName, cacheKindNames, cacheKinds } from '../../src/cache/kinds.ts';
+import {
+  type CacheKindName,
+  cacheDtype,
+  cacheKindNames,
+  cacheKinds,
+  type KvBits,
+} from '../../src/cache/kinds.ts';
+import { isCodes } from '../../src/cache/parts.ts';
 import { addonPath } from '../../src/device/cpu/addon.ts';
 import { load } from '../../src/engine/load.ts';
 import type { LoadOptions, Model } from '../../src/engine/types.ts';
+import { kvRowSizes } from '../../src/quant/kv-rows.ts';
 
 const device = addonPath() ? 'cpu' : 'js';
 const folderOf = (name: string): string =>
@@ -21,9 +29,13 @@ async function answer(model: Model): Promise<number[]> {
   return tokens;
 }
 
-describe.each(['llama3-gqa', 'qwen3-window-yarn'])('kinds of caches under %s', (name) => {
-  it.each(cacheKindNames)('%s answers as the default, alone and when several ask', async (kv) => {
-    const plain = await open(name);
+/** Kinds that keep floats answer alike, and so do those that keep codes. */
+const stored = (kv: CacheKindName) => cacheDtype(cacheKinds[kv], { precision: 'exact' });
+
+describe.each(['llama3-gqa', 'qwen3-window-yarn', 'qwen3-moe'])('kinds of caches under %s', (name) => {
+  const kinds = cacheKindNames.filter((kv) => !isCodes(stored(kv)) || name === 'qwen3-moe');
+  it.each(kinds)('%s answers alone as when several ask, and as others that store the same', async (kv) => {
+    const plain = await open(name, isCodes(stored(kv)) ? { kvBits: 8 } : {});
     const expected = await answer(plain);
     plain.dispose();
     await using model = await open(name, { kv });
@@ -36,17 +48,65 @@ describe.each(['llama3-gqa', 'qwen3-window-yarn'])('kinds of caches under %s', (
   });
 });
 
+describe('keys and values as codes', () => {
+  const name = 'qwen3-moe';
+  const logits = async (options: LoadOptions): Promise<Float32Array> => {
+    await using model = await open(name, options);
+    return (await model.logits(prompt)).data;
+  };
+
+  it('are as near to floats as their bits allow, and take what is promised', async () => {
+    const plain = await logits({});
+    const power = plain.reduce((sum, x) => sum + x * x, 0);
+    const lost = async (kvBits: KvBits): Promise<number> => {
+      const got = await logits({ kvBits });
+      return Math.sqrt(plain.reduce((sum, x, i) => sum + (x - (got[i] as number)) ** 2, 0) / power);
+    };
+    const found = [];
+    for (const kvBits of [8, 'turbo4', 'turbo3', 'turbo2'] as const) found.push(await lost(kvBits));
+    expect(found).toEqual(found.toSorted((a, b) => a - b));
+    expect(found[0]).toBeLessThan(0.01);
+    expect(await lost(4)).toBeLessThan(0.2);
+    expect(found.at(-1)).toBeLessThan(0.5);
+    await using model = await open(name, { kvBits: 4 });
+    const { layers } = model.info;
+    const [heads, row] = [2, kvRowSizes('q4', 16).bytes];
+    expect(model.info.memory?.kvToken).toBe(layers * 2 * heads * row);
+  });
+
+  it('go on from a known beginning, in pieces and whole, with the same bits', async () => {
+    await using model = await open(name, { kvBits: 4 });
+    const whole = await answer(model);
+    expect(await answer(model)).toEqual(whole);
+    for await (const _ of model.generate(prompt.slice(0, 33), { maxTokens: 1, temperature: 0 }));
+    expect(await answer(model)).toEqual(whole);
+  });
+});
+
 const singles = cacheKindNames.filter((kv) => cacheKinds[kv].single);
 
 describe('what a kind refuses', () => {
   it.each(singles)('%s: more than one conversation at a time, and a folder of prefixes', async (kv) => {
-    await expect(open('llama3-gqa', { kv, maxSequences: 2 })).rejects.toMatchObject({
+    await expect(open('qwen3-moe', { kv, maxSequences: 2 })).rejects.toMatchObject({
       code: 'invalid_argument',
       message: expect.stringMatching(/holds one conversation at a time .* maxSequences/),
     });
-    await expect(open('llama3-gqa', { kv, prefixDir: '/nowhere' })).rejects.toThrow(
+    await expect(open('qwen3-moe', { kv, prefixDir: '/nowhere' })).rejects.toThrow(
       /does not go with a prefixDir/,
     );
+  });
+
+  it('heads that codes do not fit, and bits that there are not', async () => {
+    await expect(open('llama3-gqa', { kvBits: 8 })).rejects.toMatchObject({
+      code: 'invalid_argument',
+      message: expect.stringMatching(
+        /KV rows as q8: a head of 8 columns is not a whole number of groups of 16/,
+      ),
+    });
+    await expect(open('qwen3-moe', { kvBits: 5 as KvBits })).rejects.toMatchObject({
+      code: 'invalid_argument',
+      message: 'kvBits must be 16, 8, 4, turbo4, turbo3 or turbo2, got 5',
+    });
   });
 
   it('names the kinds that there are', async () => {

@@ -41,7 +41,8 @@ describe('generated from signatures', () => {
     }
     expect(all.get('attention.h')).toContain('"attention: expected 8 buffers and 13 parameters"');
     expect(all.get('codes.h')).toContain('enum GluCode : int { kNoGlu, kSilu, kGeluTanh, kGeluErf, kGlus };');
-    expect([...all.keys()]).toHaveLength(Object.keys(kernelSignatures).length + 1);
+    expect(all.get('kv_rows_code.h')).toContain('enum KvRowsCode : int { rF32, rF16, rQ8, rQ4, ');
+    expect([...all.keys()]).toHaveLength(Object.keys(kernelSignatures).length + 2);
   });
 
   it('a list that nothing counts is refused', () => {

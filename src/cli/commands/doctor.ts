@@ -1,14 +1,15 @@
 // ingot doctor: what this machine has, what Ingot uses of it, and how fast it is.
 
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { significant } from '../../base/statistics.ts';
 import { formatBytes } from '../../base/text.ts';
+import { type CacheKindName, cacheKindNames, type KvBits } from '../../cache/kinds.ts';
 import type { CpuReport } from '../../device/cpu/doctor.ts';
 import type { GpuList } from '../../device/webgpu/report.ts';
 import { formatDivision } from '../../engine/division.ts';
 import type { ModelOutlook } from '../../engine/outlook.ts';
 import { type Context, printJson } from '../context.ts';
-import { refuseUnread, size } from '../options.ts';
+import { kvBits, refuseUnread, size } from '../options.ts';
 import { formatFacts, formatTable } from '../table.ts';
 
 interface Report {
@@ -32,11 +33,16 @@ export function register(program: Command, context: Context): void {
       'say whether it runs here and how fast: preset, short name, user/repo of the hub, address or path',
     )
     .option('--memory, --memory-limit <size>', 'with a model: most memory to use', size)
+    .addOption(new Option('--kv <kind>', 'with a model: how conversations are kept').choices(cacheKindNames))
+    .option('--kv-bits <bits>', 'with a model: what keys and values are stored as', kvBits)
     .option('--gpu', 'look at the GPUs instead: features, limits, measured speeds, what is missing')
     .option('--json', 'print one JSON document')
     .action(async (name: string | undefined, flags: DoctorFlags) => {
       if (name !== undefined) return await foresee(context, name, flags);
-      refuseUnread({ '--memory': flags.memoryLimit }, 'needs a model');
+      refuseUnread(
+        { '--memory': flags.memoryLimit, '--kv': flags.kv, '--kv-bits': flags.kvBits },
+        'needs a model',
+      );
       if (flags.gpu === true) {
         const list = await context.engine.listGpus();
         if (flags.json === true) printJson(context.stdout, list);
@@ -52,12 +58,15 @@ export function register(program: Command, context: Context): void {
 interface DoctorFlags {
   readonly gpu?: boolean;
   readonly memoryLimit?: number;
+  readonly kv?: CacheKindName;
+  readonly kvBits?: KvBits;
   readonly json?: boolean;
 }
 
 async function foresee(context: Context, name: string, flags: DoctorFlags): Promise<void> {
   const { signal } = context;
-  const outlook = await context.engine.outlook(name, { memoryLimit: flags.memoryLimit, signal });
+  const { memoryLimit, kv, kvBits: bits } = flags;
+  const outlook = await context.engine.outlook(name, { memoryLimit, kv, kvBits: bits, signal });
   if (flags.json === true) printJson(context.stdout, outlook);
   else context.stdout.write(formatOutlook(outlook));
 }

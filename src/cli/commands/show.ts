@@ -62,6 +62,12 @@ async function show(context: Context, name: string, { json, ...parts }: ShowFlag
 const formatCount = (n: number): string =>
   n >= 1e9 ? `${(n / 1e9).toPrecision(3)} B` : n >= 1e6 ? `${Number((n / 1e6).toPrecision(3))} M` : String(n);
 
+/** By what keys and values are stored as: "23.0 kB (f16), 12.2 kB (q8), …". */
+const formatTokenBytes = (sizes: NonNullable<ModelDetails['kvToken']>): string =>
+  Object.entries(sizes)
+    .map(([stored, bytes]) => `${formatBytes(bytes)} (${stored})`)
+    .join(', ');
+
 /** What is told of a model, and of the preset that was asked for. */
 export function formatDetails(model: ModelDetails, preset?: Preset): string {
   const formats = model.formats.map(
@@ -86,6 +92,7 @@ export function formatDetails(model: ModelDetails, preset?: Preset): string {
       model.sequence &&
         `${formatBytes(model.sequence.bytes)} for ${model.sequence.tokens.toLocaleString('en-US')} tokens`,
     ],
+    ['memory of a token', model.kvToken && formatTokenBytes(model.kvToken)],
     ['weights', `${formatBytes(model.weightBytes)}: ${formats.join(', ')}`],
     ['tokenizer', tokenizer],
     ['preset of', preset?.from],

@@ -1,9 +1,11 @@
 // rope, rope_kv and kv_write: heads on their way from a projection to attention and into the cache. All are made of parts, each
 // of which takes the heads of one operand, rotates them or not, and stores them in an array or in a cache.
 
+import type { KvCodes } from '../../quant/kv-rows.ts';
 import type { BufferPlace } from '../signature.ts';
 import { f16Rounding, groupIndex } from './common.ts';
 import { type GpuBinding, type GpuKernel, type GpuPass, grid, type KernelRequest, read } from './contract.ts';
+import { codedWords } from './kv-codes.ts';
 import { type KvSlots, kvSlots } from './kv-slots.ts';
 import { calledFunctions, mathFunctions, valueTypes } from './math.ts';
 import { fail, statusBinding } from './status.ts';
@@ -38,13 +40,15 @@ interface Heads {
   readonly rotation: Rotation;
   readonly cap: number;
   readonly f16: boolean;
+  /** What cached rows are stored as where they are not floats. */
+  readonly codes?: KvCodes | undefined;
   readonly slots: KvSlots | undefined;
 }
 
 /** Threads of a head: one per two elements, a power of two so that a head's sum is a tree. */
 const lanesOf = (headDim: number): number => 2 ** Math.ceil(Math.log2(Math.max(1, Math.ceil(headDim / 2))));
 
-function bindingsOf(parts: readonly Part[], { rotation, slots, f16 }: Heads): readonly GpuBinding[] {
+function bindingsOf(parts: readonly Part[], { rotation, slots, f16, codes }: Heads): readonly GpuBinding[] {
   const used = new Map<string, GpuBinding>();
   const add = (b: GpuBinding): Map<string, GpuBinding> => used.set(b.name, b);
   add(read(rotation.positions, 'positions', 'array<i32>'));
@@ -52,7 +56,7 @@ function bindingsOf(parts: readonly Part[], { rotation, slots, f16 }: Heads): re
     add(read(part.from, part.name, 'array<f32>'));
     if (part.rotates && rotation.invFreq !== undefined) add(read(rotation.invFreq, 'inv_freq', 'array<f32>'));
     if (typeof part.norm === 'number') add(read(part.norm, `${part.name}_norm`, 'array<f32>'));
-    const type = part.cached && f16 ? 'array<u32>' : 'array<f32>';
+    const type = part.cached && (f16 || codes !== undefined) ? 'array<u32>' : 'array<f32>';
     add({ buffer: part.to, name: `${part.name}_out`, type, access: 'read_write' });
     if (!part.cached) continue;
     for (const b of slots?.bindings ?? []) add(b);
@@ -74,12 +78,18 @@ export const elementsOf = ({
 fn element_exists(e: u32) -> bool { return e < ${headDim}u; }
 `;
 
-const storeOf = (part: Part, { headDim, cap, f16 }: Heads): string => {
+const storeOf = (part: Part, { headDim, cap, f16, codes }: Heads): string => {
   const pair = (base: string): string => `    let at = ${base} * ${headDim}u + 2u * lane;
     ${part.name}_out[at] = staged[first];
     if (element_exists(2u * lane + 1u)) { ${part.name}_out[at + 1u] = staged[first + 1u]; }`;
   if (!part.cached) return pair(`(row * ${part.heads}u + head)`);
   const place = `(head * ${cap}u + u32(slot))`;
+  if (codes !== undefined) {
+    const { words } = codedWords(codes, headDim);
+    return `    let slot = kv_slot(row, position);
+    if (slot < 0) { ${fail('kv_position', 'position')} return; }
+    for (var w = lane; w < ${words}u; w += ${headDim / 2}u) { ${part.name}_out[${place} * ${words}u + w] = coded_word(base, w); }`;
+  }
   const word = `    ${part.name}_out[${place} * ${headDim / 2}u + lane] = f16_pair(staged[first], staged[first + 1u]);`;
   return `    let slot = kv_slot(row, position);
     if (slot < 0) { ${fail('kv_position', 'position')} return; }
@@ -123,10 +133,10 @@ function headsPass(
   const turns = parts
     .map((p, i) => (p.rotates ? `(item >= ${starts[i]}u && item < ${(starts[i] ?? 0) + p.heads}u)` : ''))
     .filter((s) => s !== '');
-  const code = `${groupIndex}${rotated ? `${valueTypes(1)}${calledFunctions(mathFunctions(1), 'sin_f32 cos_f32')}` : ''}${cached && heads.f16 ? f16Rounding : ''}${cached ? (heads.slots?.code ?? '') : ''}${elementsOf(heads)}
+  const code = `${groupIndex}${rotated ? `${valueTypes(1)}${calledFunctions(mathFunctions(1), 'sin_f32 cos_f32')}` : ''}${cached && (heads.f16 || heads.codes !== undefined) ? f16Rounding : ''}${cached ? (heads.slots?.code ?? '') : ''}${elementsOf(heads)}
 /** Heads of the workgroup, in order. */
 var<workgroup> staged: array<f32, ${perGroup * lanes * 2}>;
-${normed ? `var<workgroup> squares: array<f32, ${perGroup * lanes}>;\n` : ''}
+${cached && heads.codes !== undefined ? codedWords(heads.codes, headDim).code : ''}${normed ? `var<workgroup> squares: array<f32, ${perGroup * lanes}>;\n` : ''}
 @compute @workgroup_size(${perGroup * lanes})
 fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) count: vec3<u32>, @builtin(local_invocation_index) t: u32) {
   let at_head = group_index(id, count) * ${perGroup}u + t / ${lanes}u;
@@ -226,8 +236,10 @@ const rotationOf = (request: KernelRequest<'rope' | 'rope_kv'>): Rotation => {
   };
 };
 
-const isHalf = (request: KernelRequest<'rope_kv' | 'kv_write'>): boolean =>
-  request.named('dtype', request.p.kvDtype) === 'f16';
+const storedAs = (request: KernelRequest<'rope_kv' | 'kv_write'>): Pick<Heads, 'f16' | 'codes'> => {
+  const rows = request.named('kvRows', request.p.kvRows);
+  return { f16: rows === 'f16', codes: rows === 'f16' || rows === 'f32' ? undefined : rows };
+};
 
 export const ropeKvKernel: GpuKernel<'rope_kv'> = {
   name: 'rope_kv',
@@ -250,7 +262,7 @@ export const ropeKvKernel: GpuKernel<'rope_kv'> = {
       headDim: request.constant(p.Dh),
       rotation: rotationOf(request),
       cap: request.constant(p.cap),
-      f16: isHalf(request),
+      ...storedAs(request),
       slots: kvSlots(request),
     });
   },
@@ -278,7 +290,7 @@ export const kvWriteKernel: GpuKernel<'kv_write'> = {
         eps: '0.0',
       },
       cap: request.constant(p.cap),
-      f16: isHalf(request),
+      ...storedAs(request),
       slots: kvSlots(request),
     });
   },

@@ -30,7 +30,7 @@ export const ropeKv: Pattern = {
       rewritten(node, 5, context),
       rewritten(node, 6, context),
     ];
-    const fused = opNode(ropeKvOp, inputs, { ...k.attrs, ring: node.attrs.ring });
+    const fused = opNode(ropeKvOp, inputs, { ...k.attrs, ...node.attrs });
     const [kNext, vNext, y] = [0, 1, 2].map((index): Value => ({ node: fused, index })) as [
       Value,
       Value,

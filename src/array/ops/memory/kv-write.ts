@@ -1,15 +1,17 @@
 // kvWrite: stores keys and values of new rows into a cache of one layer, in place.
 
 import { isFloat } from '../../../base/dtype.ts';
-import { elementCount, formatShape, sameShape } from '../../../base/shape.ts';
+import { type Dim, elementCount, formatShape, sameShape } from '../../../base/shape.ts';
+import { type KvCodes, kvCodes, kvRowSizes, readKvRow, writeKvRow } from '../../../quant/kv-rows.ts';
 import type { NDArray, Operand } from '../../array.ts';
-import { defineOp } from '../../op.ts';
+import { defineOp, type OpCase } from '../../op.ts';
 import type { Tensor, ValueType } from '../../types.ts';
 import {
   countParam,
   expectDtype,
   expectShape,
   fixed,
+  floats,
   operand,
   optional,
   output,
@@ -22,16 +24,31 @@ import { checkPages, type PageTable, pageParams, slotFinder } from './paged.ts';
 export interface KvWriteAttrs {
   /** 0: row at position p goes to slot p; n > 0: to slot p mod n. */
   readonly ring: number;
+  /** What rows are stored as; without: as the floats of the cache's dtype. */
+  readonly codes?: KvCodes | undefined;
 }
 
-/** Sizes of a cache `[Hkv, cap, Dh]`. */
+/** Sizes of a cache `[Hkv, cap, Dh]`, or of codes u8 `[Hkv, cap, bytes of a row]`. */
 export interface CacheShape {
   readonly kvHeads: number;
   readonly capacity: number;
   readonly headDim: number;
 }
 
-export function cacheShape(k: ValueType | Tensor, v: ValueType | Tensor, what: string): CacheShape {
+/** What rows hold and how: heads of `headDim` columns as codes. */
+export interface CodedRows {
+  readonly codes: KvCodes | undefined;
+  readonly headDim: Dim | undefined;
+}
+
+/** Throws shape_mismatch, and invalid_argument for heads that codes do not fit. */
+export function cacheShape(
+  k: ValueType | Tensor,
+  v: ValueType | Tensor,
+  what: string,
+  coded?: CodedRows,
+): CacheShape {
+  if (coded?.codes !== undefined) return codedShape(k, v, what, coded.codes, fixed(coded.headDim, what));
   if (k.shape.length !== 3 || !sameShape(k.shape, v.shape) || k.dtype !== v.dtype || !isFloat(k.dtype)) {
     shapeError(
       what,
@@ -42,8 +59,50 @@ export function cacheShape(k: ValueType | Tensor, v: ValueType | Tensor, what: s
   return { kvHeads, capacity, headDim };
 }
 
+function codedShape(
+  k: ValueType | Tensor,
+  v: ValueType | Tensor,
+  what: string,
+  codes: KvCodes,
+  headDim: number,
+): CacheShape {
+  const { bytes } = kvRowSizes(codes, headDim);
+  if (k.shape.length !== 3 || !sameShape(k.shape, v.shape) || k.dtype !== 'u8' || v.dtype !== 'u8') {
+    shapeError(
+      what,
+      `expected key and value caches u8 [Hkv, cap, ${bytes}] of ${codes} rows, got ${k.dtype} ${formatShape(k.shape)} and ${v.dtype} ${formatShape(v.shape)}`,
+    );
+  }
+  const [kvHeads = 0, capacity = 0, row = 0] = k.shape.map((d) => fixed(d, what));
+  if (row !== bytes) shapeError(what, `a ${codes} row of ${headDim} columns has ${bytes} bytes, got ${row}`);
+  return { kvHeads, capacity, headDim };
+}
+
+/** Reads row `i`, of all heads, of a cache as floats. */
+export function rowReader(
+  cache: Tensor,
+  codes: KvCodes | undefined,
+  headDim: number,
+): (i: number) => Float32Array {
+  if (codes !== undefined) {
+    const { bytes } = kvRowSizes(codes, headDim);
+    return (i) => readKvRow(codes, cache.data as Uint8Array, headDim, i * bytes);
+  }
+  const read = reader(cache);
+  return (i) => Float32Array.from({ length: headDim }, (_, d) => read(i * headDim + d));
+}
+
 /** Writes rows `[rows, Hkv, Dh]` of one of k and v to their slots. */
-export function writeRows(cache: Tensor, rows: Tensor, slots: readonly number[]): void {
+export function writeRows(
+  cache: Tensor,
+  rows: Tensor,
+  slots: readonly number[],
+  codes?: KvCodes | undefined,
+): void {
+  if (codes !== undefined) {
+    writeCodes(cache, rows, slots, codes);
+    return;
+  }
   const [kvHeads = 0, capacity = 0, headDim = 0] = cache.shape;
   const read = reader(rows);
   const write = writer(cache);
@@ -56,17 +115,52 @@ export function writeRows(cache: Tensor, rows: Tensor, slots: readonly number[])
   });
 }
 
+function writeCodes(cache: Tensor, rows: Tensor, slots: readonly number[], codes: KvCodes): void {
+  const [kvHeads = 0, capacity = 0, bytes = 0] = cache.shape;
+  const headDim = rows.shape[2] as number;
+  const x = floats(rows);
+  slots.forEach((slot, row) => {
+    for (let h = 0; h < kvHeads; h++) {
+      const from = (row * kvHeads + h) * headDim;
+      const at = (h * capacity + slot) * bytes;
+      writeKvRow(codes, x.subarray(from, from + headDim), cache.data as Uint8Array, at);
+    }
+  });
+}
+
 /** A new version of a state, as an output type. */
 export const nextVersion = (t: ValueType): ValueType => ({ shape: t.shape, dtype: t.dtype, state: true });
+
+/** The dispatch parameter kvRows. */
+export const rowsParam = ({ dtype }: Pick<ValueType, 'dtype'>, codes: KvCodes | undefined): KvRowsName =>
+  codes ?? (dtype as 'f32' | 'f16');
+type KvRowsName = KvCodes | 'f32' | 'f16';
+
+/** Heads of 48 columns: groups of 16, rotated ones alike. */
+function codedCase(codes: KvCodes): OpCase<KvWriteAttrs> {
+  const cache = { shape: [2, 8, kvRowSizes(codes, 48).bytes], dtype: 'u8' as const, state: true };
+  return {
+    name: codes,
+    inputs: [
+      cache,
+      cache,
+      { shape: [3, 2, 48] },
+      { shape: [3, 2, 48] },
+      { shape: [3], dtype: 'i32', fill: 'range' },
+    ],
+    attrs: { ring: 0, codes },
+  };
+}
 
 /** Operands: k cache, v cache, k, v, positions, sequences and page table or null. Outputs: the caches' next versions. */
 export const kvWriteOp = defineOp<KvWriteAttrs>({
   name: 'kvWrite',
   inPlace: [0, 1],
-  infer: (inputs, { ring }) => {
+  infer: (inputs, { ring, codes }) => {
     const [kCache, vCache] = [operand(inputs, 0), operand(inputs, 1)];
-    const { kvHeads, capacity, headDim } = cacheShape(kCache, vCache, 'kvWrite');
     const [k, v, positions] = [operand(inputs, 2), operand(inputs, 3), operand(inputs, 4)];
+    const coded = { codes, headDim: k.shape[2] };
+    const { kvHeads, capacity, headDim } = cacheShape(kCache, vCache, 'kvWrite', coded);
     expectDtype(positions, ['i32'], 'kvWrite: positions');
     if (positions.shape.length !== 1) shapeError('kvWrite', 'positions must be a vector');
     const rows = [operand(positions.shape, 0), kvHeads, headDim];
@@ -77,12 +171,12 @@ export const kvWriteOp = defineOp<KvWriteAttrs>({
     checkPages(inputs, 5, positions.shape, { capacity, ring }, 'kvWrite');
     return [nextVersion(kCache), nextVersion(vCache)];
   },
-  reference: (inputs, outputs, { ring }) => {
+  reference: (inputs, outputs, { ring, codes }) => {
     const [, capacity = 0] = output(outputs, 0).shape;
     const slotOf = slotFinder(inputs, 5, { capacity, ring }, 'kvWrite');
     const slots = Array.from(operand(inputs, 4).data, (position, row) => slotOf(row, position));
-    writeRows(output(outputs, 0), operand(inputs, 2), slots);
-    writeRows(output(outputs, 1), operand(inputs, 3), slots);
+    writeRows(output(outputs, 0), operand(inputs, 2), slots, codes);
+    writeRows(output(outputs, 1), operand(inputs, 3), slots, codes);
   },
   vjp: 'none', // updates memory
   kernel: {
@@ -93,7 +187,9 @@ export const kvWriteOp = defineOp<KvWriteAttrs>({
         operand(context.inputs, 3),
         operand(context.inputs, 4),
       ];
-      const { kvHeads, capacity, headDim } = cacheShape(kCache.type, vCache.type, 'kvWrite');
+      const { codes, ring } = context.attrs;
+      const coded = { codes, headDim: k.type.shape[2] };
+      const { kvHeads, capacity, headDim } = cacheShape(kCache.type, vCache.type, 'kvWrite', coded);
       context.emit(
         'kv_write',
         {
@@ -110,15 +206,19 @@ export const kvWriteOp = defineOp<KvWriteAttrs>({
           Hkv: kvHeads,
           Dh: headDim,
           cap: capacity,
-          kvDtype: kCache.type.dtype,
-          ring: context.attrs.ring,
+          kvRows: rowsParam(kCache.type, codes),
+          ring,
           ...pageParams(optional(context.inputs, 6), 'kvWrite'),
         },
       );
     },
   },
   tolerance: () => ({ absolute: 0, relative: 0 }),
-  cases: (['f32', 'f16'] as const).flatMap((dtype) => [
+  cases: [...(['f32', 'f16'] as const).flatMap(floatCases), ...kvCodes.map(codedCase)],
+});
+
+function floatCases(dtype: 'f32' | 'f16'): readonly OpCase<KvWriteAttrs>[] {
+  return [
     ...[0, 6].map((ring) => ({
       name: `${dtype} ring ${ring}`,
       inputs: [
@@ -143,12 +243,13 @@ export const kvWriteOp = defineOp<KvWriteAttrs>({
       ],
       attrs: { ring: 0 },
     },
-  ]),
-});
+  ];
+}
 
 /**
  * Writes `k`, `v` `[n, Hkv, Dh]` at `positions` (i32 `[n]`) into the caches `[Hkv, cap, Dh]` (States or versions of them,
- * f32 or f16) and returns their next versions. Slots are positions, positions mod `ring`, or those of a page table.
+ * f32 or f16, or u8 `[Hkv, cap, bytes of a row]` for `codes`) and returns their next versions. Slots are positions, positions mod
+ * `ring`, or those of a page table.
  */
 export function kvWrite(
   kState: Operand,
@@ -156,10 +257,17 @@ export function kvWrite(
   k: NDArray,
   v: NDArray,
   positions: NDArray,
-  options: { readonly ring?: number | undefined; readonly paged?: PageTable | undefined } = {},
+  options: {
+    readonly ring?: number | undefined;
+    readonly paged?: PageTable | undefined;
+    readonly codes?: KvCodes | undefined;
+  } = {},
 ): readonly [k: NDArray, v: NDArray] {
-  const { ring = 0, paged } = options;
+  const { ring = 0, paged, codes } = options;
   const pages = [paged?.sequences ?? null, paged?.pages ?? null];
-  const [nextK, nextV] = k.applyMany(kvWriteOp, [kState, vState, k, v, positions, ...pages], { ring });
+  const [nextK, nextV] = k.applyMany(kvWriteOp, [kState, vState, k, v, positions, ...pages], {
+    ring,
+    ...(codes === undefined ? {} : { codes }),
+  });
   return [nextK as NDArray, nextV as NDArray];
 }

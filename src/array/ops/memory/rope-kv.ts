@@ -1,15 +1,17 @@
 // ropeKv: rotation of q and of k with the cache write, in one dispatch. Made by fusion of two rope and a kvWrite.
 
 import { elementCount } from '../../../base/shape.ts';
+import type { KvCodes } from '../../../quant/kv-rows.ts';
 import { defineOp, type OpCase } from '../../op.ts';
 import type { Tensor } from '../../types.ts';
 import { type RopeAttrs, ropeOp } from '../nn/rope.ts';
 import { countParam, fixed, numel, operand, optional, output } from '../operands.ts';
-import { cacheShape, kvWrite, kvWriteOp, nextVersion } from './kv-write.ts';
+import { cacheShape, kvWrite, kvWriteOp, nextVersion, rowsParam } from './kv-write.ts';
 import { pageParams } from './paged.ts';
 
 export interface RopeKvAttrs extends RopeAttrs {
   readonly ring: number;
+  readonly codes?: KvCodes | undefined;
 }
 
 /**
@@ -43,12 +45,15 @@ export const ropeKvOp = defineOp<RopeKvAttrs>({
   composite: (inputs, attrs) => {
     const [q, k, v] = [operand(inputs, 2), operand(inputs, 3), operand(inputs, 4)];
     const [positions, invFreq] = [operand(inputs, 5), operand(inputs, 6)];
-    const { ring, ...rope } = attrs;
+    const { ring, codes, ...rope } = attrs;
     const y = q.apply(ropeOp, [q, positions, invFreq, optional(inputs, 7)], rope);
     const rotated = k.apply(ropeOp, [k, positions, invFreq, optional(inputs, 8)], rope);
     const [sequences, pages] = [optional(inputs, 9), optional(inputs, 10)];
     const paged = sequences === null || pages === null ? undefined : { sequences, pages };
-    return [...kvWrite(operand(inputs, 0), operand(inputs, 1), rotated, v, positions, { ring, paged }), y];
+    return [
+      ...kvWrite(operand(inputs, 0), operand(inputs, 1), rotated, v, positions, { ring, paged, codes }),
+      y,
+    ];
   },
   vjp: 'none', // updates memory
   kernel: {
@@ -61,7 +66,10 @@ export const ropeKvOp = defineOp<RopeKvAttrs>({
         operand(inputs, 4),
         operand(inputs, 5),
       ];
-      const { kvHeads, capacity, headDim } = cacheShape(kCache.type, vCache.type, 'ropeKv');
+      const { kvHeads, capacity, headDim } = cacheShape(kCache.type, vCache.type, 'ropeKv', {
+        codes: attrs.codes,
+        headDim: k.type.shape[2],
+      });
       context.emit(
         'rope_kv',
         {
@@ -88,7 +96,7 @@ export const ropeKvOp = defineOp<RopeKvAttrs>({
           attentionScale: attrs.attentionScale,
           normEps: attrs.norm?.eps ?? 0,
           cap: capacity,
-          kvDtype: kCache.type.dtype,
+          kvRows: rowsParam(kCache.type, attrs.codes),
           ring: attrs.ring,
           ...pageParams(optional(inputs, 10), 'ropeKv'),
         },

@@ -4,7 +4,7 @@ import { elementCount, formatShape } from '../../../base/shape.ts';
 import type { NDArray, Operand } from '../../array.ts';
 import { defineOp } from '../../op.ts';
 import { countParam, expectDtype, expectShape, operand, optional, output, shapeError } from '../operands.ts';
-import { cacheShape, type KvWriteAttrs, nextVersion, writeRows } from './kv-write.ts';
+import { cacheShape, type KvWriteAttrs, nextVersion, rowsParam, writeRows } from './kv-write.ts';
 import { checkPages, type PageTable, pageParams, slotFinder } from './paged.ts';
 
 /** Operands: cache `[1, cap, W]`, rows `[n, W]`, positions, sequences and page table or null. Output: the cache's next version. */
@@ -50,7 +50,7 @@ export const rowWriteOp = defineOp<KvWriteAttrs>({
           Hkv: 1,
           Dh: headDim,
           cap: capacity,
-          kvDtype: cache.type.dtype,
+          kvRows: rowsParam(cache.type, undefined),
           ring: attrs.ring,
           ...pageParams(optional(inputs, 4), 'rowWrite'),
         },

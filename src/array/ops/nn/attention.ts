@@ -2,11 +2,12 @@
 
 import { elementCount, formatShape, maxElements } from '../../../base/shape.ts';
 import type { KernelPrecision } from '../../../kernel/signature.ts';
+import type { KvCodes } from '../../../quant/kv-rows.ts';
 import type { NDArray, Operand } from '../../array.ts';
 import { defineOp, type OpCase, type Operands } from '../../op.ts';
 import type { Tensor } from '../../types.ts';
 import { maxAbs } from '../linear/packed.ts';
-import { cacheShape } from '../memory/kv-write.ts';
+import { cacheShape, rowReader, rowsParam } from '../memory/kv-write.ts';
 import { checkPages, type PageTable, pageParams, slotFinder } from '../memory/paged.ts';
 import {
   countParam,
@@ -15,10 +16,10 @@ import {
   expectShape,
   fixed,
   floats,
+  numel,
   operand,
   optional,
   output,
-  reader,
   shapeError,
   writeFloats,
 } from '../operands.ts';
@@ -32,6 +33,8 @@ export interface AttentionAttrs {
   /** As in kvWrite. */
   readonly ring: number;
   readonly precision: AttentionPrecision;
+  /** As in kvWrite. */
+  readonly codes?: KvCodes | undefined;
 }
 
 /** `fast`: from an f16 cache, queries, keys, weights and values may be rounded to bf16. */
@@ -40,10 +43,16 @@ export type AttentionPrecision = Exclude<KernelPrecision, 'fine'>;
 /** Operands: q `[n, H, Dh]`, k cache, v cache, positions, sinks `[H]` or null, sequences and page table or null. */
 export const attentionOp = defineOp<AttentionAttrs>({
   name: 'attention',
-  infer: (inputs, { ring }) => {
+  infer: (inputs, { ring, codes }) => {
     const q = operand(inputs, 0);
-    const { kvHeads, capacity, headDim } = cacheShape(operand(inputs, 1), operand(inputs, 2), 'attention');
     expectFloat(q, 'attention');
+    const coded = { codes, headDim: q.shape[2] };
+    const { kvHeads, capacity, headDim } = cacheShape(
+      operand(inputs, 1),
+      operand(inputs, 2),
+      'attention',
+      coded,
+    );
     if (q.shape.length !== 3 || q.shape[2] !== headDim || fixed(q.shape[1], 'attention') % kvHeads !== 0) {
       shapeError(
         'attention',
@@ -86,7 +95,10 @@ export const attentionOp = defineOp<AttentionAttrs>({
         operand(inputs, 2),
         operand(inputs, 3),
       ];
-      const { kvHeads, capacity, headDim } = cacheShape(k.type, v.type, 'attention');
+      const { kvHeads, capacity, headDim } = cacheShape(k.type, v.type, 'attention', {
+        codes: attrs.codes,
+        headDim: q.type.shape[2],
+      });
       context.emit(
         'attention',
         {
@@ -105,7 +117,7 @@ export const attentionOp = defineOp<AttentionAttrs>({
           Hkv: kvHeads,
           Dh: headDim,
           cap: capacity,
-          kvDtype: k.type.dtype,
+          kvRows: rowsParam(k.type, attrs.codes),
           scale: attrs.scale,
           window: attrs.window,
           softcap: attrs.softcap,
@@ -116,16 +128,17 @@ export const attentionOp = defineOp<AttentionAttrs>({
       );
     },
   },
-  tolerance: (inputs, _, { scale, precision }) => {
-    const [q, k, v] = [operand(inputs, 0), operand(inputs, 1), operand(inputs, 2)].map((t) =>
-      maxAbs(floats(t)),
-    );
+  tolerance: (inputs, _, { scale, precision, codes }) => {
     const headDim = operand(inputs, 0).shape[2] ?? 1;
+    const [q, k, v] = [
+      maxAbs(floats(operand(inputs, 0))),
+      ...[1, 2].map((i) => maxAbs(cacheFloats(operand(inputs, i), codes, headDim))),
+    ];
     const most = headDim * (q ?? 0) * (k ?? 0) * scale;
     const scores = most * 2 ** -23; // error of a score is a relative error of its weight
     const f32 = 2 * scores + 64 * 2 ** -23;
     // Roundings of q and k change weights and their sum, those of weights both as well; and those of v.
-    const rounds = precision === 'fast' && operand(inputs, 1).dtype === 'f16';
+    const rounds = precision === 'fast' && operand(inputs, 1).dtype !== 'f32';
     const bf16 = rounds ? Math.expm1(4 * most * 2 ** -9) + 3 * 2 ** -9 : 0;
     return { absolute: (f32 + bf16) * (v ?? 0), relative: 0 };
   },
@@ -134,10 +147,18 @@ export const attentionOp = defineOp<AttentionAttrs>({
   cases: attentionCases(),
 });
 
+function cacheFloats(cache: Tensor, codes: KvCodes | undefined, headDim: number): Float32Array {
+  const rows = numel(cache.shape.slice(0, 2));
+  const read = rowReader(cache, codes, headDim);
+  const out = new Float32Array(rows * headDim);
+  for (let i = 0; i < rows; i++) out.set(read(i), i * headDim);
+  return out;
+}
+
 /** One head of one row, whose keys are in these slots. */
 function attendHead(
   inputs: Operands<Tensor>,
-  { scale, softcap }: AttentionAttrs,
+  { scale, softcap, codes }: AttentionAttrs,
   head: number,
   slots: readonly number[],
   q: Float32Array,
@@ -145,24 +166,27 @@ function attendHead(
 ): void {
   const [k, v] = [operand(inputs, 1), operand(inputs, 2)];
   const sinks = optional(inputs, 4);
-  const { kvHeads, capacity, headDim } = cacheShape(k, v, 'attention');
+  const { kvHeads, capacity, headDim } = cacheShape(k, v, 'attention', { codes, headDim: q.length });
   const heads = operand(inputs, 0).shape[1] as number;
   const base = Math.floor(head / (heads / kvHeads)) * capacity;
-  const [keyAt, valueAt] = [reader(k), reader(v)];
+  const [keyAt, valueAt] = [rowReader(k, codes, headDim), rowReader(v, codes, headDim)];
   const scores = slots.map((slot) => {
+    const key = keyAt(base + slot);
     let dot = 0;
-    for (let d = 0; d < headDim; d++) dot += (q[d] as number) * keyAt((base + slot) * headDim + d);
+    for (let d = 0; d < headDim; d++) dot += (q[d] as number) * (key[d] as number);
     return softcap > 0 ? softcap * Math.tanh((dot * scale) / softcap) : dot * scale;
   });
   const sink = sinks === null ? Number.NEGATIVE_INFINITY : (floats(sinks)[head] as number);
   const max = scores.reduce((a, b) => Math.max(a, b), sink);
   const weights = scores.map((s) => Math.exp(s - max));
   const sum = weights.reduce((a, b) => a + b, Math.exp(sink - max));
-  for (let d = 0; d < headDim; d++) {
-    out[d] =
-      slots.reduce((a, slot, i) => a + (weights[i] as number) * valueAt((base + slot) * headDim + d), 0) /
-      sum;
-  }
+  const total = new Float64Array(headDim);
+  slots.forEach((slot, i) => {
+    const value = valueAt(base + slot);
+    for (let d = 0; d < headDim; d++)
+      total[d] = (total[d] as number) + (weights[i] as number) * (value[d] as number);
+  });
+  for (let d = 0; d < headDim; d++) out[d] = (total[d] as number) / sum;
 }
 
 function attentionCases(): readonly OpCase<AttentionAttrs>[] {
@@ -207,11 +231,13 @@ export interface AttentionOptions {
   /** Default `fast`. */
   readonly precision?: AttentionPrecision | undefined;
   readonly paged?: PageTable | undefined;
+  /** What keys and values are stored as; default: floats. */
+  readonly codes?: KvCodes | undefined;
 }
 
 /**
  * Row i of `q [n, H, Dh]` attends to keys 0 … positions[i] of the caches `[Hkv, cap, Dh]` (the versions that kvWrite
- * returned), of its own sequence when they are paged: `[n, H, Dh]`.
+ * returned, with the same `codes`), of its own sequence when they are paged: `[n, H, Dh]`.
  */
 export const attention = (
   q: NDArray,
@@ -237,5 +263,6 @@ export const attention = (
       softcap: options.softcap ?? 0,
       ring: options.ring ?? 0,
       precision: options.precision ?? 'fast',
+      ...(options.codes === undefined ? {} : { codes: options.codes }),
     },
   );

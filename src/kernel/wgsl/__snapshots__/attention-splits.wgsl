@@ -129,17 +129,17 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) count: ve
     let value_3 = v_cache[(kv_head * cap + slots[min(share, shares - 1u) + 3u * shares]) * units + unit];
     for (var k = 0u; k < live; k += 64u) {
       let key_0 = k + 0u + t / lanes;
-      let at_0 = (kv_head * cap + slots[key_0]) * units + t % lanes;
-      let k_0_0 = k_cache[at_0 + 0u * lanes];
+      let at_0 = kv_head * cap + slots[key_0];
+      let k_0_0 = k_cache[(at_0) * units + 0u * lanes + t % lanes];
       let key_1 = k + 16u + t / lanes;
-      let at_1 = (kv_head * cap + slots[key_1]) * units + t % lanes;
-      let k_1_0 = k_cache[at_1 + 0u * lanes];
+      let at_1 = kv_head * cap + slots[key_1];
+      let k_1_0 = k_cache[(at_1) * units + 0u * lanes + t % lanes];
       let key_2 = k + 32u + t / lanes;
-      let at_2 = (kv_head * cap + slots[key_2]) * units + t % lanes;
-      let k_2_0 = k_cache[at_2 + 0u * lanes];
+      let at_2 = kv_head * cap + slots[key_2];
+      let k_2_0 = k_cache[(at_2) * units + 0u * lanes + t % lanes];
       let key_3 = k + 48u + t / lanes;
-      let at_3 = (kv_head * cap + slots[key_3]) * units + t % lanes;
-      let k_3_0 = k_cache[at_3 + 0u * lanes];
+      let at_3 = kv_head * cap + slots[key_3];
+      let k_3_0 = k_cache[(at_3) * units + 0u * lanes + t % lanes];
       var s_0_0 = dot(vec4(unpack2x16float(k_0_0.x), unpack2x16float(k_0_0.y)), q_shared[0u * width + (0u * lanes + t % lanes) * 2u + 0u])
         + dot(vec4(unpack2x16float(k_0_0.z), unpack2x16float(k_0_0.w)), q_shared[0u * width + (0u * lanes + t % lanes) * 2u + 1u]);
       s_0_0 += subgroupShuffleXor(s_0_0, 1u);

@@ -54,8 +54,8 @@ function scoreLoop(layout: DecodeLayout, unit: CacheUnit): string {
   const own = unit.units / lanes;
   const rounds = Math.min(unroll, chunk / perRound);
   const load = (r: number): string => `      let key_${r} = k + ${r * perRound}u + t / lanes;
-      let at_${r} = (kv_head * cap + slots[key_${r}]) * units + t % lanes;
-${times(own, (i) => `      let k_${r}_${i} = k_cache[at_${r} + ${i}u * lanes];\n`)}`;
+      let at_${r} = kv_head * cap + slots[key_${r}];
+${times(own, (i) => `      let k_${r}_${i} = ${unit.load('k_cache', `at_${r}`, `${i}u * lanes + t % lanes`)};\n`)}`;
   const query = (g: number, i: number, p: number): string =>
     `q_shared[${g}u * width + (${i}u * lanes + t % lanes) * ${unit.pieces}u + ${p}u]`;
   const products = (r: number, g: number): string =>
@@ -106,13 +106,14 @@ function valuesAhead({ threads, chunk, unroll }: DecodeLayout, unit: CacheUnit):
   return unroll > 1 && Number.isInteger(each) && each <= 8 ? each : 0;
 }
 
-const loadValue = (j: string): string => `v_cache[(kv_head * cap + slots[${j}]) * units + unit]`;
+const loadValue = (unit: CacheUnit, j: string): string =>
+  unit.load('v_cache', `kv_head * cap + slots[${j}]`, 'unit');
 
 /** Loads that the scores' arithmetic hides. Slots beyond the keys are 0, and their values are not used. */
 const loadAhead = (layout: DecodeLayout, unit: CacheUnit): string =>
   times(
     valuesAhead(layout, unit),
-    (r) => `    let value_${r} = ${loadValue(`min(share, shares - 1u) + ${r}u * shares`)};\n`,
+    (r) => `    let value_${r} = ${loadValue(unit, `min(share, shares - 1u) + ${r}u * shares`)};\n`,
   );
 
 /** Values of a chunk, weighted, onto the accumulators. */
@@ -130,12 +131,12 @@ function valueLoop(layout: DecodeLayout, unit: CacheUnit): string {
   });
   const looped = `      var j = skip + share;
       for (; j + ${unroll - 1}u * shares < live; j += ${unroll}u * shares) {
-${times(unroll, (r) => `        let value_${r} = ${loadValue(`j + ${r}u * shares`)};\n`)}${times(
+${times(unroll, (r) => `        let value_${r} = ${loadValue(unit, `j + ${r}u * shares`)};\n`)}${times(
   unroll,
   (r) => `        {\n${body(`j + ${r}u * shares`, `value_${r}`)}        }\n`,
 )}      }
       for (; j < live; j += shares) {
-        let value = ${loadValue('j')};
+        let value = ${loadValue(unit, 'j')};
         {
 ${body('j', 'value')}        }
       }
@@ -219,7 +220,7 @@ export function decodePass(
   const shuffle = lanes > 1 ? (request.caps.subgroups?.min ?? 1) : 1;
   const reduce = (name: string, combine: (a: string, b: string) => string): string =>
     segmentReduce(name, threads, segmentOf(layout), shuffle, combine);
-  const code = `${groupIndex}${constants(shape, layout, unit)}${rowFilter(shape, filter)}${keyFunctions(shape)}${chunkFunctions(layout)}
+  const code = `${groupIndex}${constants(shape, layout, unit)}${rowFilter(shape, filter)}${keyFunctions(shape)}${unit.code}${chunkFunctions(layout)}
 /** Query heads, the slots of a chunk, its scores and then weights [head][key]. */
 var<workgroup> q_shared: array<${unit.piece}, ${block}u * width>;
 var<workgroup> slots: array<u32, chunk>;

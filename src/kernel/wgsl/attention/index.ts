@@ -51,8 +51,8 @@ const layouts = [
   '128x64x32x2',
 ];
 
-const shapeClass = ({ headDim, heads, kvHeads, cap, f16 }: AttentionShape): string =>
-  `Dh${headDim} H${heads}/${kvHeads} cap${cap} ${f16 ? 'f16' : 'f32'}`;
+const shapeClass = ({ headDim, heads, kvHeads, cap, f16, codes }: AttentionShape): string =>
+  `Dh${headDim} H${heads}/${kvHeads} cap${cap} ${codes ?? (f16 ? 'f16' : 'f32')}`;
 
 function rowLayout(request: KernelRequest<'attention'>, shape: AttentionShape): DecodeLayout {
   const [threads = 128, chunk = 64, splits = 32, unroll = 4] = request

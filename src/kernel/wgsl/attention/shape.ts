@@ -1,7 +1,9 @@
 // What the passes of attention share: the sizes of a dispatch, its bindings, and how cache elements are read.
 
+import type { KvCodes } from '../../../quant/kv-rows.ts';
 import type { BufferPlaces } from '../../signature.ts';
 import type { GpuBinding, KernelRequest } from '../contract.ts';
+import { codedUnit } from '../kv-codes.ts';
 import { type KvSlots, kvSlots, pageSize } from '../kv-slots.ts';
 import { fail, statusBinding } from '../status.ts';
 
@@ -15,6 +17,8 @@ export interface AttentionShape {
   readonly headDim: number;
   readonly cap: number;
   readonly f16: boolean;
+  /** What rows are stored as where they are not floats. */
+  readonly codes: KvCodes | undefined;
   readonly window: number;
   readonly softcap: number;
   readonly hasSinks: boolean;
@@ -38,13 +42,15 @@ export function attentionShape(request: KernelRequest<'attention'>): AttentionSh
   const [heads, headDim] = [request.constant(request.p.H), request.constant(request.p.Dh)];
   const slots = kvSlots(request);
   const ring = request.constant(request.p.ring);
+  const rows = request.named('kvRows', request.p.kvRows);
   return {
     buffers: request.b,
     heads,
     kvHeads: request.constant(request.p.Hkv),
     headDim,
     cap: request.constant(request.p.cap),
-    f16: request.named('dtype', request.p.kvDtype) === 'f16',
+    f16: rows === 'f16',
+    codes: rows === 'f16' || rows === 'f32' ? undefined : rows,
     window: request.constant(request.p.window),
     softcap: request.constant(request.p.softcap),
     hasSinks: request.has(request.b.sinks),
@@ -75,12 +81,22 @@ export interface CacheUnit {
   readonly pieces: number;
   readonly lanes: number;
   readonly piece: string;
+  /** A unit of the row at slot `row` of `k_cache` or `v_cache`, all heads' slots counted. */
+  load(cache: 'k_cache' | 'v_cache', row: string, unit: string): string;
+  /** Functions that these expressions call. */
+  readonly code: string;
   /** Piece i of a unit expression. */
   decode(unit: string, i: number): string;
   dot(a: string, b: string): string;
 }
 
-export function cacheUnit({ headDim, f16 }: AttentionShape): CacheUnit {
+const loadWhole: Pick<CacheUnit, 'load' | 'code'> = {
+  load: (cache, row, unit) => `${cache}[(${row}) * units + ${unit}]`,
+  code: '',
+};
+
+export function cacheUnit({ headDim, f16, codes }: AttentionShape): CacheUnit {
+  if (codes !== undefined) return codedUnit(codes, headDim);
   const dot = (a: string, b: string): string => `dot(${a}, ${b})`;
   if (f16) {
     const words = headDim % 8 === 0 ? 4 : headDim % 4 === 0 ? 2 : 1;
@@ -99,6 +115,7 @@ export function cacheUnit({ headDim, f16 }: AttentionShape): CacheUnit {
       piece: `vec${lanes}<f32>`,
       decode,
       dot,
+      ...loadWhole,
     };
   }
   const lanes = headDim % 4 === 0 ? 4 : headDim % 2 === 0 ? 2 : 1;
@@ -110,6 +127,7 @@ export function cacheUnit({ headDim, f16 }: AttentionShape): CacheUnit {
     lanes,
     piece: type,
     decode: (unit) => unit,
+    ...loadWhole,
     dot: lanes === 1 ? (a, b) => `${a} * ${b}` : dot,
   };
 }

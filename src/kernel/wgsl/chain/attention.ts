@@ -73,7 +73,8 @@ export function attentionPhase(
   const request = attention.request.as('attention');
   const shape = attentionShape(request);
   const { caps } = request;
-  const { heads, kvHeads, headDim, f16 } = shape;
+  const { heads, kvHeads, headDim, f16, codes } = shape;
+  if (codes !== undefined) return undefined;
   const unit = cacheUnit(shape);
   const { subgroups } = caps;
   const { threads } = size;
