@@ -13,6 +13,7 @@ import { kvCodes } from '../quant/kv-rows.ts';
 import { findTokenizer } from '../tokenizer/open.ts';
 import type { Checkpoint } from '../weights/checkpoint.ts';
 import { openCheckpoint } from '../weights/open.ts';
+import type { CheckpointTensor } from '../weights/tensor.ts';
 import { checkText } from './check.ts';
 import { baseOf } from './presets/store.ts';
 import { samplingDefaults } from './sampling-defaults.ts';
@@ -31,6 +32,10 @@ export interface ModelDetails {
   readonly unsupported: string | undefined;
   readonly parameters: number;
   readonly layers: number | undefined;
+  /** Modules that predict further tokens, which the model runs without; undefined where there are none. */
+  readonly further?:
+    | { readonly modules: number; readonly tensors: number; readonly bytes: number }
+    | undefined;
   readonly hiddenSize: number | undefined;
   readonly vocabSize: number | undefined;
   readonly contextLength: number | undefined;
@@ -80,10 +85,7 @@ async function describe(name: string, checkpoint: Checkpoint): Promise<ModelDeta
     const tensor = checkpoint.describe(each);
     const elements = tensor.shape.reduce((product, n) => product * n, 1);
     const format = tensor.kind === 'packed' ? tensor.layout.kind : tensor.format.name;
-    const bytes =
-      tensor.kind === 'packed'
-        ? tensor.bytes
-        : (elements / tensor.format.blockElements) * tensor.format.blockBytes;
+    const bytes = bytesOf(tensor);
     const sum = formats.get(format) ?? { name: format, tensors: 0, bytes: 0 };
     formats.set(format, { name: format, tensors: sum.tensors + 1, bytes: sum.bytes + bytes });
     parameters += elements;
@@ -95,6 +97,7 @@ async function describe(name: string, checkpoint: Checkpoint): Promise<ModelDeta
     path: checkpoint.path,
     kind: checkpoint.kind,
     ...family(checkpoint),
+    ...furtherModules(checkpoint),
     parameters,
     weightBytes: sorted.reduce((sum, { bytes }) => sum + bytes, 0),
     formats: sorted,
@@ -106,6 +109,19 @@ async function describe(name: string, checkpoint: Checkpoint): Promise<ModelDeta
     chatTemplate: tokenizer?.chatTemplate,
     sampling: await samplingDefaults(checkpoint),
   };
+}
+
+function furtherModules({ further }: Checkpoint): Pick<ModelDetails, 'further'> {
+  if (further.size === 0) return {};
+  const modules = new Set([...further.keys()].map((name) => /\.mtp\.\d+\./.exec(name)?.[0]));
+  const bytes = [...further.values()].reduce((sum, tensor) => sum + bytesOf(tensor), 0);
+  return { further: { modules: modules.size, tensors: further.size, bytes } };
+}
+
+function bytesOf(tensor: CheckpointTensor): number {
+  if (tensor.kind === 'packed') return tensor.bytes;
+  const elements = tensor.shape.reduce((product, n) => product * n, 1);
+  return (elements / tensor.format.blockElements) * tensor.format.blockBytes;
 }
 
 function family(checkpoint: Checkpoint) {

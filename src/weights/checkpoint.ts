@@ -38,6 +38,11 @@ export class Checkpoint {
     return [...this.parts.tensors.keys()];
   }
 
+  /** Tensors that the model runs without, by name: `model.mtp.0.…` are those of a module that predicts further tokens. */
+  get further(): ReadonlyMap<string, CheckpointTensor> {
+    return this.parts.further ?? new Map();
+  }
+
   has(name: string): boolean {
     return this.parts.tensors.has(name);
   }

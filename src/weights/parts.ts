@@ -12,6 +12,8 @@ export interface CheckpointParts {
   readonly kind: CheckpointKind;
   readonly config: JsonObject;
   readonly tensors: ReadonlyMap<string, CheckpointTensor>;
+  /** Tensors that the model runs without: those of modules that predict further tokens. */
+  readonly further?: ReadonlyMap<string, CheckpointTensor>;
   /** Why tensors that are in the file cannot be used, by name. */
   readonly unusable?: ReadonlyMap<string, string>;
   /** Raw GGUF metadata: tokenizer and chat template of a GGUF file, or of a packed file made from one. */

@@ -84,6 +84,11 @@ export function formatDetails(model: ModelDetails, preset?: Preset): string {
     ['cannot run', model.unsupported],
     ['parameters', formatCount(model.parameters)],
     ['layers', model.layers],
+    [
+      'predicts further',
+      model.further &&
+        `${model.further.modules} module${model.further.modules === 1 ? '' : 's'} (${model.further.tensors} tensors, ${formatBytes(model.further.bytes)}), not used`,
+    ],
     ['width', model.hiddenSize],
     ['vocabulary', model.vocabSize],
     ['context', model.contextLength === undefined ? undefined : `${model.contextLength} tokens`],

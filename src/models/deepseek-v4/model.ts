@@ -63,7 +63,6 @@ const files: FamilyFiles = {
     'mlp.shared_experts.down_proj': 'mlp.shared_expert.down_proj',
     'mlp.shared_experts.up_proj': 'mlp.shared_expert.up_proj',
   },
-  unused: /^(?:model\.)?mtp\./,
   stacks: { 'self_attn.o_a_proj': 'o_groups' },
 };
 

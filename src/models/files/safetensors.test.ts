@@ -140,3 +140,76 @@ describe('safetensors as models see them', () => {
     expect(checkpoint.tensors).toEqual([`${experts}.gate_up_proj`]);
   });
 });
+
+describe('modules that predict further tokens', () => {
+  const layers = tinyConfigs['qwen3-moe'].num_hidden_layers as number;
+
+  it('are kept by their names, beside the model', async () => {
+    const own = { name: 'model.layers.0.self_attn.q_proj.weight', shape: [8, 4] };
+    const behind = `model.layers.${layers}`;
+    const checkpoint = await open([
+      own,
+      { name: `${behind}.self_attn.q_proj.weight`, shape: [8, 4] },
+      { name: `${behind}.eh_proj.weight`, shape: [4, 8] },
+      ...[0, 1].map((e) => ({ name: `${behind}.mlp.experts.${e}.up_proj.weight`, shape: [4, 2] })),
+    ]);
+    expect(checkpoint.tensors).toEqual([own.name]);
+    expect(
+      [...checkpoint.further]
+        .filter(([name]) => !/experts\.\d/.test(name))
+        .map(([name, { shape }]) => [name, shape]),
+    ).toEqual([
+      ['model.mtp.0.self_attn.q_proj.weight', [8, 4]],
+      ['model.mtp.0.eh_proj.weight', [4, 8]],
+      ['model.mtp.0.mlp.experts.up_proj.weight', [2, 4, 2]],
+    ]);
+  });
+
+  it('have names of their own in releases of DeepSeek V4', async () => {
+    const names = [
+      'attn.wq_a.weight',
+      'ffn.gate.bias',
+      'hc_attn_fn',
+      'e_proj.weight',
+      'hc_head_base',
+      'norm.weight',
+    ];
+    const config = { ...tinyConfigs['qwen3-moe'], ...release };
+    const { tensors, further } = await open(
+      names.map((name) => ({ name: `mtp.0.${name}`, shape: [2, 2] })),
+      config,
+    );
+    expect(tensors).toEqual([]);
+    expect([...further.keys()].sort()).toEqual(
+      [
+        'attn_hc.fn.weight',
+        'e_proj.weight',
+        'hc_head.base.weight',
+        'mlp.gate.bias',
+        'norm.weight',
+        'self_attn.q_a_proj.weight',
+      ].map((name) => `model.mtp.0.${name}`),
+    );
+  });
+
+  it('are refused where their layers are not like the others', async () => {
+    const tensors = [0, layers].map((i) => ({
+      name: `model.layers.${i}.self_attn.q_proj.weight`,
+      shape: [8, 4 + i],
+    }));
+    await expect(open(tensors)).rejects.toThrow(
+      `tensor model.mtp.0.self_attn.q_proj.weight is [8, ${4 + layers}], must be [8, 4] as in the model's layers`,
+    );
+  });
+});
+
+/** What DeepSeek V4 asks for. */
+const release = {
+  architectures: ['DeepseekV4ForCausalLM'],
+  model_type: 'deepseek_v4',
+  num_key_value_heads: 1,
+  head_dim: 16,
+  qk_rope_head_dim: 8,
+  o_groups: 1,
+  n_routed_experts: 4,
+};

@@ -9,6 +9,7 @@ import type { CheckpointParts } from '../../weights/parts.ts';
 import { type CheckpointTensor, stackExperts } from '../../weights/tensor.ts';
 import { families, findFamily, parseModel } from '../registry.ts';
 import type { FamilyFiles, GgufForm } from './files.ts';
+import { checkFurther, furtherName } from './further.ts';
 import { ggufConfig } from './gguf-config.ts';
 import { GgufKeys, type GgufTensors, type RotaryFactors, rotaryFactors } from './gguf-keys.ts';
 import { withOwnHead, withoutHead } from './head.ts';
@@ -94,6 +95,8 @@ export function ggufForm(
  */
 const around =
   /^(?:(?:model|language_model|text_model|transformer|base_model|module|_orig_mod)\.)*(?=layers\.|embed|norm\.)/;
+/** Modules that predict further tokens, where they are not layers behind the last one. */
+const mtp = /^(?:model\.)?mtp\.(\d{1,3})\./;
 const aroundHead = /^(?:(?:model|language_model|text_model|module|_orig_mod)\.)+(?=lm_head\.)/;
 
 async function fromSafetensors(
@@ -104,9 +107,11 @@ async function fromSafetensors(
   if (found === undefined) return raw;
   const { files, config, tied } = found;
   const { names = {}, mlx = {}, unused } = files;
+  const behind = (_: string, module: string) =>
+    `model.layers.${Number(config.num_hidden_layers) + Number(module)}.`;
   const name = (stored: string): TensorName | undefined => {
     if (unused?.test(stored)) return undefined;
-    const text = stored.replace(around, 'model.').replace(aroundHead, '');
+    const text = stored.replace(around, 'model.').replace(aroundHead, '').replace(mtp, behind);
     const split = splitName(text, /^model\.layers\.(\d+)\.(.+)$/);
     return translateName(split, names, commonNames, mlx, mlxNames) ?? split;
   };
@@ -156,8 +161,9 @@ function translate(
   nameOf: (stored: string) => TensorName | undefined,
   form: StoredForm,
   unknown: string,
-): Pick<CheckpointParts, 'tensors' | 'unusable'> {
+): Pick<CheckpointParts, 'tensors' | 'further' | 'unusable'> {
   const tensors = new Map<string, CheckpointTensor>();
+  const further = new Map<string, CheckpointTensor>();
   const unusable = new Map<string, string>();
   const { layers } = form;
   for (const [stored, why] of raw.unusable ?? []) {
@@ -166,24 +172,24 @@ function translate(
   }
   for (const [stored, tensor] of raw.tensors) {
     const name = nameOf(stored);
-    if (name === undefined || tensor.kind !== 'source' || beyond(name, layers)) {
+    if (name === undefined || tensor.kind !== 'source') {
       unusable.set(stored, unknown);
       continue;
     }
     for (const part of unfuse({ name, tensor }, form)) {
-      const canonical = joinName(part.name);
+      const behind = furtherName(part.name, layers);
+      const canonical = joinName(behind ?? part.name);
+      const all = behind === undefined ? tensors : further;
       // Of two that mean the same, the one that is called so.
-      if (tensors.has(canonical) && stored !== canonical) continue;
-      tensors.set(canonical, { ...part.tensor, name: canonical });
+      if (all.has(canonical) && stored !== canonical) continue;
+      all.set(canonical, { ...part.tensor, name: canonical });
     }
   }
   stackExperts(tensors);
-  return { tensors, unusable };
+  stackExperts(further);
+  checkFurther(raw.path, tensors, further);
+  return { tensors, further, unusable };
 }
-
-/** Layers after the last one belong to heads that predict further tokens. */
-const beyond = ({ layer }: TensorName, layers: number): boolean =>
-  Number(/\d+/.exec(layer)?.[0] ?? 0) >= layers;
 
 const maxFactors = 4096;
 
