@@ -9,9 +9,11 @@ import { evaluate, fromData } from '../creation.ts';
 import { clearCache } from '../eager.ts';
 import { tidy } from '../lifetime.ts';
 import type { OpCase, OpDef } from '../op.ts';
+import { vmap } from '../transform/vmap.ts';
 import { State, Weight } from '../weight.ts';
 import { ops } from './index.ts';
 import { reader } from './operands.ts';
+import { concat } from './shape/concat.ts';
 
 const device = openJsDevice();
 
@@ -59,6 +61,88 @@ describe('gradient rules agree with differences of the reference', () => {
         clearCache(device);
         expect(device.statistics().liveBuffers).toBe(0);
       });
+    }
+  }
+});
+
+/** Ops whose rule no case checks, with the reason. */
+const unchecked: Readonly<Record<string, string>> = {
+  arange: 'no operands',
+  barrier: 'passes gradients on',
+  cast: 'results of other dtypes are rounded',
+  embedding: 'packed tables are constants',
+  full: 'no operands',
+};
+
+it('every gradient rule has a case that checks it', () => {
+  const smooth = (op: OpDef): boolean =>
+    floatCases(op).some((c) => noGradient[`${op.name}: ${c.name}`] === undefined);
+  const without = ops.filter((op) => op.vjp !== 'none' && !smooth(op)).map((op) => op.name);
+  expect(without.filter((name) => unchecked[name] === undefined)).toEqual([]);
+});
+
+describe('batches agree with one example after the other', () => {
+  const examples = 3;
+  const dense = (op: OpDef): readonly OpCase<object>[] =>
+    op.cases.filter(
+      (c) => c.inputs.length > 0 && c.inputs.every((s) => s === null || !(s.state || s.weight)),
+    );
+  for (const op of ops.filter((o) => o.inPlace === undefined && dense(o).length > 0)) {
+    const cases = dense(op);
+    for (const [i, c] of [cases[0], cases.at(-1)].entries()) {
+      if (c === undefined || (i === 1 && cases.length === 1)) continue;
+      const present = c.inputs.flatMap((s, k) => (s === null ? [] : [k]));
+      for (const batched of [present, present.slice(0, 1)]) {
+        if (batched === present && i === 1 && present.length === 1) continue;
+        it(`${op.name}: ${c.name}, operands ${batched}`, async () => {
+          const inputs = Array.from({ length: examples }, (_, b) =>
+            c.inputs.map((s, k) =>
+              s === null ? null : caseTensor(s, (batched.includes(k) ? b * 53 : 0) + i * 31 + k),
+            ),
+          );
+          const arrays = tidy(() =>
+            present.map((k) => {
+              const all = inputs.map((list) => list[k] as NonNullable<(typeof list)[number]>);
+              const parts = all.map((t) =>
+                fromData(t.data, t.shape, { device, dtype: t.dtype }).reshape([1, ...t.shape]),
+              );
+              return batched.includes(k)
+                ? concat(parts, 0)
+                : (parts[0] as NDArray).reshape(all[0]?.shape ?? []);
+            }),
+          );
+          const axes = present.map((k) => (batched.includes(k) ? 0 : null));
+          const outputs = vmap((...list: NDArray[]) => {
+            const operands = c.inputs.map((s, k) =>
+              s === null ? null : (list[present.indexOf(k)] as NDArray),
+            );
+            return [...(list[0] as NDArray).applyMany(op, operands, c.attrs)];
+          }, axes)(...arrays);
+          await evaluate(...outputs);
+          for (const [b, list] of inputs.entries()) {
+            const want = referenceResult(op, c.attrs, list);
+            const tolerance = op.tolerance?.(list, want, c.attrs) ?? { absolute: 1e-6, relative: 1e-6 };
+            for (const [k, t] of want.entries()) {
+              const size = t.data.length;
+              const got = (await (outputs[k] as NDArray).data()).slice(b * size, (b + 1) * size);
+              const read = reader(t);
+              const bound = {
+                absolute: 4 * tolerance.absolute + 1e-6,
+                relative: 4 * tolerance.relative + 1e-6,
+              };
+              expectAllClose(
+                got,
+                Array.from({ length: size }, (_, n) => read(n)),
+                bound,
+                `example ${b}, output ${k}`,
+              );
+            }
+          }
+          for (const x of [...arrays, ...outputs]) x.dispose();
+          clearCache(device);
+          expect(device.statistics().liveBuffers).toBe(0);
+        });
+      }
     }
   }
 });

@@ -58,7 +58,7 @@ export const sinkhornOp = defineOp<SinkhornAttrs>({
     for (let i = 1; i < iterations; i++) m = normalised(normalised(m, 2), 1);
     return [m];
   },
-  vjp: 'none', // its composite has one: training would use that
+  vjp: 'composite',
   kernel: {
     emit: (context) => {
       const x = operand(context.inputs, 0);
