@@ -135,6 +135,22 @@ describe('the language', () => {
     nothing: ['', 'column 1: an expression is missing'],
     'too deep': [`${'('.repeat(300)}x${')'.repeat(300)}`, 'more than 200 levels of nesting'],
   };
+  it.each([
+    [
+      'a division of a bool',
+      '(x > 0) / 2',
+      "line 1, column 9: '/' takes operands of one type, got bool and 2: convert the bool with f32",
+    ],
+    [
+      'a comparison in a row',
+      '1 < x < 2',
+      "line 1, column 7: '<' takes operands of one type, got bool and 2",
+    ],
+    ['a power in signs', 'x ** 2', "line 1, column 4: expected a value, found '*': a power is pow(x, y)"],
+  ])('tells the remedy for %s', (_, source, message) => {
+    expect(() => elementwise(source)(fromData([1, 2]))).toThrow(message);
+  });
+
   it.each(Object.entries(wrong))('refuses %s at its character', (_, [source, message]) => {
     const x = fromData([1]);
     expect(() => elementwise(source, { inputs: ['x', 'y'] })(x, x)).toThrow(message);
@@ -150,6 +166,9 @@ describe('the language', () => {
     expect(() => add(1, 2)).toThrow('add: no operand is an array; make one with full()');
     expect(() => add(fromData([1]), null as never)).toThrow('add: b must be an array or a number, got null');
     expect(() => elementwise(undefined as never)).toThrow('an expression is missing, got undefined');
+    expect(() => elementwise('x', { dtype: 'f64' as never })).toThrow(
+      'elementwise: dtype must be one of f32, f16, bf16, i32, u32, i8, u8, bool, got f64',
+    );
     expect(() => elementwise('x', { gradient: { z: 'g' } })).toThrow(
       "gradient of 'z', which is no input; there is x",
     );

@@ -14,7 +14,7 @@ import type { Device } from '../device/device.ts';
 import { type Expr, input } from '../kernel/expr.ts';
 import { type KernelSource, readSource, typeSource } from '../kernel/language/check.ts';
 import { lowerExprs } from './lower-expr.ts';
-import { type Operands, readOperands, storedDtype, widened } from './operands.ts';
+import { checkResultDtype, type Operands, readOperands, storedDtype, widened } from './operands.ts';
 import { type ShownInputs, showPrograms } from './source.ts';
 
 export interface ElementwiseOptions {
@@ -65,6 +65,7 @@ export function elementwise(
   options: ElementwiseOptions = {},
 ): ElementwiseKernel<KernelResult> {
   const what = options.name ?? 'elementwise';
+  checkResultDtype(what, options.dtype);
   const body =
     typeof source === 'function' ? tracedBody(what, source, options) : writtenBody(what, source, options);
   const rules = gradientRules(what, body, options);

@@ -2,7 +2,7 @@
 
 import type { NDArray } from '../array/array.ts';
 import { promote, type Term } from '../array/ops/elementwise/elementwise.ts';
-import { type DType, isFloat } from '../base/dtype.ts';
+import { type DType, dtypes, isFloat } from '../base/dtype.ts';
 import { IngotError } from '../base/errors.ts';
 import { broadcastShapes, formatShape, maxElements, type Shape } from '../base/shape.ts';
 import { registerKind } from '../kernel/expr.ts';
@@ -59,6 +59,15 @@ export function readOperands(what: string, names: readonly string[], terms: read
  */
 export const widened = (x: NDArray, shape: Shape): NDArray =>
   (maxElements(x.shape) === 1 ? x : x.broadcastTo(shape)).cast(registerKind(x.dtype));
+
+/** Throws `invalid_argument` for what is no dtype. */
+export function checkResultDtype(what: string, dtype: unknown): void {
+  if (dtype === undefined || (dtypes as readonly unknown[]).includes(dtype)) return;
+  throw new IngotError(
+    'invalid_argument',
+    `${what}: dtype must be one of ${dtypes.join(', ')}, got ${String(dtype)}`,
+  );
+}
 
 /** The dtype that results of a kind are stored in: floats in that of the float operands, f32 without any. */
 export function storedDtype(kind: RegisterKind, operands: Operands): DType {

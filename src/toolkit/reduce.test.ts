@@ -259,6 +259,13 @@ describe('reduce and mapReduce', () => {
   });
 
   it('refuse passes and writes that are missing', () => {
+    const total = { init: 0, update: 'acc + x', combine: 'a + b' } as const;
+    expect(() => reduce({ ...total, axis: 'last' as never })).toThrow(
+      'reduce: axis must be an integer, got last',
+    );
+    expect(() => reduce({ ...total, dtype: 'f64' as never })).toThrow(
+      'reduce: dtype must be one of f32, f16',
+    );
     expect(() => mapReduce({ passes: {}, write: 'x' })).toThrow('mapReduce: passes are missing');
     expect(() =>
       mapReduce({ passes: { t: { init: 0, update: 'acc + x', combine: 'a + b' } } } as never),

@@ -12,7 +12,7 @@ import type { FoldProgram } from '../kernel/fold.ts';
 import { type KernelResult, named } from './elementwise.ts';
 import { addFold, foldOp, numberOperand } from './fold-op.ts';
 import { type PassOptions, type ReadFold, readFold, type Sources, typeFold } from './fold-source.ts';
-import { readOperands, storedDtype } from './operands.ts';
+import { checkResultDtype, readOperands, storedDtype } from './operands.ts';
 import { type ShownInputs, showPrograms } from './source.ts';
 
 interface CommonOptions {
@@ -114,6 +114,9 @@ interface Settings {
 
 function kernelOf(fold: ReadFold, { axis, keepDims, dtype, composite }: Settings): FoldKernel<KernelResult> {
   const { what } = fold;
+  checkResultDtype(what, dtype);
+  if (!Number.isInteger(axis))
+    throw new IngotError('invalid_argument', `${what}: axis must be an integer, got ${String(axis)}`);
   const programs = new Map<string, { readonly kernel: number; readonly program: FoldProgram }>();
   const apply = (...terms: readonly Term[]): KernelResult =>
     tidy(() => {

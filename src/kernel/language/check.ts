@@ -278,6 +278,13 @@ class Checker {
   /** Two operands of one type: a number takes that of the other. */
   #together(s: Syntax, a: Typed, r: Syntax, b: Typed, what: string, at: number): readonly [Expr, Expr] {
     const kind = typeof a !== 'number' ? a.kind : typeof b !== 'number' ? b.kind : 'f32';
+    const number = [a, b].find((t) => typeof t === 'number' && t !== 0 && t !== 1);
+    if (kind === 'bool' && number !== undefined)
+      fail(
+        this.#source,
+        at,
+        `${what} takes operands of one type, got bool and ${number}: convert the bool with f32(…)`,
+      );
     const x = this.#typed(s, a, kind);
     const y = this.#typed(r, b, kind);
     if (x.kind === y.kind) return [x, y];

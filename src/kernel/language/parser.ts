@@ -166,7 +166,8 @@ class Parser {
       return inner;
     }
     const found = kind === 'end' ? 'the end' : `'${text}'`;
-    this.#fail(at, `expected a value, found ${found}`);
+    const hint = text === '*' ? ': a power is pow(x, y)' : '';
+    this.#fail(at, `expected a value, found ${found}${hint}`);
   }
 
   #call({ text: name, at }: Token): Syntax {
