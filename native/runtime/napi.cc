@@ -339,6 +339,7 @@ napi_value init(napi_env env, napi_value exports) {
   EXPORT("injectExpertFaults", inject_expert_faults)
   EXPORT("freeExperts", free_experts)
   EXPORT("measureReads", measure_file_reads)
+  EXPORT("measureReadRounds", measure_read_rounds)
 #undef EXPORT
   return exports;
 }

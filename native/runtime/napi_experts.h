@@ -162,6 +162,14 @@ inline napi_value measure_file_reads(napi_env env, napi_callback_info info) {
   return make(env, measure_reads(file, size_t(c.number(2)), int(c.number(3)), c.number(4)));
 }
 
+// (path, bytes of the file, bytes of a read, reads of a job, jobs, readers, seconds) -> seconds of a round
+inline napi_value measure_read_rounds(napi_env env, napi_callback_info info) {
+  Call c(env, info);
+  const ReadFile file(c.text(0), uint64_t(c.number(1)));
+  return make(env, measure_rounds(file, size_t(c.number(2)), int(c.number(3)), int(c.number(4)),
+                                  int(c.number(5)), c.number(6)));
+}
+
 inline napi_value free_experts(napi_env env, napi_callback_info info) {
   Call c(env, info);
   c.handle<ExpertStore>(c.arg(0)).reset();

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <condition_variable>
 #include <cstdlib>
-#include <chrono>
 #include <cstring>
 #include <fcntl.h>
 #include <stdexcept>
@@ -227,6 +227,59 @@ double measure_reads(const ReadFile& file, size_t piece, int readers, double sec
   for (auto& t : threads) t.join();
   if (!problem.empty()) throw std::runtime_error(problem);
   return double(total) / std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+double measure_rounds(const ReadFile& file, size_t piece, int reads, int jobs, int readers, double seconds) {
+  using Clock = std::chrono::steady_clock;
+  piece = std::max(Reader::kAlign, piece / Reader::kAlign * Reader::kAlign);
+  const uint64_t places = file.bytes() / piece;
+  if (places == 0)
+    throw std::runtime_error(file.path() + ": is smaller than " + std::to_string(piece) + " bytes");
+  std::mutex mutex;
+  std::condition_variable queued, finished;
+  int waiting = 0, busy = 0;
+  bool stop = false;
+  std::string problem;
+  auto work = [&](int number) {
+    Reader reader;
+    ReadFaults none;
+    std::string error;
+    std::mt19937_64 random{uint64_t(number)};
+    uint8_t* target = reader.space(piece);
+    std::unique_lock lock(mutex);
+    for (;;) {
+      queued.wait(lock, [&] { return stop || waiting > 0; });
+      if (waiting == 0) return;
+      waiting--;
+      busy++;
+      lock.unlock();
+      for (int i = 0; target && i < reads && error.empty(); i++)
+        reader.read(file, random() % places * piece, piece, target, none, error);
+      lock.lock();
+      if (!error.empty()) problem = error;
+      if (--busy == 0 && waiting == 0) finished.notify_one();
+    }
+  };
+  std::vector<std::thread> threads;
+  for (int i = 0; i < readers; i++) threads.emplace_back(work, i);
+  const auto start = Clock::now();
+  double spent = 0;
+  int rounds = 0;
+  {
+    std::unique_lock lock(mutex);
+    do {
+      waiting = jobs;
+      queued.notify_all();
+      finished.wait(lock, [&] { return waiting == 0 && busy == 0; });
+      rounds++;
+      spent = std::chrono::duration<double>(Clock::now() - start).count();
+    } while (spent < seconds && problem.empty());
+    stop = true;
+  }
+  queued.notify_all();
+  for (auto& t : threads) t.join();
+  if (!problem.empty()) throw std::runtime_error(problem);
+  return spent / rounds;
 }
 
 }  // namespace ingot

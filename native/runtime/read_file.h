@@ -49,6 +49,10 @@ struct ReadFaults {
 // for `seconds`. Throws std::runtime_error when the file cannot be read.
 double measure_reads(const ReadFile& file, size_t piece, int readers, double seconds);
 
+// Seconds that `jobs` jobs take which start together, each of `reads` pieces one after the other at random
+// places, for `readers` threads that were asleep: the mean over `seconds`. Throws like measure_reads.
+double measure_rounds(const ReadFile& file, size_t piece, int reads, int jobs, int readers, double seconds);
+
 // Of one thread: its memory for what cannot be read straight into place.
 class Reader {
  public:

@@ -206,7 +206,7 @@ const outlook: ModelOutlook = {
   memoryBandwidth: 30e9,
   diskBandwidth: 2e9,
   statistics: undefined,
-  speed: { missRate: 0.8, disk: 4.1667, memory: 25, ceiling: 4.1667 },
+  speed: { missRate: 0.8, disk: 4.1667, memory: 25, ceiling: 4.1667, expected: 3.5 },
 };
 
 let folder: string;
@@ -613,6 +613,7 @@ describe('models larger than memory', () => {
     expect(out).toMatch(/dense weights 500 MB, experts 1(\.0+)? GB of 4\.50? GB \(one token uses 600 MB\)/);
     expect(out).toMatch(/misses +80 % of a token's experts are read/);
     expect(out).toMatch(/at most +4.17 tokens\/s/);
+    expect(out).toMatch(/expected +3.5 tokens\/s/);
     const none = { division: undefined, problem: 'needs 3 GB', speed: undefined };
     const refused = await cli(['doctor', 'moe'], {
       engine: { outlook: async () => ({ ...outlook, ...none }) },

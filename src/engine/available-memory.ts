@@ -7,16 +7,53 @@ import { freemem } from 'node:os';
 export function availableMemory(): number {
   const available = readNumber('/proc/meminfo', /^MemAvailable:\s+(\d+) kB/m);
   let bytes = available === undefined ? freemem() : available * 1024;
-  const limit = readNumber('/sys/fs/cgroup/memory.max', /^(\d+)$/m);
-  const used = readNumber('/sys/fs/cgroup/memory.current', /^(\d+)$/m);
-  if (limit !== undefined && used !== undefined) bytes = Math.min(bytes, Math.max(0, limit - used));
+  for (const { folder, limit, used } of memoryGroups(readText('/proc/self/cgroup') ?? '')) {
+    const [most, now] = [limit, used].map((name) => readNumber(`${folder}/${name}`, /^(\d+)$/m));
+    if (most === undefined || now === undefined) continue;
+    // Files that were read and are kept in case count as used, but give way.
+    const stat = `${folder}/memory.stat`;
+    const cached =
+      readNumber(stat, /^total_inactive_file (\d+)$/m) ?? readNumber(stat, /^inactive_file (\d+)$/m) ?? 0;
+    bytes = Math.min(bytes, Math.max(0, most - now + cached));
+  }
   return bytes;
 }
 
+interface MemoryGroup {
+  readonly folder: string;
+  readonly limit: string;
+  readonly used: string;
+}
+
+const version1 = { limit: 'memory.limit_in_bytes', used: 'memory.usage_in_bytes' };
+const version2 = { limit: 'memory.max', used: 'memory.current' };
+
+/**
+ * The control groups whose limits hold for a process, by its /proc/self/cgroup: its own and those above, of either version. Inside a
+ * container the root stands for its own group.
+ */
+export function memoryGroups(text: string): readonly MemoryGroup[] {
+  return text.split('\n').flatMap((line) => {
+    const [, id, controllers = '', path = ''] = /^(\d+):([^:]*):(\/.*)$/.exec(line) ?? [];
+    const whole = id === '0' && controllers === '';
+    if (!whole && !controllers.split(',').includes('memory')) return [];
+    const root = whole ? '/sys/fs/cgroup' : '/sys/fs/cgroup/memory';
+    const names = path.split('/').filter(Boolean);
+    return Array.from({ length: names.length + 1 }, (_, n) => ({
+      folder: [root, ...names.slice(0, n)].join('/'),
+      ...(whole ? version2 : version1),
+    }));
+  });
+}
+
 function readNumber(path: string, pattern: RegExp): number | undefined {
+  const match = pattern.exec(readText(path) ?? '');
+  return match?.[1] === undefined ? undefined : Number(match[1]);
+}
+
+function readText(path: string): string | undefined {
   try {
-    const match = pattern.exec(readFileSync(path, 'latin1'));
-    return match?.[1] === undefined ? undefined : Number(match[1]);
+    return readFileSync(path, 'latin1');
   } catch {
     return undefined; // not this operating system, or no control group
   }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { CacheSizes } from '../cache/sizes.ts';
 import { attentionSpec } from '../nn/contracts.ts';
-import { availableMemory } from './available-memory.ts';
+import { availableMemory, memoryGroups } from './available-memory.ts';
 import { type MemoryRequest, planMemory, WORKING_BYTES } from './memory.ts';
 
 /** 1,000 bytes a position. */
@@ -91,4 +91,18 @@ describe('planMemory', () => {
 
 it('availableMemory is a positive number of bytes', () => {
   expect(availableMemory()).toBeGreaterThan(2 ** 20);
+});
+
+describe('control groups of a process', () => {
+  it('are those of its own and above, of both versions', () => {
+    const folders = (text: string) => memoryGroups(text).map(({ folder, limit }) => `${folder}/${limit}`);
+    expect(folders('0::/\n')).toEqual(['/sys/fs/cgroup/memory.max']);
+    expect(folders('5:cpu:/x\n4:memory:/a/b\n0::/\n')).toEqual([
+      '/sys/fs/cgroup/memory/memory.limit_in_bytes',
+      '/sys/fs/cgroup/memory/a/memory.limit_in_bytes',
+      '/sys/fs/cgroup/memory/a/b/memory.limit_in_bytes',
+      '/sys/fs/cgroup/memory.max',
+    ]);
+    expect(folders('')).toEqual([]);
+  });
 });

@@ -10,6 +10,7 @@ import { CacheSizes } from '../cache/sizes.ts';
 import { loadAddon } from '../device/cpu/addon.ts';
 import { openCpuDevice } from '../device/cpu/device.ts';
 import { measureBandwidth } from '../device/cpu/doctor.ts';
+import { besidePath, expertsBeside } from '../experts/beside.ts';
 import { expertSizes } from '../experts/layers.ts';
 import { type Outlook, outlookOf } from '../experts/outlook.ts';
 import type { RoutingStatistics } from '../experts/routing.ts';
@@ -20,6 +21,7 @@ import { findLocal } from '../hub/resolve.ts';
 import { modelCheckpoint } from '../models/files/translate.ts';
 import { parseModel } from '../models/registry.ts';
 import type { Checkpoint } from '../weights/checkpoint.ts';
+import type { ExpertTensors } from '../weights/experts.ts';
 import { openCheckpoint } from '../weights/open.ts';
 import { openModel } from '../weights/open-web.ts';
 import { availableMemory } from './available-memory.ts';
@@ -88,11 +90,14 @@ async function examine(subject: Subject): Promise<ModelOutlook> {
   const planned = plan(subject, weights, config);
   const memoryBandwidth = 1e9 * (await measureBandwidth(openCpuDevice({ threads: options.threads })));
   const { division } = planned;
-  const sizes = expertSizes(weights.layers);
-  const diskBandwidth =
-    sizes.length === 0
+  const expertsPerToken = config.expertsPerToken ?? 1;
+  const blocks = local === undefined ? undefined : await expertsBeside(local, checkpoint, undefined);
+  const read = blocks === undefined ? local : besidePath(local ?? '');
+  const disk =
+    weights.layers.length === 0
       ? undefined
-      : await measureDisk(local, Math.max(...sizes.map(({ blockBytes }) => blockBytes)), settings);
+      : await onDisk(read, settings, (file) => measureDisk(file, blocks ?? weights.layers, expertsPerToken));
+  const diskBandwidth = disk?.bytesPerSecond;
   return {
     model: name,
     place,
@@ -107,7 +112,10 @@ async function examine(subject: Subject): Promise<ModelOutlook> {
       division === undefined
         ? undefined
         : outlookOf({
-            demand: demandOf(weights, config.expertsPerToken ?? 1, statistics),
+            demand: demandOf(weights, expertsPerToken, statistics),
+            counted: statistics !== undefined,
+            expertsPerToken,
+            readSeconds: disk?.readSeconds,
             held: division.streamed ? division.experts / division.allExperts : 1,
             cycleBytes: division.cycle,
             activeBytes: cost.bytes,
@@ -169,11 +177,20 @@ function demandOf(
 
 const probeBytes = 256 * 2 ** 20;
 
-/** Bytes per second of reads of `piece` bytes: from the model's file, or from one that is written where it would be. */
-async function measureDisk(local: string | undefined, piece: number, { cacheDir }: Env): Promise<number> {
+interface ProbedFile {
+  readonly path: string;
+  readonly size: number;
+}
+
+/** Asks the file that experts are read from, or one that is written where it would be. */
+async function onDisk<T>(
+  local: string | undefined,
+  { cacheDir }: Env,
+  ask: (file: ProbedFile) => Promise<T>,
+): Promise<T> {
   const found = local === undefined ? undefined : await stat(local);
-  if (local !== undefined && found?.isFile() && found.size >= 8 * piece)
-    return reads(local, found.size, piece);
+  if (local !== undefined && found?.isFile() && found.size >= probeBytes)
+    return ask({ path: local, size: found.size });
   await mkdir(cacheDir, { recursive: true });
   const path = join(cacheDir, `probe-${process.pid}`);
   try {
@@ -185,11 +202,40 @@ async function measureDisk(local: string | undefined, piece: number, { cacheDir 
     } finally {
       await file.close();
     }
-    return reads(path, probeBytes, Math.min(piece, probeBytes / 8));
+    return await ask({ path, size: probeBytes });
   } finally {
     await rm(path, { force: true });
   }
 }
 
-const reads = (path: string, bytes: number, piece: number): number =>
-  loadAddon().measureReads(path, bytes, piece, defaultReaders, 0.5);
+/**
+ * Bytes per second of reads as large as an expert, and how long the reads of a layer take when 1, 2, … of its experts are missing: gate and
+ * up are one job of the readers, down another, in one request where the file has them as the block has them.
+ */
+async function measureDisk(
+  { path, size }: ProbedFile,
+  layers: readonly ExpertTensors[],
+  expertsPerToken: number,
+): Promise<{ readonly bytesPerSecond: number; readonly readSeconds: readonly number[] }> {
+  const addon = loadAddon();
+  const [first] = layers;
+  const piece = Math.min(size / 8, Math.max(...expertSizes(layers).map(({ blockBytes }) => blockBytes)));
+  const bytesPerSecond = addon.measureReads(path, size, piece, defaultReaders, 0.5);
+  const packed = first?.tensors.gate.kind === 'packed';
+  const round = (missing: number): number =>
+    addon.measureReadRounds(
+      path,
+      size,
+      piece / (packed ? 2 : 3),
+      packed ? 1 : 2,
+      2 * missing,
+      defaultReaders,
+      0.3,
+    );
+  const [one, all] = [round(1), round(expertsPerToken)];
+  const step = (all - one) / Math.max(1, expertsPerToken - 1);
+  return {
+    bytesPerSecond,
+    readSeconds: Array.from({ length: expertsPerToken }, (_, m) => one + step * m),
+  };
+}

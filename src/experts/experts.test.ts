@@ -97,7 +97,7 @@ describe('the outlook', () => {
   it('is what the slower of disk and memory allows', () => {
     const machine = { diskBytesPerSecond: 2e9, memoryBytesPerSecond: 40e9 };
     const model = { demand: even, cycleBytes: 1e9, activeBytes: 2e9 };
-    expect(outlookOf({ ...machine, ...model, held: 1 })).toEqual({
+    expect(outlookOf({ ...machine, ...model, held: 1 })).toMatchObject({
       missRate: 0,
       disk: Number.POSITIVE_INFINITY,
       memory: 20,
@@ -108,5 +108,16 @@ describe('the outlook', () => {
       disk: 2,
       ceiling: 2,
     });
+    // A step with everything there, and the reads of four layers: all four experts of each, or one of them at most.
+    const reads = { expertsPerToken: 4, readSeconds: [0.1, 0.2, 0.3, 0.4] };
+    const step = 1 / (0.9 * 20) + 5e-4;
+    const expected = (held: number, counted = false): number =>
+      outlookOf({ ...machine, ...model, ...reads, held, counted }).expected;
+    expect(expected(0.1)).toBeCloseTo(1 / (step + 4 * 0.4), 6);
+    expect(expected(1)).toBeCloseTo(1 / step, 6);
+    // Mean of what is read: linear in the number of misses here.
+    const { missRate } = outlookOf({ ...machine, ...model, held: 0.5 });
+    expect(expected(0.5)).toBeCloseTo(1 / (step + 4 * 0.4 * missRate), 6);
+    expect(expected(0.5, true)).toBeCloseTo(1 / (step + 4 * 0.4 * 0.75 * missRate), 6);
   });
 });

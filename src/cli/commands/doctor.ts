@@ -101,6 +101,7 @@ export function formatOutlook(outlook: ModelOutlook): string {
     ['memory allows', speed && tokens(speed.memory)],
     ['disk allows', speed && division?.streamed ? tokens(speed.disk) : undefined],
     ['at most', speed && tokens(speed.ceiling)],
+    ['expected', speed && tokens(speed.expected)],
   ]);
 }
 

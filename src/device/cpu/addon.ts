@@ -102,6 +102,16 @@ export interface Addon {
   freeExperts(store: NativeExperts): void;
   /** Bytes per second of reads of `piece` bytes at random places, past the page cache. Blocks for `seconds`. */
   measureReads(path: string, bytes: number, piece: number, readers: number, seconds: number): number;
+  /** Seconds that `jobs` jobs take which start together, each of `reads` reads of `piece` bytes one after the other. */
+  measureReadRounds(
+    path: string,
+    bytes: number,
+    piece: number,
+    reads: number,
+    jobs: number,
+    readers: number,
+    seconds: number,
+  ): number;
 }
 
 /**
