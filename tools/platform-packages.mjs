@@ -16,7 +16,7 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 /** What each package is built for, and where the build has run: others are compiled only. */
 export const platforms = {
   'linux-x64-gnu': { os: 'linux', cpu: 'x64', libc: 'glibc', target: 'x86_64-linux-gnu.2.28', tested: true },
-  'linux-x64-musl': { os: 'linux', cpu: 'x64', libc: 'musl', target: 'x86_64-linux-musl', tested: false },
+  'linux-x64-musl': { os: 'linux', cpu: 'x64', libc: 'musl', target: 'x86_64-linux-musl', tested: true },
   'linux-arm64-gnu': {
     os: 'linux',
     cpu: 'arm64',
@@ -33,7 +33,7 @@ export const platforms = {
   },
   'darwin-arm64': { os: 'darwin', cpu: 'arm64', target: 'aarch64-macos.11.0', tested: false },
   'darwin-x64': { os: 'darwin', cpu: 'x64', target: 'x86_64-macos.11.0', tested: false },
-  'win32-x64': { os: 'win32', cpu: 'x64', target: 'x86_64-windows-gnu', tested: false },
+  'win32-x64': { os: 'win32', cpu: 'x64', target: 'x86_64-windows-gnu', tested: 'under Wine' },
   'win32-arm64': { os: 'win32', cpu: 'arm64', target: 'aarch64-windows-gnu', tested: false },
 };
 
@@ -77,7 +77,7 @@ export function writePackage(out, platform, addon) {
   };
   writeFileSync(join(folder, 'package.json'), `${JSON.stringify(manifest, null, 2)}\n`);
   const how = tested
-    ? 'Its kernels were run on this platform.'
+    ? `Its kernels were run ${tested === true ? 'on this platform' : tested}.`
     : 'It was compiled, and has not run on such a machine yet.';
   writeFileSync(
     join(folder, 'README.md'),
