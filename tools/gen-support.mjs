@@ -113,7 +113,7 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
     const entry = join(folder, 'entry.ts');
     writeFileSync(
       entry,
-      `export { ops } from ${JSON.stringify(at('src/array/ops/index.ts'))};
+      `export { ops } from ${JSON.stringify(at('src/array/ops/list.ts'))};
 export { findGpuKernel } from ${JSON.stringify(at('src/kernel/wgsl/index.ts'))};`,
     );
     const bundle = await rolldown({ input: entry, platform: 'node' });

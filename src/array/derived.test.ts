@@ -4,6 +4,7 @@ import type { NDArray } from './array.ts';
 import { setDefaultDevice } from './context.ts';
 import { fromData, ones } from './creation.ts';
 import * as derived from './derived.ts';
+import { tile } from './functions/shape.ts';
 import { tidy } from './lifetime.ts';
 
 setDefaultDevice(openJsDevice());
@@ -89,4 +90,22 @@ describe('derived functions', () => {
     expect(device.statistics().liveBuffers).toBe(0);
     expect(() => tidy(async () => 1)).toThrow(/async/);
   });
+});
+
+describe('what cannot be is refused when the graph is made', () => {
+  const m = ones([2, 3]);
+  it.each([
+    [
+      'an order of too few axes',
+      () => m.transpose([0]),
+      /transpose: axes \[0\] are not an order of the 2 axes/,
+    ],
+    ['an axis twice', () => m.transpose([0, 0]), /transpose: axes \[0,0\] are not an order/],
+    ['an axis twice in a sum', () => m.sum([1, -1]), /sum: axes \[1,-1\] of \[2, 3\] repeat/],
+    ['copies less than none', () => tile(m, -1), /tile: repetitions/],
+    ['a negative count', () => derived.repeat(m, -1), /repeat: count/],
+    ['no dtype', () => m.cast('f64' as 'f32'), /cast: f64 is none of f32, f16/],
+    ['a text', () => m.add('x' as unknown as number), /add: 'x' is no array, number or truth value/],
+    ['nothing', () => m.mul(undefined as unknown as number), /mul: undefined is no array/],
+  ] as const)('%s', (_, make, message) => expect(make).toThrow(message));
 });

@@ -2,7 +2,7 @@
 
 import { isFloat } from '../base/dtype.ts';
 import { IngotError } from '../base/errors.ts';
-import { type Dim, elementCount, formatShape, normalizeAxis } from '../base/shape.ts';
+import { checkShape, type Dim, elementCount, formatShape, normalizeAxis } from '../base/shape.ts';
 import type { NDArray } from './array.ts';
 import { maximum } from './ops/elementwise/maximum.ts';
 import { where } from './ops/elementwise/where.ts';
@@ -144,6 +144,7 @@ export function swapAxes(x: NDArray, a: number, b: number): NDArray {
 
 /** Each element repeated `count` times along an axis; without one, of all elements in their order. */
 export function repeat(array: NDArray, count: number, axis?: number): NDArray {
+  checkShape([count], 'repeat: count');
   const x = axis === undefined ? array.reshape([-1]) : array;
   const at = normalizeAxis(axis ?? 0, x.shape.length, 'repeat');
   const size = fixed(x.shape[at], 'repeat');

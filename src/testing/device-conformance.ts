@@ -7,7 +7,7 @@ import { clearCache } from '../array/eager.ts';
 import { opNode, type Value } from '../array/graph/node.ts';
 import { tidy } from '../array/lifetime.ts';
 import type { OpCase, OpDef, Tolerance } from '../array/op.ts';
-import { ops } from '../array/ops/index.ts';
+import { ops } from '../array/ops/list.ts';
 import { numel, reader, typedView } from '../array/ops/operands.ts';
 import type { Tensor } from '../array/types.ts';
 import { State, Weight } from '../array/weight.ts';

@@ -3,7 +3,7 @@
 
 import { afterAll, describe, expect, it } from 'vitest';
 import { setDefaultDevice } from '../../src/array/context.ts';
-import { ops } from '../../src/array/ops/index.ts';
+import { ops } from '../../src/array/ops/list.ts';
 import { openCpuDevice } from '../../src/device/cpu/device.ts';
 import type { Device } from '../../src/device/device.ts';
 import { openJsDevice } from '../../src/device/js/device.ts';

@@ -6,7 +6,7 @@ import { pathToFileURL } from 'node:url';
 import ts from 'typescript';
 import { describe, expect, it } from 'vitest';
 import type { OpDef } from '../../src/array/op.ts';
-import { ops } from '../../src/array/ops/index.ts';
+import { ops } from '../../src/array/ops/list.ts';
 
 const sources = (folder: string): string[] =>
   readdirSync(folder, { recursive: true, encoding: 'utf8' })

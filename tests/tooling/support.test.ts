@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
 import type { OpDef } from '../../src/array/op.ts';
-import { ops } from '../../src/array/ops/index.ts';
+import { ops } from '../../src/array/ops/list.ts';
 import { findGpuKernel } from '../../src/kernel/wgsl/index.ts';
 
 interface Tool {

@@ -2,7 +2,14 @@
 
 import type { DType } from '../../base/dtype.ts';
 import { IngotError } from '../../base/errors.ts';
-import { broadcastShapes, type Dim, formatShape, normalizeAxis, type Shape } from '../../base/shape.ts';
+import {
+  broadcastShapes,
+  checkShape,
+  type Dim,
+  formatShape,
+  normalizeAxis,
+  type Shape,
+} from '../../base/shape.ts';
 import type { NDArray } from '../array.ts';
 import { arange, full } from '../creation.ts';
 import type { Term } from '../ops/elementwise/elementwise.ts';
@@ -50,6 +57,7 @@ export function unflatten(x: NDArray, axis: number, shape: readonly number[]): N
 /** Copies side by side: `repetitions` of each axis, counted from the last. */
 export function tile(x: NDArray, repetitions: number | readonly number[]): NDArray {
   const counts = typeof repetitions === 'number' ? [repetitions] : repetitions;
+  checkShape(counts, 'tile: repetitions');
   const rank = Math.max(counts.length, x.shape.length);
   const times = Array.from({ length: rank }, (_, i) => counts[i - rank + counts.length] ?? 1);
   const shape = Array.from({ length: rank }, (_, i) =>

@@ -1,218 +1,107 @@
-// Every op of the library: the one list that conformance tests, benchmarks and the support table go through.
+// Every op of the library, one line each: what list.ts, and with it conformance tests, benchmarks and the support table, goes through.
 
-import type { OpDef } from '../op.ts';
-import { arangeOp } from './creation/arange.ts';
-import { fullOp } from './creation/full.ts';
-import { absOp } from './elementwise/abs.ts';
-import { addOp } from './elementwise/add.ts';
-import { bitwiseAndOp } from './elementwise/bitwise-and.ts';
-import { bitwiseNotOp } from './elementwise/bitwise-not.ts';
-import { bitwiseOrOp } from './elementwise/bitwise-or.ts';
-import { bitwiseXorOp } from './elementwise/bitwise-xor.ts';
-import { castOp } from './elementwise/cast.ts';
-import { ceilOp } from './elementwise/ceil.ts';
-import { cosOp } from './elementwise/cos.ts';
-import { divOp } from './elementwise/div.ts';
-import { eqOp } from './elementwise/eq.ts';
-import { erfOp } from './elementwise/erf.ts';
-import { expOp } from './elementwise/exp.ts';
-import { expm1Op } from './elementwise/expm1.ts';
-import { floorOp } from './elementwise/floor.ts';
-import { floorDivideOp } from './elementwise/floor-divide.ts';
-import { geOp } from './elementwise/ge.ts';
-import { geluOp } from './elementwise/gelu.ts';
-import { geluTanhOp } from './elementwise/gelu-tanh.ts';
-import { gtOp } from './elementwise/gt.ts';
-import { isnanOp } from './elementwise/is-nan.ts';
-import { leOp } from './elementwise/le.ts';
-import { leftShiftOp } from './elementwise/left-shift.ts';
-import { logOp } from './elementwise/log.ts';
-import { log1pOp } from './elementwise/log1p.ts';
-import { logicalAndOp } from './elementwise/logical-and.ts';
-import { logicalNotOp } from './elementwise/logical-not.ts';
-import { logicalOrOp } from './elementwise/logical-or.ts';
-import { logicalXorOp } from './elementwise/logical-xor.ts';
-import { ltOp } from './elementwise/lt.ts';
-import { maximumOp } from './elementwise/maximum.ts';
-import { minimumOp } from './elementwise/minimum.ts';
-import { modOp } from './elementwise/mod.ts';
-import { mulOp } from './elementwise/mul.ts';
-import { neOp } from './elementwise/ne.ts';
-import { negOp } from './elementwise/neg.ts';
-import { powOp } from './elementwise/pow.ts';
-import { reciprocalOp } from './elementwise/reciprocal.ts';
-import { rightShiftOp } from './elementwise/right-shift.ts';
-import { roundOp } from './elementwise/round.ts';
-import { rsqrtOp } from './elementwise/rsqrt.ts';
-import { sigmoidOp } from './elementwise/sigmoid.ts';
-import { signOp } from './elementwise/sign.ts';
-import { siluOp } from './elementwise/silu.ts';
-import { sinOp } from './elementwise/sin.ts';
-import { sqrtOp } from './elementwise/sqrt.ts';
-import { squareOp } from './elementwise/square.ts';
-import { subOp } from './elementwise/sub.ts';
-import { tanOp } from './elementwise/tan.ts';
-import { tanhOp } from './elementwise/tanh.ts';
-import { tileOp } from './elementwise/tile.ts';
-import { truncOp } from './elementwise/trunc.ts';
-import { whereOp } from './elementwise/where.ts';
-import { expertLinearOp } from './experts/expert-linear.ts';
-import { moeDownOp } from './experts/moe-down.ts';
-import { moeGluOp } from './experts/moe-glu.ts';
-import { moeRerouteOp } from './experts/moe-reroute.ts';
-import { moeRouteOp } from './experts/moe-route.ts';
-import { scatterAddOp } from './indexing/scatter-add.ts';
-import { sortOp } from './indexing/sort.ts';
-import { takeOp } from './indexing/take.ts';
-import { topkOp } from './indexing/topk.ts';
-import { embeddingOp } from './linear/embedding.ts';
-import { linearOp } from './linear/linear.ts';
-import { matmulOp } from './linear/matmul.ts';
-import { assignOp } from './memory/assign.ts';
-import { blockWriteOp } from './memory/block-write.ts';
-import { barrierOp, identityOp } from './memory/identity.ts';
-import { kvWriteOp } from './memory/kv-write.ts';
-import { ropeKvOp } from './memory/rope-kv.ts';
-import { rowWriteOp } from './memory/row-write.ts';
-import { storedOp } from './memory/stored.ts';
-import { addLayerNormOp, addRmsNormOp } from './nn/add-norm.ts';
-import { attentionOp } from './nn/attention.ts';
-import { chosenAttentionOp } from './nn/chosen-attention.ts';
-import { compressedAttentionOp } from './nn/compressed-attention.ts';
-import { indexTopkOp } from './nn/index-topk.ts';
-import { layerNormOp } from './nn/layer-norm.ts';
-import { rmsNormOp } from './nn/rms-norm.ts';
-import { ropeOp } from './nn/rope.ts';
-import { shortConvOp } from './nn/short-conv.ts';
-import { sinkhornOp } from './nn/sinkhorn.ts';
-import { allOp } from './reduce/all.ts';
-import { anyOp } from './reduce/any.ts';
-import { argmaxOp } from './reduce/argmax.ts';
-import { argminOp } from './reduce/argmin.ts';
-import { countOp } from './reduce/count.ts';
-import { logSoftmaxOp } from './reduce/log-softmax.ts';
-import { maxOp } from './reduce/max.ts';
-import { meanOp } from './reduce/mean.ts';
-import { minOp } from './reduce/min.ts';
-import { prodOp } from './reduce/prod.ts';
-import { softmaxOp } from './reduce/softmax.ts';
-import { sumOp } from './reduce/sum.ts';
-import { penalizeOp } from './sampling/penalize.ts';
-import { sampleOp } from './sampling/sample.ts';
-import { broadcastToOp } from './shape/broadcast-to.ts';
-import { concatOp } from './shape/concat.ts';
-import { contiguousOp } from './shape/contiguous.ts';
-import { reshapeOp } from './shape/reshape.ts';
-import { sliceOp } from './shape/slice.ts';
-import { transposeOp } from './shape/transpose.ts';
-import { viewOp } from './shape/view.ts';
-
-export const ops: readonly OpDef[] = [
-  absOp,
-  addOp,
-  allOp,
-  anyOp,
-  arangeOp,
-  argmaxOp,
-  argminOp,
-  assignOp,
-  attentionOp,
-  bitwiseAndOp,
-  bitwiseNotOp,
-  bitwiseOrOp,
-  bitwiseXorOp,
-  broadcastToOp,
-  castOp,
-  ceilOp,
-  concatOp,
-  contiguousOp,
-  cosOp,
-  countOp,
-  divOp,
-  embeddingOp,
-  eqOp,
-  erfOp,
-  expOp,
-  expertLinearOp,
-  expm1Op,
-  floorDivideOp,
-  floorOp,
-  fullOp,
-  geOp,
-  geluTanhOp,
-  geluOp,
-  gtOp,
-  barrierOp,
-  identityOp,
-  isnanOp,
-  kvWriteOp,
-  layerNormOp,
-  leOp,
-  leftShiftOp,
-  linearOp,
-  logSoftmaxOp,
-  logOp,
-  log1pOp,
-  logicalAndOp,
-  logicalNotOp,
-  logicalOrOp,
-  logicalXorOp,
-  ltOp,
-  matmulOp,
-  maxOp,
-  maximumOp,
-  meanOp,
-  minOp,
-  minimumOp,
-  modOp,
-  moeDownOp,
-  moeGluOp,
-  moeRerouteOp,
-  moeRouteOp,
-  mulOp,
-  neOp,
-  negOp,
-  penalizeOp,
-  powOp,
-  prodOp,
-  reciprocalOp,
-  reshapeOp,
-  rightShiftOp,
-  rmsNormOp,
-  addRmsNormOp,
-  addLayerNormOp,
-  ropeKvOp,
-  ropeOp,
-  roundOp,
-  rsqrtOp,
-  sampleOp,
-  scatterAddOp,
-  blockWriteOp,
-  chosenAttentionOp,
-  compressedAttentionOp,
-  indexTopkOp,
-  rowWriteOp,
-  shortConvOp,
-  sigmoidOp,
-  signOp,
-  siluOp,
-  sinOp,
-  sinkhornOp,
-  sliceOp,
-  softmaxOp,
-  sortOp,
-  sqrtOp,
-  squareOp,
-  storedOp,
-  subOp,
-  sumOp,
-  takeOp,
-  tanOp,
-  tanhOp,
-  tileOp,
-  topkOp,
-  transposeOp,
-  truncOp,
-  viewOp,
-  whereOp,
-];
+export { arangeOp } from './creation/arange.ts';
+export { fullOp } from './creation/full.ts';
+export { absOp } from './elementwise/abs.ts';
+export { addOp } from './elementwise/add.ts';
+export { bitwiseAndOp } from './elementwise/bitwise-and.ts';
+export { bitwiseNotOp } from './elementwise/bitwise-not.ts';
+export { bitwiseOrOp } from './elementwise/bitwise-or.ts';
+export { bitwiseXorOp } from './elementwise/bitwise-xor.ts';
+export { castOp } from './elementwise/cast.ts';
+export { ceilOp } from './elementwise/ceil.ts';
+export { cosOp } from './elementwise/cos.ts';
+export { divOp } from './elementwise/div.ts';
+export { eqOp } from './elementwise/eq.ts';
+export { erfOp } from './elementwise/erf.ts';
+export { expOp } from './elementwise/exp.ts';
+export { expm1Op } from './elementwise/expm1.ts';
+export { floorOp } from './elementwise/floor.ts';
+export { floorDivideOp } from './elementwise/floor-divide.ts';
+export { geOp } from './elementwise/ge.ts';
+export { geluOp } from './elementwise/gelu.ts';
+export { geluTanhOp } from './elementwise/gelu-tanh.ts';
+export { gtOp } from './elementwise/gt.ts';
+export { isnanOp } from './elementwise/is-nan.ts';
+export { leOp } from './elementwise/le.ts';
+export { leftShiftOp } from './elementwise/left-shift.ts';
+export { logOp } from './elementwise/log.ts';
+export { log1pOp } from './elementwise/log1p.ts';
+export { logicalAndOp } from './elementwise/logical-and.ts';
+export { logicalNotOp } from './elementwise/logical-not.ts';
+export { logicalOrOp } from './elementwise/logical-or.ts';
+export { logicalXorOp } from './elementwise/logical-xor.ts';
+export { ltOp } from './elementwise/lt.ts';
+export { maximumOp } from './elementwise/maximum.ts';
+export { minimumOp } from './elementwise/minimum.ts';
+export { modOp } from './elementwise/mod.ts';
+export { mulOp } from './elementwise/mul.ts';
+export { neOp } from './elementwise/ne.ts';
+export { negOp } from './elementwise/neg.ts';
+export { powOp } from './elementwise/pow.ts';
+export { reciprocalOp } from './elementwise/reciprocal.ts';
+export { rightShiftOp } from './elementwise/right-shift.ts';
+export { roundOp } from './elementwise/round.ts';
+export { rsqrtOp } from './elementwise/rsqrt.ts';
+export { sigmoidOp } from './elementwise/sigmoid.ts';
+export { signOp } from './elementwise/sign.ts';
+export { siluOp } from './elementwise/silu.ts';
+export { sinOp } from './elementwise/sin.ts';
+export { sqrtOp } from './elementwise/sqrt.ts';
+export { squareOp } from './elementwise/square.ts';
+export { subOp } from './elementwise/sub.ts';
+export { tanOp } from './elementwise/tan.ts';
+export { tanhOp } from './elementwise/tanh.ts';
+export { tileOp } from './elementwise/tile.ts';
+export { truncOp } from './elementwise/trunc.ts';
+export { whereOp } from './elementwise/where.ts';
+export { expertLinearOp } from './experts/expert-linear.ts';
+export { moeDownOp } from './experts/moe-down.ts';
+export { moeGluOp } from './experts/moe-glu.ts';
+export { moeRerouteOp } from './experts/moe-reroute.ts';
+export { moeRouteOp } from './experts/moe-route.ts';
+export { scatterAddOp } from './indexing/scatter-add.ts';
+export { sortOp } from './indexing/sort.ts';
+export { takeOp } from './indexing/take.ts';
+export { topkOp } from './indexing/topk.ts';
+export { embeddingOp } from './linear/embedding.ts';
+export { linearOp } from './linear/linear.ts';
+export { matmulOp } from './linear/matmul.ts';
+export { assignOp } from './memory/assign.ts';
+export { blockWriteOp } from './memory/block-write.ts';
+export { barrierOp, identityOp } from './memory/identity.ts';
+export { kvWriteOp } from './memory/kv-write.ts';
+export { ropeKvOp } from './memory/rope-kv.ts';
+export { rowWriteOp } from './memory/row-write.ts';
+export { storedOp } from './memory/stored.ts';
+export { addLayerNormOp, addRmsNormOp } from './nn/add-norm.ts';
+export { attentionOp } from './nn/attention.ts';
+export { chosenAttentionOp } from './nn/chosen-attention.ts';
+export { compressedAttentionOp } from './nn/compressed-attention.ts';
+export { indexTopkOp } from './nn/index-topk.ts';
+export { layerNormOp } from './nn/layer-norm.ts';
+export { rmsNormOp } from './nn/rms-norm.ts';
+export { ropeOp } from './nn/rope.ts';
+export { shortConvOp } from './nn/short-conv.ts';
+export { sinkhornOp } from './nn/sinkhorn.ts';
+export { allOp } from './reduce/all.ts';
+export { anyOp } from './reduce/any.ts';
+export { argmaxOp } from './reduce/argmax.ts';
+export { argminOp } from './reduce/argmin.ts';
+export { countOp } from './reduce/count.ts';
+export { logSoftmaxOp } from './reduce/log-softmax.ts';
+export { maxOp } from './reduce/max.ts';
+export { meanOp } from './reduce/mean.ts';
+export { minOp } from './reduce/min.ts';
+export { prodOp } from './reduce/prod.ts';
+export { softmaxOp } from './reduce/softmax.ts';
+export { sumOp } from './reduce/sum.ts';
+export { penalizeOp } from './sampling/penalize.ts';
+export { sampleOp } from './sampling/sample.ts';
+export { broadcastToOp } from './shape/broadcast-to.ts';
+export { concatOp } from './shape/concat.ts';
+export { contiguousOp } from './shape/contiguous.ts';
+export { reshapeOp } from './shape/reshape.ts';
+export { sliceOp } from './shape/slice.ts';
+export { transposeOp } from './shape/transpose.ts';
+export { viewOp } from './shape/view.ts';

@@ -11,7 +11,7 @@ import { tidy } from '../lifetime.ts';
 import type { OpCase, OpDef } from '../op.ts';
 import { vmap } from '../transform/vmap.ts';
 import { State, Weight } from '../weight.ts';
-import { ops } from './index.ts';
+import { ops } from './list.ts';
 import { reader } from './operands.ts';
 import { concat } from './shape/concat.ts';
 

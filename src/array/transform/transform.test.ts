@@ -10,7 +10,7 @@ import { logSumExp } from '../derived.ts';
 import { opNode } from '../graph/node.ts';
 import { tidy } from '../lifetime.ts';
 import type { OpCase, OpDef } from '../op.ts';
-import { ops } from '../ops/index.ts';
+import { ops } from '../ops/list.ts';
 import { stopGradient } from '../ops/memory/identity.ts';
 import { checkpoint, customFunction } from './custom.ts';
 import { grad, jvp, valueAndGrad, vjp } from './grad.ts';

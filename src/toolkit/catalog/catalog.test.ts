@@ -3,7 +3,7 @@
 import { afterAll, describe, expect, it } from 'vitest';
 import type { NDArray } from '../../array/array.ts';
 import { compile } from '../../array/compile.ts';
-import { ops } from '../../array/ops/index.ts';
+import { ops } from '../../array/ops/list.ts';
 import type { Device } from '../../device/device.ts';
 import { openJsDevice } from '../../device/js/device.ts';
 import { openDevice } from '../../device/open.ts';

@@ -232,6 +232,13 @@ function termDtype(x: Term, other: Term): DType {
 
 /** The array among the operands: what constants and ops are made through. */
 export function someArray(terms: readonly Term[], what: string): NDArray {
+  for (const t of terms) {
+    if (typeof t === 'number' || typeof t === 'boolean' || (typeof t === 'object' && t !== null)) continue;
+    throw new IngotError(
+      'invalid_argument',
+      `${what}: ${typeof t === 'string' ? `'${t}'` : String(t)} is no array, number or truth value`,
+    );
+  }
   const found = terms.find((t) => typeof t === 'object');
   if (found !== undefined) return found;
   throw new IngotError('invalid_argument', `${what}: no operand is an array; make one with full()`);

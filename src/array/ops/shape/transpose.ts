@@ -2,11 +2,11 @@
 
 import { bytesPerElement } from '../../../base/dtype.ts';
 import { IngotError } from '../../../base/errors.ts';
-import { normalizeAxis, rowMajorStrides } from '../../../base/shape.ts';
+import { formatShape, normalizeAxis, rowMajorStrides } from '../../../base/shape.ts';
 import type { NDArray } from '../../array.ts';
 import { defineOp } from '../../op.ts';
 import { emitCopy } from '../memory/copy.ts';
-import { operand, output } from '../operands.ts';
+import { operand, output, shapeError } from '../operands.ts';
 
 export interface TransposeAttrs {
   readonly axes: readonly number[];
@@ -75,5 +75,8 @@ export const transposeOp = defineOp<TransposeAttrs>({
 export function transpose(x: NDArray, axes?: readonly number[]): NDArray {
   const rank = x.shape.length;
   const order = (axes ?? x.shape.map((_, i) => rank - 1 - i)).map((a) => normalizeAxis(a, rank, 'transpose'));
+  if (order.length !== rank || new Set(order).size !== rank) {
+    shapeError('transpose', `axes [${axes}] are not an order of the ${rank} axes of ${formatShape(x.shape)}`);
+  }
   return order.every((a, i) => a === i) ? x : x.apply(transposeOp, [x], { axes: order });
 }
