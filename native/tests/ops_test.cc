@@ -135,6 +135,7 @@ int run_ops_tests(const Options& options) {
   tile_tests(report);
   array_tests(report);
   sample_tests(report);
+  compressed_tests(report);
   return report.failures();
 }
 

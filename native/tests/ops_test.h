@@ -114,6 +114,7 @@ void norm_tests(Report&);
 void tile_tests(Report&);
 void array_tests(Report&);
 void sample_tests(Report&);
+void compressed_tests(Report&);
 void run_ops_bench(const Options&);
 
 }  // namespace ingot::tests

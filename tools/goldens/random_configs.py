@@ -424,16 +424,42 @@ def variants(r, case, saved):
     return out
 
 
-GGUF_ACTIVATION = dict(gemma="gelu_pytorch_tanh", phi2="gelu_new")
+GGUF_ACTIVATION = dict(gemma="gelu_pytorch_tanh", gemma2="gelu_pytorch_tanh", gemma3="gelu_pytorch_tanh", phi2="gelu_new")
+# What GGUF files of these families mean without saying it; None: the field is left out.
+GGUF_MEANS = dict(
+    Gemma2=("gemma2", lambda c: dict(attn_logit_softcapping=2.0, final_logit_softcapping=3.0, query_pre_attn_scalar=c["head_dim"],
+                                     tie_word_embeddings=True, layer_types=None)),
+    Gemma3=("gemma3", lambda c: dict(attn_logit_softcapping=None, final_logit_softcapping=None, query_pre_attn_scalar=c["head_dim"],
+                                     tie_word_embeddings=True, layer_types=None)),
+    Granite=("granite", lambda c: {}),
+    GraniteMoe=("granitemoe", lambda c: {}),
+    Cohere2=("cohere2", lambda c: dict(layer_types=None, tie_word_embeddings=True)),
+    Qwen2Moe=("qwen2moe", lambda c: dict(norm_topk_prob=False, decoder_sparse_step=1, mlp_only_layers=None, qkv_bias=True, use_sliding_window=False, layer_types=None)),
+    Qwen3Moe=("qwen3moe", lambda c: dict(norm_topk_prob=True, decoder_sparse_step=1, mlp_only_layers=None, use_sliding_window=False)),
+    Olmoe=("olmoe", lambda c: dict(norm_topk_prob=False, clip_qkv=0.8)),
+    Glm4Moe=("glm4moe", lambda c: dict(n_group=1, topk_group=1)),
+    Ernie4_5_Moe=("ernie4_5-moe", lambda c: dict(use_bias=False, moe_layer_interval=1, moe_layer_end_index=None)),
+    DeepseekV2=("deepseek2", lambda c: dict(topk_method="group_limited_greedy" if c["n_group"] > 1 else "greedy")),
+    DeepseekV3=("deepseek2", lambda c: dict(rope_interleave=True)),
+    GptOss=("gpt-oss", lambda c: dict(layer_types=None, swiglu_limit=None, swiglu_alpha=None, attention_bias=True)),
+    Lfm2Moe=("lfm2moe", lambda c: dict(norm_topk_prob=True, use_expert_bias=True, conv_bias=None)),
+)
 
 
 def in_gguf(case):
     """Whether GGUF has words for all of it."""
     c, own = case["config"], case["rope"]
+    if own is None:
+        return False
+    own = own.get("full_attention", own)
     kind = own["rope_type"]
+    if case["gguf"] == "deepseek2" and kind != "default":
+        return False
+    if case["gguf"] == "gpt-oss" and kind == "yarn":
+        return own.get("truncate") is False and "attention_factor" not in own and "beta_fast" not in own and "mscale" not in own
     return (
-        c.get("hidden_act", "silu") == GGUF_ACTIVATION.get(case["gguf"], "silu")
-        and not c.get("attention_bias") and not c.get("mlp_bias")
+        c.get("hidden_activation" if case["gguf"] in ("gemma2", "gemma3") else "hidden_act", "silu") == GGUF_ACTIVATION.get(case["gguf"], "silu")
+        and (not c.get("attention_bias") or case["gguf"] in ("deepseek2", "gpt-oss", "glm4moe")) and not c.get("mlp_bias")
         and kind in ("default", "linear", "yarn", "longrope")
         and not any(key in own for key in ("attention_factor", "mscale", "truncate", "beta_fast", "beta_slow"))
         and (kind != "longrope" or case["gguf"] == "phi3")
@@ -447,11 +473,20 @@ def draw(family, seed):
     made.setdefault("tokens", r.of(7, 16, 31, 32, 33, 48, 63))
     made["tokens"] = min(made["tokens"], made["config"]["max_position_embeddings"] - 1)
     made.setdefault("base", {})
-    if made.get("gguf") and r.yes():
+    if family in GGUF_MEANS and r.yes():
+        made["gguf"], means = GGUF_MEANS[family]
+        for key, value in means(made["config"]).items():
+            made["config"].pop(key, None) if value is None else made["config"].update({key: value})
+        if family == "Gemma3":  # the writer says nothing of the base of layers within a window
+            made["rope"]["sliding_attention"]["rope_theta"] = 10000.0
+        if family == "GptOss" and made["rope"] is not None and made["rope"]["rope_type"] == "yarn":
+            made["rope"]["truncate"] = False
+    if made.get("gguf") and r.yes(0.8):
         c = made["config"]
-        c.pop("attention_bias", None)
+        if made["gguf"] != "gpt-oss":
+            c.pop("attention_bias", None)
         c.pop("mlp_bias", None)
-        c["hidden_act"] = GGUF_ACTIVATION.get(made["gguf"], "silu")
+        c["hidden_activation" if made["gguf"] in ("gemma2", "gemma3") else "hidden_act"] = GGUF_ACTIVATION.get(made["gguf"], "silu")
     if not made.get("gguf") or not in_gguf(made):
         made["gguf"] = None
     return r, Case(f"{family}-{seed}", family, dtype=r.of("f32", "bf16", "f16"), **made)
