@@ -111,7 +111,7 @@ export function renderSvg(capsule: Capsule): string {
   const lines: string[] = [];
   let y = 34;
   const text = (x: number, content: string, more = ''): void => {
-    lines.push(`<text x="${x}" y="${y}"${more}>${escaped(content)}</text>`);
+    lines.push(`<text x="${Number(x.toFixed(1))}" y="${y}"${more}>${escaped(content)}</text>`);
   };
   text(12, `${other.model}: ${other.label} against ${reference.label}`, ' font-weight="600" font-size="15"');
   for (const [name, speed] of [

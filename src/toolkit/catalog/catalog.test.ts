@@ -89,4 +89,16 @@ describe('the catalog', () => {
     const some = gradients ? all : Object.fromEntries(own);
     expect(differences(await caseResults(device(), some, 'run', { gradients }), want)).toEqual([]);
   });
+
+  it('has gradients on a GPU, of every way that kernels are made', async () => {
+    const names = [
+      'activations.mish', // an expression
+      'norms.addRmsNorm', // a fold with two results
+      'attention.maskedSoftmax', // a fold over a mask
+      'loss.softmaxCrossEntropy', // array functions
+      'indexing.gatherAdd', // by index
+    ];
+    const some = Object.fromEntries(names.map((name) => [name, all[name] as Cases[string]]));
+    expect(differences(await caseResults(gpu, some, 'run'), want)).toEqual([]);
+  });
 });
