@@ -207,11 +207,37 @@ ${checks.length === 0 ? '' : `    const ${type} view(args);\n`}    return ${fits
 `;
 }
 
+/** Where the kernels that find rows of a cache by a page table have what leads to them. */
+function pagedHeader(signatures) {
+  const rows = Object.entries(signatures).flatMap(([name, { buffers, params }]) => {
+    if (!('pageTable' in buffers && 'cap' in params)) return [];
+    const buffer = (wanted) => Object.keys(buffers).indexOf(wanted);
+    const param = (wanted) => Object.keys(params).indexOf(wanted);
+    const places = [buffer('positions'), buffer('sequences'), buffer('pageTable')];
+    const sizes = ['rows', 'cap', 'S', 'maxPages'].map(param);
+    const writes = Object.values(buffers).some((text) => /^update\?? cache/.test(text));
+    return [`    {"${name}", ${[...places, ...sizes].join(', ')}, ${writes}},`];
+  });
+  return `${head}namespace ingot {
+// Places of buffers and of params; -1 where a kernel has none.
+struct PagedKernel {
+  const char* name;
+  int positions, sequences, table, rows, cap, S, max_pages;
+  bool writes;
+};
+constexpr PagedKernel kPagedKernels[] = {
+${rows.join('\n')}
+};
+}  // namespace ingot
+`;
+}
+
 /** Name and text of every header. */
 export function headers({ codes, signatures }) {
   return [
     ['codes.h', codesHeader(codes)],
     ...ownHeaders.map((list) => [`${snake(list)}_code.h`, enumHeader([[list, codes[list]]])]),
+    ['paged.h', pagedHeader(signatures)],
     ...Object.entries(signatures).map(([name, s]) => [`${name}.h`, kernelHeader(codes, name, s)]),
   ];
 }

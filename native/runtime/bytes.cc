@@ -1,6 +1,7 @@
 #include "bytes.h"
 
 #include "lost_pages.h"
+#include "page_store.h"
 
 #include <cerrno>
 #include <cstring>
@@ -106,6 +107,14 @@ std::shared_ptr<Memory> Memory::streamed(std::shared_ptr<ExpertStack> stack, siz
   m->stack_ = std::move(stack);
   m->bytes_ = bytes;
   m->writable_ = false;
+  return m;
+}
+
+std::shared_ptr<Memory> Memory::paged(std::shared_ptr<PagedArray> array, size_t bytes) {
+  std::shared_ptr<Memory> m(new Memory());
+  m->data_ = array->store->data(array->array);
+  m->paged_ = std::move(array);
+  m->bytes_ = bytes;
   return m;
 }
 

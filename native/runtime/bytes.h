@@ -9,6 +9,7 @@ namespace ingot {
 
 struct WatchedMapping;
 struct ExpertStack;
+struct PagedArray;
 
 class Memory {
  public:
@@ -22,6 +23,9 @@ class Memory {
   // No memory: one matrix of every expert of a layer, which a store reads when it is used. `bytes` is what
   // all would take.
   static std::shared_ptr<Memory> streamed(std::shared_ptr<ExpertStack> stack, size_t bytes);
+  // The memory in which a store has those pages of an array that it has in memory; `bytes` is what all would
+  // take.
+  static std::shared_ptr<Memory> paged(std::shared_ptr<PagedArray> array, size_t bytes);
   ~Memory();
   Memory(const Memory&) = delete;
   Memory& operator=(const Memory&) = delete;
@@ -35,12 +39,18 @@ class Memory {
   // The file of a mapping.
   const std::string& path() const { return path_; }
   const ExpertStack* stack() const { return stack_.get(); }
+  const PagedArray* paged() const { return paged_.get(); }
+  // Null, or why bytes of it cannot be looked at from outside a run.
+  const char* elsewhere() const {
+    return stack_ ? "the experts are not in memory" : paged_ ? "the pages are not in memory" : nullptr;
+  }
 
  private:
   Memory() = default;
   static std::shared_ptr<Memory> piece(size_t bytes);
   std::shared_ptr<Memory> slab_;  // of which this is a piece, or null
   std::shared_ptr<ExpertStack> stack_;
+  std::shared_ptr<PagedArray> paged_;
   void* base_ = nullptr;
   size_t length_ = 0;
   uint8_t* data_ = nullptr;

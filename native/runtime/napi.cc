@@ -6,6 +6,7 @@
 #include "mute.h"
 #include "napi_experts.h"
 #include "napi_jobs.h"
+#include "napi_pages.h"
 
 using namespace ingot;
 
@@ -13,7 +14,7 @@ namespace {
 
 // What src/device/cpu/addon.ts must agree with: raised with every change to a function here or to a kernel's
 // buffers or params. An addon older than the code that calls it would compute nonsense.
-constexpr double kContract = 7;
+constexpr double kContract = 8;
 
 napi_value Configure(napi_env env, napi_callback_info info) {  // (threads, level) -> threads in use
   Call c(env, info);
@@ -97,6 +98,7 @@ napi_value Write(napi_env env, napi_callback_info info) {  // (memory, offset, t
   auto [data, n] = c.bytes(c.arg(2));
   if (!m->writable()) raise(env, "the buffer is a read-only file mapping");
   if (!(offset >= 0 && offset + double(n) <= double(m->bytes()))) raise(env, "write outside the buffer");
+  if (const char* problem = m->elsewhere()) raise(env, problem);
   if (n) std::memcpy(m->data() + size_t(offset), data, n);
   return nullptr;
 }
@@ -104,7 +106,7 @@ napi_value Write(napi_env env, napi_callback_info info) {  // (memory, offset, t
 napi_value copy_out(napi_env env, const Memory& m, double offset, double bytes) {
   if (!(offset >= 0 && bytes >= 0 && offset + bytes <= double(m.bytes())))
     raise(env, "read outside the buffer");
-  if (m.stack()) raise(env, "the experts are not in memory");
+  if (const char* problem = m.elsewhere()) raise(env, problem);
   void* data;
   napi_value buffer, view;
   ok(env, napi_create_arraybuffer(env, size_t(bytes), &data, &buffer));
@@ -340,6 +342,12 @@ napi_value init(napi_env env, napi_value exports) {
   EXPORT("freeExperts", free_experts)
   EXPORT("measureReads", measure_file_reads)
   EXPORT("measureReadRounds", measure_read_rounds)
+  EXPORT("openPages", open_pages)
+  EXPORT("pagedArray", paged_array)
+  EXPORT("discardPages", discard_pages)
+  EXPORT("pageCounters", page_counters)
+  EXPORT("injectPageFaults", inject_page_faults)
+  EXPORT("freePages", free_pages)
 #undef EXPORT
   return exports;
 }

@@ -1,6 +1,7 @@
 // Jobs of the pool that JavaScript waits for: a promise each, settled on the event loop when the workers are
 // done.
 #pragma once
+#include <cstdio>
 #include <cstring>
 #include <memory>
 #include <string>
@@ -31,7 +32,7 @@ class AsyncJob : public Job, public std::enable_shared_from_this<AsyncJob> {
   }
   void finish(const Team& team) override {
     const bool failed = team.failed.load();
-    if (!failed) collect();
+    if (!failed) collect(error_);
     if (const Memory* gone = lost()) error_ = kLostFile + gone->path();
     else if (failed) error_ = team.message[0] ? team.message : "unknown failure";
     ended();
@@ -57,7 +58,7 @@ class AsyncJob : public Job, public std::enable_shared_from_this<AsyncJob> {
 
  protected:
   // One worker, after the work and before the next job, in this order:
-  virtual void collect() {}                              // after success
+  virtual void collect(std::string&) {}                   // after success; sets what went wrong
   virtual const Memory* lost() const { return nullptr; }  // a mapping that it read and whose file is gone
   virtual void ended() {}
   virtual bool result(napi_env, napi_value*) const {
@@ -84,7 +85,13 @@ class RunJob : public AsyncJob {
   void prepare(Team& team, int n) override {
     if (!bound_.empty()) program_->bind(bound_);
     ready_ = program_->prepare(scalars_.data(), team, n);
-    if (ready_) transfers_.before();
+    if (!ready_) return;
+    std::string error;
+    if (!transfers_.before(error)) {
+      team.failed.store(true);
+      std::snprintf(team.message, sizeof team.message, "kv pages: %s", error.c_str());
+    }
+    ready_ = !team.failed.load() && program_->open(team);
   }
   void work(Ctx& ctx) override {
     if (ready_) program_->execute(ctx, profile_);
@@ -93,7 +100,9 @@ class RunJob : public AsyncJob {
   bool elastic() const override { return program_->size() >= 16; }
 
  protected:
-  void collect() override { transfers_.after(); }
+  void collect(std::string& error) override {
+    if (!transfers_.after(error)) error = "kv pages: " + error;
+  }
   const Memory* lost() const override {
     const Memory* read = program_->lost();
     return read ? read : transfers_.lost();

@@ -2,11 +2,13 @@
 #pragma once
 #include <cstring>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "bytes.h"
 #include "lost_pages.h"
 #include "napi_call.h"
+#include "page_store.h"
 
 namespace ingot {
 
@@ -16,7 +18,17 @@ struct Transfers {
   struct Slice {
     std::shared_ptr<Memory> memory;
     size_t offset, bytes;
-    uint8_t* data() const { return memory->data() + offset; }
+    // Moves its bytes to or from `data`. False with `error` set when they cannot be had.
+    bool move(uint8_t* data, bool write, std::string& error) const {
+      if (bytes == 0) return true;
+      if (const PagedArray* p = memory->paged())
+        return p->store->copy(p->layer, p->array, offset, bytes, data, write, error);
+      uint8_t* there = memory->data() + offset;
+      std::memmove(write ? there : data, write ? data : there, bytes);
+      return true;
+    }
+    bool plain() const { return !memory->paged(); }
+    uint8_t* place() const { return memory->data() + offset; }
   };
   std::vector<Slice> writes, sources, targets, reads;  // sources[i] is copied to targets[i]
   std::vector<uint8_t> written;                        // the bytes of all writes, one after the other
@@ -25,14 +37,23 @@ struct Transfers {
   static constexpr size_t kAlign = 8;  // typed arrays of every element type may start there
   static size_t aligned(size_t n) { return (n + kAlign - 1) / kAlign * kAlign; }
 
-  void before() const {
-    const uint8_t* from = written.data();
+  bool before(std::string& error) {
+    uint8_t* from = written.data();
     for (const Slice& w : writes) {
-      if (w.bytes) std::memcpy(w.data(), from, w.bytes);
+      if (!w.move(from, true, error)) return false;
       from += w.bytes;
     }
-    for (size_t i = 0; i < sources.size(); i++)
-      if (sources[i].bytes) std::memmove(targets[i].data(), sources[i].data(), sources[i].bytes);
+    std::vector<uint8_t> between;
+    for (size_t i = 0; i < sources.size(); i++) {
+      if (sources[i].plain()) {
+        if (!targets[i].move(sources[i].place(), true, error)) return false;
+        continue;
+      }
+      between.resize(sources[i].bytes);
+      if (!sources[i].move(between.data(), false, error) || !targets[i].move(between.data(), true, error))
+        return false;
+    }
+    return true;
   }
   // A mapping among what was read whose file is gone, or null.
   const Memory* lost() const {
@@ -42,12 +63,13 @@ struct Transfers {
         if (slice.memory->lost()) return slice.memory.get();
     return nullptr;
   }
-  void after() {
+  bool after(std::string& error) {
     size_t at = 0;
     for (const Slice& r : reads) {
-      if (r.bytes) std::memcpy(read.data() + at, r.data(), r.bytes);
+      if (!r.move(read.data() + at, false, error)) return false;
       at += aligned(r.bytes);
     }
+    return true;
   }
 };
 
@@ -72,7 +94,7 @@ inline Transfers transfers_of(const Call& c, napi_value memories, napi_value num
     const bool write = i < writes, copied = !write && i < writes + 2 * copies;
     const bool target = copied && t.targets.size() < t.sources.size();
     if ((write || target) && !m->writable()) raise(c.env, "the buffer is a read-only file mapping");
-    if (m->stack()) raise(c.env, "the experts are not in memory");
+    if (m->stack()) raise(c.env, m->elsewhere());
     auto& list = write ? t.writes : target ? t.targets : copied ? t.sources : t.reads;
     list.push_back({m, size_t(offset), size_t(bytes)});
     if (target && t.sources.back().bytes != size_t(bytes)) raise(c.env, "a copy needs slices of one size");

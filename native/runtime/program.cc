@@ -4,6 +4,8 @@
 #include <chrono>
 #include <cmath>
 #include <cstdio>
+#include <cstring>
+#include <iterator>
 #include <stdexcept>
 
 #include "lost_pages.h"
@@ -55,6 +57,74 @@ Program::Program(const std::vector<const KernelDef*>& kernels, std::vector<std::
   values_.resize(params_.size());
   for (size_t i = 0; i < params_.size(); i++) values_[i] = params_[i].constant;
   profile_.resize(ops_.size());
+  for (Op& op : ops_) find_pages(op);
+}
+
+// Whether a dispatch works on pages of a store; it sees a cache with as many pages as that has slots.
+void Program::find_pages(Op& op) {
+  op.pages = -1;
+  const PagedArray* array = nullptr;
+  for (size_t i = 0; i < op.nbufs; i++) {
+    const Place& place = places_[op.first_buf + i];
+    const PagedArray* p = place.buffer < 0 ? nullptr : buffers_[size_t(place.buffer)]->paged();
+    if (!p) continue;
+    if (array && (p->store != array->store || p->layer != array->layer))
+      throw std::runtime_error(std::string(op.def->name) + ": its caches are in different stores of pages");
+    array = p;
+    bufs_[op.first_buf + i].bytes = int64_t(p->store->memory_bytes(p->array));
+  }
+  if (!array) return;
+  const auto* kernel = std::find_if(std::begin(kPagedKernels), std::end(kPagedKernels),
+                                    [&](const PagedKernel& k) { return !std::strcmp(k.name, op.def->name); });
+  if (kernel == std::end(kPagedKernels) || size_t(kernel->table) >= op.nbufs || !buf(op, kernel->table).bytes)
+    throw std::runtime_error(std::string(op.def->name) + ": the pages are not in memory");
+  op.pages = int(pages_.size());
+  pages_.push_back({kernel, array, {}});
+  value(op, kernel->cap) = params_[op.first_param + size_t(kernel->cap)].constant =
+      double(array->store->slots() * PageStore::kRows);
+}
+
+// Brings what the dispatch sees into memory: the pages of its rows where it writes them, else all pages of
+// their sequences.
+bool Program::enter(const Op& op, Team& team) {
+  if (op.pages < 0) return true;
+  Pages& p = pages_[size_t(op.pages)];
+  const PagedKernel& k = *p.kernel;
+  PageStore& store = *p.array->store;
+  const auto* sequences = buf(op, k.sequences).as<int32_t>();
+  const auto* positions = k.positions < 0 ? nullptr : buf(op, k.positions).as<int32_t>();
+  Buf& table = buf(op, k.table);
+  const Place& place = places_[op.first_buf + size_t(k.table)];
+  const auto* pages = reinterpret_cast<const int32_t*>(
+      (place.buffer < 0 ? arena_->data() : buffers_[size_t(place.buffer)]->data()) + place.offset);
+  const int64_t rows = int64_t(value(op, k.rows)), S = int64_t(value(op, k.S)),
+                width = int64_t(value(op, k.max_pages));
+  std::vector<int64_t> places;  // in the table
+  const auto add = [&](int64_t at) {
+    if (pages[at] >= 0 && pages[at] < store.pages()) places.push_back(at);
+  };
+  for (int64_t r = 0; r < rows; r++) {
+    const int64_t s = sequences[r];
+    if (s < 0 || s >= S) continue;  // the kernel refuses it
+    if (k.writes) {
+      const int64_t page = positions[r] / PageStore::kRows;
+      if (positions[r] >= 0 && page < width) add(s * width + page);
+    } else if (r == 0 || sequences[r - 1] != s) {
+      for (int64_t i = 0; i < width; i++) add(s * width + i);
+    }
+  }
+  std::vector<int32_t> wanted;
+  for (int64_t at : places) wanted.push_back(pages[at]);
+  std::string error;
+  if (!store.begin(p.array->layer, wanted, k.writes ? PageUse::kWrite : PageUse::kAttend, error)) {
+    team.failed.store(true);
+    std::snprintf(team.message, sizeof team.message, "kv pages: %s", error.c_str());
+    return false;
+  }
+  p.table.assign(size_t(S * width), -1);
+  for (int64_t at : places) p.table[size_t(at)] = store.slot(p.array->layer, pages[at]);
+  table.data = reinterpret_cast<uint8_t*>(p.table.data());
+  return true;
 }
 
 void Program::bind(std::vector<std::shared_ptr<Memory>> buffers) {
@@ -112,10 +182,13 @@ void Program::execute(Ctx& ctx, bool profile) {
     const Op& op = ops_[i];
     op.def->run(args(op), ctx);
     // While the others finish, the memory would be idle.
-    if (i + 1 < ops_.size() && ops_[i + 1].def->fetch) ops_[i + 1].def->fetch(args(ops_[i + 1]), ctx);
+    if (i + 1 < ops_.size() && ops_[i + 1].def->fetch && ops_[i + 1].pages < 0)
+      ops_[i + 1].def->fetch(args(ops_[i + 1]), ctx);
     Team& team = *ctx.team;
-    ctx.barrier([&team, i] {
+    ctx.barrier([this, &op, &team, i] {
       team.next.store(0, std::memory_order_relaxed);
+      leave(op);
+      if (i + 1 < ops_.size() && !team.failed.load()) enter(ops_[i + 1], team);
       team.stop = team.failed.load(std::memory_order_relaxed);
       team.next_dispatch = team.stop ? SIZE_MAX : i + 1;
       team.admit();

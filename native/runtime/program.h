@@ -4,8 +4,10 @@
 #include <string>
 #include <vector>
 
-#include "kernel.h"
 #include "bytes.h"
+#include "kernel.h"
+#include "page_store.h"
+#include "signatures/paged.h"
 
 namespace ingot {
 
@@ -39,6 +41,9 @@ class Program {
   const Memory* lost() const;
   size_t buffers() const { return sizes_.size(); }
   size_t needed(size_t buffer) const { return sizes_[buffer]; }
+  // After prepare, and after what the run brings is in place: the pages of the first dispatch. False with
+  // team.failed set.
+  bool open(Team& team) { return ops_.empty() || enter(ops_[0], team); }
   // Every worker, from the dispatch that comes next: some may join late.
   void execute(Ctx& ctx, bool profile);
 
@@ -47,7 +52,21 @@ class Program {
     const KernelDef* def;
     size_t first_buf, nbufs, first_param, nparams;
     bool dynamic;  // some param comes from a scalar
+    int pages;     // in pages_, -1 where everything is in memory
   };
+  // Of a dispatch whose cache is in a store of pages: while it runs, its table has slots in place of pages.
+  struct Pages {
+    const PagedKernel* kernel;
+    const PagedArray* array;
+    std::vector<int32_t> table;
+  };
+  void find_pages(Op& op);
+  bool enter(const Op& op, Team& team);
+  void leave(const Op& op) {
+    if (op.pages >= 0) pages_[size_t(op.pages)].array->store->end();
+  }
+  Buf& buf(const Op& op, int i) { return bufs_[op.first_buf + size_t(i)]; }
+  double& value(const Op& op, int i) { return values_[op.first_param + size_t(i)]; }
   Args args(const Op& op) const {
     return {bufs_.data() + op.first_buf, int(op.nbufs), values_.data() + op.first_param, int(op.nparams)};
   }
@@ -59,6 +78,7 @@ class Program {
   std::vector<Buf> bufs_;
   std::vector<Place> places_;   // of each of bufs_
   std::vector<size_t> sizes_;  // bytes that the program reaches in each buffer
+  std::vector<Pages> pages_;
   std::vector<Param> params_;
   std::vector<double> values_;
   std::vector<double> profile_;

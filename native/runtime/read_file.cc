@@ -94,7 +94,7 @@ void ReadFaults::take(const ReadFaults& other) {
   random = other.random;
 }
 
-ssize_t ReadFaults::pread(int fd, void* target, size_t bytes, uint64_t offset) {
+int ReadFaults::strike(size_t& bytes) {
   double wait = 0;
   bool broken = false;
   {
@@ -107,7 +107,11 @@ ssize_t ReadFaults::pread(int fd, void* target, size_t bytes, uint64_t offset) {
     }
   }
   if (wait > 0) std::this_thread::sleep_for(std::chrono::duration<double, std::micro>(wait));
-  if (broken) return errno = EIO, -1;
+  return broken ? EIO : 0;
+}
+
+ssize_t ReadFaults::pread(int fd, void* target, size_t bytes, uint64_t offset) {
+  if (const int fault = strike(bytes)) return errno = fault, -1;
 #if defined(_WIN32)
   return ingot::pread(fd, target, bytes, int64_t(offset));
 #else

@@ -42,6 +42,9 @@ struct ReadFaults {
   ReadFaults(double s, double f, double d, uint64_t seed)
       : on(s > 0 || f > 0 || d > 0), shorter(s), fail(f), delay_us(d), random(seed) {}
   void take(const ReadFaults& other);
+  // Before a call that moves `bytes`: waits, takes some of them away, or says how the call fails (0: not at
+  // all).
+  int strike(size_t& bytes);
   ssize_t pread(int fd, void* target, size_t bytes, uint64_t offset);
 };
 

@@ -85,6 +85,8 @@ export interface StateSpec {
   readonly label: string;
   /** As in Device.allocate. */
   readonly sparse?: boolean;
+  /** What it lies in, in place of memory that is allocated for it; disposed with it. */
+  readonly buffer?: DeviceBuffer | undefined;
 }
 
 /**
@@ -99,13 +101,13 @@ export class State implements Operand {
   readonly #device: Device;
   readonly #leaf: BufferNode;
 
-  constructor({ device, shape, dtype, label, sparse = false }: StateSpec) {
+  constructor({ device, shape, dtype, label, sparse = false, buffer }: StateSpec) {
     checkShape(shape, `state ${label}`);
     this.shape = shape;
     this.dtype = dtype;
     this.label = label;
     this.#device = device;
-    this.buffer = device.allocate(maxElements(shape) * bytesPerElement(dtype), label, { sparse });
+    this.buffer = buffer ?? device.allocate(maxElements(shape) * bytesPerElement(dtype), label, { sparse });
     const type = { shape, dtype, state: true as const };
     this.#leaf = bufferNode({ role: 'state', device, buffer: this.buffer, label, owned: false, type });
   }

@@ -1,5 +1,6 @@
-// Both strategies under the one suite, with keys and values as floats and as codes, on every device there is.
+// All strategies under the one suite, with keys and values as floats and as codes, on every device there is.
 
+import { tmpdir } from 'node:os';
 import { addonPath } from '../device/cpu/addon.ts';
 import { openCpuDevice } from '../device/cpu/device.ts';
 import { openJsDevice } from '../device/js/device.ts';
@@ -33,4 +34,20 @@ for (const [name, openDevice] of Object.entries(devices)) {
         }),
     });
   }
+}
+
+if (addonPath()) {
+  testCacheStrategy({
+    name: 'tiered on cpu',
+    openDevice: openCpuDevice,
+    open: (device, layers, { capacity, maxRows, dtype }) =>
+      new PagedCache(device, layers, {
+        pages: 2 * pagesFor(capacity),
+        contextLength: capacity,
+        maxSequences: 2,
+        maxRows,
+        dtype,
+        tier: { folder: tmpdir(), readers: 3 },
+      }),
+  });
 }

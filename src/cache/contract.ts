@@ -6,6 +6,7 @@ import { IngotError } from '../base/errors.ts';
 import type { DynDim } from '../base/shape.ts';
 import type { LayerSpec, SequenceMemory } from '../nn/contracts.ts';
 import { type CacheDtype, partsOf } from './parts.ts';
+import type { TierCounters } from './tiered.ts';
 
 /** What one part of a layer keeps of a sequence, in host memory. */
 export interface LayerSnapshot {
@@ -64,6 +65,8 @@ export interface CacheStore {
   readonly bytesUsed: number;
   /** The part of it that known prefixes keep, also those that a sequence uses. */
   readonly prefixBytes: number;
+  /** What is in memory of it and what on disk, where pages may be in either. */
+  readonly tier?: TierCounters | undefined;
   /** Inputs of a plan over this store beside ids and positions; `rows` is the dimension of both. */
   inputs(rows: DynDim): Readonly<Record<string, InputSpec>>;
   /** What a model gets while such a plan is traced. */

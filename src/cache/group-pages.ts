@@ -13,6 +13,7 @@ import {
 } from './parts.ts';
 import { KEPT_CHECKPOINTS, pagesFor } from './sizes.ts';
 import type { SlotRun, SlotStates } from './slot-states.ts';
+import type { TieredStates } from './tiered.ts';
 
 /** A group of a store: its device memory, and who holds its pages. */
 export interface StoreGroup extends PartGroup {
@@ -23,6 +24,8 @@ export interface StoreGroup extends PartGroup {
   readonly pagesOfSequence: number;
   /** Free pages that are left for what sequences have to find when checkpoints are made. */
   readonly keptFree: number;
+  /** Where pages are that memory has no room for. */
+  readonly tier?: TieredStates | undefined;
 }
 
 export class GroupPages {

@@ -14,7 +14,9 @@ export interface CacheKind {
   readonly single: boolean;
   /** What keys and values are stored as where kvBits does not say; default: floats, as the precision has them. */
   readonly dtype?: CacheDtype;
-  /** Throws out_of_memory from the device. */
+  /** Whether memory may be smaller than what conversations take: the others are in a file of `options.tier`. */
+  readonly tiered: boolean;
+  /** Throws out_of_memory from the device, unsupported where the device or the layers lack something. */
   open(device: Device, specs: readonly LayerSpec[], options: PagedCacheOptions): CacheStore;
 }
 
@@ -25,11 +27,20 @@ const plain = {
   paged: {
     about: 'pages of 32 positions that all conversations share, with their known beginnings',
     single: false,
+    tiered: false,
+    open: (device, specs, options) => new PagedCache(device, specs, options),
+  },
+  tiered: {
+    about:
+      'pages, of which those that no layer needs now are in a file: longer than memory, the same numbers',
+    single: false,
+    tiered: true,
     open: (device, specs, options) => new PagedCache(device, specs, options),
   },
   standard: {
     about: 'one conversation at a time, a slot for each position, nothing remembered',
     single: true,
+    tiered: false,
     open: (device, specs, { contextLength, maxRows, dtype }) =>
       new StandardCache(device, specs, {
         capacity: contextLength,

@@ -13,6 +13,7 @@ export class PagePool {
   /** The next page to hand out is the last. */
   readonly #free: number[];
   #reclaim: () => boolean = () => false;
+  #onFree: (page: number) => void = () => undefined;
 
   constructor(size: number) {
     this.size = size;
@@ -28,6 +29,11 @@ export class PagePool {
   /** Pages that can be had: those that are free and those that only prefixes keep. */
   get available(): number {
     return this.#free.length + this.#idle;
+  }
+
+  /** Calls `onFree` with every page that nobody holds any more. */
+  whenFree(onFree: (page: number) => void): void {
+    this.#onFree = onFree;
   }
 
   /** `reclaim` frees at least one page and says so, or says that it has none. */
@@ -59,8 +65,10 @@ export class PagePool {
     const holders = this.holders(page);
     invariant(holders > 0, `page ${page} is free already`);
     this.#references[page] = holders - 1;
-    if (holders === 1) this.#free.push(page);
-    else if (holders === 2 && this.#kept[page] === 1) this.#idle++;
+    if (holders === 1) {
+      this.#free.push(page);
+      this.#onFree(page);
+    } else if (holders === 2 && this.#kept[page] === 1) this.#idle++;
   }
 
   /** In reverse, so that they are handed out again in this order: neighbours are read in one go. */

@@ -21,11 +21,21 @@ import { HeadRowsForm } from './head-rows.ts';
 import { PagePool } from './page-pool.ts';
 import { PagedMemory } from './paged-memory.ts';
 import { ownSequence, PagedSequence } from './paged-sequence.ts';
-import { type CacheDtype, filledSlots, groupLayers, groupPageBytes, pageStride, seesAll } from './parts.ts';
+import {
+  type CacheDtype,
+  filledSlots,
+  groupLayers,
+  groupPageBytes,
+  leastPageBytes,
+  mayLeave,
+  pageStride,
+  seesAll,
+} from './parts.ts';
 import { PrefixTree } from './prefix-tree.ts';
 import { CacheSizes, pagesFor, pagesOfSequence } from './sizes.ts';
 import { SlotStates } from './slot-states.ts';
 import { rowsFrom } from './snapshot-rows.ts';
+import { sumCounters, type TierCounters, TieredStates, type TierFolder } from './tiered.ts';
 
 export interface PagedCacheOptions {
   /** Pages of 32 positions, of layers that see everything, that all sequences share; other layers have what goes with them. */
@@ -40,6 +50,8 @@ export interface PagedCacheOptions {
   readonly dtype: CacheDtype;
   /** Bytes to stay within, where layers that see less can do with fewer pages. */
   readonly maxBytes?: number;
+  /** Where pages of layers that see everything go that do not fit in `maxBytes`; without, all are in memory. */
+  readonly tier?: TierFolder | undefined;
   /** Bytes that prefixes may keep when no sequence uses them; default all: they are given up as soon as one needs them. */
   readonly prefixBytes?: number;
 }
@@ -72,18 +84,26 @@ export class PagedCache implements CacheStore {
   }
 
   get bytesUsed(): number {
-    return this.groups.reduce((sum, { pageBytes }, g) => {
+    return this.groups.reduce((sum, { pageBytes, states }, g) => {
       const pages = new Set<number>();
       for (const { groups } of this.#live) {
         for (const page of groups[g]?.pages ?? []) if (page >= 0) pages.add(page);
       }
-      return sum + pages.size * pageBytes;
+      return sum + Math.min(states.bytes, pages.size * pageBytes);
     }, 0);
   }
 
   get prefixBytes(): number {
     const { pages } = this.#prefixes;
-    return this.groups.reduce((sum, { pageBytes }, g) => sum + (pages[g] ?? 0) * pageBytes, 0);
+    return this.groups.reduce(
+      (sum, { pageBytes, states }, g) => sum + Math.min(states.bytes, (pages[g] ?? 0) * pageBytes),
+      0,
+    );
+  }
+
+  /** What went to disk and came back; undefined where everything is in memory. */
+  get tier(): TierCounters | undefined {
+    return sumCounters(this.groups.flatMap(({ tier }) => tier?.counters() ?? []));
   }
 
   /**
@@ -125,6 +145,7 @@ export class PagedCache implements CacheStore {
 
   bind(parts: readonly SequenceRows[]): Readonly<Record<string, Int32Array>> {
     if (this.groups.length === 0) return {};
+    for (const { states } of this.groups) states.flush();
     const width = pagesFor(this.contextLength);
     const bound: Record<string, Int32Array> = {
       sequences: new Int32Array(parts.reduce((sum, { rows }) => sum + rows, 0)),
@@ -248,21 +269,29 @@ function makeGroups(
   specs: readonly LayerSpec[],
   options: PagedCacheOptions,
 ): readonly StoreGroup[] {
-  const { contextLength, maxSequences, maxRows = contextLength, dtype, maxBytes } = options;
+  const { contextLength, maxSequences, maxRows = contextLength, dtype, maxBytes, tier } = options;
   const limits = { contextLength, maxRows: Math.min(maxRows, contextLength) };
-  const pages = new CacheSizes(specs, dtype).pages(options.pages, maxSequences, limits, maxBytes);
+  const sizes = new CacheSizes(specs, dtype, { tiered: tier !== undefined });
+  const pages = sizes.pages(options.pages, maxSequences, limits, maxBytes);
+  const parts = groupLayers(specs, dtype);
+  /** What the memory has beside what it must have. */
+  const spare = Math.max(0, (maxBytes ?? 0) - sizes.bytes(pages));
   const made: StoreGroup[] = [];
   try {
-    for (const [g, group] of groupLayers(specs, dtype).entries()) {
+    for (const [g, group] of parts.entries()) {
       const pool = new PagePool(pages[g] ?? 0);
       const needed = pagesOfSequence(group, limits);
+      const leaves = tier !== undefined && mayLeave(group);
+      const bytes = leaves ? spare + pool.size * leastPageBytes(group) : 0;
+      const place = leaves ? new TieredStates(device, group, { pool, bytes, ...tier }) : undefined;
       made.push({
         ...group,
         pool,
-        states: new SlotStates(device, group.parts, pool.size * group.slotsPerPage),
+        states: new SlotStates(device, group.parts, pool.size * group.slotsPerPage, place),
         pageBytes: groupPageBytes(group),
         pagesOfSequence: needed,
         keptFree: Math.min(maxSequences * needed, Math.floor(pool.size / 2)),
+        tier: place,
       });
     }
     return made;

@@ -183,6 +183,28 @@ export const groupPageBytes = ({ parts, slotsPerPage }: PartGroup): number =>
     0,
   );
 
+/** Parts of a group whose arrays are alike, and the bytes of a page of one of them. */
+export function shapesOf({ parts, slotsPerPage }: PartGroup) {
+  const shapes = new Map<string, { readonly pageBytes: number; readonly parts: LayerPart[] }>();
+  for (const part of parts) {
+    const key = JSON.stringify(part.arrays.map(({ heads, width, dtype }) => [heads, width, dtype]));
+    const pageBytes = part.arrays.reduce((sum, array) => sum + slotsPerPage * slotBytes(array), 0);
+    const shape = shapes.get(key) ?? { pageBytes, parts: [] };
+    shapes.set(key, shape);
+    shape.parts.push(part);
+  }
+  return [...shapes.values()];
+}
+
+/** Whether pages of a group may be elsewhere than in memory: those that a row needs all of, and that are many. */
+export const mayLeave = ({ sight }: Pick<PartGroup, 'sight'>): boolean => sight.kind === 'all';
+
+/** Bytes that a page of a group takes at least where its pages may leave memory: a layer of each shape has all of them. */
+export const leastPageBytes = (group: PartGroup): number =>
+  mayLeave(group)
+    ? shapesOf(group).reduce((sum, { pageBytes }) => sum + pageBytes, 0)
+    : groupPageBytes(group);
+
 /** The first position that the row at `position` needs; `position` itself where it needs none before. */
 export function firstNeeded(sight: Sight, position: number): number {
   switch (sight.kind) {

@@ -6,6 +6,7 @@ import {
   type CacheDtype,
   groupLayers,
   groupPageBytes,
+  leastPageBytes,
   type PartGroup,
   pageStride,
   seesAll,
@@ -55,10 +56,22 @@ const pagesUsed = (group: PartGroup, limits: SequenceLimits): number =>
 
 /** The sizes of a cache over these layers. */
 export class CacheSizes {
+  /** Pages may be elsewhere than in memory: bytes are the least that it must have. */
+  readonly tiered: boolean;
   readonly #groups: readonly PartGroup[];
 
-  constructor(layers: readonly LayerSpec[], dtype: CacheDtype) {
+  constructor(
+    layers: readonly LayerSpec[],
+    dtype: CacheDtype,
+    { tiered = false }: { readonly tiered?: boolean } = {},
+  ) {
     this.#groups = groupLayers(layers, dtype);
+    this.tiered = tiered;
+  }
+
+  /** Bytes of a cache with these pages of each group when nothing is elsewhere. */
+  wholeBytes(pages: readonly number[]): number {
+    return this.#groups.reduce((sum, group, i) => sum + (pages[i] ?? 0) * groupPageBytes(group), 0);
   }
 
   /** Bytes that one sequence takes at most when it has `length` positions. */
@@ -107,6 +120,7 @@ export class CacheSizes {
   }
 
   #bytes(pagesOf: (group: PartGroup, i: number) => number): number {
-    return this.#groups.reduce((sum, group, i) => sum + pagesOf(group, i) * groupPageBytes(group), 0);
+    const pageBytes = this.tiered ? leastPageBytes : groupPageBytes;
+    return this.#groups.reduce((sum, group, i) => sum + pagesOf(group, i) * pageBytes(group), 0);
   }
 }

@@ -2,7 +2,7 @@
 
 import { State } from '../array/weight.ts';
 import { bytesPerElement } from '../base/dtype.ts';
-import type { BufferRange, CompiledProgram, Device, Transfers } from '../device/device.ts';
+import type { BufferRange, CompiledProgram, Device, DeviceBuffer, Transfers } from '../device/device.ts';
 import type { LayerPart, PartArray } from './parts.ts';
 
 /** Rows `from` … of a snapshot that lie in `count` slots from `slot` on. */
@@ -15,6 +15,17 @@ export interface SlotRun {
 /** The arrays of one layer, in host memory: each `[heads, rows, width]`. */
 export type LayerRows = readonly Uint8Array[];
 
+/** Where the arrays of parts lie when they are not allocated for them. */
+export interface StatesPlace {
+  /** Bytes of memory. */
+  readonly bytes: number;
+  buffer(part: number, array: number): DeviceBuffer;
+  /** Before anything is submitted that uses the arrays. */
+  flush(): void;
+  /** After the arrays were disposed. */
+  dispose(): void;
+}
+
 export class SlotStates {
   readonly bytes: number;
   readonly parts: readonly LayerPart[];
@@ -24,25 +35,31 @@ export class SlotStates {
   /** Runs nothing: carries transfers, in order with the steps of the device. */
   readonly #carrier: CompiledProgram;
 
-  /** Allocates zeros. Throws out_of_memory from the device. */
-  constructor(device: Device, parts: readonly LayerPart[], slots: number) {
+  readonly #place: StatesPlace | undefined;
+
+  /** Allocates zeros, where no place is given. Throws out_of_memory from the device. */
+  constructor(device: Device, parts: readonly LayerPart[], slots: number, place?: StatesPlace) {
     this.parts = parts;
     this.#slots = slots;
+    this.#place = place;
     const made: State[] = [];
     try {
-      this.#states = parts.map(({ layer, arrays }) =>
-        arrays.map(({ name, heads, width, dtype }) => {
+      this.#states = parts.map(({ layer, arrays }, part) =>
+        arrays.map(({ name, heads, width, dtype }, array) => {
           const label = `memory ${layer} ${name}`;
-          const state = new State({ device, shape: [heads, slots, width], dtype, label, sparse: true });
+          const buffer = place?.buffer(part, array);
+          const shape = [heads, slots, width];
+          const state = new State({ device, shape, dtype, label, sparse: true, buffer });
           made.push(state);
           return state;
         }),
       );
     } catch (error) {
       for (const state of made) state.dispose();
+      place?.dispose();
       throw error;
     }
-    this.bytes = made.reduce((sum, { buffer }) => sum + buffer.byteLength, 0);
+    this.bytes = place?.bytes ?? made.reduce((sum, { buffer }) => sum + buffer.byteLength, 0);
     this.#byPart = new Map(parts.map((part, i) => [keyOf(part), this.#states[i] ?? []]));
     this.#carrier = device.compile({ dispatches: [], arenaBytes: 0, scalars: [] });
   }
@@ -96,9 +113,16 @@ export class SlotStates {
   dispose(): void {
     this.#carrier.dispose();
     for (const state of this.#states.flat()) state.dispose();
+    this.#place?.dispose();
+  }
+
+  /** Before a step is submitted. */
+  flush(): void {
+    this.#place?.flush();
   }
 
   #carry(transfers: Transfers): Promise<readonly Uint8Array[]> {
+    this.flush();
     return this.#carrier.run({}, transfers);
   }
 

@@ -29,6 +29,7 @@ export interface ModelFlags {
   readonly kv?: CacheKindName;
   readonly kvBits?: KvBits;
   readonly kvBytes?: number;
+  readonly kvDir?: string;
   readonly prefixBytes?: number;
   readonly prefixDir?: string;
   readonly prefixDirBytes?: number;
@@ -163,6 +164,7 @@ export const addModelOptions = (command: Command): Command =>
     )
     .option('--kv-bits <bits>', `what keys and values are stored as: ${kvBitsNames.join(', ')}`, kvBits)
     .option('--kv-bytes <size>', 'most memory for the conversations in progress', size)
+    .option('--kv-dir <folder>', 'where a tiered cache has what memory has no room for (default: /var/tmp)')
     .option('--prefix-bytes <size>', 'most of it that earlier prompts may keep', size)
     .option('--prefix-dir <folder>', 'keep the beginnings of conversations there, for later processes')
     .option('--prefix-dir-bytes <size>', 'most that this folder may hold (default: 8GB)', size);
@@ -202,6 +204,7 @@ const modelOptions = (flags: ModelFlags): LoadOptions => ({
   kv: flags.kv,
   kvBits: flags.kvBits,
   kvBytes: flags.kvBytes,
+  kvDir: flags.kvDir,
   prefixBytes: flags.prefixBytes,
   prefixDir: flags.prefixDir,
   prefixDirBytes: flags.prefixDirBytes,

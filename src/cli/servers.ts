@@ -100,6 +100,8 @@ export interface LoadedModel {
     readonly ceiling?: number;
     readonly share_of_ceiling?: number;
   };
+  /** Of a cache whose pages may be on disk. */
+  readonly kv_spilled?: { readonly bytes_written: number; readonly bytes_read: number };
   readonly expires_at: string;
 }
 

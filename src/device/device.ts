@@ -7,6 +7,7 @@ import { IngotError } from '../base/errors.ts';
 import type { Param } from '../kernel/signature.ts';
 import type { WeightLayout } from '../quant/layout.ts';
 import type { ExpertStream, ExpertStreamSpec } from './expert-stream.ts';
+import type { PageStore, PageStoreSpec } from './page-store.ts';
 
 /** Where the bytes of a dispatch argument are: a bound buffer, or an offset in the program's own arena. */
 export type BufferSlice =
@@ -142,6 +143,8 @@ export interface Device {
   map(path: string, offset: number, byteLength: number, label: string): DeviceBuffer;
   /** Stacks whose matrices are read from files when kernels need them, where the device can do that. Throws bad_file, out_of_memory. */
   streamExperts?(spec: ExpertStreamSpec): ExpertStream;
+  /** Pages of which only some are in memory, where the device can do that. Throws bad_file, out_of_memory. */
+  openPages?(spec: PageStoreSpec): PageStore;
   write(buffer: DeviceBuffer, offset: number, data: ArrayBufferView): void;
   read(buffer: DeviceBuffer, offset: number, byteLength: number): Promise<Uint8Array>;
   /** The first bytes of a buffer that no run writes, at once: for devices whose memory is the computer's. */

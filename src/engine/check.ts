@@ -171,6 +171,7 @@ const load = {
     is: (value) => kvBitsOf(value) === value,
   },
   kvBytes: count(0),
+  kvDir: text,
   prefixBytes: count(0),
   prefixDir: text,
   prefixDirBytes: count(0),

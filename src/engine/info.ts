@@ -1,5 +1,6 @@
 // What `model.info` and `ingot show` say of a checkpoint.
 
+import type { CacheKindName } from '../cache/kinds.ts';
 import type { SamplingOptions } from '../generate/sampling.ts';
 import type { ModelConfig } from '../models/contract.ts';
 import type { Checkpoint } from '../weights/checkpoint.ts';
@@ -15,6 +16,7 @@ export function describeCheckpoint(
     readonly contextLength: number;
     readonly weightBytes: number;
     readonly memory: MemoryDivision;
+    readonly kv: CacheKindName;
     readonly prefixBytes: number;
     readonly sampling: SamplingOptions;
     readonly defaults: ModelInfo['defaults'];
@@ -32,6 +34,7 @@ export function describeCheckpoint(
     defaults: loaded.defaults,
     weightBytes: loaded.weightBytes,
     memory: loaded.memory,
+    kv: loaded.kv,
     prefixBytes: loaded.prefixBytes,
     format: formatOf(checkpoint),
   };

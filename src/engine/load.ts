@@ -15,6 +15,7 @@ import { loadOnto } from './place.ts';
 import { openPrefixFolder } from './prefixes/open.ts';
 import { presetOptions } from './presets/preset.ts';
 import { findPreset } from './presets/store.ts';
+import { spillFolder } from './spill-folder.ts';
 import type { LoadOptions, Model } from './types.ts';
 
 /**
@@ -38,6 +39,7 @@ export async function load(name: string, given: LoadOptions = {}): Promise<Model
   });
   return loadOnto(device, () => modelCheckpoint(openCheckpoint(path), onNotice), name, options, {
     availableMemory: availableMemory(),
+    spillFolder: spillFolder(),
     packInto: packerFor(device),
     records: fileRecords(),
     openArchive: (model) => openPrefixFolder(model, options),

@@ -75,7 +75,8 @@ export function planMemory(request: MemoryRequest): MemoryPlan {
   const budget = Math.min(request.kvBytes ?? Math.max(one, request.limit / 8), kvLimit);
   const cacheBytes = Number.isFinite(budget) ? budget : Math.max(BLIND_KV_BYTES, one);
   const pages = pagesWithin(request, tokens, maxSequences, cacheBytes);
-  const prefixBytes = request.prefixBytes ?? Math.max(one, Math.min(PREFIX_BYTES, request.limit / 16));
+  const kept = request.sizes.tiered ? cacheBytes : Math.max(one, Math.min(PREFIX_BYTES, request.limit / 16));
+  const prefixBytes = request.prefixBytes ?? kept;
   return {
     contextLength: tokens,
     maxSequences,
@@ -94,7 +95,10 @@ export const sequenceLimits = (tokens: number) => ({
 export const plannedKvBytes = (
   { sizes }: Pick<MemoryRequest, 'sizes'>,
   { pages, maxSequences, contextLength, cacheBytes }: MemoryPlan,
-): number => sizes.bytes(sizes.pages(pages, maxSequences, sequenceLimits(contextLength), cacheBytes));
+): number => {
+  const counts = sizes.pages(pages, maxSequences, sequenceLimits(contextLength), cacheBytes);
+  return sizes.tiered ? Math.min(cacheBytes, sizes.wholeBytes(counts)) : sizes.bytes(counts);
+};
 
 /** Bytes of one sequence of this length. */
 const kvOf = ({ sizes }: MemoryRequest, tokens: number): number =>
@@ -148,10 +152,11 @@ function sequencesThatFit(request: MemoryRequest): number {
 function outOfMemory(request: MemoryRequest, tokens: number, fixed: number): IngotError {
   const { model, weightBytes, limit, kvBytes } = request;
   const kv = kvOf(request, tokens);
+  const what = request.sizes.tiered ? 'memory for one layer of its KV cache' : 'KV cache';
   if (kvBytes !== undefined && kv > kvBytes) {
     return new IngotError(
       'out_of_memory',
-      `one context of ${tokens} tokens of ${model} needs ${gib(kv)} of KV cache but kvBytes is ${gib(kvBytes)}: lower contextLength or raise kvBytes`,
+      `one context of ${tokens} tokens of ${model} needs ${gib(kv)} of ${what} but kvBytes is ${gib(kvBytes)}: lower contextLength or raise kvBytes`,
       { details: { needBytes: kv, kvBytes, contextLength: tokens } },
     );
   }

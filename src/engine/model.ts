@@ -1,6 +1,7 @@
 // A loaded model: text and token streams over one scheduler.
 
 import { IngotError } from '../base/errors.ts';
+import { TierWatch } from '../cache/tier-use.ts';
 import type { Message } from '../chat/messages.ts';
 import type { Device } from '../device/device.ts';
 import type { ExpertStore } from '../experts/contract.ts';
@@ -275,13 +276,16 @@ export class LoadedModel implements Model {
     }
     const sampled = { ...this.#sampling, ...given(options) };
     const watch = experts && new ExpertWatch(() => experts.status());
+    const kv = new TierWatch(() => (this.#freed === undefined ? scheduler.tier : undefined));
     try {
       for await (const token of scheduler.generate(prompt, sampled, stats)) {
         watch?.began();
+        kv.began();
         if (options.logprobs !== undefined) stats.logprobs.push(token);
         yield token.id;
       }
     } finally {
+      stats.kv = kv.ended(stats);
       if (watch !== undefined && this.#freed === undefined)
         this.#lastUse = stats.experts = watch.ended(stats);
     }

@@ -8,6 +8,7 @@ import type { PrefixArchive } from '../cache/archive.ts';
 import { type CacheKind, cacheDtype, cacheKinds, defaultCacheKind } from '../cache/kinds.ts';
 import type { CacheDtype } from '../cache/parts.ts';
 import { CacheSizes } from '../cache/sizes.ts';
+import { noTier } from '../cache/tiered.ts';
 import type { Device } from '../device/device.ts';
 import { Passes } from '../generate/passes.ts';
 import { CHUNK, Runner } from '../generate/runner.ts';
@@ -33,6 +34,8 @@ import type { LoadOptions, Model } from './types.ts';
 export interface Surroundings {
   /** Bytes of memory that are left, for a device that has none of its own. */
   readonly availableMemory: number;
+  /** Where a cache has what memory has no room for, unless the options say. */
+  readonly spillFolder?: string | undefined;
   /** A packer that is faster than plain TypeScript. */
   readonly packInto?: PackInto | undefined;
   /** Where measurements of fusions on this machine are kept. */
@@ -81,7 +84,7 @@ async function place(
   checkpoint: Checkpoint,
   device: Device,
   options: LoadOptions,
-  { availableMemory, packInto, records, expertFiles, openArchive, onMatrix }: Surroundings,
+  { availableMemory, spillFolder, packInto, records, expertFiles, openArchive, onMatrix }: Surroundings,
 ): Promise<Model> {
   const { signal, onProgress, precision = 'fast', memoryLimit } = options;
   if (precision !== 'fast' && precision !== 'exact') {
@@ -93,6 +96,7 @@ async function place(
   const patterns = resolvePatterns(options.patterns, advisedThere(there, records));
   const kind: CacheKind = cacheKinds[options.kv ?? defaultCacheKind];
   const dtype = cacheDtype(kind, options);
+  if (kind.tiered && device.openPages === undefined) throw noTier(device.name);
   const weights = weightSizes(checkpoint);
   const { memory, division } = planResidency({
     model: name,
@@ -100,7 +104,7 @@ async function place(
     expertsPerToken: config.expertsPerToken,
     canStream: device.streamExperts !== undefined,
     options: options.experts ?? {},
-    sizes: new CacheSizes(config.memory, dtype),
+    sizes: new CacheSizes(config.memory, dtype, { tiered: kind.tiered }),
     vocabSize: config.vocabSize,
     modelContext: config.contextLength,
     plainContext: config.plainContext,
@@ -167,6 +171,7 @@ async function place(
       maxRows: CHUNK,
       dtype,
       maxBytes: cacheBytes,
+      ...(kind.tiered ? { tier: { folder: options.kvDir ?? spillFolder ?? '.' } } : {}),
       prefixBytes,
     });
     owned.push(cache);
@@ -189,6 +194,7 @@ async function place(
         contextLength,
         weightBytes: loader.bytes + (experts ? division.experts : 0),
         memory: division,
+        kv: options.kv ?? defaultCacheKind,
         prefixBytes: Math.min(prefixBytes, cache.bytes),
         sampling,
         defaults: { system, messages, maxTokens, stop },

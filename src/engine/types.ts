@@ -2,6 +2,7 @@
 
 import type { PatternChoice } from '../array/patterns.ts';
 import type { CacheKindName, KvBits } from '../cache/kinds.ts';
+import type { TierUse } from '../cache/tier-use.ts';
 import type { Message, ToolCall } from '../chat/messages.ts';
 import type { ChatRequest } from '../chat/prepare.ts';
 import type { Eviction } from '../device/expert-stream.ts';
@@ -93,6 +94,8 @@ export interface LoadOptions {
   readonly kvBits?: KvBits | undefined;
   /** Bytes of the KV cache, which all generations share. Default: an eighth of the memory there is, and at least one context. */
   readonly kvBytes?: number | undefined;
+  /** Folder for the pages of a `tiered` cache that memory has no room for. Default: /var/tmp, or the system's folder for such files. */
+  readonly kvDir?: string | undefined;
   /** Bytes of it that prefixes of earlier prompts may keep until they are needed. Default: a gigabyte, and at least one context; 0 keeps none. */
   readonly prefixBytes?: number | undefined;
   /** A folder in which the beginnings of conversations outlive the process: a later one goes on from there. Default: none. */
@@ -160,6 +163,8 @@ export interface GenerateStats {
   readonly logprobs: readonly GeneratedToken[];
   /** Of streamed experts, once the stream has ended. */
   readonly experts?: ExpertUse | undefined;
+  /** Of a tiered KV cache, once the stream has ended. */
+  readonly kv?: TierUse | undefined;
 }
 
 /** Text of an answer as it comes. To be read once: as a stream, or as a whole. */
@@ -258,6 +263,8 @@ export interface ModelInfo {
   readonly weightBytes: number;
   /** How its memory is divided. */
   readonly memory?: MemoryDivision | undefined;
+  /** How its keys and values are kept. */
+  readonly kv?: CacheKindName | undefined;
   /** Bytes of the KV cache that prefixes of earlier prompts may keep. */
   readonly prefixBytes: number;
   /** For example `GGUF Q4_1` or `safetensors bf16`. */

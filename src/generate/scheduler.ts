@@ -5,6 +5,7 @@
 import { IngotError } from '../base/errors.ts';
 import type { PrefixArchive } from '../cache/archive.ts';
 import type { CacheSequence, CacheStore } from '../cache/contract.ts';
+import type { TierCounters } from '../cache/tiered.ts';
 import { type GenerateOptions, type GenerateProgress, Job, type StopReason } from './job.ts';
 import type { GeneratedToken, Runner } from './runner.ts';
 import { type JobPart, planStep } from './step.ts';
@@ -33,6 +34,8 @@ export interface SchedulerStatus {
   readonly kvBytes: number;
   /** Of generations that run; prefixes that nobody uses are not counted. */
   readonly kvBytesUsed: number;
+  /** Of a cache whose pages may be on disk: what is in memory, what went there and came back. */
+  readonly kvTier?: TierCounters | undefined;
   /** Prompts that began with a known prefix, tokens that were not computed again, and bytes of all known prefixes. */
   readonly prefix: { readonly hits: number; readonly hitTokens: number; readonly bytes: number };
 }
@@ -194,13 +197,20 @@ export class Scheduler {
     this.#archive = undefined;
   }
 
+  /** Of a cache whose pages may be on disk. */
+  get tier(): TierCounters | undefined {
+    return this.#options.cache.tier;
+  }
+
   status(): SchedulerStatus {
     const { cache } = this.#options;
+    const { tier } = this;
     return {
       running: this.#running.length + this.#leases,
       queued: this.#queue.length,
       kvBytes: cache.bytes,
       kvBytesUsed: cache.bytesUsed,
+      ...(tier === undefined ? {} : { kvTier: tier }),
       prefix: {
         hits: this.#hits,
         hitTokens: this.#hitTokens,

@@ -29,6 +29,9 @@ export interface ModelGauges {
   readonly expertDropped: number;
   readonly expertCeiling: number;
   readonly expertShareOfCeiling: number;
+  /** Of a cache whose pages may be on disk; 0 where all are in memory. */
+  readonly kvBytesSpilled: number;
+  readonly kvBytesReadBack: number;
 }
 
 const seconds = {
@@ -61,6 +64,8 @@ const modelGauges: readonly (readonly [
   ['expert_choices_dropped', 'Choices that were left out', 'expertDropped'],
   ['expert_ceiling_tokens_per_second', 'What the disk allowed the last answer', 'expertCeiling'],
   ['expert_share_of_ceiling', 'Share of it that the last answer reached', 'expertShareOfCeiling'],
+  ['kv_bytes_spilled', 'Bytes of a tiered KV cache written to disk', 'kvBytesSpilled'],
+  ['kv_bytes_read_back', 'Bytes of a tiered KV cache read from disk', 'kvBytesReadBack'],
 ];
 
 export class Metrics {

@@ -165,7 +165,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
 
 const gaugesOf = (pool: ModelPool) =>
   pool.list().map(({ name, model, bytes }) => {
-    const { prefix, experts, ...status } = model.status();
+    const { prefix, experts, kvTier, ...status } = model.status();
     return {
       name,
       bytes,
@@ -181,6 +181,8 @@ const gaugesOf = (pool: ModelPool) =>
       expertDropped: experts?.dropped ?? 0,
       expertCeiling: experts?.last?.ceiling ?? 0,
       expertShareOfCeiling: experts?.last?.reached ?? 0,
+      kvBytesSpilled: kvTier?.bytesWritten ?? 0,
+      kvBytesReadBack: kvTier?.bytesRead ?? 0,
     };
   });
 

@@ -51,6 +51,7 @@ const blocksOf = (ratio: number, indexDim?: number): LayerSpec => ({
 const chosenCount = 9;
 const layerSets: Readonly<Record<string, readonly LayerSpec[]>> = {
   'layers that see everything': [full],
+  'more layers that see everything': [full, full, latent, full, latent],
   'layers with a window': [window(7)],
   'layers of both kinds': [full, window(3)],
   'layers with shared rows': [latent],

@@ -2,6 +2,7 @@
 
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
+import type { IngotError } from '../../src/base/errors.ts';
 import {
   type CacheKindName,
   cacheDtype,
@@ -21,6 +22,9 @@ const folderOf = (name: string): string =>
 const open = (name: string, options: LoadOptions = {}): Promise<Model> =>
   load(folderOf(name), { device, precision: 'exact', contextLength: 96, ...options });
 
+/** A tiered cache is for the native device. */
+const kindsHere = cacheKindNames.filter((kv) => device === 'cpu' || !cacheKinds[kv].tiered);
+
 const prompt = Array.from({ length: 40 }, (_, i) => (7 * i) % 60);
 async function answer(model: Model): Promise<number[]> {
   const tokens: number[] = [];
@@ -33,7 +37,7 @@ async function answer(model: Model): Promise<number[]> {
 const stored = (kv: CacheKindName) => cacheDtype(cacheKinds[kv], { precision: 'exact' });
 
 describe.each(['llama3-gqa', 'qwen3-window-yarn', 'qwen3-moe'])('kinds of caches under %s', (name) => {
-  const kinds = cacheKindNames.filter((kv) => !isCodes(stored(kv)) || name === 'qwen3-moe');
+  const kinds = kindsHere.filter((kv) => !isCodes(stored(kv)) || name === 'qwen3-moe');
   it.each(kinds)('%s answers alone as when several ask, and as others that store the same', async (kv) => {
     const plain = await open(name, isCodes(stored(kv)) ? { kvBits: 8 } : {});
     const expected = await answer(plain);
@@ -80,6 +84,55 @@ describe('keys and values as codes', () => {
     expect(await answer(model)).toEqual(whole);
     for await (const _ of model.generate(prompt.slice(0, 33), { maxTokens: 1, temperature: 0 }));
     expect(await answer(model)).toEqual(whole);
+  });
+});
+
+describe.skipIf(device === 'js')('a tiered cache with the least memory', () => {
+  /** What a tiered cache must have for a context, by what it refuses. */
+  const least = (name: string, options: LoadOptions): Promise<number> =>
+    open(name, { ...options, kv: 'tiered', kvBytes: 0 }).then(
+      () => 0,
+      ({ details }: IngotError) => details.needBytes as number,
+    );
+
+  it.each([
+    ['llama3-gqa', 'exact', undefined],
+    ['llama3-gqa', 'fast', undefined],
+    ['qwen3-moe', 'fast', 8],
+    ['qwen3-moe', 'exact', 'turbo3'],
+    ['qwen3-window-yarn', 'exact', undefined],
+    ['llama-odd-heads', 'exact', undefined],
+  ] as const)(
+    '%s, %s, kvBits %s: logits and tokens are those of the paged one, bit for bit',
+    async (name, precision, kvBits) => {
+      const options = { precision, kvBits, maxSequences: 3, contextLength: 96 };
+      const kvBytes = await least(name, options);
+      await using paged = await open(name, options);
+      await using tiered = await open(name, { ...options, kv: 'tiered', kvBytes });
+      const long = Array.from({ length: 90 }, (_, i) => (11 * i) % 60);
+      const [expected, got] = await Promise.all([paged.logits(long), tiered.logits(long)]);
+      expect(got.data).toEqual(expected.data);
+      expect(await answer(tiered)).toEqual(await answer(paged));
+      expect(tiered.info.kv).toBe('tiered');
+      expect(tiered.status().kvTier?.bytes).toBeLessThanOrEqual(kvBytes);
+    },
+  );
+
+  it('less than one layer of a context is refused with the numbers', async () => {
+    const kvBytes = (await least('llama3-gqa', {})) - 1;
+    await expect(open('llama3-gqa', { kv: 'tiered', kvBytes })).rejects.toMatchObject({
+      code: 'out_of_memory',
+      message: expect.stringMatching(
+        /one context of 96 tokens .* GiB of memory for one layer of its KV cache but/,
+      ),
+    });
+  });
+});
+
+it('a tiered cache is refused by name on a device that has none', async () => {
+  await expect(open('llama3-gqa', { kv: 'tiered', device: 'js' })).rejects.toMatchObject({
+    code: 'unsupported',
+    message: expect.stringMatching(/kv 'tiered' .* the device 'js' cannot/),
   });
 });
 

@@ -4,7 +4,7 @@ import type { Command } from 'commander';
 import { formatBytes, formatDuration } from '../../base/text.ts';
 import { type Context, printJson } from '../context.ts';
 import { formatExpertsShort } from '../expert-stats.ts';
-import { loadedModels, runningServers } from '../servers.ts';
+import { type LoadedModel, loadedModels, runningServers } from '../servers.ts';
 import { formatTable } from '../table.ts';
 
 export function register(program: Command, context: Context): void {
@@ -31,7 +31,7 @@ async function ps(context: Context, json: boolean): Promise<void> {
       String(pid),
       model?.name ?? 'no model is loaded',
       model ? formatBytes(model.size) : '',
-      model?.kv_reserved === undefined ? '' : formatBytes(model.kv_reserved),
+      model ? kvText(model) : '',
       model ? String(model.context_length) : '',
       model?.experts === undefined ? '' : formatExpertsShort(model.experts),
       model ? untilText(model.expires_at) : '',
@@ -43,6 +43,13 @@ async function ps(context: Context, json: boolean): Promise<void> {
       [1, 3, 4, 5],
     ),
   );
+}
+
+/** "256 MB", and of a tiered cache ", 1.2 GB spilled, 9.6 GB read back". */
+function kvText({ kv_reserved: reserved, kv_spilled: spilled }: LoadedModel): string {
+  const held = reserved === undefined ? '' : formatBytes(reserved);
+  if (spilled === undefined) return held;
+  return `${held}, ${formatBytes(spilled.bytes_written)} spilled, ${formatBytes(spilled.bytes_read)} read back`;
 }
 
 /** "in 4 min 10 s", or "stays" for a date so far away that it means never. */

@@ -20,7 +20,7 @@ import {
   textOptions,
 } from '../options.ts';
 import { createProgress, progressCallbacks } from '../progress.ts';
-import { formatStats, statsJson } from '../stats.ts';
+import { formatStats, formatTier, statsJson } from '../stats.ts';
 import { answerWriter } from '../wrap.ts';
 
 interface RunFlags extends ModelFlags, SamplingFlags {
@@ -94,6 +94,8 @@ async function print(context: Context, model: Model, stream: TextStream, flags: 
   context.stderr.write(`${formatStats(stream.stats)}\n`);
   const { experts } = stream.stats;
   if (experts !== undefined) context.stderr.write(`${formatExperts(experts)}\n`);
+  const { kv } = stream.stats;
+  if (kv !== undefined) context.stderr.write(`${formatTier(kv)}\n`);
 }
 
 type AnswerFlags = RunFlags & { readonly responseFormat: ConstraintSpec | undefined };

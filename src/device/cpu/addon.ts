@@ -9,6 +9,7 @@ import { IngotError } from '../../base/errors.ts';
 declare const memoryTag: unique symbol;
 declare const programTag: unique symbol;
 declare const expertsTag: unique symbol;
+declare const pagesTag: unique symbol;
 /** Handle of native memory; opaque. */
 export type NativeMemory = object & { readonly [memoryTag]: never };
 /** Handle of a compiled native program; opaque. */
@@ -16,6 +17,9 @@ export type NativeProgram = object & { readonly [programTag]: never };
 
 /** Handle of a store of experts; opaque. */
 export type NativeExperts = object & { readonly [expertsTag]: never };
+
+/** Handle of a store of pages; opaque. */
+export type NativePages = object & { readonly [pagesTag]: never };
 
 export interface NativeInfo {
   readonly levels: readonly { readonly name: string; readonly supported: boolean }[];
@@ -25,7 +29,7 @@ export interface NativeInfo {
 }
 
 /** kContract of native/runtime/napi.cc: which functions and kernel parameters this code expects. */
-export const addonContract = 7;
+export const addonContract = 8;
 
 export interface Addon {
   readonly contract: number;
@@ -100,6 +104,20 @@ export interface Addon {
   expertRows(store: NativeExperts): Float64Array;
   injectExpertFaults(store: NativeExperts, short: number, fail: number, delayUs: number, seed: number): void;
   freeExperts(store: NativeExperts): void;
+  /** What the numbers are: native/runtime/napi_pages.h. */
+  openPages(folder: string, numbers: Float64Array): NativePages;
+  pagedArray(store: NativePages, layer: number, array: number): NativeMemory;
+  discardPages(store: NativePages, pages: Int32Array): Promise<void>;
+  pageCounters(store: NativePages): Float64Array;
+  injectPageFaults(
+    store: NativePages,
+    short: number,
+    failRead: number,
+    failWrite: number,
+    delayUs: number,
+    seed: number,
+  ): void;
+  freePages(store: NativePages): void;
   /** Bytes per second of reads of `piece` bytes at random places, past the page cache. Blocks for `seconds`. */
   measureReads(path: string, bytes: number, piece: number, readers: number, seconds: number): number;
   /** Seconds that `jobs` jobs take which start together, each of `reads` reads of `piece` bytes one after the other. */

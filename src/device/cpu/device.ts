@@ -1,7 +1,7 @@
 // The CPU device: buffers in native memory, programs replayed by the addon's worker pool in one call per run.
 
 import { env } from '../../base/env.ts';
-import { FileFormatError, IngotError, invariant } from '../../base/errors.ts';
+import { type ErrorCode, FileFormatError, IngotError, invariant } from '../../base/errors.ts';
 import type { Param } from '../../kernel/signature.ts';
 import type {
   BufferRange,
@@ -15,8 +15,10 @@ import type {
   Transfers,
 } from '../device.ts';
 import type { ExpertStreamSpec } from '../expert-stream.ts';
+import type { PageStoreSpec } from '../page-store.ts';
 import { type Addon, loadAddon, type NativeInfo, type NativeMemory, type NativeProgram } from './addon.ts';
 import { CpuExpertStream } from './experts.ts';
+import { CpuPageStore } from './pages.ts';
 
 export interface CpuDeviceOptions {
   /** Worker threads; default: one per physical core this process may use. */
@@ -64,6 +66,14 @@ class CpuBuffer implements DeviceBuffer {
 /** How messages of the addon begin that are about a mapped file: kLostFile of native/runtime/napi_call.h. */
 const lostFile = 'lost file: ';
 
+/** How messages of the addon begin that are about a store of pages. */
+const pages = 'kv pages: ';
+
+const pageCode = (problem: string): ErrorCode => {
+  if (problem.startsWith('out of memory')) return 'out_of_memory';
+  return problem.endsWith('No space left on device') ? 'disk_full' : 'bad_file';
+};
+
 const nativeError = (cause: unknown, what: string): IngotError => {
   const message = cause instanceof Error ? cause.message : String(cause);
   if (message.startsWith(lostFile)) {
@@ -78,7 +88,9 @@ const nativeError = (cause: unknown, what: string): IngotError => {
     ? 'out_of_memory'
     : message.startsWith('experts: ')
       ? 'bad_file'
-      : 'device_failed';
+      : message.startsWith(pages)
+        ? pageCode(message.slice(pages.length))
+        : 'device_failed';
   return new IngotError(code, `${what}: ${message}`, { cause });
 };
 
@@ -291,6 +303,12 @@ export class CpuDevice implements Device {
 
   streamExperts(spec: ExpertStreamSpec): CpuExpertStream {
     return new CpuExpertStream(this.addon, spec, (memory, label, byteLength) =>
+      this.#adopt(memory, byteLength, label, 0),
+    );
+  }
+
+  openPages(spec: PageStoreSpec): CpuPageStore {
+    return new CpuPageStore(this.addon, spec, (memory, label, byteLength) =>
       this.#adopt(memory, byteLength, label, 0),
     );
   }

@@ -122,7 +122,7 @@ async function running(kit: Kit, c: Ctx): Promise<Response> {
   const models = kit.pool.list().map(async ({ name, model, expires }) => {
     const listed = known.get(name);
     const details = listed && (await describe(kit, listed));
-    const { kvBytes, kvBytesUsed, prefix, experts } = model.status();
+    const { kvBytes, kvBytesUsed, kvTier, prefix, experts } = model.status();
     return {
       name,
       identity: details?.identity ?? '',
@@ -132,6 +132,7 @@ async function running(kit: Kit, c: Ctx): Promise<Response> {
       bytes: model.info.weightBytes + Math.min(kvBytes, Math.max(kvBytesUsed, prefix.bytes)),
       kvBytes,
       experts,
+      kvTier,
       contextLength: model.info.contextLength,
       expires,
     };

@@ -57,6 +57,8 @@ export interface OllamaRunning extends OllamaModel {
   readonly experts?:
     | (Parameters<typeof expertTotals>[0] & { readonly last?: ExpertUse | undefined })
     | undefined;
+  /** Of a cache whose pages may be on disk. */
+  readonly kvTier: { readonly bytesWritten: number; readonly bytesRead: number } | undefined;
   readonly contextLength: number;
   /** Milliseconds since 1970; Infinity for good. */
   readonly expires: number;
@@ -77,6 +79,9 @@ export const ollamaRunning = (models: readonly OllamaRunning[]): object => ({
       : {
           experts: expertTotals(model.experts, model.experts.last),
         }),
+    ...(model.kvTier === undefined
+      ? {}
+      : { kv_spilled: { bytes_written: model.kvTier.bytesWritten, bytes_read: model.kvTier.bytesRead } }),
   })),
 });
 
