@@ -75,7 +75,7 @@ const usage = `usage: npm run bench -- [decode|prefill] [smol|l1b|moe8b] [option
        npm run bench -- kernels [MODULE...] [--device D]   the catalog: share of a copy, and against plain operations
        npm run bench -- masks [WORDS]      masks of constraints, of all grammars or those whose name has WORDS
        npm run bench -- soak [--minutes N] an hour of mixed requests: does the memory grow?
-       npm run bench -- stream [moe8b|moe30b] [--memory SIZE]   a model in less memory than it takes (default a quarter)
+       npm run bench -- stream [moe8b|moe30b|dsv4x6] [--memory SIZE]   a model in less memory than it takes (default a quarter)
   --model NAME         the model of serve and soak, default smollm2:135m
   --no-peer            measure Ingot alone
   --runs N             runs per case, default 5; the median counts

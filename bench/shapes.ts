@@ -101,6 +101,22 @@ export const streamShapes: readonly BenchShape[] = [
     experts: { count: 128, used: 8 },
     ropeBase: 1_000_000,
   },
+  {
+    name: 'dsv4x6',
+    description:
+      'six layers as wide as those of DeepSeek-V4-Flash: 256 experts of 13.5 MB, 6 of them for a token',
+    architecture: 'qwen3moe',
+    layers: 6,
+    hidden: 4096,
+    heads: 32,
+    kvHeads: 4,
+    headDim: 128,
+    inner: 1952,
+    vocab: 129_280,
+    tied: false,
+    experts: { count: 256, used: 6 },
+    ropeBase: 1_000_000,
+  },
 ];
 
 /** Bytes of one Q4_0 weight: blocks of 32 weights in 18 bytes, in the file as in the packed layout. */

@@ -96,7 +96,9 @@ async function examine(subject: Subject): Promise<ModelOutlook> {
   const disk =
     weights.layers.length === 0
       ? undefined
-      : await onDisk(read, settings, (file) => measureDisk(file, blocks ?? weights.layers, expertsPerToken));
+      : await onDisk(read, 8 * largestBlock(weights.layers), settings, (file) =>
+          measureDisk(file, blocks ?? weights.layers, expertsPerToken),
+        );
   const diskBandwidth = disk?.bytesPerSecond;
   return {
     model: name,
@@ -175,6 +177,9 @@ function demandOf(
   });
 }
 
+const largestBlock = (layers: readonly ExpertTensors[]): number =>
+  Math.max(...expertSizes(layers).map(({ blockBytes }) => blockBytes));
+
 const probeBytes = 256 * 2 ** 20;
 
 interface ProbedFile {
@@ -182,14 +187,15 @@ interface ProbedFile {
   readonly size: number;
 }
 
-/** Asks the file that experts are read from, or one that is written where it would be. */
+/** Asks the file that experts are read from where it has `least` bytes, or one that is written where it would be. */
 async function onDisk<T>(
   local: string | undefined,
+  least: number,
   { cacheDir }: Env,
   ask: (file: ProbedFile) => Promise<T>,
 ): Promise<T> {
   const found = local === undefined ? undefined : await stat(local);
-  if (local !== undefined && found?.isFile() && found.size >= probeBytes)
+  if (local !== undefined && found?.isFile() && found.size >= least)
     return ask({ path: local, size: found.size });
   await mkdir(cacheDir, { recursive: true });
   const path = join(cacheDir, `probe-${process.pid}`);
@@ -219,7 +225,7 @@ async function measureDisk(
 ): Promise<{ readonly bytesPerSecond: number; readonly readSeconds: readonly number[] }> {
   const addon = loadAddon();
   const [first] = layers;
-  const piece = Math.min(size / 8, Math.max(...expertSizes(layers).map(({ blockBytes }) => blockBytes)));
+  const piece = Math.min(size / 8, largestBlock(layers));
   const bytesPerSecond = addon.measureReads(path, size, piece, defaultReaders, 0.5);
   const packed = first?.tensors.gate.kind === 'packed';
   const round = (missing: number): number =>

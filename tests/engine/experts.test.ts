@@ -4,6 +4,7 @@
 import {
   copyFileSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   rmSync,
   truncateSync,
@@ -13,7 +14,7 @@ import {
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { modelFile } from '../../bench/model-file.ts';
 import type { BenchShape } from '../../bench/shapes.ts';
@@ -239,6 +240,36 @@ describe.skipIf(addonPath() === undefined)('streamed experts', () => {
         code: 'bad_file',
         message: expect.stringContaining(message),
       });
+    }
+  });
+
+  it('never uses what a killed or failed packing left', async () => {
+    const notices: string[] = [];
+    const onNotice = (text: string): void => void notices.push(text);
+    const { path: beside } = await packModel(gguf, { experts: true });
+    const whole = readFileSync(beside);
+    rmSync(beside);
+    // A process that was killed leaves a file under another name; nobody looks at it.
+    const left = `${beside}.1234-abcdef01.partial`;
+    writeFileSync(left, whole.subarray(0, whole.length / 2));
+    try {
+      using without = await open({ bytes: 24 * block }, gguf, { onNotice });
+      expect(await generate(without, prompt, 12)).toEqual(resident.fast.tokens);
+      expect(notices.filter((text) => text.includes('not used'))).toEqual([]);
+      // One that is stopped leaves nothing.
+      const stopped = packModel(gguf, { experts: true, signal: AbortSignal.abort() });
+      await expect(stopped).rejects.toThrow();
+      expect(readdirSync(folder).filter((name) => name.includes('.experts'))).toEqual([basename(left)]);
+      // Half a file in place of the whole one is told by its length, before anything is read from it.
+      writeFileSync(beside, whole.subarray(0, whole.length / 2));
+      using half = await open({ bytes: 24 * block }, gguf, { onNotice });
+      expect(await generate(half, prompt, 12)).toEqual(resident.fast.tokens);
+      expect(notices.filter((text) => text.includes('not used'))).toEqual([
+        expect.stringContaining(`must be ${whole.length} bytes but is ${Math.floor(whole.length / 2)}`),
+      ]);
+    } finally {
+      rmSync(left);
+      rmSync(beside, { force: true });
     }
   });
 
