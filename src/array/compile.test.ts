@@ -12,6 +12,12 @@ import { sample } from './ops/sampling/sample.ts';
 import { State } from './weight.ts';
 
 describe('compile', () => {
+  it('says what it needs where a caller of MLX or JAX gives a function alone', () => {
+    expect(() => (compile as (fn: unknown) => unknown)(() => fromData([1]))).toThrow(
+      /compile needs \{ device, inputs \}/,
+    );
+  });
+
   it('replays with dynamic sizes and scalars, and caches by signature', async () => {
     const device = openJsDevice();
     const n = dynDim('n', 8);

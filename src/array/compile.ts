@@ -71,6 +71,13 @@ export function compileOf<I extends Readonly<Record<string, InputSpec>>>(
   target: Traced<I>,
   options: CompileOptions<I>,
 ): Plan {
+  if (options?.device === undefined || typeof options.inputs !== 'object') {
+    throw new IngotError(
+      'invalid_argument',
+      'compile needs { device, inputs }: where the plan runs, and shape and dtype of each input by name, as in ' +
+        "{ x: { shape: [2, 3], dtype: 'f32' } }. Without a plan, arrays are compiled when they are evaluated, once for each shape",
+    );
+  }
   const { device, inputs, profile = false } = options;
   const patched = patchSetting(owner);
   const patterns = resolvePatterns(options.patterns, patched?.patterns);
