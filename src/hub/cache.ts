@@ -159,7 +159,8 @@ const sumOf = (files: readonly { readonly bytes: number }[]): number =>
   files.reduce((sum, { bytes }) => sum + bytes, 0);
 
 /**
- * Deletes a model: its links, the blobs behind them that no other snapshot uses, then what is left empty of the repository.
+ * Deletes a model: its links, the blobs behind them that no other snapshot uses, then what is left empty of the repository: a
+ * snapshot without files with the branches that name it, or all of it.
  * Returns the bytes freed.
  */
 export async function removeCached(cache: string, model: CachedModel): Promise<number> {
@@ -181,7 +182,19 @@ export async function removeCached(cache: string, model: CachedModel): Promise<n
     freed += bytes;
   }
   if (await isUnused(cache, model.repo)) await rm(folder, { recursive: true, force: true });
+  else if ((await snapshotFiles(model.folder)).length === 0) {
+    await removeRefs(join(folder, 'refs'), model.commit);
+    await rm(model.folder, { recursive: true, force: true });
+  }
   return freed;
+}
+
+/** Branches and tags that name a commit. */
+async function removeRefs(refs: string, commit: string): Promise<void> {
+  for (const { file } of await snapshotFiles(refs)) {
+    const path = join(refs, file);
+    if ((await readFile(path, 'utf8')).trim() === commit) await rm(path, { force: true });
+  }
 }
 
 /** What the links of all snapshots lead to. */

@@ -320,6 +320,10 @@ describe('repositories', () => {
   test('removing one revision leaves what another uses', async () => {
     await snapshot('1'.repeat(40), { 'model.gguf': 'shared', 'old.gguf': 'old' });
     await snapshot('2'.repeat(40), { 'model.gguf': 'shared' });
+    const refs = join(env.hfHubCache, 'models--u--m', 'refs');
+    await mkdir(join(refs, 'pr'), { recursive: true });
+    for (const [ref, of] of Object.entries({ old: '1', main: '2', 'pr/3': '2' }))
+      await writeFile(join(refs, ref), of.repeat(40));
     const models = await listCached(env.hfHubCache);
     const first = models.find(({ commit: of, file }) => of.startsWith('1') && file === 'model.gguf');
     const second = models.find(({ commit: of }) => of.startsWith('2'));
@@ -328,6 +332,9 @@ describe('repositories', () => {
     expect(await readFile(join(second.folder, 'model.gguf'), 'utf8')).toBe('shared');
     expect(await removeCached(env.hfHubCache, second)).toBe('shared'.length);
     expect(await readdir(join(env.hfHubCache, 'models--u--m', 'blobs'))).toEqual(['old']);
+    // No branch names a snapshot that is gone.
+    expect(await readdir(refs, { recursive: true })).toEqual(['old', 'pr']);
+    expect(await readdir(dirname(first.folder))).toEqual(['1'.repeat(40)]);
   });
 
   test('a split file is one model, and goes as a whole', async () => {

@@ -137,7 +137,17 @@ test.skipIf(addonPath() === undefined)(
 );
 
 test.skipIf(addonPath() === undefined)('the command answers', async () => {
-  const args = ['node_modules/ingot/dist/cli/main.js', 'run', model, 'Hi', '-n', '2', '--json'];
+  const args = [
+    'node_modules/ingot/dist/cli/main.js',
+    'run',
+    model,
+    'Hi',
+    '-n',
+    '2',
+    '--json',
+    '--temperature',
+    '0',
+  ];
   const { stdout } = await run(process.execPath, args, { cwd: project, env });
   expect(JSON.parse(stdout).stats.generatedTokens).toBe(2);
 });
