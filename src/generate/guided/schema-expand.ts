@@ -24,6 +24,9 @@ import type { JsonSchema } from './spec.ts';
 const maxDepth = 300;
 /** Meetings of two shapes that one document may take, larger ones counted more. */
 const maxSteps = 500_000;
+/** Alternatives kept where several meet several: fewer in what only looks, and in a document that has taken many steps. */
+const maxCombinations = 512;
+const fewCombinations = 24;
 /** Properties of an alternative that are looked up in another. */
 const maxForbidden = 32;
 /** Alternatives of a `oneOf` that are looked at two by two for its opposite. */
@@ -63,6 +66,7 @@ export class Expander {
     this.#document = document;
     this.#strict = strict;
     this.#patience = patience;
+    const steps = (): number => this.#steps;
     this.meeting = new Meeting({
       goals: this.goals,
       patience,
@@ -70,6 +74,9 @@ export class Expander {
       isImpossible: (goal) => this.#isImpossible(goal),
       allowsKey: (goal, key) => this.#allowsKey(goal, key),
       isWide,
+      get combinations() {
+        return isWide || steps() > maxSteps / 4 ? fewCombinations : maxCombinations;
+      },
     });
   }
 

@@ -28,6 +28,8 @@ export interface Knowledge {
   readonly patience: Patience;
   /** Counts steps of work. Throws unsupported when there are too many. */
   spend(steps: number): void;
+  /** Alternatives of both that are kept when two that have several meet. */
+  readonly combinations: number;
   /** Whether it is seen at once that no value satisfies a goal. */
   isImpossible(goal: Goal): Work<boolean>;
   /** Too many shapes may not be left out, but become more than there are. */
@@ -45,7 +47,7 @@ export class Meeting {
 
   *both(a: Shapes, b: Shapes): Work<Shapes> {
     if (a === b) return a;
-    if (this.#known.isWide && isLarge(a, b)) return a;
+    if (this.#known.isWide && this.#isLarge(a, b)) return a;
     const { goals } = this.#known;
     const numbers = yield* this.#pairs(a.numbers, b.numbers, now(bothNumbers), JSON.stringify);
     const strings = yield* this.#pairs(a.strings, b.strings, now(bothStrings), JSON.stringify);
@@ -100,7 +102,7 @@ export class Meeting {
   ): Work<readonly T[]> {
     const found: T[] = [];
     let left = maxPairs;
-    const limit = limitOf(as, bs);
+    const limit = this.#limitOf(as, bs);
     for (const a of as) {
       for (const b of bs) {
         if (left-- === 0 || found.length >= limit) return distinct(found, key);
@@ -111,6 +113,19 @@ export class Meeting {
       }
     }
     return distinct(found, key);
+  }
+
+  /** What has many alternatives of its own keeps them. */
+  #limitOf(as: readonly unknown[], bs: readonly unknown[]): number {
+    return Math.max(as.length, bs.length, this.#known.combinations);
+  }
+
+  /** So many shapes that `both` would leave some out. */
+  #isLarge(a: Shapes, b: Shapes): boolean {
+    return (['numbers', 'strings', 'arrays', 'objects'] as const).some((type) => {
+      const count = a[type].length * b[type].length;
+      return count > Math.min(maxShapes, this.#limitOf(a[type], b[type]));
+    });
   }
 
   *#bothArrays(a: ArrayShape, b: ArrayShape): Work<ArrayShape | undefined> {
@@ -204,16 +219,6 @@ const now =
   <T>(meet: (a: T, b: T) => T | undefined) =>
   (a: T, b: T): Work<T | undefined> =>
     asIs(meet(a, b));
-
-/** Alternatives of both, when each has some: what has many of its own keeps them. */
-const limitOf = (a: readonly unknown[], b: readonly unknown[]): number => Math.max(a.length, b.length, 24);
-
-/** So many shapes that `both` would leave some out. */
-const isLarge = (a: Shapes, b: Shapes): boolean =>
-  (['numbers', 'strings', 'arrays', 'objects'] as const).some((type) => {
-    const count = a[type].length * b[type].length;
-    return count > Math.min(maxShapes, limitOf(a[type], b[type]));
-  });
 
 function distinct<T>(all: readonly T[], key: (one: T) => string): readonly T[] {
   if (all.length < 2 || (all.length === 2 && all[0] !== all[1] && key(all[0] as T) !== key(all[1] as T)))

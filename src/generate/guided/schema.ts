@@ -12,7 +12,8 @@ import {
   enclosedObject,
   nullText,
 } from './json-text.ts';
-import { type MemberClause, membersText } from './members.ts';
+import type { MemberClause, MemberRules } from './member-rules.ts';
+import { membersText } from './members.ts';
 import { numberMachine } from './number.ts';
 import type { Patience, Work } from './patience.ts';
 import type { SchemaDocument } from './schema-document.ts';
@@ -27,6 +28,8 @@ import { alt, call, machine, never, oneOf, type Rule, rule, type Shared, shared,
 
 /** Patterns of properties of which every combination is looked at; of more, those that match one alone, or none. */
 const maxPatterns = 4;
+/** Shapes of objects that are followed as one, times their names. */
+const maxTogether = 20_000;
 /** Ways to be an element, where several kinds of them are counted. */
 const maxKinds = 5;
 
@@ -35,7 +38,7 @@ export class SchemaReader {
   readonly #strict: boolean;
   readonly #document: SchemaDocument;
   /** Rules by the goal they stand for, so that references may recur. */
-  readonly #rules = new Map<Goal, Rule>();
+  readonly #rules = new Map<Goal, { readonly rule: Rule; readonly text: Term }>();
   readonly #todo: Goal[] = [];
   readonly #patience: Patience;
 
@@ -64,7 +67,7 @@ export class SchemaReader {
     for (let goal = this.#todo.pop(); goal !== undefined; goal = this.#todo.pop()) {
       const made = yield* this.#shapesText(goal, yield* this.#expander.shapes(goal));
       const target = this.#rules.get(goal);
-      if (target) target.term = made;
+      if (target) target.rule.term = made;
     }
   }
 
@@ -79,11 +82,12 @@ export class SchemaReader {
     if (goal.isNever) return never;
     let known = this.#rules.get(goal);
     if (!known) {
-      known = rule(goal.key);
+      const made = rule(goal.key);
+      known = { rule: made, text: call(made) };
       this.#rules.set(goal, known);
       this.#todo.push(goal);
     }
-    return call(known);
+    return known.text;
   }
 
   *#shapesText(goal: Goal, shapes: Shapes): Work<Term> {
@@ -94,7 +98,7 @@ export class SchemaReader {
     for (const shape of shapes.numbers) options.push(numberText(shape));
     for (const shape of shapes.strings) options.push(yield* this.#paced(stringText(shape)));
     for (const shape of shapes.arrays) options.push(yield* this.#paced(this.#arrayText(shape, goal)));
-    for (const shape of shapes.objects) options.push(yield* this.#objectText(shape));
+    options.push(yield* this.#objectTexts(shapes.objects));
     return alt(...options);
   }
 
@@ -133,9 +137,32 @@ export class SchemaReader {
     throw unsupported(goal.literals[0]?.path ?? '#', 'contains', 'counts more elements than can be followed');
   }
 
-  *#objectText(shape: ObjectShape): Work<Term> {
+  /** Objects of one of the shapes: those that can be followed as one, which have each other's names. */
+  *#objectTexts(shapes: readonly ObjectShape[]): Work<Term> {
+    const texts: Term[] = [];
+    let [together, names]: [ObjectShape[], Set<string>] = [[], new Set()];
+    for (const shape of shapes) {
+      const all = new Set([...names, ...namesOf(shape)]);
+      if (together.length > 0 && (together.length + 1) * all.size > maxTogether) {
+        texts.push(yield* this.#objectText(together, [...names]));
+        [together, names] = [[shape], new Set(namesOf(shape))];
+      } else {
+        together.push(shape);
+        names = all;
+      }
+    }
+    if (together.length > 0) texts.push(yield* this.#objectText(together, [...names]));
+    return alt(...texts);
+  }
+
+  *#objectText(shapes: readonly ObjectShape[], names: readonly string[]): Work<Term> {
+    const ways: MemberRules[] = [];
+    for (const shape of shapes) ways.push(yield* this.#memberRules(shape, names));
+    return enclosedObject(membersText({ names, ways }));
+  }
+
+  *#memberRules(shape: ObjectShape, names: readonly string[]): Work<MemberRules> {
     const { meeting } = this.#expander;
-    const names = namesOf(shape);
     const numbers = new Map(names.map((name, i) => [name, i]));
     const further = yield* this.#furtherMembers(shape, names);
     const clauses = shape.clauses.map(
@@ -148,10 +175,22 @@ export class SchemaReader {
           return [...outside, { member: 'further', there: true }];
         }),
     );
+    const own = new Set(namesOf(shape));
+    const isClosed = this.#isClosed(shape);
     const values: Term[] = [];
-    for (const name of names)
-      values.push(yield* this.#paced(this.#text(yield* meeting.propertyOf(shape, name))));
-    return enclosedObject(membersText({ names, values, further, clauses, min: shape.min, max: shape.max }));
+    for (const name of names) {
+      const isForeign =
+        isClosed && !own.has(name) && !shape.patterns.some(({ pattern }) => patternMatches(pattern, name));
+      const goal = isForeign ? this.#expander.goals.never : yield* meeting.propertyOf(shape, name);
+      values.push(yield* this.#paced(this.#text(goal)));
+    }
+    return { values, further, clauses, min: shape.min, max: shape.max };
+  }
+
+  /** Has no properties but those it speaks of, because the grammar is strict. */
+  #isClosed(shape: ObjectShape): boolean {
+    const isNamed = shape.named.size > 0 || shape.patterns.length > 0;
+    return this.#strict && isNamed && shape.rests.length === 0 && !shape.evaluated.all;
   }
 
   /** Members without a name: one way for each set of patterns that their keys may match. */
@@ -160,8 +199,7 @@ export class SchemaReader {
     names: readonly string[],
   ): Work<readonly { key: Shared; value: Term }[]> {
     const { goals } = this.#expander;
-    const isNamed = shape.named.size > 0 || shape.patterns.length > 0;
-    const isClosed = this.#strict && isNamed && shape.rests.length === 0 && !shape.evaluated.all;
+    const isClosed = this.#isClosed(shape);
     const patterns = [
       ...new Set([...shape.patterns.map((p) => p.pattern), ...shape.rests.flatMap((r) => r.patterns)]),
     ];

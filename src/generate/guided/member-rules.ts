@@ -1,0 +1,168 @@
+// What one object schema says of which members may stand together: whether the members so far may be all, and whether others
+// can be added until they are.
+
+import type { Shared, Term } from './term.ts';
+
+/** One holds: a member is there, or is not; `further` stands for members that have no name here. */
+export type MemberClause = readonly { readonly member: number | 'further'; readonly there: boolean }[];
+
+/** What members an object may have: one of the ways to be valid, where there are several. */
+export interface MemberRules {
+  /** By name; `never` for a property that may not be there. */
+  readonly values: readonly Term[];
+  /** Members without a name here: texts of their keys, with quotes, which the names are not among, and their values. */
+  readonly further: readonly { readonly key: Shared; readonly value: Term }[];
+  readonly clauses: readonly MemberClause[];
+  readonly min: number;
+  readonly max: number;
+}
+
+/** Members that are written. */
+export interface MemberPlace {
+  /** Bit `i`: member `i` is written. */
+  readonly seen: bigint;
+  /** Members without a name that are written, as far as they count. */
+  readonly further: number;
+}
+
+export const noMembers: MemberPlace = { seen: 0n, further: 0 };
+
+const bits: bigint[] = [];
+
+function bitOf(member: number): bigint {
+  bits[member] ??= 1n << BigInt(member);
+  return bits[member];
+}
+
+/** Steps of one search for members that may still be added. */
+const maxSearch = 2000;
+
+export class Membership {
+  readonly rules: MemberRules;
+  /** Members without a name are counted up to here. */
+  readonly count: number;
+  /** Equal keys must not count twice. */
+  readonly keepsKeys: boolean;
+  readonly #feasible = new Map<string, boolean>();
+  /** Members that must be there, and those that cannot be. */
+  readonly #required: bigint;
+  readonly #forbidden: bigint;
+  #impossible: bigint;
+  readonly #needed: readonly Term[];
+  /** What is said beyond that. */
+  readonly #clauses: readonly MemberClause[];
+  #hasFurther = false;
+  /** A member more never hurts: there is no limit, and nothing must be absent because of another. */
+  readonly #isOpen: boolean;
+
+  constructor(rules: MemberRules) {
+    const { values, clauses, min, max } = rules;
+    this.rules = rules;
+    const alone = (there: boolean): bigint =>
+      union(clauses.flatMap(([only, more]) => (only && !more && only.there === there ? [only.member] : [])));
+    this.#required = alone(true);
+    this.#forbidden = alone(false) | union(values.flatMap((v, i) => (v.kind === 'never' ? [i] : [])));
+    this.#impossible = this.#forbidden;
+    this.#clauses = clauses.filter(([only, more]) => more !== undefined || only?.member === 'further');
+    this.#needed = values.filter((_, i) => (this.#required & bitOf(i)) !== 0n);
+    this.#isOpen =
+      max === Number.POSITIVE_INFINITY && this.#clauses.every((c) => c.every(({ there }) => there));
+    this.count = Math.max(1, max === Number.POSITIVE_INFINITY ? min : max);
+    this.keepsKeys = min > 1;
+  }
+
+  /** Takes note of the terms that no text matches; whether there is such an object then. */
+  learn(isBarren: (part: Term) => boolean): boolean {
+    const { values, further } = this.rules;
+    // Asked again and again until those that must be there have texts.
+    if (this.#needed.some((value) => isBarren(value))) return false;
+    this.#impossible = this.#forbidden | union(values.flatMap((value, i) => (isBarren(value) ? [i] : [])));
+    this.#hasFurther = further.some(({ key, value }) => !isBarren(key) && !isBarren(value));
+    this.#feasible.clear();
+    return this.#isFeasible(noMembers);
+  }
+
+  mayAdd(place: MemberPlace, member: number): boolean {
+    const taken = (place.seen | this.#impossible) & bitOf(member);
+    return taken === 0n && this.#hasRoom(place) && this.#isFeasible(withMember(place, member));
+  }
+
+  mayAddFurther(place: MemberPlace): boolean {
+    return this.#hasFurther && this.#hasRoom(place) && this.#isFeasible(this.#withFurther(place));
+  }
+
+  mayEnd(place: MemberPlace): boolean {
+    return (
+      (place.seen & this.#required) === this.#required &&
+      this.#isWithin(place) &&
+      this.#clauses.every((clause) => holds(clause, place))
+    );
+  }
+
+  #hasRoom(place: MemberPlace): boolean {
+    const { max } = this.rules;
+    return max === Number.POSITIVE_INFINITY || countOf(place) < max;
+  }
+
+  #withFurther(place: MemberPlace): MemberPlace {
+    return { ...place, further: Math.min(place.further + 1, this.count) };
+  }
+
+  #isWithin(place: MemberPlace): boolean {
+    const { min, max } = this.rules;
+    if (min === 0 && max === Number.POSITIVE_INFINITY) return true;
+    const count = countOf(place);
+    return count >= min && count <= max;
+  }
+
+  /** Whether members can be added until the object may end. */
+  #isFeasible(place: MemberPlace): boolean {
+    const from = this.#isOpen ? noMembers : place;
+    const key = `${from.seen.toString(36)},${from.further}`;
+    let known = this.#feasible.get(key);
+    if (known === undefined) {
+      const seen = from.seen | this.#required;
+      known = (seen & this.#impossible) === 0n && this.#search({ ...from, seen }, { left: maxSearch });
+      this.#feasible.set(key, known);
+    }
+    return known;
+  }
+
+  #search(place: MemberPlace, steps: { left: number }): boolean {
+    const { values, min, max } = this.rules;
+    if (steps.left-- <= 0 || (max !== Number.POSITIVE_INFINITY && countOf(place) > max)) return false;
+    const open = this.#clauses.find((clause) => !holds(clause, place));
+    if (open) {
+      return open.some(({ member, there }) => {
+        if (!there) return false;
+        if (member === 'further') return this.#hasFurther && this.#search(this.#withFurther(place), steps);
+        return (this.#impossible & bitOf(member)) === 0n && this.#search(withMember(place, member), steps);
+      });
+    }
+    if (min === 0 || countOf(place) >= min) return true;
+    if (this.#hasFurther && this.#search(this.#withFurther(place), steps)) return true;
+    return values.some(
+      (_, i) =>
+        ((place.seen | this.#impossible) & bitOf(i)) === 0n && this.#search(withMember(place, i), steps),
+    );
+  }
+}
+
+export const withMember = (place: MemberPlace, member: number): MemberPlace => ({
+  ...place,
+  seen: place.seen | bitOf(member),
+});
+
+const union = (members: readonly (number | 'further')[]): bigint =>
+  members.reduce<bigint>((all, i) => (i === 'further' ? all : all | bitOf(i)), 0n);
+
+const holds = (clause: MemberClause, place: MemberPlace): boolean =>
+  clause.some(({ member, there }) =>
+    member === 'further' ? place.further > 0 : ((place.seen & bitOf(member)) !== 0n) === there,
+  );
+
+function countOf({ seen, further }: MemberPlace): number {
+  let count = further;
+  for (let left = seen; left > 0n; left &= left - 1n) count++;
+  return count;
+}
