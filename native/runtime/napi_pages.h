@@ -68,11 +68,12 @@ inline napi_value discard_pages(napi_env env, napi_callback_info info) {
 // waits, ns waited, ns with a transfer under way
 inline napi_value page_counters(napi_env env, napi_callback_info info) {
   Call c(env, info);
-  const auto& store = *c.handle<PageStore>(c.arg(0));
+  auto& store = *c.handle<PageStore>(c.arg(0));
   const PageCounters& n = store.counters();
   return numbers_of(env, {double(store.slots()), double(store.slots_used()), double(store.slot_bytes()),
                           double(n.requests), double(n.hits), double(n.reads), double(n.bytes_read),
-                          double(n.bytes_written), double(n.waits), double(n.wait_ns), double(n.busy_ns)});
+                          double(n.bytes_written), double(n.waits), double(n.wait_ns),
+                          double(store.busy_ns())});
 }
 
 // (store, share of short transfers, share of reads that fail, of writes, most microseconds of delay, seed):

@@ -11,6 +11,7 @@ namespace {
 
 constexpr size_t kJobBytes = size_t(1) << 20;  // that a thread moves before others see them
 constexpr int kAhead = 2;                      // layers that are read before their turn
+constexpr size_t kAheadShare = 16;  // of the slots, before and after a layer's attention: others stay longer
 constexpr size_t kAlign = 4096;
 
 int64_t now_ns() {
@@ -50,6 +51,11 @@ PageStore::~PageStore() {
   }
   queued_.notify_all();
   for (auto& t : threads_) t.join();
+}
+
+int64_t PageStore::busy_ns() {
+  std::lock_guard lock(mutex_);
+  return busy_ns_ + (working_ > 0 ? now_ns() - busy_since_ : 0);
 }
 
 void PageStore::inject(const ReadFaults& reads, const ReadFaults& writes) {
@@ -150,13 +156,14 @@ void PageStore::submit(const Job& items, std::deque<Job>& queue) {
 // needed sooner.
 void PageStore::read_ahead() {
   Job items;
+  const size_t most = std::max<size_t>(1, slots_.size() / kAheadShare);
   bool room = true;
   for (int d = 1; room && d <= std::min(kAhead, layers_ - 1); d++) {
     const int layer = (current_ + d) % layers_;
     for (int32_t page : attended_) {
       const State& s = state(layer, page);
       if (s.slot >= 0 || s.leaving || !s.on_disk) continue;
-      if (!(room = assign(layer, page, d, 0, items))) break;
+      if (!(room = items.size() < most && assign(layer, page, d, 0, items))) break;
     }
   }
   submit(items, ahead_);
@@ -335,7 +342,7 @@ void PageStore::work() {
     {
       std::lock_guard lock(mutex_);
       if (--working_ == 0)
-        counters_.busy_ns.fetch_add(uint64_t(now_ns() - busy_since_), std::memory_order_relaxed);
+        busy_ns_ += now_ns() - busy_since_;
       for (size_t i = 0; i < job.size(); i++) settle(job[i], wrote[i], read[i], error);
     }
     settled_.notify_all();
@@ -360,8 +367,10 @@ size_t PageStore::move(const Job& job, size_t first, bool write, bool& good, std
         pieces.push_back({data(a) + (h * slots_.size() + size_t(job[i].slot)) * piece, piece});
     }
   good = write ? file_.write(pieces, at(first), error) : file_.read(pieces, at(first), error);
-  if (good) (write ? counters_.bytes_written : counters_.bytes_read).fetch_add(n * block_, std::memory_order_relaxed);
-  if (good && !write) counters_.reads.fetch_add(n, std::memory_order_relaxed);
+  if (!good) return n;
+  auto& bytes = write ? counters_.bytes_written : counters_.bytes_read;
+  bytes.fetch_add(n * block_, std::memory_order_relaxed);
+  if (!write) counters_.reads.fetch_add(n, std::memory_order_relaxed);
   return n;
 }
 

@@ -1,9 +1,9 @@
 // Pages of sequences of which only some are in memory. A page of a layer holds what the layer keeps of 32
 // positions: a piece of each of its arrays. All layers share slots of memory; what has no slot is in a file
-// without a name. A kernel gets the pages that it names (`begin`) and slots in place of pages in its table, so
-// it sees a cache that is as large as the slots. Layers follow each other in a circle, step after step: the
-// pages that leave are those of the layer that was attended to last, whose turn is furthest away, and those of
-// the layers that come next are read ahead.
+// without a name. A kernel gets the pages that it names (`begin`) and slots in place of pages in its table,
+// so it sees a cache that is as large as the slots. Layers follow each other in a circle, step after step:
+// the pages that leave are those of the layer that was attended to last, whose turn is furthest away, and
+// some of the layers that come next are read ahead.
 #pragma once
 #include <atomic>
 #include <condition_variable>
@@ -38,7 +38,7 @@ struct PageStoreOptions {
 
 struct PageCounters {
   std::atomic<uint64_t> requests{0}, hits{0}, reads{0}, bytes_read{0}, bytes_written{0}, waits{0},
-      wait_ns{0}, busy_ns{0};
+      wait_ns{0};
 };
 
 enum class PageUse { kAttend, kWrite, kMove };  // by attention, by what writes rows, by copies
@@ -79,6 +79,7 @@ class PageStore {
   size_t slot_bytes() const { return block_; }
   const PageCounters& counters() const { return counters_; }
   int64_t slots_used() const { return slots_used_.load(std::memory_order_relaxed); }
+  int64_t busy_ns();  // with a transfer under way
   // For tests: what reads and writes suffer from now on.
   void inject(const ReadFaults& reads, const ReadFaults& writes);
 
@@ -149,7 +150,7 @@ class PageStore {
   std::deque<Job> wanted_, ahead_;  // jobs
   bool stopping_ = false;
   int working_ = 0;  // threads
-  int64_t busy_since_ = 0;
+  int64_t busy_since_ = 0, busy_ns_ = 0;
   uint64_t clock_ = 0;
   uint32_t call_ = 0;
   int current_ = 0;               // the layer that was attended to last

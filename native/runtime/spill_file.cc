@@ -112,7 +112,8 @@ bool SpillFile::move(std::vector<Piece>& pieces, uint64_t offset, bool write, st
     left -= size_t(n);
   }
 #if defined(POSIX_FADV_DONTNEED)
-  if (direct_ < 0 || !direct_works_.load()) posix_fadvise(plain_, off_t(first), off_t(all), POSIX_FADV_DONTNEED);
+  if (direct_ < 0 || !direct_works_.load())
+    posix_fadvise(plain_, off_t(first), off_t(all), POSIX_FADV_DONTNEED);
 #endif
   return true;
 }
