@@ -7,6 +7,8 @@ import { freemem } from 'node:os';
 export function availableMemory(): number {
   const available = readNumber('/proc/meminfo', /^MemAvailable:\s+(\d+) kB/m);
   let bytes = available === undefined ? freemem() : available * 1024;
+  // What this process has already is part of what it plans for.
+  const own = 1024 * (readNumber('/proc/self/status', /^RssAnon:\s+(\d+) kB$/m) ?? 0);
   for (const { folder, limit, used } of memoryGroups(readText('/proc/self/cgroup') ?? '')) {
     const [most, now] = [limit, used].map((name) => readNumber(`${folder}/${name}`, /^(\d+)$/m));
     if (most === undefined || now === undefined) continue;
@@ -14,7 +16,7 @@ export function availableMemory(): number {
     const stat = `${folder}/memory.stat`;
     const cached =
       readNumber(stat, /^total_inactive_file (\d+)$/m) ?? readNumber(stat, /^inactive_file (\d+)$/m) ?? 0;
-    bytes = Math.min(bytes, Math.max(0, most - now + cached));
+    bytes = Math.min(bytes, most, Math.max(0, most - now + cached + own));
   }
   return bytes;
 }
