@@ -1,4 +1,4 @@
-// `npm run bench -- [decode|prefill] [smol|l1b|moe8b] [--device webgpu] [--no-peer] [--runs N] [--save]`: measures
+// `npm run bench -- [decode|prefill] [SHAPE...] [--device webgpu] [--no-peer] [--runs N] [--save]`: measures
 // Ingot and its peer on the same file, turn by turn; `serve` and `soak` put a server under load. Progress goes to stderr, one
 // JSON line per case to stdout.
 
@@ -69,7 +69,7 @@ interface Options {
   readonly json: boolean;
 }
 
-const usage = `usage: npm run bench -- [decode|prefill] [smol|l1b|moe8b] [options]
+const usage = `usage: npm run bench -- [decode|prefill] [${shapes.map(({ name }) => name).join('|')}] [options]
        npm run bench -- serve [--runs N]   64 streams, 16 against one, a second turn, aborted requests
        npm run bench -- array [--save]     array operations and a training step, as shares of the machine's limits
        npm run bench -- kernels [MODULE...] [--device D]   the catalog: share of a copy, and against plain operations

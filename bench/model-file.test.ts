@@ -23,6 +23,7 @@ const tiny: BenchShape = {
   vocab: 1024,
   tied: false,
   experts: { count: 4, used: 2 },
+  headNorms: true,
   ropeBase: 10_000,
 };
 

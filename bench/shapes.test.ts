@@ -20,6 +20,9 @@ describe('shapes', () => {
     expect(weights(shape('smol'))).toBe(134_515_008); // SmolLM2-135M
     expect(weights(shape('l1b'))).toBe(1_235_814_400); // Llama-3.2-1B
     expect(weights(shape('gemma1b'))).toBe(999_885_952); // Gemma-3-1B
+    // LFM2-8B-A1B, whose published count leaves out what corrects the router.
+    expect(weights(shape('lfm8b')) - 22 * 32).toBe(8_339_929_856);
+    expect(weights({ ...shape('oss10b'), layers: 24 })).toBe(20_914_757_184); // GPT-OSS-20B
     expect(weights(shape('moe8b'))).toBeGreaterThan(8.9e9);
     expect(weights(shape('moe8b'))).toBeLessThan(9.0e9);
   });
@@ -27,7 +30,7 @@ describe('shapes', () => {
   it('count the bytes of a dense token as every matrix once', () => {
     for (const name of ['smol', 'l1b', 'gemma1b']) {
       const bytes = tensorsOf(shape(name)).reduce(
-        (sum, t) => sum + t.dims.reduce((a, b) => a * b, t.type === 'F32' ? 4 : bytesPerWeight),
+        (sum, t) => sum + t.dims.reduce((a, b) => a * b, bytesPerWeight[t.type]),
         0,
       );
       expect(bytesPerToken(shape(name))).toBe(bytes);
@@ -44,9 +47,23 @@ describe('shapes', () => {
       .reduce((sum, t) => sum + t.dims.reduce((a, b) => a * b, 1), 0);
     expect(activeWeights(s)).toBe(matrices - (allExperts * 28) / 32 - 2 * embedding + router);
     expect(bytesPerToken(s) / 1e6).toBeCloseTo(
-      (activeWeights(s) - router + embedding) * bytesPerWeight * 1e-6 + 6.8,
+      (activeWeights(s) - router + embedding) * bytesPerWeight.Q4_0 * 1e-6 + 6.8,
       0,
     );
+  });
+
+  it('count what a token of LFM2 and of GPT-OSS reads', () => {
+    const lfm = shape('lfm8b');
+    const expertsOfLayer = 4 * 3 * 1792 * 2048;
+    const convolution = 4 * 2048 * 2048;
+    const attention = 2 * 2048 * 64 * (32 + 8);
+    const layers = 18 * convolution + 6 * attention + 2 * 3 * 7168 * 2048 + 22 * (expertsOfLayer + 32 * 2048);
+    expect(activeWeights(lfm)).toBe(layers);
+    // 12 layers: a window in half of them changes no weight; the embedding is not the output matrix.
+    const oss = shape('oss10b');
+    const perLayer = (2 * 2880 * 64 * (64 + 8) * 34) / 32 + (4 * 3 * 2880 * 2880 * 17) / 32;
+    const floats = 2880 * 32 + 32 + 64 * (64 + 16) + 64 + 3 * 2880 + 4 * 3 * 2880;
+    expect(bytesPerToken(oss)).toBe(12 * (perLayer + 4 * floats) + (201_088 * 2880 * 34) / 32 + 4 * 2880);
   });
 });
 

@@ -3,7 +3,7 @@
 export interface BenchShape {
   readonly name: string;
   readonly description: string;
-  readonly architecture: 'llama' | 'qwen3moe' | 'gemma3';
+  readonly architecture: 'llama' | 'qwen3moe' | 'gemma3' | 'lfm2moe' | 'gpt-oss';
   readonly layers: number;
   readonly hidden: number;
   readonly heads: number;
@@ -18,9 +18,21 @@ export interface BenchShape {
   readonly ropeBase: number;
   /** Norms behind attention and feed-forward as well, and of queries and keys (Gemma 3). */
   readonly manyNorms?: boolean;
-  /** Positions that most layers see. */
+  /** Norms of queries and keys (Qwen3, LFM2). */
+  readonly headNorms?: boolean;
+  /** Positions that most layers see; every other one in GPT-OSS. */
   readonly window?: number;
+  /** Short convolutions take the place of attention in all layers but these. */
+  readonly convolutions?: { readonly taps: number; readonly attention: readonly number[] };
+  /** The first layers have one MLP where the others have experts. */
+  readonly dense?: { readonly layers: number; readonly inner: number };
+  /** Biases on all products and sinks in the softmax of attention, YaRN beyond its original context (GPT-OSS). */
+  readonly biased?: boolean;
+  /** Of experts and of all other matrices; Q4_0 where nothing is said. */
+  readonly formats?: { readonly experts: MatrixType; readonly others: MatrixType };
 }
+
+export type MatrixType = 'Q4_0' | 'Q8_0' | 'MXFP4';
 
 export const shapes: readonly BenchShape[] = [
   {
@@ -64,6 +76,7 @@ export const shapes: readonly BenchShape[] = [
     vocab: 65_536,
     tied: false,
     experts: { count: 32, used: 4 },
+    headNorms: true,
     ropeBase: 1_000_000,
   },
   {
@@ -82,6 +95,42 @@ export const shapes: readonly BenchShape[] = [
     manyNorms: true,
     window: 512,
   },
+  {
+    name: 'lfm8b',
+    description: 'LFM2-8B-A1B, 8.3B parameters, 1.5B per token',
+    architecture: 'lfm2moe',
+    layers: 24,
+    hidden: 2048,
+    heads: 32,
+    kvHeads: 8,
+    headDim: 64,
+    inner: 1792,
+    vocab: 65_536,
+    tied: true,
+    experts: { count: 32, used: 4 },
+    dense: { layers: 2, inner: 7168 },
+    convolutions: { taps: 3, attention: [2, 6, 10, 14, 18, 21] },
+    headNorms: true,
+    ropeBase: 1_000_000,
+  },
+  {
+    name: 'oss10b',
+    description: 'GPT-OSS-20B with 12 of its 24 layers, 11.0B parameters',
+    architecture: 'gpt-oss',
+    layers: 12,
+    hidden: 2880,
+    heads: 64,
+    kvHeads: 8,
+    headDim: 64,
+    inner: 2880,
+    vocab: 201_088,
+    tied: false,
+    experts: { count: 32, used: 4 },
+    biased: true,
+    window: 128,
+    formats: { experts: 'MXFP4', others: 'Q8_0' },
+    ropeBase: 150_000,
+  },
 ];
 
 /** Shapes for `stream` only: too large to be measured whole. */
@@ -99,6 +148,7 @@ export const streamShapes: readonly BenchShape[] = [
     vocab: 151_936,
     tied: false,
     experts: { count: 128, used: 8 },
+    headNorms: true,
     ropeBase: 1_000_000,
   },
   {
@@ -119,92 +169,141 @@ export const streamShapes: readonly BenchShape[] = [
   },
 ];
 
-/** Bytes of one Q4_0 weight: blocks of 32 weights in 18 bytes, in the file as in the packed layout. */
-export const bytesPerWeight = 18 / 32;
+/** Bytes of one weight, in the file as in the packed layout: blocks of 32 with a scale of two bytes, or of one. */
+export const bytesPerWeight = { Q4_0: 18 / 32, Q8_0: 34 / 32, MXFP4: 17 / 32, F32: 4 } as const;
 
-/** Quantised weights of one layer that one token multiplies with, router excluded. */
-function layerWeights(s: BenchShape): number {
-  const attention = 2 * s.hidden * s.headDim * (s.heads + s.kvHeads);
-  return attention + 3 * s.hidden * s.inner * (s.experts?.used ?? 1);
-}
+const elements = ({ dims }: BenchTensor): number => dims.reduce((a, b) => a * b, 1);
 
-/** f32 weights of one layer: the norms, and the router of a mixture of experts. */
-function layerFloats(s: BenchShape): number {
-  const heads = s.experts || s.manyNorms ? 2 * s.headDim : 0;
-  return (s.manyNorms ? 4 : 2) * s.hidden + heads + (s.experts ? s.experts.count * s.hidden : 0);
-}
+/** The part of a tensor that one token uses: of experts those that are chosen. */
+const activeShare = ({ experts }: BenchShape, { perExpert }: BenchTensor): number =>
+  perExpert && experts ? experts.used / experts.count : 1;
+
+const embedding = 'token_embd.weight';
+const head = 'output.weight';
 
 /** Weights a token multiplies with in the layers, without the output matrix: a prefill needs that for its last row only. */
 export const activeWeights = (s: BenchShape): number =>
-  s.layers * (layerWeights(s) + (s.experts ? s.experts.count * s.hidden : 0));
+  tensorsOf(s)
+    .filter(({ name, role }) => role === 'matrix' && name !== embedding && name !== head)
+    .reduce((sum, t) => sum + elements(t) * activeShare(s, t), 0);
 
 /** Bytes of weights that decoding one token reads, output matrix included. */
 export const bytesPerToken = (s: BenchShape): number =>
-  (s.layers * layerWeights(s) + s.vocab * s.hidden) * bytesPerWeight +
-  (s.layers * layerFloats(s) + s.hidden) * 4;
+  tensorsOf(s)
+    .filter(({ name }) => s.tied || name !== embedding)
+    .reduce((sum, t) => sum + elements(t) * bytesPerWeight[t.type] * activeShare(s, t), 0);
 
-/** One tensor of the file. `dims` as [rows, columns] or [experts, rows, columns]; vectors are f32, matrices Q4_0. */
+/** One tensor of the file. `dims` as [rows, columns] or [experts, rows, columns]. */
 export interface BenchTensor {
   readonly name: string;
   readonly dims: readonly number[];
-  readonly type: 'Q4_0' | 'F32';
+  readonly type: MatrixType | 'F32';
   readonly fill: 'random' | 'ones';
+  /** A matrix is multiplied with. */
+  readonly role: 'matrix' | 'vector';
+  /** A part for each expert, of which a token reads those that are chosen. */
+  readonly perExpert?: boolean;
 }
 
-const matrix = (name: string, ...dims: number[]): BenchTensor => ({
+const vector = (name: string, ...dims: number[]): BenchTensor => ({
   name,
   dims,
-  type: 'Q4_0',
+  type: 'F32',
   fill: 'random',
+  role: 'vector',
 });
-const norm = (name: string, size: number): BenchTensor => ({ name, dims: [size], type: 'F32', fill: 'ones' });
+const norm = (name: string, size: number): BenchTensor => ({ ...vector(name, size), fill: 'ones' });
+/** A matrix of few numbers, which files keep in f32. */
+const smallMatrix = (name: string, ...dims: number[]): BenchTensor => ({
+  ...vector(name, ...dims),
+  role: 'matrix',
+});
+const matrix = ({ formats }: BenchShape, name: string, ...dims: number[]): BenchTensor => ({
+  ...smallMatrix(name, ...dims),
+  type: formats?.others ?? 'Q4_0',
+});
 
 /** Every tensor of a shape under its GGUF name. */
 export function tensorsOf(s: BenchShape): BenchTensor[] {
-  const head = s.tied ? [] : [matrix('output.weight', s.vocab, s.hidden)];
-  const layers = Array.from({ length: s.layers }, (_, i) => layerTensors(s, `blk.${i}.`)).flat();
+  // Files of LFM2 name the last norm after the embedding.
+  const last = s.architecture === 'lfm2moe' ? 'token_embd_norm.weight' : 'output_norm.weight';
   return [
-    matrix('token_embd.weight', s.vocab, s.hidden),
-    ...layers,
-    norm('output_norm.weight', s.hidden),
-    ...head,
+    matrix(s, embedding, s.vocab, s.hidden),
+    ...Array.from({ length: s.layers }, (_, i) => layerTensors(s, i)).flat(),
+    norm(last, s.hidden),
+    ...(s.tied ? [] : [matrix(s, head, s.vocab, s.hidden)]),
   ];
 }
 
-function layerTensors(s: BenchShape, at: string): BenchTensor[] {
-  const [q, kv] = [s.heads * s.headDim, s.kvHeads * s.headDim];
-  const common = [
+function layerTensors(s: BenchShape, layer: number): BenchTensor[] {
+  const at = `blk.${layer}.`;
+  const [beforeMixer, beforeMlp] = [
     norm(`${at}attn_norm.weight`, s.hidden),
-    matrix(`${at}attn_q.weight`, q, s.hidden),
-    matrix(`${at}attn_k.weight`, kv, s.hidden),
-    matrix(`${at}attn_v.weight`, kv, s.hidden),
-    matrix(`${at}attn_output.weight`, s.hidden, q),
-    norm(`${at}ffn_norm.weight`, s.hidden),
-    ...(s.manyNorms
-      ? [
-          norm(`${at}attn_q_norm.weight`, s.headDim),
-          norm(`${at}attn_k_norm.weight`, s.headDim),
-          norm(`${at}post_attention_norm.weight`, s.hidden),
-          norm(`${at}post_ffw_norm.weight`, s.hidden),
-        ]
-      : []),
+    norm(`${at}${s.biased ? 'post_attention_norm' : 'ffn_norm'}.weight`, s.hidden),
   ];
-  if (!s.experts) {
-    return [
-      ...common,
-      matrix(`${at}ffn_gate.weight`, s.inner, s.hidden),
-      matrix(`${at}ffn_up.weight`, s.inner, s.hidden),
-      matrix(`${at}ffn_down.weight`, s.hidden, s.inner),
-    ];
-  }
-  const n = s.experts.count;
+  const post = [
+    norm(`${at}post_attention_norm.weight`, s.hidden),
+    norm(`${at}post_ffw_norm.weight`, s.hidden),
+  ];
+  const mixer = s.convolutions && !s.convolutions.attention.includes(layer) ? convolution : attention;
+  const isDense = !s.experts || layer < (s.dense?.layers ?? 0);
   return [
-    ...common,
-    norm(`${at}attn_q_norm.weight`, s.headDim),
-    norm(`${at}attn_k_norm.weight`, s.headDim),
-    { name: `${at}ffn_gate_inp.weight`, dims: [n, s.hidden], type: 'F32', fill: 'random' },
-    matrix(`${at}ffn_gate_exps.weight`, n, s.inner, s.hidden),
-    matrix(`${at}ffn_up_exps.weight`, n, s.inner, s.hidden),
-    matrix(`${at}ffn_down_exps.weight`, n, s.hidden, s.inner),
+    beforeMixer,
+    ...mixer(s, at),
+    beforeMlp,
+    ...(s.manyNorms ? post : []),
+    ...(isDense ? mlp(s, at) : experts(s, at)),
+  ];
+}
+
+function attention(s: BenchShape, at: string): BenchTensor[] {
+  const [q, kv] = [s.heads * s.headDim, s.kvHeads * s.headDim];
+  const biases = [
+    vector(`${at}attn_q.bias`, q),
+    vector(`${at}attn_k.bias`, kv),
+    vector(`${at}attn_v.bias`, kv),
+    vector(`${at}attn_output.bias`, s.hidden),
+    vector(`${at}attn_sinks.weight`, s.heads),
+  ];
+  const norms = ['q', 'k'].map((part) => norm(`${at}attn_${part}_norm.weight`, s.headDim));
+  return [
+    matrix(s, `${at}attn_q.weight`, q, s.hidden),
+    matrix(s, `${at}attn_k.weight`, kv, s.hidden),
+    matrix(s, `${at}attn_v.weight`, kv, s.hidden),
+    matrix(s, `${at}attn_output.weight`, s.hidden, q),
+    ...(s.manyNorms || s.headNorms ? norms : []),
+    ...(s.biased ? biases : []),
+  ];
+}
+
+const convolution = (s: BenchShape, at: string): BenchTensor[] => [
+  vector(`${at}shortconv.conv.weight`, s.hidden, s.convolutions?.taps ?? 0),
+  matrix(s, `${at}shortconv.in_proj.weight`, 3 * s.hidden, s.hidden),
+  matrix(s, `${at}shortconv.out_proj.weight`, s.hidden, s.hidden),
+];
+
+function mlp(s: BenchShape, at: string): BenchTensor[] {
+  const inner = s.dense?.inner ?? s.inner;
+  return [
+    matrix(s, `${at}ffn_gate.weight`, inner, s.hidden),
+    matrix(s, `${at}ffn_up.weight`, inner, s.hidden),
+    matrix(s, `${at}ffn_down.weight`, s.hidden, inner),
+  ];
+}
+
+function experts(s: BenchShape, at: string): BenchTensor[] {
+  const { count = 0 } = s.experts ?? {};
+  const type = s.formats?.experts ?? 'Q4_0';
+  const each = (part: string, rows: number, columns: number): BenchTensor[] => [
+    { ...matrix(s, `${at}ffn_${part}_exps.weight`, count, rows, columns), type, perExpert: true },
+    ...(s.biased ? [{ ...vector(`${at}ffn_${part}_exps.bias`, count, rows), perExpert: true }] : []),
+  ];
+  return [
+    smallMatrix(`${at}ffn_gate_inp.weight`, count, s.hidden),
+    ...(s.biased ? [vector(`${at}ffn_gate_inp.bias`, count)] : []),
+    ...(s.architecture === 'lfm2moe' ? [vector(`${at}exp_probs_b.bias`, count)] : []),
+    ...each('gate', s.inner, s.hidden),
+    ...each('up', s.inner, s.hidden),
+    ...each('down', s.hidden, s.inner),
   ];
 }

@@ -40,7 +40,7 @@ export async function benchStream({ root, shape, limit, runs, log }: StreamOptio
   }
   const hardware = await openHardware('cpu');
   const { bandwidthGBs } = await hardware.limits();
-  const block = shape.inner * shape.hidden * 3 * bytesPerWeight;
+  const block = shape.inner * shape.hidden * 3 * bytesPerWeight.Q4_0;
   const beside = besidePath(path);
   const diskBytes = await bestReads(beside, block);
   const group = memoryGroup(memoryLimit);

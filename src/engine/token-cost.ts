@@ -20,10 +20,13 @@ export function tokenCost(checkpoint: Checkpoint, config: ModelConfig): TokenCos
   let bytes = 0;
   for (const name of checkpoint.tensors) {
     const tensor = checkpoint.describe(name);
-    const [first = 1] = tensor.shape;
     // A stack `[E, N, K]` of experts; its parts by their own names are the same bytes again.
     if (/\.experts\.\d+\./.test(name)) continue;
-    const share = tensor.shape.length === 3 ? (config.expertsPerToken ?? first) / first : 1;
+    // Biases of a stack are stored as one row.
+    const matrix = /\.experts\..*\.bias$/.test(name) ? name.replace(/bias$/, 'weight') : name;
+    const { shape } = checkpoint.has(matrix) ? checkpoint.describe(matrix) : tensor;
+    const [experts = 1] = shape;
+    const share = shape.length === 3 ? (config.expertsPerToken ?? experts) / experts : 1;
     if (name === embedding && checkpoint.has('lm_head.weight')) continue;
     bytes += loadedBytes(tensor) * share;
     if (tensor.shape.length > 1 && name !== embedding && name !== 'lm_head.weight') {

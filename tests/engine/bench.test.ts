@@ -32,6 +32,26 @@ const sparse: BenchShape = {
   architecture: 'qwen3moe',
   tied: false,
   experts: { count: 16, used: 3 },
+  headNorms: true,
+};
+
+const hybrid: BenchShape = {
+  ...sparse,
+  name: 'hybrid',
+  architecture: 'lfm2moe',
+  tied: true,
+  layers: 3,
+  dense: { layers: 1, inner: 128 },
+  convolutions: { taps: 3, attention: [1] },
+};
+const biased: BenchShape = {
+  ...sparse,
+  name: 'biased',
+  architecture: 'gpt-oss',
+  headNorms: false,
+  biased: true,
+  window: 16,
+  formats: { experts: 'MXFP4', others: 'Q8_0' },
 };
 
 const unmeasured: CpuReport = {
@@ -52,7 +72,7 @@ beforeAll(() => {
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 describe('the cost of a token', () => {
-  it.each([dense, { ...dense, name: 'untied', tied: false }, sparse])(
+  it.each([dense, { ...dense, name: 'untied', tied: false }, sparse, hybrid, biased])(
     'of $name is that of its shape',
     async (shape) => {
       const { perToken } = await inspectModel(await modelFile(shape, folder));

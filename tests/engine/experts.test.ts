@@ -45,6 +45,7 @@ const shape: BenchShape = {
   vocab: 512,
   tied: false,
   experts: { count: 16, used: 4 },
+  headNorms: true,
   ropeBase: 10_000,
 };
 /** Gate and up, and down, of an expert: Q4_0, each a whole number of pages in its block. */

@@ -34,6 +34,7 @@ const shape: BenchShape = {
   vocab: 512,
   tied: false,
   experts: { count: E, used: k },
+  headNorms: true,
   ropeBase: 10_000,
 };
 const block = 3 * 4096;
