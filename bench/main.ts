@@ -16,6 +16,7 @@ import { checkGpu } from './check.ts';
 import type { Contestant } from './contestant.ts';
 import { type Hardware, openHardware } from './hardware.ts';
 import { kernelTable } from './kernels.ts';
+import { benchKv } from './kv.ts';
 import { loadWarning, watchOthers } from './machine.ts';
 import { benchMasks } from './masks.ts';
 import { modelFile } from './model-file.ts';
@@ -45,6 +46,8 @@ interface StreamCase {
 
 interface Options {
   readonly stream: StreamCase | undefined;
+  /** Attention over keys and values as codes instead of models. */
+  readonly kv: boolean;
   /** The array library instead of models. */
   readonly arrays: boolean;
   /** What constraints cost instead; grammars whose name has this. */
@@ -71,6 +74,7 @@ interface Options {
 
 const usage = `usage: npm run bench -- [decode|prefill] [${shapes.map(({ name }) => name).join('|')}] [options]
        npm run bench -- serve [--runs N]   64 streams, 16 against one, a second turn, aborted requests
+       npm run bench -- kv [--save]        attention of a decode step at 16,384 positions, by what keys and values are stored as
        npm run bench -- array [--save]     array operations and a training step, as shares of the machine's limits
        npm run bench -- kernels [MODULE...] [--device D]   the catalog: share of a copy, and against plain operations
        npm run bench -- masks [WORDS]      masks of constraints, of all grammars or those whose name has WORDS
@@ -113,9 +117,10 @@ function parseOptions(args: readonly string[]): Options | undefined {
   const server = first === 'serve' || first === 'soak' ? first : undefined;
   const streams = first === 'stream';
   const arrays = first === 'array';
+  const kv = first === 'kv';
   const catalog = first === 'kernels';
   const masks = first === 'masks' ? positionals.slice(1).join(' ') : undefined;
-  const own = server !== undefined || streams || arrays || catalog;
+  const own = server !== undefined || streams || arrays || kv || catalog;
   const named = masks !== undefined ? [] : own ? positionals.slice(1) : positionals;
   const known = [...cases, ...shapes, ...(streams ? streamShapes : [])];
   const unknown = catalog ? [] : named.filter((p) => !known.some(({ name }) => name === p));
@@ -141,6 +146,7 @@ function parseOptions(args: readonly string[]): Options | undefined {
           limit: values.memory === undefined ? undefined : size(values.memory),
         }
       : undefined,
+    kv,
     arrays,
     masks,
     server: server && { name: server, model: values.model, minutes },
@@ -322,6 +328,12 @@ async function runArrayCase(options: Options, root: string, version: string): Pr
   report({ case: 'array', rows, ...description, ...today(version) }, options, root);
 }
 
+async function runKvCase(options: Options, root: string, version: string): Promise<void> {
+  const { description } = await openHardware('cpu');
+  const rows = await benchKv({ positions: 16_384, runs: options.runs }, log);
+  report({ case: 'kv', rows, ...description, ...today(version) }, options, root);
+}
+
 async function runServerCase(
   { name, model, minutes }: ServerCase,
   options: Options,
@@ -356,6 +368,7 @@ async function main(): Promise<void> {
   if (warning) log(`warning: ${warning}`);
   if (options.stream) return runStream(options.stream, options, root, version);
   if (options.arrays) return runArrayCase(options, root, version);
+  if (options.kv) return runKvCase(options, root, version);
   if (options.masks !== undefined) {
     const { description } = await openHardware('cpu');
     const sizes = await benchMasks(options.masks, log);

@@ -1,5 +1,8 @@
 // Kinds of caches, as a loaded model has them: the same answers from each, and what a kind cannot do is said at load.
 
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import type { IngotError } from '../../src/base/errors.ts';
@@ -134,6 +137,25 @@ it('a tiered cache is refused by name on a device that has none', async () => {
     code: 'unsupported',
     message: expect.stringMatching(/kv 'tiered' .* the device 'js' cannot/),
   });
+});
+
+it('prefixes on disk are those of the same bits', async () => {
+  const prefixDir = mkdtempSync(join(tmpdir(), 'ingot-kv-'));
+  const long = Array.from({ length: 80 }, (_, i) => (5 * i) % 60);
+  const cached = async (kvBits: KvBits): Promise<number> => {
+    await using model = await open('qwen3-moe', { kvBits, prefixDir });
+    const stream = model.generate(long, { maxTokens: 1, temperature: 0, ignoreEos: true });
+    for await (const _ of stream);
+    return stream.stats.cachedTokens;
+  };
+  try {
+    expect(await cached(8)).toBe(0);
+    expect(await cached(8)).toBeGreaterThan(0);
+    expect(await cached(4)).toBe(0);
+    expect(await cached(4)).toBeGreaterThan(0);
+  } finally {
+    rmSync(prefixDir, { recursive: true });
+  }
 });
 
 const singles = cacheKindNames.filter((kv) => cacheKinds[kv].single);
