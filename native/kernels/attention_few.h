@@ -54,10 +54,22 @@ __attribute__((noinline)) void dot_keys(const KvRow& form, const float* q, int64
         for (int g = 0; g < GQ; g++) acc[g * kKeys + i] = fma(qv[g], x, acc[g * kKeys + i]);
       }
     };
-    for (int64_t d = 0; d < full; d += kW)
+    if constexpr (is_coded(Form)) {
+      const int64_t group = int64_t(1) << form.shift;
+      for (int64_t first = 0; first < form.Dh; first += group)
+        for (int i = 0; i < kKeys; i++) {
+          const KvScale of = scale_at<Form>(form, key[i], first);
+          for (int64_t d = first; d < first + group; d += kW) {
+            const vf x = load_codes<Form>(form, key[i], d, of);
+            for (int g = 0; g < GQ; g++)
+              acc[g * kKeys + i] = fma(load(q + g * ldq + d), x, acc[g * kKeys + i]);
+          }
+        }
+    }
+    for (int64_t d = 0; d < full && !is_coded(Form); d += kW)
       add(d, [&](const uint8_t* p, int64_t at)
                  __attribute__((always_inline)) { return load_kv<Form>(form, p, at); });
-    if (tail)
+    if (tail && !is_coded(Form))
       add(full, [&](const uint8_t* p, int64_t at)
                     __attribute__((always_inline)) { return load_kv_n<Form>(form, p, at, tail); });
     float sums[sizeof acc / 4];
@@ -85,8 +97,17 @@ __attribute__((noinline)) void add_values(const KvRow& form, const float* p, con
       else if (d == 0) prefetch_lines(ahead + j * row, row);
       vf w[GQ];
       for (int g = 0; g < GQ; g++) w[g] = set1(p[g * kScoreStride + j]);
+      KvScale of;
+      if constexpr (is_coded(Form)) of = scale_at<Form>(form, value, d);
       for (int i = 0; i < kValueVecs; i++) {
-        const vf x = load_kv<Form>(form, value, d + i * kW);
+        vf x;
+        if constexpr (is_coded(Form)) {
+          if (i > 0 && ((d + i * kW) & ((int64_t(1) << form.shift) - 1)) == 0)
+            of = scale_at<Form>(form, value, d + i * kW);
+          x = load_codes<Form>(form, value, d + i * kW, of);
+        } else {
+          x = load_kv<Form>(form, value, d + i * kW);
+        }
         for (int g = 0; g < GQ; g++) acc[g][i] = fma(w[g], x, acc[g][i]);
       }
     }

@@ -1,5 +1,5 @@
-// Rows of keys and values in a cache: floats, or the codes of src/quant/kv-rows.ts, whose reference gives the same
-// bytes. Columns are read as vectors of f32, whatever they are stored as.
+// Rows of keys and values in a cache: floats, or the codes of src/quant/kv-rows.ts, whose reference gives the
+// same bytes. Columns are read as vectors of f32, whatever they are stored as.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -68,6 +68,12 @@ INGOT_INLINE vf spread_f16(const uint8_t* p) {
 }
 // kW codes of Bits bits, the first in the low bits of *p.
 template <int Bits> INGOT_INLINE vi unpack_codes(const uint8_t* p) {
+#if defined(__AVX512F__)
+  if constexpr (Bits == 4) {  // a byte in each pair of lanes, its high half moved to the upper one
+    const __m512i x = _mm512_cvtepu8_epi64(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));
+    return (vi)((x | _mm512_slli_epi64(x, 28)) & _mm512_set1_epi32(15));
+  }
+#endif
   constexpr int kPerWord = kW < 32 / Bits ? kW : 32 / Bits;
   uint32_t word[kW / kPerWord] = {};
   std::memcpy(word, p, kW * Bits / 8 == 0 ? 1 : kW * Bits / 8);
@@ -99,24 +105,46 @@ template <bool Half> INGOT_INLINE vf load_floats_n(const uint8_t* p, int64_t i, 
   return load_n(reinterpret_cast<const float*>(p) + i, n);
 }
 
-// Columns d ... d + kW - 1 of a row; of codes, d is a multiple of kW.
-template <int Form> INGOT_INLINE vf load_kv(const KvRow& s, const uint8_t* row, int64_t d) {
-  if constexpr (Form == rF32 || Form == rF16) return load_floats<Form == rF16>(row, d);
+constexpr bool is_coded(int form) { return form != rF32 && form != rF16; }
+
+// kW signed bytes; compilers take many steps for it by themselves.
+INGOT_INLINE vi widen_bytes(const uint8_t* p) {
+#if defined(__AVX512F__)
+  return (vi)_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+#elif INGOT_LANES == 8 && defined(__AVX2__)
+  return (vi)_mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));
+#else
+  vi out;
+  for (int i = 0; i < kW; i++) out[i] = int8_t(p[i]);
+  return out;
+#endif
+}
+
+// Of a group: its scale and, of rQ4, its minimum.
+struct KvScale {
+  vf scale, minimum;
+};
+template <int Form> INGOT_INLINE KvScale scale_at(const KvRow& s, const uint8_t* row, int64_t d) {
   const uint8_t* meta = row + s.scales + (d >> s.shift) * s.meta;
-  const vf scale = spread_f16(meta);
-  if constexpr (Form == rQ8) {
-    typedef int8_t vb __attribute__((vector_size(kW)));
-    vb codes;
-    std::memcpy(&codes, row + d, kW);
-    return to_f(__builtin_convertvector(codes, vi)) * scale;
-  }
-  if constexpr (Form == rQ4) return fma(to_f(unpack_codes<4>(row + d / 2)), scale, spread_f16(meta + 2));
-  if constexpr (Form == rTurbo4) return look_up(kLevels4, 16, unpack_codes<4>(row + d / 2)) * scale;
+  if constexpr (Form == rQ4) return {spread_f16(meta), spread_f16(meta + 2)};
+  return {spread_f16(meta), vf{}};
+}
+// Columns d ... d + kW - 1 of codes, of a group with this scale; d is a multiple of kW.
+template <int Form>
+INGOT_INLINE vf load_codes(const KvRow& s, const uint8_t* row, int64_t d, const KvScale& of) {
+  if constexpr (Form == rQ8) return to_f(widen_bytes(row + d)) * of.scale;
+  if constexpr (Form == rQ4) return fma(to_f(unpack_codes<4>(row + d / 2)), of.scale, of.minimum);
+  if constexpr (Form == rTurbo4) return look_up(kLevels4, 16, unpack_codes<4>(row + d / 2)) * of.scale;
   const vi low = unpack_codes<2>(row + d / 4);
-  if constexpr (Form == rTurbo2) return look_up(kLevels2, 4, low) * scale;
+  if constexpr (Form == rTurbo2) return look_up(kLevels2, 4, low) * of.scale;
   vi high = unpack_codes<1>(row + s.Dh / 4 + d / 8);
   if constexpr (kW < 8) high = (set1i(row[s.Dh / 4 + d / 8]) >> (iota() + int32_t(d % 8))) & 1;
-  return look_up(kLevels3, 8, low | (high << 2)) * scale;
+  return look_up(kLevels3, 8, low | (high << 2)) * of.scale;
+}
+// Columns d ... d + kW - 1 of a row; of codes, d is a multiple of kW.
+template <int Form> INGOT_INLINE vf load_kv(const KvRow& s, const uint8_t* row, int64_t d) {
+  if constexpr (!is_coded(Form)) return load_floats<Form == rF16>(row, d);
+  else return load_codes<Form>(s, row, d, scale_at<Form>(s, row, d));
 }
 // The first n < kW columns from d on, of floats: codes fill whole vectors.
 template <int Form> INGOT_INLINE vf load_kv_n(const KvRow& s, const uint8_t* row, int64_t d, int n) {
