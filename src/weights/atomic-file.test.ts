@@ -1,14 +1,22 @@
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { writeAtomically, writeTensorData } from './atomic-file.ts';
+import { renameWhenWhole, writeAtomically, writeTensorData } from './atomic-file.ts';
 
 let folder: string;
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'ingot-atomic-'));
 });
 afterEach(() => rm(folder, { recursive: true }));
+
+function signal() {
+  let resolve = (): void => {};
+  const promise = new Promise<void>((done) => {
+    resolve = done;
+  });
+  return { promise, resolve };
+}
 
 describe('atomic files', () => {
   it('appear whole', async () => {
@@ -30,7 +38,7 @@ describe('atomic files', () => {
       throw Object.assign(new Error('no space left on device'), { code: 'ENOSPC' });
     });
     await expect(failing).rejects.toMatchObject({ code: 'disk_full' });
-    await expect(failing).rejects.toThrow('the disk is full after 10 bytes');
+    await expect(failing).rejects.toThrow(`${path}: the disk is full`);
     expect(await readdir(folder)).toEqual(['file']);
     expect(await readFile(path, 'utf8')).toBe('old');
   });
@@ -39,6 +47,29 @@ describe('atomic files', () => {
     const reason = new Error('stopped');
     await expect(writeAtomically(join(folder, 'x'), () => Promise.reject(reason))).rejects.toBe(reason);
     expect(await readdir(folder)).toEqual([]);
+  });
+
+  it('leave nothing when the process exits in between, in folders too', async () => {
+    const before = process.listeners('exit');
+    const [begun, stop] = [signal(), signal()];
+    const writing = renameWhenWhole(join(folder, 'new'), async (temporary) => {
+      await mkdir(temporary);
+      await writeAtomically(join(temporary, 'file'), async (sink) => {
+        await sink.write(new Uint8Array(10));
+        begun.resolve();
+        await stop.promise;
+      });
+    });
+    const outcome = expect(writing).rejects.toThrow();
+    await begun.promise;
+    expect(await readdir(folder)).toHaveLength(1);
+    const added = process.listeners('exit').filter((listener) => !before.includes(listener));
+    expect(added).toHaveLength(1);
+    added[0]?.(0);
+    expect(await readdir(folder)).toEqual([]);
+    stop.resolve();
+    await outcome;
+    expect(process.listeners('exit')).toEqual(before);
   });
 
   it('check the bytes of a tensor', async () => {

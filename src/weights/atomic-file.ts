@@ -1,6 +1,7 @@
 // Files that appear whole or not at all: written beside their final name, flushed to disk, then renamed.
 
 import { randomBytes } from 'node:crypto';
+import { rmSync } from 'node:fs';
 import { mkdir, open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { IngotError } from '../base/errors.ts';
@@ -12,15 +13,45 @@ export interface Sink {
   write(bytes: Uint8Array): Promise<void>;
 }
 
+/** What is being written and would stay when the process ended now. */
+const unfinished = new Set<string>();
+
+function removeUnfinished(): void {
+  for (const path of unfinished) rmSync(path, { recursive: true, force: true });
+}
+
 /**
- * Creates `path` with what `body` writes. When `body` or the disk fails nothing is left behind and a file that was at
+ * Creates the file or folder `path`: `body` writes it at the temporary path it is given, which then gets the name. When `body` fails, or the
+ * process exits before, nothing is left behind. Rejects with disk_full when there is no room, else with what `body` threw.
+ */
+export async function renameWhenWhole(
+  path: string,
+  body: (temporary: string) => Promise<void>,
+): Promise<void> {
+  const temporary = `${path}.${process.pid}-${randomBytes(4).toString('hex')}.partial`;
+  if (unfinished.size === 0) process.on('exit', removeUnfinished);
+  unfinished.add(temporary);
+  try {
+    await mkdir(dirname(path), { recursive: true });
+    await body(temporary);
+    await rename(temporary, path);
+    await syncFolder(dirname(path));
+  } catch (cause) {
+    await rm(temporary, { recursive: true, force: true });
+    throw translate(path, cause);
+  } finally {
+    unfinished.delete(temporary);
+    if (unfinished.size === 0) process.off('exit', removeUnfinished);
+  }
+}
+
+/**
+ * Creates `path` with what `body` writes. When `body` or the disk fails, or the process exits, nothing is left behind and a file that was at
  * `path` before is untouched. Rejects with disk_full when there is no room, else with what `body` threw.
  */
 export async function writeAtomically(path: string, body: (sink: Sink) => Promise<void>): Promise<void> {
-  const temporary = `${path}.${process.pid}-${randomBytes(4).toString('hex')}.partial`;
   let written = 0;
-  try {
-    await mkdir(dirname(path), { recursive: true });
+  await renameWhenWhole(path, async (temporary) => {
     const handle = await open(temporary, 'wx');
     try {
       await body({
@@ -43,12 +74,7 @@ export async function writeAtomically(path: string, body: (sink: Sink) => Promis
     } finally {
       await handle.close();
     }
-    await rename(temporary, path);
-    await syncFolder(dirname(path));
-  } catch (cause) {
-    await rm(temporary, { force: true });
-    throw translate(path, written, cause);
-  }
+  });
 }
 
 /** Makes the rename itself durable, where the platform lets folders be opened. */
@@ -62,13 +88,13 @@ async function syncFolder(folder: string): Promise<void> {
   }
 }
 
-function translate(path: string, written: number, cause: unknown): unknown {
+function translate(path: string, cause: unknown): unknown {
   const code = cause instanceof Error && 'code' in cause ? cause.code : undefined;
-  if (code === 'ENOSPC' || code === 'EDQUOT') {
+  if (code === 'ENOSPC' || code === 'EDQUOT' || code === 'disk_full') {
     return new IngotError(
       'disk_full',
-      `${path}: the disk is full after ${written} bytes; free some space and try again (nothing was kept)`,
-      { cause, details: { path, written } },
+      `${path}: the disk is full; free some space and try again (nothing was kept)`,
+      { cause, details: { path } },
     );
   }
   if (code === 'EACCES' || code === 'EPERM' || code === 'EROFS') {

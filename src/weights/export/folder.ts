@@ -1,14 +1,13 @@
 // A checkpoint as a folder of safetensors: plain floats, MLX's quantised forms, FP8 with a scale for each block of 128 x 128, or NF4 as
 // bitsandbytes has it.
 
-import { randomBytes } from 'node:crypto';
-import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { IngotError } from '../../base/errors.ts';
 import type { SourceFormat } from '../../quant/format.ts';
 import { f32ToE4m3 } from '../../quant/half.ts';
 import { isFloatLayout } from '../../quant/layout.ts';
-import { writeAtomically } from '../atomic-file.ts';
+import { renameWhenWhole, writeAtomically } from '../atomic-file.ts';
 import { isJsonObject, type JsonObject } from '../json.ts';
 import { nf4Quantiles, nfBlock, nfConfig, nfState, stateSuffix } from '../safetensors/bitsandbytes.ts';
 import type { SafetensorsDType } from '../safetensors/reader.ts';
@@ -43,25 +42,13 @@ export async function writeFolder(
   progress: ExportProgress,
 ): Promise<void> {
   const { files } = content;
-  const temporary = `${path}.${process.pid}-${randomBytes(4).toString('hex')}.partial`;
-  try {
-    await mkdir(temporary, { recursive: true });
+  await renameWhenWhole(path, async (temporary) => {
+    await mkdir(temporary);
     for (const [name, bytes] of files) await writeFile(join(temporary, name), bytes);
     const { config, tensors } = folderFiles(content, progress);
     await writeFile(join(temporary, 'config.json'), configText(config, content.configText));
     await writeAtomically(join(temporary, 'model.safetensors'), (sink) => writeSafetensors(sink, tensors));
-    await mkdir(dirname(path), { recursive: true });
-    await rename(temporary, path);
-  } catch (cause) {
-    await rm(temporary, { recursive: true, force: true });
-    const code = cause instanceof Error && 'code' in cause ? cause.code : undefined;
-    if (code !== 'ENOSPC' && code !== 'EDQUOT') throw cause;
-    throw new IngotError(
-      'disk_full',
-      `${path}: the disk is full; free some space and try again (nothing was kept)`,
-      { cause },
-    );
-  }
+  });
 }
 
 /** config.json and the tensors of model.safetensors. */
