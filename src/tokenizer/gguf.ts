@@ -183,13 +183,10 @@ interface Vocabulary {
 
 function specFor(model: string, tokens: string[], fields: Fields): Vocabulary {
   if (model === 'gpt2') return byteLevelSpec(tokens, fields);
-  const architecture = fields.text('general.architecture') ?? '';
-  if (model === 'llama' && !architecture.startsWith('gemma')) {
-    return { spec: sentencePieceSpec(tokens, fields), spelled: tokens, addBos: true };
-  }
+  if (model === 'llama') return { spec: sentencePieceSpec(tokens, fields), spelled: tokens, addBos: true };
   throw new IngotError(
     'unsupported',
-    `${fields.file}: tokenizer.ggml.model: "${model}" ${model === 'llama' ? `of ${architecture} ` : ''}is not supported (known: gpt2, llama); put the model's tokenizer.json beside the file, or use token ids`,
+    `${fields.file}: tokenizer.ggml.model: "${model}" is not supported (known: gpt2, llama); put the model's tokenizer.json beside the file, or use token ids`,
     { details: { file: fields.file, model } },
   );
 }
@@ -227,11 +224,17 @@ function sentencePieceSpec(tokens: string[], fields: Fields): TokenizerSpec {
   const scores = fields.numbers('tokenizer.ggml.scores', tokens.length);
   const merges = fields.texts('tokenizer.ggml.merges') ?? (scores && mergesFromScores(tokens, scores));
   if (!merges) throw new FileFormatError(fields.file, 'tokenizer.ggml.scores', 'is missing');
-  const prefix = fields.flag('tokenizer.ggml.add_space_prefix') ?? true;
+  // Gemma's texts begin as they are; its first files do not say so.
+  const gemma = fields.text('general.architecture')?.startsWith('gemma') ?? false;
+  const prefix = fields.flag('tokenizer.ggml.add_space_prefix') ?? !gemma;
   const unknown = tokens[fields.id('tokenizer.ggml.unknown_token_id', tokens.length) ?? 0];
   const spaces = { type: 'Replace', pattern: { String: ' ' }, content: '\u2581' };
+  // A run of spaces with their marks is made by merges: looked for in the text it would not be found, and its marks would be decoded.
+  const added = addedTokens(tokens, fields).filter(
+    ({ content, special }) => special || !content.includes('\u2581'),
+  );
   return {
-    added_tokens: addedTokens(tokens, fields),
+    added_tokens: added,
     normalizer: prefix
       ? { type: 'Sequence', normalizers: [{ type: 'Prepend', prepend: '\u2581' }, spaces] }
       : spaces,

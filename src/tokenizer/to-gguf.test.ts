@@ -97,27 +97,60 @@ describe('tokenizer.json as GGUF metadata', () => {
     readFileSync(new URL('../../tests/goldens/tokenizer/pieces.json', import.meta.url), 'utf8'),
   ).models as { name: string; file: string; cases: { text: string; ids: number[] }[] }[];
 
-  it.each(['bpe', 'bpe-no-prefix'])('of a model of SentencePiece is the same tokenizer: %s', async (name) => {
-    const { file, cases } = models.find((model) => model.name === name) ?? expect.fail(name);
+  it.each(['bpe', 'bpe-no-prefix', 'bpe-runs'])(
+    'of a model of SentencePiece is the same tokenizer: %s',
+    async (name) => {
+      const { file, cases } = models.find((model) => model.name === name) ?? expect.fail(name);
+      const found = await tokenizerDocument({
+        path: 'folder',
+        readFile: async (asked) =>
+          asked === 'tokenizer.model' ? new Uint8Array(Buffer.from(file, 'base64')) : undefined,
+      });
+      const ends = { bos_token: '<s>', eos_token: '</s>' };
+      const keys = ggufTokenizer(found?.document, ends, 0, 'tokenizer.model');
+      expect(keys).toMatchObject({
+        'tokenizer.ggml.model': 'llama',
+        'tokenizer.ggml.add_space_prefix': name === 'bpe',
+        'tokenizer.ggml.add_bos_token': true,
+        'tokenizer.ggml.add_eos_token': false,
+        'tokenizer.ggml.bos_token_id': 1,
+      });
+      const types = keys['tokenizer.ggml.token_type'] as Int32Array;
+      expect([...types.slice(0, 3)]).toEqual([2, 3, 3]);
+      expect(types.filter((type) => type === 6)).toHaveLength(256);
+      const tokenizer = tokenizerFromGguf(new Map<string, unknown>(Object.entries(keys)), 'x.gguf');
+      for (const { text, ids } of cases)
+        expect(tokenizer?.encode(text, { addSpecial: false }), JSON.stringify(text)).toEqual(ids);
+    },
+  );
+
+  it.each([
+    ['Gemma with marks in its runs of spaces', (piece: string) => piece],
+    ['Gemma with spaces', (piece: string) => (/^\u2581{2,}$/.test(piece) ? ' '.repeat(piece.length) : piece)],
+  ])('a GGUF file of %s', async (_, written) => {
+    const { file, cases } = models.find(({ name }) => name === 'bpe-runs') ?? expect.fail();
     const found = await tokenizerDocument({
       path: 'folder',
       readFile: async (asked) =>
         asked === 'tokenizer.model' ? new Uint8Array(Buffer.from(file, 'base64')) : undefined,
     });
-    const ends = { bos_token: '<s>', eos_token: '</s>' };
-    const keys = ggufTokenizer(found?.document, ends, 0, 'tokenizer.model');
-    expect(keys).toMatchObject({
-      'tokenizer.ggml.model': 'llama',
-      'tokenizer.ggml.add_space_prefix': name === 'bpe',
-      'tokenizer.ggml.add_bos_token': true,
-      'tokenizer.ggml.add_eos_token': false,
-      'tokenizer.ggml.bos_token_id': 1,
-    });
+    const keys = ggufTokenizer(found?.document, {}, 0, 'tokenizer.model');
+    const tokens = keys['tokenizer.ggml.tokens'] as string[];
     const types = keys['tokenizer.ggml.token_type'] as Int32Array;
-    expect([...types.slice(0, 3)]).toEqual([2, 3, 3]);
-    expect(types.filter((type) => type === 6)).toHaveLength(256);
-    const tokenizer = tokenizerFromGguf(new Map<string, unknown>(Object.entries(keys)), 'x.gguf');
-    for (const { text, ids } of cases)
+    const { 'tokenizer.ggml.add_space_prefix': __, ...rest } = keys;
+    const metadata = new Map<string, unknown>([
+      ...Object.entries(rest),
+      ['general.architecture', 'gemma3'],
+      ['tokenizer.ggml.tokens', tokens.map(written)],
+      [
+        'tokenizer.ggml.token_type',
+        types.map((type, id) => (/^\u2581{2,}$/.test(tokens[id] ?? '') ? 4 : type)),
+      ],
+    ]);
+    const tokenizer = tokenizerFromGguf(metadata, 'x.gguf');
+    for (const { text, ids } of cases) {
       expect(tokenizer?.encode(text, { addSpecial: false }), JSON.stringify(text)).toEqual(ids);
+      expect(tokenizer?.decode(ids)).toBe(text);
+    }
   });
 });

@@ -23,11 +23,13 @@ CORPUS = [
 ]
 TEXTS = [
     "", " ", "the quick fox", "  two  spaces ", "Hello, world!", "été ﬁn ½", "привет 你好 😀", "tabs\tand\nlines", "the\u00a0cat", "a" * 40,
-    "running 12345 (dogs)", "<tool>x</tool>",
+    "running 12345 (dogs)", "<tool>x</tool>", "the  cat   sat\n\n\n  on   mats",
 ]
 KINDS = {
     "bpe": dict(model_type="bpe", byte_fallback=True, normalization_rule_name="identity", remove_extra_whitespaces=False),
     "bpe-no-prefix": dict(model_type="bpe", byte_fallback=True, normalization_rule_name="identity", remove_extra_whitespaces=False, add_dummy_prefix=False, user_defined_symbols=["<tool>"]),
+    # As Gemma's: runs of spaces and of line breaks are pieces that are never cut.
+    "bpe-runs": dict(model_type="bpe", byte_fallback=True, normalization_rule_name="identity", remove_extra_whitespaces=False, add_dummy_prefix=False, user_defined_symbols=["\u2581\u2581", "\u2581\u2581\u2581", "\n", "\n\n", "<tool>"]),
     "bpe-rules": dict(model_type="bpe", byte_fallback=True, rules={"ﬁ": "fi", "½": "1/2", "\u00a0": " "}),
     "unigram": dict(model_type="unigram", normalization_rule_name="identity"),
     "unigram-bytes": dict(model_type="unigram", byte_fallback=True, normalization_rule_name="identity", remove_extra_whitespaces=False, unk_id=2, bos_id=0, eos_id=1),
