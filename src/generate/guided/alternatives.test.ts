@@ -81,3 +81,18 @@ it('kinds know the names of others: closed, counted, by pattern', async () => {
   expect(await allows(spec, '{"kind": "a", "x": 1}')).toBe(true);
   expect(await allows(spec, '{"x": 1, "kind": "b", "y": 2}')).toBe(false);
 });
+
+it('constants of thousands of alternatives are one list', () => {
+  const automaton = grammar({
+    anyOf: [
+      ...list(3000, (i) => ({ const: `word ${i}` })),
+      ...list(3000, (i) => ({ type: 'integer', enum: [i, i + 0.5] })),
+      { type: 'string', maxLength: 9, pattern: 'd 1.*9$', enum: list(200, (i) => `Word ${i}`) },
+      { type: 'string', pattern: '^[xy]+$' },
+    ],
+  });
+  const some = (values: readonly unknown[]) => values.filter((v) => accepts(automaton, JSON.stringify(v)));
+  const valid = ['word 0', 'word 2999', 0, 2999, 'Word 19', 'Word 199', 'xyx'];
+  expect(some(valid)).toEqual(valid);
+  expect(some(['word 3000', 3001, 0.5, 'Word 9', 'Word 18', 'z', null])).toEqual([]);
+});

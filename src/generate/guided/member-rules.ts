@@ -27,12 +27,9 @@ export interface MemberPlace {
 
 export const noMembers: MemberPlace = { seen: 0n, further: 0 };
 
-const bits: bigint[] = [];
-
-function bitOf(member: number): bigint {
-  bits[member] ??= 1n << BigInt(member);
-  return bits[member];
-}
+/** The bits of the first members; objects rarely have more. */
+const bits = Array.from({ length: 256 }, (_, member) => 1n << BigInt(member));
+const bitOf = (member: number): bigint => bits[member] ?? 1n << BigInt(member);
 
 /** Steps of one search for members that may still be added. */
 const maxSearch = 2000;

@@ -8,6 +8,8 @@ import { joined, keyOfWhole, simplified } from './schema-join.ts';
 import {
   type ArrayShape,
   allShapes,
+  anyNumber,
+  anyString,
   keyOfArray,
   type NumberShape,
   noShapes,
@@ -19,6 +21,8 @@ import {
 /** Pairs looked at for one meeting, and shapes of one type kept. */
 const maxPairs = 2048;
 const maxShapes = 512;
+/** Given texts between looks at the clock. */
+const valuesPerLook = 64;
 /** Names and clauses of two objects that meet, for each step that this is counted as. */
 const sizePerStep = 8;
 
@@ -50,7 +54,12 @@ export class Meeting {
     if (this.#known.isWide && this.#isLarge(a, b)) return a;
     const { goals } = this.#known;
     const numbers = yield* this.#pairs(a.numbers, b.numbers, now(bothNumbers), JSON.stringify);
-    const strings = yield* this.#pairs(a.strings, b.strings, now(bothStrings), JSON.stringify);
+    const strings = yield* this.#pairs(
+      a.strings,
+      b.strings,
+      (x, y) => this.#bothStrings(x, y),
+      JSON.stringify,
+    );
     const arrays = yield* this.#pairs(a.arrays, b.arrays, (x, y) => this.#bothArrays(x, y), keyOfArray);
     const met = yield* this.#pairs(a.objects, b.objects, (x, y) => this.#bothObjects(x, y), keyOfWhole);
     return {
@@ -71,14 +80,8 @@ export class Meeting {
     return {
       null: all.some((shapes) => shapes.null),
       booleans: [true, false].filter((value) => all.some(({ booleans }) => booleans.includes(value))),
-      numbers: distinct(
-        all.flatMap(({ numbers }) => numbers),
-        JSON.stringify,
-      ),
-      strings: distinct(
-        all.flatMap(({ strings }) => strings),
-        JSON.stringify,
-      ),
+      numbers: withOneList(all.flatMap(({ numbers }) => numbers)),
+      strings: withOneList(all.flatMap(({ strings }) => strings)),
       arrays: distinct(
         all.flatMap(({ arrays }) => arrays),
         keyOfArray,
@@ -126,6 +129,28 @@ export class Meeting {
       const count = a[type].length * b[type].length;
       return count > Math.min(maxShapes, this.#limitOf(a[type], b[type]));
     });
+  }
+
+  *#bothStrings(a: StringShape, b: StringShape): Work<StringShape | undefined> {
+    const values = common(a.values, b.values);
+    const shape: StringShape = {
+      min: Math.max(a.min, b.min),
+      max: Math.min(a.max, b.max),
+      patterns: [...new Set([...a.patterns, ...b.patterns])],
+      notPatterns: [...new Set([...a.notPatterns, ...b.notPatterns])],
+      formats: [...new Set([...a.formats, ...b.formats])],
+      notValues: [...new Set([...a.notValues, ...b.notValues])],
+    };
+    if (values) {
+      const fitting: string[] = [];
+      for (const [i, value] of values.entries()) {
+        if (i % valuesPerLook === 0 && this.#known.patience.over) yield;
+        if (fitsString(value, shape)) fitting.push(value);
+      }
+      return fitting.length > 0 ? { ...anyString, values: fitting } : undefined;
+    }
+    const excluded = shape.notPatterns.some((pattern) => shape.patterns.includes(pattern));
+    return shape.min > shape.max || excluded ? undefined : shape;
   }
 
   *#bothArrays(a: ArrayShape, b: ArrayShape): Work<ArrayShape | undefined> {
@@ -220,6 +245,18 @@ const now =
   (a: T, b: T): Work<T | undefined> =>
     asIs(meet(a, b));
 
+/** Alternatives of which those that are given values become one: what has thousands of constants is one list. */
+function withOneList<V, T extends { readonly values?: readonly V[] }>(all: readonly T[]): readonly T[] {
+  const listed = all.filter(({ values }) => values !== undefined);
+  const [first] = listed;
+  if (!first || listed.length < 2) return distinct(all, JSON.stringify);
+  const values = [...new Set(listed.flatMap((shape) => shape.values ?? []))];
+  return distinct(
+    [{ ...first, values }, ...all.filter((shape) => shape.values === undefined)],
+    JSON.stringify,
+  );
+}
+
 function distinct<T>(all: readonly T[], key: (one: T) => string): readonly T[] {
   if (all.length < 2 || (all.length === 2 && all[0] !== all[1] && key(all[0] as T) !== key(all[1] as T)))
     return all;
@@ -242,8 +279,8 @@ function bothNumbers(a: NumberShape, b: NumberShape): NumberShape | undefined {
     const value = Math.min(a[bound] ?? Infinity, b[bound] ?? Infinity);
     if (value < Infinity) shape[bound] = value;
   }
-  const values = common(a.values, b.values);
-  if (values) shape.values = values.filter((value) => fitsNumber(value, shape));
+  const values = common(a.values, b.values)?.filter((value) => fitsNumber(value, shape));
+  if (values) return values.length > 0 ? { ...anyNumber, values } : undefined;
   return hasNumber(shape) ? shape : undefined;
 }
 
@@ -253,24 +290,6 @@ export function hasNumber(shape: NumberShape): boolean {
   const high = Math.min(shape.maximum ?? Infinity, shape.exclusiveMaximum ?? Infinity);
   if (low > high || (shape.integer && shape.fraction)) return false;
   return low < high || fitsNumber(low, shape);
-}
-
-function bothStrings(a: StringShape, b: StringShape): StringShape | undefined {
-  const values = common(a.values, b.values);
-  const shape: StringShape = {
-    min: Math.max(a.min, b.min),
-    max: Math.min(a.max, b.max),
-    patterns: [...new Set([...a.patterns, ...b.patterns])],
-    notPatterns: [...new Set([...a.notPatterns, ...b.notPatterns])],
-    formats: [...new Set([...a.formats, ...b.formats])],
-    notValues: [...new Set([...a.notValues, ...b.notValues])],
-  };
-  if (values) {
-    const fitting = values.filter((value) => fitsString(value, shape));
-    return fitting.length > 0 ? { ...shape, values: fitting } : undefined;
-  }
-  const excluded = shape.notPatterns.some((pattern) => shape.patterns.includes(pattern));
-  return shape.min > shape.max || excluded ? undefined : shape;
 }
 
 function common<T>(a: readonly T[] | undefined, b: readonly T[] | undefined): readonly T[] | undefined {

@@ -21,7 +21,7 @@ export interface NumberShape {
   readonly exclusiveMaximum?: number;
   readonly multiples: readonly number[];
   readonly notMultiples: readonly number[];
-  /** These alone. */
+  /** These alone; all else that is said of them is as in `anyNumber`. */
   readonly values?: readonly number[];
   readonly notValues: readonly number[];
 }
@@ -32,6 +32,7 @@ export interface StringShape {
   readonly patterns: readonly string[];
   readonly notPatterns: readonly string[];
   readonly formats: readonly string[];
+  /** These alone; all else that is said of them is as in `anyString`. */
   readonly values?: readonly string[];
   readonly notValues: readonly string[];
 }

@@ -24,7 +24,19 @@ import { unsupported } from './schema-keywords.ts';
 import type { ArrayShape, NumberShape, ObjectShape, Shapes, StringShape } from './schema-shape.ts';
 import { anyString as anyStringShape } from './schema-shape.ts';
 import { canonicalString, canonicalText, stringContent, stringText } from './strings.ts';
-import { alt, call, machine, never, oneOf, type Rule, rule, type Shared, shared, type Term } from './term.ts';
+import {
+  alt,
+  call,
+  machine,
+  never,
+  oneOf,
+  oneOfMany,
+  type Rule,
+  rule,
+  type Shared,
+  shared,
+  type Term,
+} from './term.ts';
 
 /** Patterns of properties of which every combination is looked at; of more, those that match one alone, or none. */
 const maxPatterns = 4;
@@ -95,11 +107,24 @@ export class SchemaReader {
       shapes.null ? nullText : never,
       shapes.booleans.length === 2 ? anyBoolean : oneOf(shapes.booleans.map(String)),
     ];
-    for (const shape of shapes.numbers) options.push(numberText(shape));
-    for (const shape of shapes.strings) options.push(yield* this.#paced(stringText(shape)));
+    for (const shape of shapes.numbers) {
+      options.push(shape.values ? yield* this.#valuesText(shape.values) : numberText(shape));
+    }
+    for (const shape of shapes.strings) {
+      options.push(
+        shape.values ? yield* this.#valuesText(shape.values) : yield* this.#paced(stringText(shape)),
+      );
+    }
     for (const shape of shapes.arrays) options.push(yield* this.#paced(this.#arrayText(shape, goal)));
     options.push(yield* this.#objectTexts(shapes.objects));
     return alt(...options);
+  }
+
+  *#valuesText(values: readonly (number | string)[]): Work<Term> {
+    return yield* oneOfMany(
+      values.map((value) => JSON.stringify(value)),
+      this.#patience,
+    );
   }
 
   *#paced<T>(made: T): Work<T> {
@@ -273,7 +298,6 @@ function opposite({ goals }: Expander, goal: Goal): Goal {
 }
 
 function numberText(shape: NumberShape): Term {
-  if (shape.values) return oneOf(shape.values.map((value) => JSON.stringify(value)));
   const { integer = false, fraction, multiples, notMultiples, notValues, ...bounds } = shape;
   const holes = fraction ? [...notMultiples, 1] : notMultiples;
   if (Object.keys(bounds).length + multiples.length + holes.length + notValues.length === 0) {

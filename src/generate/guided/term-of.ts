@@ -9,7 +9,7 @@ import { wholeMatch } from './pattern.ts';
 import { SchemaReader } from './schema.ts';
 import { SchemaDocument } from './schema-document.ts';
 import type { ConstraintSpec, JsonSchema } from './spec.ts';
-import { alt, both, literal, not, oneOf, repeat, seq, type Term } from './term.ts';
+import { alt, both, literal, not, oneOfMany, repeat, seq, type Term } from './term.ts';
 
 const anyText = repeat(character(anyCodePoint));
 
@@ -37,7 +37,7 @@ export function* termOf(spec: ConstraintSpec, patience: Patience): Making {
       return yield* grammarText(spec.grammar, spec.root);
     case 'choice':
       if (spec.choices.length === 0) throw new IngotError('invalid_argument', 'a choice of no texts');
-      return oneOf(spec.choices);
+      return yield* oneOfMany(spec.choices, patience);
     case 'literal':
       return literal(spec.text);
     case 'text':

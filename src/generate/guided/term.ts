@@ -1,5 +1,6 @@
 // Grammars as terms over bytes. A term is data without state; terms may be shared, and recursion goes through rules.
 
+import type { Patience, Work } from './patience.ts';
 import { Texts as TextSet, type Texts, textsMachine } from './texts.ts';
 
 /** Inclusive ranges, ascending and apart. */
@@ -169,6 +170,12 @@ export function oneOf(texts: readonly string[]): Term {
   if (only === undefined) return never;
   if (texts.length === 1 && only.length <= longLiteral) return literal(only);
   return machine(textsMachine(new TextSet(texts)));
+}
+
+/** The same of many texts, which yields where the patience is over. */
+export function* oneOfMany(texts: readonly string[], patience: Patience): Work<Term> {
+  if (texts.length < 2) return oneOf(texts);
+  return machine(textsMachine(yield* TextSet.sorted(texts, patience)));
 }
 
 export const rule = (name: string): Rule => ({ name, term: never });

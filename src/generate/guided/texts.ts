@@ -1,6 +1,7 @@
 // A set of given texts, followed byte by byte: names of properties, values of an enum. Nothing is built but a sorted list, so
 // that thousands of long texts cost no more than their bytes.
 
+import type { Patience, Work } from './patience.ts';
 import type { Machine } from './term.ts';
 
 /** Where a text is in the set: it may be one of those from `low` to before `high`, of which `depth` bytes are read. */
@@ -26,31 +27,72 @@ export function bytesOf(text: string): string {
 /** Bytes that become characters at a time. */
 const piece = 4096;
 
+/** Texts between looks at the clock, and in one run of those to sort. */
+const textsPerLook = 512;
+
 export class Texts {
   readonly id = sets++;
   readonly #spelled: readonly string[];
-  /** Indices of the texts in the order of their bytes, each text once; made when a text is first followed. */
-  #order: readonly number[] | undefined;
+  /** Indices of the texts in the order of their bytes, each text once. */
+  #order: readonly number[] = [];
   #sorted: readonly string[] = [];
+  #isSorted = false;
   /** All bytes of the texts. */
   readonly alphabet: string;
 
-  constructor(texts: readonly string[]) {
-    this.#spelled = texts.map(bytesOf);
+  /** `spelled`: the same by `bytesOf`. */
+  constructor(texts: readonly string[], spelled: readonly string[] = texts.map(bytesOf)) {
+    this.#spelled = spelled;
     const seen = new Uint8Array(256);
     for (const text of this.#spelled) for (let i = 0; i < text.length; i++) seen[text.charCodeAt(i)] = 1;
     this.alphabet = String.fromCharCode(...[...seen.keys()].filter((byte) => seen[byte] === 1));
   }
 
+  /** Texts in order; yields where the patience is over. */
+  static *sorted(texts: readonly string[], patience: Patience): Work<Texts> {
+    const spelled: string[] = [];
+    for (const text of texts) {
+      if (spelled.length % textsPerLook === 0 && patience.over) yield;
+      spelled.push(bytesOf(text));
+    }
+    const made = new Texts(texts, spelled);
+    yield* made.sort(patience);
+    return made;
+  }
+
+  /** Puts the texts in order, and yields where the patience is over; without it, that is done at once by whoever follows one. */
+  *sort(patience?: Patience): Work<void> {
+    if (this.#isSorted) return;
+    const spelled = this.#spelled;
+    const before = (a: number, b: number): number => compare(spelled[a] ?? '', spelled[b] ?? '') || a - b;
+    let runs: number[][] = [];
+    for (let at = 0; at < spelled.length; at += textsPerLook) {
+      const length = Math.min(textsPerLook, spelled.length - at);
+      runs.push(Array.from({ length }, (_, i) => at + i).sort(before));
+      if (patience?.over) yield;
+    }
+    while (runs.length > 1) {
+      const merged: number[][] = [];
+      for (let i = 0; i < runs.length; i += 2)
+        merged.push(yield* mergedRuns(runs[i], runs[i + 1], before, patience));
+      runs = merged;
+    }
+    const order: number[] = [];
+    const sorted: string[] = [];
+    for (const at of runs[0] ?? []) {
+      const text = spelled[at] ?? '';
+      if (sorted.length > 0 && sorted[sorted.length - 1] === text) continue;
+      order.push(at);
+      sorted.push(text);
+    }
+    this.#order = order;
+    this.#sorted = sorted;
+    this.#isSorted = true;
+  }
+
   /** Indices in the list that was given, in the order of `#sorted`. */
   get #given(): readonly number[] {
-    if (!this.#order) {
-      const spelled = this.#spelled;
-      const order = spelled.map((_, i) => i);
-      order.sort((a, b) => compare(spelled[a] ?? '', spelled[b] ?? '') || a - b);
-      this.#order = order.filter((at, i) => i === 0 || spelled[at] !== spelled[order[i - 1] ?? -1]);
-      this.#sorted = this.#order.map((at) => spelled[at] ?? '');
-    }
+    if (!this.#isSorted) this.sort().next();
     return this.#order;
   }
 
@@ -97,6 +139,24 @@ export class Texts {
     }
     return from;
   }
+}
+
+function* mergedRuns(
+  a: number[] = [],
+  b: number[] = [],
+  before: (a: number, b: number) => number,
+  patience: Patience | undefined,
+): Work<number[]> {
+  if (b.length === 0) return a;
+  const merged: number[] = [];
+  let [i, j] = [0, 0];
+  while (i < a.length && j < b.length) {
+    merged.push(before(a[i] as number, b[j] as number) < 0 ? (a[i++] as number) : (b[j++] as number));
+    if (merged.length % textsPerLook === 0 && patience?.over) yield;
+  }
+  while (i < a.length) merged.push(a[i++] as number);
+  while (j < b.length) merged.push(b[j++] as number);
+  return merged;
 }
 
 const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
