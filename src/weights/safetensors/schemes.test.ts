@@ -241,6 +241,31 @@ describe('quantised checkpoints', () => {
     await expect(open(lying, tensors)).rejects.toThrow(message);
   });
 
+  const foreign = goldens.filter(({ config }) => config.quantization_config !== undefined);
+  it.each(foreign)(
+    '$name: the tensors say which modules are quantised, not the lists of those that are not',
+    async ({ config, tensors }) => {
+      const told = config.quantization_config as JsonObject;
+      const plain = {
+        dtype: 'F32' as const,
+        shape: [1, 2],
+        data: Buffer.from(new Float32Array([3, -4]).buffer).toString('base64'),
+      };
+      const read = async (more: JsonObject) => {
+        const checkpoint = await open(
+          { quantization_config: { ...told, ...more } },
+          { ...tensors, 'b.weight': plain },
+        );
+        const names = [...checkpoint.tensors].sort();
+        return Promise.all(names.map(async (name) => [name, await valuesOf(checkpoint, name)] as const));
+      };
+      const unlisted = await read({});
+      expect(unlisted.find(([name]) => name === 'b.weight')?.[1]).toEqual(new Float32Array([3, -4]));
+      for (const list of [['b'], ['a', 're:.*a.*', 'model.layers.0.mlp'], []])
+        expect(await read({ ignore: list, modules_to_not_convert: list })).toEqual(unlisted);
+    },
+  );
+
   it('with an order that the config denies', async () => {
     const { tensors, config } = golden('gptq reordered');
     const lying = { quantization_config: { ...(config.quantization_config as JsonObject), desc_act: false } };
