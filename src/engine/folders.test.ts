@@ -84,6 +84,41 @@ describe('names of tensors', () => {
   });
 });
 
+describe('tensors that the model has no use for', () => {
+  /** The file with one tensor more, of zeros. */
+  const add = (name: string, shape: number[]) =>
+    rewrite((header, data) => {
+      const bytes = 4 * shape.reduce((product, n) => product * n, 1);
+      const data_offsets: [number, number] = [data.length, data.length + bytes];
+      const whole = Buffer.concat([data, Buffer.alloc(bytes)]);
+      return { header: { ...header, [name]: { dtype: 'F32', shape, data_offsets } }, data: whole };
+    });
+
+  it.each([
+    ['model.layers.1.self_attn.q_proj.bias', [64]],
+    ['model.layers.0.self_attn.k_norm.weight', [16]],
+    ['model.layers.1.post_mlp_layernorm.weight', [64]],
+    ['model.layers.0.input_layernorm.bias', [64]],
+    ['model.layers.0.mlp.experts.3.up_proj.weight', [8, 64]],
+    ['model.norm.bias', [64]],
+  ])('are refused where a layer may have them: %s', async (name, shape) => {
+    add(name, shape);
+    const message = expect.stringContaining(`tensor ${name} has no use in a model with this config`);
+    await expect(open()).rejects.toMatchObject({ code: 'unsupported', message });
+  });
+
+  it('are told in one line where no layer has them', async () => {
+    add('model.layers.0.self_attn.rotary_emb.inv_freq', [8]);
+    expectGolden(await logits());
+    expect(notices).toEqual([]);
+    for (const i of [0, 1, 2, 3]) add(`vision_tower.blocks.${i}.proj.weight`, [2, 2]);
+    expectGolden(await logits());
+    expect(notices).toEqual([
+      expect.stringMatching(/left out: vision_tower.blocks.0.proj.weight, .*, … \(4 in all\)$/),
+    ]);
+  });
+});
+
 it('of a model without a head make embeddings, and nothing else', async () => {
   configure({ tie_word_embeddings: false });
   await expect(open()).rejects.toMatchObject({ code: 'missing_tensor' }); // a head that is lost

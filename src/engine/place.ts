@@ -14,6 +14,7 @@ import { Passes } from '../generate/passes.ts';
 import { CHUNK, Runner } from '../generate/runner.ts';
 import { resolveSampling } from '../generate/sampling.ts';
 import { Scheduler } from '../generate/scheduler.ts';
+import { checkUnused } from '../models/files/unused.ts';
 import { parseModel } from '../models/registry.ts';
 import type { LayerSpec } from '../nn/contracts.ts';
 import type { RecordStore } from '../patch/book.ts';
@@ -157,6 +158,7 @@ async function place(
     const reroute = experts !== undefined && prefer + drop > 0 ? { prefer, drop } : undefined;
     const model = build(loader, { device, precision, contextLength, reroute });
     owned.push(model);
+    checkUnused(checkpoint, loader.unasked, options.onNotice);
     const { system, messages, maxTokens, stop, ...own } = options.defaults ?? {};
     const sampling = { ...(await samplingDefaults(checkpoint, options.onNotice)), ...given(own) };
     resolveSampling(sampling, 1); // what is out of range is told now, and not with each answer

@@ -63,9 +63,9 @@ export interface WeightLoader {
   vector(name: string, n: number): NDArray;
   /**
    * The values of a matrix `[N, K]`, or of a stack of them, whatever it is stored as: f32 `[elements]`. For small ones that
-   * are no operand of a linear layer.
+   * are no operand of a linear layer. With `below` they are whole numbers from 0 to one less: others are refused.
    */
-  floats(name: string, shape: readonly number[]): NDArray;
+  floats(name: string, shape: readonly number[], below?: number): NDArray;
 }
 
 export interface BuildOptions {

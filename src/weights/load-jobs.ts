@@ -1,6 +1,6 @@
 // The work of loading: tensors in pieces, read into a few reused buffers and packed into device buffers, several at a time.
 
-import { invariant } from '../base/errors.ts';
+import { FileFormatError, invariant } from '../base/errors.ts';
 import { Turns } from '../base/turn.ts';
 import type { PackRequest } from '../device/cpu/pack.ts';
 import type { Device, DeviceBuffer } from '../device/device.ts';
@@ -19,7 +19,7 @@ import {
   smallChunkBytes,
   storedBytes,
 } from './chunks.ts';
-import { type CheckpointTensor, dimensions, matrixOffset, type PackedTensor } from './tensor.ts';
+import { type CheckpointTensor, dimensions, fileOf, matrixOffset, type PackedTensor } from './tensor.ts';
 
 /** Packs source rows into panels inside a device buffer: the native packer, or `packOn`. */
 export type PackInto = (request: PackRequest) => Promise<void>;
@@ -30,6 +30,8 @@ export interface LoadJob {
   readonly buffer: DeviceBuffer;
   /** A matrix as f32 row by row, not in panels. */
   readonly floats?: true;
+  /** Of `floats`: values are whole numbers below this. */
+  readonly below?: number;
 }
 
 export interface LoadJobOptions {
@@ -107,7 +109,7 @@ async function perform(
 ): Promise<number> {
   const { tensor, buffer } = work.job;
   if (work.kind === 'whole') {
-    if (work.job.floats) device.write(buffer, 0, await readMatrix(tensor));
+    if (work.job.floats) device.write(buffer, 0, checkIndices(work.job, await readMatrix(tensor)));
     else if (tensor.kind === 'packed' && tensor.shape.length > 1) await copyPacked(tensor, device, buffer);
     else device.write(buffer, 0, await readVector(tensor));
     return storedBytes(tensor);
@@ -132,6 +134,18 @@ async function perform(
     rowMap: chunk.rowMap,
   });
   return rowBytes.reduce((sum, bytes) => sum + bytes * chunk.rows, 0);
+}
+
+/** The values; throws bad_file for one that is no index where they must be. */
+function checkIndices({ tensor, below }: LoadJob, values: Float32Array): Float32Array {
+  if (below === undefined) return values;
+  const wrong = values.find((value) => !(Number.isInteger(value) && value >= 0 && value < below));
+  if (wrong === undefined) return values;
+  throw new FileFormatError(
+    fileOf(tensor),
+    tensor.name,
+    `holds ${wrong}, must be whole numbers from 0 to ${below - 1}`,
+  );
 }
 
 async function copyPacked(tensor: PackedTensor, device: Device, buffer: DeviceBuffer): Promise<void> {

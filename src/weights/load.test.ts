@@ -197,6 +197,14 @@ describe('loading fails', () => {
     expect(device.statistics().liveBuffers).toBe(0);
   });
 
+  it('for values that are no indices where they must be', async () => {
+    const loader = loaderOf();
+    loader.floats(`${layer}.self_attn.k_proj.weight`, [48, 256], 8);
+    await expect(loader.run()).rejects.toThrow(
+      /k_proj\.weight: holds -?0\.\d+, must be whole numbers from 0 to 7/,
+    );
+  });
+
   it('before anything is allocated when memory does not suffice', () => {
     const bytes = checkpointBytes(checkpoint);
     loaderOf({ memoryLimit: bytes }).dispose();

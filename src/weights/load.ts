@@ -59,6 +59,7 @@ export class CheckpointLoader<W, V> {
   readonly #matrices = new Map<string, W>();
   readonly #vectors = new Map<string, V>();
   readonly #buffers: DeviceBuffer[] = [];
+  readonly #asked = new Set<string>();
   #jobs: LoadJob[] = [];
   #bytes = 0;
 
@@ -77,6 +78,13 @@ export class CheckpointLoader<W, V> {
 
   has(name: string): boolean {
     return this.#checkpoint.has(name);
+  }
+
+  /** Tensors of the checkpoint that nobody has asked for so far. */
+  get unasked(): string[] {
+    return this.#checkpoint.tensors.filter(
+      (name) => !this.#asked.has(name) && !this.#asked.has(expertName(name)?.stacked ?? ''),
+    );
   }
 
   /** Device bytes of everything asked for so far. */
@@ -117,14 +125,17 @@ export class CheckpointLoader<W, V> {
     return made;
   }
 
-  /** A matrix `[N, K]`, or a stack of them, of any format as f32, row by row. Throws missing_tensor or shape_mismatch. */
-  floats(name: string, shape: readonly number[]): V {
+  /**
+   * A matrix `[N, K]`, or a stack of them, of any format as f32, row by row. Throws missing_tensor or shape_mismatch; where
+   * values must be whole numbers `below` one, `run` rejects with bad_file for others.
+   */
+  floats(name: string, shape: readonly number[], below?: number): V {
     const known = this.#vectors.get(name);
     const tensor = this.#describe(name, shape);
     if (known !== undefined) return known;
     const length = shape.reduce((product, n) => product * n, 1);
     const buffer = this.#allocate(length * 4, name);
-    this.#jobs.push({ tensor, buffer, floats: true });
+    this.#jobs.push({ tensor, buffer, floats: true, ...(below === undefined ? {} : { below }) });
     const made = this.#factory.vector({ name, length, buffer });
     this.#vectors.set(name, made);
     return made;
@@ -155,6 +166,7 @@ export class CheckpointLoader<W, V> {
 
   #describe(name: string, shape: readonly number[]): CheckpointTensor {
     const tensor = this.#checkpoint.describe(name);
+    this.#asked.add(name);
     const same = tensor.shape.length === shape.length && tensor.shape.every((d, i) => d === shape[i]);
     if (same) return tensor;
     throw new IngotError(

@@ -16,6 +16,8 @@ export interface CheckpointParts {
   readonly further?: ReadonlyMap<string, CheckpointTensor>;
   /** Why tensors that are in the file cannot be used, by name. */
   readonly unusable?: ReadonlyMap<string, string>;
+  /** Those of them that no name of the family's files means. */
+  readonly unknown?: readonly string[];
   /** Raw GGUF metadata: tokenizer and chat template of a GGUF file, or of a packed file made from one. */
   readonly metadata?: GgufMetadata;
   /** Names of small files beside the weights (`tokenizer.json`, …), some of which may not exist. */

@@ -1,6 +1,8 @@
 // Every family against transformers, from files as they are published (tools/goldens/families.py).
 
-import { readdirSync, readFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import type { Device } from '../../src/device/device.ts';
 import type { DecoderConfig } from '../../src/models/config/decoder.ts';
@@ -25,6 +27,11 @@ interface Golden {
   readonly tokens: readonly number[];
   readonly continuation: readonly number[];
   readonly logits: Float32Array;
+}
+
+interface TensorHeader {
+  readonly dtype: string;
+  readonly data_offsets: readonly [number, number];
 }
 
 const folderOf = (name: string): string => new URL(`${name}/`, root).pathname;
@@ -53,7 +60,11 @@ const run = (
   withModel(
     device,
     folderOf(golden.name) + file,
-    { capacity: golden.tokens.length + golden.continuation.length, maxRows: golden.tokens.length },
+    {
+      capacity: golden.tokens.length + golden.continuation.length,
+      maxRows: golden.tokens.length,
+      sequences: 3,
+    },
     body,
   );
 
@@ -62,6 +73,34 @@ function expectLogits(golden: Golden, got: Float32Array): void {
   expect(report.max, `${report.worst}; mean ${report.mean}, p99 ${report.p99}`).toBeLessThanOrEqual(
     tolerance,
   );
+}
+
+/**
+ * Sequences that part in the middle go their own ways, one of them with other tokens, and one that was trimmed goes on as if
+ * the rest had never been there.
+ */
+async function expectForks(golden: Golden, runner: ModelRunner): Promise<void> {
+  const { tokens, vocab, logits } = golden;
+  const half = Math.ceil(tokens.length / 2);
+  const [head, rest, others] = [
+    tokens.slice(0, half),
+    tokens.slice(half),
+    tokens.slice(0, -half).toReversed(),
+  ];
+  const wanted = (from: number): Golden => ({ ...golden, logits: logits.subarray(from * vocab) });
+  await runner.step(head, 0);
+  const [strange, same] = [await runner.fork(), await runner.fork()];
+  await runner.step(others, half, strange);
+  expectLogits(wanted(half), await runner.step(rest, half));
+  expectLogits(wanted(half), await runner.step(rest, half, same));
+  await runner.step(others.slice(0, 3), tokens.length);
+  for (const length of [tokens.length, tokens.length - 2, half]) {
+    const at = runner.checkpoint(length);
+    if (at < tokens.length) expectLogits(wanted(at), await runner.step(tokens.slice(at), at));
+    await runner.step(others.slice(0, 3), tokens.length);
+  }
+  strange.dispose();
+  same.dispose();
 }
 
 const exactDevices = [jsDevice, cpuDevice].filter((d): d is Device => d !== undefined);
@@ -75,6 +114,7 @@ describe.each(exactDevices)('logits of every family on $name', (device) => {
       expectLogits(golden, await runner.logits(golden.tokens, [11, 5, 1]));
       const got = await runner.greedy(golden.tokens, golden.continuation.length, golden.vocab);
       expect(got).toEqual(golden.continuation);
+      await expectForks(golden, runner);
     }),
   );
 });
@@ -124,6 +164,25 @@ describe('files', () => {
       'model.gguf',
     ),
   );
+
+  it('deepseek4: a table of tokens that names an expert there is none of is refused', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'ingot-table-'));
+    try {
+      cpSync(folderOf('deepseek4-small'), folder, { recursive: true });
+      const path = join(folder, 'model.safetensors');
+      const bytes = readFileSync(path);
+      const start = 8 + Number(bytes.readBigUInt64LE(0));
+      const header = JSON.parse(bytes.subarray(8, start).toString()) as Record<string, TensorHeader>;
+      const [, { dtype, data_offsets }] = Object.entries(header).find(([name]) => name.includes('tid2eid'))!;
+      expect(dtype).toBe('I64');
+      bytes.writeBigInt64LE(99n, start + data_offsets[0]);
+      writeFileSync(path, bytes);
+      const opened = withModel(cpuDevice ?? jsDevice, folder, { capacity: 8, maxRows: 8 }, async () => {});
+      await expect(opened).rejects.toThrow(/tid2eid\.weight: holds 99, must be whole numbers from 0 to \d+/);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
 
   it('are tried for every family', () => {
     const parsed = goldens.map(({ name }) => JSON.parse(read(name, 'config.json').toString()) as JsonObject);

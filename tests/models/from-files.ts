@@ -6,6 +6,7 @@ import { Weight } from '../../src/array/weight.ts';
 import type { Device } from '../../src/device/device.ts';
 import type { ModelGraph } from '../../src/models/contract.ts';
 import { modelCheckpoint } from '../../src/models/files/translate.ts';
+import { checkUnused } from '../../src/models/files/unused.ts';
 import { parseModel } from '../../src/models/registry.ts';
 import { CheckpointLoader } from '../../src/weights/load.ts';
 import { openCheckpoint } from '../../src/weights/open.ts';
@@ -24,6 +25,9 @@ async function load(
   });
   const parsed = parseModel(checkpoint.config, checkpoint.path);
   const model = parsed.build(loader, { device, precision: 'exact', contextLength });
+  checkUnused(checkpoint, loader.unasked, (text) => {
+    throw new Error(text); // these files are whole models
+  });
   await loader.run();
   await checkpoint.close();
   return {

@@ -18,6 +18,8 @@ export interface RunnerOptions {
   readonly kv: 'f16' | 'f32';
   /** Default `paged`, as the engine has it; `standard` does with two buffers less. */
   readonly cache?: 'paged' | 'standard';
+  /** Sequences that a paged cache has room for; default 1. */
+  readonly sequences?: number;
 }
 
 export class ModelRunner {
@@ -25,15 +27,19 @@ export class ModelRunner {
   readonly #sequence: CacheSequence;
   readonly #plan: Plan;
 
-  constructor(device: Device, model: ModelGraph, { capacity, maxRows, kv, cache: kind }: RunnerOptions) {
+  constructor(
+    device: Device,
+    model: ModelGraph,
+    { capacity, maxRows, kv, cache: kind, sequences = 1 }: RunnerOptions,
+  ) {
     const { memory } = model.config;
     this.cache =
       kind === 'standard'
         ? new StandardCache(device, memory, { capacity, maxRows, dtype: kv })
         : new PagedCache(device, memory, {
-            pages: pagesFor(capacity),
+            pages: sequences * pagesFor(capacity),
             contextLength: capacity,
-            maxSequences: 1,
+            maxSequences: sequences,
             maxRows,
             dtype: kv,
           });
@@ -50,13 +56,22 @@ export class ModelRunner {
     });
   }
 
-  /** Logits `[tokens, vocab]` of tokens that stand at `start` and after. */
-  async step(tokens: readonly number[], start: number): Promise<Float32Array> {
+  /** A sequence of its own with the same positions. */
+  fork(): Promise<CacheSequence> {
+    return this.#sequence.fork();
+  }
+
+  /** The longest length of at most `length` that a step may start at. */
+  checkpoint(length: number): number {
+    return this.#sequence.checkpoint(length);
+  }
+
+  /** Logits `[tokens, vocab]` of tokens that stand at `start` and after, in the runner's sequence or a fork of it. */
+  async step(tokens: readonly number[], start: number, sequence = this.#sequence): Promise<Float32Array> {
     const positions = tokens.map((_, i) => start + i);
-    this.#sequence.trim(start);
-    if (!this.#sequence.extend(tokens.length))
-      throw new Error(`no room for ${tokens.length} tokens at ${start}`);
-    const bound = this.cache.bind([{ sequence: this.#sequence, rows: tokens.length }]);
+    sequence.trim(start);
+    if (!sequence.extend(tokens.length)) throw new Error(`no room for ${tokens.length} tokens at ${start}`);
+    const bound = this.cache.bind([{ sequence, rows: tokens.length }]);
     const [logits] = await this.#plan.run({ inputs: { ids: tokens, positions, ...bound } });
     return Float32Array.from(await logits!.data());
   }

@@ -33,7 +33,9 @@ export class TokenExperts {
     this.#router = loadLinear(finely(from), names.router, [numExperts, hiddenSize]);
     this.#correction = byToken ? undefined : from.load.vector(`${names.router}.bias`, numExperts);
     this.#table = byToken
-      ? from.load.floats(`${names.router}.tid2eid.weight`, [vocabSize, topK]).reshape([vocabSize, topK])
+      ? from.load
+          .floats(`${names.router}.tid2eid.weight`, [vocabSize, topK], numExperts)
+          .reshape([vocabSize, topK])
       : undefined;
     this.#experts = new Experts(from, names, config, hiddenSize);
     const { intermediateSize } = shared;

@@ -95,6 +95,8 @@ export function ggufForm(
  */
 const around =
   /^(?:(?:model|language_model|text_model|transformer|base_model|module|_orig_mod)\.)*(?=layers\.|embed|norm\.)/;
+/** Tables that are made from the config. */
+const tables = /rotary_emb\.inv_freq$/;
 /** Modules that predict further tokens, where they are not layers behind the last one. */
 const mtp = /^(?:model\.)?mtp\.(\d{1,3})\./;
 const aroundHead = /^(?:(?:model|language_model|text_model|module|_orig_mod)\.)+(?=lm_head\.)/;
@@ -110,7 +112,7 @@ async function fromSafetensors(
   const behind = (_: string, module: string) =>
     `model.layers.${Number(config.num_hidden_layers) + Number(module)}.`;
   const name = (stored: string): TensorName | undefined => {
-    if (unused?.test(stored)) return undefined;
+    if (unused?.test(stored) || tables.test(stored)) return undefined;
     const text = stored.replace(around, 'model.').replace(aroundHead, '').replace(mtp, behind);
     const split = splitName(text, /^model\.layers\.(\d+)\.(.+)$/);
     return translateName(split, names, commonNames, mlx, mlxNames) ?? split;
@@ -161,10 +163,11 @@ function translate(
   nameOf: (stored: string) => TensorName | undefined,
   form: StoredForm,
   unknown: string,
-): Pick<CheckpointParts, 'tensors' | 'further' | 'unusable'> {
+): Pick<CheckpointParts, 'tensors' | 'further' | 'unusable' | 'unknown'> {
   const tensors = new Map<string, CheckpointTensor>();
   const further = new Map<string, CheckpointTensor>();
   const unusable = new Map<string, string>();
+  const missed: string[] = [];
   const { layers } = form;
   for (const [stored, why] of raw.unusable ?? []) {
     const name = nameOf(stored);
@@ -174,6 +177,8 @@ function translate(
     const name = nameOf(stored);
     if (name === undefined || tensor.kind !== 'source') {
       unusable.set(stored, unknown);
+      // Safetensors keep the names that no table has: what has none there is left out on purpose.
+      if (raw.kind === 'gguf' && !isFactors(stored)) missed.push(stored);
       continue;
     }
     for (const part of unfuse({ name, tensor }, form)) {
@@ -188,10 +193,12 @@ function translate(
   stackExperts(tensors);
   stackExperts(further);
   checkFurther(raw.path, tensors, further);
-  return { tensors, further, unusable };
+  return { tensors, further, unusable, unknown: missed };
 }
 
 const maxFactors = 4096;
+
+const isFactors = (stored: string): boolean => rotaryFactors.some((name) => stored === `${name}.weight`);
 
 async function readFactors({ tensors }: CheckpointParts): Promise<ReadonlyMap<RotaryFactors, Float32Array>> {
   const found = new Map<RotaryFactors, Float32Array>();

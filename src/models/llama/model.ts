@@ -19,7 +19,6 @@ export const llama = decoderFamily({
     });
   },
   files: {
-    unused: /rotary_emb\.inv_freq$/,
     gguf: [
       {
         architecture: 'llama',
