@@ -15,6 +15,7 @@ export function writtenInPlace(order: readonly OpNode[], graph: Graph): InPlace 
   const place = new Map<Node, number>(order.map((n, i) => [n, i]));
   const readers = readersOfLeaves(order);
   const outputs = new Set(graph.outputs.map((v) => v.node));
+  const updated = new Set(order.flatMap((n) => (n.op.inPlace ?? []).map((i) => n.inputs[i]?.node)));
   const result = new Map<OpNode, Map<number, Value>>();
   for (const [leaf, found] of readers) {
     const writers = found.filter((n) => n.op.inPlace !== undefined);
@@ -24,6 +25,7 @@ export function writtenInPlace(order: readonly OpNode[], graph: Graph): InPlace 
     if (version == null || x == null || version.node !== leaf || x.node.kind !== 'op') continue;
     const maker = x.node;
     if (!isPointwise(maker) || outputs.has(maker) || result.get(maker)?.has(x.index)) continue;
+    if (updated.has(assign) && usesOf(x, order) > 1) continue; // others may read it when the next version is there
     const at = place.get(maker) ?? 0;
     const others = found.filter((n) => n !== assign && n !== maker);
     if (others.some((n) => (place.get(n) ?? 0) >= at)) continue;
@@ -33,6 +35,9 @@ export function writtenInPlace(order: readonly OpNode[], graph: Graph): InPlace 
   }
   return result;
 }
+
+const usesOf = (x: Value, order: readonly OpNode[]): number =>
+  order.filter((n) => n.inputs.some((v) => v?.node === x.node && v.index === x.index)).length;
 
 const isPointwise = (node: OpNode): boolean => node.op === tileOp || node.op.elementwise !== undefined;
 

@@ -7,7 +7,42 @@ import { graphNodes } from './trace.ts';
 
 /** The ops of a graph in an order in which they can run. Throws invalid_argument when state order makes a cycle. */
 export function schedule(graph: Graph): readonly OpNode[] {
-  const nodes = graphNodes(graph).filter((n) => n.kind === 'op');
+  const order = runnable(graph);
+  const nodes = opsOf(graph);
+  if (order.length === nodes.length) return order;
+  const stuck = nodes.find((n) => !order.includes(n));
+  throw new IngotError(
+    'invalid_argument',
+    `${stuck?.op.name} reads a version of a State that must be overwritten before it can run; read the newest version\n${printGraph(graph)}`,
+  );
+}
+
+/** Whether State order makes no cycle. */
+export const hasOrder = (graph: Graph): boolean => runnable(graph).length === opsOf(graph).length;
+
+/** Whether an op reads a version of a State that another overwrites: what fusion could move behind the update. */
+export function readsOverwritten(graph: Graph): boolean {
+  const nodes = opsOf(graph);
+  const readers = stateReaders(nodes);
+  return nodes.some((node) =>
+    (node.op.inPlace ?? []).some((input) => {
+      const version = node.inputs[input];
+      return (
+        version != null &&
+        readers
+          .get(version.node)
+          ?.get(version.index)
+          ?.some((r) => r !== node)
+      );
+    }),
+  );
+}
+
+const opsOf = (graph: Graph): readonly OpNode[] => graphNodes(graph).filter((n) => n.kind === 'op');
+
+/** Ops in order, without those that wait for each other. */
+function runnable(graph: Graph): readonly OpNode[] {
+  const nodes = opsOf(graph);
   const blockers = dependencies(nodes);
   const waiting = new Map<OpNode, number>();
   const unblocks = new Map<OpNode, OpNode[]>();
@@ -33,12 +68,7 @@ export function schedule(graph: Graph): readonly OpNode[] {
       if (left === 0) ready.push(next);
     }
   }
-  if (order.length === nodes.length) return order;
-  const stuck = nodes.find((n) => !order.includes(n));
-  throw new IngotError(
-    'invalid_argument',
-    `${stuck?.op.name} reads a version of a State that must be overwritten before it can run; read the newest version\n${printGraph(graph)}`,
-  );
+  return order;
 }
 
 /** Ops that must run before each op. */

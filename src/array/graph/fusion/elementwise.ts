@@ -9,6 +9,7 @@ import { tileOp } from '../../ops/elementwise/tile.ts';
 import type { ElementwiseConstant, ElementwiseInstruction } from '../../ops/elementwise/tile-params.ts';
 import { operand } from '../../ops/operands.ts';
 import { type Graph, isOp, type Node, type OpNode, opNode, type Value, valueType } from '../node.ts';
+import { isView } from '../schedule.ts';
 import { graphNodes, type Lookup, rewriteGraph, usersOf, valuesOf } from '../trace.ts';
 import type { OnMatch } from './pattern.ts';
 
@@ -47,10 +48,11 @@ function findClusters(graph: Graph): ReadonlyMap<OpNode, Cluster> {
   const clusters = new Map<OpNode, Cluster>();
   const nodes = graphNodes(graph);
   const late = afterUpdates(nodes);
+  const early = stateReaders(nodes);
   for (let i = nodes.length - 1; i >= 0; i--) {
     const root = nodes[i] as Node;
     if (!isElementwise(root) || taken.has(root)) continue;
-    const members = grow(root, users, late);
+    const members = grow(root, users, late.has(root) ? early : new Set());
     // A single element with users elsewhere is computed there again.
     for (const m of members) if (m === root || allInside(m, members, users)) taken.add(m);
     const constants = root.inputs.some((v) => v !== null && isOp(v.node, fullOp));
@@ -59,11 +61,11 @@ function findClusters(graph: Graph): ReadonlyMap<OpNode, Cluster> {
   return clusters;
 }
 
-/** Takes in producers all of whose users are inside, until nothing more fits. */
+/** Takes in producers all of whose users are inside, but none of `early`, until nothing more fits. */
 function grow(
   root: OpNode,
   users: ReadonlyMap<Node, readonly (OpNode | null)[]>,
-  late: ReadonlySet<Node>,
+  early: ReadonlySet<Node>,
 ): Set<OpNode> {
   const members = new Set<OpNode>([root]);
   for (let changed = true; changed && members.size < maxInstructions; ) {
@@ -72,7 +74,7 @@ function grow(
       for (const v of member.inputs) {
         const p = v?.node;
         if (p === undefined || !isElementwise(p) || members.has(p) || !absorbable(p, root)) continue;
-        if (late.has(root) && readsState(p)) continue;
+        if (early.has(p)) continue;
         if (isSingle(p) && !isSingle(root) && slow.test(opcodeOf(p) ?? '')) continue;
         if (!allInside(p, members, users) && !isSingle(p)) continue;
         members.add(p);
@@ -108,8 +110,17 @@ function absorbable(p: OpNode, root: OpNode): boolean {
   return true;
 }
 
-export const readsState = (node: OpNode): boolean =>
-  node.inputs.some((v) => v !== null && valueType(v).state === true);
+/** Ops that read memory of a State, also through views of it. */
+export function stateReaders(nodes: readonly Node[]): ReadonlySet<Node> {
+  const views = new Set<Node>();
+  const readers = new Set<Node>();
+  for (const node of nodes) {
+    if (node.kind !== 'op') continue;
+    if (!node.inputs.some((v) => v !== null && (valueType(v).state === true || views.has(v.node)))) continue;
+    (isView(node) ? views : readers).add(node);
+  }
+  return readers;
+}
 
 /**
  * Ops that update a State, and all that need one of them to have run. What reads a State must run before its update: it is not fused

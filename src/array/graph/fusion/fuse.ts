@@ -3,6 +3,7 @@
 
 import { allPatterns, type PatternName, type PatternSet } from '../../patterns.ts';
 import type { Graph, Node } from '../node.ts';
+import { hasOrder, readsOverwritten } from '../schedule.ts';
 import { graphNodes, rewriteGraph, usersOf } from '../trace.ts';
 import { expertGlu, expertSum } from './experts.ts';
 import { gegluMlp, swigluMlp } from './glu.ts';
@@ -43,13 +44,18 @@ export const patterns: readonly Pattern[] = [
   ropeKv,
 ];
 
-/** The graph after the patterns that are chosen. Of patterns that share a name the one that applied most often is told. */
+/**
+ * The graph after the patterns that are chosen, without one that would read a State where its update has to have run.
+ * Of patterns that share a name the one that applied most often is told.
+ */
 export function fusePatterns(graph: Graph, chosen: PatternSet = allPatterns, onMatch?: OnMatch): Graph {
   const most = new Map<PatternName, number>();
   let fused = graph;
+  const guarded = readsOverwritten(graph);
   for (const pattern of patterns) {
     if (!chosen.has(pattern.name)) continue;
     const result = applyPattern(fused, pattern);
+    if (guarded && result.times > 0 && !hasOrder(result.graph)) continue;
     fused = result.graph;
     most.set(pattern.name, Math.max(most.get(pattern.name) ?? 0, result.times));
   }

@@ -13,7 +13,7 @@ import { operand } from '../../ops/operands.ts';
 import { attributeKey } from '../attributes.ts';
 import { type Graph, isOp, type Node, type OpNode, opNode, type Value, valueType } from '../node.ts';
 import { graphNodes, type Lookup, rewriteGraph, sameValue, usersOf } from '../trace.ts';
-import { afterUpdates, maxInputs, maxInstructions, opcodeOf, readsState } from './elementwise.ts';
+import { afterUpdates, maxInputs, maxInstructions, opcodeOf, stateReaders } from './elementwise.ts';
 
 /** Most results of a program; with the inputs they are the streams of a kernel. */
 const maxResults = 6;
@@ -50,6 +50,7 @@ class Grouping {
   readonly #nodes: readonly Node[];
   readonly #place: ReadonlyMap<Node, number>;
   readonly #late: ReadonlySet<Node>;
+  readonly #early: ReadonlySet<Node>;
   readonly #groups: Group[] = [];
   readonly #groupOf = new Map<Node, Group>();
   /** Groups that read a node. */
@@ -58,6 +59,7 @@ class Grouping {
   constructor(graph: Graph) {
     this.#nodes = graphNodes(graph);
     this.#late = afterUpdates(this.#nodes);
+    this.#early = stateReaders(this.#nodes);
     this.#place = new Map(this.#nodes.map((n, i) => [n, i]));
   }
 
@@ -90,7 +92,7 @@ class Grouping {
     );
     if (!shared || !readsWhatIsStored(group, node)) return false;
     const all = [...group.members, node];
-    if (all.some(readsState) && all.some((m) => this.#late.has(m))) return false;
+    if (all.some((m) => this.#early.has(m)) && all.some((m) => this.#late.has(m))) return false;
     const instructions = all.reduce((n, m) => n + programOf(m).instructions.length, 0);
     if (instructions > maxInstructions || externals(all).length > maxInputs) return false;
     return !this.#dependsOutside(group, node);
