@@ -97,6 +97,12 @@ class FakeModel implements Model {
     results: [{ key: 'linear_row q4', candidate: 'dot', ratio: 0.5, ns: { dot: 10 } }],
     path: '/cache/gpu.json',
   });
+  modules(): never {
+    throw new IngotError('unsupported', 'a scripted model has no modules');
+  }
+  recompile(): Promise<void> {
+    return Promise.resolve();
+  }
   profile() {
     return [];
   }

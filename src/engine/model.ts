@@ -1,5 +1,6 @@
 // A loaded model: text and token streams over one scheduler.
 
+import { evaluate } from '../array/creation.ts';
 import { IngotError } from '../base/errors.ts';
 import { TierWatch } from '../cache/tier-use.ts';
 import type { Message } from '../chat/messages.ts';
@@ -11,11 +12,13 @@ import type { Passes, Pooling } from '../generate/passes.ts';
 import type { GeneratedToken, Runner } from '../generate/runner.ts';
 import type { SamplingOptions } from '../generate/sampling.ts';
 import type { Scheduler } from '../generate/scheduler.ts';
+import type { ModelModules } from '../nn/model-modules.ts';
 import { type PatchTarget, patchTarget } from '../patch/target.ts';
 import { encodeInSlices } from '../tokenizer/slices.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import { chatText, completeText, conversationOf, renderChat } from './answer.ts';
 import { checkEmbedInput, checkOptions, checkText, checkTokenList } from './check.ts';
+import type { ModelPatching } from './patching.ts';
 import { perplexity } from './perplexity.ts';
 import { contextOverflow, encodeInput } from './prompt.ts';
 import { Session, type SessionOptions } from './session.ts';
@@ -50,7 +53,8 @@ export interface LoadedParts {
   readonly scheduler: Scheduler;
   readonly runner: Runner;
   readonly device: Device;
-  readonly patching: PatchTarget;
+  readonly patching: ModelPatching;
+  readonly modules: ModelModules;
   readonly passes: Passes;
   readonly vocabSize: number;
   readonly contextLength: number;
@@ -91,6 +95,17 @@ export class LoadedModel implements Model {
   /** For `ingot/patch`. */
   get [patchTarget](): PatchTarget {
     return this.#parts.patching;
+  }
+
+  modules(): ModelModules {
+    return this.#parts.modules;
+  }
+
+  async recompile({ signal }: { readonly signal?: AbortSignal } = {}): Promise<void> {
+    if (this.#freed !== undefined) throw new IngotError('disposed', `${this.info.name} was disposed`);
+    // What was not computed yet would be a part of each step.
+    await evaluate(...Object.values(this.modules().parameters()));
+    await this.#parts.patching.rebuild(signal);
   }
 
   get hasTokenizer(): boolean {

@@ -75,14 +75,27 @@ export class ModelPatching implements PatchTarget {
     return this.#parts.device.statistics().peakBytes;
   }
 
-  use(patterns: PatternSet, signal?: AbortSignal): Promise<void> {
-    const { runner, passes, scheduler, cache } = this.#parts;
-    return scheduler.alone(signal, async () => {
-      await runner.use(patterns);
-      passes.use(patterns);
-      cache.forgetPrefixes();
-      scheduler.leaveArchive();
+  /** As `use`, for the model's modules as they are now. */
+  rebuild(signal?: AbortSignal): Promise<void> {
+    return this.#parts.scheduler.alone(signal, async () => {
+      await this.#parts.runner.rebuild();
+      this.#forget(this.patterns);
     });
+  }
+
+  use(patterns: PatternSet, signal?: AbortSignal): Promise<void> {
+    return this.#parts.scheduler.alone(signal, async () => {
+      await this.#parts.runner.use(patterns);
+      this.#forget(patterns);
+    });
+  }
+
+  /** What was computed before is not what would be now. */
+  #forget(patterns: PatternSet): void {
+    const { passes, cache, scheduler } = this.#parts;
+    passes.use(patterns);
+    cache.forgetPrefixes();
+    scheduler.leaveArchive();
   }
 
   keepOnly(...sets: readonly PatternSet[]): void {

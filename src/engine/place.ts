@@ -17,6 +17,7 @@ import { Scheduler } from '../generate/scheduler.ts';
 import { checkUnused } from '../models/files/unused.ts';
 import { parseModel } from '../models/registry.ts';
 import type { LayerSpec } from '../nn/contracts.ts';
+import { ModelModules } from '../nn/model-modules.ts';
 import type { RecordStore } from '../patch/book.ts';
 import { findTokenizer } from '../tokenizer/open.ts';
 import type { Checkpoint } from '../weights/checkpoint.ts';
@@ -156,7 +157,8 @@ async function place(
   try {
     const { preferResident: prefer = 0, dropMisses: drop = 0 } = options.experts ?? {};
     const reroute = experts !== undefined && prefer + drop > 0 ? { prefer, drop } : undefined;
-    const model = build(loader, { device, precision, contextLength, reroute });
+    const modules = new ModelModules(device);
+    const model = build(loader, { device, precision, contextLength, reroute, modules });
     owned.push(model);
     checkUnused(checkpoint, loader.unasked, options.onNotice);
     const { system, messages, maxTokens, stop, ...own } = options.defaults ?? {};
@@ -205,6 +207,7 @@ async function place(
       headless: checkpoint.config.headless === true,
       withoutText: refused ?? 'it came without a tokenizer',
       patching: new ModelPatching({ runner, passes, scheduler, cache, device }, there, records),
+      modules,
       scheduler,
       runner,
       passes,

@@ -18,6 +18,7 @@ import type { GeneratedToken } from '../generate/runner.ts';
 import type { SamplingOptions } from '../generate/sampling.ts';
 import type { SchedulerStatus } from '../generate/scheduler.ts';
 import type { Precision } from '../models/contract.ts';
+import type { ModelModules } from '../nn/model-modules.ts';
 import type { PatchTarget, patchTarget } from '../patch/target.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import type { MemoryDivision } from './residency.ts';
@@ -324,6 +325,16 @@ export interface Model extends Disposable, AsyncDisposable {
   routing?(): Routing | undefined;
   /** Measures which variants of the kernels are fastest on this GPU; the next load uses them. Throws unsupported elsewhere. */
   tune(options?: TuneOptions): Promise<TuneReport>;
+  /**
+   * The linears, norms, embeddings and stacks of experts as a tree of modules of `ingot/nn`, by the names of the model's tensors:
+   * look at them, put others in their place (an adapter around a linear), then `recompile`.
+   */
+  modules(): ModelModules;
+  /**
+   * Once nothing runs, makes the plans anew from the modules as they are now, and forgets what the cache knows of earlier
+   * prompts. When that fails, e.g. with shape_mismatch for a module of other shapes, the old plans go on.
+   */
+  recompile(options?: { readonly signal?: AbortSignal }): Promise<void>;
   /** For `patch`, `unpatch` and `smartPatch` of `ingot/patch`. */
   readonly [patchTarget]?: PatchTarget;
   /** Time per dispatch of the last step, when loaded with `profile`; else empty. */

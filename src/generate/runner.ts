@@ -129,11 +129,20 @@ export class Runner {
     this.#patterns = patterns;
   }
 
-  /** Makes the plan again, where the device's kernels have changed; no step may be in flight. */
+  /**
+   * Makes the plan again, where the device's kernels or the model's modules have changed; no step may be in flight. When it fails,
+   * the old one stays.
+   */
   async rebuild(): Promise<void> {
-    this.#plans.delete(patternKey(this.#patterns));
+    const key = patternKey(this.#patterns);
     const old = this.#plan;
-    await this.use(this.#patterns);
+    this.#plans.delete(key);
+    try {
+      await this.use(this.#patterns);
+    } catch (error) {
+      this.#plans.set(key, old);
+      throw error;
+    }
     old.dispose();
     this.keepOnly(this.#patterns);
   }

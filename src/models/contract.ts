@@ -5,6 +5,7 @@ import type { RerouteLimits } from '../array/ops/experts/moe-reroute.ts';
 import type { Weight } from '../array/weight.ts';
 import type { Device } from '../device/device.ts';
 import type { LayerSpec, SequenceMemory } from '../nn/contracts.ts';
+import type { ModelModules } from '../nn/model-modules.ts';
 import type { FamilyFiles } from './files/files.ts';
 
 /** What callers of any model need to know about it. Families extend it with what their blocks need. */
@@ -77,6 +78,8 @@ export interface BuildOptions {
   readonly contextLength?: number;
   /** How far routers' choices may give way to experts in memory, where experts are streamed; default: not at all. */
   readonly reroute?: RerouteLimits | undefined;
+  /** Told of the parts that are made. */
+  readonly modules?: ModelModules | undefined;
 }
 
 /** A model architecture. */

@@ -38,6 +38,7 @@ export {
   quantize,
 } from './layers/quantized.ts';
 export { GRU, LSTM, RNN, type RNNOptions } from './layers/recurrent.ts';
+export { ExpertStack, type ModelModules, type ModelTensor } from './model-modules.ts';
 export { type FreezeOptions, type Layer, Module, type Parameters, type UpdateOptions } from './module.ts';
 export * as optim from './optim/index.ts';
 export {

@@ -4,6 +4,7 @@ import type { NDArray } from '../array/array.ts';
 import { linear } from '../array/ops/linear/linear.ts';
 import type { Weight } from '../array/weight.ts';
 import type { KernelPrecision } from '../kernel/signature.ts';
+import { Part } from './part.ts';
 
 export interface LinearOptions {
   /** `[N]` */
@@ -13,18 +14,23 @@ export interface LinearOptions {
 }
 
 /** y = x Wᵀ + b with W `[N, K]`: `[..., K]` -> `[..., N]`. */
-export class Linear {
+export class Linear extends Part {
   readonly weight: Weight;
   readonly bias: NDArray | undefined;
   readonly precision: KernelPrecision;
 
   constructor(weight: Weight, options: LinearOptions) {
+    super();
     this.weight = weight;
     this.bias = options.bias;
     this.precision = options.precision;
   }
 
-  apply(x: NDArray): NDArray {
+  get width(): number {
+    return this.weight.shape[0] ?? 0;
+  }
+
+  forward(x: NDArray): NDArray {
     const { bias, precision } = this;
     return linear(x, this.weight, bias === undefined ? { precision } : { bias, precision });
   }

@@ -2,19 +2,25 @@
 
 import type { NDArray } from '../array/array.ts';
 import { rmsNorm } from '../array/ops/nn/rms-norm.ts';
+import { Part } from './part.ts';
 
 /** Normalises the last axis: `[..., D]` -> `[..., D]` with w `[D]`. */
-export class RmsNorm {
+export class RmsNorm extends Part {
   readonly weight: NDArray;
   /** Added to the mean square. */
   readonly eps: number;
 
   constructor(weight: NDArray, eps: number) {
+    super();
     this.weight = weight;
     this.eps = eps;
   }
 
-  apply(x: NDArray): NDArray {
+  get width(): number {
+    return Number(this.weight.shape[0] ?? 0);
+  }
+
+  forward(x: NDArray): NDArray {
     return rmsNorm(x, this.weight, this.eps);
   }
 }

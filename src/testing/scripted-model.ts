@@ -196,6 +196,12 @@ export class ScriptedModel implements Model {
   tune(): never {
     throw new IngotError('unsupported', 'a scripted model has no kernels');
   }
+  modules(): never {
+    throw new IngotError('unsupported', 'a scripted model has no modules');
+  }
+  recompile(): Promise<void> {
+    return Promise.resolve();
+  }
   profile(): [] {
     return [];
   }

@@ -1,13 +1,13 @@
 // A decoder-only transformer as a list of layers between an embedding and a head, all of it said by values of a config.
 
 import type { NDArray } from '../../array/array.ts';
-import { Embedding } from '../../nn/embedding.ts';
+import type { Embedding } from '../../nn/embedding.ts';
 import type { Linear } from '../../nn/linear.ts';
 import type { DecoderConfig } from '../config/decoder.ts';
 import type { BuildOptions, ModelGraph, WeightLoader } from '../contract.ts';
 import { loadHead } from './head.ts';
 import { type Layer, loadLayer } from './layer.ts';
-import { type Loading, loadNorm, type Norm } from './load.ts';
+import { type Loading, loadEmbedding, loadNorm, type Norm } from './load.ts';
 import { embeddingName, finalNormName } from './names.ts';
 import { Rotaries } from './rotary.ts';
 
@@ -50,7 +50,7 @@ export function loadDecoder(config: DecoderConfig, load: WeightLoader, options: 
     options.contextLength ?? config.plainContext ?? config.contextLength,
     options.device,
   );
-  const embedding = new Embedding(load.matrix(`${embeddingName}.weight`, [vocabSize, hiddenSize]));
+  const embedding = loadEmbedding(from, embeddingName, [vocabSize, hiddenSize]);
   return decoder(config, {
     embedding,
     layers: config.layers.map((layer, i) => loadLayer(from, config, rotaries, layer, i)),

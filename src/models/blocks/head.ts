@@ -2,7 +2,7 @@
 
 import type { Embedding } from '../../nn/embedding.ts';
 import { Linear } from '../../nn/linear.ts';
-import { finely, type Loading, loadLinear } from './load.ts';
+import { finely, type Loading, loadLinear, named } from './load.ts';
 import { headName } from './names.ts';
 
 export interface HeadConfig {
@@ -21,8 +21,9 @@ export function loadHead(from: Loading, config: HeadConfig, embedding: Embedding
   const { vocabSize, hiddenSize, tiedEmbeddings, headBias = false } = config;
   const fine = finely(from);
   if (!tiedEmbeddings) return loadLinear(fine, headName, [vocabSize, hiddenSize], headBias);
-  return new Linear(embedding.weight, {
+  const tied = new Linear(embedding.weight, {
     precision: fine.options.precision,
     bias: headBias ? from.load.vector(`${headName}.bias`, vocabSize) : undefined,
   });
+  return named(from, headName, tied);
 }

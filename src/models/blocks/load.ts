@@ -2,8 +2,10 @@
 
 import type { NDArray } from '../../array/array.ts';
 import type { KernelPrecision } from '../../kernel/signature.ts';
+import { Embedding } from '../../nn/embedding.ts';
 import { LayerNorm } from '../../nn/layer-norm.ts';
 import { Linear } from '../../nn/linear.ts';
+import type { Part } from '../../nn/part.ts';
 import { RmsNorm } from '../../nn/rms-norm.ts';
 import type { NormConfig } from '../config/decoder.ts';
 import type { BuildOptions, WeightLoader } from '../contract.ts';
@@ -25,6 +27,25 @@ export const finely = (from: Loading): Loading => ({
   options: { ...from.options, precision: from.options.precision === 'exact' ? 'exact' : 'fine' },
 });
 
+/** Notes a part by its name. */
+export function named<P extends Part>({ options }: Pick<Loading, 'options'>, name: string, part: P): P {
+  options.modules?.add(name, part);
+  return part;
+}
+
+/** NAME.weight `[V, D]`. */
+export function loadEmbedding(
+  from: Loading,
+  name: string,
+  shape: readonly [V: number, D: number],
+): Embedding {
+  return named(from, name, new Embedding(from.load.matrix(`${name}.weight`, shape)));
+}
+
+/** NAME.weight `[n]`. */
+export const loadRmsNorm = (from: Loading, name: string, n: number, eps: number): RmsNorm =>
+  named(from, name, new RmsNorm(from.load.vector(`${name}.weight`, n), eps));
+
 /** NAME.weight `[N, K]` and, when asked for, NAME.bias `[N]`. */
 export function loadLinear(
   from: Loading,
@@ -32,15 +53,17 @@ export function loadLinear(
   shape: readonly [N: number, K: number],
   bias = false,
 ): Linear {
-  return new Linear(from.load.matrix(`${name}.weight`, shape), {
+  const linear = new Linear(from.load.matrix(`${name}.weight`, shape), {
     precision: from.options.precision,
     bias: bias ? from.load.vector(`${name}.bias`, shape[0]) : undefined,
   });
+  return named(from, name, linear);
 }
 
 /** NAME.weight `[n]` and, for a layer norm with one, NAME.bias `[n]`. */
-export function loadNorm({ load }: Loading, name: string, n: number, { kind, eps, bias }: NormConfig): Norm {
+export function loadNorm(from: Loading, name: string, n: number, { kind, eps, bias }: NormConfig): Norm {
+  if (kind === 'rms') return loadRmsNorm(from, name, n, eps);
+  const { load } = from;
   const weight = load.vector(`${name}.weight`, n);
-  if (kind === 'rms') return new RmsNorm(weight, eps);
-  return new LayerNorm(weight, bias ? load.vector(`${name}.bias`, n) : undefined, eps);
+  return named(from, name, new LayerNorm(weight, bias ? load.vector(`${name}.bias`, n) : undefined, eps));
 }

@@ -6,6 +6,7 @@ import { expertLinear } from '../../array/ops/experts/expert-linear.ts';
 import type { Weight } from '../../array/weight.ts';
 import type { KernelPrecision } from '../../kernel/signature.ts';
 import type { Linear } from '../../nn/linear.ts';
+import { ExpertStack } from '../../nn/model-modules.ts';
 import type { MoeConfig } from '../config/experts.ts';
 import { gated } from './activations.ts';
 import { finely, type Loading, loadLinear } from './load.ts';
@@ -106,7 +107,7 @@ class SharedExpert {
 
 /** One tensor with all experts where the file has it, else one matrix per expert. */
 function loadExperts(
-  { load }: Loading,
+  { load, options }: Loading,
   names: MoeNames,
   part: keyof MlpNames,
   shape: readonly [E: number, N: number, K: number],
@@ -116,5 +117,7 @@ function loadExperts(
   const stacked = names.stacked(part);
   const each = Array.from({ length: E }, (_, e) => `${names.expert(part, e)}.weight`);
   const weight = load.experts(load.has(`${stacked}.weight`) ? `${stacked}.weight` : each, shape);
-  return { weight, bias: hasBias ? load.vector(`${stacked}.bias`, E * N).reshape([E, N]) : undefined };
+  const bias = hasBias ? load.vector(`${stacked}.bias`, E * N).reshape([E, N]) : undefined;
+  options.modules?.add(stacked, new ExpertStack(weight, bias));
+  return { weight, bias };
 }

@@ -9,7 +9,7 @@ import type { Weight } from '../../array/weight.ts';
 import type { BlockRows, BlockRule, CompressedRows, SequenceMemory } from '../../nn/contracts.ts';
 import type { Linear } from '../../nn/linear.ts';
 import { RmsNorm } from '../../nn/rms-norm.ts';
-import { finely, type Loading, loadLinear } from '../blocks/load.ts';
+import { finely, type Loading, loadLinear, loadRmsNorm } from '../blocks/load.ts';
 import type { Rotate } from '../blocks/rotary.ts';
 import type { CompressedAttentionConfig } from './config.ts';
 
@@ -47,11 +47,11 @@ export class CompressedAttention {
     this.#parts = parts;
     this.#precision = from.options.precision;
     this.#queryDown = loadLinear(from, `${name}.q_a_proj`, [queryRank, hiddenSize]);
-    this.#queryNorm = new RmsNorm(load.vector(`${name}.q_a_norm.weight`, queryRank), eps);
+    this.#queryNorm = loadRmsNorm(from, `${name}.q_a_norm`, queryRank, eps);
     this.#queryUp = loadLinear(from, `${name}.q_b_proj`, [numHeads * headDim, queryRank]);
     this.#headNorm = new RmsNorm(parts.ones, eps);
     this.#row = loadLinear(from, `${name}.kv_proj`, [headDim, hiddenSize]);
-    this.#rowNorm = new RmsNorm(load.vector(`${name}.kv_norm.weight`, headDim), eps);
+    this.#rowNorm = loadRmsNorm(from, `${name}.kv_norm`, headDim, eps);
     this.#sinks = load.vector(`${name}.sinks.weight`, numHeads);
     const own = { ...parts, width: headDim };
     this.#blocks = blocks && new Compressor(from, `${name}.compressor`, own);

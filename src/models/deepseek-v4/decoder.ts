@@ -1,9 +1,8 @@
 // The decoder of DeepSeek V4: layers of attention over compressed memory and of experts, between streams.
 
 import { fromData } from '../../array/creation.ts';
-import { Embedding } from '../../nn/embedding.ts';
 import { loadHead } from '../blocks/head.ts';
-import { type Loading, loadNorm } from '../blocks/load.ts';
+import { type Loading, loadEmbedding, loadNorm } from '../blocks/load.ts';
 import { embeddingName, finalNormName, layerNames } from '../blocks/names.ts';
 import { Rotaries } from '../blocks/rotary.ts';
 import type { BuildOptions, ModelGraph, WeightLoader } from '../contract.ts';
@@ -21,7 +20,7 @@ export function loadDeepseekV4(
   const { hiddenSize, vocabSize, norm, streams } = config;
   const rotaries = new Rotaries(options.contextLength ?? config.contextLength, options.device);
   const sizes = { config: streams, hiddenSize, eps: norm.eps };
-  const embedding = new Embedding(load.matrix(`${embeddingName}.weight`, [vocabSize, hiddenSize]));
+  const embedding = loadEmbedding(from, embeddingName, [vocabSize, hiddenSize]);
   const headDim = config.layers[0]?.attention.headDim ?? 1;
   const unit = fromData(new Float32Array(headDim).fill(1), [headDim], { device: options.device });
   const tables = new Map<string, ReturnType<Rotaries['tableOf']>>();

@@ -4,8 +4,8 @@
 import type { NDArray } from '../../array/array.ts';
 import { matmul } from '../../array/ops/linear/matmul.ts';
 import { sinkhorn } from '../../array/ops/nn/sinkhorn.ts';
-import { Linear } from '../../nn/linear.ts';
-import { finely, type Loading } from '../blocks/load.ts';
+import type { Linear } from '../../nn/linear.ts';
+import { finely, type Loading, loadLinear } from '../blocks/load.ts';
 import type { StreamsConfig } from './config.ts';
 
 interface StreamSizes {
@@ -28,10 +28,9 @@ class StreamWeights {
     { config, hiddenSize, eps }: StreamSizes,
     parts: { sums: number; scales: number },
   ) {
-    const { load, options } = finely(from);
+    const { load } = from;
     const { count } = config;
-    const weight = load.matrix(`${name}.fn.weight`, [parts.sums, count * hiddenSize]);
-    this.#linear = new Linear(weight, { precision: options.precision });
+    this.#linear = loadLinear(finely(from), `${name}.fn`, [parts.sums, count * hiddenSize]);
     this.#base = load.vector(`${name}.base.weight`, parts.sums);
     this.#scale = load.vector(`${name}.scale.weight`, parts.scales);
     this.#eps = eps;

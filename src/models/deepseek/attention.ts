@@ -7,8 +7,8 @@ import { concat } from '../../array/ops/shape/concat.ts';
 import type { Dim } from '../../base/shape.ts';
 import type { AttendOptions, SequenceMemory } from '../../nn/contracts.ts';
 import type { Linear } from '../../nn/linear.ts';
-import { RmsNorm } from '../../nn/rms-norm.ts';
-import { type Loading, loadLinear } from '../blocks/load.ts';
+import type { RmsNorm } from '../../nn/rms-norm.ts';
+import { type Loading, loadLinear, loadRmsNorm } from '../blocks/load.ts';
 import type { Rotate } from '../blocks/rotary.ts';
 import type { LatentAttentionConfig } from './config.ts';
 import { Indexer } from './indexer.ts';
@@ -46,7 +46,7 @@ export class LatentAttention {
     this.#options = { scale, precision: from.options.precision === 'exact' ? 'exact' : 'fast' };
     this.#queries = loadQueries(from, name, config, hiddenSize);
     this.#compress = loadLinear(from, `${name}.kv_a_proj_with_mqa`, [rank + ropeDim, hiddenSize], bias);
-    this.#norm = new RmsNorm(from.load.vector(`${name}.kv_a_layernorm.weight`, rank), latentEps);
+    this.#norm = loadRmsNorm(from, `${name}.kv_a_layernorm`, rank, latentEps);
     this.#space = loadLatentSpace(from.load, name, config);
     this.#indexer =
       indexer && queryRank
@@ -100,7 +100,7 @@ function loadQueries(
     return (x) => ({ whole: whole.apply(x), compressed: x });
   }
   const down = loadLinear(from, `${name}.q_a_proj`, [queryRank, hiddenSize], bias);
-  const norm = new RmsNorm(from.load.vector(`${name}.q_a_layernorm.weight`, queryRank), latentEps);
+  const norm = loadRmsNorm(from, `${name}.q_a_layernorm`, queryRank, latentEps);
   const up = loadLinear(from, `${name}.q_b_proj`, [size, queryRank]);
   return (x) => {
     const compressed = norm.apply(down.apply(x));

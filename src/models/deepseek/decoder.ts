@@ -1,10 +1,9 @@
 // The decoder of DeepSeek V2 and V3: pre-norm layers of latent attention and an MLP or experts.
 
 import type { NDArray } from '../../array/array.ts';
-import { Embedding } from '../../nn/embedding.ts';
 import { loadHead } from '../blocks/head.ts';
 import type { Layer } from '../blocks/layer.ts';
-import { type Loading, loadNorm } from '../blocks/load.ts';
+import { type Loading, loadEmbedding, loadNorm } from '../blocks/load.ts';
 import { Mlp } from '../blocks/mlp.ts';
 import { Moe } from '../blocks/moe.ts';
 import { embeddingName, finalNormName, layerNames } from '../blocks/names.ts';
@@ -23,7 +22,7 @@ export function loadDeepseek(config: DeepseekConfig, load: WeightLoader, options
   const { interleaved: _, ...halves } = config.attention.rope;
   const rotate = rotaries.of(config.attention.rope);
   const rotateIndex = config.attention.indexer ? rotaries.of(halves) : rotate;
-  const embedding = new Embedding(load.matrix(`${embeddingName}.weight`, [vocabSize, hiddenSize]));
+  const embedding = loadEmbedding(from, embeddingName, [vocabSize, hiddenSize]);
   const layers = config.feedForward.map((_, i) => loadLayer(from, config, { rotate, rotateIndex }, i));
   const finalNorm = loadNorm(from, finalNormName, hiddenSize, norm);
   const head = loadHead(from, config, embedding);

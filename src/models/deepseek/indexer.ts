@@ -5,7 +5,7 @@ import type { NDArray } from '../../array/array.ts';
 import type { PositionIndex } from '../../nn/contracts.ts';
 import { LayerNorm } from '../../nn/layer-norm.ts';
 import type { Linear } from '../../nn/linear.ts';
-import { finely, type Loading, loadLinear } from '../blocks/load.ts';
+import { finely, type Loading, loadLinear, named } from '../blocks/load.ts';
 import type { Rotate } from '../blocks/rotary.ts';
 
 export interface IndexerConfig {
@@ -42,7 +42,7 @@ export class Indexer {
     const [weight, bias] = ['weight', 'bias'].map((part) =>
       from.load.vector(`${name}.k_norm.${part}`, headDim),
     );
-    this.#norm = new LayerNorm(weight as NDArray, bias, keyNormEps);
+    this.#norm = named(from, `${name}.k_norm`, new LayerNorm(weight as NDArray, bias, keyNormEps));
     this.#weights = loadLinear(fine, `${name}.weights_proj`, [heads, hiddenSize]);
   }
 
