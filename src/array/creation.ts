@@ -1,6 +1,6 @@
 // Making arrays: from data, constants, ranges, plan scalars; and evaluating several at once.
 
-import { bytesPerElement, type DType, type TypedArray } from '../base/dtype.ts';
+import { bytesPerElement, checkDtype, type DType, type TypedArray } from '../base/dtype.ts';
 import { IngotError } from '../base/errors.ts';
 import { checkShape, formatShape, maxElements, type Shape } from '../base/shape.ts';
 import type { Device } from '../device/device.ts';
@@ -40,6 +40,7 @@ export function fromData(
   shape?: readonly number[],
   options: FromDataOptions = {},
 ): NDArray {
+  if (options.dtype !== undefined) checkDtype(options.dtype, 'fromData');
   const { elements, dtype, shape: own } = elementsOf(data, options.dtype);
   const target = shape ?? own;
   checkShape(target, 'fromData');
@@ -112,6 +113,7 @@ export function full(shape: Shape, value: Term, dtype?: DType): NDArray {
   checkShape(shape, 'full');
   if (typeof value === 'object') return value.cast(dtype ?? value.dtype).broadcastTo(shape);
   const type = dtype ?? (typeof value === 'boolean' ? 'bool' : 'f32');
+  checkDtype(type, 'full');
   const attrs = { shape, dtype: type, value: constantValue(value, type) };
   return new NDArray({ node: opNode(fullOp, [], attrs), index: 0 });
 }

@@ -2,7 +2,7 @@
 
 import { isFloat } from '../base/dtype.ts';
 import { IngotError } from '../base/errors.ts';
-import { checkShape, type Dim, elementCount, formatShape, normalizeAxis } from '../base/shape.ts';
+import { checkShape, type Dim, elementCount, formatShape, normalizeAxis, sameShape } from '../base/shape.ts';
 import type { NDArray } from './array.ts';
 import { maximum } from './ops/elementwise/maximum.ts';
 import { where } from './ops/elementwise/where.ts';
@@ -112,11 +112,22 @@ export function flatten(x: NDArray, start = 0, end = -1): NDArray {
 }
 
 /** Arrays of one shape along a new axis. */
-export const stack = (arrays: readonly NDArray[], axis = 0): NDArray =>
-  concat(
-    arrays.map((x) => expandDims(x, axis)),
+export function stack(arrays: readonly NDArray[], axis = 0): NDArray {
+  const list = Array.isArray(arrays) ? arrays : [];
+  const odd = list.find((x) => !sameShape(x.shape, list[0]?.shape ?? []));
+  if (odd !== undefined) {
+    const [one, first] = [formatShape(odd.shape), formatShape(list[0]?.shape ?? [])];
+    throw new IngotError(
+      'shape_mismatch',
+      `stack: array ${list.indexOf(odd)} has shape ${one}, array 0 ${first}`,
+    );
+  }
+  return concat(
+    list.map((x) => expandDims(x, axis)),
     axis,
+    'stack',
   );
+}
 
 /** `parts` pieces of equal size, or pieces that end at the positions given, along an axis. */
 export function split(x: NDArray, parts: number | readonly number[], axis = 0): readonly NDArray[] {

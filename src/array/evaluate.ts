@@ -18,6 +18,7 @@ import {
 } from './graph/node.ts';
 import { isView } from './graph/schedule.ts';
 import { staleState, topologicalOrder, valuesOf } from './graph/trace.ts';
+import { twoDevices } from './graph/verify.ts';
 import { release, retain, settle } from './lifetime.ts';
 import { typedView } from './ops/operands.ts';
 import { isCrowded, reclaim } from './reclaim.ts';
@@ -65,7 +66,7 @@ function checkLeaves(order: readonly Node[], device: Device): void {
     if (node.device !== device) {
       throw new IngotError(
         'invalid_argument',
-        `${node.role} ${node.label} is on device ${node.device.name}, other operands are on another device ${device.name}`,
+        `${node.role} ${node.label} is on ${twoDevices(node.device, device)}`,
       );
     }
     if (node.stale) throw staleState(node.label);

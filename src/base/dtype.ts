@@ -1,7 +1,15 @@
 // Element types of arrays. bf16 and f16 are stored as their 16 bits in a Uint16Array.
 
+import { IngotError } from './errors.ts';
+
 export const dtypes = ['f32', 'f16', 'bf16', 'i32', 'u32', 'i8', 'u8', 'bool'] as const;
 export type DType = (typeof dtypes)[number];
+
+/** Throws invalid_argument for what is no dtype. */
+export function checkDtype(dtype: DType, what: string): void {
+  if (dtypes.includes(dtype)) return;
+  throw new IngotError('invalid_argument', `${what}: ${String(dtype)} is none of ${dtypes.join(', ')}`);
+}
 
 export type TypedArray = Float32Array | Int32Array | Uint32Array | Int8Array | Uint8Array | Uint16Array;
 

@@ -5,7 +5,7 @@ import { formatShape, normalizeAxis } from '../../base/shape.ts';
 import type { NDArray } from '../array.ts';
 import { arange } from '../creation.ts';
 import { expandDims as expandOne, squeeze as squeezeOne } from '../derived.ts';
-import { lift, type Term } from '../ops/elementwise/elementwise.ts';
+import { lift, someArray, type Term } from '../ops/elementwise/elementwise.ts';
 import { where } from '../ops/elementwise/where.ts';
 import { concat } from '../ops/shape/concat.ts';
 import { alongAxis, axisOf, integers, overAxis, toArray, toFloats } from './terms.ts';
@@ -64,6 +64,7 @@ export function arraySplit(x: NDArray, parts: number, axis = 0): readonly NDArra
 
 /** `x` held between bounds, which broadcast; null leaves a side open. */
 export function clip(x: NDArray, low: Term | null = null, high: Term | null = null): NDArray {
+  someArray([x, low ?? 0, high ?? 0], 'clip');
   const above = low === null ? x : x.maximum(low);
   return high === null ? above : above.minimum(high);
 }

@@ -3,6 +3,7 @@
 import { IngotError } from '../../base/errors.ts';
 import { formatShape } from '../../base/shape.ts';
 import type { NDArray } from '../array.ts';
+import { promote } from '../ops/elementwise/elementwise.ts';
 import { fixed } from '../ops/operands.ts';
 import { product } from './linear-algebra.ts';
 import { diagonal } from './shape.ts';
@@ -32,7 +33,9 @@ export function einsum(subscripts: string, ...arrays: readonly NDArray[]): NDArr
   const extra = last.labels.flatMap((l, i) => (output.includes(l) ? [] : [i]));
   const kept = last.labels.filter((l) => output.includes(l));
   const summed = extra.length === 0 ? last.x : last.x.sum(extra);
-  return summed.transpose(output.map((l) => kept.indexOf(l)));
+  // Sums widen short integers; the result has their dtype, as in NumPy.
+  const dtype = arrays.reduce((d, a) => promote(d, a.dtype), (arrays[0] as NDArray).dtype);
+  return summed.transpose(output.map((l) => kept.indexOf(l))).cast(dtype);
 }
 
 /** The order in which einsum contracts pairs of the list, each result going to its end; and the multiplications that takes. */

@@ -1,5 +1,7 @@
 // Functions that NumPy has and MLX has not, made of those that are there.
 
+import { IngotError } from '../../base/errors.ts';
+import { normalizeAxis } from '../../base/shape.ts';
 import type { NDArray } from '../array.ts';
 import { arange, fromData } from '../creation.ts';
 import { expandDims, logAddExp as ofArrays, split } from '../derived.ts';
@@ -77,10 +79,32 @@ export function polyval(c: NDArray, x: Term): NDArray {
   const point = toArray(x);
   return unstack(c).reduce((sum, k) => sum.mul(point).add(k), point.mul(0));
 }
-/** Differences between neighbours along an axis: half of those two apart inside, one apart at the ends. */
-export function gradient(x: NDArray, spacing = 1, axis = -1): NDArray {
-  const at = axis < 0 ? axis + x.shape.length : axis;
+/**
+ * Differences between neighbours along an axis: half of those two apart inside, one apart at the ends. Without an axis those of
+ * each, in a list where there are several.
+ */
+export function gradient(x: NDArray, spacing: number | readonly number[], axis: number): NDArray;
+export function gradient(x: NDArray, spacing?: number | readonly number[]): NDArray | readonly NDArray[];
+export function gradient(
+  x: NDArray,
+  spacing: number | readonly number[] = 1,
+  axis?: number,
+): NDArray | readonly NDArray[] {
+  const rank = x.shape.length;
+  const steps = typeof spacing === 'number' ? x.shape.map(() => spacing) : spacing;
+  if (axis !== undefined) return slopes(x, normalizeAxis(axis, rank, 'gradient'), steps[0] as number);
+  if (steps.length !== rank) {
+    throw new IngotError('invalid_argument', `gradient: ${steps.length} spacings for ${rank} axes`);
+  }
+  return rank === 1 ? slopes(x, 0, steps[0] as number) : steps.map((step, i) => slopes(x, i, step));
+}
+
+function slopes(of: NDArray, at: number, spacing: number): NDArray {
+  const x = toFloats(of);
   const n = fixed(x.shape[at], 'gradient');
+  if (n < 2) {
+    throw new IngotError('invalid_argument', `gradient: axis ${at} has ${n} elements, 2 are needed`);
+  }
   const part = (a: number, b: number): NDArray => alongAxis(x, at, [a, b]);
   const inner = part(2, n)
     .sub(part(0, n - 2))

@@ -360,13 +360,14 @@ export const columnStack = (arrays: readonly NDArray[]): NDArray =>
   concat(
     arrays.map((a) => (a.shape.length < 2 ? a.reshape([-1, 1]) : a)),
     1,
+    'columnStack',
   );
 /** Arrays one below the other. */
-export const vstack = (arrays: readonly NDArray[]): NDArray => concat(arrays.map(atleast2d), 0);
+export const vstack = (arrays: readonly NDArray[]): NDArray => concat(arrays.map(atleast2d), 0, 'vstack');
 /** Arrays side by side. */
 export function hstack(arrays: readonly NDArray[]): NDArray {
   const all = arrays.map(atleast1d);
-  return concat(all, all[0]?.shape.length === 1 ? 0 : 1);
+  return concat(all, all[0]?.shape.length === 1 ? 0 : 1, 'hstack');
 }
 /** Arrays along a third axis. */
-export const dstack = (arrays: readonly NDArray[]): NDArray => concat(arrays.map(atleast3d), 2);
+export const dstack = (arrays: readonly NDArray[]): NDArray => concat(arrays.map(atleast3d), 2, 'dstack');

@@ -2,11 +2,12 @@
 
 import { IngotError } from '../../base/errors.ts';
 import { elementCount } from '../../base/shape.ts';
-import type { NDArray } from '../array.ts';
+import { NDArray } from '../array.ts';
 import { arange, full } from '../creation.ts';
-import { stack } from '../derived.ts';
+import { clip, stack } from '../derived.ts';
 import type { Term } from '../ops/elementwise/elementwise.ts';
 import { where } from '../ops/elementwise/where.ts';
+import { take } from '../ops/indexing/take.ts';
 import { type Axes, reduceAxes } from '../ops/reduce/reduce.ts';
 import { concat } from '../ops/shape/concat.ts';
 import { eye } from './shape.ts';
@@ -35,9 +36,15 @@ export const median = (x: NDArray, axes?: Axes, keepDims = false): NDArray =>
 
 /**
  * The element at `q` (0 … 1) of the order, between two by their distance to it; NaN where one is, and of nothing. Several `q` give
- * results along a new first axis.
+ * results along new first axes; of an array of them those outside 0 … 1 mean the nearest end.
  */
-export function quantile(x: NDArray, q: number | readonly number[], axes?: Axes, keepDims = false): NDArray {
+export function quantile(
+  x: NDArray,
+  q: number | readonly number[] | NDArray,
+  axes?: Axes,
+  keepDims = false,
+): NDArray {
+  if (q instanceof NDArray) return quantilesAt(x, q, axes, keepDims);
   if (typeof q !== 'number') return stack(q.map((part) => quantile(x, part, axes, keepDims)));
   if (!(q >= 0 && q <= 1)) throw new IngotError('invalid_argument', `quantile: ${q} is not from 0 to 1`);
   const a = toFloats(x);
@@ -130,13 +137,42 @@ export function trapezoid(
     .sum(at);
 }
 
-/** How often each of 0 … length - 1 occurs among integers; others count nowhere. */
-export function bincount(ids: NDArray, length: number): NDArray {
+/** As `quantile`, for an array `q` of any shape: its axes come first. */
+function quantilesAt(x: NDArray, q: NDArray, axes: Axes | undefined, keepDims: boolean): NDArray {
+  const a = toFloats(x);
+  const { lines, reduced } = linesOf(a, axes, 'quantile');
+  const [, n] = axisOf(lines, -1, 'quantile');
+  const one = restore(lines.sum(-1), a, reduced, keepDims);
+  const shape = [...q.shape, ...one.shape];
+  if (n === 0) return full(shape, Number.NaN, a.dtype);
+  const rows = lines.reshape([-1, n]).sort();
+  const at = clip(toFloats(q).reshape([-1]), 0, 1).mul(n - 1);
+  const low = at.floor();
+  const pick = (i: NDArray): NDArray => take(rows, i.cast('i32').minimum(n - 1), 1);
+  const part = at.sub(low);
+  const between = pick(low)
+    .mul(part.neg().add(1))
+    .add(pick(low.add(1)).mul(part));
+  const values = where(part.eq(0), pick(low), between); // an infinity above counts for nothing there
+  return where(rows.isnan().any(-1, true), Number.NaN, values).transpose().cast(a.dtype).reshape(shape);
+}
+
+/**
+ * How often each of 0 … length - 1 occurs among integers; others count nowhere. Without a length, which does not follow from the
+ * shape, up to the largest of them, once they are computed.
+ */
+export function bincount(ids: NDArray, length: number): NDArray;
+export function bincount(ids: NDArray): Promise<NDArray>;
+export function bincount(ids: NDArray, length?: number): NDArray | Promise<NDArray> {
+  if (length === undefined) {
+    return ids.data().then((values) => {
+      let most = -1;
+      for (const v of values) most = Math.max(most, v);
+      return bincount(ids, most + 1);
+    });
+  }
   if (!Number.isInteger(length) || length < 0) {
-    throw new IngotError(
-      'invalid_argument',
-      `bincount: ${length} bins; how many there are must be given, since it does not follow from the shape of the ids`,
-    );
+    throw new IngotError('invalid_argument', `bincount: ${length} bins, a count is needed`);
   }
   return ids.reshape([-1, 1]).eq(arange(length)).sum(0);
 }

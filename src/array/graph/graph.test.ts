@@ -187,7 +187,7 @@ describe('verifier', () => {
       effects: [],
     };
     expect(() => new GraphVerifier(device).check(graph, 'trace')).toThrow(
-      /constant constant is on device js/,
+      /constant constant is on another device js/,
     );
     expect(printGraph(graph)).toMatch(/constant constant : f32\[1\]/);
     expect(topologicalOrder(graph.outputs).map((n) => n.kind)).toEqual(['input', 'buffer', 'op']);

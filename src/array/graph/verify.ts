@@ -127,10 +127,16 @@ const nameClash = (name: string, one: string, other: string): Problem => ({
   text: `${name} is both ${one} and ${other}`,
 });
 
+/** Says of which two devices, where both may have one name. */
+export const twoDevices = (one: Device, other: Device): string =>
+  one.name === other.name
+    ? `another device ${one.name} than the rest: two were opened, use one`
+    : `device ${one.name}, the rest on ${other.name}`;
+
 function checkDevice(node: Node, device: Device): Problem | null {
   if (node.kind !== 'buffer' || node.device === device) return null;
   return {
     user: true,
-    text: `${node.role} ${node.label} is on device ${node.device.name}, the graph runs on another device ${device.name}`,
+    text: `${node.role} ${node.label} is on ${twoDevices(node.device, device)}`,
   };
 }

@@ -1,7 +1,6 @@
 // cast: conversion between dtypes. Floats to integers truncate and saturate; anything non-zero is true.
 
-import { type DType, dtypes, epsilon, isFloat } from '../../../base/dtype.ts';
-import { IngotError } from '../../../base/errors.ts';
+import { checkDtype, type DType, epsilon, isFloat } from '../../../base/dtype.ts';
 import { registerKind } from '../../../kernel/expr.ts';
 import { scalarFunctions } from '../../../kernel/scalar-functions.ts';
 import type { RegisterKind, TileOpcode } from '../../../kernel/tile-opcodes.ts';
@@ -57,8 +56,6 @@ export const castOp = defineOp<CastAttrs>({
 
 /** The same numbers in another dtype; the array itself when it has that dtype already. */
 export function cast(x: NDArray, dtype: DType): NDArray {
-  if (!dtypes.includes(dtype)) {
-    throw new IngotError('invalid_argument', `cast: ${dtype} is none of ${dtypes.join(', ')}`);
-  }
+  checkDtype(dtype, 'cast');
   return x.dtype === dtype ? x : x.apply(castOp, [x], { dtype });
 }

@@ -74,15 +74,18 @@ export const sortOp = defineOp<SortAttrs>({
   ],
 });
 
-/** `x` sorted along `axis` (default the last); equal elements keep their order, NaN is above every number. */
-export const sort = (x: NDArray, axis = -1, descending = false): NDArray =>
-  alongLastAxis(x, normalizeAxis(axis, x.shape.length, 'sort'), (y) =>
-    sorted(y, descending)[0].cast(x.dtype),
-  );
+/** `x` sorted along `axis` (default the last; null: all elements in one row); equal elements keep their order, NaN is above every number. */
+export const sort = (x: NDArray, axis: number | null = -1, descending = false): NDArray =>
+  along(x, axis, 'sort', (y) => sorted(y, descending)[0].cast(x.dtype));
 
-/** Positions (i32) that sort `x` along `axis`. */
-export const argsort = (x: NDArray, axis = -1, descending = false): NDArray =>
-  alongLastAxis(x, normalizeAxis(axis, x.shape.length, 'argsort'), (y) => sorted(y, descending)[1]);
+/** Positions (i32) that sort `x` along `axis` (default the last; null: all elements in one row). */
+export const argsort = (x: NDArray, axis: number | null = -1, descending = false): NDArray =>
+  along(x, axis, 'argsort', (y) => sorted(y, descending)[1]);
+
+function along(x: NDArray, axis: number | null, what: string, f: (x: NDArray) => NDArray): NDArray {
+  if (axis === null) return f(x.reshape([-1]));
+  return alongLastAxis(x, normalizeAxis(axis, x.shape.length, what), f);
+}
 
 function sorted(x: NDArray, descending: boolean): readonly [values: NDArray, positions: NDArray] {
   const y = widened(x);

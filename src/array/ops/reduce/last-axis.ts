@@ -18,16 +18,16 @@ export function alongLastAxis(x: NDArray, axis: number, f: (x: NDArray) => NDArr
   return f(axisLast(x, axis)).transpose(axes.map((a) => order.indexOf(a)));
 }
 
-/** `f`, which works along the last axis, over one axis or several together. */
+/** `f`, which works along the last axis, over one axis, or several or (null) all together. */
 export function overLastAxis(
   x: NDArray,
-  axis: number | readonly number[],
+  axis: number | readonly number[] | null,
   what: string,
   f: (x: NDArray) => NDArray,
 ): NDArray {
   const rank = x.shape.length;
   if (typeof axis === 'number') return alongLastAxis(x, normalizeAxis(axis, rank, what), f);
-  const axes = reduceAxes(x, axis, what);
+  const axes = reduceAxes(x, axis ?? undefined, what);
   const kept = x.shape.map((_, i) => i).filter((i) => !axes.includes(i));
   const order = [...kept, ...axes];
   const moved = x.transpose(order);

@@ -19,8 +19,8 @@ export const logSoftmaxOp = softmaxLike('logSoftmax', true, {
   },
 });
 
-/** log of softmax along an axis, or over several together, without forming the softmax. The axis defaults to the last. */
-export const logSoftmax = (x: NDArray, axis: number | readonly number[] = -1): NDArray =>
+/** log of softmax along an axis, or over several or (null) all together, without forming the softmax. The axis defaults to the last. */
+export const logSoftmax = (x: NDArray, axis: number | readonly number[] | null = -1): NDArray =>
   overLastAxis(isFloat(x.dtype) ? x : x.cast('f32'), axis, 'logSoftmax', (y) =>
     y.apply(logSoftmaxOp, [y], {}),
   );

@@ -83,6 +83,6 @@ export const softmaxOp = softmaxLike('softmax', false, {
   },
 });
 
-/** exp(x - max) / sum along an axis, or over several together. The axis defaults to the last. */
-export const softmax = (x: NDArray, axis: number | readonly number[] = -1): NDArray =>
+/** exp(x - max) / sum along an axis, or over several or (null) all together. The axis defaults to the last. */
+export const softmax = (x: NDArray, axis: number | readonly number[] | null = -1): NDArray =>
   overLastAxis(isFloat(x.dtype) ? x : x.cast('f32'), axis, 'softmax', (y) => y.apply(softmaxOp, [y], {}));

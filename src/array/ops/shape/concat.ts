@@ -104,17 +104,26 @@ export const concatOp = defineOp<ConcatAttrs>({
 });
 
 /** Arrays joined along `axis` (default 0); the other sizes must agree, dtypes promote. */
-export function concat(arrays: readonly NDArray[], axis = 0): NDArray {
-  const first = arrays[0];
-  if (first === undefined) throw new IngotError('invalid_argument', 'concat: no arrays were given');
+export function concat(arrays: readonly NDArray[], axis = 0, what = 'concat'): NDArray {
+  if (!Array.isArray(arrays) || arrays.length === 0) {
+    throw new IngotError('invalid_argument', `${what}: a list of at least one array is needed`);
+  }
+  const first = arrays[0] as NDArray;
   if (arrays.length === 1) return first;
   const dtype = arrays.reduce((d, a) => promote(d, a.dtype), first.dtype);
-  const at = normalizeAxis(axis, first.shape.length, 'concat');
+  const at = normalizeAxis(axis, first.shape.length, what);
   // An array of no elements that fits beside the first one has nothing to copy, and GPUs bind no empty buffers.
   const fits = (a: NDArray): boolean =>
     a.shape.length === first.shape.length &&
     a.shape.every((d, k) => k === at || sameDim(d, operand(first.shape, k)));
-  const full = arrays.filter((a) => a.shape[at] !== 0 || !fits(a));
+  const odd = arrays.find((a) => !fits(a));
+  if (odd !== undefined) {
+    shapeError(
+      what,
+      `array ${arrays.indexOf(odd)} has shape ${formatShape(odd.shape)}, array 0 ${formatShape(first.shape)}: they may differ in axis ${at} only`,
+    );
+  }
+  const full = arrays.filter((a) => a.shape[at] !== 0);
   const parts = full.length === 0 ? arrays.slice(0, 1) : full;
   const typed = parts.map((a) => a.cast(dtype));
   return typed.length === 1 ? operand(typed, 0) : first.apply(concatOp, typed, { axis: at });
