@@ -53,6 +53,18 @@ const sources: Readonly<Record<string, (x: number, y: number) => number>> = {
     ((Math.trunc(x) & 3) | ((1 << 2) ^ 16)) +
     (Math.trunc(Math.abs(y)) >> 1) +
     (((Math.trunc(x) % 3) + 3) % 3),
+  'f32(i32(x) + select(0, 1, x > y) * 2 - -(y > 0 ? 3 : 4)) + f32(u32(abs(x)) % max(2, y > x ? 3 : 5))': (
+    x,
+    y,
+  ) =>
+    Math.trunc(x) +
+    (x > y ? 2 : 0) +
+    (y > 0 ? 3 : 4) +
+    (Math.trunc(Math.abs(x)) % Math.max(2, y > x ? 3 : 5)),
+  'let k = clamp(x > 0 ? 7 : 1, 2, 5); f32(i32(y) * k) + k / 2 + (x > y ? 1 : 2) / 4': (x, y) => {
+    const k = x > 0 ? 5 : 2;
+    return Math.trunc(y) * k + k / 2 + (x > y ? 0.25 : 0.5);
+  },
   '-x + +y - -(y) + pi * 2 - e + (isnan(x) || !isfinite(y) || isinf(x) ? 1 : 0)': (x, y) =>
     -x + y + y + Math.PI * 2 - Math.E,
 };
@@ -108,6 +120,18 @@ describe('the language', () => {
     'a fraction among integers': [
       'i32(x) + 0.5',
       "column 8: '+' takes operands of one type, got i32 and f32",
+    ],
+    'a choice of fractions among integers': [
+      'i32(x) + select(0, 0.5, y > 0)',
+      "column 8: '+' takes operands of one type, got i32 and f32",
+    ],
+    'a choice of numbers that a type cannot hold': [
+      'u32(x) + (y > 0 ? 1 : -1)',
+      'the constant -1 does not fit u32',
+    ],
+    'a choice of numbers as a bool': [
+      '(x > 0) == (y > 0 ? 1 : 0)',
+      "column 9: '==' takes operands of one type, got bool and f32",
     ],
     'a number that a type cannot hold': ['u32(x) + -1', 'the constant -1 does not fit u32'],
     'a missing parenthesis': [

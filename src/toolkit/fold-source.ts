@@ -172,20 +172,12 @@ export function typeFold(fold: ReadFold, operands: readonly RegisterKind[], n: n
         input(from + j, state[j] as RegisterKind),
       ]);
     const first = operands.length + 1;
-    const update = pass.update.map((s, j) =>
-      likeState(
-        s,
-        typed(
-          s,
-          new Map<string, Expr | number>([
-            ...places,
-            ...shifted(earlier, first),
-            ...accumulators(first + earlier.length),
-          ]),
-        ),
-        state[j] as RegisterKind,
-      ),
-    );
+    const updated = new Map<string, Expr | number>([
+      ...places,
+      ...shifted(earlier, first),
+      ...accumulators(first + earlier.length),
+    ]);
+    const update = pass.update.map((s, j) => likeState(s, updated, state[j] as RegisterKind));
     const alone = pass.accumulators.length === 1 && pass.accumulators[0] === 'acc';
     const sides: Scope = alone
       ? new Map<string, Expr | number>([
@@ -198,7 +190,7 @@ export function typeFold(fold: ReadFold, operands: readonly RegisterKind[], n: n
           ...accumulators(state.length, 'b.'),
           ['n', n],
         ]);
-    const combine = pass.combine.map((s, j) => likeState(s, typed(s, sides), state[j] as RegisterKind));
+    const combine = pass.combine.map((s, j) => likeState(s, sides, state[j] as RegisterKind));
     const finish = pass.finish.map((s) =>
       typed(
         s,
@@ -216,14 +208,15 @@ export function typeFold(fold: ReadFold, operands: readonly RegisterKind[], n: n
   return write === undefined ? { operands, passes } : { operands, passes, write };
 }
 
-const typed = (source: KernelSource, scope: Scope): Expr => {
-  const [first] = typeSource(source, scope);
+const typed = (source: KernelSource, scope: Scope, untyped?: RegisterKind): Expr => {
+  const [first] = typeSource(source, scope, untyped);
   if (first === undefined || first.name !== undefined) fail(source, 0, 'one expression is needed here');
   return first.expr;
 };
 
-/** An accumulator keeps the type of its init: numbers of ours that are whole may be any. */
-function likeState(source: KernelSource, e: Expr, kind: RegisterKind): Expr {
+/** An accumulator keeps the type of its init, which numbers without a type take. */
+function likeState(source: KernelSource, scope: Scope, kind: RegisterKind): Expr {
+  const e = typed(source, scope, kind === 'bool' ? 'f32' : kind);
   if (e.kind === kind) return e;
   if (e.node === 'constant') return cast(e, kind);
   fail(

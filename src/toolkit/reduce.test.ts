@@ -209,6 +209,25 @@ describe('reduce and mapReduce', () => {
     );
   });
 
+  it('count in integers: numbers of a choice, and numbers alone, have the type of the accumulator', async () => {
+    const x = fromData(new Float32Array([1, -2, 3, 0, 5, -6]), [2, 3]);
+    for (const update of ['acc + select(0, 1, x > 0)', 'acc + (x > 0 ? 1 : 0)', 'max(acc, x > 2 ? 4 : 3)']) {
+      const combine = update.startsWith('max') ? 'max(a, b)' : 'a + b';
+      const count = reduce({ name: 'count', init: '0i', update, combine });
+      expect([count(x).dtype, ...(await count(x).data())], update).toEqual(
+        update.startsWith('max') ? ['i32', 4, 4] : ['i32', 2, 1],
+      );
+    }
+    const any = reduce({
+      name: 'any',
+      inputs: ['x'],
+      init: '0i',
+      update: 'x > 4 ? 1 : acc',
+      combine: 'max(a, b)',
+    });
+    expect([...(await any(x).data())]).toEqual([0, 1]);
+  });
+
   it('give the value of nothing for empty lines, keep dims, and show what runs', async () => {
     const total = reduce({ ...norm, keepDims: true });
     const empty = fromData(new Float32Array(0), [2, 0]);

@@ -4,7 +4,7 @@ import { IngotError } from '../../base/errors.ts';
 import { binary, constant, type Expr, instruction, type Operation, unary } from '../expr.ts';
 import type { RegisterKind } from '../tile-opcodes.ts';
 import { fail, type Source, suggestion } from './errors.ts';
-import { constants, functions } from './functions.ts';
+import { constants, functions, type LanguageFunction } from './functions.ts';
 import { parseKernel } from './parser.ts';
 import type { ParsedKernel, Syntax } from './syntax.ts';
 
@@ -16,6 +16,24 @@ export interface KernelSource extends Source {
 
 /** Expressions by name; a number has the type of what it is used with. */
 export type Scope = ReadonlyMap<string, Expr | number>;
+
+/** An expression made of numbers without a type, such as `select(0, 1, x > 0)`: it takes one as they do. */
+class Untyped {
+  readonly #make: (kind: RegisterKind) => Expr;
+  readonly #made = new Map<RegisterKind, Expr>();
+
+  constructor(make: (kind: RegisterKind) => Expr) {
+    this.#make = make;
+  }
+
+  as(kind: RegisterKind): Expr {
+    const before = this.#made.get(kind);
+    if (before !== undefined) return before;
+    const made = this.#make(kind);
+    this.#made.set(kind, made);
+    return made;
+  }
+}
 
 /**
  * Parses a source and checks its names and arities. With `inputs` a name that is none of them is an error; without, names that
@@ -35,13 +53,17 @@ export function readSource(what: string, text: string, inputs?: readonly string[
   return { ...source, parsed, freeNames: free };
 }
 
-/** The results as typed expressions over a scope that has the free names. Throws invalid_argument at the character. */
+/**
+ * The results as typed expressions over a scope that has the free names; results that are made of numbers alone are `untyped`.
+ * Throws invalid_argument at the character.
+ */
 export function typeSource(
   source: KernelSource,
   scope: Scope,
+  untyped: RegisterKind = 'f32',
 ): readonly { readonly name: string | undefined; readonly expr: Expr }[] {
   const checker = new Checker(source, scope);
-  return source.parsed.results.map(({ name, value }) => ({ name, expr: checker.result(value) }));
+  return source.parsed.results.map(({ name, value }) => ({ name, expr: checker.result(value, untyped) }));
 }
 
 /** Every name is known, and every call has as many arguments as its function takes. */
@@ -177,7 +199,15 @@ const folded: Readonly<Record<string, (a: number, b: number) => number>> = {
   '>>': (a, b) => a >> b,
 };
 
-type Typed = Expr | number;
+/** What stays without a type where all operands are; `/` does not, as 1/2 is a half. */
+const adapting = {
+  operators: new Set(['+', '-', '*', '%', '&', '|', '^', '<<', '>>']),
+  functions: new Set(['min', 'max', 'clamp', 'abs', 'sign', 'square', 'fma']),
+};
+
+type Typed = Expr | Untyped | number;
+
+const isUntyped = (t: Typed): t is Untyped | number => typeof t === 'number' || t instanceof Untyped;
 
 class Checker {
   readonly #source: KernelSource;
@@ -191,8 +221,8 @@ class Checker {
     for (const b of source.parsed.bindings) this.#scope.set(b.name, this.#type(b.value, this.#scope));
   }
 
-  result(s: Syntax): Expr {
-    return this.#typed(s, this.#type(s, this.#scope), 'f32');
+  result(s: Syntax, untyped: RegisterKind): Expr {
+    return this.#typed(s, this.#type(s, this.#scope), untyped);
   }
 
   #type(s: Syntax, scope: ReadonlyMap<string, Typed>): Typed {
@@ -211,8 +241,7 @@ class Checker {
         return this.#binary(s, scope);
       case 'choice': {
         const condition = this.#condition(s.condition, scope, '?');
-        const [yes, no] = this.#pair(s.yes, s.no, scope, "the values of '?:'", s.at);
-        return instruction('select', [condition, yes, no]);
+        return this.#choice(condition, s.yes, s.no, scope, "the values of '?:'", s.at);
       }
       case 'call':
         return this.#call(s, scope);
@@ -237,11 +266,14 @@ class Checker {
   }
 
   #typed(s: Syntax, t: Typed, kind: RegisterKind): Expr {
+    if (t instanceof Untyped) return t.as(kind);
     return typeof t === 'number' ? this.#constant(t, kind, startOf(s)) : t;
   }
 
   #unary(sign: string, x: Typed, at: number, operand: Syntax): Typed {
     if (sign === '-' && typeof x === 'number') return -x;
+    if (sign === '-' && x instanceof Untyped)
+      return new Untyped((kind) => this.#defined(sign, kind, at, () => unary('neg', x.as(kind))));
     const typed = this.#typed(operand, x, sign === '-' ? 'f32' : 'i32');
     if (sign === '!' && typed.kind !== 'bool') {
       fail(this.#source, at, `'!' takes a bool, got ${typed.kind}: compare it, as in x == 0`);
@@ -261,8 +293,11 @@ class Checker {
     const b = this.#type(s.b, scope);
     const fold = folded[sign];
     if (typeof a === 'number' && typeof b === 'number' && fold !== undefined) return fold(a, b);
-    const [x, y] = this.#together(s.a, a, s.b, b, `'${sign}'`, at);
-    return this.#defined(sign, x.kind, at, () => binary(operations[sign] as Operation, x, y));
+    const made = (x: Expr, y: Expr): Expr =>
+      this.#defined(sign, x.kind, at, () => binary(operations[sign] as Operation, x, y));
+    if (isUntyped(a) && isUntyped(b) && adapting.operators.has(sign))
+      return new Untyped((kind) => made(this.#typed(s.a, a, kind), this.#typed(s.b, b, kind)));
+    return made(...this.#together(s.a, a, s.b, b, `'${sign}'`, at));
   }
 
   #condition(s: Syntax, scope: ReadonlyMap<string, Typed>, sign: string): Expr {
@@ -271,13 +306,24 @@ class Checker {
     fail(this.#source, startOf(s), `'${sign}' takes a bool, got ${c.kind}: compare it, as in x > 0`);
   }
 
-  #pair(a: Syntax, b: Syntax, scope: ReadonlyMap<string, Typed>, what: string, at: number) {
-    return this.#together(a, this.#type(a, scope), b, this.#type(b, scope), what, at);
+  #choice(
+    condition: Expr,
+    yes: Syntax,
+    no: Syntax,
+    scope: ReadonlyMap<string, Typed>,
+    what: string,
+    at: number,
+  ): Typed {
+    const [a, b] = [this.#type(yes, scope), this.#type(no, scope)];
+    const made = (x: Expr, y: Expr): Expr => instruction('select', [condition, x, y]);
+    if (isUntyped(a) && isUntyped(b))
+      return new Untyped((kind) => made(this.#typed(yes, a, kind), this.#typed(no, b, kind)));
+    return made(...this.#together(yes, a, no, b, what, at));
   }
 
   /** Two operands of one type: a number takes that of the other. */
   #together(s: Syntax, a: Typed, r: Syntax, b: Typed, what: string, at: number): readonly [Expr, Expr] {
-    const kind = typeof a !== 'number' ? a.kind : typeof b !== 'number' ? b.kind : 'f32';
+    const kind = !isUntyped(a) ? a.kind : !isUntyped(b) ? b.kind : 'f32';
     const number = [a, b].find((t) => typeof t === 'number' && t !== 0 && t !== 1);
     if (kind === 'bool' && number !== undefined)
       fail(
@@ -285,8 +331,9 @@ class Checker {
         at,
         `${what} takes operands of one type, got bool and ${number}: convert the bool with f32(…)`,
       );
-    const x = this.#typed(s, a, kind);
-    const y = this.#typed(r, b, kind);
+    // No choice of numbers is a bool.
+    const x = this.#typed(s, a, kind === 'bool' && a instanceof Untyped ? 'f32' : kind);
+    const y = this.#typed(r, b, kind === 'bool' && b instanceof Untyped ? 'f32' : kind);
     if (x.kind === y.kind) return [x, y];
     const to = x.kind === 'f32' || y.kind === 'f32' ? 'f32' : x.kind === 'bool' ? y.kind : x.kind;
     fail(
@@ -310,17 +357,26 @@ class Checker {
       this.#inside.pop();
       return result;
     }
-    const f = functions[name];
-    if (f === undefined) fail(this.#source, at, `unknown function '${name}'`);
+    if (!(name in functions)) fail(this.#source, at, `unknown function '${name}'`);
     if (name === 'select') {
       const [no, yes, c] = s.args as [Syntax, Syntax, Syntax];
       const condition = this.#condition(c, scope, 'select');
-      return f.make([...this.#pair(no, yes, scope, 'select', at), condition]);
+      return this.#choice(condition, yes, no, scope, 'select', at);
     }
     // The first argument with a type says which type numbers have; conversions take any.
-    const given = args.find((a) => typeof a !== 'number');
-    const kind = given === undefined ? 'f32' : (given as Expr).kind;
-    const typed = args.map((a, i) => this.#typed(s.args[i] as Syntax, a, kind));
+    const given = args.find((a) => !isUntyped(a));
+    const apply = (kind: RegisterKind): Expr => this.#apply(s, args, kind);
+    if (given === undefined && adapting.functions.has(name)) return new Untyped(apply);
+    return apply(given === undefined ? 'f32' : (given as Expr).kind);
+  }
+
+  #apply(
+    { name, args: parts, at }: Extract<Syntax, { node: 'call' }>,
+    args: readonly Typed[],
+    kind: RegisterKind,
+  ): Expr {
+    const f = functions[name] as LanguageFunction;
+    const typed = args.map((a, i) => this.#typed(parts[i] as Syntax, a, kind));
     const other = typed.find((a) => a.kind !== kind);
     if (other !== undefined) {
       fail(
