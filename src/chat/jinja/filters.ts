@@ -143,9 +143,11 @@ const singleFilters: Readonly<Record<string, Filter>> = {
     );
     const most = integer(length, 255);
     const tail = soft(end);
+    const fits = most + (leeway === undefined || leeway === null ? 5 : integer(leeway, 5));
+    if (typeof input !== 'string' && !(input instanceof Markup || input instanceof Undefined))
+      fail(`truncate cuts texts, not ${typeName(input)}`);
     const chars = [...soft(input)];
-    if (chars.length <= most + (leeway === undefined || leeway === null ? 5 : integer(leeway, 5)))
-      return chars.join('');
+    if (chars.length <= fits) return chars.join('');
     const kept = chars.slice(0, Math.max(0, most - lengthOf(tail))).join('');
     if (truthy(kill)) return kept + tail;
     const space = kept.lastIndexOf(' ');

@@ -34,7 +34,7 @@ export const tests: Readonly<Record<string, Test>> = {
     value instanceof Undefined ||
     (value instanceof View && value.kind === 'range'),
   iterable: (value) => isIterable(value),
-  callable: (value) => isCallable(value),
+  callable: (value) => isCallable(value) || value instanceof Undefined, // it has a __call__ there
   sameas(value, args) {
     return value === (args.take('sameas', 'other')[0] ?? null);
   },
