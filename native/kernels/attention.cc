@@ -1,6 +1,6 @@
-// Causal attention over a cache of floats or codes with online softmax. Few rows, or the only row of a sequence:
-// attention_few.h. Many rows: blocks of queries against blocks of keys, in registers (f32, or pairs of bf16)
-// or in AMX tiles. One dispatch may hold rows of both kinds.
+// Causal attention over a cache of floats or codes with online softmax. Few rows, or the only row of a
+// sequence: attention_few.h. Many rows: blocks of queries against blocks of keys, in registers (f32, or pairs
+// of bf16) or in AMX tiles. One dispatch may hold rows of both kinds.
 #include <algorithm>
 
 #include "attention_bf16.h"
