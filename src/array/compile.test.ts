@@ -49,6 +49,9 @@ describe('compile', () => {
     await expect(plan.run({ inputs: { ids: [1, 2, 3, 4, 5] } })).rejects.toThrow(/n is 5.*0 to 4/);
     await expect(plan.run({ inputs: { ids: new Float32Array(2) } })).rejects.toThrow(/Int32Array/);
     await expect(plan.run({ inputs: { nope: [1] } })).rejects.toThrow(/no input nope; it has ids/);
+    await expect(plan.run({ ids: [1] } as object)).rejects.toThrow(
+      /takes \{ inputs, feed, scalars \} and not ids/,
+    );
     await expect(plan.run({ inputs: { ids: [1] }, scalars: { m: 3 } })).rejects.toThrow(/no scalar m/);
     await expect(plan.run({})).rejects.toThrow(/scalar n \(i32\) is missing/);
   });

@@ -2,10 +2,12 @@ import { describe, expect, it } from 'vitest';
 import { openJsDevice } from '../device/js/device.ts';
 import type { NDArray } from './array.ts';
 import { setDefaultDevice } from './context.ts';
-import { fromData, ones } from './creation.ts';
+import { fromData, ones, zeros } from './creation.ts';
 import * as derived from './derived.ts';
 import { tile } from './functions/shape.ts';
 import { tidy } from './lifetime.ts';
+import { customFunction } from './transform/custom.ts';
+import { grad } from './transform/grad.ts';
 
 setDefaultDevice(openJsDevice());
 const numbers = async (x: NDArray): Promise<number[]> => [...(await x.data())];
@@ -106,6 +108,48 @@ describe('what cannot be is refused when the graph is made', () => {
     ['a negative count', () => derived.repeat(m, -1), /repeat: count/],
     ['no dtype', () => m.cast('f64' as 'f32'), /cast: f64 is none of f32, f16/],
     ['a text', () => m.add('x' as unknown as number), /add: 'x' is no array, number or truth value/],
+    [
+      'sizes one by one',
+      () => m.reshape(3 as never),
+      /reshape: a shape is a list of sizes, such as \[2, 3\], got 3/,
+    ],
+    ['zeros of sizes one by one', () => zeros(2 as never), /full: a shape is a list of sizes/],
+    [
+      'a dtype in the place of a shape',
+      () => fromData([1], 'i32' as never),
+      /fromData: a shape is a list of sizes.* got i32/,
+    ],
+    [
+      'options in the place of a shape',
+      () => fromData([1], { dtype: 'i32' } as never),
+      /a shape is a list.* got an object/,
+    ],
+    [
+      'a size that is a text',
+      () => ones(['a', 2] as never),
+      /full: shape \[a, 2\] has a size that is not a count/,
+    ],
+    [
+      'another library’s dtype',
+      () => fromData([1], [1], { dtype: 'int32' as 'i32' }),
+      /fromData: int32 is none of f32/,
+    ],
+    ['zeros of no dtype', () => zeros([1], 'float32' as 'f32'), /full: float32 is none of f32/],
+    [
+      'axes in an object',
+      () => m.sum({ axis: 0 } as never),
+      /sum: axes are a number or a list of numbers, got \{"axis":0\}/,
+    ],
+    [
+      'a rule that is none',
+      () => customFunction((x) => x, {} as never),
+      /customFunction: rule must be a function .* got object/,
+    ],
+    [
+      'a rule that returns nothing',
+      () => grad(customFunction((x) => x.sum(), (() => undefined) as never))(m),
+      /customFunction: the rule .* must return an array/,
+    ],
     ['nothing', () => m.mul(undefined as unknown as number), /mul: undefined is no array/],
   ] as const)('%s', (_, make, message) => expect(make).toThrow(message));
 });

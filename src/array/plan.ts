@@ -143,8 +143,16 @@ export class Plan {
    * Arguments are captured by the call; runs queue up on the device, so the next one can be submitted before this one
    * ends. Rejects with invalid_argument when an input's length or a scalar does not fit, before anything is written.
    */
-  async run({ inputs = {}, feed = {}, scalars = {} }: RunArguments = {}): Promise<readonly PlanOutput[]> {
+  async run(args: RunArguments = {}): Promise<readonly PlanOutput[]> {
     this.#check();
+    const { inputs = {}, feed = {}, scalars = {}, ...unread } = args;
+    for (const name of Object.keys(unread)) {
+      throw new IngotError(
+        'invalid_argument',
+        `plan.run takes { inputs, feed, scalars } and not ${name}; arrays are given as { inputs: { name: numbers } }`,
+        { details: { argument: name } },
+      );
+    }
     const given: Given[] = [];
     const writes: { readonly to: BufferRange; readonly data: TypedArray }[] = [];
     for (const name of Object.keys(inputs)) {

@@ -25,7 +25,7 @@ export const sameShape = (a: Shape, b: Shape): boolean =>
   a.length === b.length && a.every((d, i) => sameDim(d, b[i] as Dim));
 export const maxElements = (s: Shape): number => s.reduce<number>((n, d) => n * capacity(d), 1);
 export const formatShape = (s: Shape): string =>
-  `[${s.map((d) => (isDynamic(d) ? `${d.name}<=${d.max}` : d)).join(', ')}]`;
+  `[${s.map((d) => (typeof d === 'object' ? `${d.name}<=${d.max}` : d)).join(', ')}]`;
 
 /** Element count of a shape. */
 export function elementCount(s: Shape): Count {
@@ -59,8 +59,20 @@ export function dynDim(name: string, max: number): DynDim {
   return { name, max };
 }
 
+/** Throws invalid_argument for what is no list: sizes one by one, as other libraries take them, or options in a shape's place. */
+export function checkShapeList(s: unknown, what: string): void {
+  if (Array.isArray(s)) return;
+  const got = typeof s === 'object' && s !== null ? 'an object' : String(s);
+  throw new IngotError(
+    'invalid_argument',
+    `${what}: a shape is a list of sizes, such as [2, 3], got ${got}`,
+    { details: { argument: 'shape' } },
+  );
+}
+
 /** Throws shape_mismatch unless every size is a non-negative integer and at most one dimension is dynamic. */
 export function checkShape(s: Shape, what: string): void {
+  checkShapeList(s, what);
   for (const d of s) {
     if (!Number.isSafeInteger(capacity(d)) || capacity(d) < 0) {
       throw new IngotError(

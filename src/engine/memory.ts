@@ -1,13 +1,12 @@
 // The byte budget of a loaded model, decided before anything is allocated.
 
 import { IngotError } from '../base/errors.ts';
+import { formatBytes } from '../base/text.ts';
 import { type CacheSizes, pagesFor } from '../cache/sizes.ts';
 import { CHUNK } from '../generate/runner.ts';
 
 /** Working memory beside weights and KV: activations of one chunk, worker scratch, the runtime. */
 export const WORKING_BYTES = 192 * 2 ** 20;
-
-const gib = (bytes: number): string => `${(bytes / 2 ** 30).toFixed(2)} GiB`;
 
 /** Generations that run at a time by default. */
 export const MAX_SEQUENCES = 64;
@@ -156,15 +155,15 @@ function outOfMemory(request: MemoryRequest, tokens: number, fixed: number): Ing
   if (kvBytes !== undefined && kv > kvBytes) {
     return new IngotError(
       'out_of_memory',
-      `one context of ${tokens} tokens of ${model} needs ${gib(kv)} of ${what} but kvBytes is ${gib(kvBytes)}: lower contextLength or raise kvBytes`,
+      `one context of ${tokens} tokens of ${model} needs ${formatBytes(kv)} of ${what} but kvBytes is ${formatBytes(kvBytes)}: lower contextLength or raise kvBytes`,
       { details: { needBytes: kv, kvBytes, contextLength: tokens } },
     );
   }
   const need = fixed + kv;
   return new IngotError(
     'out_of_memory',
-    `${model} needs ${gib(need)} (weights ${gib(weightBytes)}, KV cache for ${tokens} tokens ${gib(kv)}, ` +
-      `working memory ${gib(fixed - weightBytes)}) but ${gib(limit)} may be used: lower contextLength, take a smaller ` +
+    `${model} needs ${formatBytes(need)} (weights ${formatBytes(weightBytes)}, KV cache for ${tokens} tokens ${formatBytes(kv)}, ` +
+      `working memory ${formatBytes(fixed - weightBytes)}) but ${formatBytes(limit)} may be used: lower contextLength, take a smaller ` +
       'quantisation, or raise memoryLimit',
     { details: { needBytes: need, limitBytes: limit, weightBytes, contextLength: tokens } },
   );

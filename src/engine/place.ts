@@ -99,6 +99,11 @@ async function place(
   const kind: CacheKind = cacheKinds[options.kv ?? defaultCacheKind];
   const dtype = cacheDtype(kind, options);
   if (kind.tiered && device.openPages === undefined) throw noTier(device.name);
+  if (!kind.tiered && options.kvDir !== undefined) {
+    throw new IngotError('invalid_argument', "kvDir is only read with kv 'tiered'", {
+      details: { argument: 'kvDir' },
+    });
+  }
   const weights = weightSizes(checkpoint);
   const { memory, division } = planResidency({
     model: name,

@@ -121,12 +121,18 @@ describe.skipIf(device === 'js')('a tiered cache with the least memory', () => {
     },
   );
 
+  it('a folder for pages is refused where none leave memory', async () => {
+    await expect(open('llama3-gqa', { kvDir: tmpdir() })).rejects.toThrow(
+      /kvDir is only read with kv 'tiered'/,
+    );
+  });
+
   it('less than one layer of a context is refused with the numbers', async () => {
     const kvBytes = (await least('llama3-gqa', {})) - 1;
     await expect(open('llama3-gqa', { kv: 'tiered', kvBytes })).rejects.toMatchObject({
       code: 'out_of_memory',
       message: expect.stringMatching(
-        /one context of 96 tokens .* GiB of memory for one layer of its KV cache but/,
+        /one context of 96 tokens .* kB of memory for one layer of its KV cache but/,
       ),
     });
   });

@@ -1,5 +1,6 @@
 // customFunction and checkpoint: functions that say themselves how they are differentiated.
 
+import { IngotError } from '../../base/errors.ts';
 import { NDArray } from '../array.ts';
 import { barrier, withGradient } from '../ops/memory/identity.ts';
 import { backward } from './backward.ts';
@@ -16,12 +17,24 @@ export type CustomVjp = (
 
 /** `fn` with the gradient that `rule` gives. Arrays that it closes over have none. */
 export function customFunction<F extends Fn>(fn: F, rule: CustomVjp): F {
+  if (typeof rule !== 'function') {
+    throw new IngotError(
+      'invalid_argument',
+      `customFunction: rule must be a function (primals, cotangents, outputs) => gradients, got ${typeof rule}`,
+      { details: { argument: 'rule' } },
+    );
+  }
   const wrapped = (...args: NDArray[]): Results => {
     const result = fn(...args);
     const outputs = result instanceof NDArray ? [result] : result;
     const linked = withGradient(outputs, args, (primals, cotangents, results) => {
       const grads = rule(primals, cotangents, results);
-      return grads instanceof NDArray ? [grads] : grads;
+      if (grads instanceof NDArray) return [grads];
+      if (Array.isArray(grads)) return grads;
+      throw new IngotError(
+        'invalid_argument',
+        `customFunction: the rule (primals, cotangents, outputs) must return an array, or a list of arrays and nulls, got ${typeof grads}`,
+      );
     });
     return result instanceof NDArray ? (linked[0] as NDArray) : linked;
   };

@@ -36,8 +36,12 @@ export interface Recipe<M extends string> {
 }
 
 export function elementwise<M extends string>({ learningRate, moments, rule }: Recipe<M>): GradientTransform {
-  if (typeof learningRate === 'number' && !(learningRate >= 0)) {
-    throw new IngotError('invalid_argument', `learningRate is ${learningRate}; it must be 0 or more`);
+  if (typeof learningRate === 'number' ? !(learningRate >= 0) : typeof learningRate !== 'function') {
+    throw new IngotError(
+      'invalid_argument',
+      `learningRate is ${learningRate}; it must be 0 or more, or a schedule, in the options: { learningRate: 1e-3 }`,
+      { details: { argument: 'learningRate' } },
+    );
   }
   return {
     init: (parameters) => ({

@@ -193,6 +193,13 @@ export type Axes = number | readonly number[] | undefined;
 export function reduceAxes(x: NDArray, axes: Axes, what: string): readonly number[] {
   const rank = x.shape.length;
   const list = axes === undefined ? x.shape.map((_, i) => i) : typeof axes === 'number' ? [axes] : axes;
+  if (!Array.isArray(list)) {
+    throw new IngotError(
+      'invalid_argument',
+      `${what}: axes are a number or a list of numbers, got ${JSON.stringify(list)}`,
+      { details: { argument: 'axes' } },
+    );
+  }
   const unique = new Set(list.map((a) => normalizeAxis(a, rank, what)));
   if (unique.size < list.length) {
     throw new IngotError('invalid_argument', `${what}: axes [${list}] of ${formatShape(x.shape)} repeat`);

@@ -1,6 +1,7 @@
 // reshape: the same elements in another shape. Never copies.
 
 import {
+  checkShapeList,
   type Dim,
   elementCount,
   formatShape,
@@ -46,6 +47,7 @@ export function reshape(x: NDArray, shape: readonly Dim[]): NDArray {
 }
 
 function inferSize(from: Shape, shape: readonly Dim[]): Shape {
+  checkShapeList(shape, 'reshape');
   if (!shape.includes(-1)) return shape;
   const rest = elementCount(shape.filter((d) => d !== -1));
   const all = elementCount(from);

@@ -233,7 +233,7 @@ function checkedRange(range: Range): Range {
     return range;
   throw new IngotError(
     'invalid_argument',
-    `slice: ${JSON.stringify(range)} is no index: [start, stop, step], a number, null, '...' or 'newaxis' is`,
+    `slice: ${JSON.stringify(range)} is no index: [start, stop], [start, stop, step], a number, null, '...' or 'newaxis' is`,
   );
 }
 
