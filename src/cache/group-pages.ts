@@ -10,6 +10,7 @@ import {
   type PartGroup,
   pageStride,
   seesAll,
+  staysFor,
 } from './parts.ts';
 import { KEPT_CHECKPOINTS, pagesFor } from './sizes.ts';
 import type { SlotRun, SlotStates } from './slot-states.ts';
@@ -52,7 +53,7 @@ export class GroupPages {
     const { sight } = this.group;
     if (sight.kind === 'blocks') return to;
     if (sight.kind !== 'last') {
-      const gone = Math.max(this.#first, (this.pages.lastIndexOf(-1) + 1) * PAGE_SLOTS);
+      const gone = this.first(length);
       return firstNeeded(sight, to) >= gone ? to : 0;
     }
     let end = Math.floor(to / PAGE_SLOTS);
@@ -82,6 +83,7 @@ export class GroupPages {
     const { sight } = this.group;
     const kept = sight.kind === 'last' && !shortage ? KEPT_CHECKPOINTS : 0;
     for (const end = firstPageNeeded(sight, length) - kept; this.#left < end; this.#left++) {
+      if (staysFor(sight, this.#left)) continue;
       this.#release([this.pages[this.#left] ?? -1]);
       this.pages[this.#left] = -1;
     }

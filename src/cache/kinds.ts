@@ -16,9 +16,14 @@ export interface CacheKind {
   readonly dtype?: CacheDtype;
   /** Whether memory may be smaller than what conversations take: the others are in a file of `options.tier`. */
   readonly tiered: boolean;
+  /** Whether conversations go on beyond the context, which is a window of their positions. */
+  readonly rotates: boolean;
   /** Throws out_of_memory from the device, unsupported where the device or the layers lack something. */
   open(device: Device, specs: readonly LayerSpec[], options: PagedCacheOptions): CacheStore;
 }
+
+/** First positions that a window keeps where the caller does not say: a page. */
+export const DEFAULT_KEEP = 4;
 
 /** What the two have in common. */
 const quantised = (kind: CacheKind, about: string): CacheKind => ({ ...kind, about, dtype: 'q8' });
@@ -28,6 +33,7 @@ const plain = {
     about: 'pages of 32 positions that all conversations share, with their known beginnings',
     single: false,
     tiered: false,
+    rotates: false,
     open: (device, specs, options) => new PagedCache(device, specs, options),
   },
   tiered: {
@@ -35,12 +41,21 @@ const plain = {
       'pages, of which those that no layer needs now are in a file: longer than memory, the same numbers',
     single: false,
     tiered: true,
+    rotates: false,
     open: (device, specs, options) => new PagedCache(device, specs, options),
+  },
+  rotating: {
+    about: 'pages of a window of positions and of the first (kvKeep): conversations without an end',
+    single: false,
+    tiered: false,
+    rotates: true,
+    open: (device, specs, options) => new PagedCache(device, specs, { keep: DEFAULT_KEEP, ...options }),
   },
   standard: {
     about: 'one conversation at a time, a slot for each position, nothing remembered',
     single: true,
     tiered: false,
+    rotates: false,
     open: (device, specs, { contextLength, maxRows, dtype }) =>
       new StandardCache(device, specs, {
         capacity: contextLength,

@@ -25,6 +25,8 @@ type PartName = Pick<LayerPart, 'layer' | 'index'>;
 export interface LayerPlace {
   readonly states: readonly State[];
   readonly paged: PageTable;
+  /** Positions of the rows in that table, where they are not the true ones. */
+  readonly positions?: NDArray | undefined;
 }
 
 export class PagedMemory implements SequenceMemory {
@@ -51,8 +53,8 @@ export class PagedMemory implements SequenceMemory {
     options: AttendOptions,
   ): NDArray {
     const spec = layerOfKind(this.#specs, layer, ['full', 'window'], 'attend');
-    const { states, paged } = this.#at(layer);
-    return this.#form.attend(spec, states, { q, k, v, positions }, options, { paged });
+    const { states, paged, positions: shown = positions } = this.#at(layer);
+    return this.#form.attend(spec, states, { q, k, v, positions: shown }, options, { paged });
   }
 
   latent(
@@ -64,14 +66,14 @@ export class PagedMemory implements SequenceMemory {
     index?: PositionIndex,
   ): NDArray {
     const spec = layerOfKind(this.#specs, layer, ['latent'], 'latent');
-    const { states, paged } = this.#at(layer);
-    return attendRows(spec, states, q, row, positions, options, { index, paged });
+    const { states, paged, positions: shown = positions } = this.#at(layer);
+    return attendRows(spec, states, q, row, shown, options, { index, paged });
   }
 
   convolve(layer: number, x: NDArray, positions: NDArray, { weight, bias }: Convolution): NDArray {
     layerOfKind(this.#specs, layer, ['recurrent'], 'convolve');
-    const { states, paged } = this.#at(layer);
-    return shortConv(states[0] as State, x, weight, positions, { bias, paged });
+    const { states, paged, positions: shown = positions } = this.#at(layer);
+    return shortConv(states[0] as State, x, weight, shown, { bias, paged });
   }
 
   compressed(layer: number, rows: CompressedRows, positions: NDArray, options: AttendOptions): NDArray {

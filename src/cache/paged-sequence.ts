@@ -1,6 +1,6 @@
 // A sequence of a paged cache: what it holds of each group, moved on together.
 
-import { invariant } from '../base/errors.ts';
+import { IngotError, invariant } from '../base/errors.ts';
 import { type CacheSequence, type CacheSnapshot, checkTrim, type LayerSnapshot } from './contract.ts';
 import type { GroupPages } from './group-pages.ts';
 import type { PagedCache } from './paged.ts';
@@ -36,7 +36,7 @@ export class PagedSequence implements CacheSequence {
 
   extend(rows: number): boolean {
     const length = this.#length + rows;
-    if (length > this.store.contextLength) return false;
+    if (length > this.store.longest) return false;
     // What left in the last step goes with this one: until then the scheduler may remember it.
     for (const group of this.groups) group.leaveBehind(this.#lengthBefore, false);
     if (!this.#extendTo(length)) {
@@ -57,7 +57,7 @@ export class PagedSequence implements CacheSequence {
   }
 
   reserve(rows: number): boolean {
-    if (this.#length + rows > this.store.contextLength) return false;
+    if (this.#length + rows > this.store.longest) return false;
     const all = this.groups.every((group) => group.reserve(this.#length, rows));
     if (!all) for (const group of this.groups) group.unreserve();
     return all;
@@ -74,9 +74,16 @@ export class PagedSequence implements CacheSequence {
     return this.store.copy(this);
   }
 
-  /** As of the steps submitted so far. */
+  /** As of the steps submitted so far. Throws unsupported when the window has moved on. */
   async snapshot(from = 0): Promise<CacheSnapshot> {
     const [length, specs] = [this.#length, this.store.specs];
+    if (length > this.store.contextLength) {
+      throw new IngotError(
+        'unsupported',
+        `kv 'rotating': of ${length} positions a window of ${this.store.contextLength} is left, which is no snapshot`,
+        { details: { length, window: this.store.contextLength } },
+      );
+    }
     const layers: LayerSnapshot[][] = specs.map(() => []);
     const reads = this.groups.map(async (pages) => {
       const { states, parts, sight } = pages.group;

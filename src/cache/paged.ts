@@ -5,8 +5,8 @@
 import type { NDArray } from '../array/array.ts';
 import type { InputSpec } from '../array/compile.ts';
 import { PAGE_SLOTS } from '../array/ops/memory/paged.ts';
-import { IngotError, invariant } from '../base/errors.ts';
-import { type DynDim, dynDim } from '../base/shape.ts';
+import { IngotError } from '../base/errors.ts';
+import type { DynDim } from '../base/shape.ts';
 import type { Device } from '../device/device.ts';
 import type { LayerSpec, SequenceMemory } from '../nn/contracts.ts';
 import {
@@ -32,9 +32,11 @@ import {
   seesAll,
 } from './parts.ts';
 import { PrefixTree } from './prefix-tree.ts';
-import { CacheSizes, pagesFor, pagesOfSequence } from './sizes.ts';
+import { rotationOf, shiftedTables } from './shifted-tables.ts';
+import { CacheSizes, pagesOfSequence } from './sizes.ts';
 import { SlotStates } from './slot-states.ts';
 import { rowsFrom } from './snapshot-rows.ts';
+import { type StepTables, wholeTables } from './step-tables.ts';
 import { sumCounters, type TierCounters, TieredStates, type TierFolder } from './tiered.ts';
 
 export interface PagedCacheOptions {
@@ -54,29 +56,34 @@ export interface PagedCacheOptions {
   readonly tier?: TierFolder | undefined;
   /** Bytes that prefixes may keep when no sequence uses them; default all: they are given up as soon as one needs them. */
   readonly prefixBytes?: number;
+  /** Sequences go on beyond the context, which is a window: so many of its first positions stay, in whole pages. */
+  readonly keep?: number | undefined;
 }
 
 export class PagedCache implements CacheStore {
   readonly bytes: number;
   readonly contextLength: number;
+  /** Positions that a sequence can have. */
+  readonly longest: number;
   readonly dtype: CacheDtype;
   readonly specs: readonly LayerSpec[];
   readonly groups: readonly StoreGroup[];
   readonly #prefixes: PrefixTree;
-  readonly #maxSequences: number;
+  readonly #tables: StepTables;
   readonly #form: HeadRowsForm;
   readonly #live = new Set<PagedSequence>();
 
-  /** Throws out_of_memory from the device. */
+  /** Throws out_of_memory from the device; unsupported and invalid_argument for what cannot rotate. */
   constructor(device: Device, specs: readonly LayerSpec[], options: PagedCacheOptions) {
     const { contextLength, dtype } = options;
     this.specs = specs;
     this.contextLength = contextLength;
     this.dtype = dtype;
-    this.#maxSequences = options.maxSequences;
+    this.longest = options.keep === undefined ? contextLength : Number.POSITIVE_INFINITY;
     this.#form = new HeadRowsForm(device, specs, dtype);
     this.groups = this.#made(() => makeGroups(device, specs, options));
     this.bytes = this.groups.reduce((sum, { states }) => sum + states.bytes, 0);
+    this.#tables = (options.keep === undefined ? wholeTables : shiftedTables)(this.groups, options);
     const share = Math.min(1, (options.prefixBytes ?? this.bytes) / this.bytes);
     this.#prefixes = new PrefixTree(
       this.groups.map(({ sight, pool }) => ({ sight, pool, maxPages: Math.floor(pool.size * share) })),
@@ -115,29 +122,18 @@ export class PagedCache implements CacheStore {
       const pages = pool.available - others;
       if (!seesAll(sight) && pages >= needed) return least;
       return Math.min(least, Math.max(0, pages * pageStride(sight) * PAGE_SLOTS));
-    }, this.contextLength);
+    }, this.longest);
   }
 
   inputs(rows: DynDim): Readonly<Record<string, InputSpec>> {
-    if (this.groups.length === 0) return {};
-    const table = [dynDim('sequencesInStep', this.#maxSequences), pagesFor(this.contextLength)];
-    return {
-      sequences: { shape: [rows], dtype: 'i32' },
-      ...Object.fromEntries(
-        this.groups.map((_, g) => [tableName(g), { shape: table, dtype: 'i32' as const }]),
-      ),
-    };
+    return this.groups.length === 0 ? {} : this.#tables.inputs(rows);
   }
 
   view(inputs: Readonly<Record<string, NDArray>>): SequenceMemory {
-    const { sequences } = inputs;
     return new PagedMemory(this.specs, this.#form, (part) => {
       for (const [g, { states }] of this.groups.entries()) {
         const own = states.of(part);
-        if (own === undefined) continue;
-        const pages = inputs[tableName(g)];
-        invariant(sequences && pages, 'a paged cache needs the inputs that it named');
-        return { states: own, paged: { sequences, pages } };
+        if (own !== undefined) return { states: own, ...this.#tables.view(inputs, g) };
       }
       return undefined;
     });
@@ -146,23 +142,12 @@ export class PagedCache implements CacheStore {
   bind(parts: readonly SequenceRows[]): Readonly<Record<string, Int32Array>> {
     if (this.groups.length === 0) return {};
     for (const { states } of this.groups) states.flush();
-    const width = pagesFor(this.contextLength);
-    const bound: Record<string, Int32Array> = {
-      sequences: new Int32Array(parts.reduce((sum, { rows }) => sum + rows, 0)),
-    };
-    this.groups.forEach((_, g) => {
-      const table = new Int32Array(parts.length * width).fill(-1);
-      parts.forEach(({ sequence }, i) => {
-        table.set(ownSequence(sequence, this).groups[g]?.pages ?? [], i * width);
-      });
-      bound[tableName(g)] = table;
-    });
-    let at = 0;
-    parts.forEach(({ rows }, i) => {
-      bound.sequences?.fill(i, at, at + rows);
-      at += rows;
-    });
-    return bound;
+    return this.#tables.bind(
+      parts.map(({ sequence, rows }) => {
+        const { groups, length } = ownSequence(sequence, this);
+        return { pages: groups.map((group) => group.pages), length, rows };
+      }),
+    );
   }
 
   create(): PagedSequence {
@@ -173,7 +158,7 @@ export class PagedCache implements CacheStore {
   }
 
   createFrom(tokens: readonly number[], atMost: number): PagedSequence {
-    const pages = this.#prefixes.match(tokens, atMost);
+    const pages = this.#prefixes.match(tokens, Math.min(atMost, this.contextLength));
     const length = (pages[0]?.length ?? 0) * PAGE_SLOTS;
     return this.#add(
       this.groups.map((group, g) => new GroupPages(group, [...(pages[g] ?? [])])),
@@ -183,7 +168,7 @@ export class PagedCache implements CacheStore {
 
   remember(sequence: CacheSequence, tokens: readonly number[], length: number): void {
     const { groups } = ownSequence(sequence, this);
-    const count = Math.floor(length / PAGE_SLOTS);
+    const count = Math.floor(Math.min(length, this.contextLength) / PAGE_SLOTS);
     if (count > 0) {
       const pages = groups.map((group) => group.pages);
       this.#prefixes.insert(tokens, pages, count);
@@ -262,18 +247,18 @@ export class PagedCache implements CacheStore {
   }
 }
 
-const tableName = (group: number): string => `pages${group}`;
-
 function makeGroups(
   device: Device,
   specs: readonly LayerSpec[],
   options: PagedCacheOptions,
 ): readonly StoreGroup[] {
-  const { contextLength, maxSequences, maxRows = contextLength, dtype, maxBytes, tier } = options;
-  const limits = { contextLength, maxRows: Math.min(maxRows, contextLength) };
-  const sizes = new CacheSizes(specs, dtype, { tiered: tier !== undefined });
+  const { contextLength, maxSequences, maxRows = contextLength, dtype, maxBytes, tier, keep } = options;
+  const rotation = keep === undefined ? undefined : rotationOf(contextLength, keep);
+  const rotates = rotation !== undefined;
+  const limits = { contextLength, maxRows: Math.min(maxRows, contextLength), rotates };
+  const sizes = new CacheSizes(specs, dtype, { tiered: tier !== undefined, rotates });
   const pages = sizes.pages(options.pages, maxSequences, limits, maxBytes);
-  const parts = groupLayers(specs, dtype);
+  const parts = groupLayers(specs, dtype, rotation);
   /** What the memory has beside what it must have. */
   const spare = Math.max(0, (maxBytes ?? 0) - sizes.bytes(pages));
   const made: StoreGroup[] = [];

@@ -27,9 +27,14 @@ export const codesOf = (dtype: CacheDtype): { readonly codes?: KvCodes } =>
 export type Sight =
   | { readonly kind: 'all' }
   | { readonly kind: 'window'; readonly window: number }
+  /** The first `kept` pages, and as many of the last, with its own, as make `pages` of them together. */
+  | { readonly kind: 'rotating'; readonly pages: number; readonly kept: number }
   /** Everything, as one slot for each block of `ratio` positions, written with the last of them. */
   | { readonly kind: 'blocks'; readonly ratio: number }
   | { readonly kind: 'last' };
+
+/** What layers ask for themselves. */
+export type OwnSight = Exclude<Sight, { readonly kind: 'rotating' }>;
 
 /** One array of a layer: `[heads, slots, width]`; where rows are codes, of bytes. */
 export interface PartArray {
@@ -41,7 +46,7 @@ export interface PartArray {
 
 /** What a layer keeps for rows of one sight; most layers have one part. */
 export interface SpecPart {
-  readonly sight: Sight;
+  readonly sight: OwnSight;
   readonly arrays: readonly PartArray[];
 }
 
@@ -60,11 +65,27 @@ export interface PartGroup {
   readonly parts: readonly LayerPart[];
 }
 
-/** The groups of these layers, in the order of their first layers. */
-export function groupLayers(specs: readonly LayerSpec[], dtype: CacheDtype): readonly PartGroup[] {
+/** A window of whole pages over what would see everything, of which the first `kept` stay. */
+export interface Rotation {
+  readonly pages: number;
+  readonly kept: number;
+}
+
+/**
+ * The groups of these layers, in the order of their first layers; where there is a rotation, what sees everything sees its window
+ * instead. Throws unsupported for layers that cannot.
+ */
+export function groupLayers(
+  specs: readonly LayerSpec[],
+  dtype: CacheDtype,
+  rotation?: Rotation,
+): readonly PartGroup[] {
   const groups = new Map<string, { sight: Sight; parts: LayerPart[] }>();
   specs.forEach((spec, layer) => {
-    for (const [index, { sight, arrays }] of partsOf(spec, dtype).entries()) {
+    if (rotation !== undefined) checkRotates(spec, layer);
+    for (const [index, { sight: own, arrays }] of partsOf(spec, dtype).entries()) {
+      const sight: Sight =
+        own.kind === 'all' && rotation !== undefined ? { kind: 'rotating', ...rotation } : own;
       const key = JSON.stringify(sight);
       const group = groups.get(key) ?? { sight, parts: [] };
       groups.set(key, group);
@@ -78,6 +99,17 @@ export function groupLayers(specs: readonly LayerSpec[], dtype: CacheDtype): rea
   }));
 }
 
+/** Throws unsupported for layers whose rows choose among all positions or blocks: there is no window of those. */
+function checkRotates(spec: LayerSpec, layer: number): void {
+  const indexed = spec.kind === 'latent' && spec.indexDim !== undefined;
+  if (spec.kind !== 'compressed' && !indexed) return;
+  throw new IngotError(
+    'unsupported',
+    `kv 'rotating' keeps a window of positions, and layer ${layer} (${indexed ? 'latent with an index' : spec.kind}) chooses among all: take another kv`,
+    { details: { argument: 'kv', layer } },
+  );
+}
+
 function slotsPerPage(sight: Sight): number {
   if (sight.kind === 'last') return 1;
   return sight.kind === 'blocks' ? Math.max(1, PAGE_SLOTS / sight.ratio) : PAGE_SLOTS;
@@ -89,7 +121,8 @@ export function partsOf(spec: LayerSpec, stored: CacheDtype): readonly SpecPart[
   switch (spec.kind) {
     case 'full':
     case 'window': {
-      const sight: Sight = spec.kind === 'full' ? { kind: 'all' } : { kind: 'window', window: spec.window };
+      const sight: OwnSight =
+        spec.kind === 'full' ? { kind: 'all' } : { kind: 'window', window: spec.window };
       return [
         {
           sight,
@@ -205,7 +238,7 @@ export const leastPageBytes = (group: PartGroup): number =>
     ? shapesOf(group).reduce((sum, { pageBytes }) => sum + pageBytes, 0)
     : groupPageBytes(group);
 
-/** The first position that the row at `position` needs; `position` itself where it needs none before. */
+/** The first position that the row at `position` needs, but for pages that stay; `position` itself where it needs none before. */
 export function firstNeeded(sight: Sight, position: number): number {
   switch (sight.kind) {
     case 'all':
@@ -213,6 +246,10 @@ export function firstNeeded(sight: Sight, position: number): number {
       return 0;
     case 'window':
       return Math.max(0, position - sight.window + 1);
+    case 'rotating': {
+      const first = Math.floor(position / PAGE_SLOTS) - (sight.pages - sight.kept) + 1;
+      return first <= sight.kept ? 0 : first * PAGE_SLOTS;
+    }
     case 'last':
       return Math.max(0, position - 1);
     default:
@@ -223,6 +260,14 @@ export function firstNeeded(sight: Sight, position: number): number {
 /** The first page that the row at `position` needs. */
 export const firstPageNeeded = (sight: Sight, position: number): number =>
   Math.floor(firstNeeded(sight, position) / PAGE_SLOTS);
+
+/** Whether all rows need a page: those of windows that rotate keep their first. */
+export const staysFor = (sight: Sight, page: number): boolean =>
+  sight.kind === 'rotating' && page < sight.kept;
+
+/** Whether the row at `position` needs a page before it. */
+export const needsPage = (sight: Sight, page: number, position: number): boolean =>
+  page >= firstPageNeeded(sight, position) || staysFor(sight, page);
 
 /** Whether rows of this sight need everything before them. */
 export const seesAll = (sight: Sight): boolean => sight.kind === 'all' || sight.kind === 'blocks';

@@ -3,7 +3,7 @@
 
 import { PAGE_SLOTS } from '../array/ops/memory/paged.ts';
 import type { PagePool } from './page-pool.ts';
-import { firstPageNeeded, keepsPage, type Sight, seesAll } from './parts.ts';
+import { keepsPage, needsPage, type Sight, seesAll } from './parts.ts';
 
 interface Node {
   /** By group; -1: the page was given back, or never kept. */
@@ -57,9 +57,9 @@ export class PrefixTree {
     while (path.length > 0 && !this.#usable(path)) path.pop();
     this.#touch(path);
     return this.#groups.map(({ sight, pool }, g) => {
-      const first = firstPageNeeded(sight, path.length * PAGE_SLOTS);
+      const end = path.length * PAGE_SLOTS;
       return path.map(({ pages }, i) => {
-        if (i < first || !keepsPage(sight, i)) return -1;
+        if (!needsPage(sight, i, end) || !keepsPage(sight, i)) return -1;
         const page = pages[g] as number;
         pool.hold(page);
         return page;
@@ -106,10 +106,10 @@ export class PrefixTree {
   #reclaim(g: number): boolean {
     const { sight, pool } = this.#groups[g] as PrefixGroup;
     for (const node of this.#used[g] ?? []) {
-      const inner = seesAll(sight) && node.children.size > 0;
+      const inner = needsStart(sight) && node.children.size > 0;
       if (inner || pool.holders(node.pages[g] as number) > 1) continue;
       // Without what rows see of everything, the rest of the node is of no use.
-      if (seesAll(sight)) for (const each of node.pages.keys()) this.#drop(node, each);
+      if (needsStart(sight)) for (const each of node.pages.keys()) this.#drop(node, each);
       else this.#drop(node, g);
       this.#prune(node);
       return true;
@@ -126,10 +126,10 @@ export class PrefixTree {
   /** Whether all pages that a row after this path needs are there. */
   #usable(path: readonly Node[]): boolean {
     return this.#groups.every(({ sight }, g) => {
-      for (let i = path.length - 1; i >= firstPageNeeded(sight, path.length * PAGE_SLOTS); i--) {
-        if (keepsPage(sight, i) && (path[i]?.pages[g] ?? -1) < 0) return false;
-      }
-      return true;
+      const end = path.length * PAGE_SLOTS;
+      return path.every(
+        ({ pages }, i) => !needsPage(sight, i, end) || !keepsPage(sight, i) || (pages[g] ?? -1) >= 0,
+      );
     });
   }
 
@@ -137,7 +137,7 @@ export class PrefixTree {
   #touch(path: readonly Node[]): void {
     this.#groups.forEach(({ sight }, g) => {
       const used = this.#used[g] as Set<Node>;
-      for (const node of seesAll(sight) ? [...path].reverse() : path) {
+      for (const node of needsStart(sight) ? [...path].reverse() : path) {
         if ((node.pages[g] as number) < 0) continue;
         used.delete(node);
         used.add(node);
@@ -162,6 +162,9 @@ export class PrefixTree {
     }
   }
 }
+
+/** Whether the end of a prefix is of no use without its beginning. */
+const needsStart = (sight: Sight): boolean => seesAll(sight) || sight.kind === 'rotating';
 
 /** The tokens of a page as a map key. */
 const keyOf = (tokens: readonly number[], start: number): string =>

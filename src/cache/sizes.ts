@@ -20,6 +20,8 @@ export interface SequenceLimits {
   readonly contextLength: number;
   /** Most rows that a sequence has in one step. */
   readonly maxRows: number;
+  /** Positions go on beyond the context, which is a window of them. */
+  readonly rotates?: boolean | undefined;
 }
 
 /** Pages of 32 positions that hold this many. */
@@ -28,9 +30,9 @@ export const pagesFor = (length: number): number => Math.ceil(length / PAGE_SLOT
 /** Pages that a sequence must have of a group to take steps of `maxRows` up to the end of its context. */
 export function pagesOfSequence(
   { sight }: Pick<PartGroup, 'sight'>,
-  { contextLength, maxRows }: SequenceLimits,
+  { contextLength, maxRows, rotates }: SequenceLimits,
 ): number {
-  const all = pagesFor(contextLength);
+  const all = rotates ? Number.POSITIVE_INFINITY : pagesFor(contextLength);
   switch (sight.kind) {
     case 'all':
     case 'blocks':
@@ -38,6 +40,9 @@ export function pagesOfSequence(
     case 'window':
       // The positions seen and written may begin at the end of a page.
       return Math.min(all, pagesFor(sight.window - 1 + maxRows) + 1);
+    case 'rotating':
+      // The window of the first row of a step, and the pages of the others.
+      return pagesFor(contextLength) + pagesFor(maxRows);
     case 'last':
       return Math.min(all, 2);
     default:
@@ -50,7 +55,7 @@ const pagesUsed = (group: PartGroup, limits: SequenceLimits): number =>
   seesAll(group.sight)
     ? pagesOfSequence(group, limits)
     : Math.min(
-        pagesFor(limits.contextLength),
+        limits.rotates ? Number.POSITIVE_INFINITY : pagesFor(limits.contextLength),
         pagesOfSequence(group, limits) + pagesFor(limits.maxRows) + KEPT_CHECKPOINTS,
       );
 
@@ -59,13 +64,17 @@ export class CacheSizes {
   /** Pages may be elsewhere than in memory: bytes are the least that it must have. */
   readonly tiered: boolean;
   readonly #groups: readonly PartGroup[];
+  readonly #rotates: boolean;
 
+  /** Throws unsupported for layers whose windows cannot rotate, where they are to. */
   constructor(
     layers: readonly LayerSpec[],
     dtype: CacheDtype,
-    { tiered = false }: { readonly tiered?: boolean } = {},
+    { tiered = false, rotates = false }: { readonly tiered?: boolean; readonly rotates?: boolean } = {},
   ) {
-    this.#groups = groupLayers(layers, dtype);
+    // How long the window is comes with the limits, and how much of it stays does not matter.
+    this.#groups = groupLayers(layers, dtype, rotates ? { pages: 0, kept: 0 } : undefined);
+    this.#rotates = rotates;
     this.tiered = tiered;
   }
 
@@ -76,7 +85,7 @@ export class CacheSizes {
 
   /** Bytes that one sequence takes at most when it has `length` positions. */
   sequenceBytes(limits: SequenceLimits): number {
-    return this.#bytes((group) => pagesOfSequence(group, limits));
+    return this.#bytes((group) => pagesOfSequence(group, { ...limits, rotates: this.#rotates }));
   }
 
   /** Bytes that one more position takes; layers that see less than everything have no more of them. */
@@ -95,15 +104,20 @@ export class CacheSizes {
   pages(
     pages: number,
     sequences: number,
-    limits: SequenceLimits,
+    given: SequenceLimits,
     bytes = Number.POSITIVE_INFINITY,
   ): readonly number[] {
+    const limits = { ...given, rotates: this.#rotates };
     const all = (group: PartGroup): number => Math.ceil(pages / pageStride(group.sight));
-    const wanted = this.#groups.map((group) =>
-      seesAll(group.sight)
-        ? all(group)
-        : Math.max(pagesOfSequence(group, limits), Math.min(pages, sequences * pagesUsed(group, limits))),
-    );
+    const wanted = this.#groups.map((group) => {
+      if (seesAll(group.sight)) return all(group);
+      const one = pagesOfSequence(group, limits);
+      // Without an end, as many sequences as there are pages of whole contexts for.
+      const shared = limits.rotates
+        ? Math.max(pages, Math.ceil((pages / pagesFor(limits.contextLength)) * one))
+        : pages;
+      return Math.max(one, Math.min(shared, sequences * pagesUsed(group, limits)));
+    });
     const least = this.#groups.map((group, i) =>
       seesAll(group.sight) ? all(group) : Math.min(wanted[i] ?? 0, pagesOfSequence(group, limits)),
     );

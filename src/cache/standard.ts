@@ -26,7 +26,7 @@ import {
 } from './contract.ts';
 import { HeadRowsForm } from './head-rows.ts';
 import { attendRows } from './latent-rows.ts';
-import { type CacheDtype, filledSlots, type LayerPart, partsOf, type Sight, slotBytes } from './parts.ts';
+import { type CacheDtype, filledSlots, type LayerPart, type OwnSight, partsOf, slotBytes } from './parts.ts';
 import { type SlotRun, SlotStates } from './slot-states.ts';
 import { rowsFrom } from './snapshot-rows.ts';
 
@@ -42,7 +42,7 @@ export interface StandardCacheOptions {
 /** Where the rows of a part of a layer are. */
 interface PartPlan {
   readonly part: LayerPart;
-  readonly sight: Sight;
+  readonly sight: OwnSight;
   readonly slots: number;
   /** Slot = position mod ring; 0: slot = position. */
   readonly ring: number;
@@ -316,7 +316,7 @@ class StandardSequence implements CacheSequence {
 }
 
 /** The earliest position to go on from when a layer has positions `first` … `length` - 1. */
-function floorOf(sight: Sight, first: number, length: number): number {
+function floorOf(sight: OwnSight, first: number, length: number): number {
   if (first === 0 || sight.kind === 'all' || sight.kind === 'blocks') return 0;
   return sight.kind === 'last' ? length : first + sight.window - 1;
 }

@@ -30,6 +30,7 @@ export interface ModelFlags {
   readonly kvBits?: KvBits;
   readonly kvBytes?: number;
   readonly kvDir?: string;
+  readonly kvKeep?: number;
   readonly prefixBytes?: number;
   readonly prefixDir?: string;
   readonly prefixDirBytes?: number;
@@ -165,6 +166,7 @@ export const addModelOptions = (command: Command): Command =>
     .option('--kv-bits <bits>', `what keys and values are stored as: ${kvBitsNames.join(', ')}`, kvBits)
     .option('--kv-bytes <size>', 'most memory for the conversations in progress', size)
     .option('--kv-dir <folder>', 'where a tiered cache has what memory has no room for (default: /var/tmp)')
+    .option('--kv-keep <tokens>', 'first tokens that a rotating cache keeps (default: 4: a page)', integer)
     .option('--prefix-bytes <size>', 'most of it that earlier prompts may keep', size)
     .option('--prefix-dir <folder>', 'keep the beginnings of conversations there, for later processes')
     .option('--prefix-dir-bytes <size>', 'most that this folder may hold (default: 8GB)', size);
@@ -205,6 +207,7 @@ const modelOptions = (flags: ModelFlags): LoadOptions => ({
   kvBits: flags.kvBits,
   kvBytes: flags.kvBytes,
   kvDir: flags.kvDir,
+  kvKeep: flags.kvKeep,
   prefixBytes: flags.prefixBytes,
   prefixDir: flags.prefixDir,
   prefixDirBytes: flags.prefixDirBytes,

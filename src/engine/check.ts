@@ -172,6 +172,7 @@ const load = {
   },
   kvBytes: count(0),
   kvDir: text,
+  kvKeep: count(0),
   prefixBytes: count(0),
   prefixDir: text,
   prefixDirBytes: count(0),

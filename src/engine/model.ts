@@ -20,7 +20,7 @@ import { chatText, completeText, conversationOf, renderChat } from './answer.ts'
 import { checkEmbedInput, checkOptions, checkText, checkTokenList } from './check.ts';
 import type { ModelPatching } from './patching.ts';
 import { perplexity } from './perplexity.ts';
-import { contextOverflow, encodeInput } from './prompt.ts';
+import { contextOverflow, encodeInput, longestPrompt } from './prompt.ts';
 import { Session, type SessionOptions } from './session.ts';
 import { type MutableStats, newStats } from './stats.ts';
 import type {
@@ -271,7 +271,7 @@ export class LoadedModel implements Model {
   }
 
   #checkLength(tokens: number): void {
-    if (tokens > this.#parts.contextLength) throw contextOverflow(this, tokens);
+    if (tokens > longestPrompt(this.info)) throw contextOverflow(this, tokens);
   }
 
   async *#tokens(

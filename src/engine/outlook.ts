@@ -139,6 +139,7 @@ function plan(
   weights: WeightSizes,
   config: ReturnType<typeof parseModel>['config'],
 ): Pick<ModelOutlook, 'division' | 'problem' | 'contextLength'> {
+  const kind = cacheKinds[options.kv ?? defaultCacheKind];
   try {
     const { division, memory } = planResidency({
       model: name,
@@ -146,7 +147,7 @@ function plan(
       expertsPerToken: config.expertsPerToken,
       canStream: true,
       options: options.experts ?? {},
-      sizes: new CacheSizes(config.memory, cacheDtype(cacheKinds[options.kv ?? defaultCacheKind], options)),
+      sizes: new CacheSizes(config.memory, cacheDtype(kind, options), { rotates: kind.rotates }),
       vocabSize: config.vocabSize,
       modelContext: config.contextLength,
       contextLength: options.contextLength,

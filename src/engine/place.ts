@@ -5,8 +5,9 @@ import { resolvePatterns } from '../array/patterns.ts';
 import { Weight } from '../array/weight.ts';
 import { IngotError } from '../base/errors.ts';
 import type { PrefixArchive } from '../cache/archive.ts';
-import { type CacheKind, cacheDtype, cacheKinds, defaultCacheKind } from '../cache/kinds.ts';
+import { type CacheKind, cacheDtype, cacheKinds, DEFAULT_KEEP, defaultCacheKind } from '../cache/kinds.ts';
 import type { CacheDtype } from '../cache/parts.ts';
+import { rotationOf } from '../cache/shifted-tables.ts';
 import { CacheSizes } from '../cache/sizes.ts';
 import { noTier } from '../cache/tiered.ts';
 import type { Device } from '../device/device.ts';
@@ -104,6 +105,7 @@ async function place(
       details: { argument: 'kvDir' },
     });
   }
+  const keep = keptPositions(kind, options);
   const weights = weightSizes(checkpoint);
   const { memory, division } = planResidency({
     model: name,
@@ -111,7 +113,7 @@ async function place(
     expertsPerToken: config.expertsPerToken,
     canStream: device.streamExperts !== undefined,
     options: options.experts ?? {},
-    sizes: new CacheSizes(config.memory, dtype, { tiered: kind.tiered }),
+    sizes: new CacheSizes(config.memory, dtype, kind),
     vocabSize: config.vocabSize,
     modelContext: config.contextLength,
     plainContext: config.plainContext,
@@ -126,6 +128,7 @@ async function place(
     ),
   });
   const { contextLength, maxSequences, pages, cacheBytes, prefixBytes } = memory;
+  if (keep !== undefined) rotationOf(contextLength, keep); // what does not fit is told before weights are read
   const experts = division.streamed
     ? await openExperts(device, checkpoint, {
         model: name,
@@ -182,6 +185,7 @@ async function place(
       maxBytes: cacheBytes,
       ...(kind.tiered ? { tier: { folder: options.kvDir ?? spillFolder ?? '.' } } : {}),
       prefixBytes,
+      ...(keep === undefined ? {} : { keep }),
     });
     owned.push(cache);
     const shared = { model, device, cache, contextLength, patterns };
@@ -192,7 +196,7 @@ async function place(
     const ends = await endTokens(checkpoint, vocabSize);
     const eosTokenIds = new Set([...config.eosTokenIds, ...ends, ...(tokenizer?.eosIds ?? [])]);
     const exact = precision === 'exact';
-    const limits = { contextLength, vocabSize, maxSequences };
+    const limits = { contextLength, rotates: kind.rotates, vocabSize, maxSequences };
     const computed = [precision, there.device, patterns];
     const archive = await openArchive?.({ checkpoint, specs: config.memory, dtype, contextLength, computed });
     const scheduler = new Scheduler({ runner, cache, eosTokenIds, exact, archive, ...limits });
@@ -237,9 +241,16 @@ async function place(
 
 /** How many conversations there are room for. Throws invalid_argument where a kind has no room for what is asked. */
 function conversations(
-  { single }: CacheKind,
+  { single, rotates }: CacheKind,
   { kv, maxSequences, prefixDir }: LoadOptions,
 ): number | undefined {
+  if (rotates && prefixDir !== undefined) {
+    throw new IngotError(
+      'invalid_argument',
+      `kv '${kv}' has a window of a conversation, not all of it: it does not go with a prefixDir`,
+      { details: { argument: 'prefixDir' } },
+    );
+  }
   if (!single) return maxSequences;
   const refused = prefixDir === undefined ? 'more than one maxSequences' : 'a prefixDir';
   if (prefixDir !== undefined || (maxSequences ?? 1) > 1) {
@@ -250,6 +261,17 @@ function conversations(
     );
   }
   return 1;
+}
+
+/** First positions that stay; undefined where all do. Throws invalid_argument where a kind has no use for what is asked. */
+function keptPositions({ rotates }: CacheKind, { kv, kvKeep }: LoadOptions): number | undefined {
+  if (rotates) return kvKeep ?? DEFAULT_KEEP;
+  if (kvKeep === undefined) return undefined;
+  throw new IngotError(
+    'invalid_argument',
+    `kvKeep is for kv 'rotating': kv '${kv ?? defaultCacheKind}' keeps all positions`,
+    { details: { argument: 'kvKeep' } },
+  );
 }
 
 /** Settings without those that say nothing, which must not hide what the model's makers say. */

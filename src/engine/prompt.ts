@@ -2,6 +2,7 @@
 // what is too long, refused by a template or not to be held by a grammar is told before anything is generated.
 
 import { IngotError } from '../base/errors.ts';
+import { cacheKinds } from '../cache/kinds.ts';
 import type { AnswerParser } from '../chat/answer.ts';
 import type { Message } from '../chat/messages.ts';
 import { type ChatRequest, type PreparedChat, prepareChat } from '../chat/prepare.ts';
@@ -108,14 +109,22 @@ export async function encodeInput(
   if (fewest > limit) throw contextOverflow(model, fewest);
   const tokens =
     typeof input === 'string' ? await encodeInSlices(model.tokenizer, input, { ...encoding, limit }) : input;
-  if (tokens.length <= model.info.contextLength) return tokens;
-  if (cut) return tokens.slice(0, model.info.contextLength);
+  const longest = longestPrompt(model.info);
+  if (tokens.length <= longest) return tokens;
+  if (cut) return tokens.slice(0, longest);
   throw contextOverflow(model, tokens.length);
 }
 
+/** Tokens that a prompt may have: windows that rotate have no end. */
+export const longestPrompt = ({
+  contextLength,
+  kv,
+}: Pick<PromptModel['info'], 'contextLength' | 'kv'>): number =>
+  kv !== undefined && cacheKinds[kv].rotates ? Number.POSITIVE_INFINITY : contextLength;
+
 /** Tokens that are counted of a prompt: it helps to know how much too long it is, but not how many megabytes. */
 const countedUpTo = ({ info }: Pick<PromptModel, 'info'>): number =>
-  info.contextLength + Math.max(1024, info.contextLength / 4);
+  longestPrompt(info) + Math.max(1024, info.contextLength / 4);
 
 /** What to say of a prompt that does not fit: only what can be done. */
 export function contextOverflow(model: Pick<PromptModel, 'info'>, tokens: number): IngotError {
@@ -143,10 +152,9 @@ interface Fitted {
 
 async function fitInto(model: PromptModel, tokenizer: Tokenizer, request: PromptOptions): Promise<Fitted> {
   const { signal, fullContext = 'error', messages } = request;
-  const { contextLength } = model.info;
-  const most = Math.floor(contextLength / 4);
-  const room =
-    fullContext === 'error' ? contextLength : contextLength - Math.min(request.maxTokens ?? most, most);
+  const longest = longestPrompt(model.info);
+  const most = Math.floor(model.info.contextLength / 4);
+  const room = fullContext === 'error' ? longest : longest - Math.min(request.maxTokens ?? most, most);
   const limit = countedUpTo(model);
   const attempt = async (kept: readonly Message[]): Promise<Fitted> => {
     const known = kept === messages ? request.prepared : undefined;

@@ -97,6 +97,8 @@ export interface LoadOptions {
   readonly kvBytes?: number | undefined;
   /** Folder for the pages of a `tiered` cache that memory has no room for. Default: /var/tmp, or the system's folder for such files. */
   readonly kvDir?: string | undefined;
+  /** First positions that a `rotating` cache keeps, in whole pages of 32. Default 4: a page. */
+  readonly kvKeep?: number | undefined;
   /** Bytes of it that prefixes of earlier prompts may keep until they are needed. Default: a gigabyte, and at least one context; 0 keeps none. */
   readonly prefixBytes?: number | undefined;
   /** A folder in which the beginnings of conversations outlive the process: a later one goes on from there. Default: none. */

@@ -44,6 +44,8 @@ export interface TimedToken {
 /** Limits of the model that a request must fit. */
 export interface JobLimits {
   readonly contextLength: number;
+  /** Generations go on beyond the context, which is a window. */
+  readonly rotates?: boolean | undefined;
   readonly vocabSize: number;
 }
 
@@ -114,10 +116,10 @@ export class Job {
 function checkPrompt(
   prompt: readonly number[],
   maxTokens: number | undefined,
-  { contextLength, vocabSize }: JobLimits,
+  { contextLength, rotates = false, vocabSize }: JobLimits,
 ): number {
   checkTokens(prompt, vocabSize);
-  if (prompt.length > contextLength) {
+  if (prompt.length > contextLength && !rotates) {
     throw new IngotError(
       'context_overflow',
       `the prompt has ${prompt.length} tokens and the context holds ${contextLength}: shorten it, or load the model with a larger contextLength`,
@@ -127,6 +129,8 @@ function checkPrompt(
   if (maxTokens !== undefined && (!Number.isInteger(maxTokens) || maxTokens < 1)) {
     throw new IngotError('invalid_argument', `maxTokens must be an integer of at least 1, got ${maxTokens}`);
   }
+  // There is always room, and an answer that never ends is not what is meant by saying nothing.
+  if (rotates) return maxTokens ?? contextLength;
   // The last token generated is never run, so it needs no room.
   return Math.min(maxTokens ?? Number.POSITIVE_INFINITY, contextLength - prompt.length + 1);
 }

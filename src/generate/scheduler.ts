@@ -17,6 +17,8 @@ export interface SchedulerOptions {
   readonly runner: Runner;
   readonly cache: CacheStore;
   readonly contextLength: number;
+  /** Generations go on beyond the context, which is a window. */
+  readonly rotates?: boolean | undefined;
   readonly vocabSize: number;
   readonly eosTokenIds: ReadonlySet<number>;
   readonly maxSequences: number;

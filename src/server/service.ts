@@ -7,6 +7,7 @@ import {
   chatPrompt,
   countTokens,
   encodeInput,
+  longestPrompt,
   type Prompt,
   type PromptModel,
   type PromptOptions,
@@ -206,7 +207,7 @@ async function prepare(model: Model, job: GenerationJob, prompts: readonly Promp
       ready.map((each, i) => {
         const seed = seedOf(job, i % job.n);
         const options = samplingOf(model, job);
-        const maxTokens = limitOf(options.maxTokens, job, each.prompt);
+        const maxTokens = limitOf(model.info, options.maxTokens, job, each.prompt);
         return new AnswerStream(model, async () => each, { ...options, maxTokens, seed, signal });
       }),
     discard,
@@ -215,13 +216,14 @@ async function prepare(model: Model, job: GenerationJob, prompts: readonly Promp
   };
 }
 
-/** Tokens that an answer may have: what is left of the context that a request asks for. */
+/** Tokens that an answer may have: what is left of the context that a request asks for, where that is no window. */
 function limitOf(
+  info: Model['info'],
   maxTokens: number | undefined,
   { contextLength }: Limited,
   { tokens }: Prompt,
 ): number | undefined {
-  if (contextLength === undefined) return maxTokens;
+  if (contextLength === undefined || longestPrompt(info) > info.contextLength) return maxTokens;
   return Math.min(maxTokens ?? Number.POSITIVE_INFINITY, Math.max(1, contextLength - tokens.length));
 }
 

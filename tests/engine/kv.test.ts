@@ -164,6 +164,74 @@ it('prefixes on disk are those of the same bits', async () => {
   }
 });
 
+describe('a window that rotates', () => {
+  const long = Array.from({ length: 300 }, (_, i) => (11 * i + (i >> 4)) % 60);
+
+  it.each([
+    ['llama3-gqa', 'exact', undefined],
+    ['llama3-gqa', 'fast', undefined],
+    ['qwen3-window-yarn', 'exact', undefined],
+    ['qwen3-moe', 'fast', 8],
+  ] as const)(
+    '%s, %s, kvBits %s: logits inside are those without it, bit for bit',
+    async (name, precision, kvBits) => {
+      await using paged = await open(name, { precision, kvBits });
+      await using rotating = await open(name, { precision, kvBits, kv: 'rotating' });
+      const inside = long.slice(0, 96);
+      expect((await rotating.logits(inside)).data).toEqual((await paged.logits(inside)).data);
+      expect(await answer(rotating)).toEqual(await answer(paged));
+    },
+  );
+
+  it.each(['llama3-gqa', 'qwen3-window-yarn'])(
+    '%s goes on beyond its context, as a longer prompt does',
+    async (name) => {
+      await using model = await open(name, { kv: 'rotating', maxSequences: 2 });
+      const generate = async (from: readonly number[], maxTokens?: number): Promise<number[]> => {
+        const found: number[] = [];
+        for await (const token of model.generate(from, { maxTokens, temperature: 0, ignoreEos: true })) {
+          found.push(token);
+          if (found.length === 1) continue;
+          const { kvBytes, kvBytesUsed } = model.status();
+          expect(kvBytesUsed).toBeLessThanOrEqual(kvBytes);
+        }
+        return found;
+      };
+      const answered = await generate(prompt, 400);
+      expect(answered.length).toBe(400);
+      expect(model.status().kvBytesUsed).toBe(0);
+      const whole = [...prompt, ...answered];
+      const again = generate(whole.slice(0, 150), 60);
+      expect(await Promise.all([again, generate(whole.slice(0, 351), 40)])).toEqual([
+        answered.slice(110, 170),
+        answered.slice(311, 351),
+      ]);
+      // Without maxTokens an answer ends all the same.
+      expect((await generate(long)).length).toBe(96);
+      const { data, shape } = await model.logits(whole);
+      const best = (row: number): number => {
+        const [, width = 0] = shape;
+        const logits = [...data.slice(row * width, (row + 1) * width)];
+        return logits.indexOf(Math.max(...logits));
+      };
+      expect(answered.map((_, i) => best(prompt.length - 1 + i))).toEqual(answered);
+    },
+  );
+
+  it('does not go with a folder of prefixes, and keeps less than its window', async () => {
+    await expect(open('llama3-gqa', { kv: 'rotating', prefixDir: '/nowhere' })).rejects.toMatchObject({
+      code: 'invalid_argument',
+      message: expect.stringMatching(/kv 'rotating' .* does not go with a prefixDir/),
+    });
+    await expect(open('llama3-gqa', { kv: 'rotating', kvKeep: 65 })).rejects.toMatchObject({
+      code: 'invalid_argument',
+      message: expect.stringMatching(/kvKeep of 65 takes 3 pages .* has 3/),
+    });
+    await expect(open('llama3-gqa', { kvKeep: 4 })).rejects.toThrow(/kvKeep is for kv 'rotating'/);
+    await expect(open('llama3-gqa', { kv: 'rotating', kvKeep: -1 })).rejects.toThrow(/kvKeep must be/);
+  });
+});
+
 const singles = cacheKindNames.filter((kv) => cacheKinds[kv].single);
 
 describe('what a kind refuses', () => {
