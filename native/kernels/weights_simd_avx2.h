@@ -75,6 +75,29 @@ INGOT_V vb look_up_codes(vb x, const uint8_t* table) {
   return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(_mm_load_si128((const __m128i*)table)), x);
 }
 
+// e4m3 numbers 2^-8 times, the four bytes of each lane one by one: as half floats, whose exponent has a bit
+// more and whose conversion keeps subnormals. No byte is NaN (holds_nan).
+constexpr bool kE4m3AsHalves = true;
+INGOT_V void e4m3_columns(vb x, vf (&columns)[4]) {
+  const __m256i kept = _mm256_set1_epi16(short(0xBF80));  // sign, 0, 7 bits
+  const __m256i apart = _mm256_setr_epi8(0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15, 0, 1, 4, 5,
+                                         8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15);
+  const auto halves = [&](__m256i words, vf& first, vf& second) __attribute__((always_inline)) {
+    const __m256i pairs = _mm256_shuffle_epi8(_mm256_and_si256(words, kept), apart);
+    const __m256i x = _mm256_permute4x64_epi64(pairs, 0xD8);
+    first = _mm256_cvtph_ps(_mm256_castsi256_si128(x));
+    second = _mm256_cvtph_ps(_mm256_extracti128_si256(x, 1));
+  };
+  halves(_mm256_srai_epi16(_mm256_slli_epi16(x, 8), 1), columns[0], columns[2]);
+  halves(_mm256_srai_epi16(x, 1), columns[1], columns[3]);
+}
+INGOT_V bool holds_nan(const vb (&c)[8]) {
+  const __m256i low = _mm256_set1_epi8(127);
+  __m256i top = _mm256_and_si256(c[0], low);
+  for (int i = 1; i < 8; i++) top = _mm256_max_epu8(top, _mm256_and_si256(c[i], low));
+  return _mm256_movemask_epi8(_mm256_cmpeq_epi8(top, low)) != 0;
+}
+
 template <int Bits>
 INGOT_V vi dot_begin(vi start) { return Bits <= 4 ? vi{} : start; }
 template <int Bits>

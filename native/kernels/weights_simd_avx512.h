@@ -56,6 +56,27 @@ INGOT_V vb join_bits(vb low, vb high, int shift, int mask) {
 INGOT_V vb look_up_codes(vb x, const uint8_t* table) {
   return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(_mm_load_si128((const __m128i*)table)), x);
 }
+// e4m3 numbers 2^-8 times, the four bytes of each lane one by one: as half floats, whose exponent has a bit
+// more and whose conversion keeps subnormals. No byte is NaN (holds_nan).
+constexpr bool kE4m3AsHalves = true;
+INGOT_V void e4m3_columns(vb x, vf (&columns)[4]) {
+  const __m512i kept = _mm512_set1_epi16(short(0xBF80));  // sign, 0, 7 bits
+  const __m512i apart = _mm512_set_epi16(31, 29, 27, 25, 23, 21, 19, 17, 15, 13, 11, 9, 7, 5, 3, 1, 30, 28,
+                                         26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
+  const __m512i odd = _mm512_permutexvar_epi16(apart, _mm512_and_si512(_mm512_srai_epi16(x, 1), kept));
+  const __m512i even = _mm512_permutexvar_epi16(
+      apart, _mm512_and_si512(_mm512_srai_epi16(_mm512_slli_epi16(x, 8), 1), kept));
+  columns[0] = _mm512_cvtph_ps(_mm512_castsi512_si256(even));
+  columns[1] = _mm512_cvtph_ps(_mm512_castsi512_si256(odd));
+  columns[2] = _mm512_cvtph_ps(_mm512_extracti64x4_epi64(even, 1));
+  columns[3] = _mm512_cvtph_ps(_mm512_extracti64x4_epi64(odd, 1));
+}
+INGOT_V bool holds_nan(const vb (&c)[8]) {
+  const __m512i low = _mm512_set1_epi8(127);
+  __m512i top = _mm512_and_si512(c[0], low);
+  for (int i = 1; i < 8; i++) top = _mm512_max_epu8(top, _mm512_and_si512(c[i], low));
+  return _mm512_cmpeq_epi8_mask(top, low) != 0;
+}
 // A dot product over a block: d = begin(start), step for each 4 columns, end. Codes have `Bits` bits; `a`
 // points at the 4 activations that all lanes share.
 template <int Bits>

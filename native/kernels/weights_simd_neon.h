@@ -55,6 +55,26 @@ INGOT_V vb join_bits(vb low, vb high, int shift, int mask) {
 }
 INGOT_V vb look_up_codes(vb x, const uint8_t* table) { return vqtbl1q_u8(vld1q_u8(table), x); }
 
+// e4m3 numbers 2^-8 times, the four bytes of each lane one by one: as half floats, whose exponent has a bit
+// more and whose conversion keeps subnormals. No byte is NaN (holds_nan).
+constexpr bool kE4m3AsHalves = true;
+INGOT_V void e4m3_columns(vb x, vf (&columns)[4]) {
+  const auto halves = [](int16x8_t words, vf& first, vf& second) __attribute__((always_inline)) {
+    // Kept: sign, 0, 7 bits.
+    const uint32x4_t x = vreinterpretq_u32_s16(vandq_s16(words, vdupq_n_s16(int16_t(0xBF80))));
+    first = (vf)vcvt_f32_f16(vreinterpret_f16_u16(vmovn_u32(x)));
+    second = (vf)vcvt_f32_f16(vreinterpret_f16_u16(vshrn_n_u32(x, 16)));
+  };
+  const int16x8_t words = vreinterpretq_s16_u8(x);
+  halves(vshrq_n_s16(vshlq_n_s16(words, 8), 1), columns[0], columns[2]);
+  halves(vshrq_n_s16(words, 1), columns[1], columns[3]);
+}
+INGOT_V bool holds_nan(const vb (&c)[8]) {
+  uint8x16_t top = vandq_u8(c[0], vdupq_n_u8(127));
+  for (int i = 1; i < 8; i++) top = vmaxq_u8(top, vandq_u8(c[i], vdupq_n_u8(127)));
+  return vmaxvq_u8(top) == 127;
+}
+
 template <int Bits>
 INGOT_V vi dot_begin(vi start) { return start; }
 template <int Bits>

@@ -107,6 +107,10 @@ constexpr bool kLooksUpNibbles = false;
 INGOT_V vf nibble_table(float) { return vf{}; }
 INGOT_V vf look_up_nibble(vi, int, vf table) { return table; }
 
+constexpr bool kE4m3AsHalves = false;
+INGOT_V void e4m3_columns(vb, vf (&)[4]) {}
+INGOT_V bool holds_nan(const vb (&)[8]) { return true; }
+
 INGOT_V void store_lanes(float* p, vf x, int n) { for (int i = 0; i < kW && i < n; i++) p[i] = x[i]; }
 INGOT_V vf load_lanes(const float* p, int n) {
   vf x{};

@@ -133,6 +133,19 @@ INGOT_INLINE void block_floats(const Weights& w, const uint8_t* panel, int64_t b
   for (int p = 0; p < Parts; p++) {
     vb c[8];
     block_codes<L, false>(w, at(p), b, (part + p) % kParts, c);
+    if constexpr (traits(L).e4m3 && kE4m3AsHalves) {
+      vf s, m;
+      block_meta<L>(w, at(p) + w.codes_bytes, b, 0, (part + p) % kParts, s, m);
+      // Scales that 2^8 would make infinite are as rare as NaN.
+      if (!holds_nan(c) && !(max_lanes(vabs(s)) >= 0x1p119f)) [[likely]] {
+        for (int i = 0; i < 8; i++) {
+          vf x[4];
+          e4m3_columns(c[i], x);
+          for (int j = 0; j < 4; j++) use(4 * i + j, p, x[j] * (s * 0x1p8f));
+        }
+        continue;
+      }
+    }
     for (int half = 0; half < 2; half++) {
       vf s, m;
       float_meta<L>(w, at(p) + w.codes_bytes, b, half, (part + p) % kParts, s, m);
