@@ -6,6 +6,12 @@ import { dirname, join, relative, resolve } from 'node:path';
 import process from 'node:process';
 
 const site = resolve(process.argv[2] ?? 'docs/site');
+if (!existsSync(site)) {
+  console.error(
+    `there is no site in ${relative('.', site)}: \`npm run docs\` builds it and checks its links`,
+  );
+  process.exit(1);
+}
 const pages = readdirSync(site, { recursive: true })
   .map((name) => join(site, String(name)))
   // Files that pages only hand out are not pages of the site.

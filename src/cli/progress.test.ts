@@ -23,6 +23,16 @@ test('without a terminal: plain lines, at the start, now and then, and at the en
   ]);
 });
 
+test('a slow rate has digits', () => {
+  const { out, written, now, wait } = setup(false);
+  const progress = createProgress(out, { now, unit: 'matrices' });
+  for (let done = 0; done <= 3; done++) {
+    progress.update('Quantising', done, 3);
+    wait(20_000);
+  }
+  expect(written.at(-1)).toBe('Quantising: 100 %, 3 of 3 at 0.050 matrices/s\n');
+});
+
 test('what an earlier run downloaded does not count for the rate', () => {
   const { out, written, now, wait } = setup(false);
   const progress = createProgress(out, { now });

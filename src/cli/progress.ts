@@ -60,7 +60,8 @@ export function createProgress(out: Output, options: ProgressOptions = {}): Prog
       lastLabel = label;
       const share = total > 0 ? Math.min(1, done / total) : 0;
       const left = rate > 0 && done < total ? `, ${formatDuration((total - done) / rate)} left` : '';
-      const speed = rate > 0 ? ` at ${amount(rate)}${unit === 'bytes' ? '' : ` ${unit}`}/s` : '';
+      const pace = unit === 'bytes' || rate >= 10 ? amount(rate) : rate.toPrecision(2);
+      const speed = rate > 0 ? ` at ${pace}${unit === 'bytes' ? '' : ` ${unit}`}/s` : '';
       const text = `${amount(done)} of ${amount(total)}${speed}${left}`;
       if (!out.isTTY) {
         out.write(`${label}: ${Math.floor(share * 100)} %, ${text}\n`);

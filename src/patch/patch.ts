@@ -99,6 +99,7 @@ export async function patch(
  * @throws IngotError `invalid_argument` for a model in use.
  */
 export async function unpatch(target: PatchableModel | PatchableFunction): Promise<void> {
+  checkTarget(target, 'unpatch');
   if (isModel(target)) {
     checkIdle(target, 'unpatch');
     const none: PatternSet = new Set();
@@ -233,13 +234,16 @@ const isPatchable = (target: unknown): target is PatchableModel | PatchableFunct
   typeof target === 'function' ||
   (typeof target === 'object' && target !== null && ('forward' in target || isModel(target)));
 
+function checkTarget(target: unknown, caller: 'patch' | 'unpatch'): void {
+  if (isPatchable(target)) return;
+  throw new IngotError(
+    'invalid_argument',
+    `${caller} takes a loaded model, a function or a module with a forward method, got ${String(target)}`,
+  );
+}
+
 function checkMode(target: PatchableModel | PatchableFunction, { mode = 'inference' }: PatchOptions): void {
-  if (!isPatchable(target)) {
-    throw new IngotError(
-      'invalid_argument',
-      `patch takes a loaded model, a function or a module with a forward method, got ${String(target)}`,
-    );
-  }
+  checkTarget(target, 'patch');
   if (mode !== 'inference' && mode !== 'training') {
     throw new IngotError('invalid_argument', `mode must be 'inference' or 'training', got ${String(mode)}`);
   }

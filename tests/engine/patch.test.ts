@@ -253,6 +253,7 @@ describe('a function or module', () => {
     expect(await failure(patch(5 as never))).toBe(
       'patch takes a loaded model, a function or a module with a forward method, got 5',
     );
+    await expect(unpatch({} as never)).rejects.toThrow(/^unpatch takes a loaded model/);
   });
 });
 
