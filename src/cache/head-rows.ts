@@ -1,17 +1,18 @@
 // Layers of kinds `full` and `window` as ops, wherever a strategy keeps their keys and values, and as what.
 
 import type { NDArray } from '../array/array.ts';
-import { fromData } from '../array/creation.ts';
+import { fromData, zeros } from '../array/creation.ts';
 import { matmulTransposed } from '../array/ops/linear/matmul.ts';
 import { kvWrite } from '../array/ops/memory/kv-write.ts';
 import type { PageTable } from '../array/ops/memory/paged.ts';
 import { attention } from '../array/ops/nn/attention.ts';
+import { broadcastTo } from '../array/ops/shape/broadcast-to.ts';
+import { concat } from '../array/ops/shape/concat.ts';
 import type { State } from '../array/weight.ts';
-import { IngotError } from '../base/errors.ts';
 import type { Device } from '../device/device.ts';
-import type { AttendOptions, FullSpec, LayerSpec, WindowSpec } from '../nn/contracts.ts';
+import type { AttendOptions, FullSpec, HeadRows, LayerSpec, WindowSpec } from '../nn/contracts.ts';
 import { isTurbo, kvRotation } from '../quant/kv-rows.ts';
-import { type CacheDtype, codesOf, isCodes } from './parts.ts';
+import { type CacheDtype, codesOf, commonRows, isCodes } from './parts.ts';
 
 /** Query, keys and values of a step's rows, at their positions. */
 export interface HeadStep {
@@ -32,19 +33,12 @@ export class HeadRowsForm {
   /** By columns of a head. */
   readonly #rotations = new Map<number, NDArray>();
 
-  /** Throws invalid_argument for heads that codes do not fit, unsupported for keys and values of different widths as codes. */
   constructor(device: Device, specs: readonly LayerSpec[], dtype: CacheDtype) {
     this.#dtype = dtype;
     if (!isCodes(dtype)) return;
     for (const spec of specs) {
       if (spec.kind !== 'full' && spec.kind !== 'window') continue;
-      const { width } = spec.keys;
-      if (width !== spec.values.width) {
-        throw new IngotError(
-          'unsupported',
-          `keys of ${width} and values of ${spec.values.width} columns are not kept as ${dtype}`,
-        );
-      }
+      const { width } = commonRows(spec);
       if (isTurbo(dtype) && !this.#rotations.has(width))
         this.#rotations.set(width, fromData(kvRotation(width), [width, width], { device }));
     }
@@ -62,23 +56,52 @@ export class HeadRowsForm {
     slots: HeadSlots,
   ): NDArray {
     const stored = codesOf(this.#dtype);
-    const rotation = this.#rotations.get(spec.keys.width);
+    const rows = commonRows(spec);
+    const rotation = this.#rotations.get(rows.width);
     const turned = (x: NDArray): NDArray => (rotation === undefined ? x : x.matmul(rotation));
-    const [nextKeys, nextValues] = kvWrite(keys as State, values as State, turned(k), turned(v), positions, {
-      ...slots,
-      ...stored,
-    });
+    const [nextKeys, nextValues] = kvWrite(
+      keys as State,
+      values as State,
+      turned(widened(k, rows)),
+      turned(widened(v, rows)),
+      positions,
+      {
+        ...slots,
+        ...stored,
+      },
+    );
     const window = spec.kind === 'window' ? { window: spec.window } : {};
-    const y = attention(turned(q), nextKeys, nextValues, positions, {
+    const y = attention(turned(padded(q, rows.width)), nextKeys, nextValues, positions, {
       ...options,
       ...window,
       ...slots,
       ...stored,
     });
-    return rotation === undefined ? y : matmulTransposed(y, rotation);
+    const sums = rotation === undefined ? y : matmulTransposed(y, rotation);
+    return spec.values.width === rows.width ? sums : sums.slice(null, null, [0, spec.values.width]);
   }
 
   dispose(): void {
     for (const rotation of this.#rotations.values()) rotation.dispose();
   }
+}
+
+/** `[n, heads, columns]` with zeros behind the columns: products with such rows are what they were. */
+function padded(x: NDArray, width: number): NDArray {
+  const [rows = 0, heads = 0] = x.shape;
+  const columns = x.shape[2] as number;
+  return columns === width ? x : concat([x, zeros([rows, heads, width - columns])], 2);
+}
+
+/** Keys or values as the rows that are kept: wider, and each head as often as its queries are apart. */
+function widened(x: NDArray, { heads, width }: HeadRows): NDArray {
+  const wide = padded(x, width);
+  const rows = wide.shape[0] ?? 0;
+  const fewer = wide.shape[1] as number;
+  if (fewer === heads) return wide;
+  return broadcastTo(wide.reshape([rows, fewer, 1, width]), [rows, fewer, heads / fewer, width]).reshape([
+    rows,
+    heads,
+    width,
+  ]);
 }

@@ -4,7 +4,7 @@
 import { PAGE_SLOTS } from '../array/ops/memory/paged.ts';
 import { bytesPerElement } from '../base/dtype.ts';
 import { IngotError } from '../base/errors.ts';
-import type { CompressedSpec, HeadRows, LayerSpec } from '../nn/contracts.ts';
+import type { CompressedSpec, FullSpec, HeadRows, LayerSpec, WindowSpec } from '../nn/contracts.ts';
 import { type KvCodes, kvRowSizes } from '../quant/kv-rows.ts';
 
 /**
@@ -126,7 +126,7 @@ export function partsOf(spec: LayerSpec, stored: CacheDtype): readonly SpecPart[
       return [
         {
           sight,
-          arrays: [headRows('keys', spec.keys, stored), headRows('values', spec.values, stored)],
+          arrays: ['keys', 'values'].map((name) => headRows(name, commonRows(spec), stored)),
         },
       ];
     }
@@ -160,6 +160,21 @@ export function partsOf(spec: LayerSpec, stored: CacheDtype): readonly SpecPart[
     default:
       return spec satisfies never;
   }
+}
+
+/**
+ * The rows that keys and values are kept in, as kernels take both alike: of the more heads and the wider. Throws unsupported
+ * where the more heads are no multiple of the fewer.
+ */
+export function commonRows({ keys, values }: FullSpec | WindowSpec): HeadRows {
+  const heads = Math.max(keys.heads, values.heads);
+  if (heads % keys.heads !== 0 || heads % values.heads !== 0) {
+    throw new IngotError(
+      'unsupported',
+      `${keys.heads} heads of keys and ${values.heads} of values: one must be a multiple of the other`,
+    );
+  }
+  return { heads, width: Math.max(keys.width, values.width) };
 }
 
 const headRows = (name: string, { heads, width }: HeadRows, stored: CacheDtype): PartArray =>
