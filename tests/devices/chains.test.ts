@@ -153,6 +153,8 @@ function expertsLayer({ D, F, E, k }: Pick<Layer, 'D' | 'F'> & { E: number; k: n
         ['arena0@0', row(D)],
         ['n@0', 4 * D],
         ['arena1@0', row(D)],
+        undefined,
+        undefined,
       ],
     },
     {
