@@ -149,13 +149,7 @@ function expertsLayer({ D, F, E, k }: Pick<Layer, 'D' | 'F'> & { E: number; k: n
     {
       kernel: 'rms_norm',
       params: [1, D, 1e-6, 0],
-      buffers: [
-        ['arena0@0', row(D)],
-        ['n@0', 4 * D],
-        ['arena1@0', row(D)],
-        undefined,
-        undefined,
-      ],
+      buffers: [['arena0@0', row(D)], ['n@0', 4 * D], ['arena1@0', row(D)], undefined, undefined],
     },
     {
       kernel: 'linear',
