@@ -1,13 +1,13 @@
 // Layers of kinds `full` and `window` as ops, wherever a strategy keeps their keys and values, and as what.
 
 import type { NDArray } from '../array/array.ts';
-import { fromData, zeros } from '../array/creation.ts';
+import { fromData } from '../array/creation.ts';
+import { repeat } from '../array/derived.ts';
+import { pad } from '../array/functions/shape.ts';
 import { matmulTransposed } from '../array/ops/linear/matmul.ts';
 import { kvWrite } from '../array/ops/memory/kv-write.ts';
 import type { PageTable } from '../array/ops/memory/paged.ts';
 import { attention } from '../array/ops/nn/attention.ts';
-import { broadcastTo } from '../array/ops/shape/broadcast-to.ts';
-import { concat } from '../array/ops/shape/concat.ts';
 import type { State } from '../array/weight.ts';
 import type { Device } from '../device/device.ts';
 import type { AttendOptions, FullSpec, HeadRows, LayerSpec, WindowSpec } from '../nn/contracts.ts';
@@ -86,22 +86,17 @@ export class HeadRowsForm {
   }
 }
 
-/** `[n, heads, columns]` with zeros behind the columns: products with such rows are what they were. */
-function padded(x: NDArray, width: number): NDArray {
-  const [rows = 0, heads = 0] = x.shape;
-  const columns = x.shape[2] as number;
-  return columns === width ? x : concat([x, zeros([rows, heads, width - columns])], 2);
-}
+/** Rows with zeros behind their columns: products with such rows are what they were. */
+const padded = (x: NDArray, width: number): NDArray =>
+  pad(x, [
+    [0, 0],
+    [0, 0],
+    [0, width - (x.shape[2] as number)],
+  ]);
 
 /** Keys or values as the rows that are kept: wider, and each head as often as its queries are apart. */
 function widened(x: NDArray, { heads, width }: HeadRows): NDArray {
   const wide = padded(x, width);
-  const rows = wide.shape[0] ?? 0;
-  const fewer = wide.shape[1] as number;
-  if (fewer === heads) return wide;
-  return broadcastTo(wide.reshape([rows, fewer, 1, width]), [rows, fewer, heads / fewer, width]).reshape([
-    rows,
-    heads,
-    width,
-  ]);
+  const fewer = x.shape[1] as number;
+  return fewer === heads ? wide : repeat(wide, heads / fewer, 1);
 }

@@ -25,7 +25,7 @@ export interface CacheKind {
 /** First positions that a window keeps where the caller does not say: a page. */
 export const DEFAULT_KEEP = 4;
 
-/** What the two have in common. */
+/** A kind whose keys and values are codes where kvBits does not say. */
 const quantised = (kind: CacheKind, about: string): CacheKind => ({ ...kind, about, dtype: 'q8' });
 
 const plain = {

@@ -13,6 +13,7 @@ import {
   type StreamedMatrix,
 } from '../expert-stream.ts';
 import type { Addon, NativeExperts, NativeMemory } from './addon.ts';
+import { byName } from './counters.ts';
 
 /** What tests do to reads: shares of system calls, and the longest delay in microseconds. */
 export interface ReadFaults {
@@ -107,11 +108,7 @@ export class CpuExpertStream implements ExpertStream {
   }
 
   counters(): ExpertCounters {
-    const values = this.#addon.expertCounters(this.#native);
-    return Object.fromEntries(counterNames.map((name, i) => [name, values[i] ?? 0])) as Record<
-      keyof ExpertCounters,
-      number
-    >;
+    return byName(counterNames, this.#addon.expertCounters(this.#native));
   }
 
   chosen(): readonly Float64Array[] {

@@ -4,6 +4,7 @@ import { IngotError } from '../../base/errors.ts';
 import type { DeviceBuffer } from '../device.ts';
 import type { PageCounters, PageStore, PageStoreSpec } from '../page-store.ts';
 import type { Addon, NativeMemory, NativePages } from './addon.ts';
+import { byName } from './counters.ts';
 
 /** What tests do to reads and writes: shares of system calls, and the longest delay in microseconds. */
 export interface PageFaults {
@@ -15,6 +16,21 @@ export interface PageFaults {
 }
 
 type Adopt = (memory: NativeMemory, label: string, byteLength: number) => DeviceBuffer;
+
+/** In the order of `pageCounters` (native/runtime/napi_pages.h). */
+const counterNames = [
+  'slots',
+  'slotsUsed',
+  'pageBytes',
+  'requests',
+  'hits',
+  'reads',
+  'bytesRead',
+  'bytesWritten',
+  'waits',
+  'waitNs',
+  'busyNs',
+] as const satisfies readonly (keyof PageCounters)[];
 
 /** A store over the addon. `adopt` makes buffers of the device out of the addon's memories. */
 export class CpuPageStore implements PageStore {
@@ -57,32 +73,7 @@ export class CpuPageStore implements PageStore {
   }
 
   counters(): PageCounters {
-    const [
-      slots,
-      slotsUsed,
-      pageBytes,
-      requests,
-      hits,
-      reads,
-      bytesRead,
-      bytesWritten,
-      waits,
-      waitNs,
-      busyNs,
-    ] = this.#addon.pageCounters(this.#native) as unknown as CounterNumbers;
-    return {
-      slots,
-      slotsUsed,
-      pageBytes,
-      requests,
-      hits,
-      reads,
-      bytesRead,
-      bytesWritten,
-      waits,
-      waitNs,
-      busyNs,
-    };
+    return byName(counterNames, this.#addon.pageCounters(this.#native));
   }
 
   /** For tests: what reads and writes suffer from now on. */
@@ -96,6 +87,3 @@ export class CpuPageStore implements PageStore {
     this.#store = undefined;
   }
 }
-
-type Five = readonly [number, number, number, number, number];
-type CounterNumbers = readonly [number, ...Five, ...Five];
