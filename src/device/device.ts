@@ -119,6 +119,16 @@ export type ReadFile = (
   byteLength: number,
 ) => Iterable<Uint8Array<ArrayBuffer>>;
 
+/** A file that stays open and is read from in pieces, several at a time. */
+export interface OpenedFile {
+  /** Fills `target` from `offset`. Rejects with what went wrong, in words, also when the file has changed since it was opened. */
+  readInto(offset: number, target: Uint8Array): Promise<void>;
+  close(): void;
+}
+
+/** Throws bad_file when the file cannot be opened or has another length. */
+export type OpenFile = (path: string, byteLength: number) => OpenedFile;
+
 /** What `map` throws where there is no way to read files. */
 export const noFiles = (path: string): IngotError =>
   new IngotError('unsupported', `${path}: there are no files here; give the bytes`);

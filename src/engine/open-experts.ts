@@ -35,6 +35,7 @@ export async function openExperts(
   checkpoint: Checkpoint,
   opening: Opening,
 ): Promise<ExpertStore> {
+  checkLossy(device, opening.options);
   const layers = (await opening.files?.blocks(checkpoint)) ?? expertTensors(checkpoint);
   const { eviction, readers } = opening.options.experts ?? {};
   return openExpertStore(device, layers, {
@@ -43,6 +44,22 @@ export async function openExperts(
     readers,
     ...(await hotExperts(checkpoint, expertSizes(layers), opening)),
   });
+}
+
+/** Throws unsupported where choices cannot give way. */
+function checkLossy(
+  device: Device,
+  { experts: { preferResident = 0, dropMisses = 0 } = {} }: LoadOptions,
+): void {
+  if (preferResident + dropMisses === 0 || device.supports('moe_reroute', [])) return;
+  const argument = preferResident > 0 ? 'preferResident' : 'dropMisses';
+  throw new IngotError(
+    'unsupported',
+    `experts.${argument} is for the CPU, not for ${device.name}: leave it out`,
+    {
+      details: { argument },
+    },
+  );
 }
 
 async function hotExperts(

@@ -3,7 +3,7 @@
 
 import { IngotError } from '../base/errors.ts';
 import { CpuDevice, openCpuDevice } from '../device/cpu/device.ts';
-import { packNative } from '../device/cpu/pack.ts';
+import { packNative, packRowsOn } from '../device/cpu/pack.ts';
 import { quantizeNative, quantizesNatively } from '../device/cpu/quantize.ts';
 import type { Device } from '../device/device.ts';
 import { quantizeReference } from '../quant/reference.ts';
@@ -17,15 +17,8 @@ export function packerFor(device: Device): PackInto | undefined {
   if (device.kernels !== 'native') return undefined;
   const cpu = openPacker();
   if (cpu === undefined) return undefined;
-  return async (request) => {
-    const staging = cpu.allocate(request.byteLength, 'packed rows');
-    try {
-      await packNative(cpu, { ...request, target: staging, offset: 0 });
-      device.write(request.target, request.offset, await cpu.read(staging, 0, request.byteLength));
-    } finally {
-      staging.dispose();
-    }
-  };
+  const pack = packRowsOn(cpu);
+  return async ({ target, offset, ...rows }) => device.write(target, offset, await pack(rows));
 }
 
 /** The native packer for packed files; undefined where plain TypeScript has to pack. */

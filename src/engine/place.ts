@@ -226,7 +226,7 @@ async function place(
       experts,
       owned: [...owned.toReversed(), device],
     });
-    if (device.name === 'webgpu' && options.tune !== false) {
+    if (device.name === 'webgpu' && options.tune !== false && experts === undefined) {
       const { tuneFirst } = await import('./tune.ts');
       const tunable = { device, runner, model: loaded, vocabSize, contextLength };
       if (await tuneFirst(tunable, options)) await runner.rebuild();

@@ -27,7 +27,7 @@ export function openExpertStore(
   if (device.streamExperts === undefined) {
     throw new IngotError(
       'unsupported',
-      `experts are streamed on the CPU with the native addon, not on ${device.name}: use --device cpu, or give the model enough memory`,
+      `experts are streamed on the CPU with the native addon and on GPUs from files, not on ${device.name} here: give the model enough memory`,
     );
   }
   const stream = device.streamExperts({ ...streamedLayers(layers), bytes, readers, eviction, hot, prior });

@@ -1,5 +1,6 @@
 // All source formats. Adding one is a file in formats/ and a line here.
 
+import { invariant } from '../base/errors.ts';
 import type { SourceFormat } from './format.ts';
 import { bf16, f16, f32 } from './formats/float.ts';
 import { mlxMxfp4, mlxMxfp8, mlxNvfp4, mxfp4, nvfp4 } from './formats/fp4.ts';
@@ -15,7 +16,14 @@ import { q6_k } from './formats/q6_k.ts';
 import { q8_0 } from './formats/q8_0.ts';
 import { tq1_0, tq2_0 } from './formats/tq.ts';
 import { mlxFormat, wordsFormat } from './formats/words.ts';
-import { affineBits, checkedLayout, type MetaDtype } from './layout.ts';
+import {
+  affineBits,
+  checkedLayout,
+  formatLayout,
+  type MetaDtype,
+  sameLayout,
+  type WeightLayout,
+} from './layout.ts';
 
 const floats: readonly MetaDtype[] = ['f32', 'f16', 'bf16'];
 const groups = [32, 64, 128];
@@ -69,3 +77,10 @@ export const sourceFormats: readonly SourceFormat[] = [
 /** The format of this name, or undefined. */
 export const findSourceFormat = (name: string): SourceFormat | undefined =>
   sourceFormats.find((format) => format.name === name);
+
+/** The format with this code that is packed in this layout. */
+export function sourceFormatOf(code: number, layout: WeightLayout): SourceFormat {
+  const format = sourceFormats.find((f) => f.code === code && sameLayout(f.layout, layout));
+  invariant(format !== undefined, `no source format ${code} for ${formatLayout(layout)}`);
+  return format;
+}

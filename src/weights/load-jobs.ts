@@ -1,14 +1,13 @@
 // The work of loading: tensors in pieces, read into a few reused buffers and packed into device buffers, several at a time.
 
-import { FileFormatError, invariant } from '../base/errors.ts';
+import { FileFormatError } from '../base/errors.ts';
 import { Turns } from '../base/turn.ts';
 import type { PackRequest } from '../device/cpu/pack.ts';
 import type { Device, DeviceBuffer } from '../device/device.ts';
 import type { SourceFormat } from '../quant/format.ts';
-import { formatLayout, sameLayout } from '../quant/layout.ts';
 import { neutralCode, neutralFormat, toNeutral } from '../quant/neutral.ts';
 import { packReference } from '../quant/reference.ts';
-import { sourceFormats } from '../quant/registry.ts';
+import { sourceFormatOf } from '../quant/registry.ts';
 import {
   type Chunk,
   chunkBytes,
@@ -177,11 +176,7 @@ export const packOn = (device: Device): PackInto => {
   const turns = new Turns();
   return async ({ target, offset, source, parts, rows, columns, layout, rowMap }) => {
     await turns.next();
-    const format =
-      source === neutralCode
-        ? neutralFormat(layout)
-        : sourceFormats.find((f) => f.code === source && sameLayout(f.layout, layout));
-    invariant(format !== undefined, `no source format ${source} for ${formatLayout(layout)}`);
+    const format = source === neutralCode ? neutralFormat(layout) : sourceFormatOf(source, layout);
     device.write(target, offset, packReference(format, parts, rows, columns, rowMap));
   };
 };

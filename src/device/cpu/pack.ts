@@ -21,6 +21,21 @@ export interface PackRequest {
   readonly rowMap?: Int32Array | undefined;
 }
 
+/** Packs one matrix into memory of its own. */
+export type PackRows = (rows: Omit<PackRequest, 'target' | 'offset'>) => Promise<Uint8Array>;
+
+export const packRowsOn =
+  (device: CpuDevice): PackRows =>
+  async (rows) => {
+    const staging = device.allocate(rows.byteLength, 'packed rows');
+    try {
+      await packNative(device, { ...rows, target: staging, offset: 0 });
+      return await device.read(staging, 0, rows.byteLength);
+    } finally {
+      staging.dispose();
+    }
+  };
+
 /** Packs one matrix. The parts must not change until the promise settles. */
 export async function packNative(device: CpuDevice, request: PackRequest): Promise<void> {
   const { target, offset, byteLength, source, parts, rows, columns, layout, rowMap } = request;

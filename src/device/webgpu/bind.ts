@@ -24,6 +24,7 @@ export interface Step {
   readonly pipeline: GPUComputePipeline;
   readonly group: GPUBindGroup;
   readonly groups: Groups | ((params: readonly number[]) => Groups);
+  readonly part?: number | undefined;
 }
 
 /** One dispatch of the program: its ways to run. */
@@ -33,6 +34,7 @@ export interface BoundDispatch {
   readonly variants: readonly {
     readonly when: ((params: readonly number[]) => boolean) | undefined;
     readonly steps: readonly Step[];
+    readonly wholeRows?: boolean | undefined;
   }[];
   /** What may run in place of this dispatch and those behind it, `count` together: when it has steps for the params. */
   readonly chain?: { readonly dispatch: BoundDispatch; readonly count: number } | undefined;
@@ -73,8 +75,15 @@ export interface Planned {
 
 const noChains: ReadonlyMap<number, FoundChain> = new Map();
 
-/** Throws unsupported for a kernel without WGSL, and what the kernels throw for params they cannot serve. */
-export function bindProgram(context: BindContext, program: DeviceProgram): BoundProgram {
+/**
+ * Dispatches that are `apart` are in no chain. Throws unsupported for a kernel without WGSL, and what the kernels throw for params they
+ * cannot serve.
+ */
+export function bindProgram(
+  context: BindContext,
+  program: DeviceProgram,
+  apart: (dispatch: number) => boolean = () => false,
+): BoundProgram {
   const scalars = program.scalars.map((s) => s.name);
   const planned = program.dispatches.map((dispatch) => planDispatch(context, dispatch, scalars));
   const uniform = context.create(scalarBytes, 'plan scalars');
@@ -93,7 +102,7 @@ export function bindProgram(context: BindContext, program: DeviceProgram): Bound
     return { gpu: slot.gpu, offset: offset - slot.offset };
   };
   const { chains, words } =
-    program.chains === false ? { chains: noChains, words: 0 } : findChains(context, program, scalars);
+    program.chains === false ? { chains: noChains, words: 0 } : findChains(context, program, scalars, apart);
   const passes = planned.flatMap(({ plan }) => plan.variants.flatMap((v) => v.passes));
   const reports = words > 0 || passes.some((p) => p.bindings.some((b) => b.buffer === 'status'));
   const status = reports ? context.create(statusBytes + 4 * words, 'status') : undefined;
@@ -166,11 +175,11 @@ class Binder {
       label: dispatch.label,
       params: dispatch.params,
       variants: await Promise.all(
-        plan.variants.map(async ({ when, passes: all }) => {
+        plan.variants.map(async ({ when, passes: all, wholeRows }) => {
           const passes = all.filter((pass) => !writesNothing(dispatch, pass));
           const { before, after } = aligned.movesFor(passes);
           const bound = await Promise.all(passes.map((pass) => this.#bindPass(dispatch, pass, aligned)));
-          return { when, steps: [...before, ...bound, ...after] };
+          return { when, steps: [...before, ...bound, ...after], wholeRows };
         }),
       ),
     };
@@ -184,7 +193,7 @@ class Binder {
     }));
     const uniform = { binding: entries.length, resource: { buffer: this.#memory.uniform } };
     const group = this.#context.device.createBindGroup({ layout, entries: [...entries, uniform] });
-    return { pipeline: await pipeline, group, groups: pass.groups };
+    return { pipeline: await pipeline, group, groups: pass.groups, part: pass.part };
   }
 
   #resource(dispatch: Dispatch, binding: GpuBinding, aligned: AlignedPlaces): GPUBufferBinding {

@@ -2,6 +2,8 @@
 
 import { IngotError } from '../../base/errors.ts';
 import type { BufferRange, DeviceBuffer } from '../device.ts';
+import type { ExpertPart, StreamedLayer } from '../expert-stream.ts';
+import type { GpuExperts } from './experts.ts';
 
 /** Who counts a buffer's bytes. */
 export interface BufferOwner {
@@ -43,9 +45,36 @@ export class WebGpuBuffer implements DeviceBuffer {
   }
 }
 
+/** Stands for a stack of experts of which only some are in memory. */
+export class StreamedStack implements DeviceBuffer {
+  readonly byteLength: number;
+  readonly label: string;
+  readonly stream: GpuExperts;
+  readonly layer: number;
+  readonly part: ExpertPart;
+
+  constructor(stream: GpuExperts, layer: number, part: ExpertPart) {
+    const { name, experts, matrices } = stream.layers[layer] as StreamedLayer;
+    this.byteLength = experts * matrices[part].byteLength;
+    this.label = `${name}.${part}`;
+    this.stream = stream;
+    this.layer = layer;
+    this.part = part;
+  }
+
+  /** The memory is the stream's. */
+  dispose(): void {}
+}
+
 /** The GPU buffer of a range that lies inside its buffer. Throws invalid_argument for another device's or a range outside. */
 export function checkedRange(owner: BufferOwner, range: Omit<BufferRange, 'kind'>): WebGpuBuffer {
   const { buffer, offset, byteLength } = range;
+  if (buffer instanceof StreamedStack) {
+    throw new IngotError(
+      'unsupported',
+      `${buffer.label}: experts that are streamed are for the kernels of experts only; load the model with all of them in memory`,
+    );
+  }
   if (!(buffer instanceof WebGpuBuffer) || buffer.owner !== owner) {
     throw new IngotError('invalid_argument', `buffer ${buffer.label} belongs to another device`);
   }

@@ -22,13 +22,15 @@ export function findChains(
   { caps, choose }: BindContext,
   program: DeviceProgram,
   scalars: readonly string[],
+  alone: (dispatch: number) => boolean,
 ): { readonly chains: ReadonlyMap<number, FoundChain>; readonly words: number } {
   const names = memoryNames(program);
   const { dispatches } = program;
   const chains = new Map<number, FoundChain>();
   let words = 0;
   for (let at = 0; at < dispatches.length; ) {
-    const run = sameRows(dispatches.slice(at, at + longest));
+    const end = dispatches.findIndex((_, i) => i >= at && alone(i));
+    const run = sameRows(dispatches.slice(at, Math.min(at + longest, end < 0 ? at + longest : end)));
     let first = 0;
     const given = run.flatMap((d): readonly ChainDispatch[] => {
       const name = kernelName(d.kernel.name);

@@ -5,6 +5,8 @@ import type { AdapterIdentity, ChoiceBook, Choices } from '../../kernel/tune/cho
 import { type GpuCapabilities, wgslSource } from '../../kernel/wgsl/contract.ts';
 import { findGpuKernel } from '../../kernel/wgsl/index.ts';
 import { isReadable } from '../../kernel/wgsl/linear/unpack.ts';
+import { mostSorted } from '../../kernel/wgsl/moe/sort.ts';
+import type { PackRows } from '../cpu/pack.ts';
 import {
   type CompiledProgram,
   type Device,
@@ -13,11 +15,14 @@ import {
   type DeviceStatistics,
   type Dispatch,
   noFiles,
+  type OpenFile,
   type OperandType,
   type ReadFile,
 } from '../device.ts';
+import type { ExpertStream, ExpertStreamSpec } from '../expert-stream.ts';
 import { type BindContext, planDispatch } from './bind.ts';
 import { type BufferOwner, checkedRange, roundUp, WebGpuBuffer } from './buffer.ts';
+import { GpuExperts } from './experts.ts';
 import { ByteMover } from './moves.ts';
 import { PipelineCache } from './pipelines.ts';
 import { WebGpuProgram } from './program.ts';
@@ -31,6 +36,9 @@ export interface WebGpuDeviceParts {
   readonly memoryLimit?: number | undefined;
   /** Undefined where there are no files. */
   readonly readFile?: ReadFile | undefined;
+  readonly openFile?: OpenFile | undefined;
+  /** A packer that is faster than plain TypeScript. */
+  readonly packRows?: PackRows | undefined;
   readonly identity: AdapterIdentity;
   readonly choices: ChoiceBook;
   /** Keeps what was measured for the next device on this adapter; returns where, if anywhere. */
@@ -67,6 +75,8 @@ export class WebGpuDevice implements Device, BufferOwner {
   /** Work that waits for pipelines; what comes later waits behind it. */
   #tail: Promise<unknown> | undefined;
   #unsettled = 0;
+  /** Only where there are files. */
+  readonly streamExperts?: (spec: ExpertStreamSpec) => ExpertStream;
 
   constructor(parts: WebGpuDeviceParts) {
     this.#parts = parts;
@@ -80,6 +90,8 @@ export class WebGpuDevice implements Device, BufferOwner {
     this.mover = new ByteMover(parts.gpu, parts.caps.offsetAlignment);
     this.readback = new ReadbackRing(parts.gpu);
     this.#pipelines = new PipelineCache(parts.gpu);
+    const { openFile } = parts;
+    if (openFile !== undefined) this.streamExperts = (spec) => this.#streamExperts(openFile, spec);
     void parts.gpu.lost.then(({ message, reason }) => {
       if (this.#disposed && reason === 'destroyed') return;
       this.#fault = new IngotError(
@@ -98,6 +110,10 @@ export class WebGpuDevice implements Device, BufferOwner {
   }
 
   allocate(byteLength: number, label: string): DeviceBuffer {
+    return this.allocateBuffer(byteLength, label);
+  }
+
+  allocateBuffer(byteLength: number, label: string): WebGpuBuffer {
     const gpu = this.createBuffer(byteLength, label);
     this.#liveBuffers++;
     return new WebGpuBuffer(this, gpu, byteLength, label);
@@ -118,6 +134,17 @@ export class WebGpuDevice implements Device, BufferOwner {
       buffer.dispose();
       throw error;
     }
+  }
+
+  #streamExperts(openFile: OpenFile, spec: ExpertStreamSpec): ExpertStream {
+    const { gpu, caps } = this;
+    const limits = {
+      maxBytes: Math.min(caps.maxBindingBytes, gpu.limits.maxBufferSize),
+      maxSlots: mostSorted(caps),
+    };
+    const allocate = (byteLength: number, label: string): WebGpuBuffer =>
+      this.allocateBuffer(byteLength, label);
+    return new GpuExperts({ gpu, limits, openFile, pack: this.#parts.packRows, allocate }, spec);
   }
 
   write(buffer: DeviceBuffer, offset: number, data: ArrayBufferView): void {
@@ -222,7 +249,17 @@ export class WebGpuDevice implements Device, BufferOwner {
     if (this.#fault !== undefined) return Promise.reject(this.#fault);
     if (this.#tail === undefined && ready === undefined) return work();
     // The order is that of submits: what comes behind waits for the submit, not for the result.
-    const submitted = Promise.all([this.#tail, ready]).then(() => ({ result: work() }));
+    return this.#behind(Promise.all([this.#tail, ready]).then(() => ({ result: work() })));
+  }
+
+  /** The same for work that is submitted in steps: resolves to what waits for the result. */
+  inSteps<T>(ready: Promise<void> | undefined, work: () => Promise<() => Promise<T>>): Promise<T> {
+    if (this.#fault !== undefined) return Promise.reject(this.#fault);
+    const begun = Promise.all([this.#tail, ready]);
+    return this.#behind(begun.then(() => this.settle(work())).then((finish) => ({ result: finish() })));
+  }
+
+  #behind<T>(submitted: Promise<{ readonly result: Promise<T> }>): Promise<T> {
     const tail = submitted.then(
       () => undefined,
       () => undefined,

@@ -2,7 +2,9 @@
 
 import { IngotError } from '../../base/errors.ts';
 import { type Addon, loadAddon } from '../cpu/addon.ts';
-import { readFile } from '../files.ts';
+import { openCpuDevice } from '../cpu/device.ts';
+import { type PackRows, packRowsOn } from '../cpu/pack.ts';
+import { openFile, readFile } from '../files.ts';
 import { type AdapterOptions, isSoftware, nameOf, openAdapter } from './adapter.ts';
 import type { WebGpuDevice } from './device.ts';
 
@@ -104,7 +106,22 @@ export async function openNodeGpu(options: NodeGpuOptions = {}): Promise<WebGpuD
       details: { adapters: adapters.map(nameOf) },
     });
   }
-  return openAdapter(adapter, gpu.wgslLanguageFeatures, { readFile, ...rest });
+  return openAdapter(adapter, gpu.wgslLanguageFeatures, {
+    readFile,
+    openFile,
+    packRows: nativePacker(),
+    ...rest,
+  });
+}
+
+/** The packer of the addon, opened when something has to be packed; undefined without the addon. */
+function nativePacker(): PackRows | undefined {
+  if (addonIfAny() === undefined) return undefined;
+  let pack: PackRows | undefined;
+  return (rows) => {
+    pack ??= packRowsOn(openCpuDevice());
+    return pack(rows);
+  };
 }
 
 /** What a machine without a GPU lacks. */

@@ -3,9 +3,13 @@
 
 import { IngotError } from '../../base/errors.ts';
 import { failureMessage, statusBytes } from '../../kernel/wgsl/status.ts';
-import type { CompiledProgram, DeviceProgram, ScalarSpec, Transfers } from '../device.ts';
+import type { BufferSlice, CompiledProgram, DeviceProgram, ScalarSpec, Transfers } from '../device.ts';
 import { type BoundProgram, bindProgram } from './bind.ts';
+import { checkedRange } from './buffer.ts';
 import type { WebGpuDevice } from './device.ts';
+import { ExpertSteps } from './expert-steps.ts';
+import { isStreamed, type StreamedProgram, streamedProgram } from './expert-uses.ts';
+import type { Place } from './moves.ts';
 import { allCommands, DispatchRecorder, recordCommand } from './record.ts';
 import { DispatchTimer } from './timer.ts';
 import { type CheckedTransfers, checkTransfers, recordMoves } from './transfers.ts';
@@ -21,6 +25,8 @@ export class WebGpuProgram implements CompiledProgram {
   readonly #memory: { readonly buffer: GPUBuffer; readonly bytes: number }[] = [];
   readonly #timer: DispatchTimer | undefined;
   #dispatches: readonly DispatchRecorder[] | undefined;
+  /** Where the program stops for experts; undefined when all are in memory. */
+  readonly #streamed: StreamedProgram | undefined;
   readonly ready: Promise<void>;
   readonly chains: number;
   #disposed = false;
@@ -28,14 +34,21 @@ export class WebGpuProgram implements CompiledProgram {
   constructor(device: WebGpuDevice, program: DeviceProgram, profile: boolean) {
     this.#device = device;
     this.#scalars = program.scalars;
-    this.#timer = profile && device.canTime ? new DispatchTimer(device.gpu) : undefined;
+    // A run that stops for experts has no times.
+    const stops = isStreamed(program);
+    this.#timer = profile && device.canTime && !stops ? new DispatchTimer(device.gpu) : undefined;
     try {
+      this.#streamed = stops
+        ? streamedProgram(program, (bytes) => device.allocateBuffer(bytes, 'slots of experts'))
+        : undefined;
+      const { uses } = this.#streamed ?? {};
       this.#bound = bindProgram(
         device.bindContext({
           create: (bytes, label) => this.#create(bytes, label),
           keep: (buffer) => this.#memory.push({ buffer, bytes: 0 }),
         }),
-        program,
+        this.#streamed?.program ?? program,
+        (at) => uses?.has(at) === true,
       );
     } catch (error) {
       this.dispose();
@@ -56,6 +69,8 @@ export class WebGpuProgram implements CompiledProgram {
     const block = packScalars(this.#scalars, scalars);
     const checked = checkTransfers(this.#device, transfers);
     const ready = this.#dispatches === undefined ? this.ready : undefined;
+    if (this.#streamed !== undefined)
+      return this.#device.inSteps(ready, () => this.#submitSteps(scalars, block, checked));
     return this.#device.inOrder(ready, () => this.#submit(scalars, block, checked));
   }
 
@@ -64,14 +79,60 @@ export class WebGpuProgram implements CompiledProgram {
     block: Uint32Array<ArrayBuffer>,
     transfers: CheckedTransfers,
   ): Promise<readonly Uint8Array[]> {
+    const { first, staging } = this.#begin(block, transfers);
+    const { encoder, collect } = this.#recordDispatches(first, scalars);
+    return this.#end(encoder, staging, transfers, collect);
+  }
+
+  /** The same in steps; resolves when all of them are submitted. */
+  async #submitSteps(
+    scalars: Readonly<Record<string, number>>,
+    block: Uint32Array<ArrayBuffer>,
+    transfers: CheckedTransfers,
+  ): Promise<() => Promise<readonly Uint8Array[]>> {
+    const { first, staging } = this.#begin(block, transfers);
+    const { gpu, readback } = this.#device;
+    const { uses, numbers } = this.#streamed as StreamedProgram;
+    const find = (slice: BufferSlice): Place => this.#find(slice);
+    const parts = { gpu, readback, uses, numbers: numbers.gpu, find, check: () => this.#check() };
+    let encoder: GPUCommandEncoder;
+    try {
+      encoder = await new ExpertSteps(parts, first).record(
+        allCommands(this.#dispatches ?? [], scalars),
+        scalars,
+      );
+    } catch (error) {
+      for (const buffer of staging) buffer.destroy();
+      throw error;
+    }
+    const result = this.#end(encoder, staging, transfers);
+    return () => result;
+  }
+
+  /** The encoder of a run with its writes and copies. */
+  #begin(
+    block: Uint32Array<ArrayBuffer>,
+    transfers: CheckedTransfers,
+  ): { readonly first: GPUCommandEncoder; readonly staging: readonly GPUBuffer[] } {
     this.#check();
-    const { gpu, mover, readback } = this.#device;
+    const { gpu, mover } = this.#device;
     const { status } = this.#bound;
     gpu.queue.writeBuffer(this.#bound.scalars, 0, block);
     const first = gpu.createCommandEncoder();
     const staging = recordMoves(gpu, mover, first, transfers);
     if (status !== undefined) first.clearBuffer(status);
-    const { encoder, collect } = this.#recordDispatches(first, scalars);
+    return { first, staging };
+  }
+
+  /** Submits the rest of a run, with its reads. */
+  #end(
+    encoder: GPUCommandEncoder,
+    staging: readonly GPUBuffer[],
+    transfers: CheckedTransfers,
+    collect?: (() => Promise<void>) | undefined,
+  ): Promise<readonly Uint8Array[]> {
+    const { gpu, readback } = this.#device;
+    const { status } = this.#bound;
     const reads = [...transfers.reads];
     if (status !== undefined) reads.push({ gpu: status, offset: 0, length: statusBytes });
     const result = readback.record(encoder, reads);
@@ -149,6 +210,12 @@ export class WebGpuProgram implements CompiledProgram {
       this.#device.releaseBytes(bytes);
     }
     this.#timer?.dispose();
+    this.#streamed?.numbers.dispose();
+  }
+
+  #find(slice: BufferSlice): Place {
+    if (slice.kind === 'arena') return this.#bound.arena(slice.offset, slice.byteLength);
+    return { gpu: checkedRange(this.#device, slice).gpu, offset: slice.offset };
   }
 
   #create(bytes: number, label: string): GPUBuffer {

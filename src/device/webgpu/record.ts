@@ -2,6 +2,7 @@
 // of a generation little changes: a dispatch is resolved again only when a scalar that it reads has another value.
 
 import { IngotError } from '../../base/errors.ts';
+import type { Param } from '../../kernel/signature.ts';
 import type { Groups } from '../../kernel/wgsl/contract.ts';
 import type { BoundDispatch } from './bind.ts';
 
@@ -9,12 +10,16 @@ export interface Command {
   readonly pipeline: GPUComputePipeline;
   readonly group: GPUBindGroup;
   readonly groups: Groups;
+  /** Of the dispatch: see GpuPass. */
+  readonly part?: number | undefined;
 }
 
 /** A dispatch and what it records now. */
 export interface TimedDispatch {
   readonly label: string;
   readonly commands: readonly Command[];
+  /** See GpuVariant. */
+  readonly wholeRows?: boolean | undefined;
 }
 
 type Scalars = Readonly<Record<string, number>>;
@@ -22,10 +27,10 @@ type Scalars = Readonly<Record<string, number>>;
 export class DispatchRecorder {
   readonly label: string;
   readonly #dispatch: BoundDispatch;
-  /** Scalars that the params read, and their values when `#commands` was made. */
+  /** Scalars that the params read, and their values when `#resolved` was made. */
   readonly #names: readonly string[];
   readonly #values: (number | undefined)[];
-  #commands: readonly Command[] | undefined;
+  #resolved: Resolved | undefined;
 
   readonly chain: { readonly recorder: DispatchRecorder; readonly count: number } | undefined;
 
@@ -39,15 +44,15 @@ export class DispatchRecorder {
     this.#values = this.#names.map(() => undefined);
   }
 
-  commands(scalars: Scalars): readonly Command[] {
-    let same = this.#commands !== undefined;
+  resolve(scalars: Scalars): Resolved {
+    let same = this.#resolved !== undefined;
     for (let i = 0; i < this.#names.length; i++) {
       const value = scalars[this.#names[i] as string];
       same &&= value === this.#values[i];
       this.#values[i] = value;
     }
-    if (!same || this.#commands === undefined) this.#commands = resolve(this.#dispatch, scalars);
-    return this.#commands;
+    if (!same || this.#resolved === undefined) this.#resolved = resolve(this.#dispatch, scalars);
+    return this.#resolved;
   }
 }
 
@@ -60,9 +65,9 @@ export function allCommands(
   while (all.length < dispatches.length) {
     const next = dispatches[all.length] as DispatchRecorder;
     const { recorder, count = 1 } = next.chain ?? {};
-    const chained = recorder?.commands(scalars) ?? [];
+    const chained = recorder?.resolve(scalars).commands ?? [];
     if (recorder === undefined || chained.length === 0) {
-      all.push({ label: next.label, commands: next.commands(scalars) });
+      all.push({ label: next.label, ...next.resolve(scalars) });
       continue;
     }
     all.push({ label: recorder.label, commands: chained });
@@ -71,17 +76,23 @@ export function allCommands(
   return all;
 }
 
+type Resolved = Pick<TimedDispatch, 'commands' | 'wholeRows'>;
+
+export const paramIn = (p: Param, scalars: Scalars): number =>
+  typeof p === 'number' ? p : (scalars[p.scalar] ?? 0) * p.mul + p.add;
+
 /** Passes without workgroups are left out. */
-function resolve(d: BoundDispatch, scalars: Scalars): readonly Command[] {
-  const params = d.params.map((p) => (typeof p === 'number' ? p : (scalars[p.scalar] ?? 0) * p.mul + p.add));
+function resolve(d: BoundDispatch, scalars: Scalars): Resolved {
+  const params = d.params.map((p) => paramIn(p, scalars));
   const variant = d.variants.find((v) => v.when?.(params) !== false);
   if (variant === undefined) {
     throw new IngotError('internal', `internal: ${d.label}: no variant takes params ${params.join(', ')}`);
   }
-  return variant.steps.flatMap(({ pipeline, group, groups: of }) => {
+  const commands = variant.steps.flatMap(({ pipeline, group, groups: of, part }) => {
     const groups = typeof of === 'function' ? of(params) : of;
-    return groups.every((n) => n > 0) ? [{ pipeline, group, groups }] : [];
+    return groups.every((n) => n > 0) ? [{ pipeline, group, groups, part }] : [];
   });
+  return { commands, wholeRows: variant.wholeRows };
 }
 
 export function recordCommand(pass: GPUComputePassEncoder, { pipeline, group, groups }: Command): void {

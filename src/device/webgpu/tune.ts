@@ -7,6 +7,7 @@ import { IngotError } from '../../base/errors.ts';
 import type { Choices } from '../../kernel/tune/choices.ts';
 import type { DeviceProgram } from '../device.ts';
 import type { WebGpuDevice } from './device.ts';
+import { isStreamed } from './expert-uses.ts';
 
 export interface TuneResult {
   readonly key: string;
@@ -46,7 +47,7 @@ const isChain = (key: string): boolean => familyOf(key) === 'chain';
 /**
  * Tunes the kernels of a program on the device; its states are overwritten. The choices go into the device's book; what there
  * was no time for keeps its choice.
- * @throws IngotError `unsupported` without timestamps.
+ * @throws IngotError `unsupported` without timestamps, and for experts that are streamed.
  */
 export async function tuneProgram(
   device: WebGpuDevice,
@@ -57,6 +58,12 @@ export async function tuneProgram(
     throw new IngotError(
       'unsupported',
       `${device.description} has no timestamps, so kernels cannot be timed`,
+    );
+  }
+  if (isStreamed(program)) {
+    throw new IngotError(
+      'unsupported',
+      'a model whose experts are streamed cannot be tuned: load it, or a smaller one of its kind, with all of them in memory',
     );
   }
   const tuner = new Tuner(device, program, options);

@@ -78,6 +78,8 @@ export interface GpuPass {
   readonly code: string;
   /** Workgroups, constant or from the params of the run; a zero skips the pass. At most 65,535 per axis. */
   readonly groups: Groups | ((params: readonly number[]) => Groups);
+  /** Passes of one part share scratch memory that the next part writes anew: where a dispatch runs again for further experts, each part does before the next. */
+  readonly part?: number;
 }
 
 /** A way to run a dispatch; the first whose `when` holds for the params of the run is taken. */
@@ -85,6 +87,8 @@ export interface GpuVariant {
   /** Default: always. */
   readonly when?: (params: readonly number[]) => boolean;
   readonly passes: readonly GpuPass[];
+  /** The experts of a row have to be there together: their products are one sum. */
+  readonly wholeRows?: boolean;
 }
 
 export interface GpuKernelPlan {

@@ -10,6 +10,7 @@ import { rowCode } from './linear/rows.ts';
 import { layoutOf, octetsOf, weightReader } from './linear/unpack.ts';
 import { type PanelWindow, panelsOf, panelWindows } from './linear/windows.ts';
 import { rowReader, rowType } from './linear/x-input.ts';
+import { absent, heldIn } from './moe/held.ts';
 import { moeDownTiles, rowsThenTiles } from './moe/tiles.ts';
 import { fail, statusBinding } from './status.ts';
 
@@ -39,17 +40,21 @@ export const moeDownKernel: GpuKernel<'moe_down'> = {
   name: 'moe_down',
   plan(request) {
     const shape = moeDownShape(request);
-    const { layout, K, N, experts } = shape;
-    const windows = panelWindows({ layout, K, count: experts, unit: panelsOf(N) }, request.caps);
-    const few = () => windows.map((w, i) => downPass(request, shape, w, i === 0));
-    return rowsThenTiles(shape, few, moeDownTiles(request));
+    const { layout, K, N } = shape;
+    const held = heldIn(request, request.b.down, shape);
+    const windows = panelWindows({ layout, K, count: held, unit: panelsOf(N) }, request.caps);
+    const few = () => windows.map((w, i) => downPass(request, { ...shape, held }, w, i === 0));
+    const { variants, ...plan } = rowsThenTiles(shape, few, moeDownTiles(request));
+    return { ...plan, variants: variants.map((v, i) => (i === 0 ? { ...v, wholeRows: true } : v)) };
   },
 };
+
+type HeldShape = MoeDownShape & { readonly held: number };
 
 /** Adds what the experts of a window give; the first one starts with the residual. */
 function downPass(
   request: KernelRequest<'moe_down'>,
-  shape: MoeDownShape,
+  shape: HeldShape,
   window: PanelWindow,
   first: boolean,
 ): GpuPass {
@@ -71,7 +76,7 @@ function downPass(
     geometry,
     work,
     caps: request.caps,
-    outputs: [{ streams: [{ name: 'down', reader }], panels, store: storeStatement(N, residual, first) }],
+    outputs: [{ streams: [{ name: 'down', reader }], panels, store: storeStatement(shape, residual, first) }],
     input: inputFunctions(shape),
     norm: undefined,
     rowCount: `u32(${request.int(request.p.rows)})`,
@@ -120,13 +125,13 @@ fn x_octet(row: u32, octet: u32) -> Eight {
 }
 
 /** Where the slots' experts are. An expert outside the window gets the weight 0. */
-function slotStatements({ N, topk, experts }: MoeDownShape, window: PanelWindow, first: boolean): string {
+function slotStatements({ N, topk, held }: HeldShape, window: PanelWindow, first: boolean): string {
   const panels = panelsOf(N);
   const from = window.first / panels;
   const to = from + window.panels / panels;
   return `  if (t < ${topk}u) {
     let expert = ids[first_row * ${topk}u + t];
-${first ? `    if (expert < 0 || expert >= ${experts}) { ${fail('expert_id', 'expert')} }\n` : ''}    let here = expert >= ${from} && expert < ${to};
+${first ? `    if ((expert < 0 || expert >= ${held}) && expert != ${absent}) { ${fail('expert_id', 'expert')} }\n` : ''}    let here = expert >= ${from} && expert < ${to};
     slot_panels[t] = u32(select(0, expert - ${from}, here)) * ${panels}u;
     slot_weights[t] = select(0.0, weights[first_row * ${topk}u + t], here);
   }
@@ -134,9 +139,10 @@ ${first ? `    if (expert < 0 || expert >= ${experts}) { ${fail('expert_id', 'ex
 `;
 }
 
-function storeStatement(N: number, residual: boolean, first: boolean): string {
+function storeStatement({ N, topk }: MoeDownShape, residual: boolean, first: boolean): string {
   const at = `row * ${N}u + n`;
   const value = residual ? `v0 + residual[${at}]` : first ? 'v0' : `v0 + y[${at}]`;
   const store = `y[${at}] = ${value};`;
-  return N % 16 === 0 ? store : `if (n < ${N}u) { ${store} }`;
+  const there = `ids[row * ${topk}u] != ${absent}`;
+  return `if (${N % 16 === 0 ? there : `n < ${N}u && ${there}`}) { ${store} }`;
 }

@@ -10,6 +10,7 @@ import { rowCode } from './linear/rows.ts';
 import { layoutOf, octetsOf, weightReader } from './linear/unpack.ts';
 import { type PanelWindow, panelsOf, panelWindows } from './linear/windows.ts';
 import { rowReader, rowType } from './linear/x-input.ts';
+import { absent, heldIn } from './moe/held.ts';
 import { moeGluTiles, rowsThenTiles } from './moe/tiles.ts';
 import { fail, statusBinding } from './status.ts';
 
@@ -39,9 +40,10 @@ export const moeGluKernel: GpuKernel<'moe_glu'> = {
   name: 'moe_glu',
   plan(request) {
     const shape = moeGluShape(request);
-    const { layout, K, N, experts } = shape;
-    const windows = panelWindows({ layout, K, count: experts, unit: panelsOf(N) }, request.caps);
-    const few = () => windows.map((w, i) => gluPass(request, shape, w, i === 0));
+    const { layout, K, N } = shape;
+    const held = heldIn(request, request.b.gate, shape);
+    const windows = panelWindows({ layout, K, count: held, unit: panelsOf(N) }, request.caps);
+    const few = () => windows.map((w, i) => gluPass(request, { ...shape, held }, w, i === 0));
     return rowsThenTiles(shape, few, moeGluTiles(request));
   },
 };
@@ -49,11 +51,11 @@ export const moeGluKernel: GpuKernel<'moe_glu'> = {
 /** The experts of a window. Rows of the product are (row, slot) pairs: each has weights of its own. */
 function gluPass(
   request: KernelRequest<'moe_glu'>,
-  shape: MoeGluShape,
+  shape: MoeGluShape & { readonly held: number },
   window: PanelWindow,
   first: boolean,
 ): GpuPass {
-  const { K, N, layout, topk, experts, glu } = shape;
+  const { K, N, layout, topk, held, glu } = shape;
   const panels = panelsOf(N);
   const streams = ['gate', 'up'].map((name) => ({
     name,
@@ -79,8 +81,8 @@ fn x_octet(row: u32, octet: u32) -> Eight { return x_eight(row / ${topk}u, octet
     norm: undefined,
     rowCount: `(u32(${request.int(request.p.rows)}) * ${topk}u)`,
     prologue: `  let expert = ids[first_row];
-  if (expert < 0 || expert >= ${experts}) {
-    ${first ? fail('expert_id', 'expert') : ''}
+  if (expert < 0 || expert >= ${held}) {
+    ${first ? `if (expert != ${absent}) { ${fail('expert_id', 'expert')} }` : ''}
     return;
   }
   if (expert < ${window.first / panels} || expert >= ${(window.first + window.panels) / panels}) { return; }

@@ -30,10 +30,12 @@ export const statusBinding = {
   access: 'read_write',
 } as const;
 
+/** What status word 0 is then. */
+export const failureNumber = (name: FailureName): number => failures.findIndex((f) => f.name === name) + 1;
+
 /** A WGSL statement that reports a failure with the value of an i32 or u32 expression. The first failure of a run counts. */
 export function fail(name: FailureName, value: string): string {
-  const number = failures.findIndex((f) => f.name === name) + 1;
-  return `if (atomicCompareExchangeWeak(&status[0], 0u, ${number}u).exchanged) { atomicStore(&status[1], u32(${value})); }`;
+  return `if (atomicCompareExchangeWeak(&status[0], 0u, ${failureNumber(name)}u).exchanged) { atomicStore(&status[1], u32(${value})); }`;
 }
 
 /** The message of status words, or undefined when they say that all went well. */

@@ -2,15 +2,18 @@
 
 import type { GpuCapabilities, GpuPass } from '../contract.ts';
 import { fail, statusBinding } from '../status.ts';
+import { absent } from './held.ts';
 
 const threads = 256;
 
 /** Slots (rows times experts per row) that one sort handles. */
 export const sortSlots = 8192;
 
-/** Whether the counters of all experts fit workgroup memory. */
-export const canSort = (experts: number, caps: GpuCapabilities): boolean =>
-  4 * experts + 8 * threads <= caps.maxWorkgroupBytes;
+/** Experts whose counters fit workgroup memory. */
+export const mostSorted = ({ maxWorkgroupBytes }: GpuCapabilities): number =>
+  Math.floor((maxWorkgroupBytes - 8 * threads) / 4);
+
+export const canSort = (experts: number, caps: GpuCapabilities): boolean => experts <= mostSorted(caps);
 
 /** Tiles at most: every expert may end with a part of one. */
 export const mostTiles = (slots: number, experts: number, tileRows: number): number =>
@@ -40,7 +43,7 @@ export const sortBytes = ({ most, experts, tileRows }: Pick<SortPass, 'most' | '
 
 /**
  * `order`: slots, those of one expert together. `tiles[0]`: number of tiles, first slot of this part; then per tile its start in
- * `order`, its rows (at most `tileRows`) and its expert. An id outside the experts fails the run.
+ * `order`, its rows (at most `tileRows`) and its expert. Absent ones are in no tile; another id outside the experts fails the run.
  */
 export function sortPass(p: SortPass): GpuPass {
   const own = Math.ceil(p.experts / threads);
@@ -56,7 +59,7 @@ fn main(@builtin(local_invocation_index) t: u32) {
   workgroupBarrier();
   for (var slot = ${p.first}u + t; slot < end; slot += ${threads}u) {
     let expert = u32(ids[slot]);
-    if (expert < ${p.experts}u) { atomicAdd(&places[expert], 1u); } else { ${fail('expert_id', 'ids[slot]')} }
+    if (expert < ${p.experts}u) { atomicAdd(&places[expert], 1u); } else if (ids[slot] != ${absent}) { ${fail('expert_id', 'ids[slot]')} }
   }
   workgroupBarrier();
   var mine = vec2<u32>();

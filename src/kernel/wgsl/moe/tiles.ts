@@ -23,6 +23,7 @@ import {
 import { activationFunctions } from '../linear/tiles.ts';
 import { layoutOf } from '../linear/unpack.ts';
 import { panelsOf, panelWindows } from '../linear/windows.ts';
+import { heldIn } from './held.ts';
 import { canSort, mostTiles, sortBytes, sortPass, sortSlots } from './sort.ts';
 
 /** Numbers of the scratch buffers. */
@@ -42,6 +43,8 @@ interface Experts {
   readonly N: number;
   readonly topk: number;
   readonly experts: number;
+  /** Of them in the buffers. */
+  readonly held: number;
   readonly layout: WeightLayout;
   readonly exact: boolean;
   /** Rows of a run, from its params. */
@@ -66,6 +69,7 @@ export function moeGluTiles(
   const { p, b } = request;
   const [K, topk] = [request.constant(p.K), request.constant(p.topk)];
   const [experts, N] = [request.constant(p.E), request.constant(p.N)];
+  const layout = layoutOf(request, p);
   return expertsPlan(request, choose, {
     name: 'moe_glu',
     x: b.x,
@@ -75,7 +79,8 @@ export function moeGluTiles(
     N,
     topk,
     experts,
-    layout: layoutOf(request, p),
+    held: heldIn(request, b.gate, { layout, N, K }),
+    layout,
     exact: request.named('precision', p.precision) === 'exact',
     rowsOf: request.inRun(p.rows),
     slotsPerRow: topk,
@@ -94,6 +99,7 @@ export function moeDownTiles(
   const { p, b } = request;
   const [K, topk] = [request.constant(p.K), request.constant(p.topk)];
   const [experts, N] = [request.constant(p.E), request.constant(p.N)];
+  const layout = layoutOf(request, p);
   const down: Experts = {
     name: 'moe_down',
     x: b.h,
@@ -103,7 +109,8 @@ export function moeDownTiles(
     N,
     topk,
     experts,
-    layout: layoutOf(request, p),
+    held: heldIn(request, b.down, { layout, N, K }),
+    layout,
     exact: request.named('precision', p.precision) === 'exact',
     rowsOf: request.inRun(p.rows),
     slotsPerRow: 1,
@@ -146,7 +153,7 @@ function expertsPlan(
   after?: (chunk: Chunk) => GpuPass,
 ): GpuKernelPlan {
   const { caps } = request;
-  if (!canSort(e.experts, caps) || e.mostRows <= fewRows(e.topk, e.experts)) return { variants: [] };
+  if (!canSort(e.held, caps) || e.mostRows <= fewRows(e.topk, e.experts)) return { variants: [] };
   const typical = Math.min(512, e.mostRows);
   const engine = choose(request, {
     key: `${e.name}_tiles ${layoutName(e.layout)} K${e.K} N${e.N} E${e.experts} top${e.topk}`,
@@ -175,12 +182,14 @@ function expertsPlan(
     scratchOf.halves,
     scratchOf.scales,
   );
-  const passes = chunks.flatMap((chunk) => [
-    sortOf(request, e, engine, chunk),
-    ...expertPasses(request, e, engine, chunk),
-    ...(after === undefined ? [] : [after(chunk)]),
-  ]);
-  const bytes = sortBytes({ most: rows * e.topk, experts: e.experts, tileRows: engine.shape.m });
+  const passes = chunks.flatMap((chunk) =>
+    [
+      sortOf(request, e, engine, chunk),
+      ...expertPasses(request, e, engine, chunk),
+      ...(after === undefined ? [] : [after(chunk)]),
+    ].map((pass) => ({ ...pass, part: chunk.first })),
+  );
+  const bytes = sortBytes({ most: rows * e.topk, experts: e.held, tileRows: engine.shape.m });
   const halves = engine.halves ? e.mostRows * xRows : 0;
   return {
     variants: [{ passes: engine.halves ? [half, ...passes] : passes }],
@@ -202,7 +211,7 @@ function sortOf(
 ): GpuPass {
   return sortPass({
     ids: e.ids,
-    experts: e.experts,
+    experts: e.held,
     slots: `u32(${request.int(request.p.rows)} * ${e.topk})`,
     count: (params) => e.rowsOf(params) * e.topk,
     first: chunk.first * e.topk,
@@ -224,7 +233,7 @@ function expertPasses(
   chunk: Chunk,
 ): readonly GpuPass[] {
   const unit = panelsOf(e.N);
-  const windows = panelWindows({ layout: e.layout, K: e.K, count: e.experts, unit }, request.caps);
+  const windows = panelWindows({ layout: e.layout, K: e.K, count: e.held, unit }, request.caps);
   return windows.map(({ first, panels, window, base }) =>
     expertPass(e, engine, chunk, { first: first / unit, count: panels / unit, window, base }),
   );
@@ -276,7 +285,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
     groups: (params) => {
       const n = e.rowsOf(params);
       const slots = rowsIn(chunk, n) * e.topk;
-      return grid(mostTiles(slots, e.experts, engine.shape.m) * columns);
+      return grid(mostTiles(slots, e.held, engine.shape.m) * columns);
     },
   };
 }

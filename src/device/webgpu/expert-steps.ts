@@ -1,0 +1,146 @@
+// A run that stops where its routers have chosen: ids are read back, experts that are missing are brought, and what follows is submitted.
+// Where a step needs more experts than there is room for, a dispatch runs again for each wave of them.
+
+import { IngotError } from '../../base/errors.ts';
+import { absentExpert } from '../../kernel/wgsl/moe/held.ts';
+import { failureMessage, failureNumber } from '../../kernel/wgsl/status.ts';
+import type { BufferSlice } from '../device.ts';
+import { expertWaves, rowWaves } from '../expert-waves.ts';
+import type { ExpertUse } from './expert-uses.ts';
+import type { Place } from './moves.ts';
+import { type Command, paramIn, recordCommand, type TimedDispatch } from './record.ts';
+import type { ReadbackRing } from './transfers.ts';
+
+export interface ExpertStepsParts {
+  readonly gpu: GPUDevice;
+  readonly readback: ReadbackRing;
+  readonly uses: ReadonlyMap<number, ExpertUse>;
+  /** Where kernels read the numbers of slots. */
+  readonly numbers: GPUBuffer;
+  readonly find: (slice: BufferSlice) => Place;
+  /** Throws when the program may not go on. */
+  readonly check: () => void;
+}
+
+/** What a layer's router chose, and whether there is room for all of it. */
+interface Chosen {
+  readonly ids: Int32Array<ArrayBuffer>;
+  readonly fits: boolean;
+}
+
+export class ExpertSteps {
+  readonly #parts: ExpertStepsParts;
+  #encoder: GPUCommandEncoder;
+  #commands: Command[] = [];
+
+  constructor(parts: ExpertStepsParts, encoder: GPUCommandEncoder) {
+    this.#parts = parts;
+    this.#encoder = encoder;
+  }
+
+  /** Resolves to the encoder of what follows. Rejects with bad_file when an expert cannot be read. */
+  async record(
+    dispatches: readonly TimedDispatch[],
+    scalars: Readonly<Record<string, number>>,
+  ): Promise<GPUCommandEncoder> {
+    let chosen: Chosen | undefined;
+    for (const [at, dispatch] of dispatches.entries()) {
+      const use = this.#parts.uses.get(at);
+      const rows = use === undefined ? 0 : paramIn(use.rows, scalars);
+      if (use === undefined || rows === 0) {
+        this.#commands.push(...dispatch.commands);
+        continue;
+      }
+      if (use.allParts !== undefined) chosen = await this.#choose(use, rows, use.allParts);
+      if (chosen?.fits === true) this.#commands.push(...dispatch.commands);
+      else if (chosen !== undefined) await this.#inWaves(use, dispatch, chosen.ids);
+    }
+    this.#flush();
+    return this.#encoder;
+  }
+
+  async #choose(use: ExpertUse, rows: number, parts: ExpertUse['parts']): Promise<Chosen> {
+    const ids = await this.#read(use.ids, rows * use.topk);
+    const { stream, layer } = use;
+    const count = stream.layers[layer]?.experts ?? 0;
+    const wrong = ids.find((id) => id < 0 || id >= count);
+    if (wrong !== undefined) throw new IngotError('device_failed', badExpert(wrong));
+    stream.chose(layer, ids);
+    const { most, isFree } = stream.room(layer);
+    const distinct = [...new Set(ids)];
+    const fits = distinct.filter((e) => !isFree(e)).length <= most;
+    if (fits) {
+      await stream.bring(layer, distinct, parts);
+      this.#number(use, ids);
+    }
+    return { ids, fits };
+  }
+
+  async #inWaves(use: ExpertUse, dispatch: TimedDispatch, ids: Int32Array<ArrayBuffer>): Promise<void> {
+    const { stream, layer, topk, parts } = use;
+    const waves = dispatch.wholeRows === true ? rowWaves : expertWaves;
+    for (const commands of partsOf(dispatch.commands)) {
+      for (const wave of waves({ ids, topk }, stream.room(layer))) {
+        this.#submit(); // what was recorded reads slots that change now
+        await stream.bring(layer, wave.experts, parts);
+        this.#number(use, ids, (place) => wave.has(place));
+        this.#commands.push(...commands);
+      }
+    }
+    this.#submit();
+  }
+
+  /** Writes the slots of ids; of those that are not there that they are absent. */
+  #number(
+    { stream, layer }: ExpertUse,
+    ids: Int32Array<ArrayBuffer>,
+    has?: (place: number) => boolean,
+  ): void {
+    const { gpu, numbers, check } = this.#parts;
+    check();
+    const slots = ids.map((id, i) => (has?.(i) === false ? absentExpert : stream.slotOf(layer, id)));
+    gpu.queue.writeBuffer(numbers, 0, slots);
+  }
+
+  /** Submits what was recorded and waits for the ids that it wrote. */
+  async #read(slice: BufferSlice, count: number): Promise<Int32Array<ArrayBuffer>> {
+    const { readback, find } = this.#parts;
+    this.#flush();
+    const result = readback.record(this.#encoder, [{ ...find(slice), length: 4 * count }]);
+    this.#submit();
+    const [bytes = new Uint8Array(0)] = (await result?.()) ?? [];
+    return new Int32Array(bytes.slice().buffer);
+  }
+
+  #flush(): void {
+    if (this.#commands.length === 0) return;
+    const pass = this.#encoder.beginComputePass();
+    for (const command of this.#commands) recordCommand(pass, command);
+    pass.end();
+    this.#commands = [];
+  }
+
+  #submit(): void {
+    const { gpu, check } = this.#parts;
+    check();
+    this.#flush();
+    gpu.queue.submit([this.#encoder.finish()]);
+    this.#encoder = gpu.createCommandEncoder();
+  }
+}
+
+/** Commands of one part of a dispatch, and the next: those of no part go with the one before, at the start with the first. */
+function partsOf(commands: readonly Command[]): readonly (readonly Command[])[] {
+  const lists: Command[][] = [[]];
+  let part: number | undefined;
+  for (const command of commands) {
+    if (command.part !== undefined && part !== undefined && command.part !== part) lists.push([]);
+    part = command.part ?? part;
+    lists.at(-1)?.push(command);
+  }
+  return lists;
+}
+
+/** As a kernel says it. */
+const badExpert = (id: number): string =>
+  failureMessage(Uint32Array.of(failureNumber('expert_id'), id)) ?? '';
