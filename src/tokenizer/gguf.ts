@@ -9,15 +9,12 @@ import type { AddedTokenSpec, TokenizerSpec } from './spec.ts';
 import { splitFor } from './split.ts';
 import type { Tokenizer } from './tokenizer.ts';
 import { endIds } from './turns.ts';
+import { pieceTypes, unigramSpec } from './unigram-spec.ts';
 
 /** GGUF metadata as a reader gives it: a Map fits. Numbers may be bigint; arrays may be typed. */
 export interface GgufMetadata {
   get(key: string): unknown;
 }
-
-const unknownType = 2;
-const control = 3;
-const userDefined = 4;
 
 /** Typed reading of metadata fields; a wrong type is a FileFormatError that names the field. */
 class Fields {
@@ -70,11 +67,20 @@ class Fields {
     }
     return numbers;
   }
+
+  /** Empty when absent. */
+  bytes(key: string): Uint8Array {
+    const value = this.#metadata.get(key);
+    if (value === undefined || value === null) return new Uint8Array(0);
+    if (!(value instanceof Uint8Array || value instanceof Int8Array))
+      throw new FileFormatError(this.file, key, 'is not an array of bytes');
+    return Uint8Array.from(value);
+  }
 }
 
 /**
  * The tokenizer of a GGUF file, or undefined when the file has none. Throws FileFormatError for fields of the wrong type or
- * length and unsupported for vocabularies other than byte-level BPE ("gpt2") and SentencePiece BPE ("llama").
+ * length and unsupported for vocabularies other than byte-level BPE ("gpt2"), SentencePiece BPE ("llama") and Unigram ("t5").
  */
 export function tokenizerFromGguf(metadata: GgufMetadata, file: string): Tokenizer | undefined {
   const fields = new Fields(metadata, file);
@@ -153,7 +159,10 @@ export function tokenizerFiles(
         rstrip: false,
         ...token,
       })),
-      model: { ...spec.model, vocab, merges: knownMerges(spec.model.merges, vocab) },
+      model:
+        spec.model.type === 'Unigram'
+          ? spec.model
+          : { ...spec.model, vocab, merges: knownMerges(spec.model.merges, vocab) },
     },
     config: {
       tokenizer_class: 'PreTrainedTokenizerFast',
@@ -184,9 +193,10 @@ interface Vocabulary {
 function specFor(model: string, tokens: string[], fields: Fields): Vocabulary {
   if (model === 'gpt2') return byteLevelSpec(tokens, fields);
   if (model === 'llama') return { spec: sentencePieceSpec(tokens, fields), spelled: tokens, addBos: true };
+  if (model === 't5') return { spec: unigramOf(tokens, fields), spelled: tokens, addBos: false };
   throw new IngotError(
     'unsupported',
-    `${fields.file}: tokenizer.ggml.model: "${model}" is not supported (known: gpt2, llama); put the model's tokenizer.json beside the file, or use token ids`,
+    `${fields.file}: tokenizer.ggml.model: "${model}" is not supported (known: gpt2, llama, t5); put the model's tokenizer.json beside the file, or use token ids`,
     { details: { file: fields.file, model } },
   );
 }
@@ -260,6 +270,26 @@ function sentencePieceSpec(tokens: string[], fields: Fields): TokenizerSpec {
   };
 }
 
+/** Texts fall back to bytes where the file has tokens of them. */
+function unigramOf(tokens: string[], fields: Fields): TokenizerSpec {
+  const scores = fields.numbers('tokenizer.ggml.scores', tokens.length);
+  if (!scores) throw new FileFormatError(fields.file, 'tokenizer.ggml.scores', 'is missing');
+  const types = fields.numbers('tokenizer.ggml.token_type', tokens.length) ?? [];
+  return unigramSpec({
+    pieces: tokens,
+    scores,
+    types,
+    byteFallback: Array.from(types).includes(pieceTypes.byte),
+    unkId: fields.id('tokenizer.ggml.unknown_token_id', tokens.length) ?? defaultUnknown,
+    charsmap: fields.bytes('tokenizer.ggml.precompiled_charsmap'),
+    addPrefix: fields.flag('tokenizer.ggml.add_space_prefix') ?? false,
+    removeSpaces: fields.flag('tokenizer.ggml.remove_extra_whitespaces') ?? false,
+  });
+}
+
+/** That of T5, which llama.cpp takes as well. */
+const defaultUnknown = 2;
+
 /** Control tokens and the unknown one are special; user-defined ones are matched whole but stay text. */
 function addedTokens(tokens: readonly string[], fields: Fields): AddedTokenSpec[] {
   const types = fields.numbers('tokenizer.ggml.token_type', tokens.length);
@@ -267,8 +297,8 @@ function addedTokens(tokens: readonly string[], fields: Fields): AddedTokenSpec[
   tokens.forEach((content, id) => {
     const type = types?.[id];
     if (content === '') return;
-    const special = type === control || type === unknownType;
-    if (special || type === userDefined) added.push({ id, content, special, normalized: false });
+    const special = type === pieceTypes.control || type === pieceTypes.unknown;
+    if (special || type === pieceTypes.userDefined) added.push({ id, content, special, normalized: false });
   });
   return added;
 }

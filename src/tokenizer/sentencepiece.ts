@@ -4,6 +4,7 @@
 import { FileFormatError, IngotError } from '../base/errors.ts';
 import { tokenizerFiles } from './gguf.ts';
 import type { Json } from './json.ts';
+import { normalizersOf, type UnigramPieces, unigramSpec } from './unigram-spec.ts';
 
 /** What `tokenizer_config.json` says beside it. */
 export interface PieceSettings {
@@ -14,11 +15,6 @@ export interface PieceSettings {
 /** Kinds of models in the file. */
 const unigram = 1;
 const bpe = 2;
-/** Kinds of pieces: those of GGUF are numbered alike. */
-const control = 3;
-const userDefined = 4;
-
-const space = '\u2581';
 const latin1 = new TextDecoder('latin1');
 
 /**
@@ -40,19 +36,10 @@ export function sentencePieceDocument(bytes: Uint8Array, file: string, settings:
 export const asJson =
   'make a tokenizer.json with transformers: AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER), or use token ids';
 
-interface PieceModel {
-  readonly pieces: readonly string[];
-  readonly scores: readonly number[];
-  readonly types: readonly number[];
+interface PieceModel extends UnigramPieces {
   readonly kind: number;
-  readonly byteFallback: boolean;
-  readonly unkId: number;
   readonly bosId: number;
   readonly eosId: number;
-  /** The table of the normaliser, as it is in the file. */
-  readonly charsmap: Uint8Array;
-  readonly addPrefix: boolean;
-  readonly removeSpaces: boolean;
 }
 
 /** The scores of a BPE model are the order of its merges, as in GGUF files, whose reader makes merges of them. */
@@ -83,30 +70,8 @@ interface Made {
   readonly model: object;
 }
 
-/** What happens to a text before its spaces become marks. */
-const normalizersOf = ({ charsmap, removeSpaces }: PieceModel): readonly object[] => [
-  ...(charsmap.length > 0 ? [{ type: 'Precompiled', precompiled_charsmap: base64(charsmap) }] : []),
-  ...(removeSpaces
-    ? [
-        { type: 'Strip', strip_left: true, strip_right: true },
-        { type: 'Replace', pattern: { Regex: ' {2,}' }, content: ' ' },
-      ]
-    : []),
-];
-
 function unigramDocument(model: PieceModel, { addBos, addEos }: PieceSettings): Json {
-  const { pieces, scores, types, unkId, bosId, eosId, byteFallback, addPrefix } = model;
-  const added = pieces.flatMap((content, id) =>
-    types[id] === control || types[id] === userDefined || id === unkId
-      ? [{ id, content, special: types[id] !== userDefined, normalized: false }]
-      : [],
-  );
-  const replaced = (pattern: string, content: string) => ({
-    type: 'Replace',
-    pattern: { String: pattern },
-    content,
-  });
-  const prefix = addPrefix ? [{ type: 'Prepend', prepend: space }] : [];
+  const { pieces, bosId, eosId } = model;
   const special = (id: number) => ({ SpecialToken: { id: pieces[id], type_id: 0 } });
   const single = [
     ...((addBos ?? false) && pieces[bosId] !== undefined ? [special(bosId)] : []),
@@ -114,34 +79,7 @@ function unigramDocument(model: PieceModel, { addBos, addEos }: PieceSettings): 
     ...((addEos ?? true) && pieces[eosId] !== undefined ? [special(eosId)] : []),
   ];
   const processor = { type: 'TemplateProcessing', single, pair: single };
-  return {
-    added_tokens: added,
-    normalizer: { type: 'Sequence', normalizers: [...normalizersOf(model), ...prefix, replaced(' ', space)] },
-    pre_tokenizer: null,
-    post_processor: single.length > 1 ? processor : null,
-    decoder: {
-      type: 'Sequence',
-      decoders: [
-        replaced(space, ' '),
-        ...(byteFallback ? [{ type: 'ByteFallback' }] : []),
-        { type: 'Fuse' },
-        ...(addPrefix ? [{ type: 'Strip', content: ' ', start: 1, stop: 0 }] : []),
-      ],
-    },
-    model: {
-      type: 'Unigram',
-      unk_id: unkId,
-      byte_fallback: byteFallback,
-      vocab: pieces.map((piece, id) => [piece, scores[id] ?? 0]),
-    },
-  };
-}
-
-function base64(bytes: Uint8Array): string {
-  let text = '';
-  for (let at = 0; at < bytes.length; at += 4096)
-    text += String.fromCharCode(...bytes.subarray(at, at + 4096));
-  return btoa(text);
+  return { ...unigramSpec(model), post_processor: single.length > 1 ? processor : null };
 }
 
 function readModel(bytes: Uint8Array, file: string): PieceModel {

@@ -87,7 +87,7 @@ describe('tokenizer.json as GGUF metadata', () => {
     };
     const refused = (change: object, model: object, why: string) =>
       expect(() => ggufTokenizer(pieces(change, model), config, 0, 't.json')).toThrow(why);
-    refused({}, { type: 'Unigram', vocab: [['a', 0]] }, 't.json: is a Unigram tokenizer');
+    refused({}, { type: 'WordPiece', vocab: {} }, 't.json: is a WordPiece tokenizer');
     refused({}, { byte_fallback: false }, 'is BPE without bytes');
     refused({ normalizer: { type: 'NFKC' } }, {}, 'normalises texts (NFKC)');
     refused({ pre_tokenizer: { type: 'Metaspace', replacement: '\u2581' } }, {}, 'cuts texts (Metaspace)');
@@ -123,6 +123,80 @@ describe('tokenizer.json as GGUF metadata', () => {
         expect(tokenizer?.encode(text, { addSpecial: false }), JSON.stringify(text)).toEqual(ids);
     },
   );
+
+  it.each(['unigram', 'unigram-bytes'])('of a Unigram model is the same tokenizer: %s', async (name) => {
+    const { file, cases } = models.find((model) => model.name === name) ?? expect.fail(name);
+    const found = await tokenizerDocument({
+      path: 'folder',
+      readFile: async (asked) =>
+        asked === 'tokenizer.model' ? new Uint8Array(Buffer.from(file, 'base64')) : undefined,
+    });
+    const keys = ggufTokenizer(found?.document, { eos_token: '</s>' }, 400, 'tokenizer.model');
+    expect(keys['tokenizer.ggml.model']).toBe('t5');
+    expect(keys).toHaveProperty(['tokenizer.ggml.tokens', 'length'], 400);
+    const metadata = new Map<string, unknown>(Object.entries(keys));
+    const tokenizer = tokenizerFromGguf(metadata, 'x.gguf') ?? expect.fail('none');
+    for (const { text, ids } of cases) {
+      expect(tokenizer.encode(text, { addSpecial: false }), JSON.stringify(text)).toEqual(ids);
+      expect(tokenizer.encode(text)).toEqual([...ids, keys['tokenizer.ggml.eos_token_id']]);
+    }
+    const back = tokenizerFiles(metadata, 'x.gguf') ?? expect.fail('none');
+    const again = ggufTokenizer(back.tokenizer, back.config as Record<string, unknown>, 400, 'b.json');
+    expect(new Map(Object.entries(again))).toEqual(metadata);
+  });
+
+  describe('of a Unigram tokenizer.json', () => {
+    const vocab = [
+      ['<unk>', 0],
+      ['\u2581', -2],
+      ['a', -3],
+      ['\u2581a', -1.5],
+      ['b', -3.5],
+    ];
+    const unigram = (normalizer: object | null, cut: object | null, tokens = vocab) => ({
+      added_tokens: [{ id: 0, content: '<unk>', special: true }],
+      normalizer,
+      pre_tokenizer: cut,
+      post_processor: null,
+      decoder: { type: 'Metaspace', replacement: '\u2581', prepend_scheme: 'always' },
+      model: { type: 'Unigram', unk_id: 0, byte_fallback: false, vocab: tokens },
+    });
+    const always = { type: 'Metaspace', replacement: '\u2581', prepend_scheme: 'always', split: true };
+    const runs = { type: 'Replace', pattern: { Regex: ' {2,}' }, content: '\u2581' };
+    const right = { type: 'Strip', strip_left: false, strip_right: true };
+    const keysOf = (json: object) => ggufTokenizer(json, {}, 0, 't.json');
+
+    it('says what happens to spaces', () => {
+      const spaces = (json: object) => {
+        const keys = keysOf(json);
+        return [keys['tokenizer.ggml.add_space_prefix'], keys['tokenizer.ggml.remove_extra_whitespaces']];
+      };
+      expect(spaces(unigram(null, always))).toEqual([true, false]);
+      expect(spaces(unigram(null, { ...always, prepend_scheme: 'never' }))).toEqual([false, false]);
+      const strips = { type: 'Sequence', normalizers: [right, runs] };
+      expect(spaces(unigram(strips, always))).toEqual([true, true]);
+      const tokenizer = tokenizerFromGguf(
+        new Map<string, unknown>(Object.entries(keysOf(unigram(strips, always)))),
+        'x.gguf',
+      );
+      expect(tokenizer?.encode('  a   ab ')).toEqual([3, 3, 4]);
+    });
+
+    it.each([
+      [unigram({ type: 'NFKC' }, always), 'normalises texts (NFKC)'],
+      [unigram(runs, always), 'removes spaces in some places only'],
+      [unigram(null, { type: 'WhitespaceSplit' }), 'cuts texts (WhitespaceSplit)'],
+      [unigram(null, always, [...vocab, ['a\u2581b', -4]]), 'cuts texts within tokens'],
+      [
+        { ...unigram(null, always), model: { type: 'Unigram', vocab, unk_id: null } },
+        'without an unknown token',
+      ],
+    ])('is refused where GGUF has no such thing: %#', (json, why) => {
+      expect(() => keysOf(json)).toThrow(
+        `t.json: ${why.startsWith('without') ? 'is a Unigram tokenizer ' : ''}${why}`,
+      );
+    });
+  });
 
   it.each([
     ['Gemma with marks in its runs of spaces', (piece: string) => piece],

@@ -1,24 +1,19 @@
-// tokenizer.json as the metadata of a GGUF file: the inverse of gguf.ts, for byte-level BPE and for that of SentencePiece.
+// tokenizer.json as the metadata of a GGUF file: the inverse of gguf.ts, for byte-level BPE, and for BPE and
+// Unigram of SentencePiece.
 
 import { IngotError } from '../base/errors.ts';
-import { isObject, type Json } from './json.ts';
+import { isObject } from './json.ts';
 import { mergedBy } from './merges.ts';
 import { checkSpec, type TokenizerSpec, tokensOf } from './spec.ts';
 import { ruleNamed } from './split.ts';
+import { patternOf, stepsOf } from './steps-of.ts';
+import { pieceTypes, spaceMark } from './unigram-spec.ts';
+import { unigramKeys } from './unigram-to-gguf.ts';
 
 /** Values by key; numbers are token ids. */
 export type TokenizerMetadata = Readonly<
-  Record<string, string | boolean | number | readonly string[] | Int32Array | Float32Array>
+  Record<string, string | boolean | number | readonly string[] | Int32Array | Float32Array | Uint8Array>
 >;
-
-const normal = 1;
-const unknown = 2;
-const control = 3;
-const userDefined = 4;
-const unused = 5;
-const byte = 6;
-
-const space = '\u2581';
 
 /**
  * `tokenizer.*` keys of a parsed tokenizer.json and tokenizer_config.json. `size` is the number of rows of the embedding: ids without
@@ -64,8 +59,8 @@ function tokenTypes({ added_tokens }: TokenizerSpec, known: readonly unknown[], 
   const added = new Map(added_tokens.map((token) => [token.id, token]));
   return Int32Array.from({ length }, (_, id) => {
     const token = added.get(id);
-    if (token !== undefined) return token.special === true ? control : userDefined;
-    return known[id] === undefined ? unused : normal;
+    if (token !== undefined) return token.special === true ? pieceTypes.control : pieceTypes.userDefined;
+    return known[id] === undefined ? pieceTypes.unused : pieceTypes.normal;
   });
 }
 
@@ -97,16 +92,17 @@ function pieces(
       `${file}: ${why}, which GGUF has no name for; use MLX or safetensors, or quantise a GGUF file of the model`,
     );
   };
+  if (model.type === 'Unigram') return unigramKeys(spec, tokens, types, refuse);
   if (model.type !== 'BPE' || !Array.isArray(model.merges)) refuse(`is a ${String(model.type)} tokenizer`);
   if (model.byte_fallback !== true) refuse('is BPE without bytes for what is in no token');
   const prefix = spacePrefix(spec, refuse);
   const rank = mergedBy(model.merges as readonly unknown[]);
   const last = (model.merges as readonly unknown[]).length;
   tokens.forEach((token, id) => {
-    if (/^<0x[0-9A-F]{2}>$/.test(token)) types[id] = byte;
-    else if (token === model.unk_token) types[id] = unknown;
+    if (/^<0x[0-9A-F]{2}>$/.test(token)) types[id] = pieceTypes.byte;
+    else if (token === model.unk_token) types[id] = pieceTypes.unknown;
     // A run of spaces is made by merges; as one that is looked for in the text its marks would stay in what is decoded.
-    else if (types[id] === userDefined && token.includes(space)) types[id] = normal;
+    else if (types[id] === pieceTypes.userDefined && token.includes(spaceMark)) types[id] = pieceTypes.normal;
   });
   const unk = tokens.indexOf(String(model.unk_token));
   return {
@@ -124,13 +120,13 @@ function spacePrefix(
   refuse: (why: string) => never,
 ): boolean {
   let prefix = false;
-  for (const step of isObject(normalizer) ? flattened(normalizer, 'normalizers') : []) {
-    if (step.type === 'Prepend' && step.prepend === space) prefix = true;
-    else if (!(step.type === 'Replace' && patternOf(step) === ' ' && step.content === space))
+  for (const step of stepsOf(normalizer, 'normalizers')) {
+    if (step.type === 'Prepend' && step.prepend === spaceMark) prefix = true;
+    else if (!(step.type === 'Replace' && patternOf(step) === ' ' && step.content === spaceMark))
       refuse(`normalises texts (${String(step.type)})`);
   }
-  for (const step of isObject(cut) ? flattened(cut, 'pretokenizers') : []) {
-    if (step.type === 'Metaspace' && step.replacement === space && step.split === false)
+  for (const step of stepsOf(cut, 'pretokenizers')) {
+    if (step.type === 'Metaspace' && step.replacement === spaceMark && step.split === false)
       prefix ||=
         step.prepend_scheme === undefined ? step.add_prefix_space !== false : step.prepend_scheme !== 'never';
     // No space is left where all were replaced.
@@ -138,13 +134,6 @@ function spacePrefix(
   }
   return prefix;
 }
-
-const patternOf = ({ pattern }: Json): unknown => (isObject(pattern) ? pattern.String : pattern);
-
-const flattened = (step: Json, list: string): readonly Json[] =>
-  step.type === 'Sequence' && Array.isArray(step[list])
-    ? step[list].filter(isObject).flatMap((part) => flattened(part, list))
-    : [step];
 
 /** Whether the template puts a token at an end of a text: `place` 0 or -1. */
 function surrounds(processor: unknown, place: 0 | -1, token: unknown): boolean {

@@ -1,5 +1,6 @@
+import { spawnSync } from 'node:child_process';
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { renameWhenWhole, writeAtomically, writeTensorData } from './atomic-file.ts';
@@ -70,6 +71,20 @@ describe('atomic files', () => {
     stop.resolve();
     await outcome;
     expect(process.listeners('exit')).toEqual(before);
+  });
+
+  it('remove what a killed process of this machine left of the same file', async () => {
+    const dead = spawnSync(process.execPath, ['-e', '']).pid;
+    const host = hostname().replace(/[^\w-]/g, '_');
+    const left = [
+      `file.${host}-${dead}-0123abcd.partial`,
+      `file.${host}-${process.pid}-0123abcd.partial`, // is running
+      `file.elsewhere-${dead}-0123abcd.partial`,
+      `other.${host}-${dead}-0123abcd.partial`,
+    ];
+    for (const name of left) await mkdir(join(folder, name));
+    await writeAtomically(join(folder, 'file'), (sink) => sink.write(new Uint8Array(1)));
+    expect((await readdir(folder)).sort()).toEqual(['file', ...left.slice(1)].sort());
   });
 
   it('check the bytes of a tensor', async () => {

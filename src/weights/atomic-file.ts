@@ -2,8 +2,9 @@
 
 import { randomBytes } from 'node:crypto';
 import { rmSync } from 'node:fs';
-import { mkdir, open, rename, rm } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { mkdir, open, readdir, rename, rm } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { basename, dirname, join } from 'node:path';
 import { IngotError } from '../base/errors.ts';
 
 /** Somewhere bytes are appended to. */
@@ -20,19 +21,44 @@ function removeUnfinished(): void {
   for (const path of unfinished) rmSync(path, { recursive: true, force: true });
 }
 
+/** Of this machine, as a part of a file's name. */
+const host = hostname().replace(/[^\w-]/g, '_');
+
+/** Removes what processes of this machine that were killed left of `path`. */
+async function removeAbandoned(path: string): Promise<void> {
+  const start = `${basename(path)}.${host}-`;
+  const names = await readdir(dirname(path)).catch((): string[] => []);
+  for (const name of names) {
+    if (!name.startsWith(start)) continue;
+    const pid = /^(\d+)-[0-9a-f]{8}\.partial$/.exec(name.slice(start.length))?.[1];
+    if (pid !== undefined && !isRunning(Number(pid)))
+      await rm(join(dirname(path), name), { recursive: true, force: true });
+  }
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== 'ESRCH'; // another user's process is one, too
+  }
+}
+
 /**
  * Creates the file or folder `path`: `body` writes it at the temporary path it is given, which then gets the name. When `body` fails, or the
- * process exits before, nothing is left behind. Rejects with disk_full when there is no room, else with what `body` threw.
+ * process exits before, nothing is left behind; what a killed process left is removed by the next one that writes `path`. Rejects with
+ * disk_full when there is no room, else with what `body` threw.
  */
 export async function renameWhenWhole(
   path: string,
   body: (temporary: string) => Promise<void>,
 ): Promise<void> {
-  const temporary = `${path}.${process.pid}-${randomBytes(4).toString('hex')}.partial`;
+  const temporary = `${path}.${host}-${process.pid}-${randomBytes(4).toString('hex')}.partial`;
   if (unfinished.size === 0) process.on('exit', removeUnfinished);
   unfinished.add(temporary);
   try {
     await mkdir(dirname(path), { recursive: true });
+    await removeAbandoned(path);
     await body(temporary);
     await rename(temporary, path);
     await syncFolder(dirname(path));
