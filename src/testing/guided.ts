@@ -5,7 +5,7 @@ import type { TokenConstraint } from '../generate/constraint.ts';
 import { analyse } from '../generate/guided/analysis.ts';
 import { Automaton, follows } from '../generate/guided/automaton.ts';
 import { type ConstraintVocabulary, compileConstraint } from '../generate/guided/compile.ts';
-import { TimeSlice } from '../generate/guided/patience.ts';
+import { atOnce, endless } from '../generate/guided/patience.ts';
 import type { ConstraintSpec, JsonSchema } from '../generate/guided/spec.ts';
 import { termOf } from '../generate/guided/term-of.ts';
 
@@ -191,12 +191,8 @@ export function grammarOf(schema: JsonSchema): Automaton | undefined {
 
 /** The automaton of a spec. */
 export function automatonOf(spec: ConstraintSpec): Automaton {
-  const term = finish(termOf(spec, new TimeSlice()));
-  return new Automaton(term, finish(analyse(term)));
-}
-
-function finish<T>(work: Generator<void, T, void>): T {
-  for (let step = work.next(); ; step = work.next()) if (step.done === true) return step.value;
+  const term = atOnce(termOf(spec, endless));
+  return new Automaton(term, atOnce(analyse(term, endless)));
 }
 
 /** Whether an automaton accepts a text. */

@@ -71,6 +71,18 @@ const pydantic = {
 
 export const realisticSchemas: readonly SchemaCase[] = [
   one(
+    'not a given list',
+    { type: 'array', maxItems: 3, not: { const: [1, 2] } },
+    [[], [1], [1, 3], [2, 2], [1, 2, 3]],
+    [[1, 2]],
+  ),
+  one(
+    'none of some given values',
+    { type: ['array', 'object'], not: { enum: [[1, 2], [1, 3], [], { a: [1], b: 2 }, { a: [1] }, {}] } },
+    [[1, 4], [2, 2], [1, 2, 3], [1], { a: [2] }, { a: [1], b: 3 }, { a: [1], c: 2 }, { b: 2 }],
+    [[1, 2], [1, 3], [], { a: [1] }, { a: [1], b: 2 }, {}],
+  ),
+  one(
     'exports of a package',
     {
       $defs: {

@@ -1,6 +1,6 @@
 // What an automaton must know of a grammar before it follows it: the classes of its bytes, and the parts that no text matches.
 
-import type { Patience } from './patience.ts';
+import { each, type Patience, type Work } from './patience.ts';
 import type { Term } from './term.ts';
 
 export interface Analysis {
@@ -14,25 +14,26 @@ export interface Analysis {
 const termsPerLook = 256;
 
 /** Looks at every term below `root`, and pauses where the patience is over. */
-export function* analyse(root: Term, patience?: Patience): Generator<void, Analysis, void> {
+export function* analyse(root: Term, patience: Patience): Generator<void, Analysis, void> {
   const all = yield* reachable(root, patience);
-  return { barren: yield* barren(all, patience), classOf: classesOf(all) };
+  return { barren: yield* barren(all, patience), classOf: yield* classesOf(all, patience) };
 }
 
 /** All terms below `root`, once, with those that hold them. */
-function* reachable(root: Term, patience?: Patience): Generator<void, Map<Term, Term[]>, void> {
+function* reachable(root: Term, patience: Patience): Generator<void, Map<Term, Term[]>, void> {
   const holders = new Map<Term, Term[]>([[root, []]]);
   const todo = [root];
   for (let term = todo.pop(), count = 1; term !== undefined; term = todo.pop(), count++) {
-    for (const part of partsOf(term)) {
+    const holder = term;
+    yield* each(partsOf(term), patience, (part) => {
       const known = holders.get(part);
-      if (known) known.push(term);
+      if (known) known.push(holder);
       else {
-        holders.set(part, [term]);
+        holders.set(part, [holder]);
         todo.push(part);
       }
-    }
-    if (count % termsPerLook === 0 && patience?.over === true) yield;
+    });
+    if (count % termsPerLook === 0 && patience.over) yield;
   }
   return holders;
 }
@@ -64,21 +65,29 @@ export function partsOf(term: Term): readonly Term[] {
 }
 
 /** Starts from what is sure to have a text, and goes up. */
-function* barren(
-  holders: ReadonlyMap<Term, readonly Term[]>,
-  patience?: Patience,
-): Generator<void, ReadonlySet<Term>, void> {
-  const left = new Set(holders.keys());
+function* barren(holders: ReadonlyMap<Term, readonly Term[]>, patience: Patience): Work<ReadonlySet<Term>> {
+  const left = new Set<Term>();
+  const todo: Term[] = [];
+  yield* each(holders.keys(), patience, (term) => {
+    left.add(term);
+    todo.push(term);
+  });
   const isBarren = (term: Term): boolean => left.has(term);
-  const todo = [...left].reverse();
   for (let term = todo.pop(), count = 1; term !== undefined; term = todo.pop(), count++) {
     if (left.has(term) && isFertile(term, isBarren)) {
       left.delete(term);
-      todo.push(...(holders.get(term) ?? []).filter((holder) => left.has(holder)));
+      yield* each(holders.get(term) ?? [], patience, (holder) => {
+        if (left.has(holder)) todo.push(holder);
+      });
     }
-    if (count % termsPerLook === 0 && patience?.over === true) yield;
+    // What is lazy looks at all its parts.
+    if ((term.kind === 'lazy' || count % termsPerLook === 0) && patience.over) yield;
   }
-  for (const term of holders.keys()) if (term.kind === 'lazy') term.fertile(isBarren);
+  for (const term of holders.keys()) {
+    if (term.kind !== 'lazy') continue;
+    term.fertile(isBarren);
+    if (patience.over) yield;
+  }
   return left;
 }
 
@@ -109,16 +118,16 @@ function isFertile(term: Term, isBarren: (term: Term) => boolean): boolean {
 }
 
 /** Numbers the classes of bytes that no term and no machine tells apart. */
-function classesOf(terms: ReadonlyMap<Term, unknown>): Uint8Array {
+function* classesOf(terms: ReadonlyMap<Term, unknown>, patience: Patience): Work<Uint8Array> {
   const borders = new Set([0]);
   const addAll = (alphabet: string): void => {
     for (const char of alphabet) borders.add(char.charCodeAt(0)).add(char.charCodeAt(0) + 1);
   };
-  for (const term of terms.keys()) {
+  yield* each(terms.keys(), patience, (term) => {
     if (term.kind === 'bytes') for (const [low, high] of term.ranges) borders.add(low).add(high + 1);
     if (term.kind === 'machine') addAll(term.start.alphabet);
     if (term.kind === 'except' || term.kind === 'branch') addAll(term.texts.alphabet);
-  }
+  });
   const classes = new Uint8Array(256);
   let current = -1;
   for (let byte = 0; byte < 256; byte++) {

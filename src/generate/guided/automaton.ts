@@ -7,7 +7,7 @@ import { type Analysis, analyse } from './analysis.ts';
 import type { GrammarState, Live, LiveRecorded, Part, Stack, TextsPart } from './live.ts';
 import { Lives } from './lives.ts';
 import { Near } from './near.ts';
-import type { Patience } from './patience.ts';
+import { atOnce, endless, type Patience } from './patience.ts';
 import { Rows } from './rows.ts';
 import { Stacks } from './stacks.ts';
 import { oneLess, type Term } from './term.ts';
@@ -68,10 +68,7 @@ export class Automaton {
 
   /** Of a small grammar, at once. */
   static of(root: Term): Automaton {
-    const analysis = analyse(root);
-    for (let step = analysis.next(); ; step = analysis.next()) {
-      if (step.done === true) return new Automaton(root, step.value);
-    }
+    return new Automaton(root, atOnce(analyse(root, endless)));
   }
 
   /** So much has been made that it is time to begin anew. */

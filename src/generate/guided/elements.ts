@@ -4,6 +4,7 @@ import { partsOf } from './analysis.ts';
 import { Automaton } from './automaton.ts';
 import { comma, commaSeparated } from './json-text.ts';
 import type { GrammarState } from './live.ts';
+import type { Patience, Work } from './patience.ts';
 import {
   alt,
   call,
@@ -17,7 +18,7 @@ import {
   seq,
   type Term,
 } from './term.ts';
-import { Texts } from './texts.ts';
+import { isTexts, Texts } from './texts.ts';
 
 /** One way to be an element: its text, and for each kind that is counted whether it is one of it. */
 export interface Choice {
@@ -41,14 +42,19 @@ const maxStates = 20_000;
 /** Texts of a finite set of values, and bytes of one, for arrays without equal elements. */
 const maxValues = 300;
 const maxBytes = 100;
+/** Places between looks at the clock. */
+const placesPerLook = 32;
 
-/** Texts of the elements with commas between; undefined when there are too many ways to count. */
-export function elementsText(elements: Elements): Term | undefined {
-  if (elements.unique && elements.max > 1) return new DistinctElements(elements).start;
-  return elements.counts.length === 0 ? plain(elements) : counted(elements);
+/**
+ * Texts of the elements with commas between; undefined when there are too many ways to count. Yields where the patience is
+ * over.
+ */
+export function* elementsText(elements: Elements, patience: Patience): Work<Term | undefined> {
+  if (elements.unique && elements.max > 1) return yield* distinct(elements, patience);
+  return yield* elements.counts.length === 0 ? plain(elements, patience) : counted(elements, patience);
 }
 
-function plain({ choices, places, min, max }: Elements): Term {
+function* plain({ choices, places, min, max }: Elements, patience: Patience): Work<Term> {
   const item = (i: number): Term => alt(...choices(i).map(({ text }) => text));
   if (places === 0 && max > 0) return commaSeparated(item(0), min, max);
   const last = Math.min(places, max);
@@ -58,6 +64,7 @@ function plain({ choices, places, min, max }: Elements): Term {
   for (let i = last - 1; i >= 0; i--) {
     const more = seq(i > 0 ? comma : empty, item(i), from);
     from = i >= min ? optional(more) : more;
+    if (i % placesPerLook === 0 && patience.over) yield;
   }
   return from;
 }
@@ -65,7 +72,10 @@ function plain({ choices, places, min, max }: Elements): Term {
 const furtherItems = (item: Term, before: number, { min, max }: { min: number; max: number }): Term =>
   repeat(seq(comma, item), Math.max(0, min - before), max - before);
 
-function counted({ choices, places, min, max, counts }: Elements): Term | undefined {
+function* counted(
+  { choices, places, min, max, counts }: Elements,
+  patience: Patience,
+): Work<Term | undefined> {
   const limits = limitsOf({ places, min, max, counts });
   const size = limits.counts.reduce((all, limit) => all * (limit + 1), limits.index + 1);
   if (size > maxStates) return undefined;
@@ -95,7 +105,10 @@ function counted({ choices, places, min, max, counts }: Elements): Term | undefi
     0,
     counts.map(() => 0),
   );
-  for (let work = todo.pop(); work !== undefined; work = todo.pop()) work();
+  for (let work = todo.pop(), i = 0; work !== undefined; work = todo.pop(), i++) {
+    work();
+    if (i % placesPerLook === 0 && patience.over) yield;
+  }
   return start;
 }
 
@@ -119,30 +132,47 @@ interface Written {
   readonly values: readonly string[];
 }
 
+/** Elements of which none is twice, with all that may stand at their places. */
+function* distinct(elements: Elements, patience: Patience): Work<Term> {
+  const parts = new Set<Term>([comma]);
+  for (let i = 0; i <= elements.places; i++) {
+    for (const { text } of elements.choices(i)) parts.add(text);
+    if (i % placesPerLook === 0 && patience.over) yield;
+  }
+  return new DistinctElements(elements, [...parts]).start;
+}
+
+/** All texts of an element's choice, where they are few and short. */
+interface Finite {
+  readonly texts: Texts;
+  /** The values that they spell. */
+  readonly values: readonly string[];
+}
+
+function finiteTexts(text: Term): Finite | undefined {
+  const all = allTexts(text);
+  return all && { texts: Texts.of(all.map(decoded)), values: all.map(valueIn) };
+}
+
 /** Elements of which none is twice: what was written is remembered, and may not end again. */
 class DistinctElements {
   readonly #elements: Elements;
   readonly #limits: ReturnType<typeof limitsOf>;
   readonly #places = new Map<string, Lazy>();
-  /** Texts of an element's choice, where they are few. */
-  readonly #finite = new Map<Term, Texts | undefined>();
-  /** The values that they spell. */
-  readonly #values = new Map<Term, readonly string[]>();
+  readonly #finite = new Map<Term, Finite | undefined>();
+  /** All terms of which places are made. */
+  readonly #parts: readonly Term[];
   readonly #shared = new Map<Term, Shared>();
   #isBarren: (part: Term) => boolean = () => false;
 
-  constructor(elements: Elements) {
+  constructor(elements: Elements, parts: readonly Term[]) {
     this.#elements = elements;
     this.#limits = limitsOf(elements);
+    this.#parts = parts;
   }
 
   get start(): Term {
     return this.#at({ index: 0, found: this.#elements.counts.map(() => 0), values: [] });
-  }
-
-  #choices(): readonly Choice[] {
-    const { choices, places } = this.#elements;
-    return Array.from({ length: places + 1 }, (_, i) => choices(i)).flat();
   }
 
   #at(written: Written): Lazy {
@@ -153,7 +183,7 @@ class DistinctElements {
       made = {
         kind: 'lazy',
         name: 'elements',
-        parts: [...this.#choices().map(({ text }) => text), comma],
+        parts: this.#parts,
         fertile: (isBarren) => this.#learn(isBarren),
         make: () => {
           term ??= this.#text(written);
@@ -190,15 +220,16 @@ class DistinctElements {
   #element(text: Term, { index, found, values }: Written): Term {
     const next = (value: string): Term =>
       this.#at({ index: Math.min(index + 1, this.#limits.index), found, values: [...values, value] });
-    const finite = this.#finiteTexts(text);
-    const all = this.#values.get(text) ?? [];
+    if (!this.#finite.has(text)) this.#finite.set(text, finiteTexts(text));
+    const finite = this.#finite.get(text);
     if (finite) {
+      const all = finite.values;
       const written = new Set(values);
       const isLeft = (i: number): boolean => !written.has(all[i] ?? '');
       if (all.every((value) => written.has(value))) return never;
       return {
         kind: 'branch',
-        texts: finite,
+        texts: finite.texts,
         allowed: isLeft,
         after: (i) => next(all[i] ?? ''),
       };
@@ -215,16 +246,6 @@ class DistinctElements {
       after: (bytes) => next(valueIn(bytes)),
       next: next(''),
     };
-  }
-
-  /** All texts of a term, when they are few and short. */
-  #finiteTexts(text: Term): Texts | undefined {
-    if (!this.#finite.has(text)) {
-      const all = allTexts(text);
-      if (all) this.#values.set(text, all.map(valueIn));
-      this.#finite.set(text, all && new Texts(all.map(decoded)));
-    }
-    return this.#finite.get(text);
   }
 }
 
@@ -254,6 +275,7 @@ function isEndless(term: Term): boolean {
     const { kind } = each;
     if (kind === 'lazy' || kind === 'shared' || kind === 'except' || kind === 'recorded') return true;
     if (kind === 'repeat' && each.max > maxValues) return true;
+    if (kind === 'machine' && isTexts(each.start) && each.start.texts.size > maxValues) return true;
     if (seen.size > maxValues) return true;
     for (const part of partsOf(each)) seen.add(part);
   }

@@ -1,6 +1,7 @@
 // What one object schema says of which members may stand together: whether the members so far may be all, and whether others
 // can be added until they are.
 
+import { each, type Patience, type Work } from './patience.ts';
 import type { Shared, Term } from './term.ts';
 
 /** One holds: a member is there, or is not; `further` stands for members that have no name here. */
@@ -33,6 +34,8 @@ const bitOf = (member: number): bigint => bits[member] ?? 1n << BigInt(member);
 
 /** Steps of one search for members that may still be added. */
 const maxSearch = 2000;
+/** Clauses between looks at the clock. */
+const clausesPerLook = 64;
 
 export class Membership {
   readonly rules: MemberRules;
@@ -46,26 +49,47 @@ export class Membership {
   readonly #forbidden: bigint;
   #impossible: bigint;
   readonly #needed: readonly Term[];
+  #further: MemberRules['further'];
   /** What is said beyond that. */
   readonly #clauses: readonly MemberClause[];
-  #hasFurther = false;
+  /** Nothing must be absent because of another member. */
+  readonly #isMonotone: boolean;
   /** A member more never hurts: there is no limit, and nothing must be absent because of another. */
   readonly #isOpen: boolean;
 
-  constructor(rules: MemberRules) {
-    const { values, clauses, min, max } = rules;
+  private constructor(rules: MemberRules, alone: Alone, clauses: readonly MemberClause[]) {
+    const { values, min, max } = rules;
     this.rules = rules;
-    const alone = (there: boolean): bigint =>
-      union(clauses.flatMap(([only, more]) => (only && !more && only.there === there ? [only.member] : [])));
-    this.#required = alone(true);
-    this.#forbidden = alone(false) | union(values.flatMap((v, i) => (v.kind === 'never' ? [i] : [])));
+    this.#required = bitsOf(alone.required);
+    this.#forbidden = bitsOf(alone.forbidden);
     this.#impossible = this.#forbidden;
-    this.#clauses = clauses.filter(([only, more]) => more !== undefined || only?.member === 'further');
-    this.#needed = values.filter((_, i) => (this.#required & bitOf(i)) !== 0n);
-    this.#isOpen =
-      max === Number.POSITIVE_INFINITY && this.#clauses.every((c) => c.every(({ there }) => there));
+    this.#clauses = clauses;
+    this.#needed = [...alone.required].flatMap((i) => values[i] ?? []);
+    this.#further = rules.further;
+    this.#isMonotone = clauses.every((clause) => clause.every(({ there }) => there));
+    this.#isOpen = max === Number.POSITIVE_INFINITY && this.#isMonotone;
     this.count = Math.max(1, max === Number.POSITIVE_INFINITY ? min : max);
     this.keepsKeys = min > 1;
+  }
+
+  /** Yields where the patience is over. */
+  static *of(rules: MemberRules, patience: Patience): Work<Membership> {
+    const [required, forbidden] = [new Set<number>(), new Set<number>()];
+    const clauses: MemberClause[] = [];
+    yield* each(
+      rules.clauses,
+      patience,
+      (clause) => {
+        const [only, more] = clause;
+        if (!only || more !== undefined || only.member === 'further') clauses.push(clause);
+        else (only.there ? required : forbidden).add(only.member);
+      },
+      clausesPerLook,
+    );
+    yield* each(rules.values, patience, ({ kind }, i) => {
+      if (kind === 'never') forbidden.add(i);
+    });
+    return new Membership(rules, { required, forbidden }, clauses);
   }
 
   /** Takes note of the terms that no text matches; whether there is such an object then. */
@@ -73,10 +97,19 @@ export class Membership {
     const { values, further } = this.rules;
     // Asked again and again until those that must be there have texts.
     if (this.#needed.some((value) => isBarren(value))) return false;
-    this.#impossible = this.#forbidden | union(values.flatMap((value, i) => (isBarren(value) ? [i] : [])));
-    this.#hasFurther = further.some(({ key, value }) => !isBarren(key) && !isBarren(value));
+    this.#impossible = this.#forbidden | bitsOf(values.flatMap((value, i) => (isBarren(value) ? [i] : [])));
+    this.#further = further.filter(({ key, value }) => !isBarren(key) && !isBarren(value));
     this.#feasible.clear();
     return this.#isFeasible(noMembers);
+  }
+
+  /** The members without a name of which there are some. */
+  get further(): MemberRules['further'] {
+    return this.#further;
+  }
+
+  get #hasFurther(): boolean {
+    return this.#further.length > 0;
   }
 
   mayAdd(place: MemberPlace, member: number): boolean {
@@ -125,6 +158,13 @@ export class Membership {
     return known;
   }
 
+  /** How many members there are once all that may be there are. */
+  #countWithAll({ seen, further }: MemberPlace): number {
+    const { length } = this.rules.values;
+    const all = (1n << BigInt(length)) - 1n;
+    return countOf({ seen: (all & ~this.#impossible) | seen, further });
+  }
+
   #search(place: MemberPlace, steps: { left: number }): boolean {
     const { values, min, max } = this.rules;
     if (steps.left-- <= 0 || (max !== Number.POSITIVE_INFINITY && countOf(place) > max)) return false;
@@ -137,10 +177,13 @@ export class Membership {
       });
     }
     if (min === 0 || countOf(place) >= min) return true;
+    if (this.#isMonotone) return this.#hasFurther || this.#countWithAll(place) >= min;
     if (this.#hasFurther && this.#search(this.#withFurther(place), steps)) return true;
     return values.some(
       (_, i) =>
-        ((place.seen | this.#impossible) & bitOf(i)) === 0n && this.#search(withMember(place, i), steps),
+        steps.left > 0 &&
+        ((place.seen | this.#impossible) & bitOf(i)) === 0n &&
+        this.#search(withMember(place, i), steps),
     );
   }
 }
@@ -150,16 +193,30 @@ export const withMember = (place: MemberPlace, member: number): MemberPlace => (
   seen: place.seen | bitOf(member),
 });
 
-const union = (members: readonly (number | 'further')[]): bigint =>
-  members.reduce<bigint>((all, i) => (i === 'further' ? all : all | bitOf(i)), 0n);
+/** The members as bits; at once, since a number of thousands of bits is copied with each that is added. */
+function bitsOf(members: Iterable<number>): bigint {
+  const nibbles: number[] = [];
+  for (const i of members) nibbles[i >> 2] = (nibbles[i >> 2] ?? 0) | (1 << (i & 3));
+  const digits = Array.from(nibbles, (nibble = 0) => nibble.toString(16));
+  return digits.length === 0 ? 0n : BigInt(`0x${digits.reverse().join('')}`);
+}
+
+/** Members that clauses of one part say must be there, and those that cannot be. */
+interface Alone {
+  readonly required: ReadonlySet<number>;
+  readonly forbidden: ReadonlySet<number>;
+}
 
 const holds = (clause: MemberClause, place: MemberPlace): boolean =>
   clause.some(({ member, there }) =>
     member === 'further' ? place.further > 0 : ((place.seen & bitOf(member)) !== 0n) === there,
   );
 
+/** Bits of a hexadecimal digit. */
+const bitsIn = Array.from({ length: 16 }, (_, n) => (n & 1) + ((n >> 1) & 1) + ((n >> 2) & 1) + (n >> 3));
+
 function countOf({ seen, further }: MemberPlace): number {
   let count = further;
-  for (let left = seen; left > 0n; left &= left - 1n) count++;
+  for (const digit of seen.toString(16)) count += bitsIn[Number.parseInt(digit, 16)] as number;
   return count;
 }

@@ -5,6 +5,7 @@
 
 import { colon, comma } from './json-text.ts';
 import { type MemberPlace, type MemberRules, Membership, noMembers, withMember } from './member-rules.ts';
+import { each, eachMade, type Patience, type Work } from './patience.ts';
 import { alt, empty, type Lazy, type Shared, seq, type Term } from './term.ts';
 import { Texts } from './texts.ts';
 
@@ -14,8 +15,14 @@ export interface Members {
   readonly ways: readonly MemberRules[];
 }
 
-/** Texts of the members, with commas between. */
-export const membersText = (members: Members): Term => new MemberPlaces(members).start;
+/** Texts of the members, with commas between. Yields where the patience is over. */
+export function* membersText({ names, ways }: Members, patience: Patience): Work<Term> {
+  const memberships: Membership[] = [];
+  for (const rules of ways) memberships.push(yield* Membership.of(rules, patience));
+  const quoted = yield* eachMade(names, patience, (name) => JSON.stringify(name));
+  const places = new MemberPlaces(memberships, yield* Texts.sorted(quoted, patience));
+  return yield* places.start(patience);
+}
 
 interface Place extends MemberPlace {
   /** Ways that are still open, by their number. */
@@ -26,7 +33,6 @@ interface Place extends MemberPlace {
 
 class MemberPlaces {
   readonly #ways: readonly Membership[];
-  readonly #names: readonly string[];
   readonly #texts: Texts;
   readonly #places = new Map<string, Lazy>();
   /** Members without a name are counted up to here. */
@@ -34,24 +40,24 @@ class MemberPlaces {
   /** Their keys are remembered, so that a count means different ones. */
   readonly #keepsKeys: boolean;
 
-  constructor({ names, ways }: Members) {
-    this.#ways = ways.map((rules) => new Membership(rules));
-    this.#names = names;
-    this.#texts = new Texts(names.map((name) => JSON.stringify(name)));
+  constructor(ways: readonly Membership[], texts: Texts) {
+    this.#ways = ways;
+    this.#texts = texts;
     this.#count = Math.max(...this.#ways.map(({ count }) => count));
     this.#keepsKeys = this.#ways.some(({ keepsKeys }) => keepsKeys);
   }
 
-  get start(): Term {
-    const parts = this.#ways.flatMap(({ rules: { values, further } }) => [
-      ...values,
-      ...further.flatMap((each) => [each.key, each.value]),
-    ]);
+  *start(patience: Patience): Work<Term> {
+    const parts = new Set<Term>();
+    for (const { rules } of this.#ways) {
+      yield* each(rules.values, patience, (value) => parts.add(value));
+      yield* each(rules.further, patience, ({ key, value }) => parts.add(key).add(value));
+    }
     // The names, for the bytes that they are made of.
     const names: Term = { kind: 'branch', texts: this.#texts, allowed: () => true, after: () => empty };
     return {
       ...this.#at({ ...noMembers, open: [...this.#ways.keys()], keys: [] }),
-      parts: [...new Set([...parts, comma, colon, names])],
+      parts: [...parts.add(comma).add(colon).add(names)],
       fertile: (isBarren) => this.#ways.map((way) => way.learn(isBarren)).includes(true),
     };
   }
@@ -96,7 +102,7 @@ class MemberPlaces {
       return known[i];
     };
     const mayAdd = (i: number): boolean => adding(i).length > 0;
-    if (this.#names.some((_, i) => mayAdd(i))) {
+    if (this.#texts.some(this.#texts.start, mayAdd)) {
       const after = (i: number): Term => this.#member(place, i, adding(i));
       options.push(seq(separator, { kind: 'branch', texts: this.#texts, allowed: mayAdd, after }));
     }
@@ -124,7 +130,7 @@ class MemberPlaces {
   #furtherOf(ways: readonly number[]): readonly { key: Shared; value: Term; open: readonly number[] }[] {
     const byKey = new Map<Shared, Map<Term, number[]>>();
     for (const way of ways) {
-      for (const { key, value } of this.#ways[way]?.rules.further ?? []) {
+      for (const { key, value } of this.#ways[way]?.further ?? []) {
         const byValue = byKey.get(key) ?? new Map<Term, number[]>();
         byKey.set(key, byValue.set(value, [...(byValue.get(value) ?? []), way]));
       }

@@ -2,6 +2,7 @@
 // begins with it is allowed. Exact: numbers are integers in units of the last decimal place.
 
 import { IngotError } from '../../base/errors.ts';
+import { each, eachMade, eachThat, type Patience, type Work } from './patience.ts';
 import type { Machine } from './term.ts';
 
 export interface NumberBounds {
@@ -34,7 +35,7 @@ interface Limits {
   readonly step: bigint;
   /** Units of the last place in one. */
   readonly scale: bigint;
-  /** Multiples of these are left out, and these values. */
+  /** Multiples of these are left out, and these values, ascending. */
   readonly holes: readonly bigint[];
   readonly points: readonly bigint[];
   /** States by their key: texts that may go on alike have one. */
@@ -43,8 +44,8 @@ interface Limits {
   readonly fractions: readonly number[];
 }
 
-/** Undefined when no number is within the bounds. Throws invalid_argument for bounds that are no finite numbers. */
-export function numberMachine(bounds: NumberBounds): Machine | undefined {
+/** Undefined when no number is within the bounds. Yields where the patience is over. Throws invalid_argument for bounds that are no finite numbers. */
+export function* numberMachine(bounds: NumberBounds, patience: Patience): Work<Machine | undefined> {
   const { multiples = [], notMultiples = [], notValues = [] } = bounds;
   const given = [
     ...[bounds.minimum, bounds.maximum, bounds.exclusiveMinimum, bounds.exclusiveMaximum],
@@ -55,7 +56,10 @@ export function numberMachine(bounds: NumberBounds): Machine | undefined {
       throw new IngotError('invalid_argument', `a bound of a number must be finite, got ${x}`);
     }
   }
-  const needed = Math.max(0, ...given.map(decimals));
+  let needed = 0;
+  yield* each(given, patience, (x) => {
+    needed = Math.max(needed, decimals(x));
+  });
   const isStepped = bounds.integer || multiples.length > 0;
   const digits = isStepped ? needed : decimalsFor(bounds, needed);
   const scale = 10n ** BigInt(digits);
@@ -64,21 +68,70 @@ export function numberMachine(bounds: NumberBounds): Machine | undefined {
   const exact = multiples.length === 0 ? largestExact * scale : largestExact;
   const low = largest(bounds.minimum, bounds.exclusiveMinimum, digits) ?? -exact;
   const high = negated(largest(minus(bounds.maximum), minus(bounds.exclusiveMaximum), digits)) ?? exact;
+  const step = steps.reduce(leastCommonMultiple, 1n);
+  const points = yield* eachMade(notValues, patience, (value) => scaled(value, digits));
   const limits: Limits = {
-    key: JSON.stringify(bounds),
+    // States have a key of this beginning each: one that is long would cost its length again with each of them.
+    key: notValues.length > maxKeyed ? `${keys++}` : JSON.stringify(bounds),
     places: bounds.integer ? 0 : digits,
     // A bound that is far away has more digits.
     wholeDigits: Math.max(wholeDigits, String(high / scale).length, String(-low / scale).length),
     low,
     high,
-    step: steps.reduce(leastCommonMultiple, 1n),
+    step,
     scale,
     holes: notMultiples.map((step) => scaled(step, digits)),
-    points: [...new Set(notValues.map((value) => scaled(value, digits)))],
+    points: yield* inOrder(yield* eachThat(points, patience, (point) => point % step === 0n), patience),
     fractions: multiples.filter((step) => !Number.isInteger(step * exactParts)),
     states: new Map(),
   };
   return stateAfter(limits, '');
+}
+
+/** Values left out that the key of a machine names. */
+const maxKeyed = 20;
+let keys = 0;
+/** Values that are sorted at a time. */
+const valuesPerRun = 512;
+
+/** Each value once, ascending. */
+function* inOrder(values: readonly bigint[], patience: Patience): Work<readonly bigint[]> {
+  let runs: (readonly bigint[])[] = [];
+  for (let at = 0; at < values.length; at += valuesPerRun) {
+    runs.push([...new Set(values.slice(at, at + valuesPerRun))].sort((a, b) => (a < b ? -1 : a > b ? 1 : 0)));
+    if (patience.over) yield;
+  }
+  while (runs.length > 1) {
+    const merged: (readonly bigint[])[] = [];
+    for (let i = 0; i < runs.length; i += 2)
+      merged.push(yield* mergedRuns(runs[i] ?? [], runs[i + 1] ?? [], patience));
+    runs = merged;
+  }
+  return runs[0] ?? [];
+}
+
+function* mergedRuns(a: readonly bigint[], b: readonly bigint[], patience: Patience): Work<bigint[]> {
+  const merged: bigint[] = [];
+  for (let i = 0, j = 0; i < a.length || j < b.length; ) {
+    const [x, y] = [a[i], b[j]];
+    const next = x === undefined || (y !== undefined && y < x) ? (y as bigint) : x;
+    if (x === next) i++;
+    if (y === next) j++;
+    merged.push(next);
+    if (merged.length % valuesPerRun === 0 && patience.over) yield;
+  }
+  return merged;
+}
+
+/** How many of ascending values are below a bound. */
+function below(values: readonly bigint[], bound: bigint): number {
+  let [from, to] = [0, values.length];
+  while (from < to) {
+    const middle = (from + to) >> 1;
+    if ((values[middle] as bigint) < bound) from = middle + 1;
+    else to = middle;
+  }
+  return from;
 }
 
 /** Steps that are whole numbers of this part of one are divided by without rounding. */
@@ -270,7 +323,7 @@ class NumberMachine implements Machine {
     if (count <= 0n) return false;
     // Those that are left out twice are counted twice: at worst too little is allowed.
     for (const hole of holes) count -= multiplesIn(start, end, leastCommonMultiple(step, hole));
-    for (const point of points) if (start <= point && point <= end && point % step === 0n) count -= 1n;
+    count -= BigInt(below(points, end + 1n) - below(points, start));
     return count > 0n;
   }
 }

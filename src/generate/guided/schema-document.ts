@@ -17,6 +17,18 @@ const values: ReadonlySet<string> = new Set(['const', 'enum', 'default', 'exampl
 /** Values between looks at the clock. */
 const valuesPerLook = 512;
 
+/** The values of one object or list, gone through one after another, and what holds for all of them. */
+interface Level {
+  readonly inner: Iterator<readonly [key: string, value: unknown]>;
+  readonly base: string;
+  readonly isMap: boolean;
+}
+
+function* innerOf(at: object): Generator<readonly [string, unknown]> {
+  if (Array.isArray(at)) for (const value of at) yield ['', value];
+  else for (const key of Object.keys(at)) yield [key, (at as Readonly<Record<string, unknown>>)[key]];
+}
+
 export class SchemaDocument {
   readonly root: JsonSchema;
   /** Draft 7 or older: `$ref` stands for all of its schema, and `$id: '#name'` is an anchor. */
@@ -42,16 +54,20 @@ export class SchemaDocument {
   static *read(root: JsonSchema): Generator<void, SchemaDocument, void> {
     const document = new SchemaDocument(root);
     document.#resources.set(home, root);
-    const todo: (readonly [at: unknown, base: string, isMap: boolean])[] = [[root, home, false]];
-    for (let count = 1, next = todo.pop(); next !== undefined; next = todo.pop(), count++) {
-      const [at, outer, isMap] = next;
+    const levels: Level[] = [{ inner: [['', root] as const].values(), base: home, isMap: true }];
+    for (let count = 1, level = levels.at(-1); level !== undefined; level = levels.at(-1), count++) {
+      const next = level.inner.next();
       if (count % valuesPerLook === 0) yield;
-      if (typeof at !== 'object' || at === null) continue;
-      const base = isSchema(at) && !isMap ? document.#enter(at, outer) : outer;
-      if (base !== home) document.#bases.set(at, base);
-      for (const [key, inner] of Object.entries(at)) {
-        if (isMap || !values.has(key)) todo.push([inner, base, !isMap && maps.has(key)]);
+      if (next.done === true) {
+        levels.pop();
+        continue;
       }
+      const [key, at] = next.value;
+      if (typeof at !== 'object' || at === null || (!level.isMap && values.has(key))) continue;
+      const isMap = !level.isMap && maps.has(key);
+      const base = isSchema(at) && !isMap ? document.#enter(at, level.base) : level.base;
+      if (base !== home) document.#bases.set(at, base);
+      levels.push({ inner: innerOf(at), base, isMap });
     }
     return document;
   }

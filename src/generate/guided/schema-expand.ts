@@ -2,7 +2,7 @@
 // exactness cannot be had, so that nothing invalid is ever allowed.
 
 import { IngotError } from '../../base/errors.ts';
-import { asIs, mapped, type Patience, type Work } from './patience.ts';
+import { asIs, eachMade, mapped, type Patience, type Work } from './patience.ts';
 import type { SchemaDocument } from './schema-document.ts';
 import { fitsString } from './schema-fits.ts';
 import { type Goal, Goals, type Literal } from './schema-goal.ts';
@@ -44,7 +44,7 @@ export class Expander {
   readonly goals = new Goals();
   readonly meeting: Meeting;
   readonly #document: SchemaDocument;
-  readonly #patience: Patience;
+  readonly patience: Patience;
   readonly #strict: boolean;
   /** Allows no less than the schemas do, where what cannot be said exactly would have to be left out. */
   readonly isWide: boolean;
@@ -65,7 +65,7 @@ export class Expander {
     this.#spend = widens ? (steps) => widens.#spend(steps) : (steps) => this.#count(steps);
     this.#document = document;
     this.#strict = strict;
-    this.#patience = patience;
+    this.patience = patience;
     const steps = (): number => this.#steps;
     this.meeting = new Meeting({
       goals: this.goals,
@@ -95,7 +95,7 @@ export class Expander {
     if (goal === this.goals.always) return allShapes(this.goals);
     const known = this.#shapes.get(goal);
     if (known) return known;
-    if (this.#patience.over) yield;
+    if (this.patience.over) yield;
     const [first, ...others] = goal.literals;
     let made: Shapes = noShapes;
     if (!goal.isNever && first) {
@@ -150,11 +150,11 @@ export class Expander {
     if (negated) return allShapes(this.goals);
     const { format: _, multipleOf: __, ...rest } = schema;
     let shapes = yield* ownShapes(this, rest, path);
-    const all = [...this.#references(schema, path), ...this.list(schema.allOf, `${path}/allOf`)];
+    const all = [...this.#references(schema, path), ...(yield* this.list(schema.allOf, `${path}/allOf`))];
     for (const goal of all) shapes = yield* this.both(shapes, yield* this.shapes(goal));
     for (const keyword of ['anyOf', 'oneOf']) {
       if (schema[keyword] === undefined) continue;
-      const options = yield* this.#all(this.list(schema[keyword], `${path}/${keyword}`));
+      const options = yield* this.#all(yield* this.list(schema[keyword], `${path}/${keyword}`));
       shapes = yield* this.both(shapes, yield* this.either(...options));
     }
     return shapes;
@@ -162,7 +162,7 @@ export class Expander {
 
   *#positive(schema: Schema, path: Path): Work<Shapes> {
     let shapes = yield* ownShapes(this, schema, path);
-    const all = [...this.#references(schema, path), ...this.list(schema.allOf, `${path}/allOf`)];
+    const all = [...this.#references(schema, path), ...(yield* this.list(schema.allOf, `${path}/allOf`))];
     for (const goal of all) shapes = yield* this.both(shapes, yield* this.shapes(goal));
     if (schema.not !== undefined) {
       const fails = yield* this.shapes(this.goal(schema.not, `${path}/not`, true));
@@ -170,7 +170,7 @@ export class Expander {
     }
     if (schema.anyOf !== undefined) {
       const met: Shapes[] = [];
-      for (const goal of this.list(schema.anyOf, `${path}/anyOf`))
+      for (const goal of yield* this.list(schema.anyOf, `${path}/anyOf`))
         met.push(yield* this.both(shapes, yield* this.shapes(goal)));
       shapes = yield* this.either(...met);
     }
@@ -196,7 +196,7 @@ export class Expander {
 
   /** Exactly one holds. Those that may both hold are told apart by the opposites of the others. */
   *#oneOf(schema: Schema, path: Path, base: Shapes): Work<Shapes> {
-    const options = this.list(schema.oneOf, `${path}/oneOf`);
+    const options = yield* this.list(schema.oneOf, `${path}/oneOf`);
     const met: Shapes[] = [];
     for (const goal of options) met.push(yield* this.both(base, yield* this.shapes(goal)));
     const alone: Shapes[] = [];
@@ -244,7 +244,7 @@ export class Expander {
     this.#wide ??= new Expander({
       document: this.#document,
       strict: false,
-      patience: this.#patience,
+      patience: this.patience,
       widens: this,
     });
     return this.#wide;
@@ -299,9 +299,10 @@ export class Expander {
     const targets = yield* this.#all(this.#references(schema, path).map((goal) => this.#not(goal)));
     // In old drafts nothing else counts beside a reference, and some validators count it.
     if (this.#document.isOld && targets.length > 0) return yield* this.either(...targets);
-    const opposites = (given: unknown, at: Path): Work<readonly Shapes[]> =>
-      this.#all(this.list(given, at).map((goal) => this.#not(goal)));
-    const parts = [...oppositeParts(this, schema, path), ...targets];
+    const opposites = function* (this: Expander, given: unknown, at: Path): Work<readonly Shapes[]> {
+      return yield* this.#all((yield* this.list(given, at)).map((goal) => this.#not(goal)));
+    }.bind(this);
+    const parts = [...(yield* oppositeParts(this, schema, path)), ...targets];
     parts.push(...(yield* opposites(schema.allOf, `${path}/allOf`)));
     if (schema.not !== undefined) parts.push(yield* this.shapes(this.goal(schema.not, `${path}/not`)));
     if (schema.anyOf !== undefined) {
@@ -332,7 +333,7 @@ export class Expander {
 
   /** None holds, or two do. */
   *#notOne(given: unknown, path: Path): Work<readonly Shapes[]> {
-    const options = this.list(given, `${path}/oneOf`);
+    const options = yield* this.list(given, `${path}/oneOf`);
     const found = [yield* this.#bothOf(yield* this.#all(options.map((goal) => this.#not(goal))))];
     const some = options.slice(0, maxPaired);
     for (const [i, a] of some.entries()) {
@@ -386,8 +387,9 @@ export class Expander {
     return this.goals.of(schema as JsonSchema, path, negated);
   }
 
-  list(given: unknown, path: Path): readonly Goal[] {
-    return ((given ?? []) as readonly JsonSchema[]).map((schema, i) => this.goal(schema, `${path}/${i}`));
+  *list(given: unknown, path: Path): Work<readonly Goal[]> {
+    const all = (given ?? []) as readonly JsonSchema[];
+    return yield* eachMade(all, this.patience, (schema, i) => this.goal(schema, `${path}/${i}`));
   }
 
   /** Schemas alone are taken to have values, so that looking ends; meetings and opposites may have none. */
@@ -443,7 +445,7 @@ function fewer(shapes: Shapes): Shapes {
   };
 }
 
-const maxSimpleWays = 16;
+const maxSimpleWays = 24;
 const maxWays = 2;
 
 /** How many schemas with parts must fail. */

@@ -24,13 +24,26 @@ function automatonOf(kind: 'pattern' | 'format', text: string): Automaton {
   return automaton;
 }
 
+const sets = new WeakMap<readonly unknown[], ReadonlySet<unknown>>();
+
+/** Whether a list has a value: of long ones that are asked again and again, a set is kept. */
+function isAmong<T>(list: readonly T[], value: T): boolean {
+  if (list.length < 16) return list.includes(value);
+  let set = sets.get(list);
+  if (!set) {
+    set = new Set(list);
+    sets.set(list, set);
+  }
+  return set.has(value);
+}
+
 export const patternMatches = (pattern: string, text: string): boolean =>
   follows(automatonOf('pattern', pattern), text);
 
 export function fitsString(text: string, shape: StringShape): boolean {
   const { min, max } = shape;
-  if (shape.values && !shape.values.includes(text)) return false;
-  if (shape.notValues.includes(text)) return false;
+  if (shape.values && !isAmong(shape.values, text)) return false;
+  if (isAmong(shape.notValues, text)) return false;
   if (min > 0 || max < text.length) {
     let length = 0;
     for (const _ of text) length++;
@@ -44,7 +57,7 @@ export function fitsString(text: string, shape: StringShape): boolean {
 }
 
 export function fitsNumber(value: number, shape: NumberShape): boolean {
-  if (shape.values && !shape.values.includes(value)) return false;
+  if (shape.values && !isAmong(shape.values, value)) return false;
   return (
     (!shape.integer || Number.isInteger(value)) &&
     (!shape.fraction || !Number.isInteger(value)) &&
@@ -54,6 +67,6 @@ export function fitsNumber(value: number, shape: NumberShape): boolean {
     value < (shape.exclusiveMaximum ?? Infinity) &&
     shape.multiples.every((step) => isMultiple(value, step)) &&
     !shape.notMultiples.some((step) => isMultiple(value, step)) &&
-    !shape.notValues.includes(value)
+    !isAmong(shape.notValues, value)
   );
 }

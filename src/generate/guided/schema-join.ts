@@ -8,6 +8,8 @@ import { type Clause, keyOfClause, keyOfObject, keyOfRest, type ObjectShape } fr
 /** Clauses, and parts of one, that alternatives may become. */
 const maxClauses = 16;
 const maxParts = 8;
+/** Clauses between looks at the clock. */
+const clausesPerLook = 128;
 /** Alternatives of which every two are compared. */
 const maxCompared = 128;
 
@@ -24,7 +26,10 @@ export function* joined(
   patience: Patience,
 ): Work<readonly ObjectShape[]> {
   if (shapes.length < 2) return shapes;
-  return joinedClauses(shapes.length > maxCompared ? shapes : yield* joinedValues(shapes, goals, patience));
+  return yield* joinedClauses(
+    shapes.length > maxCompared ? shapes : yield* joinedValues(shapes, goals, patience),
+    patience,
+  );
 }
 
 /** Those that differ in the value of one property become one that may have either. */
@@ -99,7 +104,7 @@ function mayJoin(a: readonly Clause[], b: readonly Clause[]): boolean {
 }
 
 /** Alternatives that differ in their clauses alone become one: either clause holds. */
-function joinedClauses(shapes: readonly ObjectShape[]): readonly ObjectShape[] {
+function* joinedClauses(shapes: readonly ObjectShape[], patience: Patience): Work<readonly ObjectShape[]> {
   const byKey = new Map<string, ObjectShape[]>();
   for (const shape of shapes) {
     const key = keyOfObject(shape);
@@ -108,7 +113,8 @@ function joinedClauses(shapes: readonly ObjectShape[]): readonly ObjectShape[] {
     const at = same.findIndex((other) => mayJoin(other.clauses, shape.clauses));
     const other = same[at];
     const clauses = other?.clauses.flatMap((x) => shape.clauses.map((y) => [...x, ...y]));
-    const simple = clauses && simplified(clauses);
+    const simple = clauses && (yield* simplified(clauses, patience));
+    if (patience.over) yield;
     if (simple) same[at] = { ...shape, clauses: simple.clauses };
     else same.push(shape);
   }
@@ -122,13 +128,14 @@ export interface Simplified {
 }
 
 /** Without what is said twice or follows; undefined when the clauses contradict each other. */
-export function simplified(all: readonly Clause[]): Simplified | undefined {
+export function* simplified(all: readonly Clause[], patience: Patience): Work<Simplified | undefined> {
   const there = new Map<string, boolean>();
-  let clauses = all;
+  let [clauses, looked] = [all, 0];
   for (let before = -1; before !== there.size; ) {
     before = there.size;
     const kept = new Map<string, Clause>();
     for (const clause of clauses) {
+      if (++looked % clausesPerLook === 0 && patience.over) yield;
       const open = clause.filter((p) => p.name === undefined || (there.get(p.name) ?? p.there) === p.there);
       const holds = clause.length > 1 && open.some((p) => p.name !== undefined && there.has(p.name));
       const always = open.some((p) =>

@@ -1,7 +1,7 @@
 // Shapes of two schemas as those of both, and as those of either. Where that would take too many shapes, some are left out: a
 // grammar may be stricter than its schema, never wider.
 
-import { asIs, type Patience, type Work } from './patience.ts';
+import { each, eachThat, type Patience, type Work } from './patience.ts';
 import { fitsNumber, fitsString, patternMatches } from './schema-fits.ts';
 import type { Goal, Goals } from './schema-goal.ts';
 import { joined, keyOfWhole, simplified } from './schema-join.ts';
@@ -23,6 +23,8 @@ const maxPairs = 2048;
 const maxShapes = 512;
 /** Given texts between looks at the clock. */
 const valuesPerLook = 64;
+/** Keys of shapes between looks at the clock. */
+const keysPerLook = 8;
 /** Names and clauses of two objects that meet, for each step that this is counted as. */
 const sizePerStep = 8;
 
@@ -53,7 +55,12 @@ export class Meeting {
     if (a === b) return a;
     if (this.#known.isWide && this.#isLarge(a, b)) return a;
     const { goals } = this.#known;
-    const numbers = yield* this.#pairs(a.numbers, b.numbers, now(bothNumbers), JSON.stringify);
+    const numbers = yield* this.#pairs(
+      a.numbers,
+      b.numbers,
+      (x, y) => bothNumbers(x, y, this.#known.patience),
+      JSON.stringify,
+    );
     const strings = yield* this.#pairs(
       a.strings,
       b.strings,
@@ -77,22 +84,31 @@ export class Meeting {
     const count = all.reduce((sum, { objects, arrays }) => sum + Math.max(objects.length, arrays.length), 0);
     if (this.#known.isWide && count > maxShapes) return allShapes(this.#known.goals);
     if (all.length < 2) return first;
+    const { patience } = this.#known;
     return {
       null: all.some((shapes) => shapes.null),
       booleans: [true, false].filter((value) => all.some(({ booleans }) => booleans.includes(value))),
-      numbers: withOneList(all.flatMap(({ numbers }) => numbers)),
-      strings: withOneList(all.flatMap(({ strings }) => strings)),
-      arrays: distinct(
+      numbers: yield* withOneList(
+        all.flatMap(({ numbers }) => numbers),
+        patience,
+      ),
+      strings: yield* withOneList(
+        all.flatMap(({ strings }) => strings),
+        patience,
+      ),
+      arrays: yield* distinct(
         all.flatMap(({ arrays }) => arrays),
         keyOfArray,
+        patience,
       ),
       objects: yield* joined(
-        distinct(
+        yield* distinct(
           all.flatMap(({ objects }) => objects),
           keyOfWhole,
+          patience,
         ),
         this.#known.goals,
-        this.#known.patience,
+        patience,
       ),
     };
   }
@@ -108,14 +124,14 @@ export class Meeting {
     const limit = this.#limitOf(as, bs);
     for (const a of as) {
       for (const b of bs) {
-        if (left-- === 0 || found.length >= limit) return distinct(found, key);
+        if (left-- === 0 || found.length >= limit) return yield* distinct(found, key, this.#known.patience);
         if (this.#known.patience.over) yield;
         this.#known.spend(1);
         const met = a === b ? a : yield* meet(a, b);
         if (met !== undefined) found.push(met);
       }
     }
-    return distinct(found, key);
+    return yield* distinct(found, key, this.#known.patience);
   }
 
   /** What has many alternatives of its own keeps them. */
@@ -132,14 +148,15 @@ export class Meeting {
   }
 
   *#bothStrings(a: StringShape, b: StringShape): Work<StringShape | undefined> {
-    const values = common(a.values, b.values);
+    this.#known.spend((a.notValues.length + b.notValues.length) / sizePerStep);
+    const values = yield* common(a.values, b.values, this.#known.patience);
     const shape: StringShape = {
       min: Math.max(a.min, b.min),
       max: Math.min(a.max, b.max),
       patterns: [...new Set([...a.patterns, ...b.patterns])],
       notPatterns: [...new Set([...a.notPatterns, ...b.notPatterns])],
       formats: [...new Set([...a.formats, ...b.formats])],
-      notValues: [...new Set([...a.notValues, ...b.notValues])],
+      notValues: united(a.notValues, b.notValues),
     };
     if (values) {
       const fitting: string[] = [];
@@ -183,7 +200,10 @@ export class Meeting {
   }
 
   *#firstImpossible(goals: readonly Goal[]): Work<number> {
-    for (const [i, goal] of goals.entries()) if (yield* this.#known.isImpossible(goal)) return i;
+    for (const [i, goal] of goals.entries()) {
+      if (i % valuesPerLook === 0 && this.#known.patience.over) yield;
+      if (yield* this.#known.isImpossible(goal)) return i;
+    }
     return -1;
   }
 
@@ -194,9 +214,15 @@ export class Meeting {
     for (const [name, goal] of b.named) named.set(name, goals.all(named.get(name) ?? goals.always, goal));
     return yield* this.object({
       named,
-      patterns: distinct([...a.patterns, ...b.patterns], (x) => `${x.pattern}\0${x.goal.key}`),
-      rests: distinct([...a.rests, ...b.rests], (x) =>
-        JSON.stringify([[...x.names].sort(), x.patterns, x.goal.key]),
+      patterns: yield* distinct(
+        [...a.patterns, ...b.patterns],
+        (x) => `${x.pattern}\0${x.goal.key}`,
+        this.#known.patience,
+      ),
+      rests: yield* distinct(
+        [...a.rests, ...b.rests],
+        (x) => JSON.stringify([[...x.names].sort(), x.patterns, x.goal.key]),
+        this.#known.patience,
       ),
       keys: goals.all(a.keys, b.keys),
       clauses: a.clauses === b.clauses ? a.clauses : [...a.clauses, ...b.clauses],
@@ -212,7 +238,7 @@ export class Meeting {
 
   /** Undefined when it is seen at once that there is no such object. */
   *object(shape: ObjectShape): Work<ObjectShape | undefined> {
-    const simple = simplified(shape.clauses);
+    const simple = yield* simplified(shape.clauses, this.#known.patience);
     if (!simple || shape.min > shape.max) return undefined;
     for (const [name, there] of simple.presence) {
       if (this.#known.patience.over) yield;
@@ -240,34 +266,35 @@ export class Meeting {
   }
 }
 
-const now =
-  <T>(meet: (a: T, b: T) => T | undefined) =>
-  (a: T, b: T): Work<T | undefined> =>
-    asIs(meet(a, b));
-
 /** Alternatives of which those that are given values become one: what has thousands of constants is one list. */
-function withOneList<V, T extends { readonly values?: readonly V[] }>(all: readonly T[]): readonly T[] {
+function* withOneList<V, T extends { readonly values?: readonly V[] }>(
+  all: readonly T[],
+  patience: Patience,
+): Work<readonly T[]> {
   const listed = all.filter(({ values }) => values !== undefined);
   const [first] = listed;
-  if (!first || listed.length < 2) return distinct(all, JSON.stringify);
-  const values = [...new Set(listed.flatMap((shape) => shape.values ?? []))];
-  return distinct(
-    [{ ...first, values }, ...all.filter((shape) => shape.values === undefined)],
-    JSON.stringify,
-  );
+  if (!first || listed.length < 2) return yield* distinct(all, JSON.stringify, patience);
+  const values = new Set<V>();
+  yield* each(listed, patience, (shape) => {
+    for (const value of shape.values ?? []) values.add(value);
+  });
+  const others = all.filter((shape) => shape.values === undefined);
+  return [{ ...first, values: [...values] }, ...(yield* distinct(others, JSON.stringify, patience))];
 }
 
-function distinct<T>(all: readonly T[], key: (one: T) => string): readonly T[] {
+function* distinct<T>(all: readonly T[], key: (one: T) => string, patience: Patience): Work<readonly T[]> {
   if (all.length < 2 || (all.length === 2 && all[0] !== all[1] && key(all[0] as T) !== key(all[1] as T)))
     return all;
-  return [...new Map(all.map((one) => [key(one), one])).values()].slice(0, maxShapes);
+  const byKey = new Map<string, T>();
+  yield* each(all, patience, (one) => byKey.set(key(one), one), keysPerLook);
+  return [...byKey.values()].slice(0, maxShapes);
 }
 
-function bothNumbers(a: NumberShape, b: NumberShape): NumberShape | undefined {
+function* bothNumbers(a: NumberShape, b: NumberShape, patience: Patience): Work<NumberShape | undefined> {
   const shape: { -readonly [K in keyof NumberShape]: NumberShape[K] } = {
     multiples: [...new Set([...a.multiples, ...b.multiples])],
     notMultiples: [...new Set([...a.notMultiples, ...b.notMultiples])],
-    notValues: [...new Set([...a.notValues, ...b.notValues])],
+    notValues: united(a.notValues, b.notValues),
   };
   if (a.integer || b.integer) shape.integer = true;
   if (a.fraction || b.fraction) shape.fraction = true;
@@ -279,7 +306,8 @@ function bothNumbers(a: NumberShape, b: NumberShape): NumberShape | undefined {
     const value = Math.min(a[bound] ?? Infinity, b[bound] ?? Infinity);
     if (value < Infinity) shape[bound] = value;
   }
-  const values = common(a.values, b.values)?.filter((value) => fitsNumber(value, shape));
+  const both = yield* common(a.values, b.values, patience);
+  const values = both && (yield* eachThat(both, patience, (value) => fitsNumber(value, shape)));
   if (values) return values.length > 0 ? { ...anyNumber, values } : undefined;
   return hasNumber(shape) ? shape : undefined;
 }
@@ -292,8 +320,19 @@ export function hasNumber(shape: NumberShape): boolean {
   return low < high || fitsNumber(low, shape);
 }
 
-function common<T>(a: readonly T[] | undefined, b: readonly T[] | undefined): readonly T[] | undefined {
+/** The values of two lists, each once: most often one of them has none. */
+function united<T>(a: readonly T[], b: readonly T[]): readonly T[] {
+  if (a.length === 0 || b.length === 0) return a.length === 0 ? b : a;
+  return [...new Set([...a, ...b])];
+}
+
+function* common<T>(
+  a: readonly T[] | undefined,
+  b: readonly T[] | undefined,
+  patience: Patience,
+): Work<readonly T[] | undefined> {
   if (!a || !b) return a ?? b;
-  const inB = new Set(b);
-  return a.filter((value) => inB.has(value));
+  const inB = new Set<T>();
+  yield* each(b, patience, (value) => inB.add(value));
+  return yield* eachThat(a, patience, (value) => inB.has(value));
 }

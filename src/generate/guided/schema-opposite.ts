@@ -1,6 +1,7 @@
 // The ways in which a value may fail what a schema says itself. What is not sure to fail is left out: formats, which some
 // take for annotations, and what would need all of an object or array to be known.
 
+import { each, type Work } from './patience.ts';
 import type { Expander } from './schema-expand.ts';
 import { numberAt, type Path, requiredNames, type Schema, typesOf } from './schema-keywords.ts';
 import { dependentRequired, ofTypes } from './schema-own.ts';
@@ -22,17 +23,27 @@ import type { JsonSchema } from './spec.ts';
 
 /** Ways in which an object may fail a schema, at most: each is an alternative of all that holds besides. */
 const maxWays = 12;
+/** Places of a given array, and properties of a given object, in which others may differ from it. */
+const maxPlaces = 24;
 
-export function oppositeParts(expander: Expander, schema: Schema, path: Path): readonly Shapes[] {
-  return [
+/** Objects among the values of an `enum` that are left out one by one; of more, only larger ones are allowed. */
+const maxRecords = 4;
+/** Alternatives that are kept of all but given arrays or objects: a grammar follows all of them at once. */
+const maxKept = 12;
+
+export function* oppositeParts(expander: Expander, schema: Schema, path: Path): Work<readonly Shapes[]> {
+  const parts = [
     ...oppositeTypes(expander, schema),
-    ...('const' in schema ? [otherValues(expander, [schema.const])] : []),
-    ...(schema.enum === undefined ? [] : [otherValues(expander, schema.enum as readonly unknown[])]),
     { ...noShapes, numbers: oppositeNumbers(schema) },
     { ...noShapes, strings: oppositeStrings(schema) },
     { ...noShapes, arrays: oppositeArrays(expander, schema, path) },
     { ...noShapes, objects: oppositeObjects(expander, schema, path) },
   ];
+  if ('const' in schema) parts.push(yield* otherValues(expander, [schema.const], path));
+  if (schema.enum !== undefined) {
+    parts.push(yield* otherValues(expander, schema.enum as readonly unknown[], path));
+  }
+  return parts;
 }
 
 function oppositeTypes({ goals }: Expander, schema: Schema): readonly Shapes[] {
@@ -46,21 +57,107 @@ function oppositeTypes({ goals }: Expander, schema: Schema): readonly Shapes[] {
   return [{ ...shapes, numbers: [types.includes('integer') ? { ...anyNumber, fraction: true } : anyNumber] }];
 }
 
-/** All but some values. Arrays and objects beside given ones are those that are larger. */
-function otherValues({ goals }: Expander, values: readonly unknown[]): Shapes {
-  const nested = values.filter((value) => typeof value === 'object' && value !== null);
-  const sizes = (all: readonly object[]): number =>
-    Math.max(-1, ...all.map((x) => Object.keys(x).length)) + 1;
-  const lists = nested.filter((value) => Array.isArray(value));
-  const records = nested.filter((value) => !Array.isArray(value));
-  return {
-    null: !values.includes(null),
-    booleans: [true, false].filter((value) => !values.includes(value)),
-    numbers: [{ ...anyNumber, notValues: values.filter((value) => typeof value === 'number') }],
-    strings: [{ ...anyString, notValues: values.filter((value) => typeof value === 'string') }],
-    arrays: [{ ...anyArray(goals), min: sizes(lists) }],
-    objects: [{ ...anyObject(goals), min: sizes(records) }],
+/** All but some values. */
+function* otherValues(expander: Expander, values: readonly unknown[], path: Path): Work<Shapes> {
+  const { goals, patience } = expander;
+  const [scalars, numbers, strings] = [new Set<unknown>(), new Set<number>(), new Set<string>()];
+  const [lists, records]: [unknown[][], Schema[]] = [[], []];
+  yield* each(values, patience, (value) => {
+    if (typeof value === 'number') numbers.add(value);
+    else if (typeof value === 'string') strings.add(value);
+    else if (Array.isArray(value)) lists.push(value);
+    else if (typeof value === 'object' && value !== null) records.push(value as Schema);
+    else scalars.add(value);
+  });
+  const others: Shapes = {
+    null: !scalars.has(null),
+    booleans: [true, false].filter((value) => !scalars.has(value)),
+    numbers: [{ ...anyNumber, notValues: [...numbers] }],
+    strings: [{ ...anyString, notValues: [...strings] }],
+    arrays: yield* otherArrays(expander, lists, path),
+    objects: [{ ...anyObject(goals), min: records.length > maxRecords ? largestOf(records) + 1 : 0 }],
   };
+  return yield* withoutRecords(expander, others, records.slice(0, maxRecords), path);
+}
+
+const largestOf = (records: readonly Schema[]): number =>
+  records.reduce((most, record) => Math.max(most, Object.keys(record).length), 0);
+
+/** Arrays whose length none of the given ones has, and those that differ from each of their length at some place. */
+function* otherArrays(
+  expander: Expander,
+  lists: readonly (readonly unknown[])[],
+  path: Path,
+): Work<readonly ArrayShape[]> {
+  const { goals, patience } = expander;
+  const any = anyArray(goals);
+  const byLength = new Map<number, (readonly unknown[])[]>();
+  yield* each(lists, patience, (list) => {
+    const same = byLength.get(list.length);
+    if (same) same.push(list);
+    else byLength.set(list.length, [list]);
+  });
+  const found: ArrayShape[] = [];
+  let next = 0;
+  for (const length of [...byLength.keys()].sort((a, b) => a - b)) {
+    if (length > next) found.push({ ...any, min: next, max: length - 1 });
+    next = length + 1;
+    for (const goalsOf of placesToDiffer(byLength.get(length) ?? [], length)) {
+      if (patience.over) yield;
+      const last = Math.max(...goalsOf.keys());
+      const prefix = Array.from({ length: last + 1 }, (_, i) =>
+        goals.all(...(goalsOf.get(i) ?? []).map((value) => goals.of({ const: value }, path, true))),
+      );
+      found.push({ ...any, prefix, min: length, max: length });
+    }
+  }
+  return [{ ...any, min: next }, ...found].slice(0, lists.length > 1 ? maxKept : maxPlaces + 2);
+}
+
+/** Ways to differ from some lists of one length: what may not stand at some of their places. */
+function placesToDiffer(
+  lists: readonly (readonly unknown[])[],
+  length: number,
+): readonly ReadonlyMap<number, readonly unknown[]>[] {
+  const places = Array.from({ length: Math.min(length, maxPlaces) }, (_, i) => i);
+  // Where each may differ at a place of its own there are too many ways soon: then all differ at the same.
+  if (lists.length > 1 && places.length ** lists.length > maxWays) {
+    return places.map((i) => new Map([[i, lists.map((list) => list[i])]]));
+  }
+  return lists.reduce<readonly ReadonlyMap<number, readonly unknown[]>[]>(
+    (ways, list) =>
+      ways.flatMap((way) => places.map((i) => new Map(way).set(i, [...(way.get(i) ?? []), list[i]]))),
+    [new Map()],
+  );
+}
+
+function* withoutRecords(
+  expander: Expander,
+  all: Shapes,
+  records: readonly Schema[],
+  path: Path,
+): Work<Shapes> {
+  let others = all;
+  for (const record of records) {
+    const objects = yield* otherObjects(expander, record, path);
+    const met = yield* expander.both(others, { ...allShapes(expander.goals), objects });
+    others = { ...met, objects: met.objects.slice(0, maxKept) };
+  }
+  return others;
+}
+
+/** Objects that lack a property of a given one, have another, or differ from it in one. */
+function* otherObjects(expander: Expander, given: Schema, path: Path): Work<readonly ObjectShape[]> {
+  const { goals, patience } = expander;
+  const any = anyObject(goals);
+  const names = Object.keys(given);
+  const found: ObjectShape[] = [{ ...any, clauses: [[{ name: undefined, others: names, there: true }]] }];
+  if (names.length > 0) found.push({ ...any, clauses: [names.map((name) => ({ name, there: false }))] });
+  yield* each(names.slice(0, maxPlaces), patience, (name) => {
+    const named = new Map([[name, goals.of({ const: given[name] }, path, true)]]);
+    found.push({ ...any, named, clauses: [[{ name, there: true }]] });
+  });
+  return found;
 }
 
 function oppositeNumbers(schema: Schema): readonly NumberShape[] {

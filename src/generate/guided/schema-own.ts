@@ -1,6 +1,6 @@
 // What a schema says itself, without the schemas it is made of: its type, its values, and the keywords of each type.
 
-import { mapped, type Work } from './patience.ts';
+import { each, eachMade, mapped, type Work } from './patience.ts';
 import type { Expander } from './schema-expand.ts';
 import { numberFormats, stringFormats } from './schema-formats.ts';
 import type { Goal } from './schema-goal.ts';
@@ -15,7 +15,6 @@ import {
   anyString,
   type Clause,
   type NumberShape,
-  noShapes,
   type ObjectShape,
   type Shapes,
   type StringShape,
@@ -30,14 +29,14 @@ export function* ownShapes(expander: Expander, schema: Schema, path: Path): Work
     ...typed,
     numbers: typed.numbers.map((shape) => ownNumber(schema, shape)).filter(hasNumber),
     strings: typed.strings.map((shape) => ownString(schema, shape)).filter(({ min, max }) => min <= max),
-    arrays: yield* mapped(typed.arrays, () => expander.meeting.array(ownArray(expander, schema, path))),
-    objects: yield* mapped(typed.objects, () => expander.meeting.object(ownObject(expander, schema, path))),
+    arrays: yield* mapped(typed.arrays, () => arrayOf(expander, schema, path)),
+    objects: yield* mapped(typed.objects, () => objectOf(expander, schema, path)),
   };
   let result = shapes;
   if ('const' in schema)
-    result = yield* expander.both(result, givenShapes(expander, [schema.const], `${path}/const`));
+    result = yield* expander.both(result, yield* givenShapes(expander, [schema.const], `${path}/const`));
   if (schema.enum !== undefined) {
-    const given = givenShapes(expander, schema.enum as readonly unknown[], `${path}/enum`);
+    const given = yield* givenShapes(expander, schema.enum as readonly unknown[], `${path}/enum`);
     result = yield* expander.both(result, given);
   }
   return result;
@@ -84,14 +83,18 @@ function ownString(schema: Schema, shape: StringShape): StringShape {
   };
 }
 
-function ownArray(expander: Expander, schema: Schema, path: Path): ArrayShape {
+function* arrayOf(expander: Expander, schema: Schema, path: Path): Work<ArrayShape | undefined> {
+  return yield* expander.meeting.array(yield* ownArray(expander, schema, path));
+}
+
+function* ownArray(expander: Expander, schema: Schema, path: Path): Work<ArrayShape> {
   const isTuple = Array.isArray(schema.items);
   const further = isTuple ? schema.additionalItems : schema.items;
   const prefix = isTuple ? schema.items : schema.prefixItems;
   const at = isTuple ? `${path}/items` : `${path}/prefixItems`;
   const contains = schema.contains === undefined ? [] : [ownContains(expander, schema, path)];
   return {
-    prefix: expander.list(prefix, at),
+    prefix: yield* expander.list(prefix, at),
     rest: expander.goal(further ?? true, `${path}/${isTuple ? 'additionalItems' : 'items'}`),
     min: numberAt(schema, 'minItems') ?? 0,
     max: numberAt(schema, 'maxItems') ?? unbounded,
@@ -109,14 +112,22 @@ function ownContains(expander: Expander, schema: Schema, path: Path) {
   };
 }
 
-function ownObject(expander: Expander, schema: Schema, path: Path): ObjectShape {
-  const entries = (keyword: string): readonly (readonly [string, Goal])[] =>
-    Object.entries((schema[keyword] ?? {}) as Readonly<Record<string, JsonSchema>>).map(([key, value]) => [
-      key,
-      expander.goal(value, `${path}/${keyword}/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`),
-    ]);
-  const named = new Map(entries('properties'));
-  const patterns = entries('patternProperties').map(([pattern, goal]) => ({ pattern, goal }));
+function* objectOf(expander: Expander, schema: Schema, path: Path): Work<ObjectShape | undefined> {
+  return yield* expander.meeting.object(yield* ownObject(expander, schema, path));
+}
+
+function* ownObject(expander: Expander, schema: Schema, path: Path): Work<ObjectShape> {
+  const entries = function* (keyword: string): Work<ReadonlyMap<string, Goal>> {
+    const given = (schema[keyword] ?? {}) as Readonly<Record<string, JsonSchema>>;
+    const found = new Map<string, Goal>();
+    yield* each(Object.keys(given), expander.patience, (key) => {
+      const at = `${path}/${keyword}/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`;
+      found.set(key, expander.goal(given[key], at));
+    });
+    return found;
+  };
+  const named = yield* entries('properties');
+  const patterns = [...(yield* entries('patternProperties'))].map(([pattern, goal]) => ({ pattern, goal }));
   const further = schema.additionalProperties;
   const names = new Set(named.keys());
   const matching = patterns.map(({ pattern }) => pattern);
@@ -154,34 +165,48 @@ export function dependentRequired(schema: Schema): readonly (readonly [string, r
 }
 
 /** Some given values. */
-export function givenShapes(expander: Expander, values: readonly unknown[], path: Path): Shapes {
-  const { goals } = expander;
-  const numbers = [...new Set(values.filter((value) => typeof value === 'number'))];
-  const strings = [...new Set(values.filter((value) => typeof value === 'string'))];
-  const constant = (value: unknown): Goal => goals.of({ const: value }, path);
-  const nested = values.filter((value) => typeof value === 'object' && value !== null);
+export function* givenShapes(expander: Expander, values: readonly unknown[], path: Path): Work<Shapes> {
+  const { patience } = expander;
+  const [scalars, numbers, strings] = [new Set<unknown>(), new Set<number>(), new Set<string>()];
+  const [lists, records]: [unknown[][], Schema[]] = [[], []];
+  yield* each(values, patience, (value) => {
+    if (typeof value === 'number') numbers.add(value);
+    else if (typeof value === 'string') strings.add(value);
+    else if (Array.isArray(value)) lists.push(value);
+    else if (typeof value === 'object' && value !== null) records.push(value as Schema);
+    else scalars.add(value);
+  });
+  const arrays: ArrayShape[] = [];
+  for (const list of lists) arrays.push(yield* givenArray(expander, list, path));
+  const objects: ObjectShape[] = [];
+  for (const record of records) objects.push(yield* givenObject(expander, record, path));
   return {
-    ...noShapes,
-    null: values.includes(null),
-    booleans: [true, false].filter((value) => values.includes(value)),
-    numbers: numbers.length > 0 ? [{ ...anyNumber, values: numbers }] : [],
-    strings: strings.length > 0 ? [{ ...anyString, values: strings }] : [],
-    arrays: nested
-      .filter((value) => Array.isArray(value))
-      .map((items) => ({
-        ...anyArray(goals),
-        prefix: items.map(constant),
-        rest: goals.never,
-        min: items.length,
-        max: items.length,
-      })),
-    objects: nested
-      .filter((value) => !Array.isArray(value))
-      .map((value) => ({
-        ...anyObject(goals),
-        named: new Map(Object.entries(value).map(([name, inner]) => [name, constant(inner)])),
-        rests: [{ names: new Set(Object.keys(value)), patterns: [], goal: goals.never }],
-        clauses: Object.keys(value).map((name) => [{ name, there: true }]),
-      })),
+    null: scalars.has(null),
+    booleans: [true, false].filter((value) => scalars.has(value)),
+    numbers: numbers.size > 0 ? [{ ...anyNumber, values: [...numbers] }] : [],
+    strings: strings.size > 0 ? [{ ...anyString, values: [...strings] }] : [],
+    arrays,
+    objects,
+  };
+}
+
+function* givenArray(expander: Expander, list: readonly unknown[], path: Path): Work<ArrayShape> {
+  const { goals, patience } = expander;
+  const prefix = yield* eachMade(list, patience, (value) => goals.of({ const: value }, path));
+  if (patience.over) yield;
+  return { ...anyArray(goals), prefix, rest: goals.never, min: list.length, max: list.length };
+}
+
+function* givenObject(expander: Expander, record: Schema, path: Path): Work<ObjectShape> {
+  const { goals, patience } = expander;
+  const names = Object.keys(record);
+  const named = new Map<string, Goal>();
+  yield* each(names, patience, (name) => named.set(name, goals.of({ const: record[name] }, path)));
+  if (patience.over) yield;
+  return {
+    ...anyObject(goals),
+    named,
+    rests: [{ names: new Set(names), patterns: [], goal: goals.never }],
+    clauses: names.map((name) => [{ name, there: true }]),
   };
 }

@@ -6,7 +6,6 @@ import {
   anyBoolean,
   anyInteger,
   anyNumber,
-  anyString,
   anyValue,
   enclosedArray,
   enclosedObject,
@@ -15,7 +14,7 @@ import {
 import type { MemberClause, MemberRules } from './member-rules.ts';
 import { membersText } from './members.ts';
 import { numberMachine } from './number.ts';
-import type { Patience, Work } from './patience.ts';
+import { each, eachMade, eachThat, type Patience, type Work } from './patience.ts';
 import type { SchemaDocument } from './schema-document.ts';
 import { Expander } from './schema-expand.ts';
 import { patternMatches } from './schema-fits.ts';
@@ -23,23 +22,22 @@ import type { Goal } from './schema-goal.ts';
 import { unsupported } from './schema-keywords.ts';
 import type { ArrayShape, NumberShape, ObjectShape, Shapes, StringShape } from './schema-shape.ts';
 import { anyString as anyStringShape } from './schema-shape.ts';
-import { canonicalString, canonicalText, stringContent, stringText } from './strings.ts';
 import {
-  alt,
-  call,
-  machine,
-  never,
-  oneOf,
-  oneOfMany,
-  type Rule,
-  rule,
-  type Shared,
-  shared,
-  type Term,
-} from './term.ts';
+  canonicalString,
+  canonicalText,
+  isAnyString,
+  stringContent,
+  stringText,
+  valuesText,
+} from './strings.ts';
+import { alt, call, machine, never, oneOf, type Rule, rule, type Shared, shared, type Term } from './term.ts';
 
 /** Patterns of properties of which every combination is looked at; of more, those that match one alone, or none. */
 const maxPatterns = 4;
+/** Patterns of properties in one place: each is an alternative that all others are kept out of. */
+const maxAllPatterns = 64;
+/** Properties that must be there because of others: for each member all of them are looked at. */
+const maxConditions = 256;
 /** Shapes of objects that are followed as one, times their names. */
 const maxTogether = 20_000;
 /** Ways to be an element, where several kinds of them are counted. */
@@ -86,7 +84,9 @@ export class SchemaReader {
   /** Texts of the strings that the document allows, without quotes and escapes. */
   *readPlainString(): Work<Term> {
     const { strings } = yield* this.#expander.shapes(this.#root);
-    return alt(...strings.map((shape) => stringContent(shape)));
+    const texts: Term[] = [];
+    for (const shape of strings) texts.push(yield* stringContent(shape, this.#patience));
+    return alt(...texts);
   }
 
   #text(goal: Goal): Term {
@@ -108,23 +108,20 @@ export class SchemaReader {
       shapes.booleans.length === 2 ? anyBoolean : oneOf(shapes.booleans.map(String)),
     ];
     for (const shape of shapes.numbers) {
-      options.push(shape.values ? yield* this.#valuesText(shape.values) : numberText(shape));
+      options.push(
+        shape.values
+          ? yield* valuesText(shape.values, this.#patience)
+          : yield* numberText(shape, this.#patience),
+      );
+      if (this.#patience.over) yield;
     }
     for (const shape of shapes.strings) {
-      options.push(
-        shape.values ? yield* this.#valuesText(shape.values) : yield* this.#paced(stringText(shape)),
-      );
+      options.push(yield* stringText(shape, this.#patience));
+      if (this.#patience.over) yield;
     }
-    for (const shape of shapes.arrays) options.push(yield* this.#paced(this.#arrayText(shape, goal)));
+    for (const shape of shapes.arrays) options.push(yield* this.#arrayText(shape, goal));
     options.push(yield* this.#objectTexts(shapes.objects));
     return alt(...options);
-  }
-
-  *#valuesText(values: readonly (number | string)[]): Work<Term> {
-    return yield* oneOfMany(
-      values.map((value) => JSON.stringify(value)),
-      this.#patience,
-    );
   }
 
   *#paced<T>(made: T): Work<T> {
@@ -132,7 +129,7 @@ export class SchemaReader {
     return made;
   }
 
-  #arrayText(shape: ArrayShape, goal: Goal): Term {
+  *#arrayText(shape: ArrayShape, goal: Goal): Work<Term> {
     const { prefix, rest, min, max, contains, unique } = shape;
     const { goals } = this.#expander;
     if (contains.length > maxKinds) {
@@ -157,7 +154,8 @@ export class SchemaReader {
       }
       return ways.map((way) => ({ text: this.#text(goals.all(...way.goals)), kinds: way.kinds }));
     };
-    const elements = elementsText({ choices, places: prefix.length, min, max, counts: contains, unique });
+    const all = { choices, places: prefix.length, min, max, counts: contains, unique };
+    const elements = yield* elementsText(all, this.#patience);
     if (elements) return enclosedArray(elements);
     throw unsupported(goal.literals[0]?.path ?? '#', 'contains', 'counts more elements than can be followed');
   }
@@ -167,6 +165,7 @@ export class SchemaReader {
     const texts: Term[] = [];
     let [together, names]: [ObjectShape[], Set<string>] = [[], new Set()];
     for (const shape of shapes) {
+      if (this.#patience.over) yield;
       const all = new Set([...names, ...namesOf(shape)]);
       if (together.length > 0 && (together.length + 1) * all.size > maxTogether) {
         texts.push(yield* this.#objectText(together, [...names]));
@@ -183,23 +182,30 @@ export class SchemaReader {
   *#objectText(shapes: readonly ObjectShape[], names: readonly string[]): Work<Term> {
     const ways: MemberRules[] = [];
     for (const shape of shapes) ways.push(yield* this.#memberRules(shape, names));
-    return enclosedObject(membersText({ names, ways }));
+    return enclosedObject(yield* membersText({ names, ways }, this.#patience));
   }
 
   *#memberRules(shape: ObjectShape, names: readonly string[]): Work<MemberRules> {
     const { meeting } = this.#expander;
-    const numbers = new Map(names.map((name, i) => [name, i]));
+    const numbers = new Map<string, number>();
+    yield* each(names, this.#patience, (name, i) => numbers.set(name, i));
     const further = yield* this.#furtherMembers(shape, names);
-    const clauses = shape.clauses.map(
+    const clauses = yield* eachMade(
+      shape.clauses,
+      this.#patience,
       (clause): MemberClause =>
         clause.flatMap(({ name, others, there }): MemberClause => {
           if (name !== undefined) return [{ member: numbers.get(name) ?? 0, there }];
-          const outside = names.flatMap((each, i) =>
-            others?.includes(each) ? [] : [{ member: i, there: true }],
-          );
+          const inside = new Set(others);
+          const outside = names.flatMap((each, i) => (inside.has(each) ? [] : [{ member: i, there: true }]));
           return [...outside, { member: 'further', there: true }];
         }),
     );
+    if (clauses.filter(({ length }) => length > 1).length > maxConditions) {
+      const path = [...shape.named.values()].find((goal) => goal.literals[0])?.literals[0]?.path ?? '#';
+      const why = `has more than ${maxConditions} of them in one place`;
+      throw unsupported(path, 'dependentRequired', why);
+    }
     const own = new Set(namesOf(shape));
     const isClosed = this.#isClosed(shape);
     const values: Term[] = [];
@@ -228,6 +234,10 @@ export class SchemaReader {
     const patterns = [
       ...new Set([...shape.patterns.map((p) => p.pattern), ...shape.rests.flatMap((r) => r.patterns)]),
     ];
+    if (patterns.length > maxAllPatterns) {
+      const path = shape.patterns[0]?.goal.literals[0]?.path ?? shape.keys.literals[0]?.path ?? '#';
+      throw unsupported(path, 'patternProperties', `has more than ${maxAllPatterns} patterns in one place`);
+    }
     const keys = (yield* this.#expander.shapes(shape.keys)).strings;
     const found: { key: Shared; value: Term }[] = [];
     for (const matched of subsets(patterns)) {
@@ -239,38 +249,40 @@ export class SchemaReader {
       if (goal.isNever || (isClosed && matched.length === 0)) continue;
       const others = patterns.filter((pattern) => !has(pattern));
       const value = this.#text(goal);
-      for (const key of keys)
-        found.push({ key: yield* this.#paced(keyText(key, matched, others, names)), value });
+      for (const key of keys) {
+        found.push({ key: yield* keyText(key, { matched, others, names }, this.#patience), value });
+        if (this.#patience.over) yield;
+      }
     }
     return found;
   }
 }
 
 /** Keys of a shape that match some patterns and no others. */
-function keyText(
+function* keyText(
   key: StringShape,
-  matched: readonly string[],
-  others: readonly string[],
-  names: readonly string[],
-): Shared {
+  { matched, others, names }: Readonly<Record<'matched' | 'others' | 'names', readonly string[]>>,
+  patience: Patience,
+): Work<Shared> {
   if (key.values) {
-    const fitting = key.values.filter(
+    const named = new Set(names);
+    const fitting = yield* eachThat(
+      key.values,
+      patience,
       (value) =>
-        !names.includes(value) &&
+        !named.has(value) &&
         matched.every((pattern) => patternMatches(pattern, value)) &&
         !others.some((pattern) => patternMatches(pattern, value)),
     );
-    return shared(stringText({ ...anyStringShape, values: fitting }));
+    return shared(yield* stringText({ ...anyStringShape, values: fitting }, patience));
   }
   const shape = {
     ...key,
     patterns: [...new Set([...key.patterns, ...matched])],
     notPatterns: [...new Set([...key.notPatterns, ...others])],
   };
-  return isPlain(shape) ? canonicalString : canonicalText(shape);
+  return isAnyString(shape) ? canonicalString : yield* canonicalText(shape, patience);
 }
-
-const isPlain = (shape: StringShape): boolean => stringText(shape) === anyString;
 
 function namesOf(shape: ObjectShape): readonly string[] {
   const names = new Set(shape.named.keys());
@@ -297,12 +309,13 @@ function opposite({ goals }: Expander, goal: Goal): Goal {
   return goal.isNever || !literal ? goals.always : goals.of(literal.schema, literal.path, !literal.negated);
 }
 
-function numberText(shape: NumberShape): Term {
+function* numberText(shape: NumberShape, patience: Patience): Work<Term> {
   const { integer = false, fraction, multiples, notMultiples, notValues, ...bounds } = shape;
   const holes = fraction ? [...notMultiples, 1] : notMultiples;
   if (Object.keys(bounds).length + multiples.length + holes.length + notValues.length === 0) {
     return integer ? anyInteger : anyNumber;
   }
-  const start = numberMachine({ integer, multiples, notMultiples: holes, notValues, ...bounds });
+  const all = { integer, multiples, notMultiples: holes, notValues, ...bounds };
+  const start = yield* numberMachine(all, patience);
   return start ? machine(start) : never;
 }

@@ -26,20 +26,30 @@ export interface Measure {
 export function* measure(spec: ConstraintSpec): Generator<void, Measure, void> {
   const patterns: string[] = [];
   let [count, characters] = [0, 0];
-  const todo: (readonly [unknown, number])[] = [[spec, 0]];
-  for (let next = todo.pop(); next !== undefined; next = todo.pop()) {
-    const [value, depth] = next;
+  function* valuesOf(object: Readonly<Record<string, unknown>>): Generator<unknown> {
+    for (const key of Object.keys(object)) {
+      characters += key.length;
+      yield object[key];
+    }
+  }
+  // By levels that are gone through one value after another, however many there are in one.
+  const levels: Iterator<unknown>[] = [[spec].values()];
+  for (let level = levels.at(-1); level !== undefined; level = levels.at(-1)) {
+    const { value, done } = level.next();
+    if (done === true) {
+      levels.pop();
+      continue;
+    }
     if (++count > maxValues) throw tooLarge(`${maxValues} values`);
-    if (depth > maxNesting) throw tooLarge(`values nested ${maxNesting} deep`);
+    if (levels.length > maxNesting + 1) throw tooLarge(`values nested ${maxNesting} deep`);
     if (typeof value === 'string') {
       characters += value.length;
       if (value.length > maxText) throw tooLarge(`texts of ${maxText} characters`);
       if (value.length < 20_000 && /\\[pP]\{/.test(value)) patterns.push(value);
+    } else if (Array.isArray(value)) {
+      levels.push(value.values());
     } else if (typeof value === 'object' && value !== null) {
-      for (const [key, inner] of Object.entries(value)) {
-        characters += key.length;
-        todo.push([inner, depth + 1]);
-      }
+      levels.push(valuesOf(value as Readonly<Record<string, unknown>>));
     }
     if (characters > maxCharacters) throw tooLarge(`${maxCharacters} characters`);
     if (count % valuesPerTurn === 0) yield;

@@ -2,38 +2,49 @@
 
 import { anyCodePoint, character } from './code-points.ts';
 import { anyString as anyStringText, canonicalCharacter, quoted, stringCharacter } from './json-text.ts';
+import { asIs, eachMade, type Patience, type Work } from './patience.ts';
 import { anywhere, type Spelling, wholeMatch } from './pattern.ts';
 import { stringFormats } from './schema-formats.ts';
 import { anyString, type StringShape } from './schema-shape.ts';
-import { alt, both, never, not, oneOf, repeat, type Shared, shared, type Term } from './term.ts';
+import { alt, both, never, not, oneOfMany, repeat, type Shared, shared, type Term } from './term.ts';
 
 /** Terms of strings that are kept. */
 const maxKept = 500;
 const kept = new Map<string, Shared>();
+/** Values left out by what is found again: more would be as much to keep. */
+const maxKeyed = 100;
 
 /** Strings whose lengths alone are bounded: one automaton follows them all, so that they share masks. */
 const ofAnyLength = quoted(repeat(canonicalCharacter));
 export const canonicalString = shared(ofAnyLength);
 
-/** The texts of strings of a shape, with their quotes. */
-export function stringText(shape: StringShape): Term {
-  if (shape.values) return oneOf(shape.values.map((value) => JSON.stringify(value)));
-  const isAny = Object.keys(shape).every((key) => {
+/** The texts of strings of a shape, with their quotes. Yields where the patience is over. */
+export function* stringText(shape: StringShape, patience: Patience): Work<Term> {
+  if (shape.values) return yield* valuesText(shape.values, patience);
+  return isAnyString(shape) ? anyStringText : yield* canonicalText(shape, patience);
+}
+
+/** Given values as texts of JSON. */
+export function* valuesText(values: readonly (string | number)[], patience: Patience): Work<Term> {
+  return yield* oneOfMany(yield* eachMade(values, patience, (value) => JSON.stringify(value)), patience);
+}
+
+export const isAnyString = (shape: StringShape): boolean =>
+  Object.keys(shape).every((key) => {
     const value = shape[key as keyof StringShape];
     return Array.isArray(value) ? value.length === 0 : value === anyString[key as keyof StringShape];
   });
-  return isAny ? anyStringText : canonicalText(shape);
-}
 
 /** The same, each string in one spelling. */
-export function canonicalText(shape: StringShape): Shared {
-  const key = JSON.stringify(shape);
-  let term = kept.get(key);
+export function* canonicalText(shape: StringShape, patience: Patience): Work<Shared> {
+  const key = shape.notValues.length > maxKeyed ? undefined : JSON.stringify(shape);
+  let term = key === undefined ? undefined : kept.get(key);
   if (!term) {
-    const content = stringContent(shape, stringCharacter);
+    const content = yield* stringContent(shape, patience, stringCharacter);
     const isLength = content.kind === 'repeat' && content.part === canonicalCharacter;
     term = shared(quoted(content), isLength ? ofAnyLength : undefined);
   }
+  if (key === undefined) return term;
   kept.delete(key);
   kept.set(key, term);
   const [oldest] = kept.keys();
@@ -42,20 +53,21 @@ export function canonicalText(shape: StringShape): Shared {
 }
 
 /** What is between the quotes, or, with another spelling, the text itself. */
-export function stringContent(shape: StringShape, spell: Spelling = character): Term {
-  if (shape.values) {
-    const spelled = shape.values.map((value) =>
-      spell === character ? value : JSON.stringify(value).slice(1, -1),
-    );
-    return oneOf(spelled);
-  }
-  const texts = shape.notValues.map((value) =>
-    spell === character ? value : JSON.stringify(value).slice(1, -1),
-  );
+export function* stringContent(
+  shape: StringShape,
+  patience: Patience,
+  spell: Spelling = character,
+): Work<Term> {
+  const spelled = (values: readonly string[]): Work<readonly string[]> =>
+    spell === character
+      ? asIs(values)
+      : eachMade(values, patience, (value) => JSON.stringify(value).slice(1, -1));
+  if (shape.values) return yield* oneOfMany(yield* spelled(shape.values), patience);
+  const texts = yield* spelled(shape.notValues);
   // One opposite of all of them has fewer states than an opposite of each.
   const refused = [
     ...shape.notPatterns.map((pattern) => anywhere(pattern, spell)),
-    ...(texts.length > 0 ? [oneOf(texts)] : []),
+    ...(texts.length > 0 ? [yield* oneOfMany(texts, patience)] : []),
   ];
   const parts = [
     ...shape.patterns.map((pattern) => anywhere(pattern, spell)),

@@ -39,7 +39,7 @@ export function* termOf(spec: ConstraintSpec, patience: Patience): Making {
       if (spec.choices.length === 0) throw new IngotError('invalid_argument', 'a choice of no texts');
       return yield* oneOfMany(spec.choices, patience);
     case 'literal':
-      return literal(spec.text);
+      return yield* oneOfMany([spec.text], patience);
     case 'text':
       return textWithout(spec.without);
     case 'sequence':

@@ -169,12 +169,12 @@ export function oneOf(texts: readonly string[]): Term {
   const [only] = texts;
   if (only === undefined) return never;
   if (texts.length === 1 && only.length <= longLiteral) return literal(only);
-  return machine(textsMachine(new TextSet(texts)));
+  return machine(textsMachine(TextSet.of(texts)));
 }
 
-/** The same of many texts, which yields where the patience is over. */
+/** The same of many or long texts, which yields where the patience is over. */
 export function* oneOfMany(texts: readonly string[], patience: Patience): Work<Term> {
-  if (texts.length < 2) return oneOf(texts);
+  if (texts.length < 2 && (texts[0]?.length ?? 0) <= longLiteral) return oneOf(texts);
   return machine(textsMachine(yield* TextSet.sorted(texts, patience)));
 }
 

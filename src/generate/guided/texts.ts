@@ -1,7 +1,7 @@
 // A set of given texts, followed byte by byte: names of properties, values of an enum. Nothing is built but a sorted list, so
 // that thousands of long texts cost no more than their bytes.
 
-import type { Patience, Work } from './patience.ts';
+import { atOnce, each, endless, type Patience, type Work } from './patience.ts';
 import type { Machine } from './term.ts';
 
 /** Where a text is in the set: it may be one of those from `low` to before `high`, of which `depth` bytes are read. */
@@ -14,94 +14,75 @@ export interface Place {
 const utf8 = new TextEncoder();
 let sets = 0;
 
-/** UTF-8 with a byte for each character of the result. */
-export function bytesOf(text: string): string {
-  if (/^[\0-\x7f]*$/.test(text)) return text;
-  const bytes = utf8.encode(text);
-  let result = '';
-  for (let at = 0; at < bytes.length; at += piece)
-    result += String.fromCharCode(...bytes.subarray(at, at + piece));
-  return result;
+/** UTF-8 with a byte for each character of the result; yields where the patience is over. */
+function* bytesOf(text: string, patience: Patience): Work<string> {
+  if (text.length <= piece) return bytesOfPiece(text);
+  const pieces: string[] = [];
+  for (let from = 0, to = 0; from < text.length; from = to) {
+    to = Math.min(from + piece, text.length);
+    const isCut = to < text.length && (text.charCodeAt(to - 1) & 0xfc00) === 0xd800;
+    if (isCut) to++; // between the halves of a character
+    pieces.push(bytesOfPiece(text.slice(from, to)));
+    if (patience.over) yield;
+  }
+  return pieces.join('');
 }
 
-/** Bytes that become characters at a time. */
+const bytesOfPiece = (text: string): string =>
+  /^[\0-\x7f]*$/.test(text) ? text : String.fromCharCode(...utf8.encode(text));
+
+/** Characters that become bytes at a time. */
 const piece = 4096;
 
-/** Texts between looks at the clock, and in one run of those to sort. */
+/** Texts between looks at the clock, and in one run of those to sort; a long one counts as many. */
 const textsPerLook = 512;
+const charactersPerText = 64;
 
 export class Texts {
   readonly id = sets++;
-  readonly #spelled: readonly string[];
   /** Indices of the texts in the order of their bytes, each text once. */
-  #order: readonly number[] = [];
-  #sorted: readonly string[] = [];
-  #isSorted = false;
+  readonly #given: readonly number[];
+  readonly #sorted: readonly string[];
+  /** How many were given. */
+  readonly size: number;
   /** All bytes of the texts. */
   readonly alphabet: string;
 
-  /** `spelled`: the same by `bytesOf`. */
-  constructor(texts: readonly string[], spelled: readonly string[] = texts.map(bytesOf)) {
-    this.#spelled = spelled;
-    const seen = new Uint8Array(256);
-    for (const text of this.#spelled) for (let i = 0; i < text.length; i++) seen[text.charCodeAt(i)] = 1;
-    this.alphabet = String.fromCharCode(...[...seen.keys()].filter((byte) => seen[byte] === 1));
+  private constructor(spelled: readonly string[], order: readonly number[], alphabet: string) {
+    this.#given = order;
+    this.#sorted = order.map((at) => spelled[at] ?? '');
+    this.size = spelled.length;
+    this.alphabet = alphabet;
+  }
+
+  /** Of few texts, at once. */
+  static of(texts: readonly string[]): Texts {
+    return atOnce(Texts.sorted(texts, endless));
   }
 
   /** Texts in order; yields where the patience is over. */
   static *sorted(texts: readonly string[], patience: Patience): Work<Texts> {
     const spelled: string[] = [];
+    const seen = new Uint8Array(256);
+    let weight = 0;
     for (const text of texts) {
-      if (spelled.length % textsPerLook === 0 && patience.over) yield;
-      spelled.push(bytesOf(text));
+      const bytes = yield* bytesOf(text, patience);
+      spelled.push(bytes);
+      for (let from = 0; from < bytes.length; from += piece) {
+        const to = Math.min(from + piece, bytes.length);
+        for (let i = from; i < to; i++) seen[bytes.charCodeAt(i)] = 1;
+        weight += 1 + (to - from) / charactersPerText;
+        if (weight < textsPerLook) continue;
+        weight = 0;
+        if (patience.over) yield;
+      }
     }
-    const made = new Texts(texts, spelled);
-    yield* made.sort(patience);
-    return made;
-  }
-
-  /** Puts the texts in order, and yields where the patience is over; without it, that is done at once by whoever follows one. */
-  *sort(patience?: Patience): Work<void> {
-    if (this.#isSorted) return;
-    const spelled = this.#spelled;
-    const before = (a: number, b: number): number => compare(spelled[a] ?? '', spelled[b] ?? '') || a - b;
-    let runs: number[][] = [];
-    for (let at = 0; at < spelled.length; at += textsPerLook) {
-      const length = Math.min(textsPerLook, spelled.length - at);
-      runs.push(Array.from({ length }, (_, i) => at + i).sort(before));
-      if (patience?.over) yield;
-    }
-    while (runs.length > 1) {
-      const merged: number[][] = [];
-      for (let i = 0; i < runs.length; i += 2)
-        merged.push(yield* mergedRuns(runs[i], runs[i + 1], before, patience));
-      runs = merged;
-    }
-    const order: number[] = [];
-    const sorted: string[] = [];
-    for (const at of runs[0] ?? []) {
-      const text = spelled[at] ?? '';
-      if (sorted.length > 0 && sorted[sorted.length - 1] === text) continue;
-      order.push(at);
-      sorted.push(text);
-    }
-    this.#order = order;
-    this.#sorted = sorted;
-    this.#isSorted = true;
-  }
-
-  /** Indices in the list that was given, in the order of `#sorted`. */
-  get #given(): readonly number[] {
-    if (!this.#isSorted) this.sort().next();
-    return this.#order;
+    const alphabet = String.fromCharCode(...[...seen.keys()].filter((byte) => seen[byte] === 1));
+    return new Texts(spelled, yield* orderOf(spelled, patience), alphabet);
   }
 
   get start(): Place {
     return { low: 0, high: this.#given.length, depth: 0 };
-  }
-
-  get size(): number {
-    return this.#spelled.length;
   }
 
   /** The place after a byte; undefined when no text goes on like this. */
@@ -141,18 +122,43 @@ export class Texts {
   }
 }
 
+/** Indices of texts in the order of their bytes, of equal ones the first. */
+function* orderOf(spelled: readonly string[], patience: Patience): Work<readonly number[]> {
+  const before = (a: number, b: number): number => compare(spelled[a] ?? '', spelled[b] ?? '') || a - b;
+  let runs: number[][] = [];
+  for (let at = 0; at < spelled.length; at += textsPerLook) {
+    const length = Math.min(textsPerLook, spelled.length - at);
+    runs.push(Array.from({ length }, (_, i) => at + i).sort(before));
+    if (patience.over) yield;
+  }
+  while (runs.length > 1) {
+    const merged: number[][] = [];
+    for (let i = 0; i < runs.length; i += 2)
+      merged.push(yield* mergedRuns(runs[i], runs[i + 1], before, patience));
+    runs = merged;
+  }
+  const sorted = runs[0] ?? [];
+  const isNew = (at: number, i: number): boolean =>
+    i === 0 || spelled[at] !== spelled[sorted[i - 1] as number];
+  const order: number[] = [];
+  yield* each(sorted, patience, (at, i) => {
+    if (isNew(at, i)) order.push(at);
+  });
+  return order;
+}
+
 function* mergedRuns(
   a: number[] = [],
   b: number[] = [],
   before: (a: number, b: number) => number,
-  patience: Patience | undefined,
+  patience: Patience,
 ): Work<number[]> {
   if (b.length === 0) return a;
   const merged: number[] = [];
   let [i, j] = [0, 0];
   while (i < a.length && j < b.length) {
     merged.push(before(a[i] as number, b[j] as number) < 0 ? (a[i++] as number) : (b[j++] as number));
-    if (merged.length % textsPerLook === 0 && patience?.over) yield;
+    if (merged.length % textsPerLook === 0 && patience.over) yield;
   }
   while (i < a.length) merged.push(a[i++] as number);
   while (j < b.length) merged.push(b[j++] as number);
