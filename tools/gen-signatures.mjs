@@ -49,7 +49,7 @@ function codesHeader(codes) {
 }
 
 /** Lists of few kernels, in a header of their own: a change of them is none of the others. */
-const ownHeaders = ['kvRows'];
+const ownHeaders = ['kvRows', 'running'];
 
 function enumHeader(lists) {
   const enums = lists.map(([list, names]) => {

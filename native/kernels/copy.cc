@@ -1,6 +1,5 @@
-// copy: from one strided N-d view to another, with runs copied whole and transposes done in cache-sized
-// blocks.
-#include "vec.h"
+// copy: from one strided N-d view to another, with runs copied whole and transposes by transpose.h.
+#include "transpose.h"
 #include "signatures/copy.h"
 
 namespace ingot::INGOT_NS {
@@ -54,26 +53,8 @@ template <class T> void copy_line(T* to, int64_t dst, const T* from, int64_t src
   }
 }
 
-// A transpose of a strip of at most kStrip columns: pieces of rows go into a small tile, whole lines come out
-// of it. Pieces of several lines, because the rows of a large matrix lie on pages of their own and every
-// touch of one costs a walk.
-constexpr int64_t kStrip = 64;
-template <class T> void transpose_strip(T* to, const T* from, const Axis& outer, const Axis& inner) {
-  T tile[kBlock][kStrip];
-  for (int64_t j0 = 0; j0 < inner.size; j0 += kBlock) {
-    const int64_t rows = min64(kBlock, inner.size - j0);
-    for (int64_t j = 0; j < rows; j++)
-      std::memcpy(tile[j], from + (j0 + j) * inner.src, size_t(outer.size) * sizeof(T));
-    for (int64_t i = 0; i < outer.size; i++) {
-      T* line = to + i * outer.dst + j0;
-      for (int64_t j = 0; j < rows; j++) line[j] = tile[j][i];
-    }
-  }
-}
-
 // Two axes of which the outer is dense in the source and the inner in the destination.
 template <class T> void copy_plane(T* to, const T* from, const Axis& outer, const Axis& inner) {
-  if (outer.src == 1 && inner.dst == 1) return transpose_strip(to, from, outer, inner);
   for (int64_t i0 = 0; i0 < outer.size; i0 += kBlock)
     for (int64_t j0 = 0; j0 < inner.size; j0 += kBlock)
       for (int64_t i = i0; i < min64(i0 + kBlock, outer.size); i++)
@@ -101,6 +82,8 @@ int64_t product(const Plan& p, int64_t n) {
   return items;
 }
 
+constexpr int64_t kPiece = 4096;  // of the inner axis of a transpose: an item of work
+
 template <class T> void copy_typed(Plan& p, const Buf& x, const Buf& y, Ctx& ctx) {
   const T* from = x.as<T>();
   T* to = y.as<T>();
@@ -124,22 +107,38 @@ template <class T> void copy_typed(Plan& p, const Buf& x, const Buf& y, Ctx& ctx
   if (inner.src != 1 && dense >= 0) {
     const Axis outer = p.axes[dense];
     for (int64_t d = dense; d < p.rank - 2; d++) p.axes[d] = p.axes[d + 1];
-    const int64_t strips = ceil_div(outer.size, kStrip);
-    ctx.range(product(p, p.rank - 2) * strips, begin, end);
+    const bool turned = inner.dst == 1;
+    const int64_t strip = turned ? kTileColumns<T> : kBlock, strips = ceil_div(outer.size, strip);
+    const int64_t pieces = turned ? ceil_div(inner.size, kPiece) : 1;
+    ctx.range(product(p, p.rank - 2) * strips * pieces, begin, end);
     for (int64_t item = begin; item < end; item++) {
-      const Offsets o = locate(p, p.rank - 2, item / strips);
-      const int64_t i0 = item % strips * kStrip;
-      copy_plane(to + o.dst + i0 * outer.dst, from + o.src + i0 * outer.src,
-                 {min64(kStrip, outer.size - i0), outer.src, outer.dst}, inner);
+      const Offsets o = locate(p, p.rank - 2, item / pieces / strips);
+      const int64_t i0 = item / pieces % strips * strip, j0 = item % pieces * kPiece;
+      const int64_t columns = min64(strip, outer.size - i0);
+      T* to_strip = to + o.dst + i0 * outer.dst + j0;
+      const T* from_strip = from + o.src + i0 + j0 * inner.src;
+      if (turned)
+        transpose_strip<T>({from_strip, inner.src, to_strip, outer.dst, min64(kPiece, inner.size - j0),
+                            columns, streams(to_strip, outer.dst * int64_t(sizeof(T)), y.bytes)});
+      else
+        copy_plane(to_strip, from_strip, {columns, outer.src, outer.dst}, inner);
     }
     return;
   }
   ctx.range(product(p, p.rank - 1), begin, end);
-  for (int64_t item = begin; item < end; item++) {
+  const Axis near = p.axes[p.rank - 2];
+  for (int64_t item = begin; item < end;) {
     const Offsets o = locate(p, p.rank - 1, item);
-    if (inner.src == 1 && inner.dst == 1)
-      std::memcpy(to + o.dst, from + o.src, size_t(inner.size) * sizeof(T));
-    else copy_line(to + o.dst, inner.dst, from + o.src, inner.src, inner.size);
+    const int64_t n = min64(end - item, near.size - item % near.size);
+    for (int64_t i = 0; i < n; i++) {
+      T* line = to + o.dst + i * near.dst;
+      const T* source = from + o.src + i * near.src;
+      if (inner.src == 1 && inner.dst == 1)
+        std::memcpy(line, source, size_t(inner.size) * sizeof(T));
+      else
+        copy_line(line, inner.dst, source, inner.src, inner.size);
+    }
+    item += n;
   }
 }
 
@@ -151,11 +150,20 @@ void run(const Args& args, Ctx& ctx) {
     if (p.axes[d].size == 0) return;
   collapse(p);
   switch (p.bytes) {
-    case 1: return copy_typed<uint8_t>(p, a.x_buf(), a.y_buf(), ctx);
-    case 2: return copy_typed<uint16_t>(p, a.x_buf(), a.y_buf(), ctx);
-    case 4: return copy_typed<uint32_t>(p, a.x_buf(), a.y_buf(), ctx);
-    case 8: return copy_typed<uint64_t>(p, a.x_buf(), a.y_buf(), ctx);
+    case 1:
+      copy_typed<uint8_t>(p, a.x_buf(), a.y_buf(), ctx);
+      break;
+    case 2:
+      copy_typed<uint16_t>(p, a.x_buf(), a.y_buf(), ctx);
+      break;
+    case 4:
+      copy_typed<uint32_t>(p, a.x_buf(), a.y_buf(), ctx);
+      break;
+    case 8:
+      copy_typed<uint64_t>(p, a.x_buf(), a.y_buf(), ctx);
+      break;
   }
+  stream_end();
 }
 
 const char* check(const Args& args) {

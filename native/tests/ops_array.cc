@@ -57,8 +57,15 @@ void copy_tests(Report& report, Level level) {
     copy_case<uint32_t>(report, level, {3, 40, 6, 33}, {0, 3, 1, 2}, 1, threads);
     copy_case<uint32_t>(report, level, {3, 40, 6, 33}, {3, 2, 1, 0}, 0, threads);
     copy_case<uint64_t>(report, level, {4, 1, 6, 3}, {2, 1, 0, 3}, 0, threads);
+    copy_case<uint8_t>(report, level, {150, 301}, {1, 0}, 0, threads);
+    copy_case<uint16_t>(report, level, {2, 129, 140}, {0, 2, 1}, 0, threads);
+    copy_case<uint32_t>(report, level, {101, 67}, {1, 0}, 0, threads);
+    copy_case<uint64_t>(report, level, {65, 35}, {1, 0}, 1, threads);
+    copy_case<uint32_t>(report, level, {4200, 3}, {1, 0}, 0, threads);
     copy_case<uint32_t>(report, level, {1, 1}, {0, 1}, 0, threads);
   }
+  copy_case<uint32_t>(report, level, {2048, 2112}, {1, 0}, 0,
+                      2);  // past the caches, where y lies as that needs
   std::vector<uint32_t> x{1, 2, 3, 4}, y(4);
   report.expect(Call(level, "copy").buf(x).buf(y).params({1, 4, 4, -1, 1, 3, 0}).run(2).empty(),
                 "reversing copy refused");
@@ -168,13 +175,16 @@ void reduce_f32(Report& report, Level level, int64_t outer, int64_t D, int64_t i
     const bool index = kind == kArgmax || kind == kArgmin;
     Call call(level, "reduce");
     call.buf(x);
-    if (index) call.buf(iy);
-    else call.buf(y);
+    if (index)
+      call.buf(iy);
+    else
+      call.buf(y);
     report.expect(call.params({double(outer), double(D), double(inner), double(kind), dF32})
                       .run(report.threads())
                       .empty(),
                   "reduce failed");
-    if (index) report.expect(iy == places, "reduce: wrong places");
+    if (index)
+      report.expect(iy == places, "reduce: wrong places");
     else
       report.near("reduce kind " + std::to_string(kind) + " over " + std::to_string(D), y.data(), want,
                   bound);
@@ -246,8 +256,10 @@ void matmul_case(Report& report, Level level, int64_t batch, int64_t M, int64_t 
     snprintf(name, sizeof name, "matmul %lldx%lldx%lld transposed %d", (long long)M, (long long)K,
              (long long)N, transposed);
     report.near(name, y.data(), want, bound);
-    if (threads == 1) first = y;
-    else report.expect(first == y, "matmul depends on the number of threads");
+    if (threads == 1)
+      first = y;
+    else
+      report.expect(first == y, "matmul depends on the number of threads");
   }
 }
 void matmul_tests(Report& report, Level level) {

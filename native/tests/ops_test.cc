@@ -134,6 +134,7 @@ int run_ops_tests(const Options& options) {
   norm_tests(report);
   tile_tests(report);
   array_tests(report);
+  scan_tests(report);
   sample_tests(report);
   compressed_tests(report);
   return report.failures();

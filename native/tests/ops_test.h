@@ -113,6 +113,7 @@ void attention_tests(Report&);
 void norm_tests(Report&);
 void tile_tests(Report&);
 void array_tests(Report&);
+void scan_tests(Report&);
 void sample_tests(Report&);
 void compressed_tests(Report&);
 void run_ops_bench(const Options&);

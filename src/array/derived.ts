@@ -8,6 +8,7 @@ import { maximum } from './ops/elementwise/maximum.ts';
 import { where } from './ops/elementwise/where.ts';
 import { fixed } from './ops/operands.ts';
 import type { Axes } from './ops/reduce/reduce.ts';
+import { joinLogs } from './ops/scan/logcumsumexp.ts';
 import { concat } from './ops/shape/concat.ts';
 
 const floatsOf = (x: NDArray): NDArray => (isFloat(x.dtype) ? x : x.cast('f32'));
@@ -46,11 +47,7 @@ export function clip(x: NDArray, low?: number, high?: number): NDArray {
 }
 
 /** log(exp(a) + exp(b)) without overflow. */
-export function logAddExp(first: NDArray, second: NDArray): NDArray {
-  const [a, b] = [floatsOf(first), floatsOf(second)];
-  const distance = where(a.eq(b), 0, a.sub(b)).abs(); // equal infinities are no distance apart
-  return a.maximum(b).add(distance.neg().exp().log1p());
-}
+export const logAddExp = (a: NDArray, b: NDArray): NDArray => joinLogs(floatsOf(a), floatsOf(b));
 
 /** log of the sum of exp(x) over axes, without overflow. */
 export function logSumExp(x: NDArray, axes?: Axes, keepDims = false): NDArray {

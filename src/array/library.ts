@@ -91,7 +91,6 @@ export * from './functions/pieces.ts';
 export * from './functions/polynomials.ts';
 export * as quantized from './functions/quantized.ts';
 export * as random from './functions/random.ts';
-export * from './functions/scans.ts';
 export * from './functions/sets.ts';
 export {
   atleast1d,
@@ -201,6 +200,12 @@ export { min } from './ops/reduce/min.ts';
 export { prod } from './ops/reduce/prod.ts';
 export { softmax } from './ops/reduce/softmax.ts';
 export { sum } from './ops/reduce/sum.ts';
+export { cummax } from './ops/scan/cummax.ts';
+export { cummin } from './ops/scan/cummin.ts';
+export { cumprod } from './ops/scan/cumprod.ts';
+export { cumsum } from './ops/scan/cumsum.ts';
+export { logcumsumexp } from './ops/scan/logcumsumexp.ts';
+export type { ScanOptions } from './ops/scan/scan.ts';
 export { broadcastTo } from './ops/shape/broadcast-to.ts';
 export { concat, concat as concatenate } from './ops/shape/concat.ts';
 export { reshape } from './ops/shape/reshape.ts';

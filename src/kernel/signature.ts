@@ -21,6 +21,7 @@ export type KernelPrecision = Codes['precision'][number];
 /** Activation fused into gate/up products. */
 export type Glu = Codes['glu'][number];
 export type ReductionKind = Codes['reduction'][number];
+export type RunningKind = Codes['running'][number];
 
 /** Text of an entry without its note. */
 type Bare<T extends string> = T extends `${infer Head};${string}` ? Head : T;

@@ -14,6 +14,7 @@ export const kernelCodes = {
   order: ['softmax-topk', 'topk-softmax'],
   precision: ['fast', 'exact', 'fine'],
   reduction: ['sum', 'max', 'min', 'prod', 'mean', 'argmax', 'argmin', 'any', 'all'],
+  running: ['cumsum', 'cumprod', 'cummax', 'cummin', 'logcumsumexp'],
   scales: ['f32', 'f16', 'bf16', 'e8m0', 'e4m3'],
 } as const;
 
@@ -445,6 +446,19 @@ export const kernelSignatures = {
     buffers: { x: 'read any [outer, D, inner]', y: 'write any [outer, inner]' },
     params: { outer: 'int', D: 'int', inner: 'int', kind: 'reduction', dtype: 'dtype; of x' },
     notes: '',
+  },
+  scan: {
+    buffers: { x: 'read any [outer, D, inner]', y: 'write any [outer, D, inner]' },
+    params: {
+      outer: 'int',
+      D: 'int',
+      inner: 'int',
+      kind: 'running',
+      dtype: 'dtype; of x: f32, f16, bf16, i32 or u32',
+      reverse: 'flag; from the end',
+      exclusive: 'flag; each element without itself',
+    },
+    notes: 'running results along D',
   },
   copy: {
     buffers: { x: 'read any', y: 'update any; elements that are no destination stay' },

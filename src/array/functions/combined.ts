@@ -6,9 +6,9 @@ import type { NDArray } from '../array.ts';
 import type { Term } from '../ops/elementwise/elementwise.ts';
 import { where } from '../ops/elementwise/where.ts';
 import type { Axes } from '../ops/reduce/reduce.ts';
+import { cumsum } from '../ops/scan/cumsum.ts';
 import { expandDims } from './arrange.ts';
 import { outer, product } from './linear-algebra.ts';
-import { cumsum } from './scans.ts';
 import { alongAxis, axisOf, toArray, toFloats } from './terms.ts';
 
 const checkRank = (x: NDArray, rank: number, what: string): NDArray => {

@@ -12,9 +12,9 @@ import { where } from '../ops/elementwise/where.ts';
 import { scatterAdd } from '../ops/indexing/scatter-add.ts';
 import { indices } from '../ops/indexing/take.ts';
 import { fixed } from '../ops/operands.ts';
+import { cumsum } from '../ops/scan/cumsum.ts';
 import { concat } from '../ops/shape/concat.ts';
 import { type Index, type Range, resolveIndices, slice, sliceAttrs, unslice } from '../ops/shape/slice.ts';
-import { cumsum } from './scans.ts';
 import { alongAxis } from './terms.ts';
 
 /** How updates of one place and what is there become one. */

@@ -20,6 +20,8 @@ export { trunc as fix } from '../ops/elementwise/trunc.ts';
 export { takeAlongAxis as takeAlongDim } from '../ops/indexing/take-along-axis.ts';
 export { max as amax } from '../ops/reduce/max.ts';
 export { min as amin } from '../ops/reduce/min.ts';
+export { cumprod as cumulativeProd } from '../ops/scan/cumprod.ts';
+export { cumsum as cumulativeSum } from '../ops/scan/cumsum.ts';
 export { concat as cat } from '../ops/shape/concat.ts';
 export { transpose as permute } from '../ops/shape/transpose.ts';
 export { geluFast as geluFastApprox, softShrink as softshrink } from './activations.ts';
@@ -44,7 +46,6 @@ export {
 } from './math.ts';
 export { unstack as unbind } from './numpy.ts';
 export { gatherMm, gatherQmm, quantize, quantizedMatmul } from './quantized.ts';
-export { cumprod as cumulativeProd, cumsum as cumulativeSum } from './scans.ts';
 export { moveaxis as movedim, vstack as rowStack } from './shape.ts';
 export { digitize as bucketize, trapezoid as trapz } from './statistics.ts';
 

@@ -5,7 +5,8 @@ import type { NDArray } from '../array.ts';
 import { where } from '../ops/elementwise/where.ts';
 import { takeAlongAxis } from '../ops/indexing/take-along-axis.ts';
 import type { Axes } from '../ops/reduce/reduce.ts';
-import { cumprod, cumsum } from './scans.ts';
+import { cumprod } from '../ops/scan/cumprod.ts';
+import { cumsum } from '../ops/scan/cumsum.ts';
 import { linesOf, restore } from './statistics.ts';
 import { toFloats } from './terms.ts';
 

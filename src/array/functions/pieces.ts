@@ -9,9 +9,9 @@ import type { Term } from '../ops/elementwise/elementwise.ts';
 import { where } from '../ops/elementwise/where.ts';
 import { take } from '../ops/indexing/take.ts';
 import { type Axes, reduceAxes } from '../ops/reduce/reduce.ts';
+import { cumsum } from '../ops/scan/cumsum.ts';
 import { arraySplit } from './arrange.ts';
 import { scatter, select } from './indexing.ts';
-import { cumsum } from './scans.ts';
 import { eye, moveaxis } from './shape.ts';
 import { alongAxis, axisOf, toArray } from './terms.ts';
 

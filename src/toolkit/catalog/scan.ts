@@ -1,8 +1,13 @@
-// Running results along an axis, by doubling: log₂ n programs, errors grow with log n.
+// Running results along an axis, and the recurrence, by doubling: log₂ n programs, errors grow with log n.
 
 import type { NDArray } from '../../array/array.ts';
 import { full } from '../../array/creation.ts';
-import * as scans from '../../array/functions/scans.ts';
+import * as max from '../../array/ops/scan/cummax.ts';
+import * as min from '../../array/ops/scan/cummin.ts';
+import * as product from '../../array/ops/scan/cumprod.ts';
+import * as sum from '../../array/ops/scan/cumsum.ts';
+import * as logarithm from '../../array/ops/scan/logcumsumexp.ts';
+import type { ScanOptions } from '../../array/ops/scan/scan.ts';
 import { concat } from '../../array/ops/shape/concat.ts';
 import { elementwise } from '../elementwise.ts';
 import { sizes } from './common.ts';
@@ -11,38 +16,38 @@ import { sizes } from './common.ts';
  * @shapes `[…, D]` -> `[…, D]`, along an axis; from the end, and without the own element, by options
  * @gradient x
  * @source NumPy's cumsum */
-export const cumsum = (x: NDArray, axis = -1, options: scans.ScanOptions = {}): NDArray =>
-  scans.cumsum(x, axis, options);
+export const cumsum = (x: NDArray, axis = -1, options: ScanOptions = {}): NDArray =>
+  sum.cumsum(x, axis, options);
 /** @formula y[i] = Π of x[0 … i]
  * @shapes `[…, D]` -> `[…, D]`, along an axis
  * @gradient x
  * @source NumPy's cumprod */
-export const cumprod = (x: NDArray, axis = -1, options: scans.ScanOptions = {}): NDArray =>
-  scans.cumprod(x, axis, options);
+export const cumprod = (x: NDArray, axis = -1, options: ScanOptions = {}): NDArray =>
+  product.cumprod(x, axis, options);
 /** @formula y[i] = max of x[0 … i]
  * @shapes `[…, D]` -> `[…, D]`, along an axis
  * @gradient x
  * @source MLX's cummax */
-export const cummax = (x: NDArray, axis = -1, options: scans.ScanOptions = {}): NDArray =>
-  scans.cummax(x, axis, options);
+export const cummax = (x: NDArray, axis = -1, options: ScanOptions = {}): NDArray =>
+  max.cummax(x, axis, options);
 /** @formula y[i] = min of x[0 … i]
  * @shapes `[…, D]` -> `[…, D]`, along an axis
  * @gradient x
  * @source MLX's cummin */
-export const cummin = (x: NDArray, axis = -1, options: scans.ScanOptions = {}): NDArray =>
-  scans.cummin(x, axis, options);
+export const cummin = (x: NDArray, axis = -1, options: ScanOptions = {}): NDArray =>
+  min.cummin(x, axis, options);
 /** @formula y[i] = ln Σ e^x[0 … i], without overflow
  * @shapes `[…, D]` -> `[…, D]`, along an axis
  * @gradient x
  * @source MLX's logcumsumexp */
-export const logCumSumExp = (x: NDArray, axis = -1, options: scans.ScanOptions = {}): NDArray =>
-  scans.logcumsumexp(x, axis, options);
+export const logCumSumExp = (x: NDArray, axis = -1, options: ScanOptions = {}): NDArray =>
+  logarithm.logcumsumexp(x, axis, options);
 /** The gradient of cumsum from its cotangent.
  * @formula Σ of g[i … D - 1]
  * @shapes `[…, D]` -> `[…, D]`, along an axis
  * @gradient g
  * @source NumPy's cumsum */
-export const cumsumGradient = (g: NDArray, axis = -1): NDArray => scans.cumsum(g, axis, { reverse: true });
+export const cumsumGradient = (g: NDArray, axis = -1): NDArray => sum.cumsum(g, axis, { reverse: true });
 
 const joined = elementwise('{ a: a0 * a1, h: a1 * h0 + h1 }', {
   name: 'linearRecurrence',
