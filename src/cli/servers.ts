@@ -83,7 +83,7 @@ export async function askServer(record: ServerRecord, path: string, body?: objec
 }
 
 /** A model as `ingot ps` shows it. */
-export interface LoadedModel {
+export interface ListedModel {
   readonly name: string;
   readonly size: number;
   readonly context_length: number;
@@ -106,9 +106,9 @@ export interface LoadedModel {
 }
 
 /** What a server has loaded; undefined when it does not say, as one that is ending. */
-export async function loadedModels(record: ServerRecord): Promise<readonly LoadedModel[] | undefined> {
+export async function loadedModels(record: ServerRecord): Promise<readonly ListedModel[] | undefined> {
   try {
-    return ((await askServer(record, '/api/ps')) as { models: readonly LoadedModel[] }).models;
+    return ((await askServer(record, '/api/ps')) as { models: readonly ListedModel[] }).models;
   } catch {
     return undefined;
   }

@@ -63,14 +63,14 @@ export interface EmbeddingJob {
   readonly truncate?: boolean | undefined;
 }
 
-export interface TokenLogprob {
+export interface SpelledLogprob {
   readonly token: string;
   readonly bytes: readonly number[];
   readonly logprob: number;
-  readonly top: readonly Omit<TokenLogprob, 'top'>[];
+  readonly top: readonly Omit<SpelledLogprob, 'top'>[];
 }
 
-export interface EchoedToken extends Omit<TokenLogprob, 'logprob'> {
+export interface EchoedToken extends Omit<SpelledLogprob, 'logprob'> {
   /** Undefined for the first token of a prompt: nothing comes before it. */
   readonly logprob: number | undefined;
   /** False for what a tokenizer puts around a text, such as a BOS token. */
@@ -97,7 +97,7 @@ export interface AnswerDelta {
   readonly kind: 'delta';
   readonly events: readonly AnswerEvent[];
   /** Of the tokens behind the events, when asked for. */
-  readonly logprobs: readonly TokenLogprob[];
+  readonly logprobs: readonly SpelledLogprob[];
 }
 
 export interface AnswerEnd {

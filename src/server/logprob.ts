@@ -2,9 +2,9 @@
 
 import type { GeneratedToken } from '../engine/types.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
-import type { TokenLogprob } from './job.ts';
+import type { SpelledLogprob } from './job.ts';
 
-export function logprobOf(tokenizer: Tokenizer, { top, ...token }: GeneratedToken): TokenLogprob {
+export function logprobOf(tokenizer: Tokenizer, { top, ...token }: GeneratedToken): SpelledLogprob {
   const entry = ({ id, logprob }: { readonly id: number; readonly logprob: number }) => ({
     token: tokenizer.decode([id], { skipSpecial: false }),
     bytes: [...tokenizer.bytesOf(id)],

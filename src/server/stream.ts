@@ -1,7 +1,7 @@
 // Streamed responses: pieces are made when the client has room for them, a silent stream shows signs of life, and a client
 // that stops reading or goes away ends the work behind the stream.
 
-export interface StreamOptions {
+export interface ResponseStream {
   readonly contentType: string;
   /** Sent after a time of silence; undefined sends nothing. */
   readonly heartbeat?: string | undefined;
@@ -16,7 +16,7 @@ export interface StreamOptions {
 const utf8 = new TextEncoder();
 
 /** A response of `pieces`. An error they end with ends the response without its proper end. */
-export function streamResponse(pieces: AsyncIterator<string>, options: StreamOptions): Response {
+export function streamResponse(pieces: AsyncIterator<string>, options: ResponseStream): Response {
   const stream = new PieceStream(pieces, options);
   const body = new ReadableStream<Uint8Array>(
     {
@@ -36,12 +36,12 @@ export function streamResponse(pieces: AsyncIterator<string>, options: StreamOpt
 
 class PieceStream {
   readonly #pieces: AsyncIterator<string>;
-  readonly #options: StreamOptions;
+  readonly #options: ResponseStream;
   #next: Promise<IteratorResult<string>> | undefined;
   #stall: NodeJS.Timeout | undefined;
   #closed = false;
 
-  constructor(pieces: AsyncIterator<string>, options: StreamOptions) {
+  constructor(pieces: AsyncIterator<string>, options: ResponseStream) {
     this.#pieces = pieces;
     this.#options = options;
   }

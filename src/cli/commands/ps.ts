@@ -4,7 +4,7 @@ import type { Command } from 'commander';
 import { formatBytes, formatDuration } from '../../base/text.ts';
 import { type Context, printJson } from '../context.ts';
 import { formatExpertsShort } from '../expert-stats.ts';
-import { type LoadedModel, loadedModels, runningServers } from '../servers.ts';
+import { type ListedModel, loadedModels, runningServers } from '../servers.ts';
 import { formatTable } from '../table.ts';
 
 export function register(program: Command, context: Context): void {
@@ -46,7 +46,7 @@ async function ps(context: Context, json: boolean): Promise<void> {
 }
 
 /** "256 MB", and of a tiered cache ", 1.2 GB spilled, 9.6 GB read back". */
-function kvText({ kv_reserved: reserved, kv_spilled: spilled }: LoadedModel): string {
+function kvText({ kv_reserved: reserved, kv_spilled: spilled }: ListedModel): string {
   const held = reserved === undefined ? '' : formatBytes(reserved);
   if (spilled === undefined) return held;
   return `${held}, ${formatBytes(spilled.bytes_written)} spilled, ${formatBytes(spilled.bytes_read)} read back`;

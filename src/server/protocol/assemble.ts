@@ -1,10 +1,10 @@
 // A whole message from its parts, for answers that are not streamed.
 
 import { CollectedAnswer } from '../../chat/collect.ts';
-import type { AnswerEnd, AnswerPart, ChoicePart, TokenLogprob } from '../job.ts';
+import type { AnswerEnd, AnswerPart, ChoicePart, SpelledLogprob } from '../job.ts';
 
 export class AnswerMessage extends CollectedAnswer {
-  readonly logprobs: TokenLogprob[] = [];
+  readonly logprobs: SpelledLogprob[] = [];
   end: AnswerEnd | undefined;
 
   push(part: AnswerPart): void {

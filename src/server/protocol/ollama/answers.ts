@@ -1,6 +1,6 @@
 // Answers of the Ollama API: one JSON document per line while streaming, the same fields in one document otherwise.
 
-import type { AnswerEnd, AnswerHead, AnswerPart, TokenLogprob } from '../../job.ts';
+import type { AnswerEnd, AnswerHead, AnswerPart, SpelledLogprob } from '../../job.ts';
 import { AnswerMessage } from '../assemble.ts';
 import { expertUsage } from '../experts.ts';
 import { inputOf } from '../fields.ts';
@@ -81,7 +81,7 @@ export class OllamaLines {
   }
 }
 
-const logprobOf = ({ top, ...token }: TokenLogprob): object => ({ ...token, top_logprobs: top });
+const logprobOf = ({ top, ...token }: SpelledLogprob): object => ({ ...token, top_logprobs: top });
 
 const base = (head: AnswerHead) => ({
   model: head.model,

@@ -9,7 +9,7 @@ import {
   type AnswerHead,
   type ChatJob,
   type ChoicePart,
-  type TokenLogprob,
+  type SpelledLogprob,
   totalUsage,
   type Usage,
 } from '../../job.ts';
@@ -138,7 +138,7 @@ export const usageOf = (usage: Usage) => ({
   ...expertUsage(usage.experts),
 });
 
-const logprobsOf = (tokens: readonly TokenLogprob[]) => ({
+const logprobsOf = (tokens: readonly SpelledLogprob[]) => ({
   content: tokens.map(({ top, ...token }) => ({ ...token, bytes: [...token.bytes], top_logprobs: top })),
   refusal: null,
 });

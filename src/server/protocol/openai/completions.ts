@@ -10,7 +10,7 @@ import {
   type CompletionJob,
   type Echo,
   type EchoedToken,
-  type TokenLogprob,
+  type SpelledLogprob,
   totalUsage,
   type Usage,
 } from '../../job.ts';
@@ -130,12 +130,12 @@ class TextOffsets {
 }
 
 /** A token as a key: part of a character is spelled as bytes, as OpenAI does, since all of them decode to the same text. */
-const spelled = ({ token, bytes }: Pick<TokenLogprob, 'token' | 'bytes'>): string =>
+const spelled = ({ token, bytes }: Pick<SpelledLogprob, 'token' | 'bytes'>): string =>
   token.includes('\ufffd')
     ? `bytes:${bytes.map((byte) => `\\x${byte.toString(16).padStart(2, '0')}`).join('')}`
     : token;
 
-const logprobsOf = (list: readonly (TokenLogprob | EchoedToken)[], offsets: readonly number[]) => ({
+const logprobsOf = (list: readonly (SpelledLogprob | EchoedToken)[], offsets: readonly number[]) => ({
   tokens: list.map(spelled),
   token_logprobs: list.map(({ logprob }) => logprob ?? null),
   // The token itself is always among them, so there may be one more than was asked for.
@@ -224,7 +224,7 @@ export class CompletionChunks {
   }
 }
 
-function wholeLogprobs(generated: readonly TokenLogprob[], echo: Echo | undefined): object {
+function wholeLogprobs(generated: readonly SpelledLogprob[], echo: Echo | undefined): object {
   const offsets = new TextOffsets(echo);
   const before = echo?.tokens ?? [];
   const places = echo?.tokens ? offsets.ofEcho(echo) : [];

@@ -2,7 +2,7 @@
 // last of them carries. https://platform.openai.com/docs/api-reference/responses-streaming
 
 import type { AnswerEvent } from '../../../chat/answer.ts';
-import type { AnswerEnd, AnswerHead, AnswerPart, TokenLogprob } from '../../job.ts';
+import type { AnswerEnd, AnswerHead, AnswerPart, SpelledLogprob } from '../../job.ts';
 import { expertUsage } from '../experts.ts';
 import { type OfferedTool, type ResponseTools, textOfInput } from './responses-tools.ts';
 
@@ -13,7 +13,7 @@ export interface ResponseEvent {
 
 /** An output item while it is written. */
 type OpenItem =
-  | { readonly kind: 'text'; readonly id: string; text: string; readonly logprobs: TokenLogprob[] }
+  | { readonly kind: 'text'; readonly id: string; text: string; readonly logprobs: SpelledLogprob[] }
   | { readonly kind: 'reasoning'; readonly id: string; text: string }
   | {
       readonly kind: 'call';
@@ -25,7 +25,7 @@ type OpenItem =
 
 type Draft = Omit<ResponseEvent, 'sequence_number'> & { readonly type: string };
 
-const logprobsOf = (tokens: readonly TokenLogprob[]) =>
+const logprobsOf = (tokens: readonly SpelledLogprob[]) =>
   tokens.map(({ top, ...token }) => ({ ...token, top_logprobs: top }));
 
 /** The part of an item that deltas go into. */
@@ -112,7 +112,7 @@ export class ResponseEvents {
     ]);
   }
 
-  #event(event: AnswerEvent, logprobs: readonly TokenLogprob[]): Draft[] {
+  #event(event: AnswerEvent, logprobs: readonly SpelledLogprob[]): Draft[] {
     switch (event.kind) {
       case 'text':
       case 'reasoning':
@@ -132,7 +132,7 @@ export class ResponseEvents {
     }
   }
 
-  #textDelta(kind: 'text' | 'reasoning', delta: string, logprobs: readonly TokenLogprob[]): Draft[] {
+  #textDelta(kind: 'text' | 'reasoning', delta: string, logprobs: readonly SpelledLogprob[]): Draft[] {
     const drafts: Draft[] = [];
     let index = this.#current;
     let item = index === undefined ? undefined : this.#open.get(index);
