@@ -28,6 +28,7 @@ import { type BenchShape, shapes, streamShapes } from './shapes.ts';
 import { benchSoak } from './soak.ts';
 import { benchStream } from './stream.ts';
 import { type StreamRequest, streamChild } from './stream-child.ts';
+import { benchStreamGpu } from './stream-gpu.ts';
 
 const log = (line: string): void => void process.stderr.write(`${line}\n`);
 
@@ -80,6 +81,7 @@ const usage = `usage: npm run bench -- [decode|prefill] [${shapes.map(({ name })
        npm run bench -- masks [WORDS]      masks of constraints, of all grammars or those whose name has WORDS
        npm run bench -- soak [--minutes N] an hour of mixed requests: does the memory grow?
        npm run bench -- stream [moe8b|moe30b|dsv4x6] [--memory SIZE]   a model in less memory than it takes (default a quarter)
+       npm run bench -- stream [...] --device webgpu   the same on a GPU with 25, 50 and 100 % of the experts, and all resident
   --model NAME         the model of serve and soak, default smollm2:135m
   --no-peer            measure Ingot alone
   --runs N             runs per case, default 5; the median counts
@@ -317,6 +319,11 @@ async function runStream(
   root: string,
   version: string,
 ): Promise<void> {
+  if (options.device === 'webgpu') {
+    const { cpu } = (await openHardware('webgpu')).description;
+    const rows = await benchStreamGpu({ shape, runs: options.runs, device: 'webgpu', log });
+    return report({ ...rows, cpu, ...today(version) }, options, root);
+  }
   const measured = await benchStream({ root, shape, limit, runs: options.runs, log });
   const { cpu } = (await openHardware('cpu')).description;
   report({ ...measured, cpu, ...today(version) }, options, root);

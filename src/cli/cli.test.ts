@@ -626,6 +626,7 @@ describe('models larger than memory', () => {
     });
     expect(refused.out).toMatch(/runs here +no\nwhy not +needs 3 GB/);
     expect((await cli(['doctor', '--memory', '2GB'])).err).toContain('needs a model');
+    expect((await cli(['doctor', 'moe', '--device', 'js'])).err).toContain('cpu, webgpu, webgpu:N');
   });
 
   test('stats tells the skew of each layer, and counts a text', async () => {

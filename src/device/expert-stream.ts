@@ -80,6 +80,8 @@ export interface ExpertCounters {
 }
 
 export interface ExpertStream {
+  /** Resolves when experts that stay in memory have been read, those that could be. Absent: nobody has to wait. */
+  readonly ready?: Promise<void>;
   /** Stands for the stack `[E, N, K]` in programs. Only kernels of experts may read it. */
   stack(layer: number, part: ExpertPart): DeviceBuffer;
   counters(): ExpertCounters;

@@ -38,12 +38,14 @@ export async function openExperts(
   checkLossy(device, opening.options);
   const layers = (await opening.files?.blocks(checkpoint)) ?? expertTensors(checkpoint);
   const { eviction, readers } = opening.options.experts ?? {};
-  return openExpertStore(device, layers, {
+  const store = openExpertStore(device, layers, {
     bytes: opening.division.experts,
     eviction,
     readers,
     ...(await hotExperts(checkpoint, expertSizes(layers), opening)),
   });
+  await store.ready;
+  return store;
 }
 
 /** Throws unsupported where choices cannot give way. */

@@ -10,6 +10,9 @@ import { CacheSizes } from '../cache/sizes.ts';
 import { loadAddon } from '../device/cpu/addon.ts';
 import { openCpuDevice } from '../device/cpu/device.ts';
 import { measureBandwidth } from '../device/cpu/doctor.ts';
+import { openDevice } from '../device/open.ts';
+import { WebGpuDevice } from '../device/webgpu/device.ts';
+import { gpuSpeed } from '../device/webgpu/doctor.ts';
 import { besidePath, expertsBeside } from '../experts/beside.ts';
 import { expertSizes } from '../experts/layers.ts';
 import { type Outlook, outlookOf } from '../experts/outlook.ts';
@@ -32,7 +35,7 @@ import type { LoadOptions } from './types.ts';
 export interface OutlookOptions
   extends Pick<
     LoadOptions,
-    'memoryLimit' | 'contextLength' | 'kv' | 'kvBits' | 'experts' | 'signal' | 'threads'
+    'memoryLimit' | 'contextLength' | 'kv' | 'kvBits' | 'experts' | 'signal' | 'threads' | 'device'
   > {
   readonly env?: Env | undefined;
 }
@@ -50,7 +53,7 @@ export interface ModelOutlook {
   /** Why it does not run in this memory, with the numbers. */
   readonly problem: string | undefined;
   readonly contextLength: number | undefined;
-  /** Bytes per second, measured now: of memory, and of the disk with reads as large as an expert. */
+  /** Bytes per second, measured now: of the device's memory, and of the disk with reads as large as an expert. */
   readonly memoryBandwidth: number;
   readonly diskBandwidth: number | undefined;
   /** Tokens that routing statistics were recorded of; undefined where none are known, and experts count as chosen alike. */
@@ -88,7 +91,7 @@ async function examine(subject: Subject): Promise<ModelOutlook> {
   const cost = tokenCost(checkpoint, config);
   const statistics = local === undefined ? undefined : await knownRouting(local, checkpoint);
   const planned = plan(subject, weights, config);
-  const memoryBandwidth = 1e9 * (await measureBandwidth(openCpuDevice({ threads: options.threads })));
+  const { bytesPerSecond: memoryBandwidth, stopSeconds } = await deviceSpeed(options);
   const { division } = planned;
   const expertsPerToken = config.expertsPerToken ?? 1;
   const blocks = local === undefined ? undefined : await expertsBeside(local, checkpoint, undefined);
@@ -123,8 +126,27 @@ async function examine(subject: Subject): Promise<ModelOutlook> {
             activeBytes: cost.bytes,
             diskBytesPerSecond: diskBandwidth ?? Number.POSITIVE_INFINITY,
             memoryBytesPerSecond: memoryBandwidth,
+            stopSeconds,
           }),
   };
+}
+
+const onGpu = ({ device }: OutlookOptions): boolean => /^webgpu/.test(device ?? '');
+
+async function deviceSpeed(
+  options: OutlookOptions,
+): Promise<{ readonly bytesPerSecond: number; readonly stopSeconds: number }> {
+  if (!onGpu(options)) {
+    const device = openCpuDevice({ threads: options.threads });
+    return { bytesPerSecond: 1e9 * (await measureBandwidth(device)), stopSeconds: 0 };
+  }
+  const device = await openDevice(options.device ?? 'webgpu');
+  try {
+    if (!(device instanceof WebGpuDevice)) throw new IngotError('internal', 'internal: a GPU that is none');
+    return await gpuSpeed(device);
+  } finally {
+    device.dispose();
+  }
 }
 
 /** Statistics of another model, or damaged ones, say nothing of this one. */
@@ -153,7 +175,12 @@ function plan(
       contextLength: options.contextLength,
       maxSequences: undefined,
       kvBytes: undefined,
-      limit: Math.min(options.memoryLimit ?? Number.POSITIVE_INFINITY, availableMemory()),
+      streamingStops: onGpu(options),
+      // As `load` has it: nobody knows how much memory a GPU has.
+      limit: Math.min(
+        options.memoryLimit ?? Number.POSITIVE_INFINITY,
+        onGpu(options) ? Number.POSITIVE_INFINITY : availableMemory(),
+      ),
     });
     return { division, problem: undefined, contextLength: memory.contextLength };
   } catch (error) {

@@ -112,6 +112,7 @@ async function place(
     weights,
     expertsPerToken: config.expertsPerToken,
     canStream: device.streamExperts !== undefined,
+    streamingStops: device.memory === 'separate',
     options: options.experts ?? {},
     sizes: new CacheSizes(config.memory, dtype, kind),
     vocabSize: config.vocabSize,

@@ -70,6 +70,8 @@ export interface ResidencyRequest extends Omit<MemoryRequest, 'weightBytes'> {
   readonly expertsPerToken: number | undefined;
   /** Undefined where the device keeps all weights in memory. */
   readonly canStream: boolean;
+  /** Whether streaming costs time even while everything is there: room for all experts then means resident. Default false. */
+  readonly streamingStops?: boolean;
   readonly options: ExpertOptions;
 }
 
@@ -101,10 +103,13 @@ function readerBytes(layers: readonly ExpertTensors[], readers: number): number 
  * Throws like `planMemory`, and `out_of_memory` with the numbers when not even one layer's choice of experts fits.
  */
 export function planResidency(request: ResidencyRequest): ResidencyPlan {
-  const { weights, options, canStream, limit } = request;
-  const { bytes, residency = bytes === undefined && options.hot === undefined ? 'auto' : 'streamed' } =
-    options;
+  const { weights, options, canStream, limit, streamingStops = false } = request;
+  const { bytes } = options;
   const sizes = expertSizes(weights.layers);
+  const all = allExpertBytes(weights.layers);
+  const whole = streamingStops && sizes.length > 0 && bytes !== undefined && bytes >= all;
+  const plain = bytes === undefined && options.hot === undefined ? 'auto' : 'streamed';
+  const { residency = whole ? 'resident' : plain } = options;
   if (residency === 'streamed' && sizes.length === 0) {
     throw new IngotError('unsupported', `${request.model} has no experts that could be streamed`);
   }
@@ -120,7 +125,6 @@ export function planResidency(request: ResidencyRequest): ResidencyPlan {
   const perToken = request.expertsPerToken ?? 1;
   const least = leastExpertBytes(sizes, perToken);
   const reading = readerBytes(weights.layers, options.readers ?? defaultReaders);
-  const all = allExpertBytes(weights.layers);
   if (bytes !== undefined && bytes < least) {
     throw new IngotError(
       'out_of_memory',

@@ -34,6 +34,8 @@ export interface ExpertStatus extends ExpertCounters {
 }
 
 export interface ExpertStore {
+  /** Resolves when it can be used. */
+  readonly ready: Promise<void>;
   readonly residency: Residency;
   /** The buffer of a stack by the name of its tensor; undefined for what is no stack of experts. */
   buffer(name: string): DeviceBuffer | undefined;

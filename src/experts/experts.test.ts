@@ -115,6 +115,11 @@ describe('the outlook', () => {
       outlookOf({ ...machine, ...model, ...reads, held, counted }).expected;
     expect(expected(0.1)).toBeCloseTo(1 / (step + 4 * 0.4), 6);
     expect(expected(1)).toBeCloseTo(1 / step, 6);
+    // A GPU stops at each layer, unless everything is there.
+    const stopping = (held: number): number =>
+      outlookOf({ ...machine, ...model, ...reads, held, stopSeconds: 0.01 }).expected;
+    expect(stopping(0.1)).toBeCloseTo(1 / (step + 4 * 0.41), 6);
+    expect(stopping(1)).toBeCloseTo(expected(1), 6);
     // Mean of what is read: linear in the number of misses here.
     const { missRate } = outlookOf({ ...machine, ...model, held: 0.5 });
     expect(expected(0.5)).toBeCloseTo(1 / (step + 4 * 0.4 * missRate), 6);

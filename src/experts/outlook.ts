@@ -18,6 +18,8 @@ export interface OutlookInput {
   /** Whether `demand` was counted: real routing then comes back to its experts sooner than by chance. */
   readonly counted?: boolean | undefined;
   readonly memoryBytesPerSecond: number;
+  /** Seconds that each layer waits for its router's choice before anything is read: on a GPU, whose memory has not all experts. Default 0. */
+  readonly stopSeconds?: number | undefined;
 }
 
 export interface Outlook {
@@ -50,7 +52,8 @@ export function outlookOf(input: OutlookInput): Outlook {
   const disk = input.diskBytesPerSecond / (missRate * input.cycleBytes); // Infinity when nothing is missed
   const memory = input.memoryBytesPerSecond / input.activeBytes;
   const ceiling = Math.min(disk, memory);
-  const reading = input.demand.length * layerSeconds(missRate, input);
+  const stop = input.held < 1 ? (input.stopSeconds ?? 0) : 0;
+  const reading = input.demand.length * (stop + layerSeconds(missRate, input));
   const expected = Math.min(ceiling, 1 / (1 / (REACHED * memory) + STEP_SECONDS + reading));
   return { missRate, disk, memory, ceiling, expected };
 }

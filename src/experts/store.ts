@@ -36,6 +36,7 @@ export function openExpertStore(
 
 class StreamedExperts implements ExpertStore {
   readonly residency: Residency;
+  readonly ready: Promise<void>;
   readonly #stream: ExpertStream;
   readonly #layers: readonly ExpertTensors[];
   readonly #sizes: { readonly bytes: number; readonly hot: number };
@@ -49,6 +50,7 @@ class StreamedExperts implements ExpertStore {
     this.#stream = stream;
     this.#layers = layers;
     this.#sizes = sizes;
+    this.ready = stream.ready ?? Promise.resolve();
     this.residency = sizes.hot > 0 ? 'hot-set' : 'streamed';
   }
 

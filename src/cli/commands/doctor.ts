@@ -1,6 +1,6 @@
 // ingot doctor: what this machine has, what Ingot uses of it, and how fast it is.
 
-import { type Command, Option } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import { significant } from '../../base/statistics.ts';
 import { formatBytes } from '../../base/text.ts';
 import { type CacheKindName, cacheKindNames, type KvBits } from '../../cache/kinds.ts';
@@ -8,8 +8,9 @@ import type { CpuReport } from '../../device/cpu/doctor.ts';
 import type { GpuList } from '../../device/webgpu/report.ts';
 import { formatDivision } from '../../engine/division.ts';
 import type { ModelOutlook } from '../../engine/outlook.ts';
+import type { DeviceChoice } from '../../engine/types.ts';
 import { type Context, printJson } from '../context.ts';
-import { kvBits, refuseUnread, size } from '../options.ts';
+import { device, kvBits, refuseUnread, size } from '../options.ts';
 import { formatFacts, formatTable } from '../table.ts';
 
 interface Report {
@@ -33,6 +34,11 @@ export function register(program: Command, context: Context): void {
       'say whether it runs here and how fast: preset, short name, user/repo of the hub, address or path',
     )
     .option('--memory, --memory-limit <size>', 'with a model: most memory to use', size)
+    .option(
+      '--device <name>',
+      'with a model: where it would run, cpu (default), webgpu or webgpu:N',
+      modelDevice,
+    )
     .addOption(new Option('--kv <kind>', 'with a model: how conversations are kept').choices(cacheKindNames))
     .option('--kv-bits <bits>', 'with a model: what keys and values are stored as', kvBits)
     .option('--gpu', 'look at the GPUs instead: features, limits, measured speeds, what is missing')
@@ -40,7 +46,12 @@ export function register(program: Command, context: Context): void {
     .action(async (name: string | undefined, flags: DoctorFlags) => {
       if (name !== undefined) return await foresee(context, name, flags);
       refuseUnread(
-        { '--memory': flags.memoryLimit, '--kv': flags.kv, '--kv-bits': flags.kvBits },
+        {
+          '--memory': flags.memoryLimit,
+          '--device': flags.device,
+          '--kv': flags.kv,
+          '--kv-bits': flags.kvBits,
+        },
         'needs a model',
       );
       if (flags.gpu === true) {
@@ -55,9 +66,16 @@ export function register(program: Command, context: Context): void {
     });
 }
 
+/** The doctor knows processors and GPUs; which of them `auto` is depends on the machine. */
+function modelDevice(text: string): DeviceChoice {
+  if (/^(cpu|webgpu(:\d+)?)$/.test(text)) return device(text);
+  throw new InvalidArgumentError('Allowed choices are cpu, webgpu, webgpu:N.');
+}
+
 interface DoctorFlags {
   readonly gpu?: boolean;
   readonly memoryLimit?: number;
+  readonly device?: DeviceChoice;
   readonly kv?: CacheKindName;
   readonly kvBits?: KvBits;
   readonly json?: boolean;
@@ -65,8 +83,8 @@ interface DoctorFlags {
 
 async function foresee(context: Context, name: string, flags: DoctorFlags): Promise<void> {
   const { signal } = context;
-  const { memoryLimit, kv, kvBits: bits } = flags;
-  const outlook = await context.engine.outlook(name, { memoryLimit, kv, kvBits: bits, signal });
+  const { memoryLimit, device, kv, kvBits: bits } = flags;
+  const outlook = await context.engine.outlook(name, { memoryLimit, device, kv, kvBits: bits, signal });
   if (flags.json === true) printJson(context.stdout, outlook);
   else context.stdout.write(formatOutlook(outlook));
 }

@@ -75,6 +75,7 @@ export class WebGpuDevice implements Device, BufferOwner {
   /** Work that waits for pipelines; what comes later waits behind it. */
   #tail: Promise<unknown> | undefined;
   #unsettled = 0;
+  readonly #streams: GpuExperts[] = [];
   /** Only where there are files. */
   readonly streamExperts?: (spec: ExpertStreamSpec) => ExpertStream;
 
@@ -144,7 +145,9 @@ export class WebGpuDevice implements Device, BufferOwner {
     };
     const allocate = (byteLength: number, label: string): WebGpuBuffer =>
       this.allocateBuffer(byteLength, label);
-    return new GpuExperts({ gpu, limits, openFile, pack: this.#parts.packRows, allocate }, spec);
+    const stream = new GpuExperts({ gpu, limits, openFile, pack: this.#parts.packRows, allocate }, spec);
+    this.#streams.push(stream);
+    return stream;
   }
 
   write(buffer: DeviceBuffer, offset: number, data: ArrayBufferView): void {
@@ -203,7 +206,10 @@ export class WebGpuDevice implements Device, BufferOwner {
     if (this.#disposed) return;
     this.#disposed = true;
     this.readback.dispose();
-    this.gpu.destroy();
+    // Memory of the GPU that files are read into right now has to outlive the reads.
+    const pending = this.#streams.flatMap((stream) => stream.pending ?? []);
+    if (pending.length === 0) this.gpu.destroy();
+    else void Promise.all(pending).finally(() => this.gpu.destroy());
     this.#parts.onDispose?.();
   }
 

@@ -27,6 +27,22 @@ const shownLimits = [
   'minStorageBufferOffsetAlignment',
 ] as const;
 
+/** What streaming experts hangs on: bytes per second, and the seconds that a step stops for at each layer with experts. */
+export async function gpuSpeed(
+  device: WebGpuDevice,
+): Promise<{ readonly bytesPerSecond: number; readonly stopSeconds: number }> {
+  const timer = device.canTime ? new GpuTimer(device.gpu) : undefined;
+  try {
+    return {
+      bytesPerSecond:
+        timer === undefined ? Number.POSITIVE_INFINITY : 1e9 * (await copyBandwidth(device, timer)),
+      stopSeconds: (await roundTrip(device)) / 1000,
+    };
+  } finally {
+    timer?.dispose();
+  }
+}
+
 /** Measures a GPU; takes about a second. */
 export async function gpuReport(device: WebGpuDevice): Promise<GpuReport> {
   const { gpu, caps } = device;

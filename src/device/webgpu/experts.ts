@@ -66,7 +66,8 @@ export class GpuExperts implements ExpertStream {
   readonly #count = counted();
   #reading = 0;
   #busySince = 0;
-  #hot: Promise<void> | undefined;
+  #pending: Promise<unknown> | undefined;
+  readonly ready: Promise<void>;
 
   /** Throws bad_file, and out_of_memory when the bytes hold no expert or the GPU has not as many. */
   constructor(host: GpuExpertsHost, spec: ExpertStreamSpec) {
@@ -91,7 +92,7 @@ export class GpuExperts implements ExpertStream {
       throw error;
     }
     const kept = spec.hot.filter(({ layer, expert }) => this.#slots.keep(layer, expert));
-    if (kept.length > 0) this.#hot = this.#readHot(kept);
+    this.ready = kept.length > 0 ? this.#readHot(kept) : Promise.resolve();
   }
 
   stack(layer: number, part: ExpertPart): StreamedStack {
@@ -132,7 +133,7 @@ export class GpuExperts implements ExpertStream {
    * what is recorded and not submitted does not. Rejects with bad_file.
    */
   async bring(layer: number, experts: readonly number[], parts: readonly ExpertPart[]): Promise<void> {
-    await this.#hot;
+    await this.ready;
     this.#slots.need(layer, experts);
     const missing = experts.flatMap((expert): Missing[] => {
       const wanted = parts.filter((part) => !this.#slots.has(layer, expert, [part]));
@@ -167,9 +168,18 @@ export class GpuExperts implements ExpertStream {
     return this.layers.map((_, layer) => this.#slots.rowsOf(layer));
   }
 
+  /** Reads that are under way; the memory that they go into must stay until they have ended. */
+  get pending(): Promise<unknown> | undefined {
+    return this.#pending;
+  }
+
   dispose(): void {
-    for (const file of this.#files.splice(0)) file.close();
-    for (const staging of this.#staging.splice(0)) staging.dispose();
+    const release = (): void => {
+      for (const file of this.#files.splice(0)) file.close();
+      for (const staging of this.#staging.splice(0)) staging.dispose();
+    };
+    if (this.#pending === undefined) release();
+    else void this.#pending.finally(release);
     for (const buffer of this.#owned.splice(0)) buffer.dispose();
   }
 
@@ -209,7 +219,9 @@ export class GpuExperts implements ExpertStream {
         }
       }
     };
-    await Promise.all(this.#staging.map(reader));
+    this.#pending = Promise.all(this.#staging.map(reader));
+    await this.#pending;
+    this.#pending = undefined;
     if (failure !== undefined) throw failure;
   }
 
