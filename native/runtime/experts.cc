@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <stdexcept>
-#include <unordered_map>
+#include <utility>
 
 namespace ingot {
 
@@ -26,6 +26,10 @@ ExpertStore::ExpertStore(ExpertOptions options)
   state_ = std::make_unique<std::unique_ptr<State[]>[]>(layers_.size());
   for (size_t l = 0; l < layers_.size(); l++)
     state_[l] = std::make_unique<State[]>(size_t(layers_[l].experts));
+  size_t experts = 0;
+  for (const ExpertLayer& layer : layers_)
+    first_of_.push_back(std::exchange(experts, experts + size_t(layer.experts)));
+  chosen_at_.assign(experts, 0);
   place_slots(options.bytes);
   size_t next = 0;
   for (size_t l = 0; l < layers_.size() && !options.prior.empty(); l++)
@@ -136,6 +140,19 @@ void ExpertStore::want(int layer, int e, uint8_t units) {
   queued_.notify_one();
 }
 
+// Of a quarter of the layers' choices, drawn at random: it looks at all experts.
+void ExpertStore::measure_distances(int layer, const int32_t* experts, int64_t n) {
+  dice_ = dice_ * 1664525 + 1013904223;
+  if (dice_ >> 30) return;
+  for (int64_t i = 0; i < n; i++) {
+    const uint32_t last = chosen_at_[first_of_[size_t(layer)] + size_t(experts[i])];
+    if (last == 0) continue;
+    size_t since = 0;
+    for (uint32_t at : chosen_at_) since += at > last;
+    distances_[since * kBins / chosen_at_.size()].fetch_add(1, std::memory_order_relaxed);
+  }
+}
+
 void ExpertStore::begin(int layer, ExpertPart part, const int32_t* experts, const int64_t* rows, int64_t n,
                         int uses) {
   std::lock_guard lock(mutex_);
@@ -146,6 +163,11 @@ void ExpertStore::begin(int layer, ExpertPart part, const int32_t* experts, cons
   message_.clear();
   order_.clear();
   const uint8_t need = bit(unit_);
+  if (part == kGate) {
+    if (std::all_of(rows, rows + n, [](int64_t r) { return r == 1; })) measure_distances(layer, experts, n);
+    for (int64_t i = 0; i < n; i++)
+      chosen_at_[first_of_[size_t(layer)] + size_t(experts[i])] = uint32_t(clock_);
+  }
   std::vector<int32_t> coming, missing;
   for (int64_t i = 0; i < n; i++) {
     State& s = state(layer, experts[i]);

@@ -4,6 +4,7 @@
 // a step needs more experts than there are slots, they follow each other through the slots, each read once.
 // Kernels reach an expert through a table of pointers; no page is ever unmapped.
 #pragma once
+#include <array>
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
@@ -97,6 +98,10 @@ class ExpertStore {
   uint64_t rows_of(size_t layer, size_t e) const {
     return state_[layer][e].rows.load(std::memory_order_relaxed);
   }
+  // How many other experts were chosen since an expert was chosen before, as a share of all, in kBins bins:
+  // counted for single rows, so that an LRU of any size has the hits of the bins below it (Mattson 1970).
+  static constexpr size_t kBins = 64;
+  const std::array<std::atomic<uint64_t>, kBins>& distances() const { return distances_; }
   void inject(const ReadFaults& faults);  // for tests
 
  private:
@@ -127,6 +132,7 @@ class ExpertStore {
   };
 
   void place_slots(size_t bytes);
+  void measure_distances(int layer, const int32_t* experts, int64_t n);
   State& state(int layer, int e) { return state_[size_t(layer)][size_t(e)]; }
   uint64_t key_of(const Slot& slot);
   void settle(int slot);  // recomputes its key
@@ -155,6 +161,10 @@ class ExpertStore {
   int reading_ = 0;  // threads
   int64_t busy_since_ = 0;
   uint64_t clock_ = 0;
+  std::vector<uint32_t> chosen_at_;  // clock of each expert's last choice, layer after layer; 0: never
+  std::vector<size_t> first_of_;     // of a layer, in chosen_at_
+  std::array<std::atomic<uint64_t>, kBins> distances_{};
+  uint32_t dice_ = 1;
 
   // The session.
   int layer_ = 0;

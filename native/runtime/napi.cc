@@ -338,6 +338,7 @@ napi_value init(napi_env env, napi_value exports) {
   EXPORT("expertStack", expert_stack)
   EXPORT("expertCounters", expert_counters)
   EXPORT("expertRows", expert_rows)
+  EXPORT("expertDistances", expert_distances)
   EXPORT("injectExpertFaults", inject_expert_faults)
   EXPORT("freeExperts", free_experts)
   EXPORT("measureReads", measure_file_reads)

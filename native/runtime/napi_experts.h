@@ -147,6 +147,16 @@ inline napi_value expert_rows(napi_env env, napi_callback_info info) {
   return numbers_of(env, rows);
 }
 
+// (store) -> Float64Array: how often an expert came back after so many others, in bins
+// (ExpertStore::distances)
+inline napi_value expert_distances(napi_env env, napi_callback_info info) {
+  Call c(env, info);
+  const auto& bins = c.handle<ExpertStore>(c.arg(0))->distances();
+  std::vector<double> counts;
+  for (const auto& n : bins) counts.push_back(double(n.load(std::memory_order_relaxed)));
+  return numbers_of(env, counts);
+}
+
 // (store, share of short reads, share that fail, most microseconds of delay, seed): for tests
 inline napi_value inject_expert_faults(napi_env env, napi_callback_info info) {
   Call c(env, info);

@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
+#include <memory>
 #include <stdexcept>
 #include <sys/stat.h>
 #include <thread>
@@ -17,10 +18,12 @@
 #if defined(_WIN32)
 #include "posix_windows.h"
 #else
+#include <sys/mman.h>
 #include <unistd.h>
 #endif
 
 #include "aligned.h"
+#include "bytes.h"
 
 namespace ingot {
 
@@ -33,6 +36,8 @@ timespec modified(const struct stat& st) { return {st.st_mtime, 0}; }
 #else
 const timespec& modified(const struct stat& st) { return st.st_mtim; }
 #endif
+
+constexpr size_t kHuge = size_t(2) << 20;
 
 int open_direct(const std::string& path) {
 #if defined(O_DIRECT)
@@ -128,8 +133,13 @@ bool Reader::grow(uint8_t*& data, size_t& size, size_t bytes) {
   if (bytes <= size) return true;
   free_block(data);
   size = 0;
-  bytes = (bytes + kAlign - 1) / kAlign * kAlign;
-  data = static_cast<uint8_t*>(aligned_block(kAlign, bytes));
+  // Large ones in huge pages: direct reads into small pages are cut into many pieces.
+  const size_t align = bytes < kHuge / 2 ? kAlign : kHuge;
+  bytes = (bytes + align - 1) / align * align;
+  data = static_cast<uint8_t*>(aligned_block(align, bytes));
+#if defined(MADV_HUGEPAGE)
+  if (data && align == kHuge) madvise(data, bytes, MADV_HUGEPAGE);
+#endif
   if (data) size = bytes;
   return data != nullptr;
 }
@@ -201,30 +211,67 @@ bool Reader::read_plain(const ReadFile& file, uint64_t offset, size_t bytes, uin
   return true;
 }
 
+namespace {
+
+// Places of a file that are read to measure it: spread over all of it, and each read once before the clock
+// starts. What a running model reads was mostly read before, and disks with a cache of their own (those of
+// virtual machines) give that at once. As for a model, what is read goes to huge pages: into small ones a
+// direct read is cut into many pieces, and takes twice as long.
+class Places {
+ public:
+  static constexpr uint64_t kMostBytes = uint64_t(128) << 20, kMost = 256;
+  Places(const ReadFile& file, size_t piece)
+      : file_(file), piece_(std::max(Reader::kAlign, piece / Reader::kAlign * Reader::kAlign)) {
+    const uint64_t all = file.bytes() / piece_;
+    if (all == 0)
+      throw std::runtime_error(file.path() + ": is smaller than " + std::to_string(piece_) + " bytes");
+    count_ = std::min({all, kMost, std::max<uint64_t>(1, kMostBytes / piece_)});
+    step_ = all / count_;
+    Thread thread;
+    for (uint64_t i = 0; i < count_; i++)
+      if (!read(i, thread)) throw std::runtime_error(thread.error);
+  }
+  size_t piece() const { return piece_; }
+  struct Thread {
+    Reader reader;
+    std::shared_ptr<Memory> target;
+    std::string error;
+  };
+  bool read(uint64_t any, Thread& t) const {
+    ReadFaults none;
+    if (!t.target) t.target = Memory::allocate(piece_);
+    if (!t.target)
+      return t.error = "out of memory: " + std::to_string(piece_) + " bytes to read into", false;
+    const uint64_t at = any % count_ * step_ * piece_;
+    return t.reader.read(file_, at, piece_, t.target->data(), none, t.error);
+  }
+
+ private:
+  const ReadFile& file_;
+  size_t piece_;
+  uint64_t count_, step_;
+};
+
+}  // namespace
+
 double measure_reads(const ReadFile& file, size_t piece, int readers, double seconds) {
   using Clock = std::chrono::steady_clock;
-  piece = std::max(Reader::kAlign, piece / Reader::kAlign * Reader::kAlign);
-  const uint64_t places = file.bytes() / piece;
-  if (places == 0)
-    throw std::runtime_error(file.path() + ": is smaller than " + std::to_string(piece) + " bytes");
+  const Places places(file, piece);
   std::mutex mutex;
   std::string problem;
   uint64_t total = 0;
   const auto start = Clock::now(), end = start + std::chrono::nanoseconds(int64_t(seconds * 1e9));
   auto work = [&](int number) {
-    Reader reader;
-    ReadFaults none;
-    std::string error;
+    Places::Thread thread;
     std::mt19937_64 random{uint64_t(number)};
-    uint8_t* target = reader.space(piece);
     uint64_t done = 0;
-    while (target && Clock::now() < end) {
-      if (!reader.read(file, random() % places * piece, piece, target, none, error)) break;
-      done += piece;
+    while (Clock::now() < end) {
+      if (!places.read(random(), thread)) break;
+      done += places.piece();
     }
     std::lock_guard lock(mutex);
     total += done;
-    if (!error.empty()) problem = error;
+    if (!thread.error.empty()) problem = thread.error;
   };
   std::vector<std::thread> threads;
   for (int i = 0; i < readers; i++) threads.emplace_back(work, i);
@@ -235,21 +282,15 @@ double measure_reads(const ReadFile& file, size_t piece, int readers, double sec
 
 double measure_rounds(const ReadFile& file, size_t piece, int reads, int jobs, int readers, double seconds) {
   using Clock = std::chrono::steady_clock;
-  piece = std::max(Reader::kAlign, piece / Reader::kAlign * Reader::kAlign);
-  const uint64_t places = file.bytes() / piece;
-  if (places == 0)
-    throw std::runtime_error(file.path() + ": is smaller than " + std::to_string(piece) + " bytes");
+  const Places places(file, piece);
   std::mutex mutex;
   std::condition_variable queued, finished;
   int waiting = 0, busy = 0;
   bool stop = false;
   std::string problem;
   auto work = [&](int number) {
-    Reader reader;
-    ReadFaults none;
-    std::string error;
+    Places::Thread thread;
     std::mt19937_64 random{uint64_t(number)};
-    uint8_t* target = reader.space(piece);
     std::unique_lock lock(mutex);
     for (;;) {
       queued.wait(lock, [&] { return stop || waiting > 0; });
@@ -257,10 +298,9 @@ double measure_rounds(const ReadFile& file, size_t piece, int reads, int jobs, i
       waiting--;
       busy++;
       lock.unlock();
-      for (int i = 0; target && i < reads && error.empty(); i++)
-        reader.read(file, random() % places * piece, piece, target, none, error);
+      for (int i = 0; i < reads && thread.error.empty(); i++) places.read(random(), thread);
       lock.lock();
-      if (!error.empty()) problem = error;
+      if (!thread.error.empty()) problem = thread.error;
       if (--busy == 0 && waiting == 0) finished.notify_one();
     }
   };

@@ -212,6 +212,7 @@ const outlook: ModelOutlook = {
   memoryBandwidth: 30e9,
   diskBandwidth: 2e9,
   statistics: undefined,
+  measuredMisses: false,
   speed: { missRate: 0.8, disk: 4.1667, memory: 25, ceiling: 4.1667, expected: 3.5 },
 };
 

@@ -87,6 +87,11 @@ export interface ExpertStream {
   counters(): ExpertCounters;
   /** How many rows have chosen each expert of each layer. */
   chosen(): readonly Float64Array[];
+  /**
+   * How many other experts single rows chose before they came back to one, as a share of all: how often in each of equal bins. An LRU has
+   * the hits of the bins below its share. Undefined where nobody counts.
+   */
+  distances?(): Float64Array;
   /** Nothing may run afterwards. */
   dispose(): void;
 }

@@ -10,11 +10,13 @@ import { fileRecords } from '../patch/book-file.ts';
 import { openCheckpoint } from '../weights/open.ts';
 import { availableMemory } from './available-memory.ts';
 import { checkLoadOptions, checkText } from './check.ts';
+import { distanceKeeper } from './expert-distances.ts';
 import { packerFor } from './packer.ts';
 import { loadOnto } from './place.ts';
 import { openPrefixFolder } from './prefixes/open.ts';
 import { presetOptions } from './presets/preset.ts';
 import { findPreset } from './presets/store.ts';
+import { readersFor, readShape } from './readers.ts';
 import { spillFolder } from './spill-folder.ts';
 import type { LoadOptions, Model } from './types.ts';
 
@@ -46,6 +48,8 @@ export async function load(name: string, given: LoadOptions = {}): Promise<Model
     expertFiles: {
       blocks: (checkpoint) => expertsBeside(path, checkpoint, onNotice),
       routing: (checkpoint) => readRouting(path, checkpoint),
+      keepDistances: distanceKeeper,
+      readers: (layers, expertsPerToken) => readersFor(readShape(layers, expertsPerToken)),
     },
   });
 }

@@ -19,6 +19,13 @@ export interface ExpertFiles {
   /** The experts in blocks. */
   readonly blocks: (checkpoint: Checkpoint) => Promise<readonly ExpertTensors[] | undefined>;
   readonly routing: (checkpoint: Checkpoint) => Promise<RoutingStatistics | undefined>;
+  /** What is told when the model is disposed: how soon its experts came back (`ExpertStream.distances`). */
+  readonly keepDistances: (checkpoint: Checkpoint) => Promise<(distances: readonly number[]) => void>;
+  /** Reads at a time that the disk likes; undefined where that is not known. */
+  readonly readers: (
+    layers: readonly ExpertTensors[],
+    expertsPerToken: number,
+  ) => Promise<number | undefined>;
 }
 
 interface Opening {
@@ -37,7 +44,8 @@ export async function openExperts(
 ): Promise<ExpertStore> {
   checkLossy(device, opening.options);
   const layers = (await opening.files?.blocks(checkpoint)) ?? expertTensors(checkpoint);
-  const { eviction, readers } = opening.options.experts ?? {};
+  const { eviction, readers = await opening.files?.readers(layers, opening.expertsPerToken) } =
+    opening.options.experts ?? {};
   const store = openExpertStore(device, layers, {
     bytes: opening.division.experts,
     eviction,

@@ -24,10 +24,12 @@ import { findLocal } from '../hub/resolve.ts';
 import { modelCheckpoint } from '../models/files/translate.ts';
 import { parseModel } from '../models/registry.ts';
 import type { Checkpoint } from '../weights/checkpoint.ts';
-import type { ExpertTensors } from '../weights/experts.ts';
+import { type ExpertTensors, expertTensors } from '../weights/experts.ts';
 import { openCheckpoint } from '../weights/open.ts';
 import { openModel } from '../weights/open-web.ts';
 import { availableMemory } from './available-memory.ts';
+import { knownDistances } from './expert-distances.ts';
+import { readersFor, readShape } from './readers.ts';
 import { type MemoryDivision, planResidency, type WeightSizes, weightSizes } from './residency.ts';
 import { tokenCost } from './token-cost.ts';
 import type { LoadOptions } from './types.ts';
@@ -35,7 +37,15 @@ import type { LoadOptions } from './types.ts';
 export interface OutlookOptions
   extends Pick<
     LoadOptions,
-    'memoryLimit' | 'contextLength' | 'kv' | 'kvBits' | 'experts' | 'signal' | 'threads' | 'device'
+    | 'memoryLimit'
+    | 'contextLength'
+    | 'kv'
+    | 'kvBits'
+    | 'kvBytes'
+    | 'experts'
+    | 'signal'
+    | 'threads'
+    | 'device'
   > {
   readonly env?: Env | undefined;
 }
@@ -58,6 +68,8 @@ export interface ModelOutlook {
   readonly diskBandwidth: number | undefined;
   /** Tokens that routing statistics were recorded of; undefined where none are known, and experts count as chosen alike. */
   readonly statistics: number | undefined;
+  /** Whether misses are foreseen by runs of this model on this machine. */
+  readonly measuredMisses: boolean;
   readonly speed: Outlook | undefined;
 }
 
@@ -90,17 +102,19 @@ async function examine(subject: Subject): Promise<ModelOutlook> {
   const weights = weightSizes(checkpoint);
   const cost = tokenCost(checkpoint, config);
   const statistics = local === undefined ? undefined : await knownRouting(local, checkpoint);
+  const distances = local === undefined ? undefined : await knownDistances(checkpoint, settings);
   const planned = plan(subject, weights, config);
   const { bytesPerSecond: memoryBandwidth, stopSeconds } = await deviceSpeed(options);
   const { division } = planned;
   const expertsPerToken = config.expertsPerToken ?? 1;
   const blocks = local === undefined ? undefined : await expertsBeside(local, checkpoint, undefined);
   const read = blocks === undefined ? local : besidePath(local ?? '');
+  const readers = options.experts?.readers ?? (await knownReaders(subject, blocks, expertsPerToken));
   const disk =
     weights.layers.length === 0
       ? undefined
       : await onDisk(read, 8 * largestBlock(weights.layers), settings, (file) =>
-          measureDisk(file, blocks ?? weights.layers, expertsPerToken),
+          measureDisk(file, blocks ?? weights.layers, { expertsPerToken, readers }),
         );
   const diskBandwidth = disk?.bytesPerSecond;
   return {
@@ -113,12 +127,14 @@ async function examine(subject: Subject): Promise<ModelOutlook> {
     memoryBandwidth,
     diskBandwidth,
     statistics: statistics?.tokens,
+    measuredMisses: distances !== undefined,
     speed:
       division === undefined
         ? undefined
         : outlookOf({
             demand: demandOf(weights, expertsPerToken, statistics),
             counted: statistics !== undefined,
+            distances,
             expertsPerToken,
             readSeconds: disk?.readSeconds,
             held: division.streamed ? division.experts / division.allExperts : 1,
@@ -149,6 +165,17 @@ async function deviceSpeed(
   }
 }
 
+/** As a run would read them: what is remembered, or measured and remembered, where the file is here. */
+async function knownReaders(
+  { local, checkpoint, settings }: Subject,
+  blocks: readonly ExpertTensors[] | undefined,
+  expertsPerToken: number,
+): Promise<number> {
+  if (local === undefined) return defaultReaders;
+  const layers = blocks ?? expertTensors(checkpoint);
+  return (await readersFor(readShape(layers, expertsPerToken), settings)) ?? defaultReaders;
+}
+
 /** Statistics of another model, or damaged ones, say nothing of this one. */
 const knownRouting = (path: string, checkpoint: Checkpoint): Promise<RoutingStatistics | undefined> =>
   readRouting(path, checkpoint).catch((error: unknown) => {
@@ -174,7 +201,7 @@ function plan(
       modelContext: config.contextLength,
       contextLength: options.contextLength,
       maxSequences: undefined,
-      kvBytes: undefined,
+      kvBytes: options.kvBytes,
       streamingStops: onGpu(options),
       // As `load` has it: nobody knows how much memory a GPU has.
       limit: Math.min(
@@ -249,23 +276,15 @@ async function onDisk<T>(
 async function measureDisk(
   { path, size }: ProbedFile,
   layers: readonly ExpertTensors[],
-  expertsPerToken: number,
+  { expertsPerToken, readers }: { readonly expertsPerToken: number; readonly readers: number },
 ): Promise<{ readonly bytesPerSecond: number; readonly readSeconds: readonly number[] }> {
   const addon = loadAddon();
-  const [first] = layers;
   const piece = Math.min(size / 8, largestBlock(layers));
-  const bytesPerSecond = addon.measureReads(path, size, piece, defaultReaders, 0.5);
-  const packed = first?.tensors.gate.kind === 'packed';
+  const bytesPerSecond = addon.measureReads(path, size, piece, readers, 0.5);
+  const packed = layers[0]?.tensors.gate.kind === 'packed';
+  const [each, reads] = [piece / (packed ? 2 : 3), packed ? 1 : 2];
   const round = (missing: number): number =>
-    addon.measureReadRounds(
-      path,
-      size,
-      piece / (packed ? 2 : 3),
-      packed ? 1 : 2,
-      2 * missing,
-      defaultReaders,
-      0.3,
-    );
+    addon.measureReadRounds(path, size, each, reads, 2 * missing, readers, 0.3);
   const [one, all] = [round(1), round(expertsPerToken)];
   const step = (all - one) / Math.max(1, expertsPerToken - 1);
   return {

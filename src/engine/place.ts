@@ -163,6 +163,10 @@ async function place(
     },
   );
   const owned: { dispose(): void }[] = experts ? [experts, loader] : [loader];
+  if (experts !== undefined && expertFiles !== undefined) {
+    const keep = await expertFiles.keepDistances(checkpoint);
+    owned.push({ dispose: () => keep(experts.distances()) });
+  }
   try {
     const { preferResident: prefer = 0, dropMisses: drop = 0 } = options.experts ?? {};
     const reroute = experts !== undefined && prefer + drop > 0 ? { prefer, drop } : undefined;

@@ -42,5 +42,7 @@ export interface ExpertStore {
   status(): ExpertStatus;
   /** How many rows have chosen each expert, by layer, since it was opened. */
   routing(): readonly LayerRouting[];
+  /** See `ExpertStream.distances`. */
+  distances(): readonly number[];
   dispose(): void;
 }

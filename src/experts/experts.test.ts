@@ -111,6 +111,7 @@ describe('the outlook', () => {
     // A step with everything there, and the reads of four layers: all four experts of each, or one of them at most.
     const reads = { expertsPerToken: 4, readSeconds: [0.1, 0.2, 0.3, 0.4] };
     const step = 1 / (0.9 * 20) + 5e-4;
+    const multiply = 1e9 / (0.9 * 40e9) / 4; // of a layer's four experts
     const expected = (held: number, counted = false): number =>
       outlookOf({ ...machine, ...model, ...reads, held, counted }).expected;
     expect(expected(0.1)).toBeCloseTo(1 / (step + 4 * 0.4), 6);
@@ -120,9 +121,20 @@ describe('the outlook', () => {
       outlookOf({ ...machine, ...model, ...reads, held, stopSeconds: 0.01 }).expected;
     expect(stopping(0.1)).toBeCloseTo(1 / (step + 4 * 0.41), 6);
     expect(stopping(1)).toBeCloseTo(expected(1), 6);
-    // Mean of what is read: linear in the number of misses here.
+    // Mean of what is read, less what is multiplied meanwhile: the experts of the layer that are there, unless all are.
     const { missRate } = outlookOf({ ...machine, ...model, held: 0.5 });
-    expect(expected(0.5)).toBeCloseTo(1 / (step + 4 * 0.4 * missRate), 6);
-    expect(expected(0.5, true)).toBeCloseTo(1 / (step + 4 * 0.4 * 0.75 * missRate), 6);
+    const waits = (p: number): number => 4 * (0.4 * p - multiply * (1 - p - (1 - p) ** 4));
+    expect(expected(0.5)).toBeCloseTo(1 / (step + waits(missRate)), 6);
+    expect(expected(0.5, true)).toBeCloseTo(1 / (step + waits(0.75 * missRate)), 6);
+    // What was counted in runs says what is missed: a quarter of the choices come back within a tenth of all experts, the rest within 0.6.
+    const distances = Array.from({ length: 10 }, (_, bin) => (bin === 0 ? 300 : bin === 5 ? 900 : 0));
+    const missed = (held: number): number => outlookOf({ ...machine, ...model, held, distances }).missRate;
+    expect([missed(0.13), missed(0.5), missed(0.55), missed(0.6), missed(0.1)]).toEqual([
+      0.75,
+      0.75,
+      expect.closeTo(0.375),
+      expect.closeTo(0),
+      1, // less than one token's experts
+    ]);
   });
 });

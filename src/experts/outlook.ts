@@ -1,5 +1,7 @@
 // How fast a streamed model can be at most, from what is known before it runs.
 
+import { missRateOf } from './distances.ts';
+
 /** Machine and model, in bytes and bytes per second. */
 export interface OutlookInput {
   /** For each layer how often one token chooses each expert: 1 for one that every token chooses. Layers of equal experts may be left as one number. */
@@ -15,6 +17,8 @@ export interface OutlookInput {
   readonly readSeconds?: readonly number[] | undefined;
   /** Experts that one token chooses in a layer. */
   readonly expertsPerToken?: number | undefined;
+  /** How soon experts came back in runs (distances.ts): says what is missed in place of `demand`. */
+  readonly distances?: readonly number[] | undefined;
   /** Whether `demand` was counted: real routing then comes back to its experts sooner than by chance. */
   readonly counted?: boolean | undefined;
   readonly memoryBytesPerSecond: number;
@@ -44,26 +48,40 @@ const STEP_SECONDS = 5e-4;
 
 /**
  * tokens/s <= min(disk bandwidth / (miss rate x bytes per token), memory bandwidth / active bytes). What to expect is a step with
- * everything in memory and, after each other, the reads of its layers: the next layer's experts are not known before.
+ * everything in memory and, after each other, the reads of its layers, because the next layer's experts are not known before; while a
+ * layer's experts are read, those of it that are there are multiplied.
  */
 export function outlookOf(input: OutlookInput): Outlook {
-  const chance = lruMissRate(input.demand, input.held);
-  const missRate = chance < 1 && input.counted === true ? LOCALITY * chance : chance;
+  const missRate = missesOf(input);
   const disk = input.diskBytesPerSecond / (missRate * input.cycleBytes); // Infinity when nothing is missed
   const memory = input.memoryBytesPerSecond / input.activeBytes;
   const ceiling = Math.min(disk, memory);
+  const multiply = input.cycleBytes / (REACHED * input.memoryBytesPerSecond) / input.demand.length;
   const stop = input.held < 1 ? (input.stopSeconds ?? 0) : 0;
-  const reading = input.demand.length * (stop + layerSeconds(missRate, input));
-  const expected = Math.min(ceiling, 1 / (1 / (REACHED * memory) + STEP_SECONDS + reading));
+  const waiting = input.demand.length * (stop + layerWait(missRate, multiply, input));
+  const expected = Math.min(ceiling, 1 / (1 / (REACHED * memory) + STEP_SECONDS + waiting));
   return { missRate, disk, memory, ceiling, expected };
 }
 
-/** Mean time of a layer's reads when each of its experts is missing with this probability. */
-function layerSeconds(missRate: number, { readSeconds = [], expertsPerToken: k = 0 }: OutlookInput): number {
+function missesOf({ demand, held, distances, counted }: OutlookInput): number {
+  const chance = lruMissRate(demand, held);
+  if (chance === 0 || chance === 1) return chance;
+  if (distances !== undefined) return missRateOf(distances, held);
+  return counted === true ? LOCALITY * chance : chance;
+}
+
+/** Mean time that a layer waits for its reads when each of its k experts, which take `multiply` seconds, is missing with this probability. */
+function layerWait(
+  missRate: number,
+  multiply: number,
+  { readSeconds = [], expertsPerToken: k = 0 }: OutlookInput,
+): number {
   let [sum, ways] = [0, 1];
   for (let m = 1; m <= k; m++) {
     ways *= (k - m + 1) / m;
-    sum += ways * missRate ** m * (1 - missRate) ** (k - m) * (readSeconds[m - 1] ?? 0);
+    const meanwhile = ((k - m) / k) * multiply;
+    const wait = Math.max(0, (readSeconds[m - 1] ?? 0) - meanwhile);
+    sum += ways * missRate ** m * (1 - missRate) ** (k - m) * wait;
   }
   return sum;
 }

@@ -8,7 +8,7 @@ import type { ExpertStatus, ExpertStore, ExpertStoreOptions, Residency } from '.
 import { expertSizes, streamedLayers } from './layers.ts';
 import type { LayerRouting } from './routing.ts';
 
-/** Reads at a time: what disks of servers and laptops need to give all they have. */
+/** Reads at a time where nobody measured the disk: what those of servers and laptops need to give all they have. */
 export const defaultReaders = 8;
 
 /** Bytes that all experts take, each in its block. */
@@ -78,6 +78,10 @@ class StreamedExperts implements ExpertStore {
   routing(): readonly LayerRouting[] {
     const chosen = this.#stream.chosen();
     return this.#layers.map(({ name }, l) => ({ name, chosen: [...(chosen[l] ?? [])] }));
+  }
+
+  distances(): readonly number[] {
+    return [...(this.#stream.distances?.() ?? [])];
   }
 
   dispose(): void {

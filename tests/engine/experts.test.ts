@@ -18,9 +18,11 @@ import { basename, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { modelFile } from '../../bench/model-file.ts';
 import type { BenchShape } from '../../bench/shapes.ts';
+import { env as settings } from '../../src/base/env.ts';
 import { addonPath } from '../../src/device/cpu/addon.ts';
 import { openCpuDevice } from '../../src/device/cpu/device.ts';
 import type { CpuExpertStream, ReadFaults } from '../../src/device/cpu/experts.ts';
+import { distanceKeeper, knownDistances } from '../../src/engine/expert-distances.ts';
 import { load } from '../../src/engine/load.ts';
 import { modelOutlook } from '../../src/engine/outlook.ts';
 import { packModel } from '../../src/engine/pack.ts';
@@ -29,6 +31,7 @@ import { loadOnto } from '../../src/engine/place.ts';
 import type { MemoryDivision } from '../../src/engine/residency.ts';
 import { routingStatistics } from '../../src/engine/routing-statistics.ts';
 import type { ExpertOptions, LoadOptions, Model } from '../../src/engine/types.ts';
+import { missRateOf } from '../../src/experts/distances.ts';
 import { modelCheckpoint } from '../../src/models/files/translate.ts';
 import { openCheckpoint } from '../../src/weights/open.ts';
 
@@ -293,6 +296,56 @@ describe.skipIf(addonPath() === undefined)('streamed experts', () => {
     await expect(load(gguf, { device: 'js', experts: { bytes: oneLayer } })).rejects.toMatchObject({
       code: 'unsupported',
     });
+  });
+
+  it('counts how soon experts come back, which says what memory of any size misses', async () => {
+    const seen: number[][] = [];
+    const missed = async (slots: number): Promise<number> => {
+      const model = await loadOnto(
+        openCpuDevice({ threads: 2 }),
+        () => modelCheckpoint(openCheckpoint(gguf)),
+        'tiny',
+        { ...options, contextLength: 512, experts: { bytes: slots * block } },
+        {
+          availableMemory: 2 ** 32,
+          expertFiles: {
+            blocks: async () => undefined,
+            routing: async () => undefined,
+            readers: async () => 2,
+            keepDistances: async () => (distances) => void seen.push([...distances]),
+          },
+        },
+      );
+      try {
+        await generate(model, short, 1);
+        const before = model.status().experts;
+        const sampled = { maxTokens: 400, ignoreEos: true, temperature: 1, topK: 0, topP: 1, seed: 1 };
+        for await (const _ of model.generate(short, sampled));
+        const after = model.status().experts;
+        return (
+          1 - ((after?.hits ?? 0) - (before?.hits ?? 0)) / ((after?.requests ?? 0) - (before?.requests ?? 1))
+        );
+      } finally {
+        await model[Symbol.asyncDispose]();
+      }
+    };
+    const third = await missed(16);
+    const env = { cacheDir: join(folder, 'cache') };
+    const checkpoint = await modelCheckpoint(openCheckpoint(gguf));
+    try {
+      const keep = await distanceKeeper(checkpoint, env);
+      keep([10, 20]); // of a short run
+      expect(await knownDistances(checkpoint, env)).toBeUndefined();
+      for (const distances of seen) keep(distances);
+      const known = (await knownDistances(checkpoint, env)) ?? [];
+      expect(known).toEqual(seen[0]);
+      // A quarter of some 5,000 choices, and 48 experts in 64 bins.
+      expect(Math.abs(missRateOf(known, 16 / 48) - third)).toBeLessThan(0.06);
+      const outlook = await modelOutlook(gguf, { memoryLimit: 2 ** 30, env: { ...settings, ...env } });
+      expect(outlook.measuredMisses).toBe(true);
+    } finally {
+      await checkpoint.close();
+    }
   });
 
   it('keeps the experts that statistics call hot', async () => {

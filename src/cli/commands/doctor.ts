@@ -10,7 +10,7 @@ import { formatDivision } from '../../engine/division.ts';
 import type { ModelOutlook } from '../../engine/outlook.ts';
 import type { DeviceChoice } from '../../engine/types.ts';
 import { type Context, printJson } from '../context.ts';
-import { device, kvBits, refuseUnread, size } from '../options.ts';
+import { device, kvBits, positive, refuseUnread, size } from '../options.ts';
 import { formatFacts, formatTable } from '../table.ts';
 
 interface Report {
@@ -41,6 +41,8 @@ export function register(program: Command, context: Context): void {
     )
     .addOption(new Option('--kv <kind>', 'with a model: how conversations are kept').choices(cacheKindNames))
     .option('--kv-bits <bits>', 'with a model: what keys and values are stored as', kvBits)
+    .option('--kv-bytes <size>', 'with a model: most memory for conversations', size)
+    .option('--context-length <tokens>', 'with a model: the longest conversation', positive)
     .option('--gpu', 'look at the GPUs instead: features, limits, measured speeds, what is missing')
     .option('--json', 'print one JSON document')
     .action(async (name: string | undefined, flags: DoctorFlags) => {
@@ -51,6 +53,8 @@ export function register(program: Command, context: Context): void {
           '--device': flags.device,
           '--kv': flags.kv,
           '--kv-bits': flags.kvBits,
+          '--kv-bytes': flags.kvBytes,
+          '--context-length': flags.contextLength,
         },
         'needs a model',
       );
@@ -78,26 +82,34 @@ interface DoctorFlags {
   readonly device?: DeviceChoice;
   readonly kv?: CacheKindName;
   readonly kvBits?: KvBits;
+  readonly kvBytes?: number;
+  readonly contextLength?: number;
   readonly json?: boolean;
 }
 
 async function foresee(context: Context, name: string, flags: DoctorFlags): Promise<void> {
   const { signal } = context;
-  const { memoryLimit, device, kv, kvBits: bits } = flags;
-  const outlook = await context.engine.outlook(name, { memoryLimit, device, kv, kvBits: bits, signal });
+  const { memoryLimit, device, kv, kvBits: bits, kvBytes, contextLength } = flags;
+  const asked = { memoryLimit, device, kv, kvBits: bits, kvBytes, contextLength };
+  const outlook = await context.engine.outlook(name, { ...asked, signal });
   if (flags.json === true) printJson(context.stdout, outlook);
   else context.stdout.write(formatOutlook(outlook));
 }
 
 /** Facts and a sentence with the answer. */
 export function formatOutlook(outlook: ModelOutlook): string {
-  const { division, problem, speed, statistics, diskBandwidth } = outlook;
+  const { division, problem, speed, statistics, measuredMisses, diskBandwidth } = outlook;
   const rate = (bytes: number): string => `${(bytes / 1e9).toFixed(2)} GB/s`;
   const tokens = (n: number): string => (Number.isFinite(n) ? `${significant(n, 3)} tokens/s` : 'no limit');
+  const by = measuredMisses
+    ? 'by what its runs here chose'
+    : statistics === undefined
+      ? 'all experts chosen alike; a first run counts, and `ingot stats`'
+      : `by statistics of ${statistics} tokens`;
   const miss =
     speed &&
     division?.streamed &&
-    `${(100 * speed.missRate).toFixed(0)} % of a token's experts are read (${statistics === undefined ? 'all experts chosen alike; `ingot stats` counts' : `by statistics of ${statistics} tokens`})`;
+    `${(100 * speed.missRate).toFixed(speed.missRate < 0.1 ? 1 : 0)} % of a token's experts are read (${by})`;
   return formatFacts([
     ['model', outlook.model],
     ['place', outlook.place],

@@ -102,6 +102,7 @@ export interface Addon {
   expertStack(store: NativeExperts, layer: number, part: number): NativeMemory;
   expertCounters(store: NativeExperts): Float64Array;
   expertRows(store: NativeExperts): Float64Array;
+  expertDistances(store: NativeExperts): Float64Array;
   injectExpertFaults(store: NativeExperts, short: number, fail: number, delayUs: number, seed: number): void;
   freeExperts(store: NativeExperts): void;
   /** What the numbers are: native/runtime/napi_pages.h. */

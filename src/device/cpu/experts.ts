@@ -120,6 +120,10 @@ export class CpuExpertStream implements ExpertStream {
     });
   }
 
+  distances(): Float64Array {
+    return this.#addon.expertDistances(this.#native);
+  }
+
   /** For tests: what reads suffer from now on. */
   inject({ short = 0, fail = 0, delayUs = 0, seed = 1 }: ReadFaults): void {
     this.#addon.injectExpertFaults(this.#native, short, fail, delayUs, seed);
