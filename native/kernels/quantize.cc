@@ -45,15 +45,17 @@ double of_half(uint16_t bits) {
 }
 
 // How much the error of a value counts.
-enum Weighting { kSquare, kMagnitude, kLevel };
+enum Weighting { kSquare, kRaised, kLevel, kEven };
 
 template <int N>
 INGOT_ALWAYS void weigh(Weighting how, const float* x, float* w) {
   float squares = 0;
   for (int i = 0; i < N; i++) squares += x[i] * x[i];
-  const float level = how == kLevel ? std::sqrt(squares / N) : 0;
+  const float mean = squares / N, level = how == kLevel ? std::sqrt(mean) : 0;
   for (int i = 0; i < N; i++)
-    w[i] = squares == 0 ? 1 : how == kSquare ? x[i] * x[i] : level + std::fabs(x[i]);
+    w[i] = squares == 0 || how == kEven ? 1
+           : how == kLevel              ? level + std::fabs(x[i])
+                                        : x[i] * x[i] + (how == kRaised ? mean : 0);
 }
 
 struct Fit {
@@ -146,7 +148,12 @@ INGOT_ALWAYS double fit_scale(const float* x, const float* w, float low, float h
   for (const float end : {low, high})
     for (int s = -9; s <= 9; s++) {
       const Fit found = least_squares<N>(x, w, low, high, (end + (end < 0 ? -0.1f : 0.1f) * float(s)) / peak);
-      if (found.error > best.error) best = found;
+      // Where one value outweighs all others several codes give it exactly: the largest is taken, whose scale
+      // leaves the others most.
+      const double noise = 1e-6 * best.error;
+      if (found.error > best.error + noise ||
+          (found.error > best.error - noise && std::fabs(found.scale) < std::fabs(best.scale)))
+        best = found;
     }
   for (int i = 0; i < 4 && best.scale != 0; i++) {
     const Fit next = least_squares<N>(x, w, low, high, float(1 / best.scale));
@@ -328,14 +335,14 @@ void put_bits(uint8_t* at, const uint8_t* codes, int bit) {
 
 INGOT_CLONES void q2_k(const float* x, uint8_t* at) {
   uint8_t codes[256];
-  const Choice c = super_block<16, true>(x, kMagnitude, {0, 3, 0, 15}, codes);
+  const Choice c = super_block<16, true>(x, kEven, {0, 3, 0, 15}, codes);
   for (int j = 0; j < 16; j++) at[j] = uint8_t(c.steps[j] | c.minimums[j] << 4);
   put_pairs(at + 16, codes);
   put16(at + 80, c.d), put16(at + 82, c.dmin);
 }
 INGOT_CLONES void q3_k(const float* x, uint8_t* at) {
   uint8_t codes[256];
-  const Choice c = super_block<16, false>(x, kSquare, {-4, 3, -32, 31}, codes);
+  const Choice c = super_block<16, false>(x, kRaised, {-4, 3, -32, 31}, codes);
   put_bits(at, codes, 2);
   put_pairs(at + 32, codes);
   memset(at + 96, 0, 12);

@@ -18,6 +18,7 @@ import { ggufTokenizer } from '../tokenizer/to-gguf.ts';
 import type { Checkpoint } from '../weights/checkpoint.ts';
 import { type FolderKind, type SmallFiles, writeFolder } from '../weights/export/folder.ts';
 import { writeGgufExport } from '../weights/export/gguf.ts';
+import { mixBase, mixedFormats, mixNames } from '../weights/export/mixes.ts';
 import {
   bitsPerWeight,
   checkWritable,
@@ -90,7 +91,7 @@ export const quantizeTargets: readonly string[] = [
   ...mlxModes,
   'fp8',
   'nf4',
-  ...ggufFormats,
+  ...new Set([...ggufFormats, ...mixNames]),
   'packed',
 ];
 
@@ -117,21 +118,20 @@ function targetOf({ to, groupSize = 64 }: ConvertOptions): Target {
   }
   if (to === 'mlx') return folderTarget('mlx', undefined);
   if (to === 'safetensors') return folderTarget('plain', undefined);
-  const matrix = ggufFormats.includes(to) ? findSourceFormat(to) : undefined;
+  const matrix = mixBase(to) ?? (ggufFormats.includes(to) ? findSourceFormat(to) : undefined);
   if (matrix === undefined && to !== 'gguf') {
     throw new IngotError(
       'invalid_argument',
       `no format ${JSON.stringify(to)}; use one of ${quantizeTargets.join(', ')}`,
     );
   }
-  const strong = matrix !== undefined && ['q2_k', 'q3_k', 'q4_k', 'q5_k', 'iq4_xs'].includes(matrix.name);
   const holds = (format: SourceFormat): boolean => format.gguf !== undefined;
   return {
     container: 'gguf',
     kind: 'plain',
     formats: {
       matrix,
-      ends: strong ? q6_k : undefined,
+      ends: matrix === undefined || matrix.name === 'q8_0' ? undefined : q6_k,
       float: matrix === undefined ? undefined : f32, // routers, as llama.cpp has them
       holds,
       fallback: ggufFallback,
@@ -201,7 +201,8 @@ export async function convertModel(nameOrPath: string, options: ConvertOptions):
             signal,
             onProgress: options.onMeasured,
           });
-    const formats = spent === undefined ? target.formats : { ...target.formats, single: spent.single };
+    const single = spent?.single ?? (target.container === 'gguf' ? mixedFormats(to, checkpoint) : undefined);
+    const formats = single === undefined ? target.formats : { ...target.formats, single };
     const written = await contentOf(checkpoint, { ...target, formats }, path, same);
     for (const { format } of written.plan) checkWritable(format);
     const progress = new ExportProgress(written.tensors, {

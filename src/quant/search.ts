@@ -4,8 +4,11 @@
 import { clamp } from './format.ts';
 import { f16ToF32, f32ToF16, roundEven } from './half.ts';
 
-/** How much the error of a value counts: its square, its magnitude, or its magnitude plus the level of the group. */
-export type Weighting = 'square' | 'magnitude' | 'level';
+/**
+ * How much the error of a value counts: its square; that and the mean square of the group; its magnitude and the level of the group; as
+ * that of any other. Which one a format takes was measured by the KL of models that have it (docs/formats.md).
+ */
+export type Weighting = 'square' | 'raised' | 'level' | 'even';
 
 /** Weights of the values [from, from + count), into `out`. A group of zeros counts evenly. */
 export function weigh(
@@ -17,11 +20,15 @@ export function weigh(
 ): void {
   let squares = 0;
   for (let i = 0; i < count; i++) squares += (values[from + i] as number) ** 2;
-  const level = how === 'level' ? Math.sqrt(squares / count) : 0;
-  for (let i = 0; i < count; i++) {
-    const value = values[from + i] as number;
-    out[from + i] = squares === 0 ? 1 : how === 'square' ? value * value : level + Math.abs(value);
-  }
+  const mean = squares / count;
+  const level = Math.sqrt(mean);
+  const weight = {
+    square: (value: number) => value * value,
+    raised: (value: number) => mean + value * value,
+    level: (value: number) => level + Math.abs(value),
+    even: () => 1,
+  }[how];
+  for (let i = 0; i < count; i++) out[from + i] = squares === 0 ? 1 : weight(values[from + i] as number);
 }
 
 /** The numbers that codes stand for, and the code nearest to a number. */
@@ -89,7 +96,10 @@ export function fitScale(group: Group, grid: Grid): number {
     for (let s = -starts; s <= starts; s++) {
       const inverse = (end + Math.sign(end) * step * s) / peak;
       const found = leastSquares(group, grid, inverse);
-      if (found.gain > best.gain) best = found;
+      // Where one value outweighs all others several codes give it exactly: the largest, whose scale leaves the others most.
+      const noise = 1e-6 * best.gain;
+      const same = found.gain > best.gain - noise && Math.abs(found.scale) < Math.abs(best.scale);
+      if (found.gain > best.gain + noise || same) best = found;
     }
   }
   return refine(best, (scale) => leastSquares(group, grid, 1 / scale)).scale;

@@ -72,9 +72,10 @@ class Fields {
   bytes(key: string): Uint8Array {
     const value = this.#metadata.get(key);
     if (value === undefined || value === null) return new Uint8Array(0);
-    if (!(value instanceof Uint8Array || value instanceof Int8Array))
+    const bytes = value instanceof Uint8Array || value instanceof Int8Array;
+    if (!bytes && !(Array.isArray(value) && value.every((item) => typeof item === 'number')))
       throw new FileFormatError(this.file, key, 'is not an array of bytes');
-    return Uint8Array.from(value);
+    return Uint8Array.from(value as ArrayLike<number>);
   }
 }
 

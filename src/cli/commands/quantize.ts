@@ -23,7 +23,7 @@ export function register(program: Command, context: Context): void {
     .argument('<model>', 'short name, user/repo of the hub, or path')
     .option(
       '--to <format>',
-      'affine2 to affine8, mxfp4, mxfp8, nvfp4 (folders that MLX reads), fp8, nf4 (safetensors), q4_0 … q8_0, q2_k … q6_k, iq4_nl, iq4_xs (GGUF), packed',
+      'affine2 to affine8, mxfp4, mxfp8, nvfp4 (folders that MLX reads), fp8, nf4 (safetensors), q4_0 … q8_0, q2_k … q6_k and their mixes such as q4_k_m, iq4_nl, iq4_xs (GGUF), packed',
     )
     .option(
       '--out <path>',

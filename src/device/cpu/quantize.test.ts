@@ -33,6 +33,10 @@ const values = Float32Array.from({ length: rows * columns }, (_, i) =>
   (kinds[Math.floor(i / columns)] ?? kinds[0])!(i),
 );
 
+/** Square of the values of a group of 16. */
+const mean = (i: number): number =>
+  values.subarray(i - (i % 16), i - (i % 16) + 16).reduce((sum, x) => sum + x * x, 1e-24) / 16;
+
 const names = [
   'q2_k',
   'q3_k',
@@ -59,8 +63,8 @@ describe.skipIf(addonPath() === undefined)('native quantising', () => {
       let [want, got, power] = [0, 0, 0];
       for (let i = row * columns; i < (row + 1) * columns; i++) {
         const x = values[i]!;
-        // What the searches minimise, about: squares count more where values are large.
-        const weight = name.startsWith('q') ? Math.abs(x) + 1e-12 : 1;
+        // What the searches minimise, about: but for Q2_K squares count more where values are large.
+        const weight = name === 'q3_k' ? x ** 2 + mean(i) : /^q[4-6]/.test(name) ? Math.abs(x) + 1e-12 : 1;
         want += weight * (x - plain![i]!) ** 2;
         got += weight * (x - native![i]!) ** 2;
         power += weight * x * x;

@@ -6,8 +6,8 @@ import { layoutOf } from '../layout.ts';
 import { superQuantizer } from '../super-block.ts';
 import { bitAt, blockFormat, orBit, readPairs, writePairs } from './block.ts';
 
-const quantize2 = superQuantizer(layoutOf('q2k'), { low: 0, high: 15 }, 'magnitude');
-const quantize3 = superQuantizer(layoutOf('q3k'), { low: -32, high: 31 }, 'square');
+const quantize2 = superQuantizer(layoutOf('q2k'), { low: 0, high: 15 }, 'even');
+const quantize3 = superQuantizer(layoutOf('q3k'), { low: -32, high: 31 }, 'raised');
 
 /** Places in a block of Q2_K, which starts with the scales. */
 const two = { pairs: 16, d: 80, dmin: 82 } as const;

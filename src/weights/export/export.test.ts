@@ -107,7 +107,7 @@ describe('GGUF files', () => {
       expectSame(tensor, await valuesOf(copy, tensor), await expected(source, copy, tensor));
     }
     const down = copy.describe('model.layers.0.mlp.down_proj.weight'); // 160 columns are no super-block
-    const fallback = { q4_k: 'q5_0', q3_k: 'q4_0', iq4_xs: 'iq4_nl' }[name ?? ''] ?? name ?? 'f16';
+    const fallback = { q4_k: 'q5_0', q3_k: 'iq4_nl', iq4_xs: 'iq4_nl' }[name ?? ''] ?? name ?? 'f16';
     expect(down.kind === 'source' && down.format.name).toBe(fallback);
     for (const key of source.metadata?.keys() ?? []) {
       expect([key, copy.metadata?.typeOf(key), copy.metadata?.get(key)]).toEqual([
