@@ -106,10 +106,11 @@ export function fromBuffer(
 }
 
 /**
- * An array of one value, or of another array broadcast to `shape`. The dtype is by default that of the array, bool for a truth
+ * An array of one value, or of another array broadcast to a shape; a number is the size of a vector. The dtype is by default that of the array, bool for a truth
  * value, f32 for a number. Costs nothing inside elementwise chains. Throws invalid_argument when the dtype does not hold the value.
  */
-export function full(shape: Shape, value: Term, dtype?: DType): NDArray {
+export function full(size: Shape | number, value: Term, dtype?: DType | null): NDArray {
+  const shape = typeof size === 'number' ? [size] : size;
   checkShape(shape, 'full');
   if (typeof value === 'object') return value.cast(dtype ?? value.dtype).broadcastTo(shape);
   const type = dtype ?? (typeof value === 'boolean' ? 'bool' : 'f32');
@@ -118,12 +119,18 @@ export function full(shape: Shape, value: Term, dtype?: DType): NDArray {
   return new NDArray({ node: opNode(fullOp, [], attrs), index: 0 });
 }
 
-export const zeros = (shape: Shape, dtype: DType = 'f32'): NDArray => full(shape, 0, dtype);
-export const ones = (shape: Shape, dtype: DType = 'f32'): NDArray => full(shape, 1, dtype);
+export const zeros = (shape: Shape | number, dtype?: DType | null): NDArray => full(shape, 0, dtype);
+export const ones = (shape: Shape | number, dtype?: DType | null): NDArray => full(shape, 1, dtype);
 
 /** start, start + step, … before stop. `arange(n)` counts from 0. i32 unless a number is fractional or a dtype is given. */
-export function arange(start: number, stop?: number, step = 1, dtype?: DType): NDArray {
-  const [from, to] = stop === undefined ? [0, start] : [start, stop];
+export function arange(
+  start: number,
+  stop?: number | null,
+  by: number | null = 1,
+  dtype?: DType | null,
+): NDArray {
+  const step = by ?? 1;
+  const [from, to] = stop == null ? [0, start] : [start, stop];
   if (![from, to, step].every(Number.isFinite) || step === 0) {
     throw new IngotError('invalid_argument', `arange: ${from} to ${to} by ${step} has no end`);
   }

@@ -113,7 +113,7 @@ describe('what cannot be is refused when the graph is made', () => {
       () => m.reshape(3 as never),
       /reshape: a shape is a list of sizes, such as \[2, 3\], got 3/,
     ],
-    ['zeros of sizes one by one', () => zeros(2 as never), /full: a shape is a list of sizes/],
+    ['zeros of sizes one by one', () => zeros(2, 3 as never), /full: 3 is none of f32, f16/],
     [
       'a dtype in the place of a shape',
       () => fromData([1], 'i32' as never),

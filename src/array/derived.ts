@@ -3,6 +3,7 @@
 import { isFloat } from '../base/dtype.ts';
 import { IngotError } from '../base/errors.ts';
 import { checkShape, type Dim, elementCount, formatShape, normalizeAxis, sameShape } from '../base/shape.ts';
+import { type Given, named } from './arguments.ts';
 import type { NDArray } from './array.ts';
 import { maximum } from './ops/elementwise/maximum.ts';
 import { where } from './ops/elementwise/where.ts';
@@ -58,18 +59,28 @@ export function logSumExp(x: NDArray, axes?: Axes, keepDims = false): NDArray {
   return sum.add(keepDims ? shift : shift.reshape(sum.shape));
 }
 
-/** Mean squared distance from the mean; divided by n - `correction`. */
-export function variance(x: NDArray, axes?: Axes, keepDims = false, correction = 0): NDArray {
+export interface VarianceOptions {
+  readonly axis?: Axes;
+  readonly keepDims?: boolean;
+  /** What is taken from the count that squares are divided by. Default 0. */
+  readonly ddof?: number;
+}
+export type VarianceArguments = Given<[axis: Axes, keepDims: boolean, ddof: number], VarianceOptions>;
+
+/** Mean squared distance from the mean; divided by n - `ddof`, NaN or infinite where that is not above 0. */
+export function variance(x: NDArray, ...given: VarianceArguments): NDArray {
+  const names = ['axis', 'keepDims', 'ddof'] as const;
+  const { axis: axes, keepDims = false, ddof = 0 } = named<VarianceOptions>('var', names, given);
   const squares = x.sub(x.mean(axes, true)).square();
   const mean = squares.mean(axes, keepDims);
-  if (correction === 0) return mean;
+  if (ddof === 0) return mean;
   const n = elementCount(x.shape).mul / Math.max(1, elementCount(mean.shape).mul);
-  return mean.mul(n / (n - correction));
+  return mean.mul(n / Math.max(n - ddof, 0));
 }
 
 /** Square root of the variance. */
-export const standardDeviation = (x: NDArray, axes?: Axes, keepDims = false, correction = 0): NDArray =>
-  variance(x, axes, keepDims, correction).sqrt();
+export const standardDeviation = (x: NDArray, ...given: VarianceArguments): NDArray =>
+  variance(x, ...given).sqrt();
 
 /** A new axis of size 1 before `axis`. */
 export function expandDims(x: NDArray, axis: number): NDArray {
@@ -78,8 +89,8 @@ export function expandDims(x: NDArray, axis: number): NDArray {
 }
 
 /** Without axes of size 1: all of them, or `axis`. Throws invalid_argument when that one is longer. */
-export function squeeze(x: NDArray, axis?: number): NDArray {
-  if (axis === undefined) return x.reshape(x.shape.filter((d) => d !== 1));
+export function squeeze(x: NDArray, axis?: number | null): NDArray {
+  if (axis == null) return x.reshape(x.shape.filter((d) => d !== 1));
   const at = normalizeAxis(axis, x.shape.length, 'squeeze');
   if (x.shape[at] !== 1) {
     throw new IngotError(
@@ -97,6 +108,10 @@ export function flatten(x: NDArray, start = 0, end = -1): NDArray {
     number,
     number,
   ];
+  if (a > b) {
+    const range = `axes ${start} to ${end} of ${formatShape(x.shape)}`;
+    throw new IngotError('invalid_argument', `flatten: ${range} are in the wrong order`);
+  }
   const merged = elementCount(x.shape.slice(a, b + 1));
   if (merged.dyn !== undefined && merged.mul !== 1) {
     throw new IngotError(
@@ -151,9 +166,9 @@ export function swapAxes(x: NDArray, a: number, b: number): NDArray {
 }
 
 /** Each element repeated `count` times along an axis; without one, of all elements in their order. */
-export function repeat(array: NDArray, count: number, axis?: number): NDArray {
+export function repeat(array: NDArray, count: number, axis?: number | null): NDArray {
   checkShape([count], 'repeat: count');
-  const x = axis === undefined ? array.reshape([-1]) : array;
+  const x = axis == null ? array.reshape([-1]) : array;
   const at = normalizeAxis(axis ?? 0, x.shape.length, 'repeat');
   const size = fixed(x.shape[at], 'repeat');
   const [before, after] = [x.shape.slice(0, at + 1), x.shape.slice(at + 1)];

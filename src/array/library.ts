@@ -53,6 +53,7 @@ export * from './functions/compare.ts';
 export * from './functions/constants.ts';
 export * from './functions/convolution.ts';
 export * from './functions/dtypes.ts';
+export { slice, sliceUpdate } from './functions/dynamic-slice.ts';
 export { einsum, einsumPath } from './functions/einsum.ts';
 export * as fast from './functions/fast.ts';
 export * as fft from './functions/fft-all.ts';
@@ -64,7 +65,6 @@ export {
   type ScatterMode,
   scatter,
   select,
-  sliceUpdate,
   type Unique,
   unique,
 } from './functions/indexing.ts';
@@ -209,7 +209,7 @@ export type { ScanOptions } from './ops/scan/scan.ts';
 export { broadcastTo } from './ops/shape/broadcast-to.ts';
 export { concat, concat as concatenate } from './ops/shape/concat.ts';
 export { reshape } from './ops/shape/reshape.ts';
-export { type Index, type Range, slice } from './ops/shape/slice.ts';
+export type { Index, Range } from './ops/shape/slice.ts';
 export { transpose, transpose as permuteDims } from './ops/shape/transpose.ts';
 export { view } from './ops/shape/view.ts';
 export { Plan, type RunArguments } from './plan.ts';

@@ -1,10 +1,12 @@
 // What a plan gives: outputs with the elements of one run, or of the last one.
 
 import { bytesPerElement, type DType, type TypedArray } from '../base/dtype.ts';
-import { countValue, elementCount, type Shape } from '../base/shape.ts';
+import { IngotError } from '../base/errors.ts';
+import { concreteShape, countValue, elementCount, formatShape, type Shape } from '../base/shape.ts';
 import type { BufferRange, Device, DeviceBuffer } from '../device/device.ts';
 import { aligned } from './evaluate.ts';
-import { typedView } from './ops/operands.ts';
+import { floats, typedView } from './ops/operands.ts';
+import { type NestedList, nestedList } from './print.ts';
 
 /** Outputs of a run are captured with it up to this many bytes in total; larger ones are read from their buffers later. */
 export const SNAPSHOT_BYTES = 64 * 1024;
@@ -61,6 +63,30 @@ export class PlanOutput {
    */
   async data(): Promise<TypedArray> {
     return this.captured?.slice() ?? typedView(this.dtype, aligned(await this.#read(this.#run().scalars)));
+  }
+
+  /** The only element, as a number. Rejects with shape_mismatch when there are more. */
+  async item(): Promise<number> {
+    const sizes = this.#sizes();
+    if (sizes.some((d) => d !== 1)) {
+      throw new IngotError('shape_mismatch', `item: ${formatShape(sizes)} is not one element`);
+    }
+    return (await this.#numbers())[0] as number;
+  }
+
+  /** The elements in lists as deep as there are axes, with the sizes of the run: numbers, or truth values for bool. */
+  async toList(): Promise<NestedList> {
+    const sizes = this.#sizes();
+    return nestedList(await this.#numbers(), sizes, this.dtype);
+  }
+
+  #sizes(): readonly number[] {
+    return concreteShape(this.shape, this.#run().scalars);
+  }
+
+  async #numbers(): Promise<TypedArray> {
+    const data = await this.data();
+    return this.dtype === 'f16' || this.dtype === 'bf16' ? floats({ dtype: this.dtype, data }) : data;
   }
 
   /** What `data` resolves to, to be looked at but not changed; undefined when it was not captured. */

@@ -40,6 +40,27 @@ describe.each(devices)('runs of a plan on %s', (_, open) => {
     plan.dispose();
   });
 
+  it('give lists and single elements with the sizes of the run', async () => {
+    const plan = compile(
+      ({ x }) => ({
+        all: x
+          .mul(2)
+          .cast('f16')
+          .reshape([x.shape[0] ?? 0, 1]),
+        top: x.max(),
+      }),
+      {
+        device: open(),
+        inputs: { x: { shape: [dynDim('n', 4)], dtype: 'f32' } },
+      },
+    );
+    const [all, top] = await plan.run({ inputs: { x: [0.25, 3] } });
+    expect(await all?.toList()).toEqual([[0.5], [6]]);
+    expect(await top?.item()).toBe(3);
+    await expect(all?.item()).rejects.toThrow(/item: \[2, 1\] is not one element/);
+    plan.dispose();
+  });
+
   it('keep a fed input when the next run leaves it out', async () => {
     const plan = stepper();
     await plan.run({ inputs: { x: [1, 2, 3] }, scalars: { by: 5 } });

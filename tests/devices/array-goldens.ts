@@ -54,7 +54,7 @@ function find(name: string): (...args: unknown[]) => Results | Promise<Results> 
 export async function runGolden({ f, args, want, tolerance }: GoldenCase): Promise<void> {
   const given = args.map((a) => {
     if ('array' in a) return make(a.array);
-    return 'arrays' in a ? a.arrays.map(make) : (revive(a.value) ?? undefined);
+    return 'arrays' in a ? a.arrays.map(make) : revive(a.value);
   });
   const result = await find(f)(...given);
   const results =

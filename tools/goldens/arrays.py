@@ -11,6 +11,7 @@ import mlx.core as mx
 import numpy as np
 import torch
 
+from arrays_mlx import add as add_mlx
 from arrays_names import add as add_names
 
 rng = np.random.default_rng(7)
@@ -328,7 +329,7 @@ case("fft.ifftshift", [x, 1], np.fft.ifftshift(x, 1), 0)
 a, b = f32(10, 7), f32(7, 9)
 big = lambda mask, shape: np.repeat(np.repeat(mask, 4, 0), 4, 1)[: shape[0], : shape[1]]
 out, lhs, rhs = rng.random((3, 3)) < 0.6, f32(3, 2), rng.random((2, 3)) < 0.6
-masks = {"out": {"$array": enc(out)}, "lhs": {"$array": enc(lhs)}, "rhs": {"$array": enc(rhs)}}
+masks = {"maskOut": {"$array": enc(out)}, "maskLhs": {"$array": enc(lhs)}, "maskRhs": {"$array": enc(rhs)}}
 case("blockMaskedMm", [a, b, 4, masks], (a * big(lhs, a.shape)) @ (b * big(rhs, b.shape)) * big(out, (10, 9)), 1e-5)
 case("segmentedMm", [a, b, np.array([[0, 3], [3, 7], [5, 5]], np.int32)], np.stack([a[:, s:e] @ b[s:e] for s, e in [(0, 3), (3, 7), (5, 5)]]), 1e-5)
 spin = f32(3, 16)
@@ -355,6 +356,7 @@ for shape in [(0, 4), (3, 0)]:
     case("softmax", [np.zeros(shape, np.float32)], np.zeros(shape, np.float32), 0)
 case("fast.rmsNorm", [np.zeros((0, 4), np.float32), np.ones(4, np.float32)], np.zeros((0, 4), np.float32), 0)
 add_names(case, enc, f32)
+add_mlx(case, enc, f32)
 path = os.path.join(os.path.dirname(__file__), "..", "..", "tests", "goldens", "arrays.json")
 with open(path, "w") as out:
     out.write("[\n" + ",\n".join(json.dumps(c, separators=(",", ":")) for c in cases) + "\n]\n")

@@ -1,5 +1,6 @@
 // More ways to order, cut and count: partitions, uneven pieces, common divisors, strided views.
 
+import { isFloat } from '../../base/dtype.ts';
 import { IngotError } from '../../base/errors.ts';
 import { formatShape, normalizeAxis } from '../../base/shape.ts';
 import type { NDArray } from '../array.ts';
@@ -7,8 +8,9 @@ import { arange } from '../creation.ts';
 import { expandDims as expandOne, squeeze as squeezeOne } from '../derived.ts';
 import { lift, someArray, type Term } from '../ops/elementwise/elementwise.ts';
 import { where } from '../ops/elementwise/where.ts';
+import { fixed } from '../ops/operands.ts';
 import { concat } from '../ops/shape/concat.ts';
-import { alongAxis, axisOf, integers, overAxis, toArray, toFloats } from './terms.ts';
+import { alongAxis, axisOf, integers, overAxis, toArray } from './terms.ts';
 
 /** `x` along `axis` with element `kth` where sorting would put it, smaller ones before it: sorted altogether. */
 export function partition(x: NDArray, kth: number, axis: number | null = -1): NDArray {
@@ -44,8 +46,8 @@ export function expandDims(x: NDArray, axis: number | readonly number[]): NDArra
 }
 
 /** Without axes of size 1: all, or those named. Throws invalid_argument when one of them is longer. */
-export function squeeze(x: NDArray, axis?: number | readonly number[]): NDArray {
-  if (axis === undefined || typeof axis === 'number') return squeezeOne(x, axis);
+export function squeeze(x: NDArray, axis?: number | readonly number[] | null): NDArray {
+  if (axis == null || typeof axis === 'number') return squeezeOne(x, axis);
   const places = axis.map((a) => normalizeAxis(a, x.shape.length, 'squeeze')).sort((a, b) => b - a);
   return places.reduce<NDArray>((y, a) => squeezeOne(y, a), x);
 }
@@ -73,10 +75,10 @@ export function clip(x: NDArray, low: Term | null = null, high: Term | null = nu
 export function round(x: Term, decimals = 0): NDArray {
   const a = toArray(x);
   if (decimals === 0) return a.round();
+  if (decimals > 0 && !isFloat(a.dtype)) return a;
   const scale = 10 ** Math.abs(decimals);
-  return decimals > 0
-    ? toFloats(a).mul(scale).round().div(scale)
-    : toFloats(a).div(scale).round().mul(scale).cast(a.dtype);
+  const y = a.cast('f32');
+  return (decimals > 0 ? y.mul(scale).round().div(scale) : y.div(scale).round().mul(scale)).cast(a.dtype);
 }
 
 /** Greatest common divisor of integers, by Euclid's algorithm: 47 steps are enough for 32 bits. */
@@ -100,10 +102,15 @@ export function lcm(a: Term, b: Term): NDArray {
 /** The elements at offset + i · strides of the flat array, as a copy. Throws when one would be outside. */
 export function asStrided(
   x: NDArray,
-  shape: readonly number[],
-  strides: readonly number[],
+  shape: readonly number[] | null = x.shape.map((d) => fixed(d, 'asStrided')),
+  strides?: readonly number[] | null,
   offset = 0,
 ): NDArray {
+  if (shape === null) return asStrided(x, undefined, strides, offset);
+  if (strides == null) {
+    const rowMajor = shape.map((_, i) => shape.slice(i + 1).reduce((p, d) => p * d, 1));
+    return asStrided(x, shape, rowMajor, offset);
+  }
   const [, n] = axisOf(x.reshape([-1]), 0, 'asStrided');
   const reach = shape.map((d, i) => (d - 1) * (strides[i] ?? 0));
   const [low, high] = [
@@ -148,5 +155,5 @@ export function insert(x: NDArray, at: number, values: NDArray, axis = 0): NDArr
 }
 
 /** `values` behind `x` along an axis; without one, behind its elements in their order. */
-export const append = (x: NDArray, values: NDArray, axis?: number): NDArray =>
-  axis === undefined ? concat([x.reshape([-1]), values.reshape([-1])], 0) : concat([x, values], axis);
+export const append = (x: NDArray, values: NDArray, axis?: number | null): NDArray =>
+  axis == null ? concat([x.reshape([-1]), values.reshape([-1])], 0) : concat([x, values], axis);

@@ -2,6 +2,7 @@
 
 import { isFloat } from '../../base/dtype.ts';
 import { sameShape } from '../../base/shape.ts';
+import { type Given, named } from '../arguments.ts';
 import type { NDArray } from '../array.ts';
 import { full } from '../creation.ts';
 import type { Term } from '../ops/elementwise/elementwise.ts';
@@ -17,12 +18,23 @@ export const isposinf = (x: Term): NDArray => toFloats(x).eq(infinity);
 export const isneginf = (x: Term): NDArray => toFloats(x).eq(-infinity);
 
 /** `x` with numbers in place of NaN (default 0) and infinities (default: the largest and smallest of the dtype). */
-export function nanToNum(x: NDArray, nan = 0, posinf?: number, neginf?: number): NDArray {
+export function nanToNum(
+  x: NDArray,
+  ...given: Given<[nan: number, posinf: number, neginf: number], NanToNumOptions>
+): NDArray {
+  const names = ['nan', 'posinf', 'neginf'] as const;
+  const { nan = 0, posinf, neginf } = named<NanToNumOptions>('nanToNum', names, given);
   if (!isFloat(x.dtype)) return x;
   const largest = { f32: 3.4028234663852886e38, f16: 65504, bf16: 3.3895313892515355e38 }[x.dtype];
   const numbers = where(x.isnan(), nan, x);
   const below = where(isposinf(numbers), posinf ?? largest, numbers);
   return where(isneginf(below), neginf ?? -largest, below);
+}
+
+export interface NanToNumOptions {
+  readonly nan?: number;
+  readonly posinf?: number;
+  readonly neginf?: number;
 }
 
 export interface CloseOptions {
@@ -34,12 +46,12 @@ export interface CloseOptions {
   readonly equalNan?: boolean;
 }
 
+export type CloseArguments = Given<[rtol: number, atol: number, equalNan: boolean], CloseOptions>;
+
 /** Where |a - b| <= atol + rtol |b|; equal infinities are close. */
-export function isclose(
-  a: Term,
-  b: Term,
-  { rtol = 1e-5, atol = 1e-8, equalNan = false }: CloseOptions = {},
-): NDArray {
+export function isclose(a: Term, b: Term, ...given: CloseArguments): NDArray {
+  const names = ['rtol', 'atol', 'equalNan'] as const;
+  const { rtol = 1e-5, atol = 1e-8, equalNan = false } = named<CloseOptions>('isclose', names, given);
   const [x, y] = [toFloats(a), toFloats(b)];
   const finite = isfinite(x).logicalAnd(isfinite(y));
   const near = x.sub(y).abs().le(y.abs().mul(rtol).add(atol)).logicalAnd(finite).logicalOr(x.eq(y));
@@ -47,11 +59,16 @@ export function isclose(
 }
 
 /** True when all elements are close. */
-export const allclose = (a: Term, b: Term, options: CloseOptions = {}): NDArray =>
-  isclose(a, b, options).all();
+export const allclose = (a: Term, b: Term, ...given: CloseArguments): NDArray =>
+  isclose(a, b, ...given).all();
 
 /** True when shapes and all elements are equal. */
-export function arrayEqual(a: Term, b: Term, equalNan = false): NDArray {
+export function arrayEqual(
+  a: Term,
+  b: Term,
+  ...given: Given<[equalNan: boolean], { readonly equalNan?: boolean }>
+): NDArray {
+  const { equalNan = false } = named<{ equalNan?: boolean }>('arrayEqual', ['equalNan'], given);
   const [x, y] = [toArray(a), toArray(b)];
   if (!sameShape(x.shape, y.shape)) return full([], false);
   const equal = x.eq(y);

@@ -3,6 +3,7 @@
 
 import { IngotError } from '../../base/errors.ts';
 import { formatShape } from '../../base/shape.ts';
+import { type Given, named } from '../arguments.ts';
 import type { NDArray } from '../array.ts';
 import { fixed } from '../ops/operands.ts';
 import { concat } from '../ops/shape/concat.ts';
@@ -89,7 +90,23 @@ function windows(x: NDArray, { kernel, stride, dilation }: Windows, what: string
 }
 
 /** Sums of products of windows of x `[N, …, C]` with weight `[O, …, C / groups]`: `[N, outputs…, O]`. */
-export function convGeneral(x: NDArray, weight: NDArray, options: ConvGeneralOptions = {}): NDArray {
+export function convGeneral(
+  x: NDArray,
+  weight: NDArray,
+  ...given: Given<
+    [
+      stride: PerAxis,
+      padding: NonNullable<ConvGeneralOptions['padding']>,
+      kernelDilation: PerAxis,
+      inputDilation: PerAxis,
+      groups: number,
+      flip: boolean,
+    ],
+    ConvGeneralOptions
+  >
+): NDArray {
+  const names = ['stride', 'padding', 'kernelDilation', 'inputDilation', 'groups', 'flip'] as const;
+  const options = named<ConvGeneralOptions>('convGeneral', names, given, ['dilation']);
   const axes = x.shape.length - 2;
   if (axes < 1 || weight.shape.length !== x.shape.length) {
     throw new IngotError(
@@ -138,26 +155,16 @@ export function convGeneral(x: NDArray, weight: NDArray, options: ConvGeneralOpt
   return concat(results, -1);
 }
 
-/** Options in an object, or one after the other as in MLX. */
-function given<T extends object>(first: T | PerAxis | undefined, rest: Omit<T, 'stride'>): T {
-  if (typeof first === 'object' && !Array.isArray(first)) return first as T;
-  return Object.fromEntries(
-    Object.entries({ stride: first, ...rest }).filter(([, v]) => v !== undefined),
-  ) as T;
-}
-
 const convolution =
   (axes: number) =>
   (
     x: NDArray,
     weight: NDArray,
-    options?: ConvOptions | PerAxis,
-    padding?: PerAxis,
-    dilation?: PerAxis,
-    groups?: number,
+    ...given: Given<[stride: PerAxis, padding: PerAxis, dilation: PerAxis, groups: number], ConvOptions>
   ): NDArray => {
     checkRank(x, axes, `conv${axes}d`);
-    return convGeneral(x, weight, given<ConvOptions>(options, { padding, dilation, groups } as ConvOptions));
+    const names = ['stride', 'padding', 'dilation', 'groups'] as const;
+    return convGeneral(x, weight, named<ConvOptions>(`conv${axes}d`, names, given));
   };
 /** Convolution of x [N, L, C] with weight [O, K, C / groups]. */
 export const conv1d = convolution(1);
@@ -179,12 +186,15 @@ const transposedConvolution =
   (
     x: NDArray,
     weight: NDArray,
-    options_?: ConvTransposeOptions | PerAxis,
-    ...[padding_, dilation_, outputPadding, groups]: readonly (PerAxis | undefined)[]
+    ...given: Given<
+      [stride: PerAxis, padding: PerAxis, dilation: PerAxis, outputPadding: PerAxis, groups: number],
+      ConvTransposeOptions
+    >
   ): NDArray => {
-    checkRank(x, axes, `convTranspose${axes}d`);
-    const rest = { padding: padding_, dilation: dilation_, outputPadding, groups };
-    const options = given<ConvTransposeOptions>(options_, rest as ConvTransposeOptions);
+    const what = `convTranspose${axes}d`;
+    checkRank(x, axes, what);
+    const names = ['stride', 'padding', 'dilation', 'outputPadding', 'groups'] as const;
+    const options = named<ConvTransposeOptions>(what, names, given);
     const kernel = weight.shape.slice(1, -1).map((d) => fixed(d, 'convTranspose'));
     const stride = perAxis(options.stride, axes, 1, 'convTranspose: stride');
     const dilation = perAxis(options.dilation, axes, 1, 'convTranspose: dilation');

@@ -3,6 +3,7 @@
 
 import { IngotError } from '../../base/errors.ts';
 import { formatShape } from '../../base/shape.ts';
+import { type Given, named } from '../arguments.ts';
 import type { NDArray } from '../array.ts';
 import { arange, fromData, full } from '../creation.ts';
 import { where } from '../ops/elementwise/where.ts';
@@ -96,12 +97,13 @@ function eliminate(a: NDArray, rows: number, columns: number): Elimination {
   return { reduced, lower, order, pivots, sign };
 }
 
-/** Row order p, unit lower L and upper U with x[p] = L U. */
+/** Row order p (u32), unit lower L and upper U with x = L[p] U. */
 export function lu(x: NDArray): readonly [order: NDArray, lower: NDArray, upper: NDArray] {
   const [a, m, n] = matrixOf(x, 'lu', false);
   const { reduced, lower, order } = eliminate(a, m, n);
   const k = Math.min(m, n);
-  return [order, part(lower.add(eye(m)), null, [0, k]), triu(part(reduced, [0, k], null))];
+  const places = order.argsort(-1).cast('u32');
+  return [places, part(lower.add(eye(m)), null, [0, k]), triu(part(reduced, [0, k], null))];
 }
 
 /** L and U in one matrix, the ones of L left out, and the exchanges of rows. */
@@ -189,6 +191,12 @@ export function slogdet(x: NDArray): readonly [sign: NDArray, log: NDArray] {
 export function qr(x: NDArray): readonly [q: NDArray, r: NDArray] {
   const [a, m, n] = matrixOf(x, 'qr', false);
   const k = Math.min(m, n);
+  const [q, r] = householder(a, m, k);
+  return [part(q, null, [0, k]), triu(part(r, [0, k], null))];
+}
+
+/** Q [m, m] and R with Q R = a, after k reflections. */
+function householder(a: NDArray, m: number, k: number): readonly [q: NDArray, r: NDArray] {
   const index = arange(m).reshape([m, 1]);
   let r = a;
   let q = eye(m).broadcastTo([...a.shape.slice(0, -2), m, m]);
@@ -202,7 +210,7 @@ export function qr(x: NDArray): readonly [q: NDArray, r: NDArray] {
     r = r.sub(v.mul(scale).matmul(transposed(v).matmul(r)));
     q = q.sub(q.matmul(v).matmul(transposed(v)).mul(scale));
   }
-  return [part(q, null, [0, k]), triu(part(r, [0, k], null))];
+  return [q, r];
 }
 
 /** Rounds of pairs in which each index meets each other once (a round-robin tournament). */
@@ -251,9 +259,16 @@ function rotation(g: NDArray, pairs: readonly (readonly [number, number])[], n: 
 /** Sweeps after which f32 no longer changes. */
 const sweeps = (n: number): number => 6 + Math.ceil(Math.log2(Math.max(n, 2)) / 2);
 
-/** Eigenvalues of a symmetric matrix, ascending, and eigenvectors as columns; by Jacobi's rotations, all pairs of a round at once. */
-export function eigh(x: NDArray): readonly [values: NDArray, vectors: NDArray] {
-  const [start, n] = matrixOf(x, 'eigh', true);
+/**
+ * Eigenvalues of a symmetric matrix, ascending, and eigenvectors as columns; by Jacobi's rotations, all pairs of a round at once. Only
+ * the triangle that `uplo` names is read.
+ */
+export function eigh(x: NDArray, uplo: 'L' | 'U' = 'L'): readonly [values: NDArray, vectors: NDArray] {
+  const [given, n] = matrixOf(x, 'eigh', true);
+  if (uplo !== 'L' && uplo !== 'U') {
+    throw new IngotError('invalid_argument', `eigh: triangle '${uplo}' is neither L nor U`);
+  }
+  const start = uplo === 'L' ? given : transposed(given);
   let a = tril(start).add(transposed(tril(start, -1)));
   let v = eye(n).broadcastTo(a.shape);
   for (let sweep = 0; sweep < sweeps(n) && n > 1; sweep++) {
@@ -270,16 +285,51 @@ export function eigh(x: NDArray): readonly [values: NDArray, vectors: NDArray] {
 }
 
 /** Eigenvalues of a symmetric matrix, ascending. */
-export const eigvalsh = (x: NDArray): NDArray => eigh(x)[0];
+export const eigvalsh = (x: NDArray, uplo: 'L' | 'U' = 'L'): NDArray => eigh(x, uplo)[0];
+
+export interface SvdOptions {
+  /** False gives the singular values alone. */
+  readonly computeUv?: boolean;
+  /** False leaves out the columns of U and rows of Vᵀ that no singular value belongs to: U [m, k] and Vᵀ [k, n]. Default true. */
+  readonly fullMatrices?: boolean;
+}
+
+/** Orthogonal U [m, m], singular values [k] (descending, k the smaller of m and n) and orthogonal Vᵀ [n, n]. */
+export function svd(x: NDArray, computeUv: false, fullMatrices?: boolean): NDArray;
+export function svd(
+  x: NDArray,
+  ...given: Given<[computeUv: true, fullMatrices: boolean], SvdOptions>
+): readonly [u: NDArray, s: NDArray, vt: NDArray];
+export function svd(x: NDArray, ...given: readonly unknown[]): NDArray | readonly NDArray[] {
+  const names = ['computeUv', 'fullMatrices'] as const;
+  const { computeUv = true, fullMatrices = true } = named<SvdOptions>('svd', names, given);
+  const [, m, n] = matrixOf(x, 'svd', false);
+  const [u, s, vt] = thinSvd(x);
+  if (!computeUv) return s;
+  const rank = s.gt(s.max(-1, true).mul(1e-7));
+  const [left, right] = [completed(u, rank, m), transposed(completed(transposed(vt), rank, n))];
+  if (fullMatrices) return [left, s, right];
+  const k = Math.min(m, n);
+  return [part(left, null, [0, k]), s, part(right, [0, k], null)];
+}
+
+/** Orthonormal columns [m, k], where `rank` is true, with others that make them an orthogonal matrix [m, m]. */
+function completed(u: NDArray, rank: NDArray, m: number): NDArray {
+  const k = fixed(u.shape.at(-1), 'svd');
+  const known = rank.reshape([...rank.shape.slice(0, -1), 1, k]);
+  const [q] = householder(where(known, u, 0), m, k);
+  const own = where(known, u, part(q, null, [0, k]));
+  return m === k ? own : concat([own, part(q, null, [k, m])], -1);
+}
 
 /**
- * U [m, k], singular values (descending) and Vᵀ [k, n], k the smaller of m and n; by rotations of columns (one-sided Jacobi), which
- * finds small values as precisely as large ones. Columns of U for values of 0 are 0.
+ * U [m, k], singular values and Vᵀ [k, n] by rotations of columns (one-sided Jacobi), which finds small values as precisely as large
+ * ones. Columns of the longer side for values of 0 are 0.
  */
-export function svd(x: NDArray): readonly [u: NDArray, s: NDArray, vt: NDArray] {
+export function thinSvd(x: NDArray): readonly [u: NDArray, s: NDArray, vt: NDArray] {
   const [start, m, n] = matrixOf(x, 'svd', false);
   if (m < n) {
-    const [u, s, vt] = svd(transposed(start));
+    const [u, s, vt] = thinSvd(transposed(start));
     return [transposed(vt), s, transposed(u)];
   }
   let a = start;
@@ -302,7 +352,7 @@ export function svd(x: NDArray): readonly [u: NDArray, s: NDArray, vt: NDArray] 
 
 /** Pseudo-inverse: singular values below `rcond` of the largest count as 0. */
 export function pinv(x: NDArray, rcond = 1e-6): NDArray {
-  const [u, s, vt] = svd(x);
+  const [u, s, vt] = thinSvd(x);
   const kept = s.gt(s.max(-1, true).mul(rcond));
   const inverse = where(kept, where(kept, s, 1).reciprocal(), 0);
   return transposed(vt)
@@ -312,7 +362,7 @@ export function pinv(x: NDArray, rcond = 1e-6): NDArray {
 
 /** Number of singular values above `rcond` of the largest. */
 export function matrixRank(x: NDArray, rcond = 1e-6): NDArray {
-  const s = svd(x)[1];
+  const s = thinSvd(x)[1];
   return s.gt(s.max(-1, true).mul(rcond)).sum(-1);
 }
 

@@ -41,8 +41,8 @@ export const broadcastShapes = (...shapes: readonly Shape[]): Shape =>
   shapes.reduce((a, b) => two(a, b, 'broadcastShapes'), []);
 
 /** An array for the elements that come: zeros. */
-export const empty = (shape: Shape, dtype: DType = 'f32'): NDArray => full(shape, 0, dtype);
-export const emptyLike = (x: NDArray): NDArray => full(x.shape, 0, x.dtype);
+export const empty = (shape: Shape | number, dtype: DType = 'f32'): NDArray => full(shape, 0, dtype);
+export const emptyLike = (x: NDArray, dtype: DType = x.dtype): NDArray => full(x.shape, 0, dtype);
 
 /** An array of a number, lists, a typed array, or an array in another dtype. */
 export function array(x: number | boolean | NestedNumbers | TypedArray | NDArray, dtype?: DType): NDArray {

@@ -3,6 +3,7 @@
 import { isFloat } from '../../base/dtype.ts';
 import { IngotError } from '../../base/errors.ts';
 import { formatShape } from '../../base/shape.ts';
+import { type Given, named } from '../arguments.ts';
 import type { NDArray } from '../array.ts';
 import { arange, full } from '../creation.ts';
 import { where } from '../ops/elementwise/where.ts';
@@ -20,30 +21,49 @@ export const layerNorm = (x: NDArray, weight: NDArray | null, bias: NDArray | nu
 export interface RopeSettings {
   /** True pairs neighbours, false the two halves of the rotated part. */
   readonly traditional?: boolean;
-  readonly base?: number;
+  /** Default 10000. */
+  readonly base?: number | null;
   /** Multiplies positions. */
   readonly scale?: number;
-  /** Position of the first row. */
-  readonly offset?: number;
+  /** Position of the first row: one for all, or i32 with one for each element of the first axis. */
+  readonly offset?: number | NDArray;
+  /** Wave lengths over 2 π of the dims / 2 pairs, in place of powers of the base. */
+  readonly freqs?: NDArray | null;
 }
 
 /** Rotary embedding of the first `dims` elements of x [..., length, headDim], by position: https://arxiv.org/abs/2104.09864. */
 export function rope(
   x: NDArray,
   dims: number,
-  { traditional = false, base = 10000, scale = 1, offset = 0 }: RopeSettings = {},
+  ...given: Given<
+    [traditional: boolean, base: number, scale: number, offset: number | NDArray, freqs: NDArray],
+    RopeSettings
+  >
 ): NDArray {
+  const names = ['traditional', 'base', 'scale', 'offset', 'freqs'] as const;
+  const settings = named<RopeSettings>('rope', names, given);
+  const { traditional = false, base = 10000, scale = 1, offset = 0, freqs } = settings;
   const rank = x.shape.length;
   const [n, width] = [fixed(x.shape[rank - 2], 'rope'), fixed(x.shape[rank - 1], 'rope')];
   if (dims % 2 !== 0 || dims > width || dims < 2) {
     throw new IngotError('invalid_argument', `rope: ${dims} dimensions are not an even part of ${width}`);
   }
   const half = dims / 2;
-  const frequencies = arange(half)
-    .cast('f32')
-    .mul((-2 * Math.log(base)) / dims)
-    .exp();
-  const angles = arange(n).cast('f32').add(offset).mul(scale).reshape([n, 1]).mul(frequencies);
+  if (freqs != null && (freqs.shape.length !== 1 || freqs.shape[0] !== half)) {
+    throw new IngotError(
+      'shape_mismatch',
+      `rope: freqs ${formatShape(freqs.shape)} are not one for each of ${half} pairs`,
+    );
+  }
+  const frequencies =
+    freqs?.cast('f32').reciprocal() ??
+    arange(half)
+      .cast('f32')
+      .mul((-2 * Math.log(base ?? 10000)) / dims)
+      .exp();
+  const row = arange(n).cast('f32').reshape([n, 1]);
+  const places = row.add(startOf(offset, x)).mul(scale);
+  const angles = places.mul(frequencies);
   const [cos, sin] = [angles.cos(), angles.sin()];
   const part = alongAxis(x, rank - 1, [0, dims]);
   const pairs = traditional
@@ -64,6 +84,20 @@ export function rope(
   return (dims === width ? rotated : concat([rotated, alongAxis(x, rank - 1, [dims, width])], -1)).cast(
     x.dtype,
   );
+}
+
+/** Positions of the first rows, ready to be added to [length, 1]. */
+function startOf(offset: number | NDArray, x: NDArray): number | NDArray {
+  if (typeof offset === 'number' || offset.size === 1) {
+    return typeof offset === 'number' ? offset : offset.cast('f32').reshape([]);
+  }
+  if (offset.shape.length !== 1 || offset.shape[0] !== x.shape[0] || x.shape.length < 3) {
+    throw new IngotError(
+      'shape_mismatch',
+      `rope: offsets ${formatShape(offset.shape)} are not one for each of the first axis of ${formatShape(x.shape)}`,
+    );
+  }
+  return offset.cast('f32').reshape(x.shape.map((d, i) => (i === 0 ? d : 1)));
 }
 
 export interface AttentionSettings {

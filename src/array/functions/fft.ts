@@ -3,6 +3,7 @@
 import { isFloat } from '../../base/dtype.ts';
 import { IngotError } from '../../base/errors.ts';
 import { formatShape, normalizeAxis, sameShape } from '../../base/shape.ts';
+import { type Given, named } from '../arguments.ts';
 import type { NDArray } from '../array.ts';
 import { arange, fromData, full } from '../creation.ts';
 import { fixed } from '../ops/operands.ts';
@@ -36,25 +37,17 @@ export interface FftnOptions {
 }
 
 /** Options, or size, axis and norm one after the other as in MLX. */
-export type FftArguments = readonly [options?: FftOptions | number | null, axis?: number, norm?: FftNorm];
+export type FftArguments = Given<[n: number, axis: number, norm: FftNorm], FftOptions>;
 /** Options, or sizes, axes and norm one after the other. */
-export type FftnArguments = readonly [
-  options?: FftnOptions | readonly number[] | null,
-  axes?: readonly number[] | null,
-  norm?: FftNorm,
-];
+export type FftnArguments = Given<
+  [s: readonly number[], axes: readonly number[], norm: FftNorm],
+  FftnOptions
+>;
 
-const fftOptions = ([first, axis, norm]: FftArguments): FftOptions =>
-  typeof first === 'object' && first !== null ? first : stepOptions(first ?? undefined, axis ?? -1, norm);
-
-const fftnOptions = ([first, axes, norm]: FftnArguments): FftnOptions =>
-  typeof first === 'object' && first !== null && !Array.isArray(first)
-    ? (first as FftnOptions)
-    : {
-        ...(first == null ? {} : { s: first as readonly number[] }),
-        ...(axes == null ? {} : { axes }),
-        ...(norm === undefined ? {} : { norm }),
-      };
+const fftOptions = (what: string, given: FftArguments): FftOptions =>
+  named<FftOptions>(what, ['n', 'axis', 'norm'], given);
+const fftnOptions = (what: string, given: FftnArguments): FftnOptions =>
+  named<FftnOptions>(what, ['s', 'axes', 'norm'], given);
 
 /** Up to here a transform is one product with a matrix. */
 const direct = 64;
@@ -166,8 +159,14 @@ function sized(x: NDArray, n: number): NDArray {
   return pad(x, [...x.shape.slice(1).map(() => [0, 0] as const), [0, n - have]]);
 }
 
-const factorOf = (n: number, norm: FftNorm, isInverse: boolean): number =>
-  norm === 'ortho' ? 1 / Math.sqrt(n) : (norm === 'forward') === isInverse ? 1 : 1 / n;
+const norms: readonly string[] = ['backward', 'ortho', 'forward'];
+
+function factorOf(n: number, norm: FftNorm, isInverse: boolean): number {
+  if (!norms.includes(norm)) {
+    throw new IngotError('invalid_argument', `fft: norm '${norm}' is none of ${norms.join(', ')}`);
+  }
+  return norm === 'ortho' ? 1 / Math.sqrt(n) : (norm === 'forward') === isInverse ? 1 : 1 / n;
+}
 
 function checkedSize(n: number, what: string): number {
   if (Number.isInteger(n) && n > 0) return n;
@@ -197,14 +196,14 @@ function along(
 
 /** X[k] = sum of x[j] exp(-2 π i j k / n) along an axis, of real or complex numbers. */
 export const fft = (x: NDArray | Complex, ...options: FftArguments): Complex =>
-  along(x, fftOptions(options), { what: 'fft', isInverse: false });
+  along(x, fftOptions('fft', options), { what: 'fft', isInverse: false });
 /** The inverse of fft: with exp(2 π i j k / n), over n. */
 export const ifft = (x: NDArray | Complex, ...options: FftArguments): Complex =>
-  along(x, fftOptions(options), { what: 'ifft', isInverse: true });
+  along(x, fftOptions('ifft', options), { what: 'ifft', isInverse: true });
 
 /** The first n / 2 + 1 elements of the transform of real numbers; the others are conjugates of them. */
 export function rfft(x: NDArray, ...given: FftArguments): Complex {
-  const options = fftOptions(given);
+  const options = fftOptions('rfft', given);
   const at = normalizeAxis(options.axis ?? -1, x.shape.length, 'rfft');
   const n = checkedSize(options.n ?? fixed(x.shape[at], 'rfft'), 'rfft');
   const y = along(x, options, { what: 'rfft', isInverse: false });
@@ -214,7 +213,7 @@ export function rfft(x: NDArray, ...given: FftArguments): Complex {
 
 /** The real numbers whose rfft is x. */
 export function irfft(x: NDArray | Complex, ...options: FftArguments): NDArray {
-  const { n, axis = -1, norm = 'backward' } = fftOptions(options);
+  const { n, axis = -1, norm = 'backward' } = fftOptions('irfft', options);
   const given = complexOf(x, 'irfft');
   const at = normalizeAxis(axis, given.real.shape.length, 'irfft');
   const size = checkedSize(n ?? 2 * (fixed(given.real.shape[at], 'irfft') - 1), 'irfft');
@@ -241,7 +240,7 @@ function axesOf(
   byDefault: number | undefined,
   what: string,
 ): readonly number[] {
-  const count = s?.length ?? byDefault ?? rank;
+  const count = byDefault ?? s?.length ?? rank;
   const list = axes ?? Array.from({ length: count }, (_, i) => i - count);
   if (s !== undefined && s.length !== list.length) {
     throw new IngotError('invalid_argument', `${what}: ${s.length} sizes for ${list.length} axes`);
@@ -265,7 +264,7 @@ const several =
     one: (x: NDArray | Complex, options: FftOptions) => Complex,
   ) =>
   (x: NDArray | Complex, ...given: FftnArguments): Complex => {
-    const options = fftnOptions(given);
+    const options = fftnOptions(what, given);
     return axesOf(rankOf(x), options, byDefault, what).reduce<Complex>(
       (y, axis, i) => one(y, stepOptions(options.s?.[i], axis, options.norm)),
       complexOf(x, what),
@@ -281,7 +280,7 @@ export const ifft2 = several('ifft2', 2, ifft);
 const severalReal =
   (what: string, byDefault: number | undefined) =>
   (x: NDArray, ...given: FftnArguments): Complex => {
-    const options = fftnOptions(given);
+    const options = fftnOptions(what, given);
     const axes = axesOf(x.shape.length, options, byDefault, what);
     const last = axes.length - 1;
     const half = rfft(x, stepOptions(options.s?.[last], axes[last] as number, options.norm));
@@ -296,7 +295,7 @@ export const rfft2 = severalReal('rfft2', 2);
 const severalBack =
   (what: string, byDefault: number | undefined) =>
   (x: NDArray | Complex, ...given: FftnArguments): NDArray => {
-    const options = fftnOptions(given);
+    const options = fftnOptions(what, given);
     const axes = axesOf(rankOf(x), options, byDefault, what);
     const last = axes.length - 1;
     const y = axes

@@ -1,6 +1,7 @@
 // 8-bit floats (e4m3: 4 bits of exponent, 3 of mantissa, no infinity) as u8, as in https://arxiv.org/abs/2209.05433.
 
 import type { FloatDType } from '../../base/dtype.ts';
+import { type Given, named } from '../arguments.ts';
 import type { NDArray } from '../array.ts';
 import { where } from '../ops/elementwise/where.ts';
 import { view } from '../ops/shape/view.ts';
@@ -21,7 +22,11 @@ export function toFp8(x: NDArray): NDArray {
 }
 
 /** The numbers of 8-bit floats. */
-export function fromFp8(x: NDArray, dtype: FloatDType = 'bf16'): NDArray {
+export function fromFp8(
+  x: NDArray,
+  ...given: Given<[dtype: FloatDType], { readonly dtype?: FloatDType }>
+): NDArray {
+  const { dtype = 'bf16' } = named<{ dtype?: FloatDType }>('fromFp8', ['dtype'], given);
   const code = x.cast('u32');
   const size = code.bitwiseAnd(0x7f);
   const small = size.cast('f32').mul(2 ** -9);

@@ -248,11 +248,36 @@ describe('decompositions', () => {
       await close(q.matmul(r), x);
       await close(q.transpose().matmul(q), a.eye(Math.min(m, n)));
       const [u, s, vt] = a.linalg.svd(x);
-      await close(u.mul(s).matmul(vt), x);
-      await close(u.transpose().matmul(u), a.eye(Math.min(m, n)));
+      const k = Math.min(m, n);
+      await close(
+        u
+          .slice(null, [0, k])
+          .mul(s)
+          .matmul(vt.slice([0, k])),
+        x,
+      );
+      await close(u.transpose().matmul(u), a.eye(m));
+      await close(vt.matmul(vt.transpose()), a.eye(n));
+      const [thin, , wide] = a.linalg.svd(x, { fullMatrices: false });
+      await close(thin.mul(s).matmul(wide), x);
       const [order, lower, upper] = a.linalg.lu(x);
-      await close(lower.matmul(upper), x.take(order, 0));
+      await close(lower.take(order, 0).matmul(upper), x);
       await close(x.matmul(a.linalg.pinv(x)).matmul(x), x);
+    }
+  });
+
+  it('give orthogonal factors of matrices that have no full rank', async () => {
+    for (const x of [a.outer(a.arange(4), a.arange(3)), a.zeros([3, 4])]) {
+      const [u, s, vt] = a.linalg.svd(x);
+      await close(u.matmul(u.transpose()), a.eye(u.shape[0] as number));
+      await close(vt.matmul(vt.transpose()), a.eye(vt.shape[0] as number));
+      await close(
+        u
+          .slice(null, [0, 3])
+          .mul(s)
+          .matmul(vt.slice([0, 3])),
+        x.astype('f32'),
+      );
     }
   });
 

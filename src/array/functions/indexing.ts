@@ -84,8 +84,12 @@ function writeRows(
   return where(counts.gt(0).reshape([D, ...inner]), joins[mode](rows, found).cast(rows.dtype), rows);
 }
 
-/** `x` with `values` at `ids` along `axis`, each line by indices of its own: the counterpart of takeAlongAxis. */
-export function putAlongAxis(x: NDArray, ids: NDArray, values: Term, axis: number): NDArray {
+/** `x` with `values` at `ids` along `axis`, each line by indices of its own: the counterpart of takeAlongAxis; without an axis, over all elements in their order. */
+export function putAlongAxis(x: NDArray, ids: NDArray, values: Term, axis?: number | null): NDArray {
+  if (axis == null) {
+    const list = typeof values === 'object' ? values.broadcastTo(ids.shape).reshape([-1]) : values;
+    return putAlongAxis(x.reshape([-1]), ids.reshape([-1]), list, 0).reshape(x.shape);
+  }
   const rank = x.shape.length;
   const at = normalizeAxis(axis, rank, 'putAlongAxis');
   const order = [...x.shape.map((_, i) => i).filter((i) => i !== at), at];

@@ -3,20 +3,26 @@
 import { isFloat } from '../../base/dtype.ts';
 import { IngotError } from '../../base/errors.ts';
 import { formatShape, normalizeAxis } from '../../base/shape.ts';
+import { type Given, named } from '../arguments.ts';
 import type { NDArray } from '../array.ts';
-
+import { full } from '../creation.ts';
 import { stack } from '../derived.ts';
-
 import { promote } from '../ops/elementwise/elementwise.ts';
 import { fixed } from '../ops/operands.ts';
 import { widened } from '../ops/reduce/reduce.ts';
-import { svd } from './decompositions.ts';
+import { thinSvd } from './decompositions.ts';
 import { alongAxis, axisOf, toFloats } from './terms.ts';
 
 /** matmul over any dtype: integers are multiplied and summed as integers, which wrap. */
 export function product(a: NDArray, b: NDArray): NDArray {
   const dtype = promote(a.dtype, b.dtype);
   if (isFloat(dtype)) return a.matmul(b);
+  if (a.shape.length === 0 || b.shape.length === 0) {
+    throw new IngotError(
+      'shape_mismatch',
+      `matmul: operands need an axis, got ${formatShape(a.shape)} and ${formatShape(b.shape)}`,
+    );
+  }
   const [x, y] = [widened(a.cast(dtype)), widened(b.cast(dtype))];
   const [row, column] = [x.shape.length === 1, y.shape.length === 1];
   const left = row ? x.reshape([1, -1]) : x;
@@ -36,10 +42,23 @@ export function product(a: NDArray, b: NDArray): NDArray {
 }
 
 /** beta c + alpha (a b). */
-export const addmm = (c: NDArray, a: NDArray, b: NDArray, alpha = 1, beta = 1): NDArray => {
-  const [scaled, added] = [a.matmul(b), c];
-  return (alpha === 1 ? scaled : scaled.mul(alpha)).add(beta === 1 ? added : added.mul(beta));
-};
+export function addmm(
+  c: NDArray,
+  a: NDArray,
+  b: NDArray,
+  ...given: Given<[alpha: number, beta: number], AddmmOptions>
+): NDArray {
+  const { alpha = 1, beta = 1 } = named<AddmmOptions>('addmm', ['alpha', 'beta'], given);
+  const product = a.matmul(b);
+  const scaled = alpha === 1 ? product : product.mul(alpha);
+  // with beta 0 c is not read, NaN in it does not matter
+  const added = beta === 1 ? c : beta === 0 ? full(c.shape, 0, c.dtype) : c.mul(beta);
+  return scaled.add(added);
+}
+export interface AddmmOptions {
+  readonly alpha?: number;
+  readonly beta?: number;
+}
 
 /** Sums of products over the last axis of both. */
 export function inner(a: NDArray, b: NDArray): NDArray {
@@ -64,7 +83,14 @@ export const vdot = (a: NDArray, b: NDArray): NDArray =>
     .mul(b.reshape([-1]))
     .sum();
 /** Sums of products along one axis. */
-export const vecdot = (a: NDArray, b: NDArray, axis = -1): NDArray => a.mul(b).sum(axis);
+export function vecdot(
+  a: NDArray,
+  b: NDArray,
+  ...given: Given<[axis: number], { readonly axis?: number }>
+): NDArray {
+  const { axis = -1 } = named<{ axis?: number }>('vecdot', ['axis'], given);
+  return a.mul(b).sum(axis);
+}
 
 /** Sums of products over pairs of axes: the last `axes` of a with the first of b, or those listed. */
 export function tensordot(
@@ -112,10 +138,12 @@ export function kron(a: NDArray, b: NDArray): NDArray {
   return products.reshape(p.map((d, i) => d * (q[i] as number)));
 }
 
-/** Cross product of vectors of 3 along an axis. */
+/** Cross product of vectors of 3 along an axis; a third element of 0 is added to those of 2. */
 export function cross(a: NDArray, b: NDArray, axis = -1): NDArray {
-  const [x, y] = [a, b].map((v) => {
-    const [at, n] = axisOf(v, axis, 'cross');
+  const [x, y] = [a, b].map((given) => {
+    const [at, own] = axisOf(given, axis, 'cross');
+    const v = own === 2 ? given.pad(at, 0, 1) : given;
+    const n = own === 2 ? 3 : own;
     if (n !== 3)
       throw new IngotError(
         'shape_mismatch',
@@ -128,7 +156,7 @@ export function cross(a: NDArray, b: NDArray, axis = -1): NDArray {
   return stack([part(1, 2), part(2, 0), part(0, 1)], axis);
 }
 
-export type NormOrder = number | 'fro' | 'nuc';
+export type NormOrder = number | 'fro' | 'f' | 'nuc';
 
 /**
  * Norm of vectors (one axis), matrices (two axes) or of all elements. Orders are NumPy's: 2 by default, infinities, 0, any p for
@@ -136,21 +164,21 @@ export type NormOrder = number | 'fro' | 'nuc';
  */
 export function norm(
   x: NDArray,
-  order?: NormOrder,
-  axis?: number | readonly number[],
+  order?: NormOrder | null,
+  axis?: number | readonly number[] | null,
   keepDims = false,
 ): NDArray {
   const a = toFloats(x);
   const rank = a.shape.length;
-  if (axis === undefined && order === undefined)
+  if (axis == null && order == null)
     return vectorNorm(
       a,
       2,
       a.shape.map((_, i) => i),
       keepDims,
     );
-  const axes = (axis === undefined ? a.shape.map((_, i) => i) : typeof axis === 'number' ? [axis] : axis).map(
-    (i) => normalizeAxis(i, rank, 'norm'),
+  const axes = (axis == null ? a.shape.map((_, i) => i) : typeof axis === 'number' ? [axis] : axis).map((i) =>
+    normalizeAxis(i, rank, 'norm'),
   );
   if (axes.length === 1) {
     if (typeof order === 'string')
@@ -181,7 +209,7 @@ function matrixNorm(
   [rows, columns]: [number, number],
   keepDims: boolean,
 ): NDArray {
-  if (order === 'fro') return vectorNorm(x, 2, [rows, columns], keepDims);
+  if (order === 'fro' || order === 'f') return vectorNorm(x, 2, [rows, columns], keepDims);
   const restore = (y: NDArray): NDArray =>
     keepDims ? y.reshape(x.shape.map((d, i) => (i === rows || i === columns ? 1 : d))) : y;
   const sums = (axis: number): NDArray => x.abs().sum(axis, true);
@@ -191,7 +219,7 @@ function matrixNorm(
   if (Math.abs(order as number) === Number.POSITIVE_INFINITY)
     return restore(extreme(sums(columns), (order as number) > 0));
   const kept = x.shape.map((_, i) => i).filter((i) => i !== rows && i !== columns);
-  const [, values] = svd(x.transpose([...kept, rows, columns]));
+  const [, values] = thinSvd(x.transpose([...kept, rows, columns]));
   if (order === 'nuc') return restore(values.sum(-1));
   if (order === 2) return restore(values.max(-1));
   if (order === -2) return restore(values.min(-1));

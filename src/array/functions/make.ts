@@ -2,6 +2,7 @@
 
 import type { DType } from '../../base/dtype.ts';
 import { IngotError } from '../../base/errors.ts';
+import { type Given, named } from '../arguments.ts';
 import type { NDArray } from '../array.ts';
 import { arange, fromData, full } from '../creation.ts';
 
@@ -10,14 +11,28 @@ function checkCount(count: number, what: string): void {
   throw new IngotError('invalid_argument', `${what}: ${count} is not a number of elements`);
 }
 
+export interface LinspaceOptions {
+  /** Whether stop is the last of them. Default true. */
+  readonly endpoint?: boolean;
+  readonly dtype?: DType;
+}
+
 /** `count` numbers from start to stop in equal steps, computed in f64; the last is `stop` unless `endpoint` is false. */
 export function linspace(
   start: number,
   stop: number,
-  count = 50,
-  dtype: DType = 'f32',
-  endpoint = true,
+  count: number | null = 50,
+  ...given:
+    | Given<[endpoint: boolean, dtype: DType], LinspaceOptions>
+    | readonly [dtype: DType, endpoint?: boolean]
 ): NDArray {
+  const mlx = typeof given[0] !== 'string';
+  const { endpoint = true, dtype = 'f32' } = named<LinspaceOptions>(
+    'linspace',
+    mlx ? ['endpoint', 'dtype'] : ['dtype', 'endpoint'],
+    given,
+  );
+  if (count === null) return linspace(start, stop, 50, endpoint, dtype);
   checkCount(count, 'linspace');
   const steps = endpoint ? Math.max(count - 1, 1) : Math.max(count, 1);
   const at = (i: number): number =>
@@ -55,8 +70,8 @@ export function geomspace(start: number, stop: number, count = 50, dtype: DType 
 }
 
 /** Zeros in the shape and dtype of `x`. */
-export const zerosLike = (x: NDArray): NDArray => full(x.shape, 0, x.dtype);
-export const onesLike = (x: NDArray): NDArray => full(x.shape, 1, x.dtype);
+export const zerosLike = (x: NDArray, dtype: DType = x.dtype): NDArray => full(x.shape, 0, dtype);
+export const onesLike = (x: NDArray, dtype: DType = x.dtype): NDArray => full(x.shape, 1, dtype);
 
 /** Row i is all zeros but for a one at `ids[i]`, along a new last axis. Ids outside 0 … classes - 1 give zeros. */
 export const oneHot = (ids: NDArray, classes: number, dtype: DType = 'f32'): NDArray =>

@@ -3,11 +3,12 @@
 
 import { isFloat } from '../../base/dtype.ts';
 import type { NDArray } from '../array.ts';
-import type { Term } from '../ops/elementwise/elementwise.ts';
+import { commonDtype, type Term } from '../ops/elementwise/elementwise.ts';
 import { pow } from '../ops/elementwise/pow.ts';
 import { where } from '../ops/elementwise/where.ts';
 import { withGradient } from '../ops/memory/identity.ts';
-import { differentiated, polynomial, toArray, toFloats } from './terms.ts';
+import { broadcastArrays } from './shape.ts';
+import { differentiated, floatPair, polynomial, toArray, toFloats } from './terms.ts';
 
 const half = Math.PI / 2;
 
@@ -59,20 +60,21 @@ function arctanPositive(a: NDArray): NDArray {
 /** Angle whose tangent is x, in radians from -π/2 to π/2. */
 export function arctan(x: Term): NDArray {
   const a = toFloats(x);
-  return differentiated(withSign(arctanPositive(a.abs()), a), a, (p) => p.square().add(1).reciprocal());
+  const y = withSign(arctanPositive(a.abs()), a).cast(a.dtype);
+  return differentiated(y, a, (p) => p.square().add(1).reciprocal());
 }
 
 /** Angle of the point (x, y), in radians from -π to π; signs of zeros count. */
 export function arctan2(y: Term, x: Term): NDArray {
-  const zero = toFloats(y).mul(0).add(toFloats(x).mul(0));
-  const [a, b] = [withoutNaN(toFloats(y), zero), withoutNaN(toFloats(x), zero)];
+  const [p0, q0] = floatPair(y, x);
+  const [a, b] = broadcastArrays(p0, q0) as readonly [NDArray, NDArray];
   const [up, across] = [a.abs(), b.abs()];
   const [low, high] = [up.minimum(across), up.maximum(across)];
   const ratio = where(high.eq(0), 0, where(low.eq(Number.POSITIVE_INFINITY), 1, low.div(high)));
   const acute = arctanPositive(ratio);
   const steep = where(up.gt(across), acute.neg().add(half), acute);
   const angle = withSign(where(signbit(b), steep.neg().add(Math.PI), steep), a);
-  const result = where(toArray(y).isnan().logicalOr(toArray(x).isnan()), Number.NaN, angle);
+  const result = where(a.isnan().logicalOr(b.isnan()), Number.NaN, angle).cast(a.dtype);
   return withGradient([result], [a, b], ([p, q], [g]) => {
     const square = (p as NDArray).square().add((q as NDArray).square());
     return [
@@ -81,8 +83,6 @@ export function arctan2(y: Term, x: Term): NDArray {
     ];
   })[0] as NDArray;
 }
-
-const withoutNaN = (x: NDArray, zero: NDArray): NDArray => x.broadcastTo(zero.shape).cast(zero.dtype);
 
 /** Hyperbolic sine. */
 export function sinh(x: Term): NDArray {
@@ -157,7 +157,7 @@ export function sinc(x: Term): NDArray {
 
 /** Length of (a, b), without overflow on the way; infinite beside an infinity, as in C. */
 export function hypot(a: Term, b: Term): NDArray {
-  const [x, y] = [toFloats(a).abs(), toFloats(b).abs()];
+  const [x, y] = floatPair(a, b).map((v) => v.abs()) as [NDArray, NDArray];
   const large = x.maximum(y);
   const scale = where(large.eq(0).logicalOr(large.eq(Number.POSITIVE_INFINITY)), 1, large);
   const length = x.div(scale).square().add(y.div(scale).square()).sqrt().mul(scale);
@@ -173,15 +173,16 @@ export function signbit(x: Term): NDArray {
 
 /** |a| with the sign of b. */
 export function copysign(a: Term, b: Term): NDArray {
-  const x = toFloats(a).abs();
-  return where(signbit(b), x.neg(), x);
+  const [x, sign] = floatPair(a, b);
+  return where(signbit(sign), x.abs().neg(), x.abs());
 }
 
 const withSign = (magnitude: NDArray, x: NDArray): NDArray => where(signbit(x), magnitude.neg(), magnitude);
 
 /** Remainder with the sign of the dividend, as C's fmod. */
 export function fmod(a: Term, b: Term): NDArray {
-  const [x, y] = [toArray(a), toArray(b)];
+  const dtype = commonDtype(a, b);
+  const [x, y] = [toArray(a).cast(dtype), toArray(b).cast(dtype)];
   const r = x.abs().mod(y.abs());
   return where(x.lt(0), r.neg(), r);
 }

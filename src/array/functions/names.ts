@@ -2,7 +2,9 @@
 
 import type { NDArray } from '../array.ts';
 import { dequantize as unpacked } from '../ops/linear/embedding.ts';
-import { dequantize as affine, type QuantizeOptions } from './quantized.ts';
+import { dequantize as affine } from './quantized.ts';
+
+type DequantizeArguments = Parameters<typeof affine> extends [NDArray, NDArray, ...infer R] ? R : never;
 
 export {
   hardSwish as hardswish,
@@ -50,10 +52,5 @@ export { moveaxis as movedim, vstack as rowStack } from './shape.ts';
 export { digitize as bucketize, trapezoid as trapz } from './statistics.ts';
 
 /** The numbers that codes with scales and biases stand for, as quantized.dequantize; or those of a packed matrix. */
-export const dequantize = (
-  codes: NDArray,
-  scales?: NDArray,
-  biases?: NDArray,
-  options?: QuantizeOptions,
-): NDArray =>
-  scales === undefined || biases === undefined ? unpacked(codes) : affine(codes, scales, biases, options);
+export const dequantize = (codes: NDArray, scales?: NDArray, ...given: DequantizeArguments): NDArray =>
+  scales === undefined ? unpacked(codes) : affine(codes, scales, ...given);

@@ -43,8 +43,8 @@ export function nanvar(x: NDArray, axes?: Axes, keepDims = false, correction = 0
 export const nanstd = (x: NDArray, axes?: Axes, keepDims = false, correction = 0): NDArray =>
   nanvar(x, axes, keepDims, correction).sqrt();
 /** Running sums in which NaN counts as 0. */
-export const nancumsum = (x: NDArray, axis?: number): NDArray => cumsum(without(x, 0), axis);
-export const nancumprod = (x: NDArray, axis?: number): NDArray => cumprod(without(x, 1), axis);
+export const nancumsum = (x: NDArray, axis?: number | null): NDArray => cumsum(without(x, 0), axis);
+export const nancumprod = (x: NDArray, axis?: number | null): NDArray => cumprod(without(x, 1), axis);
 
 /** As quantile, of the elements that are numbers. */
 export function nanquantile(x: NDArray, q: number, axes?: Axes, keepDims = false): NDArray {

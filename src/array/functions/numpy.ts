@@ -2,8 +2,9 @@
 
 import { IngotError } from '../../base/errors.ts';
 import { normalizeAxis } from '../../base/shape.ts';
+import { type Given, named } from '../arguments.ts';
 import type { NDArray } from '../array.ts';
-import { arange, fromData } from '../creation.ts';
+import { arange, fromData, full } from '../creation.ts';
 import { expandDims, logAddExp as ofArrays, split } from '../derived.ts';
 import type { Term } from '../ops/elementwise/elementwise.ts';
 import { where } from '../ops/elementwise/where.ts';
@@ -11,7 +12,7 @@ import { fixed } from '../ops/operands.ts';
 import { concat } from '../ops/shape/concat.ts';
 import { diag, flip } from './shape.ts';
 import { convolve } from './statistics.ts';
-import { alongAxis, integers, toArray, toFloats } from './terms.ts';
+import { alongAxis, floatPair, integers, toArray, toFloats } from './terms.ts';
 
 /** Elements in their order. */
 export const ravel = (x: NDArray): NDArray => x.reshape([-1]);
@@ -26,8 +27,12 @@ export const hsplit = (x: NDArray, parts: number | readonly number[]): readonly 
 export const dsplit = (x: NDArray, parts: number | readonly number[]): readonly NDArray[] =>
   split(x, parts, 2);
 /** Arrays along an axis, without it. */
-export const unstack = (x: NDArray, axis = 0): readonly NDArray[] => {
-  const at = axis < 0 ? axis + x.shape.length : axis;
+export const unstack = (
+  x: NDArray,
+  ...given: Given<[axis: number], { readonly axis?: number }>
+): readonly NDArray[] => {
+  const { axis = 0 } = named<{ axis?: number }>('unstack', ['axis'], given);
+  const at = normalizeAxis(axis, x.shape.length, 'unstack');
   const shape = x.shape.filter((_, i) => i !== at);
   return split(x, fixed(x.shape[at], 'unstack'), at).map((part) => part.reshape(shape));
 };
@@ -48,7 +53,7 @@ export const vecmat = (x: NDArray, a: NDArray): NDArray => {
 };
 /** log2(2^a + 2^b) without overflow. */
 export function logaddexp2(a: Term, b: Term): NDArray {
-  const [x, y] = [toFloats(a), toFloats(b)];
+  const [x, y] = floatPair(a, b);
   const distance = where(x.eq(y), 0, x.sub(y)).abs();
   return x.maximum(y).add(distance.mul(-Math.LN2).exp().log1p().mul(Math.LOG2E));
 }
@@ -88,11 +93,11 @@ export function gradient(x: NDArray, spacing?: number | readonly number[]): NDAr
 export function gradient(
   x: NDArray,
   spacing: number | readonly number[] = 1,
-  axis?: number,
+  axis?: number | null,
 ): NDArray | readonly NDArray[] {
   const rank = x.shape.length;
   const steps = typeof spacing === 'number' ? x.shape.map(() => spacing) : spacing;
-  if (axis !== undefined) return slopes(x, normalizeAxis(axis, rank, 'gradient'), steps[0] as number);
+  if (axis != null) return slopes(x, normalizeAxis(axis, rank, 'gradient'), steps[0] as number);
   if (steps.length !== rank) {
     throw new IngotError('invalid_argument', `gradient: ${steps.length} spacings for ${rank} axes`);
   }
@@ -155,10 +160,10 @@ export const ravelMultiIndex = (at: readonly NDArray[], shape: readonly number[]
 
 /** x: numbers have no imaginary part. */
 export const real = (x: Term): NDArray => toArray(x);
-export const imag = (x: Term): NDArray => toArray(x).mul(0);
+export const imag = (x: Term): NDArray => full(toArray(x).shape, 0, toArray(x).dtype);
 export const conjugate = (x: Term): NDArray => toArray(x);
 export const conj = conjugate;
 export const positive = (x: Term): NDArray => toArray(x);
 /** log(exp(a) + exp(b)) without overflow. */
-export const logAddExp = (a: Term, b: Term): NDArray => ofArrays(toFloats(a), toFloats(b));
+export const logAddExp = (a: Term, b: Term): NDArray => ofArrays(...floatPair(a, b));
 export const logaddexp = logAddExp;

@@ -3,13 +3,22 @@
 
 import type { DType, FloatDType } from '../../base/dtype.ts';
 import { IngotError } from '../../base/errors.ts';
-import { broadcastShapes, checkShape, formatShape, normalizeAxis, type Shape } from '../../base/shape.ts';
+import {
+  broadcastShapes,
+  checkShape,
+  type Dim,
+  formatShape,
+  normalizeAxis,
+  type Shape,
+  sameShape,
+} from '../../base/shape.ts';
+import { type Given, isOptions, named } from '../arguments.ts';
 import type { NDArray } from '../array.ts';
 import { arange, fromData, full } from '../creation.ts';
 import type { Term } from '../ops/elementwise/elementwise.ts';
 import { fixed } from '../ops/operands.ts';
 import { concat } from '../ops/shape/concat.ts';
-import { svd } from './decompositions.ts';
+import { thinSvd } from './decompositions.ts';
 import { erfinv } from './special.ts';
 import { alongAxis, toArray, toFloats } from './terms.ts';
 
@@ -122,68 +131,132 @@ export interface RandomOptions {
   readonly key?: NDArray;
   readonly dtype?: FloatDType;
 }
+/** Of distributions with a place and a width. */
+export interface LocatedOptions extends RandomOptions {
+  /** Mean; default 0. */
+  readonly loc?: Term;
+  /** Standard deviation of normal, factor of laplace; default 1. */
+  readonly scale?: Term;
+}
+export interface UniformOptions extends RandomOptions {
+  readonly low?: Term;
+  readonly high?: Term;
+  readonly shape?: Shape;
+}
 
-/** Numbers evenly spread over [low, high). */
+const keyed = (key: NDArray | undefined): RandomOptions => (key === undefined ? {} : { key });
+
+/** The shape given, or the one that the operands broadcast to. */
+const shapeOf = (shape: Shape | undefined, ...of: readonly Term[]): Shape =>
+  shape ?? of.reduce<Shape>((s, x) => broadcastShapes(s, toArray(x).shape, 'random'), []);
+
+/** Numbers evenly spread over [low, high), by default [0, 1). The shape may come first, or after the bounds as in MLX. */
+export function uniform(shape: Shape, low?: Term, high?: Term, options?: RandomOptions): NDArray;
 export function uniform(
-  shape: Shape,
-  low: Term = 0,
-  high: Term = 1,
-  { key: k, dtype = 'f32' }: RandomOptions = {},
-): NDArray {
+  low: Term,
+  high?: Term,
+  shape?: Shape | UniformOptions,
+  dtype?: FloatDType | UniformOptions | null,
+  key?: NDArray,
+): NDArray;
+export function uniform(options: UniformOptions): NDArray;
+export function uniform(...given: readonly unknown[]): NDArray {
+  const names = ['low', 'high', 'shape', 'dtype', 'key'] as const;
+  const order = Array.isArray(given[0]) ? (['shape', 'low', 'high'] as const) : names;
+  const options = named<UniformOptions>('random.uniform', order, given, [...names]);
+  const { low = 0, high = 1, dtype = 'f32', key: k } = options;
   const below1 = 1 - 2 ** -24;
-  const unit = bits(shape, k).cast('f32').div(4294967295).minimum(below1);
+  const unit = bits(shapeOf(options.shape, low, high), k)
+    .cast('f32')
+    .div(4294967295)
+    .minimum(below1);
   const [a, b] = [toFloats(low), toFloats(high)];
   return unit.mul(b.sub(a)).add(a).cast(dtype);
 }
 
-/** Numbers of a normal distribution. */
-export const normal = (
-  shape: Shape,
-  mean: Term = 0,
-  deviation: Term = 1,
-  { key: k, dtype = 'f32' }: RandomOptions = {},
-): NDArray =>
-  erfinv(uniform(shape, -1 + 2 ** -24, 1, k === undefined ? {} : { key: k }))
-    .mul(Math.SQRT2)
-    .mul(toFloats(deviation))
-    .add(toFloats(mean))
-    .cast(dtype);
+/** Place and width one after the other, or after the dtype as in MLX. */
+function located(what: string, given: readonly unknown[]): LocatedOptions {
+  const [first] = given;
+  const mlx = first == null || typeof first === 'string' || isOptions(first);
+  const names = ['dtype', 'loc', 'scale', 'key'] as const;
+  return named<LocatedOptions>(what, mlx ? names : ['loc', 'scale'], given, [...names]);
+}
 
-/** A normal distribution cut to low … high. */
+/** Numbers of a normal distribution. */
+export function normal(shape?: Shape, options?: LocatedOptions): NDArray;
+export function normal(shape: Shape, loc: Term, scale?: Term, options?: RandomOptions): NDArray;
+export function normal(
+  shape: Shape,
+  dtype: FloatDType | null,
+  loc?: Term | LocatedOptions | null,
+  scale?: Term | LocatedOptions | null,
+  key?: NDArray,
+): NDArray;
+export function normal(shape: Shape = [], ...given: readonly unknown[]): NDArray {
+  const { loc = 0, scale = 1, dtype = 'f32', key: k } = located('random.normal', given);
+  const unit = erfinv(uniform(shape, -1 + 2 ** -24, 1, keyed(k))).mul(Math.SQRT2);
+  return unit.mul(toFloats(scale)).add(toFloats(loc)).cast(dtype);
+}
+
+/** A normal distribution cut to low … high. The shape is by default that of the bounds. */
 export function truncatedNormal(
   low: Term,
   high: Term,
-  shape: Shape,
-  { key: k, dtype = 'f32' }: RandomOptions = {},
+  ...given: Given<[shape: Shape, dtype: FloatDType, key: NDArray], RandomOptions & { readonly shape?: Shape }>
 ): NDArray {
+  const options = named<RandomOptions & { readonly shape?: Shape }>(
+    'random.truncatedNormal',
+    ['shape', 'dtype', 'key'],
+    given,
+  );
   const [a, b] = [toFloats(low), toFloats(high)];
   const edge = (x: NDArray): NDArray => x.div(Math.SQRT2).erf();
-  const u = uniform(shape, edge(a), edge(b), k === undefined ? {} : { key: k });
-  return erfinv(u).mul(Math.SQRT2).maximum(a).minimum(b).cast(dtype);
+  const u = uniform(shapeOf(options.shape, a, b), edge(a), edge(b), keyed(options.key));
+  return erfinv(u)
+    .mul(Math.SQRT2)
+    .maximum(a)
+    .minimum(b)
+    .cast(options.dtype ?? 'f32');
 }
 
 /** True with probability p, which broadcasts to the shape (default that of p). */
-export const bernoulli = (p: Term = 0.5, shape: Shape = toArray(p).shape, k?: NDArray): NDArray =>
-  uniform(shape, 0, 1, k === undefined ? {} : { key: k }).lt(toFloats(p));
+export function bernoulli(
+  p: Term | BernoulliOptions = 0.5,
+  ...given: Given<[shape: Shape, key: NDArray], BernoulliOptions>
+): NDArray {
+  if (isOptions(p)) return bernoulli(0.5, p as BernoulliOptions);
+  const { shape, key: k } = named<BernoulliOptions>('random.bernoulli', ['shape', 'key'], given);
+  return uniform(shapeOf(shape, p as Term), 0, 1, keyed(k)).lt(toFloats(p as Term));
+}
+export interface BernoulliOptions {
+  readonly shape?: Shape;
+  readonly key?: NDArray;
+}
 
 /** Numbers of the standard Gumbel distribution. */
-export const gumbel = (shape: Shape, { key: k, dtype = 'f32' }: RandomOptions = {}): NDArray =>
-  uniform(shape, 0, 1, k === undefined ? {} : { key: k })
-    .log()
-    .neg()
-    .log()
-    .neg()
-    .cast(dtype);
+export function gumbel(
+  shape: Shape = [],
+  ...given: Given<[dtype: FloatDType, key: NDArray], RandomOptions>
+): NDArray {
+  const { key: k, dtype = 'f32' } = named<RandomOptions>('random.gumbel', ['dtype', 'key'], given);
+  const negative = (x: NDArray): NDArray => x.log().neg();
+  return negative(negative(uniform(shape, 0, 1, keyed(k)))).cast(dtype);
+}
 
 /** Numbers of a Laplace distribution. */
+export function laplace(shape?: Shape, options?: LocatedOptions): NDArray;
+export function laplace(shape: Shape, loc: Term, scale?: Term, options?: RandomOptions): NDArray;
 export function laplace(
   shape: Shape,
-  mean: Term = 0,
-  scale: Term = 1,
-  { key: k, dtype = 'f32' }: RandomOptions = {},
-): NDArray {
-  const u = uniform(shape, -1 + 2 ** -24, 1, k === undefined ? {} : { key: k });
-  return u.sign().mul(u.abs().neg().log1p()).mul(toFloats(scale)).add(toFloats(mean)).cast(dtype);
+  dtype: FloatDType | null,
+  loc?: Term | LocatedOptions | null,
+  scale?: Term | LocatedOptions | null,
+  key?: NDArray,
+): NDArray;
+export function laplace(shape: Shape = [], ...given: readonly unknown[]): NDArray {
+  const { loc = 0, scale = 1, dtype = 'f32', key: k } = located('random.laplace', given);
+  const u = uniform(shape, -1 + 2 ** -24, 1, keyed(k));
+  return u.sign().mul(u.abs().neg().log1p()).mul(toFloats(scale)).add(toFloats(loc)).cast(dtype);
 }
 
 /** Numbers of an exponential distribution of this rate. */
@@ -191,32 +264,83 @@ export const exponential = (
   shape: Shape,
   rate: Term = 1,
   { key: k, dtype = 'f32' }: RandomOptions = {},
-): NDArray =>
-  uniform(shape, 0, 1, k === undefined ? {} : { key: k })
-    .neg()
-    .log1p()
-    .neg()
-    .div(toFloats(rate))
-    .cast(dtype);
+): NDArray => uniform(shape, 0, 1, keyed(k)).neg().log1p().neg().div(toFloats(rate)).cast(dtype);
 
-/** Integers from low to high - 1. */
-export const randint = (low: Term, high: Term, shape: Shape, dtype: DType = 'i32', k?: NDArray): NDArray =>
-  uniform(shape, low, high, k === undefined ? {} : { key: k })
+/** Integers from low to high - 1. The shape is by default that of the bounds. */
+export function randint(
+  low: Term,
+  high: Term,
+  ...given: Given<[shape: Shape, dtype: DType, key: NDArray], RandintOptions>
+): NDArray {
+  const names = ['shape', 'dtype', 'key'] as const;
+  const { shape, dtype = 'i32', key: k } = named<RandintOptions>('random.randint', names, given);
+  return uniform(shapeOf(shape, low, high), low, high, keyed(k))
     .floor()
     .maximum(toFloats(low))
     .cast(dtype);
+}
+export interface RandintOptions {
+  readonly shape?: Shape;
+  readonly dtype?: DType;
+  readonly key?: NDArray;
+}
 
-/** An index along `axis` drawn by logits that need not be normalised; one for each of the other places, or `count` of them last. */
-export function categorical(logits: NDArray, axis = -1, count?: number, k?: NDArray): NDArray {
+export interface CategoricalOptions {
+  readonly axis?: number;
+  /** Of the result; ends with the shape of the logits without the axis. */
+  readonly shape?: Shape;
+  /** That many for each place, along a new last axis. */
+  readonly numSamples?: number;
+  readonly key?: NDArray;
+}
+
+/**
+ * An index along `axis` (default the last) drawn by logits that need not be normalised: one for each of the other places, `numSamples`
+ * of them, or as many as a shape has. The count may stand in the place of the shape.
+ */
+export function categorical(
+  logits: NDArray,
+  ...given:
+    | Given<[axis: number, shape: Shape, numSamples: number, key: NDArray], CategoricalOptions>
+    | readonly [axis?: number, numSamples?: number, key?: NDArray]
+): NDArray {
+  const names = ['axis', 'shape', 'numSamples', 'key'] as const;
+  const counted = typeof given[1] === 'number' || (given[2] != null && typeof given[2] === 'object');
+  const order = counted && !isOptions(given[2]) ? (['axis', 'numSamples', 'key'] as const) : names;
+  const options = named<CategoricalOptions>('random.categorical', order, given, [...names]);
+  const { axis = -1, shape, numSamples: count } = options;
   const at = normalizeAxis(axis, logits.shape.length, 'random.categorical');
-  const options = k === undefined ? {} : { key: k };
-  if (count === undefined) return logits.add(gumbel(logits.shape, options)).argmax(at);
+  const k = keyed(options.key);
+  if (shape !== undefined) {
+    const others = logits.shape.filter((_, i) => i !== at);
+    const ends = shape.slice(shape.length - others.length);
+    if (count !== undefined || !sameShape(broadcastShapes(ends, others, 'random.categorical'), ends)) {
+      throw new IngotError(
+        'shape_mismatch',
+        `random.categorical: shape ${formatShape(shape)} does not end with ${formatShape(others)}` +
+          (count === undefined ? '' : ', and numSamples is given, too'),
+      );
+    }
+    const from = at - logits.shape.length;
+    const wide = [...shape];
+    wide.splice(wide.length + from + 1, 0, logits.shape[at] as Dim);
+    return logits.add(gumbel(wide, k)).argmax(from);
+  }
+  if (count === undefined) return logits.add(gumbel(logits.shape, k)).argmax(at);
   const wide = logits.reshape([...logits.shape, 1]);
-  return wide.add(gumbel([...logits.shape, count], options)).argmax(at);
+  return wide.add(gumbel([...logits.shape, count], k)).argmax(at);
 }
 
 /** 0 … n - 1, or the pieces of an array along `axis`, in random order. */
-export function permutation(x: number | NDArray, axis = 0, k?: NDArray): NDArray {
+export function permutation(
+  x: number | NDArray,
+  ...given: Given<[axis: number, key: NDArray], { readonly axis?: number; readonly key?: NDArray }>
+): NDArray {
+  const { axis = 0, key: k } = named<{ axis?: number; key?: NDArray }>(
+    'random.permutation',
+    ['axis', 'key'],
+    given,
+  );
   const n =
     typeof x === 'number'
       ? x
@@ -229,15 +353,23 @@ export function permutation(x: number | NDArray, axis = 0, k?: NDArray): NDArray
 export function multivariateNormal(
   mean: NDArray,
   cov: NDArray,
-  shape?: Shape,
-  { key: k, dtype = 'f32' }: RandomOptions = {},
+  ...given: Given<[shape: Shape, dtype: FloatDType, key: NDArray], RandomOptions & { readonly shape?: Shape }>
 ): NDArray {
+  const {
+    shape,
+    key: k,
+    dtype = 'f32',
+  } = named<RandomOptions & { readonly shape?: Shape }>(
+    'random.multivariateNormal',
+    ['shape', 'dtype', 'key'],
+    given,
+  );
   const n = fixed(mean.shape.at(-1), 'random.multivariateNormal');
   const batch =
     shape ?? broadcastShapes(mean.shape.slice(0, -1), cov.shape.slice(0, -2), 'multivariateNormal');
-  const [u, s] = svd(cov);
+  const [u, s] = thinSvd(cov);
   const root = u.mul(s.sqrt().reshape([...s.shape.slice(0, -1), 1, n]));
-  const z = normal([...batch, n, 1], 0, 1, k === undefined ? {} : { key: k });
+  const z = normal([...batch, n, 1], 0, 1, keyed(k));
   return root
     .matmul(z)
     .reshape([...batch, n])

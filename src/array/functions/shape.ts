@@ -15,6 +15,7 @@ import { arange, full } from '../creation.ts';
 import type { Term } from '../ops/elementwise/elementwise.ts';
 import { where } from '../ops/elementwise/where.ts';
 import { fixed } from '../ops/operands.ts';
+import { type Axes, reduceAxes } from '../ops/reduce/reduce.ts';
 import { concat } from '../ops/shape/concat.ts';
 import { alongAxis, axisOf, toArray } from './terms.ts';
 
@@ -72,16 +73,17 @@ export function tile(x: NDArray, repetitions: number | readonly number[]): NDArr
 export function roll(
   x: NDArray,
   shift: number | readonly number[],
-  axis?: number | readonly number[],
+  axis?: number | readonly number[] | null,
 ): NDArray {
   const shifts = typeof shift === 'number' ? [shift] : shift;
-  if (axis === undefined)
+  if (axis == null)
     return rollAxis(
       x.reshape([-1]),
       shifts.reduce((a, b) => a + b, 0),
       0,
     ).reshape(x.shape);
-  const axes = typeof axis === 'number' ? [axis] : axis;
+  const given = typeof axis === 'number' ? [axis] : axis;
+  const axes = given.length === 1 ? shifts.map(() => given[0] as number) : given; // several shifts of one axis add up
   if (shifts.length !== 1 && shifts.length !== axes.length) {
     throw new IngotError('invalid_argument', `roll: ${shifts.length} shifts for ${axes.length} axes`);
   }
@@ -95,8 +97,8 @@ function rollAxis(x: NDArray, shift: number, axis: number): NDArray {
 }
 
 /** Order of elements reversed along axes (default all). */
-export function flip(x: NDArray, axis?: number | readonly number[]): NDArray {
-  const axes = axis === undefined ? x.shape.map((_, i) => i) : typeof axis === 'number' ? [axis] : axis;
+export function flip(x: NDArray, axis?: Axes): NDArray {
+  const axes = reduceAxes(x, axis, 'flip');
   return axes.reduce<NDArray>((y, a) => {
     const [at, n] = axisOf(y, a, 'flip');
     return alongAxis(y, at, [n - 1, -n - 1, -1]);
@@ -119,20 +121,23 @@ export function rot90(x: NDArray, turns = 1, axes: readonly [number, number] = [
   }
 }
 
-/** At least one axis. */
-export const atleast1d = (x: Term): NDArray =>
-  toArray(x).shape.length === 0 ? toArray(x).reshape([1]) : toArray(x);
+/** `f` of one array, or of each of several. */
+const ofEach = (
+  f: (x: NDArray) => NDArray,
+): { (x: Term): NDArray; (...x: readonly Term[]): readonly NDArray[] } =>
+  ((...x: readonly Term[]) => {
+    const all = x.map((t) => f(toArray(t)));
+    return all.length === 1 ? all[0] : all;
+  }) as ReturnType<typeof ofEach>;
+
+const one = (x: NDArray): NDArray => (x.shape.length === 0 ? x.reshape([1]) : x);
+const two = (x: NDArray): NDArray => (x.shape.length < 2 ? x.reshape([1, ...one(x).shape]) : x);
+/** At least one axis. Several arrays give a list. */
+export const atleast1d = ofEach(one);
 /** At least two axes: new ones in front. */
-export function atleast2d(x: Term): NDArray {
-  const a = atleast1d(x);
-  return a.shape.length === 1 ? a.reshape([1, ...a.shape]) : a;
-}
+export const atleast2d = ofEach(two);
 /** At least three axes: as NumPy adds them, a vector becomes [1, n, 1] and a matrix [m, n, 1]. */
-export function atleast3d(x: Term): NDArray {
-  const a = toArray(x);
-  if (a.shape.length >= 3) return a;
-  return a.shape.length === 1 ? a.reshape([1, ...a.shape, 1]) : a.reshape([...atleast2d(a).shape, 1]);
-}
+export const atleast3d = ofEach((x) => (x.shape.length >= 3 ? x : x.reshape([...two(x).shape, 1])));
 
 /** Arrays, given one by one or in a list, broadcast to one shape. */
 export function broadcastArrays(...given: readonly (NDArray | readonly NDArray[])[]): readonly NDArray[] {
@@ -143,6 +148,7 @@ export function broadcastArrays(...given: readonly (NDArray | readonly NDArray[]
 
 export type PadWidths =
   | number
+  | readonly [width: number]
   | readonly [before: number, after: number]
   | readonly (readonly [number, number])[];
 type Gathered = 'edge' | 'reflect' | 'symmetric' | 'wrap';
@@ -150,35 +156,36 @@ type Computed = 'linear_ramp' | 'maximum' | 'mean' | 'median' | 'minimum';
 /** Modes are NumPy's: elements from x, or one number of each line of it; `linear_ramp` goes from the edge to `value`. */
 export type PadMode = 'constant' | Gathered | Computed;
 
-/** Elements added around `x`: one width for all sides, a pair for all axes, or a pair for each axis. */
-export function pad(
-  x: NDArray,
-  widths: PadWidths,
-  mode: PadMode = 'constant',
-  value: number | boolean = 0,
-): NDArray {
-  const pairs = x.shape.map((_, i): readonly [number, number] => {
-    if (typeof widths === 'number') return [widths, widths];
-    if (typeof widths[0] === 'number') return widths as readonly [number, number];
-    return (widths as readonly (readonly [number, number])[])[i] ?? [0, 0];
+/** The widths of each axis: a number or pair is that of all. Throws invalid_argument for another count of pairs. */
+function padPairs(x: NDArray, widths: PadWidths): readonly (readonly [number, number])[] {
+  const list: readonly (number | readonly number[])[] = typeof widths === 'number' ? [widths] : widths;
+  const pairs = list.every((w) => typeof w === 'number') ? [list as readonly number[]] : list;
+  const full = pairs.map((pair) => {
+    const both = typeof pair === 'number' || pair.length === 1 ? [pair, pair].flat() : pair;
+    return both as readonly [number, number];
   });
+  const wrong = full.find((p) => p.length !== 2 || !p.every((n) => Number.isInteger(n) && n >= 0));
+  if (wrong !== undefined || (full.length !== 1 && full.length !== x.shape.length)) {
+    throw new IngotError(
+      'invalid_argument',
+      `pad: widths ${JSON.stringify(widths)} are no counts before and after for the ${x.shape.length} axes of ${formatShape(x.shape)}`,
+    );
+  }
+  return x.shape.map((_, i) => (full.length === 1 ? full[0] : full[i]) as readonly [number, number]);
+}
+
+/** Elements added around `x`: one width for all sides, a pair for all axes, or a pair for each axis. */
+export function pad(x: NDArray, widths: PadWidths, mode: PadMode = 'constant', constant: Term = 0): NDArray {
+  const pairs = padPairs(x, widths);
   return pairs.reduce<NDArray>((y, [before, after], axis) => {
-    if (before < 0 || after < 0)
-      throw new IngotError('invalid_argument', `pad: widths ${before} and ${after} must not be negative`);
     if (before === 0 && after === 0) return y;
-    if (mode === 'constant') return padConstant(y, axis, before, after, value);
-    if (mode in ofLines) return padComputed(y, axis, [before, after], mode as Computed, Number(value));
+    if (mode === 'constant') return padConstant(y, axis, before, after, constant);
+    if (mode in ofLines) return padComputed(y, axis, [before, after], mode as Computed, Number(constant));
     return padFrom(y, axis, before, after, mode as Gathered);
   }, x);
 }
 
-function padConstant(
-  x: NDArray,
-  axis: number,
-  before: number,
-  after: number,
-  value: number | boolean,
-): NDArray {
+function padConstant(x: NDArray, axis: number, before: number, after: number, value: Term): NDArray {
   const side = (n: number): readonly NDArray[] =>
     n === 0
       ? []
@@ -282,15 +289,17 @@ export const tril = (x: NDArray, k = 0): NDArray =>
 export const triu = (x: NDArray, k = 0): NDArray =>
   where(belowDiagonal(x.shape.at(-2) as Dim, x.shape.at(-1) as Dim, k - 1), zeroOf(x), x);
 /** Ones on and below diagonal k. */
-export const tri = (rows: number, columns = rows, k = 0, dtype: DType = 'f32'): NDArray =>
-  belowDiagonal(rows, columns, k).cast(dtype);
+export const tri = (rows: number, columns?: number | null, k = 0, dtype?: DType | null): NDArray =>
+  belowDiagonal(rows, columns ?? rows, k).cast(dtype ?? 'f32');
 /** Ones on diagonal k. */
-export const eye = (rows: number, columns = rows, k = 0, dtype: DType = 'f32'): NDArray =>
-  arange(columns)
-    .reshape([1, columns])
+export function eye(rows: number, columns?: number | null, k = 0, dtype?: DType | null): NDArray {
+  const wide = columns ?? rows;
+  return arange(wide)
+    .reshape([1, wide])
     .sub(arange(rows).reshape([rows, 1]))
     .eq(k)
-    .cast(dtype);
+    .cast(dtype ?? 'f32');
+}
 export const identityMatrix = (n: number, dtype: DType = 'f32'): NDArray => eye(n, n, 0, dtype);
 
 const zeroOf = (x: NDArray): NDArray => full([], 0, x.dtype);
@@ -327,8 +336,10 @@ export function diag(x: NDArray, k = 0): NDArray {
 }
 
 /** Sum of a diagonal. */
-export const trace = (x: NDArray, offset = 0, axis1 = 0, axis2 = 1): NDArray =>
-  diagonal(x, offset, axis1, axis2).sum(-1);
+export const trace = (x: NDArray, offset = 0, axis1 = 0, axis2 = 1, dtype?: DType | null): NDArray => {
+  const line = diagonal(x, offset, axis1, axis2);
+  return (dtype == null ? line : line.cast(dtype)).sum(-1);
+};
 
 export interface MeshgridOptions {
   /** `xy` (the default) exchanges the first two axes, as NumPy does. */
@@ -363,11 +374,16 @@ export const columnStack = (arrays: readonly NDArray[]): NDArray =>
     'columnStack',
   );
 /** Arrays one below the other. */
-export const vstack = (arrays: readonly NDArray[]): NDArray => concat(arrays.map(atleast2d), 0, 'vstack');
+export const vstack = (arrays: readonly NDArray[]): NDArray => concat(arrays.map(two), 0, 'vstack');
 /** Arrays side by side. */
 export function hstack(arrays: readonly NDArray[]): NDArray {
-  const all = arrays.map(atleast1d);
+  const all = arrays.map(one);
   return concat(all, all[0]?.shape.length === 1 ? 0 : 1, 'hstack');
 }
 /** Arrays along a third axis. */
-export const dstack = (arrays: readonly NDArray[]): NDArray => concat(arrays.map(atleast3d), 2, 'dstack');
+export const dstack = (arrays: readonly NDArray[]): NDArray =>
+  concat(
+    arrays.map((x) => atleast3d(x)),
+    2,
+    'dstack',
+  );

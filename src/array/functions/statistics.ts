@@ -1,7 +1,8 @@
 // Statistics over axes, and counts of elements.
 
 import { IngotError } from '../../base/errors.ts';
-import { elementCount } from '../../base/shape.ts';
+import { elementCount, formatShape } from '../../base/shape.ts';
+import { type Given, named } from '../arguments.ts';
 import { NDArray } from '../array.ts';
 import { arange, full } from '../creation.ts';
 import { clip, stack } from '../derived.ts';
@@ -74,9 +75,9 @@ export const percentile = (
 ): NDArray => quantile(x, typeof q === 'number' ? q / 100 : q.map((part) => part / 100), axes, keepDims);
 
 /** Mean with weights, which are 1 by default; they have the shape of `x`, or are those of one axis. */
-export function average(x: NDArray, axis?: number, weights?: NDArray): NDArray {
+export function average(x: NDArray, axis?: number | null, weights?: NDArray): NDArray {
   if (weights === undefined) return x.mean(axis);
-  if (axis === undefined || weights.shape.length === x.shape.length) {
+  if (axis == null || weights.shape.length === x.shape.length) {
     return x.mul(weights).sum(axis).div(weights.broadcastTo(x.shape).sum(axis));
   }
   const [at] = axisOf(x, axis, 'average');
@@ -89,8 +90,17 @@ export const ptp = (x: NDArray, axes?: Axes, keepDims = false): NDArray =>
   x.max(axes, keepDims).sub(x.min(axes, keepDims));
 
 /** Number of elements that are not 0, as i32. */
-export const countNonzero = (x: NDArray, axes?: Axes, keepDims = false): NDArray =>
-  x.cast('bool').sum(axes, keepDims);
+export function countNonzero(
+  x: NDArray,
+  ...given: Given<[axis: Axes, keepDims: boolean], { readonly axis?: Axes; readonly keepDims?: boolean }>
+): NDArray {
+  const { axis, keepDims } = named<{ axis?: Axes; keepDims?: boolean }>(
+    'countNonzero',
+    ['axis', 'keepDims'],
+    given,
+  );
+  return x.cast('bool').sum(axis, keepDims);
+}
 
 /** Differences of neighbours along an axis, `n` times. */
 export function diff(x: NDArray, n = 1, axis = -1): NDArray {
@@ -205,9 +215,21 @@ export function histogram(
 
 /** Places at which `values` would go into sorted numbers: before equal ones, or after them with side right. */
 export function searchsorted(sorted: NDArray, values: Term, side: 'left' | 'right' = 'left'): NDArray {
+  if (sorted.shape.length !== 1) {
+    const shape = formatShape(sorted.shape);
+    throw new IngotError('shape_mismatch', `searchsorted: the sorted numbers are a vector, got ${shape}`);
+  }
+  if (side !== 'left' && side !== 'right') {
+    throw new IngotError('invalid_argument', `searchsorted: side '${side}' is neither left nor right`);
+  }
   const v = toArray(values);
   const wide = v.reshape([...v.shape, 1]);
-  return (side === 'left' ? sorted.lt(wide) : sorted.le(wide)).sum(-1);
+  // NaN is above every number
+  const before =
+    side === 'left'
+      ? sorted.lt(wide).logicalOr(wide.isnan().logicalAnd(sorted.isnan().logicalNot()))
+      : sorted.le(wide).logicalOr(wide.isnan());
+  return before.sum(-1);
 }
 
 /** The bin of each value between ascending edges. */
@@ -228,6 +250,13 @@ export function interp(x: NDArray, xp: NDArray, fp: NDArray): NDArray {
 
 /** Discrete convolution of two vectors. */
 export function convolve(a: NDArray, b: NDArray, mode: 'full' | 'same' | 'valid' = 'full'): NDArray {
+  if (!['full', 'same', 'valid'].includes(mode)) {
+    throw new IngotError('invalid_argument', `convolve: mode '${mode}' is none of full, same, valid`);
+  }
+  if (a.shape.length !== 1 || b.shape.length !== 1) {
+    const shapes = `${formatShape(a.shape)} and ${formatShape(b.shape)}`;
+    throw new IngotError('shape_mismatch', `convolve: two vectors are needed, got ${shapes}`);
+  }
   const [[, m], [, n]] = [axisOf(a, 0, 'convolve'), axisOf(b, 0, 'convolve')];
   if (m < n) return convolve(b, a, mode);
   const zeros = a.mul(0);

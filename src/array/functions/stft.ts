@@ -1,6 +1,7 @@
 // Short-time Fourier transforms: spectra of overlapping frames, and the signal back from them.
 
 import { IngotError } from '../../base/errors.ts';
+import { type Given, named } from '../arguments.ts';
 import type { NDArray } from '../array.ts';
 import { arange, full } from '../creation.ts';
 import { where } from '../ops/elementwise/where.ts';
@@ -27,6 +28,11 @@ export interface StftOptions {
   readonly onesided?: boolean;
 }
 
+export interface IstftOptions extends StftOptions {
+  /** Samples of the result: cut off or filled with zeros. */
+  readonly length?: number;
+}
+
 function windowOf(n: number, { winLength = n, window }: StftOptions): NDArray {
   const w = window ?? full([winLength], 1);
   const [, size] = axisOf(w, 0, 'stft: window');
@@ -36,8 +42,27 @@ function windowOf(n: number, { winLength = n, window }: StftOptions): NDArray {
   return pad(w, [[left, n - size - left]]);
 }
 
+const stftNames = ['nFft', 'hopLength', 'winLength', 'window', 'center'] as const;
+
 /** Spectra of the frames of x [..., samples]: [..., frequencies, frames], as MLX gives them. */
-export function stft(x: NDArray, options: StftOptions = {}): Complex {
+export function stft(
+  x: NDArray,
+  ...given: Given<
+    [
+      nFft: number,
+      hopLength: number,
+      winLength: number,
+      window: NDArray,
+      center: boolean,
+      padMode: PadMode,
+      norm: FftNorm,
+      onesided: boolean,
+    ],
+    StftOptions
+  >
+): Complex {
+  const names = [...stftNames, 'padMode', 'norm', 'onesided'] as const;
+  const options = named<StftOptions>('stft', names, given);
   const { nFft: n = 2048, hopLength = Math.floor(n / 4), center = true, padMode = 'reflect', norm } = options;
   const edges = x.shape.map((_, i) =>
     i === x.shape.length - 1 ? ([n >> 1, n >> 1] as const) : ([0, 0] as const),
@@ -51,22 +76,39 @@ export function stft(x: NDArray, options: StftOptions = {}): Complex {
     .reshape([count, 1])
     .add(arange(n).reshape([1, n]));
   const frames = take(signal, places, last).mul(windowOf(n, options));
-  const given = norm === undefined ? {} : { norm };
-  const { real, imag } = options.onesided === false ? fft(frames, given) : rfft(frames, given);
+  const how = norm === undefined ? {} : { norm };
+  const { real, imag } = options.onesided === false ? fft(frames, how) : rfft(frames, how);
   const swap = (y: NDArray): NDArray => y.swapaxes(-1, -2);
   return { real: swap(real), imag: swap(imag) };
 }
 
 /** The signal of spectra [..., frequencies, frames]: frames are added up and divided by the sum of the squares of the window. */
-export function istft(x: Complex, options: StftOptions & { readonly length?: number } = {}): NDArray {
+export function istft(
+  x: Complex,
+  ...given: Given<
+    [
+      nFft: number,
+      hopLength: number,
+      winLength: number,
+      window: NDArray,
+      center: boolean,
+      norm: FftNorm,
+      onesided: boolean,
+      length: number,
+    ],
+    IstftOptions
+  >
+): NDArray {
+  const names = [...stftNames, 'norm', 'onesided', 'length'] as const;
+  const options = named<IstftOptions>('istft', names, given, ['padMode']);
   const { onesided = true, center = true, norm } = options;
   const [, frequencies] = axisOf(x.real, -2, 'istft');
   const n = options.nFft ?? (onesided ? 2 * (frequencies - 1) : frequencies);
   const hop = options.hopLength ?? Math.floor(n / 4);
   const swap = (y: NDArray): NDArray => y.swapaxes(-1, -2);
   const spectra = { real: swap(x.real), imag: swap(x.imag) };
-  const given = norm === undefined ? {} : { norm };
-  const frames = onesided ? irfft(spectra, { n, ...given }) : ifft(spectra, given).real;
+  const how = norm === undefined ? {} : { norm };
+  const frames = onesided ? irfft(spectra, { n, ...how }) : ifft(spectra, how).real;
   const window = windowOf(n, options);
   const [, count] = axisOf(frames, -2, 'istft');
   const samples = (count - 1) * hop + n;

@@ -5,7 +5,7 @@ import { formatShape } from '../../base/shape.ts';
 import type { NDArray } from '../array.ts';
 import { where } from '../ops/elementwise/where.ts';
 import { fixed } from '../ops/operands.ts';
-import { det, inv, luCompact, pinv, solve, solveTriangular, svd } from './decompositions.ts';
+import { det, inv, luCompact, pinv, solve, solveTriangular, thinSvd } from './decompositions.ts';
 import { type NormOrder, norm, product } from './linear-algebra.ts';
 import { matrixTranspose } from './numpy.ts';
 import { eye, tril, triu } from './shape.ts';
@@ -15,13 +15,11 @@ import { toFloats } from './terms.ts';
 export function vectorNorm(
   x: NDArray,
   order = 2,
-  axis?: number | readonly number[],
+  axis?: number | readonly number[] | null,
   keepDims = false,
 ): NDArray {
   const rank = x.shape.length;
-  const axes = (axis === undefined ? x.shape.map((_, i) => i) : [axis].flat()).map((a) =>
-    a < 0 ? a + rank : a,
-  );
+  const axes = (axis == null ? x.shape.map((_, i) => i) : [axis].flat()).map((a) => (a < 0 ? a + rank : a));
   const kept = x.shape.map((_, i) => i).filter((i) => !axes.includes(i));
   const lines = x
     .transpose([...kept, ...axes])
@@ -38,7 +36,7 @@ export const matrixNorm = (
 ): NDArray => norm(x, order, axes, keepDims);
 
 /** Singular values, descending. */
-export const svdvals = (x: NDArray): NDArray => svd(x)[1];
+export const svdvals = (x: NDArray): NDArray => thinSvd(x)[1];
 /** Condition number: the norm of x times that of its inverse; by default of order 2, from the singular values. */
 export function cond(x: NDArray, order: NormOrder = 2): NDArray {
   if (order !== 2 && order !== -2) return matrixNorm(x, order).mul(matrixNorm(inv(x), order));

@@ -5,7 +5,7 @@ import { IngotError } from '../../base/errors.ts';
 import { normalizeAxis } from '../../base/shape.ts';
 import type { NDArray } from '../array.ts';
 import { full } from '../creation.ts';
-import type { Term } from '../ops/elementwise/elementwise.ts';
+import { floating, type Term } from '../ops/elementwise/elementwise.ts';
 import { withGradient } from '../ops/memory/identity.ts';
 import { fixed } from '../ops/operands.ts';
 
@@ -16,6 +16,12 @@ export const toArray = (x: Term): NDArray => (typeof x === 'object' ? x : full([
 export function toFloats(x: Term): NDArray {
   const a = toArray(x);
   return isFloat(a.dtype) ? a : a.cast('f32');
+}
+
+/** Two terms as arrays of the float dtype in which they meet; a number takes that of the array beside it. */
+export function floatPair(a: Term, b: Term): readonly [NDArray, NDArray] {
+  const dtype = floating(a, b);
+  return [toArray(a).cast(dtype), toArray(b).cast(dtype)];
 }
 
 /** A term as an array of integers or truth values. Throws invalid_argument for floats. */
@@ -55,6 +61,6 @@ export const alongAxis = (
 /** `f` over one axis, or over the elements in their order when no axis is given. */
 export const overAxis = (
   x: NDArray,
-  axis: number | undefined,
+  axis: number | null | undefined,
   f: (x: NDArray, axis: number) => NDArray,
-): NDArray => (axis === undefined ? f(x.reshape([-1]), 0) : f(x, axis));
+): NDArray => (axis == null ? f(x.reshape([-1]), 0) : f(x, axis));

@@ -1,5 +1,6 @@
 // The frame of optimisers whose parameters do not know of each other: a count of steps, and named moments for each parameter.
 
+import { knownOptions } from '../../array/arguments.ts';
 import type { NDArray } from '../../array/array.ts';
 import { IngotError } from '../../base/errors.ts';
 import type { Parameters } from '../module.ts';
@@ -29,20 +30,29 @@ export interface RuleCall<M extends string> {
 }
 
 export interface Recipe<M extends string> {
-  readonly learningRate: LearningRate;
+  /** Options as they were given, and the names they may have beside learningRate and weightDecay. */
+  readonly options: OptimizerOptions;
+  readonly names: readonly string[];
   readonly moments: readonly M[];
   /** The update before it is multiplied by minus the learning rate, and the moments of the next step. */
   rule(call: RuleCall<M>): { readonly update: NDArray; readonly moments: Readonly<Record<M, NDArray>> };
 }
 
-export function elementwise<M extends string>({ learningRate, moments, rule }: Recipe<M>): GradientTransform {
-  if (typeof learningRate === 'number' ? !(learningRate >= 0) : typeof learningRate !== 'function') {
-    throw new IngotError(
-      'invalid_argument',
-      `learningRate is ${learningRate}; it must be 0 or more, or a schedule, in the options: { learningRate: 1e-3 }`,
-      { details: { argument: 'learningRate' } },
-    );
-  }
+/** Throws invalid_argument for what is no learning rate. */
+export function checkRate(learningRate: unknown): void {
+  if (typeof learningRate === 'number' ? learningRate >= 0 : typeof learningRate === 'function') return;
+  throw new IngotError(
+    'invalid_argument',
+    `learningRate is ${learningRate}; it must be 0 or more, or a schedule, in the options: { learningRate: 1e-3 }`,
+    { details: { argument: 'learningRate' } },
+  );
+}
+
+export function elementwise<M extends string>(recipe: Recipe<M>): GradientTransform {
+  const { options, names, moments, rule } = recipe;
+  const { learningRate } = options;
+  checkRate(learningRate);
+  knownOptions('optimiser', options, ['learningRate', 'weightDecay', ...names]);
   return {
     init: (parameters) => ({
       count: firstCount(),

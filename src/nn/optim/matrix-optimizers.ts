@@ -1,10 +1,11 @@
 // Optimisers that look at a parameter as a matrix: Adafactor and Muon.
 
+import { knownOptions } from '../../array/arguments.ts';
 import type { NDArray } from '../../array/array.ts';
 import { full } from '../../array/creation.ts';
 import { fixed } from '../../array/ops/operands.ts';
 import type { Parameters } from '../module.ts';
-import { elementwise, type OptimizerOptions } from './elementwise.ts';
+import { checkRate, elementwise, type OptimizerOptions } from './elementwise.ts';
 import {
   firstCount,
   type GradientTransform,
@@ -45,6 +46,17 @@ interface FactoredState {
 export function adafactor(options: AdafactorOptions = {}): GradientTransform {
   const { learningRate, eps = [1e-30, 1e-3], clipThreshold = 1, decayRate = -0.8, beta1 } = options;
   const { weightDecay = 0, scaleParameter = true, warmupInit = false } = options;
+  if (learningRate !== undefined) checkRate(learningRate);
+  knownOptions('adafactor', options, [
+    'learningRate',
+    'eps',
+    'clipThreshold',
+    'decayRate',
+    'beta1',
+    'weightDecay',
+    'scaleParameter',
+    'warmupInit',
+  ]);
 
   const rateOf = (t: NDArray, before: NDArray, p: NDArray): NDArray => {
     const base = full([], 1, 'f32').mul(
@@ -146,9 +158,10 @@ function orthogonalised(x: NDArray, steps: number): NDArray {
  * layers; give embeddings, heads and vectors to another optimiser with partition(). Kernels of convolutions are matrices `[out, rest]`.
  */
 export const muon = (options: MuonOptions): GradientTransform => {
-  const { learningRate, momentum = 0.95, weightDecay = 0.01, nesterov = true, nsSteps = 5 } = options;
+  const { momentum = 0.95, weightDecay = 0.01, nesterov = true, nsSteps = 5 } = options;
   return elementwise({
-    learningRate,
+    options,
+    names: ['momentum', 'nesterov', 'nsSteps'],
     moments: ['velocity'],
     rule: ({ g: raw, p, moments }) => {
       const g = weightDecay === 0 ? raw : raw.add(p.mul(weightDecay));

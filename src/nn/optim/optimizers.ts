@@ -1,7 +1,8 @@
 // Optimisers by gradients and running averages of them. Formulas and defaults are PyTorch's; moments are f32.
 
 import type { NDArray } from '../../array/array.ts';
-import { elementwise, type OptimizerOptions } from './elementwise.ts';
+import { IngotError } from '../../base/errors.ts';
+import { elementwise, type OptimizerOptions, type RuleCall } from './elementwise.ts';
 import type { GradientTransform } from './transform.ts';
 
 export interface SgdOptions extends OptimizerOptions {
@@ -15,17 +16,23 @@ export interface SgdOptions extends OptimizerOptions {
 
 /** p - rate g; with momentum p - rate v, v = momentum v + (1 - dampening) g. */
 export function sgd(options: SgdOptions): GradientTransform {
-  const { learningRate, weightDecay = 0, momentum: keep = 0, dampening = 0, nesterov = false } = options;
+  const { weightDecay = 0, momentum: keep = 0, dampening = 0, nesterov = false } = options;
+  const names = ['momentum', 'dampening', 'nesterov'];
+  if (nesterov && (keep <= 0 || dampening !== 0)) {
+    throw new IngotError('invalid_argument', 'sgd: nesterov needs momentum, and no dampening');
+  }
   const decayed = (g: NDArray, p: NDArray): NDArray => (weightDecay === 0 ? g : g.add(p.mul(weightDecay)));
   if (keep === 0) {
     return elementwise({
-      learningRate,
+      options,
+      names,
       moments: [],
       rule: ({ g, p }) => ({ update: decayed(g, p), moments: {} }),
     });
   }
   return elementwise({
-    learningRate,
+    options,
+    names,
     moments: ['velocity'],
     rule: ({ g, p, moments }) => {
       const d = decayed(g, p);
@@ -47,9 +54,11 @@ export interface AdagradOptions extends OptimizerOptions {
 }
 
 /** p - rate g / (sqrt(sum of g²) + eps): Duchi et al. 2011. */
-export const adagrad = ({ learningRate, weightDecay = 0, eps = 1e-10 }: AdagradOptions): GradientTransform =>
-  elementwise({
-    learningRate,
+export const adagrad = (options: AdagradOptions): GradientTransform => {
+  const { weightDecay = 0, eps = 1e-10 } = options;
+  return elementwise({
+    options,
+    names: ['eps'],
     moments: ['sum'],
     rule: ({ g: raw, p, moments }) => {
       const g = weightDecay === 0 ? raw : raw.add(p.mul(weightDecay));
@@ -57,6 +66,7 @@ export const adagrad = ({ learningRate, weightDecay = 0, eps = 1e-10 }: AdagradO
       return { update: g.div(sum.sqrt().add(eps)), moments: { sum } };
     },
   });
+};
 
 export interface AdadeltaOptions extends OptimizerOptions {
   /** Default 0.9. */
@@ -67,9 +77,10 @@ export interface AdadeltaOptions extends OptimizerOptions {
 
 /** Steps in the units of the parameters: https://arxiv.org/abs/1212.5701. */
 export const adadelta = (options: AdadeltaOptions): GradientTransform => {
-  const { learningRate, weightDecay = 0, rho = 0.9, eps = 1e-6 } = options;
+  const { weightDecay = 0, rho = 0.9, eps = 1e-6 } = options;
   return elementwise({
-    learningRate,
+    options,
+    names: ['rho', 'eps'],
     moments: ['square', 'delta'],
     rule: ({ g: raw, p, moments }) => {
       const g = weightDecay === 0 ? raw : raw.add(p.mul(weightDecay));
@@ -94,17 +105,11 @@ export interface RmspropOptions extends OptimizerOptions {
 
 /** p - rate g / (sqrt(average of g²) + eps): Hinton's lectures of 2012. */
 export function rmsprop(options: RmspropOptions): GradientTransform {
-  const {
-    learningRate,
-    weightDecay = 0,
-    alpha = 0.99,
-    eps = 1e-8,
-    momentum: keep = 0,
-    centered = false,
-  } = options;
+  const { weightDecay = 0, alpha = 0.99, eps = 1e-8, momentum: keep = 0, centered = false } = options;
   const names = ['square', ...(centered ? ['mean'] : []), ...(keep > 0 ? ['velocity'] : [])];
   return elementwise<string>({
-    learningRate,
+    options,
+    names: ['alpha', 'eps', 'momentum', 'centered'],
     moments: names,
     rule: ({ g: raw, p, moments }) => {
       const g = weightDecay === 0 ? raw : raw.add(p.mul(weightDecay));
@@ -130,25 +135,37 @@ export interface AdamOptions extends OptimizerOptions {
   readonly eps?: number;
   /** Whether averages are divided by what they have seen, so that first steps are whole. Default true; MLX leaves it out. */
   readonly biasCorrection?: boolean;
+  /** Divides by the root of the largest v so far (https://openreview.net/forum?id=ryQu7f-RZ). Default false. */
+  readonly amsgrad?: boolean;
 }
 
+const adamNames = ['betas', 'eps', 'biasCorrection', 'amsgrad'];
+const adamMomentNames = ({ amsgrad }: AdamOptions): readonly string[] => [
+  'm',
+  'v',
+  ...(amsgrad ? ['most'] : []),
+];
+
 function adamMoments(
-  { betas: [b1, b2] = [0.9, 0.999], eps = 1e-8, biasCorrection = true }: AdamOptions,
-  { g, moments, t }: { g: NDArray; moments: { readonly m: NDArray; readonly v: NDArray }; t: NDArray },
+  { betas: [b1, b2] = [0.9, 0.999], eps = 1e-8, biasCorrection = true, amsgrad = false }: AdamOptions,
+  { g, moments, t }: Pick<RuleCall<string>, 'g' | 'moments' | 't'>,
 ) {
-  const m = moments.m.mul(b1).add(g.mul(1 - b1));
-  const v = moments.v.mul(b2).add(g.square().mul(1 - b2));
-  if (!biasCorrection) return { update: m.div(v.sqrt().add(eps)), moments: { m, v } };
+  const m = (moments.m as NDArray).mul(b1).add(g.mul(1 - b1));
+  const v = (moments.v as NDArray).mul(b2).add(g.square().mul(1 - b2));
+  const most = amsgrad ? (moments.most as NDArray).maximum(v) : v;
+  const next: Record<string, NDArray> = amsgrad ? { m, v, most } : { m, v };
+  if (!biasCorrection) return { update: m.div(most.sqrt().add(eps)), moments: next };
   const seen = (b: number): NDArray => t.mul(Math.log(b)).expm1().neg();
-  const update = m.div(seen(b1)).div(v.div(seen(b2)).sqrt().add(eps));
-  return { update, moments: { m, v } };
+  const update = m.div(seen(b1)).div(most.div(seen(b2)).sqrt().add(eps));
+  return { update, moments: next };
 }
 
 /** p - rate m / (sqrt(v) + eps) with averages m of g and v of g²: https://arxiv.org/abs/1412.6980. */
 export const adam = (options: AdamOptions): GradientTransform =>
-  elementwise({
-    learningRate: options.learningRate,
-    moments: ['m', 'v'],
+  elementwise<string>({
+    options,
+    names: adamNames,
+    moments: adamMomentNames(options),
     rule: ({ g, p, moments, t }) => {
       const decay = options.weightDecay ?? 0;
       return adamMoments(options, { g: decay === 0 ? g : g.add(p.mul(decay)), moments, t });
@@ -157,9 +174,10 @@ export const adam = (options: AdamOptions): GradientTransform =>
 
 /** Adam whose weight decay is taken off the parameters (https://arxiv.org/abs/1711.05101); default 0.01. */
 export const adamw = (options: AdamOptions): GradientTransform =>
-  elementwise({
-    learningRate: options.learningRate,
-    moments: ['m', 'v'],
+  elementwise<string>({
+    options,
+    names: adamNames,
+    moments: adamMomentNames(options),
     rule: ({ g, p, moments, t }) => {
       const { update, moments: next } = adamMoments(options, { g, moments, t });
       const decay = options.weightDecay ?? 0.01;
@@ -168,10 +186,11 @@ export const adamw = (options: AdamOptions): GradientTransform =>
   });
 
 /** Adam with the largest recent gradient in place of the root of v: section 7.1 of https://arxiv.org/abs/1412.6980. */
-export const adamax = (options: Omit<AdamOptions, 'biasCorrection'>): GradientTransform => {
-  const { learningRate, weightDecay = 0, betas: [b1, b2] = [0.9, 0.999], eps = 1e-8 } = options;
+export const adamax = (options: Omit<AdamOptions, 'biasCorrection' | 'amsgrad'>): GradientTransform => {
+  const { weightDecay = 0, betas: [b1, b2] = [0.9, 0.999], eps = 1e-8 } = options;
   return elementwise({
-    learningRate,
+    options,
+    names: ['betas', 'eps'],
     moments: ['m', 'u'],
     rule: ({ g: raw, p, moments, t }) => {
       const g = weightDecay === 0 ? raw : raw.add(p.mul(weightDecay));
@@ -188,13 +207,11 @@ export interface LionOptions extends OptimizerOptions {
 }
 
 /** p - rate (sign of an average of g + weightDecay p): https://arxiv.org/abs/2302.06675. */
-export const lion = ({
-  learningRate,
-  weightDecay = 0,
-  betas: [b1, b2] = [0.9, 0.99],
-}: LionOptions): GradientTransform =>
-  elementwise({
-    learningRate,
+export const lion = (options: LionOptions): GradientTransform => {
+  const { weightDecay = 0, betas: [b1, b2] = [0.9, 0.99] } = options;
+  return elementwise({
+    options,
+    names: ['betas'],
     moments: ['m'],
     rule: ({ g, p, moments }) => {
       const direction = moments.m
@@ -205,3 +222,4 @@ export const lion = ({
       return { update: weightDecay === 0 ? direction : direction.add(p.mul(weightDecay)), moments: { m } };
     },
   });
+};

@@ -221,7 +221,7 @@ export const combine = (x: NDArray, weights: NDArray): NDArray =>
  * @shapes x `[…, M, K]`, w `[E, K, N]`, ids `[…]` -> `[…, M, N]`
  * @gradient x, w
  * @source MLX's gather_mm */
-export const gatherMatmul = (x: NDArray, w: NDArray, ids: NDArray): NDArray => gatherMm(x, w, ids);
+export const gatherMatmul = (x: NDArray, w: NDArray, ids: NDArray): NDArray => gatherMm(x, w, null, ids);
 
 /** @formula E Σ_e share of slots of e · mean probability of e
  * @shapes logits `[n, E]`, ids i32 `[n, k]` -> f32 `[]`

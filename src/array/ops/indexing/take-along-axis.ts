@@ -48,11 +48,12 @@ export function putInRows(x: NDArray, ids: NDArray, D: number): NDArray {
 }
 
 /**
- * Elements of `x` at `ids` along `axis`: the result has the shape of `ids`, whose other axes are those of `x` or 1 (and the
+ * Elements of `x` at `ids` along `axis` (default the last; null: of all in their order): the result has the shape of `ids`, whose other axes are those of `x` or 1 (and the
  * other way round). Negative indices count from the end. Throws shape_mismatch for other shapes; an index outside the
  * axis fails the run.
  */
-export function takeAlongAxis(x: NDArray, ids: NDArray, axis: number): NDArray {
+export function takeAlongAxis(x: NDArray, ids: NDArray, axis: number | null = -1): NDArray {
+  if (axis === null) return takeAlongAxis(x.reshape([-1]), ids.reshape([-1]), 0);
   const rank = x.shape.length;
   if (ids.shape.length !== rank) {
     shapeError('takeAlongAxis', `indices have ${ids.shape.length} axes, the array ${rank}`);

@@ -187,12 +187,12 @@ function reduceCases({ dtypes, fill = 'normal' }: ReduceSpec): OpDef<ReduceAttrs
   );
 }
 
-/** Axes as given by users: one, several, or none for all. */
-export type Axes = number | readonly number[] | undefined;
+/** Axes as given by users: one, several, or none (undefined, null) for all. */
+export type Axes = number | readonly number[] | null | undefined;
 
 export function reduceAxes(x: NDArray, axes: Axes, what: string): readonly number[] {
   const rank = x.shape.length;
-  const list = axes === undefined ? x.shape.map((_, i) => i) : typeof axes === 'number' ? [axes] : axes;
+  const list = axes == null ? x.shape.map((_, i) => i) : typeof axes === 'number' ? [axes] : axes;
   if (!Array.isArray(list)) {
     throw new IngotError(
       'invalid_argument',

@@ -15,5 +15,5 @@ export const cummaxOp = scanOp({
 });
 
 /** Largest element so far along `axis`; over the elements in their order without one. From a NaN on it is NaN. */
-export const cummax = (x: NDArray, axis?: number, options: ScanOptions = {}): NDArray =>
+export const cummax = (x: NDArray, axis?: number | null, options: ScanOptions = {}): NDArray =>
   scanAlong(cummaxOp, x, axis, options);

@@ -15,5 +15,5 @@ export const cumminOp = scanOp({
 });
 
 /** Smallest element so far along `axis`; over the elements in their order without one. From a NaN on it is NaN. */
-export const cummin = (x: NDArray, axis?: number, options: ScanOptions = {}): NDArray =>
+export const cummin = (x: NDArray, axis?: number | null, options: ScanOptions = {}): NDArray =>
   scanAlong(cumminOp, x, axis, options);

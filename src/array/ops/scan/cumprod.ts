@@ -1,8 +1,7 @@
 // cumprod: running product along an axis.
 
 import type { NDArray } from '../../array.ts';
-import { widened } from '../reduce/reduce.ts';
-import { type ScanOptions, scanAlong, scanOp } from './scan.ts';
+import { type SumScanOptions, scanAlong, scanOp, summable } from './scan.ts';
 
 export const cumprodOp = scanOp({
   name: 'cumprod',
@@ -15,5 +14,5 @@ export const cumprodOp = scanOp({
 });
 
 /** Running product along `axis`; over the elements in their order without one. 8-bit integers as 32-bit ones, which wrap. */
-export const cumprod = (x: NDArray, axis?: number, options: ScanOptions = {}): NDArray =>
-  scanAlong(cumprodOp, widened(x), axis, options);
+export const cumprod = (x: NDArray, axis?: number | null, options: SumScanOptions = {}): NDArray =>
+  scanAlong(cumprodOp, summable(x, options), axis, options);

@@ -2,8 +2,7 @@
 
 import type { NDArray } from '../../array.ts';
 import { operand } from '../operands.ts';
-import { widened } from '../reduce/reduce.ts';
-import { type ScanOptions, scanAlong, scanOp } from './scan.ts';
+import { type SumScanOptions, scanAlong, scanOp, summable } from './scan.ts';
 
 export const cumsumOp = scanOp({
   name: 'cumsum',
@@ -18,5 +17,5 @@ export const cumsumOp = scanOp({
 });
 
 /** Running sum along `axis`; over the elements in their order without one. 8-bit integers are summed as 32-bit ones, which wrap. */
-export const cumsum = (x: NDArray, axis?: number, options: ScanOptions = {}): NDArray =>
-  scanAlong(cumsumOp, widened(x), axis, options);
+export const cumsum = (x: NDArray, axis?: number | null, options: SumScanOptions = {}): NDArray =>
+  scanAlong(cumsumOp, summable(x, options), axis, options);

@@ -29,5 +29,5 @@ export const logcumsumexpOp = scanOp({
 });
 
 /** log of the running sum of exp(x) along `axis`, without overflow; over the elements in their order without one. Integers as f32. */
-export const logcumsumexp = (x: NDArray, axis?: number, options: ScanOptions = {}): NDArray =>
+export const logcumsumexp = (x: NDArray, axis?: number | null, options: ScanOptions = {}): NDArray =>
   scanAlong(logcumsumexpOp, isFloat(x.dtype) ? x : x.cast('f32'), axis, options);

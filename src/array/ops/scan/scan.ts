@@ -3,11 +3,13 @@
 import { type DType, epsilon, isFloat } from '../../../base/dtype.ts';
 import { elementCount, maxElements, normalizeAxis, rowMajorStrides } from '../../../base/shape.ts';
 import type { RunningKind } from '../../../kernel/signature.ts';
+import { knownOptions } from '../../arguments.ts';
 import type { NDArray } from '../../array.ts';
 import type { CaseOperand, OpCase, OpDef, Vjp } from '../../op.ts';
 import type { Tensor } from '../../types.ts';
 import { fullOp } from '../creation/full.ts';
 import { countParam, expectDtype, fixed, numel, operand, output, reader, writer } from '../operands.ts';
+import { widened } from '../reduce/reduce.ts';
 import { concat } from '../shape/concat.ts';
 
 export interface ScanAttrs {
@@ -23,6 +25,14 @@ export interface ScanOptions {
   /** False leaves each element out of its own result, which begins with that of nothing. Default true. */
   readonly inclusive?: boolean;
 }
+export interface SumScanOptions extends ScanOptions {
+  /** Elements are cast to it first; default: theirs, of 8-bit integers and truth values 32-bit integers. */
+  readonly dtype?: DType;
+}
+
+/** Elements in the dtype in which they are summed or multiplied. */
+export const summable = (x: NDArray, { dtype }: SumScanOptions): NDArray =>
+  dtype === undefined ? widened(x) : x.cast(dtype);
 
 interface ScanSpec {
   readonly name: RunningKind;
@@ -96,12 +106,14 @@ export function scanOp(spec: ScanSpec): OpDef<ScanAttrs> {
 export function scanAlong(
   op: OpDef<ScanAttrs>,
   x: NDArray,
-  axis: number | undefined,
-  { reverse = false, inclusive = true }: ScanOptions,
+  axis: number | null | undefined,
+  options: ScanOptions,
 ): NDArray {
-  const y = axis === undefined ? x.reshape([-1]) : x;
+  knownOptions(op.name, options, ['reverse', 'inclusive', 'dtype']);
+  const { reverse = false, inclusive = true } = options;
+  const y = axis == null ? x.reshape([-1]) : x;
   return y.apply(op, [y], {
-    axis: axis === undefined ? 0 : normalizeAxis(axis, y.shape.length, op.name),
+    axis: axis == null ? 0 : normalizeAxis(axis, y.shape.length, op.name),
     reverse,
     inclusive,
   });

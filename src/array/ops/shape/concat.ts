@@ -103,11 +103,17 @@ export const concatOp = defineOp<ConcatAttrs>({
   ],
 });
 
-/** Arrays joined along `axis` (default 0); the other sizes must agree, dtypes promote. */
-export function concat(arrays: readonly NDArray[], axis = 0, what = 'concat'): NDArray {
+/** Arrays joined along `axis` (default 0; null: their elements in their order); the other sizes must agree, dtypes promote. */
+export function concat(arrays: readonly NDArray[], axis: number | null = 0, what = 'concat'): NDArray {
   if (!Array.isArray(arrays) || arrays.length === 0) {
     throw new IngotError('invalid_argument', `${what}: a list of at least one array is needed`);
   }
+  if (axis === null)
+    return concat(
+      arrays.map((a) => a.reshape([-1])),
+      0,
+      what,
+    );
   const first = arrays[0] as NDArray;
   if (arrays.length === 1) return first;
   const dtype = arrays.reduce((d, a) => promote(d, a.dtype), first.dtype);
