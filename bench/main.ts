@@ -8,12 +8,14 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { significant, summarize } from '../src/base/statistics.ts';
 import { size } from '../src/cli/options.ts';
+import { openCpuDevice } from '../src/device/cpu/device.ts';
 import { openDevice } from '../src/device/open.ts';
 import { arrayRows } from './arrays.ts';
 import { type BenchCase, cases, type Limits, randomPrompt } from './cases.ts';
 import { catalogTable, rowText } from './catalog.ts';
 import { checkGpu } from './check.ts';
 import type { Contestant } from './contestant.ts';
+import { benchFormats, formatsTable } from './formats.ts';
 import { type Hardware, openHardware } from './hardware.ts';
 import { kernelTable } from './kernels.ts';
 import { benchKv } from './kv.ts';
@@ -51,6 +53,8 @@ interface Options {
   readonly kv: boolean;
   /** The array library instead of models. */
   readonly arrays: boolean;
+  /** Products of every weight layout instead of models. */
+  readonly formats: boolean;
   /** What constraints cost instead; grammars whose name has this. */
   readonly masks: string | undefined;
   /** A server under load instead of single runs. */
@@ -65,7 +69,7 @@ interface Options {
   readonly kernels: boolean;
   /** The kernels of the catalog instead of models. */
   readonly catalog: boolean;
-  /** Modules or kernels of it; none: all. */
+  /** Modules or kernels of it, or layouts; none: all. */
   readonly only: readonly string[];
   /** The conformance suite on the GPU instead. */
   readonly check: boolean;
@@ -76,6 +80,7 @@ interface Options {
 const usage = `usage: npm run bench -- [decode|prefill] [${shapes.map(({ name }) => name).join('|')}] [options]
        npm run bench -- serve [--runs N]   64 streams, 16 against one, a second turn, aborted requests
        npm run bench -- kv [--save]        attention of a decode step at 16,384 positions, by what keys and values are stored as
+       npm run bench -- formats [NAME...] [--save]   products of every weight layout: one row by the bandwidth, 256 by Q4_0
        npm run bench -- array [--save]     array operations and a training step, as shares of the machine's limits
        npm run bench -- kernels [MODULE...] [--device D]   the catalog: share of a copy, and against plain operations
        npm run bench -- masks [WORDS]      masks of constraints, of all grammars or those whose name has WORDS
@@ -121,11 +126,12 @@ function parseOptions(args: readonly string[]): Options | undefined {
   const arrays = first === 'array';
   const kv = first === 'kv';
   const catalog = first === 'kernels';
+  const formats = first === 'formats';
   const masks = first === 'masks' ? positionals.slice(1).join(' ') : undefined;
-  const own = server !== undefined || streams || arrays || kv || catalog;
+  const own = server !== undefined || streams || arrays || kv || catalog || formats;
   const named = masks !== undefined ? [] : own ? positionals.slice(1) : positionals;
   const known = [...cases, ...shapes, ...(streams ? streamShapes : [])];
-  const unknown = catalog ? [] : named.filter((p) => !known.some(({ name }) => name === p));
+  const unknown = catalog || formats ? [] : named.filter((p) => !known.some(({ name }) => name === p));
   const [runs, minutes] = [Number(values.runs), Number(values.minutes)];
   const { precision, device } = values;
   if (unknown.length > 0) throw new Error(`unknown case or model: ${unknown.join(', ')}\n${usage}`);
@@ -150,6 +156,7 @@ function parseOptions(args: readonly string[]): Options | undefined {
       : undefined,
     kv,
     arrays,
+    formats,
     masks,
     server: server && { name: server, model: values.model, minutes },
     cases: picked(cases),
@@ -160,7 +167,7 @@ function parseOptions(args: readonly string[]): Options | undefined {
     device,
     kernels: values.kernels,
     catalog,
-    only: catalog ? named : [],
+    only: catalog || formats ? named : [],
     check: values.check,
     save: values.save,
     json: values.json,
@@ -335,6 +342,26 @@ async function runArrayCase(options: Options, root: string, version: string): Pr
   report({ case: 'array', rows, ...description, ...today(version) }, options, root);
 }
 
+async function runFormatsCase(options: Options, root: string, version: string): Promise<void> {
+  const device = openCpuDevice();
+  try {
+    const { cpu, threads, level } = device.info;
+    const { only, runs } = options;
+    const rows = await benchFormats(device, {
+      only,
+      runs,
+      onRow: ({ layout, oneRow, manyRows }) =>
+        log(`  ${layout}: ${(100 * oneRow.share).toFixed(0)} %, ${(100 * manyRows.share).toFixed(0)} %`),
+    });
+    if (!options.json) process.stdout.write(formatsTable(rows));
+    const line = { case: 'formats', rows, cpu, threads, level, ...today(version) };
+    if (options.json) process.stdout.write(`${JSON.stringify(line)}\n`);
+    if (options.save) save(root, line);
+  } finally {
+    device.dispose();
+  }
+}
+
 async function runKvCase(options: Options, root: string, version: string): Promise<void> {
   const { description } = await openHardware('cpu');
   const rows = await benchKv({ positions: 16_384, runs: options.runs }, log);
@@ -375,6 +402,7 @@ async function main(): Promise<void> {
   if (warning) log(`warning: ${warning}`);
   if (options.stream) return runStream(options.stream, options, root, version);
   if (options.arrays) return runArrayCase(options, root, version);
+  if (options.formats) return runFormatsCase(options, root, version);
   if (options.kv) return runKvCase(options, root, version);
   if (options.masks !== undefined) {
     const { description } = await openHardware('cpu');

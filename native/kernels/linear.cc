@@ -66,7 +66,7 @@ const char* read_problem(const Args& args, Problem& p) {
       return "linear: the residual is smaller than rows x N";
   }
   p.need = {};
-  for (int s = 0; s < p.segments; s++) p.need.add(p.seg[s].w, p.exact, p.many() && !p.twice);
+  for (int s = 0; s < p.segments; s++) p.need.add(p.seg[s].w, p.exact, p.many(), !p.twice);
   if (p.glu != kNoGlu && p.seg[0].w.N != p.seg[1].w.N) return "linear: gate and up differ in N";
   if (a.x_buf().bytes / 4 / p.K < p.rows) return "linear: x is smaller than rows x K";
   if (a.norm_weight() && a.norm_weight_buf().bytes / 4 < p.K)

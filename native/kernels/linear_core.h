@@ -14,6 +14,9 @@ inline void gemm_pair(const PanelPair& pair, const Acts& acts, const int32_t* in
     if constexpr (has_integers(L)) {
       if (!exact) return gemm_int8<L>(pair, acts, index, count, scratch, C);
     }
+    if constexpr (pairs_many(L)) {
+      if (!exact && acts.pairs) return gemm_pairs<L>(pair, acts, index, count, scratch, C);
+    }
     gemm_f32<L>(pair, acts, index, count, scratch, C);
   });
 }

@@ -208,4 +208,31 @@ void gemm_f32(const PanelPair& pair, const Acts& acts, const int32_t* index, int
   }
 }
 
+#if defined(__AVX512BF16__) && defined(__AVX512VBMI__)
+
+// Activations rounded to bf16 times scaled weights rounded to bf16.
+template <int L>
+void gemm_pairs(const PanelPair& pair, const Acts& acts, const int32_t* index, int64_t count,
+                uint8_t* scratch, float* C) {
+  const Weights& w = *pair.w;
+  uint16_t* unpacked[2] = {reinterpret_cast<uint16_t*>(scratch), reinterpret_cast<uint16_t*>(scratch)};
+  if (pair.second != pair.first) unpacked[1] += kPairColumns * 16;
+  for (int64_t k0 = 0; k0 < w.K; k0 += kPairColumns) {
+    const int64_t n = min64(kPairColumns, w.K - k0);
+    unpack_tiles<L>(w, pair.first, k0, n, unpacked[0], kTileElements);
+    if (pair.second != pair.first) unpack_tiles<L>(w, pair.second, k0, n, unpacked[1], kTileElements);
+    for (int64_t r0 = 0; r0 < count; r0 += kPairRows) {
+      const int m = int(min64(kPairRows, count - r0));
+      const uint16_t* rows[kPairRows];
+      for (int r = 0; r < m; r++)
+        rows[r] = acts.pairs + (index ? index[r0 + r] : r0 + r) * acts.pairs_stride + k0;
+      with_rows<kPairRows>(m, [&]<int R>() {
+        pairs_tile<R>(unpacked[0], unpacked[1], rows, div_up(n, 2), C + r0 * 32, k0 == 0);
+      });
+    }
+  }
+}
+
+#endif
+
 }  // namespace ingot::INGOT_NS

@@ -33,39 +33,8 @@ constexpr int64_t kTilePairs = 4;  // panel pairs that share a pass over the act
 // loads and stores its sums again, which costs more than a step's loads: long blocks win as long as B (512
 // KiB) stays in L2.
 constexpr int64_t kTileColumns = 2048;
-constexpr int64_t kTileElements = 512;
 
 inline int64_t tile_bytes(int64_t rows, int64_t K) { return round_up(rows, 16) * round_up(K, 32) * 2; }
-
-#if defined(__AVX512BF16__)
-
-INGOT_INLINE void store_bf16(uint16_t* out, vf low, vf high) {
-  _mm512_storeu_si512(out, (__m512i)_mm512_cvtne2ps_pbh(high, low));
-}
-
-// Two columns of 16 rows -> one row of a B tile: pairs side by side in every lane.
-INGOT_INLINE void store_pair(uint16_t* out, vf even, vf odd) {
-  const __m512i interleave = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8,
-                                              23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
-  _mm512_storeu_si512(out, _mm512_permutexvar_epi16(interleave, (__m512i)_mm512_cvtne2ps_pbh(odd, even)));
-}
-
-#else  // emulated on a CPU that has none of it
-
-INGOT_INLINE uint16_t bf16_of(float x) {
-  uint32_t u;
-  memcpy(&u, &x, 4);
-  if (x != x) return uint16_t(u >> 16 | 64);
-  return uint16_t((u + 0x7FFF + (u >> 16 & 1)) >> 16);
-}
-INGOT_INLINE void store_bf16(uint16_t* out, vf low, vf high) {
-  for (int i = 0; i < 16; i++) out[i] = bf16_of(low[i]), out[16 + i] = bf16_of(high[i]);
-}
-INGOT_INLINE void store_pair(uint16_t* out, vf even, vf odd) {
-  for (int i = 0; i < 16; i++) out[2 * i] = bf16_of(even[i]), out[2 * i + 1] = bf16_of(odd[i]);
-}
-
-#endif
 
 // Rows of x (order[i], -1 for a row of zeros, or i when order is null; `rows` of them) as A tiles in team
 // memory, shared out over the workers by tile group.
@@ -93,36 +62,6 @@ inline TileActs prepare_tiles(const float* x, const int32_t* order, int64_t rows
       store_bf16(out + t * kTileElements, load(from + t * 32), load(from + t * 32 + 16));
   }
   return tiles;
-}
-
-// Columns [k0, k0 + n) of a panel as B tiles, `step` elements apart; a last partial tile is filled with
-// zeros.
-template <int L>
-void unpack_tiles(const Weights& w, const uint8_t* panel, int64_t k0, int64_t n, uint16_t* out,
-                  int64_t step) {
-  if constexpr (is_float_layout(L)) {
-    alignas(64) float columns[32 * 16];
-    for (int64_t k = 0; k < n; k += 32, out += step) {
-      const int64_t m = min64(32, n - k);
-      if (L == kBF16) {  // already in pairs
-        memcpy(out, panel + (k0 + k) * 32, size_t(round_up(m, 2)) * 32);
-        memset(out + round_up(m, 2) * 16, 0, size_t(32 - round_up(m, 2)) * 32);
-        continue;
-      }
-      unpack_floats<L>(w, panel, k0 + k, m, columns);
-      memset(columns + m * 16, 0, size_t(32 - m) * 64);
-      for (int i = 0; i < 32; i += 2)
-        store_pair(out + i * 16, load(columns + i * 16), load(columns + i * 16 + 16));
-    }
-  } else {
-    for (int64_t b = k0 / kBlock; b < (k0 + n) / kBlock; b++, out += step) {
-      vf even{};
-      block_floats<L, 1>(w, panel, b, 0, [&](int k, int, vf x) __attribute__((always_inline)) {
-        if (k & 1) store_pair(out + (k - 1) * 16, even, x);
-        else even = x;
-      });
-    }
-  }
 }
 
 // Memory that a later tile block will need: 1 KiB is asked for per step, the hardware does not see tile

@@ -1,17 +1,10 @@
 // Few rows: a panel streams through the core once and is used for all rows while it is in registers. Bound by
 // memory bandwidth, so the code is a chain of whole cache-line loads with few instructions between them.
 #pragma once
+#include "linear_bf16.h"
 #include "linear_quant.h"
-#include "weights_unpack.h"
 
 namespace ingot::INGOT_NS {
-
-// How far ahead of its use a line is asked for. With AVX-512 past the page of 4 KiB at which hardware
-// prefetchers stop: one core reads 25 GB/s this way and 12 through the first-level cache (Zen 4, panels of 5
-// KB). Further loses where streams change every panel. Zen 3 reads 4 to 8 % faster with less.
-constexpr int64_t kPrefetchBytes = kW == 16 ? 6144 : 2048;
-
-INGOT_INLINE void prefetch_block(const uint8_t* p, int bytes) { prefetch_lines(p + kPrefetchBytes, bytes); }
 
 // Integer dot products of one panel with R rows -> out [R][16].
 template <int L, int R>
@@ -143,12 +136,14 @@ __attribute__((noinline)) void panel_dot_f32(const Weights& w, const uint8_t* pa
   }
 }
 
-// Activation rows as a kernel has prepared them; either form may be absent.
+// Activation rows as a kernel has prepared them; any form may be absent.
 struct Acts {
   const ActBlock* q;
   int64_t q_stride;  // blocks
   const float* x;
-  int64_t x_stride;  // elements
+  int64_t x_stride;                 // elements
+  const uint16_t* pairs = nullptr;  // bf16_pairs.h
+  int64_t pairs_stride = 0;         // elements
 };
 
 INGOT_INLINE bool uses_int8(const Weights& w, bool exact) { return !exact && has_integers(w.layout); }
@@ -188,11 +183,25 @@ inline void few_rows(const Weights& w, int64_t p, const Acts& acts, const int32_
           continue;
         }
       }
+      if constexpr (pairs_few(L)) {
+        if (!exact) {
+          const uint16_t* rows[8];
+          rows_of(i, n, rows, acts.pairs, acts.pairs_stride);
+          if (n == 1)
+            panel_dot_pairs<L, 1>(w, panel, rows, o);
+          else if (n == 2)
+            panel_dot_pairs<L, 2>(w, panel, rows, o);
+          else
+            panel_dot_pairs<L, 4>(w, panel, rows, o);
+          i += n < 4 ? n : 4;
+          continue;
+        }
+      }
       const float* rows[8];
       rows_of(i, n, rows, acts.x, acts.x_stride);
       const auto dot = [&]<int R>() {
-        if constexpr (has_integers(L))
-          panel_dot_f32<L, R, true>(w, panel, rows, o);  // not exact went to the integers
+        if constexpr (has_integers(L) || pairs_few(L))
+          panel_dot_f32<L, R, true>(w, panel, rows, o);  // not exact went elsewhere
         else if (exact)
           panel_dot_f32<L, R, true>(w, panel, rows, o);
         else

@@ -15,10 +15,12 @@ INGOT_INLINE bool uses_tiles(const Weights&, bool exact) { return kHasTiles && !
 
 // What the activations must be prepared for.
 struct Need {
-  bool int8 = false, f32 = false, tiles = false;
-  void add(const Weights& w, bool exact, bool many) {
-    if (many && uses_tiles(w, exact)) tiles = true;
+  bool int8 = false, f32 = false, pairs = false, tiles = false;
+  // `rounds`: many rows may be rounded to bf16.
+  void add(const Weights& w, bool exact, bool many, bool rounds = true) {
+    if (many && rounds && uses_tiles(w, exact)) tiles = true;
     else if (uses_int8(w, exact)) int8 = true;
+    else if (!exact && (many ? rounds && pairs_many(w.layout) : pairs_few(w.layout))) pairs = true;
     else f32 = true;
   }
 };
@@ -73,6 +75,13 @@ inline Acts prepare_few(const float* x, int64_t rows, int64_t K, const Norm& nor
     }
     acts.q = q;
   }
+  if (need.pairs) {
+    uint16_t* pairs = arena.take<uint16_t>(pairs_bytes(rows, K));
+    acts.pairs = pairs;
+    acts.pairs_stride = pairs_stride(K);
+    for (int64_t r = 0; r < rows; r++)
+      split_row(acts.x + r * acts.x_stride, K, pairs + r * acts.pairs_stride);
+  }
   return acts;
 }
 
@@ -84,9 +93,12 @@ inline Acts prepare_many(const float* x, int64_t rows, int64_t K, const Norm& no
   Acts acts{nullptr, quant_stride(K), nullptr, float_stride(K)};
   ActBlock* q = need.int8 ? arena.take<ActBlock>(quant_bytes(twice ? 2 * rows : rows, K)) : nullptr;
   float* f = need.f32 ? arena.take<float>(float_bytes(rows, K)) : nullptr;
+  uint16_t* pairs = need.pairs ? arena.take<uint16_t>(pairs_bytes(rows, K)) : nullptr;
   acts.q = q;
   acts.x = f;
-  if (!q && !f) return acts;
+  acts.pairs = pairs;
+  acts.pairs_stride = pairs_stride(K);
+  if (!q && !f && !pairs) return acts;
   float* private_row = reinterpret_cast<float*>(c.scratch);
   float* error = private_row + K;
   int64_t begin, end;
@@ -96,8 +108,9 @@ inline Acts prepare_many(const float* x, int64_t rows, int64_t K, const Norm& no
     float* row = f ? f + r * acts.x_stride : private_row;
     if (norm.weight) rms_norm_row(source, norm.weight, K, norm.eps, norm.offset, row);
     else if (f) memcpy(row, source, size_t(K) * 4);
-    if (!q) continue;
     if (norm.weight) source = row;
+    if (pairs) split_row(source, K, pairs + r * acts.pairs_stride);
+    if (!q) continue;
     quantize_row(source, K, q + r * acts.q_stride);
     if (!twice) continue;
     quantization_error(source, q + r * acts.q_stride, K, error);
@@ -109,7 +122,7 @@ inline Acts prepare_many(const float* x, int64_t rows, int64_t K, const Norm& no
 // Bytes prepare_many takes from team memory.
 inline int64_t many_bytes(int64_t rows, int64_t K, const Need& need, bool twice = false) {
   return (need.int8 ? quant_bytes(twice ? 2 * rows : rows, K) : 0) + (need.f32 ? float_bytes(rows, K) : 0) +
-         128;
+         (need.pairs ? pairs_bytes(rows, K) : 0) + 192;
 }
 
 }  // namespace ingot::INGOT_NS

@@ -41,13 +41,18 @@ struct Problem {
     v.data = panel(which, e, 0);
     return v;
   }
-  // Team memory for n rows that go the grouped way: both forms of the activations, and h·W before it is
+  // What the rows of a chunk are prepared for: experts that few of them, and such that many go to.
+  Need chunk_need() const {
+    Need need;
+    need.add(w[0], exact, false);
+    need.add(w[0], exact, true);
+    return need;
+  }
+  // Team memory for n rows that go the grouped way: all forms of the activations, and h·W before it is
   // combined.
   int64_t chunk_bytes(int64_t n) const {
     const int64_t in = inputs(n);
-    Need need;
-    need.add(w[0], exact, false);
-    return many_bytes(in, K, need) +
+    return many_bytes(in, K, chunk_need()) +
            (uses_tiles(w[0], exact) ? tile_bytes(padded_rows(n * topk, E), K) + 64 : 0) +
            (down ? round_up(n * topk * N * 4, 64) : 0) + 64;
   }
@@ -324,9 +329,7 @@ void run_chunk(const Problem& p, int64_t base, int64_t rows, Ctx& c) {
   if (p.store()) begin_experts(p, k.routing, arena, int(parts), c);
   ExpertStore* store =
       p.store() && !p.store()->complete() ? p.store() : nullptr;  // when some must be waited for
-  Need need;
-  need.add(p.w[0], p.exact, false);  // experts with few rows
-  need.tiles = uses_tiles(p.w[0], p.exact);
+  const Need need = p.chunk_need();
   const float* x = p.x + p.inputs(base) * p.K;
   k.acts = prepare_many(x, p.inputs(rows), p.K, {nullptr, 0, 0}, need, c, shared);
   if (need.tiles) {

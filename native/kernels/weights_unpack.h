@@ -196,6 +196,13 @@ void unpack_floats(const Weights& w, const uint8_t* panel, int64_t k0, int64_t n
   }
 }
 
+// How far ahead of its use a line of a panel is asked for. With AVX-512 past the page of 4 KiB at which
+// hardware prefetchers stop: one core reads 25 GB/s this way and 12 through the first-level cache (Zen 4,
+// panels of 5 KB). Further loses where streams change every panel. Zen 3 reads 4 to 8 % faster with less.
+constexpr int64_t kPrefetchBytes = kW == 16 ? 6144 : 2048;
+
+INGOT_INLINE void prefetch_block(const uint8_t* p, int bytes) { prefetch_lines(p + kPrefetchBytes, bytes); }
+
 // Calls f with the form that reads the layout as a compile-time constant: f.template operator()<L>().
 // describe_weights has refused codes that are none.
 template <class F, int... Codes>

@@ -56,7 +56,7 @@ Features detect() {
   f.avx2 = ymm && fma && f16c && (b7 & (1u << 5));
   const uint32_t need = (1u << 16) | (1u << 17) | (1u << 30) | (1u << 31);  // F, DQ, BW, VL
   f.avx512 = f.avx2 && zmm && (b7 & need) == need && (c7 & (1u << 11));     // + VNNI
-  f.avx512bf16 = f.avx512 && (a71 & (1u << 5));
+  f.avx512bf16 = f.avx512 && (a71 & (1u << 5)) && (c7 & (1u << 1));         // + VBMI
   if (f.avx512bf16 && tiles && (d7 & (1u << 24))) {
 #if defined(__linux__)
     // Linux gives a process the tile registers only when asked: ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA.

@@ -33,18 +33,20 @@ int run_linear_tests(const Options& options) {
     run_linear_bench(options);
     return 0;
   }
-  const Suite suites[] = {{"scalar", find_at<kScalar>, false}, {"avx2", find_at<kAvx2>, false},
-                          {"avx512", find_at<kAvx512>, false}, {"amx", find_at<kAmx>, true},
-                          {"neon", find_at<kNeon>, false},     {"neon_i8mm", find_at<kNeonI8mm>, false}};
-  const Level levels[] = {kScalar, kAvx2, kAvx512, kAmx, kNeon, kNeonI8mm};
+  const Suite suites[] = {
+      {"scalar", find_at<kScalar>, false},      {"avx2", find_at<kAvx2>, false},
+      {"avx512", find_at<kAvx512>, false},      {"avx512bf16", find_at<kAvx512Bf16>, false, false, true},
+      {"amx", find_at<kAmx>, true, true, true}, {"neon", find_at<kNeon>, false},
+      {"neon_i8mm", find_at<kNeonI8mm>, false}};
+  const Level levels[] = {kScalar, kAvx2, kAvx512, kAvx512Bf16, kAmx, kNeon, kNeonI8mm};
   int failures = run_pack_tests();
-  for (int i = 0; i < 6; i++) {
+  for (size_t i = 0; i < std::size(levels); i++) {
     if (!level_supported(levels[i]) || !suites[i].find("linear") || !strstr(suites[i].name, options.filter))
       continue;
     failures += run_suite(suites[i], options.every);
   }
   if (emulated_tiles("linear") && strstr("amx", options.filter)) {
-    failures += run_suite({"amx emulated", emulated_tiles, true, false}, options.every);
+    failures += run_suite({"amx emulated", emulated_tiles, true, false, true}, options.every);
   }
   if (emulated_linear_plain("linear") && strstr("amx", options.filter)) {
     failures += run_suite({"amx plain", emulated_linear_plain, true, false}, std::max(5, options.every));

@@ -10,7 +10,8 @@
 
 namespace ingot::tests {
 
-enum class Rounding { none, int8, bf16 };
+/** `twice`: to bf16, and what that lost as well. */
+enum class Rounding { none, int8, bf16, twice };
 
 /** x as the kernel sees it: quantised per 32 with the same f32 operations, or rounded to bf16. */
 inline std::vector<double> rounded(const float* x, int64_t n, Rounding how) {
@@ -48,7 +49,7 @@ inline Expected expected_dot(const PackedMatrix& w, int64_t n, const double* x, 
     e.bound += (how == Rounding::int8 ? w.parts[n * w.K + k] : std::fabs(v)) * std::fabs(x[k]);
   }
   const double terms = how == Rounding::int8 ? w.K / 16.0 + 16 : w.K + 16.0;
-  e.bound *= terms * 0x1p-23 + (how == Rounding::bf16 ? 0x1p-12 : 0);
+  e.bound *= terms * 0x1p-23 + (how == Rounding::bf16 ? 0x1p-12 : how == Rounding::twice ? 0x1p-17 : 0);
   e.bound += ties + 1e-30;
   return e;
 }

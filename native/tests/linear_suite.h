@@ -20,13 +20,17 @@ struct Worst {
   }
 };
 
-/** The kernels under test and the tally. `tiles`: many rows in `fast` go through bf16 tiles. */
+/**
+ * The kernels under test and the tally. `tiles`: many rows in `fast` go through bf16 tiles. `pairs`: FP8 and
+ * many rows of bf16 go through dot products of bf16.
+ */
 struct Suite {
   const char* name;
   const KernelDef* (*find)(const char*);
   bool tiles;
   bool embeds = true;  // has `embed`
-  int every = 1;       // of the grid of plain products, each n-th case
+  bool pairs = false;
+  int every = 1;  // of the grid of plain products, each n-th case
   mutable int cases = 0, failures = 0;
 
   const KernelDef* kernel(const char* kernel_name) const { return find(kernel_name); }
@@ -45,6 +49,8 @@ struct Suite {
   Rounding rounding(int layout, bool exact, bool many) const {
     if (exact) return Rounding::none;
     if (tiles && many) return Rounding::bf16;
+    if (pairs && many && (traits(layout).e4m3 || layout == kBF16)) return Rounding::bf16;
+    if (pairs && traits(layout).e4m3) return Rounding::twice;
     return is_float_layout(layout) || traits(layout).e4m3 ? Rounding::none : Rounding::int8;
   }
 };
@@ -64,7 +70,9 @@ Buf buf(const std::vector<T>& v) {
 inline double input_error(const PackedMatrix& w, int64_t n, const float* x, Rounding how) {
   double e = 0;
   for (int64_t k = 0; k < w.K; k++) {
-    double unit = std::fabs(x[k]) * (how == Rounding::bf16 ? 0x1p-8 : 0x1p-20);
+    double unit = std::fabs(x[k]) * (how == Rounding::bf16    ? 0x1p-8
+                                     : how == Rounding::twice ? 0x1p-17
+                                                              : 0x1p-20);
     if (how == Rounding::int8) {
       float amax = 0;
       for (int i = 0; i < 32; i++) amax = std::fmax(amax, std::fabs(x[k / 32 * 32 + i]));

@@ -71,7 +71,7 @@ bool run_case(const Suite& suite, const LinearCase& c) {
     std::vector<double> exact_x(x.begin() + r * c.K, x.begin() + (r + 1) * c.K);
     if (c.norm) exact_x = normed(x.data() + r * c.K, norm.data(), c.K, 1e-5, 0.5);
     const std::vector<float> f(exact_x.begin(), exact_x.end());
-    std::vector<double> seen[3];
+    std::vector<double> seen[4];
     const auto dot = [&](size_t s, int64_t n) {
       const auto integers = [](int layout) { return !is_float_layout(layout) && !traits(layout).e4m3; };
       const bool floats = !integers(c.layout) || !integers(c.layout_of(1));

@@ -1,4 +1,5 @@
-// Quantising one group of columns for layouts whose groups have scales of their own.
+// Quantising one group of columns for layouts whose groups have scales of their own. native/kernels/quantize.cc is the same for the
+// affine ones, bit for bit.
 
 import { clamp, range } from './format.ts';
 import { bitsToFloat, f32ToE4m3, floatToBits, roundEven } from './half.ts';
@@ -25,7 +26,8 @@ export function quantizeGroup(layout: WeightLayout, values: Float32Array, from: 
     const codes = Uint8Array.from(group, (value) => nearest(value * inverse));
     let error = 0;
     for (let i = 0; i < group.length; i++) {
-      error += ((group[i] as number) - scale * (numbers[codes[i] as number] as number)) ** 2;
+      const off = (group[i] as number) - scale * (numbers[codes[i] as number] as number);
+      error += off * off;
     }
     return { codes, meta: [bits], error };
   });
@@ -55,6 +57,9 @@ function affineGroup(layout: WeightLayout, { bits }: QuantizedSpec, group: Float
   return last.error < better.error ? last : better;
 }
 
+/** What larger scales become. */
+const largest = { f32: 3.4028234663852886e38, f16: 65504, bf16: 3.3895313892515355e38 } as const;
+
 function affineTry(
   { metaDtype }: WeightLayout,
   highest: number,
@@ -62,16 +67,20 @@ function affineTry(
   scale: number,
   bias: number,
 ): AffineTry {
-  const dtype = metaDtype as 'f32' | 'f16' | 'bf16';
-  const meta = [floatToBits(dtype, scale), floatToBits(dtype, bias)] as const;
+  const dtype = metaDtype as keyof typeof largest;
+  const meta = [scale, bias].map((value) =>
+    floatToBits(dtype, clamp(value, -largest[dtype], largest[dtype])),
+  );
   const [s, b] = meta.map((bits) => bitsToFloat(dtype, bits)) as [number, number];
+  const inverse = s === 0 ? 0 : 1 / s;
   const codes = new Uint8Array(group.length);
   let error = 0;
   for (let i = 0; i < group.length; i++) {
     const value = group[i] as number;
-    const code = s === 0 ? 0 : clamp(roundEven((value - b) / s), 0, highest);
+    const code = clamp(roundEven((value - b) * inverse), 0, highest);
+    const off = value - (s * code + b);
     codes[i] = code;
-    error += (value - (s * code + b)) ** 2;
+    error += off * off;
   }
   return { codes, meta, error };
 }

@@ -3,6 +3,7 @@
 
 import { IngotError } from '../base/errors.ts';
 import { checkColumns, checkParts, newRowForm, type SourceFormat } from './format.ts';
+import { floatValues } from './formats/float.ts';
 import { packedBytes, panelBytes, panelRows, type WeightLayout } from './layout.ts';
 import { readLane, rowValues, writeLane } from './panel.ts';
 
@@ -102,6 +103,8 @@ export function dequantizeSource(
   K: number,
 ): Float32Array {
   checkParts(source, parts, rows, K);
+  const floats = floatValues(source, parts[0] as Uint8Array);
+  if (floats !== undefined) return floats;
   const values = new Float32Array(rows * K);
   const form = newRowForm(source.layout, K);
   for (let i = 0; i < rows; i++) {

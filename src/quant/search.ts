@@ -19,7 +19,10 @@ export function weigh(
   out: Float64Array,
 ): void {
   let squares = 0;
-  for (let i = 0; i < count; i++) squares += (values[from + i] as number) ** 2;
+  for (let i = 0; i < count; i++) {
+    const value = values[from + i] as number;
+    squares += value * value;
+  }
   const mean = squares / count;
   const level = Math.sqrt(mean);
   const weight = {

@@ -1,5 +1,6 @@
 // Super-blocks of 256 columns whose groups have whole steps of one scale (and minimum): the K-quants and IQ4_XS. Finds the steps
-// and codes with the least weighted error, for every layout that has steps.
+// and codes with the least weighted error, for every layout that has steps. native/kernels/quantize_search.h is the same for the
+// K-quants, bit for bit: sums are taken in the same order.
 
 import { clamp } from './format.ts';
 import { roundEven } from './half.ts';
@@ -115,15 +116,26 @@ function affineBlock(groups: readonly Group[], grid: Grid, { high }: StepRange):
       error: found.reduce((sum, { error }) => sum + error, 0),
     };
   };
-  const most = (list: readonly number[]): number => list.reduce((a, b) => Math.max(a, b), 0) / high;
-  let choice = choose(most(fits.map((f) => f.scale)), most(fits.map((f) => f.minimum)));
-  for (let i = 0; i < 3; i++) {
-    const units = betterUnits(groups, grid, choice);
-    const next = choose(units.d, units.dmin);
-    if (!(next.error < choice.error)) break;
-    choice = next;
-  }
-  return finish(groups, grid, choice);
+  const most = (list: readonly number[]): number => list.reduce((a, b) => Math.max(a, b), 0);
+  const peak = most(fits.map((f) => f.scale));
+  const minimumUnit = most(fits.map((f) => f.minimum)) / high;
+  const improved = (end: number): Choice => {
+    let choice = choose(peak / end, minimumUnit);
+    for (let i = 0; i < 3; i++) {
+      const units = betterUnits(groups, grid, choice);
+      const next = choose(units.d, units.dmin);
+      if (!(next.error < choice.error)) break;
+      choice = next;
+    }
+    return choice;
+  };
+  // The largest scale is the last step, or one or two below it, which is better where that scale is no better than others.
+  const choices = [improved(high), improved(high - 1), improved(high - 2)];
+  return finish(
+    groups,
+    grid,
+    choices.reduce((a, b) => (b.error < a.error ? b : a)),
+  );
 }
 
 /** Whole numbers next to `value` within [low, high]; 0 where there is no unit. */
@@ -172,16 +184,23 @@ function betterUnits(groups: readonly Group[], grid: Grid, choice: Choice): { d:
     const scale = choice.d.value * step;
     const offset = choice.dmin.value * minimum;
     const inverse = scale === 0 ? 0 : 1 / scale;
+    let [saa, sa, sw, sax, sx] = [0, 0, 0, 0, 0];
     for (let i = from; i < from + count; i++) {
       const value = values[i] as number;
       const weight = weights[i] as number;
       const a = step * (grid.numbers[grid.nearest((value + offset) * inverse)] as number);
-      aa += weight * a * a;
-      ab -= weight * a * minimum;
-      bb += weight * minimum * minimum;
-      ax += weight * a * value;
-      bx -= weight * minimum * value;
+      const wa = weight * a;
+      saa += wa * a;
+      sa += wa;
+      sw += weight;
+      sax += wa * value;
+      sx += weight * value;
     }
+    aa += saa;
+    ab -= sa * minimum;
+    bb += sw * minimum * minimum;
+    ax += sax;
+    bx -= sx * minimum;
   });
   const determinant = aa * bb - ab * ab;
   if (bb === 0 || !(determinant > 0)) return { d: aa > 0 ? ax / aa : 0, dmin: choice.dmin.value };

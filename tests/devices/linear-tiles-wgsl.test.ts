@@ -11,8 +11,8 @@ import {
   packedBytes,
   type WeightLayout,
 } from '../../src/quant/layout.ts';
+import { everyLayout } from '../../src/testing/random-packed.ts';
 import { complaint, h100, openNullGpu } from './null-gpu.ts';
-import { everyLayout } from './packed-data.ts';
 
 /** A request of `linear` for up to 600 rows, all operands there. */
 function request(

@@ -15,7 +15,7 @@ import { layoutCode, layoutOf, metaDtypeCode, type WeightLayout } from '../../sr
 import { unpackReference } from '../../src/quant/reference.ts';
 import { expectAllClose } from '../../src/testing/allclose.ts';
 import { randomNumbers } from '../../src/testing/case-data.ts';
-import { everyLayout, randomPacked } from './packed-data.ts';
+import { everyLayout, randomPacked } from '../../src/testing/random-packed.ts';
 import { runPlan } from './run-plan.ts';
 
 const device = await openNodeGpu({ software: true }).catch((error: Error) => error.message);

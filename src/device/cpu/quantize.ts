@@ -17,8 +17,8 @@ export const quantizesNatively = ({ code, layout }: SourceFormat): boolean => {
 };
 
 /**
- * Encodes `[rows, columns]` finite values: the bytes of each part, as good as `quantizeReference` makes them (sums are added in another
- * order, so that of choices with the same error another may be taken). The values must not change until the promise settles.
+ * Encodes `[rows, columns]` finite values: the bytes of each part, the same as those of `quantizeReference`. The values must not change
+ * until the promise settles.
  */
 export async function quantizeNative(
   device: CpuDevice,

@@ -10,7 +10,7 @@ import {
   panelRows,
   quantizedSpec,
   type WeightLayout,
-} from '../../src/quant/layout.ts';
+} from '../quant/layout.ts';
 
 /** f16 bits of a number that f16 can hold, or bf16 bits: for scales, where any near number does. */
 const halfBits = (x: number): number => {
