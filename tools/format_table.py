@@ -1,9 +1,8 @@
 """Perplexity of a model in each format that `ingot quantize` writes, as the markdown table of docs/formats.md.
 
-For every format: bits per weight, perplexity, mean KL and agreement with the source (`ingot eval --against`), and what others make of the
-same file where they are there: mlx-lm of folders, llama.cpp of GGUF files. `theirs` is the perplexity, by Ingot, of a GGUF file with the
-same formats whose matrices llama.cpp's own quantiser made (ggml_quantize_chunk, without an importance matrix), and `error` the weighted
-squared error of ours over theirs, weights being the squares of the values.
+For every format: bits per weight, perplexity, mean KL and agreement with the source (`ingot eval --against`), the same of the file that
+llama.cpp itself makes (`llama_model_quantize`, without an importance matrix), read by Ingot, and what others make of our file where they
+are asked: mlx-lm of folders, llama.cpp of GGUF files.
 
 Needs the build (npm run build). Run: python tools/format_table.py MODEL TEXT [--llama FOLDER] [--read a,b] [--formats a,b,c]
 FOLDER has node-llama-cpp installed; mlx-lm and gguf are used where Python has them.
@@ -23,7 +22,8 @@ import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ["affine8", "affine6", "affine5", "affine4", "affine3", "affine2", "mxfp8", "mxfp4", "nvfp4", "fp8", "nf4"]
-GGUF = ["q8_0", "q6_k", "q5_k", "q5_1", "q5_0", "q4_k", "q4_1", "q4_0", "iq4_nl", "iq4_xs", "q3_k", "q2_k"]
+GGUF = ["q8_0", "q6_k", "q5_k_m", "q5_k_s", "q5_1", "q5_0", "q4_k_m", "q4_k_s", "q4_1", "q4_0", "iq4_nl", "iq4_xs", "q3_k_l", "q3_k_m",
+        "q3_k_s", "q2_k", "q2_k_s"]
 WINDOW = 512
 
 
@@ -83,43 +83,32 @@ def by_llama(folder):
     return run
 
 
-class Ggml:
+class Parameters(ctypes.Structure):
+    """The beginning of llama_model_quantize_params: threads, type of the file, two types of tensors, flags; what follows stays as it is."""
+
+    _fields_ = [("threads", ctypes.c_int32), ("type", ctypes.c_int32), ("ends", ctypes.c_int32 * 2), ("flags", ctypes.c_uint8 * 8),
+                ("rest", ctypes.c_void_p * 8)]
+
+
+# Numbers of llama_ftype.
+TYPES = dict(q4_0=2, q4_1=3, q8_0=7, q5_0=8, q5_1=9, q2_k=10, q3_k_s=11, q3_k_m=12, q3_k_l=13, q4_k_s=14, q4_k_m=15, q5_k_s=16, q5_k_m=17,
+             q6_k=18, q2_k_s=21, iq4_nl=25, iq4_xs=30)
+
+
+class Llama:
     """llama.cpp's quantiser, in the libraries that node-llama-cpp brings."""
 
     def __init__(self, folder):
-        [path] = glob.glob(f"{folder}/node_modules/@node-llama-cpp/linux-x64/bins/*/libggml-base.so*")
-        self.lib = ctypes.CDLL(path)
-        self.lib.ggml_quantize_chunk.restype = ctypes.c_size_t
-        self.lib.ggml_quantize_chunk.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64,
-                                                 ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p]
+        bins = Path(folder) / "node_modules/@node-llama-cpp/linux-x64/bins/linux-x64"
+        for name in ("libggml-base", "libggml-cpu-x64", "libggml.", "libllama."):
+            self.lib = ctypes.CDLL(sorted(glob.glob(f"{bins}/{name}*"))[0], mode=ctypes.RTLD_GLOBAL)
+        self.lib.llama_model_quantize_default_params.restype = Parameters
 
-    def quantise(self, kind, values, row_bytes):
-        rows, columns = values.reshape(-1, values.shape[-1]).shape
-        out = np.zeros((rows, row_bytes), dtype=np.uint8)
-        values = np.ascontiguousarray(values, dtype=np.float32)
-        self.lib.ggml_quantize_chunk(int(kind), values.ctypes.data, out.ctypes.data, 0, rows, columns, None)
-        return out
-
-
-def theirs(ours, wide, out, ggml):
-    """A copy of `ours` whose quantised tensors llama.cpp made of those of `wide`; gives the ratio of errors, ours to theirs."""
-    import gguf
-
-    reader, source = gguf.GGUFReader(ours), gguf.GGUFReader(wide)
-    values = {t.name: t for t in source.tensors}
-    shutil.copy(ours, out)
-    errors = np.zeros(2)
-    with open(out, "r+b") as file:
-        for tensor in reader.tensors:
-            if tensor.tensor_type in (gguf.GGMLQuantizationType.F32, gguf.GGMLQuantizationType.BF16):
-                continue
-            x = gguf.quants.dequantize(values[tensor.name].data, values[tensor.name].tensor_type)
-            made = ggml.quantise(tensor.tensor_type, x, tensor.data.shape[-1]).reshape(tensor.data.shape)
-            file.seek(tensor.data_offset)
-            file.write(made.tobytes())
-            for i, data in enumerate((tensor.data, made)):
-                errors[i] += (x * x * (x - gguf.quants.dequantize(data, tensor.tensor_type)) ** 2).sum(dtype=np.float64)
-    return errors[0] / errors[1]
+    def quantise(self, wide, out, name):
+        parameters = self.lib.llama_model_quantize_default_params()
+        parameters.type = TYPES[name]
+        if self.lib.llama_model_quantize(str(wide).encode(), str(out).encode(), ctypes.byref(parameters)) != 0:
+            raise RuntimeError(f"llama.cpp does not quantise to {name}")
 
 
 def main():
@@ -133,9 +122,9 @@ def main():
     arguments = parser.parse_args()
     model, text = arguments.model, arguments.text
     tokens = tokens_of(model, text)
-    ggml = Ggml(arguments.llama) if arguments.llama else None
-    print("| format | bits per weight | perplexity | change | mean KL | same token | read by others | theirs | error |")
-    print("|---|---|---|---|---|---|---|---|---|", flush=True)
+    llama = Llama(arguments.llama) if arguments.llama else None
+    print("| format | bits per weight | perplexity | change | mean KL | same token | llama.cpp's file: perplexity | mean KL | read by |")
+    print("|---|---:|---:|---:|---:|---:|---:|---:|---|", flush=True)
     with tempfile.TemporaryDirectory() as temporary:
         wide = Path(temporary) / "wide.gguf"
         ingot("convert", model, "--to", "gguf", "--out", wide, "--json")
@@ -145,19 +134,20 @@ def main():
             found = evaluate(out, text, "--against", model)
             against = found["against"]
             change = 100 * (found["perplexity"] / against["perplexity"] - 1)
-            cells = [name, f"{bits:.2f}", f"{found['perplexity']:.4f}", f"{change:+.2f} %", f"{against['meanKl']:.5f}",
+            cells = [f"`{name}`", f"{bits:.2f}", f"{found['perplexity']:.4f}", f"{change:+.2f} %", f"{against['meanKl']:.5f}",
                      f"{100 * against['topAgreement']:.1f} %", "", "", ""]
             try:
                 if name in GGUF and name in arguments.read and arguments.llama:
-                    cells[6] = f"llama.cpp {by_llama(arguments.llama)(out, tokens):.4f}"
+                    cells[8] = f"llama.cpp {by_llama(arguments.llama)(out, tokens):.4f}"
                 elif name in FOLDERS[:9] and name in arguments.read:
-                    cells[6] = f"mlx-lm {by_mlx(out, tokens):.4f}"
+                    cells[8] = f"mlx-lm {by_mlx(out, tokens):.4f}"
             except Exception as error:  # what a reader says is the result
-                cells[6] = str(error).splitlines()[0][:100]
-            if name in GGUF and ggml is not None:
+                cells[8] = str(error).splitlines()[0][:100]
+            if name in GGUF and llama is not None:
                 other = Path(temporary) / "theirs.gguf"
-                ratio = theirs(out, wide, other, ggml)
-                cells[7:] = [f"{evaluate(other, text)['perplexity']:.4f}", f"{ratio:.3f}"]
+                llama.quantise(wide, other, name)
+                theirs = evaluate(other, text, "--against", model)
+                cells[6:8] = [f"{theirs['perplexity']:.4f}", f"{theirs['against']['meanKl']:.5f}"]
                 other.unlink()
             print("| " + " | ".join(cells) + " |", flush=True)
             shutil.rmtree(out) if out.is_dir() else out.unlink()

@@ -211,6 +211,11 @@ export class LoadedModel implements Model {
     this.#checkHead();
     checkOptions('perplexity', options);
     const tokens = await encodeInSlices(this.tokenizer, text, { signal: options.signal });
+    if (tokens.length < 2)
+      throw new IngotError(
+        'invalid_argument',
+        `text has ${tokens.length} tokens; perplexity needs two at least, of which the first predicts the second`,
+      );
     checkTokens(tokens, vocabSize);
     return perplexity(tokens, (window, onRows) => passes.logits(window, onRows, options.signal), {
       vocabSize,

@@ -94,7 +94,11 @@ function packedTensor(
   const scale = entries.get(`${module}.weight_scale`);
   if (scale === undefined) badEntry(packed, 'has no weight_scale beside it');
   if (packed.dtype === 'U8' && scale.dtype === 'U8') return fp4Tensor(packed, scale, `${module}.weight`);
-  if (packed.dtype === 'U8') return floatTensor(module, packed, scale, entries);
+  if (packed.dtype === 'U8') {
+    const whole = entries.get(`${module}.weight_global_scale`);
+    if (whole === undefined) badEntry(packed, 'has no weight_global_scale beside it');
+    return nvfp4Tensor(packed, scale, whole, (each, all) => each / all);
+  }
   if (packed.dtype !== 'I32') badEntry(packed, `must be I32 or U8, found ${packed.dtype}`);
   if (packed.shape.length !== 2) badEntry(packed, `must be a matrix, found [${packed.shape}]`);
   const order = entries.get(`${module}.weight_g_idx`);
@@ -222,33 +226,36 @@ function byteTensor(weight: SafetensorsEntry, scale: SafetensorsEntry, entries: 
   return integerTensor(module, { rows, columns, bits: 8 }, scale, { bytes: weight, zeros });
 }
 
-/** NVFP4: scales e4m3 for 16 columns, divided by one for the whole tensor. */
-function floatTensor(
-  module: string,
+/**
+ * NVFP4: scales e4m3 for 16 columns, and one for the whole tensor. `joined` makes one of both. Throws FileFormatError for types and shapes
+ * that do not fit.
+ */
+export function nvfp4Tensor(
   packed: SafetensorsEntry,
   scale: SafetensorsEntry,
-  entries: Entries,
+  global: SafetensorsEntry,
+  joined: (scale: number, whole: number) => number,
 ): SourceTensor {
-  const global = entries.get(`${module}.weight_global_scale`);
   const { rows, columns: bytes } = dimensions(packed.shape);
   const columns = 2 * bytes;
   if (packed.shape.length !== 2 || columns % 32 !== 0)
     badEntry(packed, `[${packed.shape}] is not whole groups of 16 columns`);
   if (scale.dtype !== 'F8_E4M3') badEntry(scale, `must be F8_E4M3, found ${scale.dtype}`);
   needShape(scale, [rows, columns / 16], `for [${rows}, ${columns}]`);
-  if (global === undefined || global.dtype !== 'F32' || global.bytes !== 4)
-    badEntry(global ?? packed, 'needs one F32 as weight_global_scale');
+  if (global.dtype !== 'F32' || global.bytes !== 4)
+    badEntry(global, `must be one F32, found ${global.dtype} [${global.shape}]`);
   const format = findSourceFormat('nvfp4/16/f32');
   if (format === undefined) throw new Error('no source format nvfp4/16/f32');
   const parts = new DerivedParts(scale.source.name, [scale.bytes * 4], async () => {
     const [whole = 1] = floatsOf(await readAll(global), 'f32');
     return [
       bytesOf(
-        Float32Array.from(await readAll(scale), (byte) => e4m3ToF32(byte) / whole),
+        Float32Array.from(await readAll(scale), (byte) => joined(e4m3ToF32(byte), whole)),
         'f32',
       ),
     ];
   });
   const slices = contiguousSlices(format, [rows, columns], [packed, { source: parts.source(0), offset: 0 }]);
-  return { kind: 'source', name: `${module}.weight`, shape: [rows, columns], format, slices };
+  const name = packed.name.replace(/_packed$/, '');
+  return { kind: 'source', name, shape: [rows, columns], format, slices };
 }

@@ -8,6 +8,7 @@ import { fp8Blocks, fp8Scheme } from './fp8.ts';
 import { gptOssScheme } from './gpt-oss.ts';
 import { gptqQuantization, gptqScheme } from './gptq.ts';
 import { mlxQuantization, mlxScheme } from './mlx.ts';
+import { modeloptScheme } from './modelopt.ts';
 import type { Scheme } from './scheme.ts';
 
 /** Scheme of each `quant_method`, of the config's `quantization_config` and the file's name. */
@@ -20,6 +21,7 @@ const methods: Readonly<Record<string, (config: JsonObject, file: string, states
   gptq: (config, file) => gptqScheme(gptqQuantization(config, 'gptq', file)),
   awq: (config, file) => gptqScheme(gptqQuantization(config, 'awq', file)),
   bitsandbytes: nfScheme,
+  modelopt: modeloptScheme,
 };
 
 /**

@@ -83,6 +83,65 @@ describe('quantised checkpoints', () => {
     }
   });
 
+  describe('of ModelOpt', () => {
+    const base64 = (data: ArrayBufferView) => Buffer.from(data.buffer).toString('base64');
+    const f32 = (...values: number[]) => ({
+      dtype: 'F32' as const,
+      shape: [],
+      data: base64(new Float32Array(values)),
+    });
+    const codes = Uint8Array.from({ length: 3 * 32 }, (_, i) => (i * 37) & 255);
+    const scales = Uint8Array.from({ length: 3 * 4 }, (_, i) => 0x28 + 5 * i);
+    const nvfp4 = {
+      'a.weight': { dtype: 'U8' as const, shape: [3, 32], data: base64(codes) },
+      'a.weight_scale': { dtype: 'F8_E4M3' as const, shape: [3, 4], data: base64(scales) },
+      'a.weight_scale_2': f32(0.03125),
+      'a.input_scale': f32(0.5),
+    };
+    const config = (algorithm: string) => ({
+      quantization_config: { quant_method: 'modelopt', quant_algo: algorithm },
+    });
+    /** The definitions of e2m1 and e4m3. */
+    const e2m1 = (code: number): number =>
+      (code & 8 ? -1 : 1) * ([0, 0.5, 1, 1.5, 2, 3, 4, 6][code & 7] as number);
+    const e4m3 = (byte: number): number => (1 + (byte & 7) / 8) * 2 ** ((byte >> 3) - 7);
+
+    it('NVFP4 has a second scale, for the whole tensor, that multiplies the first', async () => {
+      const checkpoint = await open(config('NVFP4'), nvfp4);
+      expect(checkpoint.tensors).toEqual(['a.weight']);
+      const values = await valuesOf(checkpoint, 'a.weight');
+      const expected = Float32Array.from({ length: 3 * 64 }, (_, i) => {
+        const code = ((codes[i >> 1] as number) >> (4 * (i & 1))) & 15;
+        return e2m1(code) * e4m3(scales[i >> 4] as number) * 0.03125;
+      });
+      expect(values.map((x) => x + 0)).toEqual(expected.map((x) => x + 0));
+    });
+
+    it('FP8 has a scale for the tensor', async () => {
+      const weight = {
+        dtype: 'F8_E4M3' as const,
+        shape: [2, 32],
+        data: base64(codes.slice(0, 64).map((c) => c & 0x7e)),
+      };
+      const checkpoint = await open(config('FP8'), {
+        'a.weight': weight,
+        'a.weight_scale': f32(0.25),
+        'a.input_scale': f32(0.5),
+      });
+      expect(checkpoint.tensors).toEqual(['a.weight']);
+      const [, second] = await valuesOf(checkpoint, 'a.weight');
+      expect(second).toBe(0.25 * e4m3(37 & 0x7e));
+    });
+
+    it('is refused where it is something else', async () => {
+      await expect(open(config('W4A8_AWQ'), nvfp4)).rejects.toThrow(`ModelOpt's "W4A8_AWQ" is not supported`);
+      await expect(open(config('NVFP4'), { ...nvfp4, 'a.weight_scale_2': f32(1, 2) })).rejects.toThrow();
+      const { 'a.weight_scale': _, ...rest } = nvfp4;
+      const without = await open(config('NVFP4'), rest);
+      expect(() => without.describe('a.weight')).toThrow('has no weight_scale beside it');
+    });
+  });
+
   it('scales of FP8 are also called what DeepSeek V4 calls them', async () => {
     const { config, tensors } = golden('fp8 blocks');
     const { 'a.weight_scale_inv': scale, ...rest } = tensors;
@@ -106,7 +165,7 @@ describe('quantised checkpoints', () => {
     ],
     ['compressed int4', 'a.weight_scale', { shape: [16, 2] }, 'fits no single group of quantization_config'],
     ['compressed int4 asymmetric', 'a.weight_zero_point', { shape: [2, 1] }, 'must be [1, 2]'],
-    ['compressed nvfp4', 'a.weight_global_scale', undefined, 'needs one F32'],
+    ['compressed nvfp4', 'a.weight_global_scale', undefined, 'has no weight_global_scale beside it'],
     ['gptq', 'a.scales', { shape: [1, 16] }, 'must be [2, 8]'],
     ['gptq', 'a.qzeros', undefined, 'has no qzeros and scales'],
     ['awq', 'a.qweight', { dtype: 'F32' as const }, 'must be I32, found F32'],
