@@ -1,5 +1,6 @@
 // rms_norm and layer_norm, of a row or of the sum of two: rows are shared out over the workers.
 #include "norm.h"
+#include "stream.h"
 #include "signatures/layer_norm.h"
 #include "signatures/rms_norm.h"
 
@@ -31,20 +32,32 @@ template <class A> const char* check_rows(const A& a) {
   return nullptr;
 }
 
+// rms_norm_row with results that go past the caches; n is a multiple of kW.
+void rms_norm_row_streamed(const float* x, const float* w, float eps, float offset, float* y, int64_t n) {
+  const float mean = row_sum(x, n, [](vf v) { return v * v; }) / float(n);
+  const float factor = 1.f / std::sqrt(mean + eps);
+  for (int64_t i = 0; i < n; i += kW) {
+    const vf v = load(x + i) * factor;
+    stream(y + i, w == nullptr ? v : v * (load(w + i) + offset));
+  }
+}
+
 void run_rms(const Args& args, Ctx& ctx) {
   const RmsNormArgs a(args);
   const int64_t D = a.D();
+  const auto row = streams(a.y(), D * 4, a.rows() * D * 4) ? rms_norm_row_streamed : rms_norm_row;
   int64_t begin, end;
   ctx.range(a.rows(), begin, end);
-  for (int64_t r = begin; r < end; r++)
-    rms_norm_row(source_row(a, r), a.w(), a.eps(), a.offset(), a.y() + r * D, D);
+  for (int64_t r = begin; r < end; r++) row(source_row(a, r), a.w(), a.eps(), a.offset(), a.y() + r * D, D);
+  stream_end();
 }
 const char* check_rms(const Args& args) {
   if (const char* problem = RmsNormArgs::mismatch(args)) return problem;
   return check_rows(RmsNormArgs(args));
 }
 
-void layer_norm_row(const float* x, const float* w, const float* b, float eps, float* y, int64_t n) {
+void layer_norm_row(const float* x, const float* w, const float* b, float eps, float* y, int64_t n,
+                    bool past_caches) {
   const float mean = row_sum(x, n, [](vf v) { return v; }) / float(n);
   const float variance = row_sum(x, n, [mean](vf v) { return (v - mean) * (v - mean); }) / float(n);
   const float factor = 1.f / std::sqrt(variance + eps);
@@ -53,16 +66,21 @@ void layer_norm_row(const float* x, const float* w, const float* b, float eps, f
     vf v = (load_some(x + i, lanes) - mean) * factor;
     if (w != nullptr) v *= load_some(w + i, lanes);
     if (b != nullptr) v += load_some(b + i, lanes);
-    store_some(y + i, v, lanes);
+    if (past_caches)
+      stream(y + i, v);
+    else
+      store_some(y + i, v, lanes);
   }
 }
 void run_layer(const Args& args, Ctx& ctx) {
   const LayerNormArgs a(args);
   const int64_t D = a.D();
+  const bool past_caches = streams(a.y(), D * 4, a.rows() * D * 4);
   int64_t begin, end;
   ctx.range(a.rows(), begin, end);
   for (int64_t r = begin; r < end; r++)
-    layer_norm_row(source_row(a, r), a.w(), a.b(), a.eps(), a.y() + r * D, D);
+    layer_norm_row(source_row(a, r), a.w(), a.b(), a.eps(), a.y() + r * D, D, past_caches);
+  stream_end();
 }
 const char* check_layer(const Args& args) {
   if (const char* problem = LayerNormArgs::mismatch(args)) return problem;

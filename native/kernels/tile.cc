@@ -1,6 +1,6 @@
-// tile: runs an elementwise program over tiles that fit the L1 cache, one vector loop per instruction.
-// The encoding is in docs/cpu-kernels.md, "Tile programs".
-#include "tile_ops.h"
+// tile: runs an elementwise program over tiles that fit the L1 cache, one vector loop per instruction or
+// chain. The encoding is in docs/cpu-kernels.md, "Tile programs".
+#include "tile_chain.h"
 #include "signatures/tile.h"
 
 namespace ingot::INGOT_NS {
@@ -12,10 +12,19 @@ constexpr int64_t kGrain = 64;            // elements handed out together; one c
 
 int64_t dtype_bytes(int64_t code) {
   switch (code) {
-    case dF32: case dI32: case dU32: return 4;
-    case dF16: case dBF16: return 2;
-    case dI8: case dU8: case dBool: return 1;
-    default: return 0;
+    case dF32:
+    case dI32:
+    case dU32:
+      return 4;
+    case dF16:
+    case dBF16:
+      return 2;
+    case dI8:
+    case dU8:
+    case dBool:
+      return 1;
+    default:
+      return 0;
   }
 }
 
@@ -140,21 +149,28 @@ void collapse(Program& p) {
 uint32_t load_element(const uint8_t* p, int64_t dtype) {
   uint16_t h;
   switch (dtype) {
-    case dI8: return uint32_t(int32_t(int8_t(*p)));
-    case dU8: return *p;
-    case dBool: return *p != 0;
-    case dF16: case dBF16: {
+    case dI8:
+      return uint32_t(int32_t(int8_t(*p)));
+    case dU8:
+      return *p;
+    case dBool:
+      return *p != 0;
+    case dF16:
+    case dBF16: {
       std::memcpy(&h, p, 2);
       vh v{};
       v[0] = h;
       return uint32_t(as_i(dtype == dF16 ? f16_to_f32(v) : bf16_to_f32(v))[0]);
     }
-    case dF32: case dI32: case dU32: {
+    case dF32:
+    case dI32:
+    case dU32: {
       uint32_t w;
       std::memcpy(&w, p, 4);
       return w;
     }
-    default: return 0xffffffff;  // dtype_bytes has refused it
+    default:
+      return 0xffffffff;  // dtype_bytes has refused it
   }
 }
 void fill(uint32_t* to, uint32_t bits, int64_t n) {
@@ -211,7 +227,8 @@ void load_input(const Program& p, const Input& in, int64_t start, int64_t n, uin
 
 void store_output(uint8_t* out, int64_t dtype, int64_t start, const uint32_t* from, int64_t n) {
   switch (dtype) {
-    case dF16: case dBF16: {
+    case dF16:
+    case dBF16: {
       uint16_t* to = reinterpret_cast<uint16_t*>(out) + start;
       const auto half = [&](int64_t i) {
         const vf v = load(reinterpret_cast<const float*>(from) + i);  // registers are whole vectors
@@ -228,13 +245,16 @@ void store_output(uint8_t* out, int64_t dtype, int64_t start, const uint32_t* fr
       }
       return;
     }
-    case dI8: case dU8:
+    case dI8:
+    case dU8:
       for (int64_t i = 0; i < n; i++) out[start + i] = uint8_t(from[i]);
       return;
     case dBool:
       for (int64_t i = 0; i < n; i++) out[start + i] = from[i] != 0;
       return;
-    case dF32: case dI32: case dU32: {
+    case dF32:
+    case dI32:
+    case dU32: {
       uint8_t* to = out + start * 4;
       if (to != reinterpret_cast<const uint8_t*>(from)) std::memmove(to, from, size_t(n) * 4);
     }
@@ -270,13 +290,58 @@ void plan_direct(const Program& p, const TileArgs& a, int16_t* direct) {
   }
 }
 
+bool reads(const Instruction& c, int r) {
+  const int arity = kTileArity[c.op];
+  return (arity > 0 && c.a == r) || (arity > 1 && c.b == r) || (arity > 2 && c.c == r);
+}
+// Whether the result of instruction i is for the one after it and nothing else.
+bool passed_on(const Program& p, int i) {
+  const int r = p.code[i].dst;
+  if (i + 1 == p.instructions || !reads(p.code[i + 1], r)) return false;
+  for (int j = i + 1; j < p.instructions; j++) {
+    if (j > i + 1 && reads(p.code[j], r)) return false;
+    if (p.code[j].dst == r) return true;
+  }
+  for (int o = 0; o < p.outputs; o++)
+    if (p.result[o] == r) return false;
+  return true;
+}
+// Instruction i as a link behind the result in register r; false when it cannot be one.
+bool link_of(const Instruction& c, int r, Link& link) {
+  if (chain_unary(c.op))
+    link = {c.op, kNowhere, false, nullptr};
+  else if (chain_binary(c.op) && c.a != c.b)
+    link = {c.op, c.a == r ? kFirst : kSecond, false, nullptr};
+  else
+    return false;
+  return true;
+}
+
 struct Workspace {
   Program program;
   Buf out[kMaxOutputs];
   int16_t direct[kMaxInstructions];
+  int16_t chain[kMaxInstructions];  // instructions of the chain that begins here; 0: none does
+  Link links[kMaxInstructions];
+  bool past_caches;
   uint32_t* home[kMaxRegisters];  // each register's own storage
   uint32_t* reg[kMaxRegisters];   // where its value is in this tile
 };
+
+void plan_chains(Workspace& w) {
+  const Program& p = w.program;
+  for (int first = 0, next; first < p.instructions; first = next) {
+    next = first + 1;
+    w.chain[first] = 0;
+    if (!link_of(p.code[first], p.code[first].a, w.links[first])) continue;
+    while (passed_on(p, next - 1) && link_of(p.code[next], p.code[next - 1].dst, w.links[next])) next++;
+    w.chain[first] = int16_t(next - first);
+  }
+}
+// Registers that one value fills.
+bool repeats(const Program& p, int r) {
+  return r < p.inputs ? p.rank == 1 && p.in[r].strides[0] == 0 : r < p.inputs + p.constants;
+}
 
 void run_tile(Workspace& w, int64_t start, int64_t n) {
   const Program& p = w.program;
@@ -291,10 +356,23 @@ void run_tile(Workspace& w, int64_t start, int64_t n) {
       load_input(p, in, start, n, w.home[i]);
   }
   for (int i = 0; i < p.instructions; i++) {
+    const int first = i, links = w.chain[i];
+    if (links > 1) i += links - 1;
     const Instruction& c = p.code[i];
-    uint32_t* dst = w.home[c.dst];
-    if (w.direct[i] >= 0 && lanes == n) dst = w.out[w.direct[i]].as<uint32_t>() + start;
-    tile_execute(c.op, dst, w.reg[c.a], w.reg[c.b], w.reg[c.c], lanes);
+    const bool direct = w.direct[i] >= 0 && lanes == n;
+    uint32_t* dst = direct ? w.out[w.direct[i]].as<uint32_t>() + start : w.home[c.dst];
+    if (links > 0) {
+      for (int k = first; k <= i; k++) {
+        if (w.links[k].place == kNowhere) continue;
+        const int other = w.links[k].place == kFirst ? p.code[k].b : p.code[k].a;
+        w.links[k].with = reinterpret_cast<const float*>(w.reg[other]);
+        w.links[k].repeats = repeats(p, other);
+      }
+      run_chain(w.links + first, links, reinterpret_cast<const float*>(w.reg[p.code[first].a]),
+                reinterpret_cast<float*>(dst), lanes, direct && w.past_caches);
+    } else {
+      tile_execute(c.op, dst, w.reg[c.a], w.reg[c.b], w.reg[c.c], lanes);
+    }
     w.reg[c.dst] = dst;
   }
   for (int o = 0; o < p.outputs; o++)
@@ -313,6 +391,9 @@ void run(const Args& args, Ctx& ctx) {
   collapse(p);
   for (int o = 0; o < p.outputs; o++) w.out[o] = a.outputs(o).y_buf();
   plan_direct(p, a, w.direct);
+  plan_chains(w);
+  w.past_caches = true;
+  for (int o = 0; o < p.outputs; o++) w.past_caches &= streams(w.out[o].data, kGrain * 4, count * 4);
   int64_t tile = 1024;
   while (tile > 256 && tile * 4 * p.registers > kTileBytes) tile /= 2;
   // an odd number of cache lines between registers keeps them out of each other's cache sets
@@ -326,6 +407,7 @@ void run(const Args& args, Ctx& ctx) {
   end = min64(end * kGrain, count);
   for (int64_t start = begin * kGrain; start < end; start += tile)
     run_tile(w, start, min64(tile, end - start));
+  stream_end();
 }
 
 const char* check(const Args& args) {

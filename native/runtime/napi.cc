@@ -4,6 +4,7 @@
 
 #include "cpu_level.h"
 #include "mute.h"
+#include "napi_brief.h"
 #include "napi_experts.h"
 #include "napi_jobs.h"
 #include "napi_pages.h"
@@ -14,7 +15,7 @@ namespace {
 
 // What src/device/cpu/addon.ts must agree with: raised with every change to a function here or to a kernel's
 // buffers or params. An addon older than the code that calls it would compute nonsense.
-constexpr double kContract = 8;
+constexpr double kContract = 9;
 
 napi_value Configure(napi_env env, napi_callback_info info) {  // (threads, level) -> threads in use
   Call c(env, info);
@@ -165,7 +166,7 @@ napi_value Compile(napi_env env, napi_callback_info info) {  // (kernel names, m
 }
 
 // (program, Float64Array scalars, profile[, memories, Float64Array slices, data[, bound memories]]) ->
-// promise of an ArrayBuffer with what was read
+// promise of an ArrayBuffer with what was read; undefined when a brief run that moves nothing has been made
 napi_value Run(napi_env env, napi_callback_info info) {
   Call c(env, info);
   auto& program = c.handle<Program>(c.arg(0));
@@ -184,6 +185,14 @@ napi_value Run(napi_env env, napi_callback_info info) {
     for (size_t i = 0; i < bound.size(); i++)
       if (bound[i]->bytes() < program->needed(i))
         raise(env, "a bound memory is smaller than the program needs");
+  }
+  if (program->brief() && transfers.none() && !c.boolean(2) && c.state->pool->idle()) {
+    if (!c.state->brief) c.state->brief = std::make_shared<BriefRuns>();
+    if (c.state->brief->allowed()) {
+      const std::string error = c.state->brief->run(*program, s, std::move(bound), c.state->pool->threads());
+      if (!error.empty()) raise(env, error);
+      return nullptr;
+    }
   }
   return std::make_shared<RunJob>(program, std::vector<double>(s, s + bytes / 8), c.boolean(2),
                                   std::move(transfers), std::move(bound))

@@ -15,6 +15,7 @@
 namespace ingot {
 
 class AsyncJob;
+class BriefRuns;
 
 // Per-environment state: the pool, and what carries finished jobs back to the event loop, in the order in
 // which they finished.
@@ -22,6 +23,7 @@ struct State {
   std::mutex mutex;
   std::vector<std::shared_ptr<AsyncJob>> finished;  // under the mutex
   std::unique_ptr<Pool> pool;                       // goes before what its workers use
+  std::shared_ptr<BriefRuns> brief;                 // made when first needed
   Level level = kScalar;
   napi_threadsafe_function done = nullptr;  // settles what has finished
   int pending = 0;  // jobs in flight; keeps the event loop alive while > 0

@@ -34,6 +34,8 @@ struct Transfers {
   std::vector<uint8_t> written;                        // the bytes of all writes, one after the other
   std::vector<uint8_t> read;                           // of all reads, each at a multiple of kAlign
 
+  bool none() const { return writes.empty() && sources.empty() && reads.empty(); }
+
   static constexpr size_t kAlign = 8;  // typed arrays of every element type may start there
   static size_t aligned(size_t n) { return (n + kAlign - 1) / kAlign * kAlign; }
 

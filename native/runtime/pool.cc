@@ -13,26 +13,11 @@
 
 #include "aligned.h"
 #include "bytes.h"
-
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
+#include "denormals.h"
 
 namespace ingot {
 
 namespace {
-
-// Numbers below 1e-38 carry nothing here and cost a hundred cycles each: workers treat them as zero.
-inline void flush_denormals() {
-#if defined(__x86_64__)
-  _MM_SET_FLUSH_ZERO_MODE(_MM_FLUSH_ZERO_ON);
-  _mm_setcsr(_mm_getcsr() | 0x40);  // denormals are zero
-#elif defined(__aarch64__)
-  uint64_t fpcr;
-  __asm__ volatile("mrs %0, fpcr" : "=r"(fpcr));
-  __asm__ volatile("msr fpcr, %0" : : "r"(fpcr | (uint64_t(1) << 24)));
-#endif
-}
 
 // The CPU that this thread runs on, -1 where the system does not say.
 inline int this_cpu() {
@@ -99,6 +84,11 @@ void Pool::submit(std::shared_ptr<Job> job) {
     caller_cpu_ = this_cpu();
   }
   work_.raise();
+}
+
+bool Pool::idle() {
+  std::lock_guard lock(team_.door);
+  return !current_ && queue_.empty();
 }
 
 // Starts the next job or joins the present one, under the number ctx.tid; null when the pool stops.
@@ -197,7 +187,7 @@ void Pool::leave() {
 }
 
 void Pool::run(Worker& worker) {
-  flush_denormals();
+  const FlushDenormals flush;
   Ctx ctx{0, 1, &team_, worker.scratch->data()};
   Patience between_jobs;  // its own: jobs come at other distances than barriers
   while (const auto job = enter(worker, ctx, between_jobs)) {

@@ -35,6 +35,8 @@ class Pool {
   ~Pool();
   int threads() const { return int(workers_.size()); }
   void submit(std::shared_ptr<Job> job);
+  // Whether no job is queued or under way. For the thread that submits: nothing begins until it does.
+  bool idle();
 
   // Grows team->shared; by the worker that starts a job.
   static bool reserve_shared(Team& team, size_t bytes);

@@ -7,11 +7,19 @@
 #include <cstring>
 #include <iterator>
 #include <stdexcept>
+#include <string_view>
 
 #include "lost_pages.h"
 #include "pool.h"
 
 namespace ingot {
+
+// A brief run: so many bytes, in so many dispatches of kernels whose work is in proportion to them.
+// Microseconds.
+constexpr int64_t kBriefBytes = 32 << 10;
+constexpr size_t kBriefOps = 16;
+constexpr std::string_view kLinear[] = {"tile", "copy",    "reduce",   "gather",
+                                        "scan", "softmax", "rms_norm", "layer_norm"};
 
 Program::Program(const std::vector<const KernelDef*>& kernels, std::vector<std::shared_ptr<Memory>> buffers,
                  size_t arena_bytes, int scalars, const double* code, size_t length)
@@ -52,8 +60,13 @@ Program::Program(const std::vector<const KernelDef*>& kernels, std::vector<std::
       params_.push_back({code[at++], mul, scalar});
       op.dynamic |= scalar >= 0;
     }
+    brief_ &= std::find(std::begin(kLinear), std::end(kLinear), std::string_view(op.def->name)) !=
+              std::end(kLinear);
     ops_.push_back(op);
   }
+  int64_t touched = 0;
+  for (const Buf& b : bufs_) touched += b.bytes;
+  brief_ &= touched <= kBriefBytes && ops_.size() <= kBriefOps;
   values_.resize(params_.size());
   for (size_t i = 0; i < params_.size(); i++) values_[i] = params_[i].constant;
   profile_.resize(ops_.size());

@@ -30,6 +30,8 @@ class Program {
   size_t size() const { return ops_.size(); }
   const Memory& arena() const { return *arena_; }
   const std::vector<double>& profile() const { return profile_; }
+  // Whether a run is shorter than waking a worker for it.
+  bool brief() const { return brief_; }
 
   // The worker that starts a run: substitutes scalars, checks every dispatch, reserves shared memory. False
   // with team.failed set on error.
@@ -85,7 +87,7 @@ class Program {
   std::vector<std::shared_ptr<Memory>> buffers_;  // keeps them alive
   std::shared_ptr<Memory> arena_;
   int scalars_;
-  bool checked_ = false;
+  bool checked_ = false, brief_ = true;
   size_t shared_ = 0;
 };
 

@@ -322,6 +322,10 @@ void norm_tests(Report& report) {
       softmax(report, level, 3, D, true);
     }
     softmax(report, level, 1, 128256, true);
+    softmax(report, level, 2100, 2048, false);  // past the caches
+    softmax(report, level, 2100, 2048, true);
+    rms_norm(report, level, 2100, 2048, true, 1);
+    layer_norm(report, level, 2100, 2048, true);
   });
   report.each_level("rope", [&](Level level) {
     for (bool interleaved : {false, true}) {

@@ -66,7 +66,7 @@ const Function functions[] = {
     {"cos", op_cos_f32, std::cos, -10, 10, 2, kEps},
     {"cos", op_cos_f32, std::cos, -1e6, 1e6, 2, kEps},
     {"tan", op_tan_f32, std::tan, -1.5, 1.5, 5, kEps},
-    {"tanh", op_tanh_f32, std::tanh, -12, 12, 4, 0},
+    {"tanh", op_tanh_f32, std::tanh, -12, 12, 6, 0},
     {"tanh near 0", op_tanh_f32, std::tanh, -0.01, 0.01, 4, 0},
     {"sigmoid", op_sigmoid_f32, sigmoid, -80, 80, 4, 0},
     {"erf", op_erf_f32, std::erf, -5, 5, 4, 0},
@@ -179,11 +179,18 @@ struct Instruction {
     [[maybe_unused]] int32_t a = int32_t(x), b = int32_t(y); \
     return uint32_t(expr);                                   \
   }
-#define U(expr) [](uint32_t a, uint32_t b) -> uint32_t { (void)b; return expr; }
-#define ALL_COMPARISONS(kind, code, M) \
+#define U(expr)                            \
+  [](uint32_t a, uint32_t b) -> uint32_t { \
+    (void)b;                               \
+    return expr;                           \
+  }
+#define ALL_COMPARISONS(kind, code, M)                                                                      \
   {"eq " #kind, op_eq_##kind, code, dBool, M(a == b)}, {"ne " #kind, op_ne_##kind, code, dBool, M(a != b)}, \
-  {"lt " #kind, op_lt_##kind, code, dBool, M(a < b)}, {"le " #kind, op_le_##kind, code, dBool, M(a <= b)}, \
-  {"gt " #kind, op_gt_##kind, code, dBool, M(a > b)}, {"ge " #kind, op_ge_##kind, code, dBool, M(a >= b)}
+      {"lt " #kind, op_lt_##kind, code, dBool, M(a < b)},                                                   \
+      {"le " #kind, op_le_##kind, code, dBool, M(a <= b)},                                                  \
+      {"gt " #kind, op_gt_##kind, code, dBool, M(a > b)}, {                                                 \
+    "ge " #kind, op_ge_##kind, code, dBool, M(a >= b)                                                       \
+  }
 float float_mod(float a, float b) {
   const float r = std::fmod(a, b);
   return r != 0 && (r < 0) != (b < 0) ? r + b : r;
@@ -326,6 +333,51 @@ void broadcasting(Report& report, Level level, int64_t A, int64_t B, int64_t C, 
       return report.expect(false, "tile: f16 output is not the rounded f32 output");
 }
 
+// A program of many instructions gives what its instructions give one by one, bit for bit: results that stay
+// in registers, that are used again later, that stand second, and that are asked for.
+void chains(Report& report, Level level, size_t n, int instructions, uint64_t seed) {
+  Random random(seed);
+  static const int unary[] = {op_neg_f32,  op_abs_f32, op_square_f32,    op_exp_f32,
+                              op_tanh_f32, op_log_f32, op_reciprocal_f32},
+                   binary[] = {op_add_f32, op_sub_f32, op_mul_f32, op_div_f32, op_min_f32, op_max_f32};
+  std::vector<Words> values(4, Words(n));
+  for (int r = 0; r < 4; r++) {
+    const float fixed = float(random.uniform(-2, 2));
+    for (auto& w : values[size_t(r)]) w = word(r < 2 ? float(random.uniform(-3, 3)) : fixed);
+  }
+  std::vector<double> code;
+  for (int i = 0; i < instructions; i++) {
+    const int64_t last = int64_t(values.size()) - 1;
+    const bool two = random.integer(0, 2) > 0;
+    int64_t a = random.integer(0, 3) > 0 ? last : random.integer(0, last), b = random.integer(0, last);
+    if (random.integer(0, 1)) std::swap(a, b);
+    const int op = two ? binary[random.integer(0, 5)] : unary[random.integer(0, 6)];
+    if (!two) a = std::max(a, b);
+    code.insert(code.end(), {double(op), double(last + 1), double(a), two ? double(b) : 0., 0.});
+    std::vector<Words> operands{values[size_t(a)]};
+    if (two) operands.push_back(values[size_t(b)]);
+    values.push_back(apply(report, level, op, operands, std::vector<double>(operands.size(), dF32), dF32));
+  }
+  const int64_t between = random.integer(4, int64_t(values.size()) - 1);
+  Words y(n), z(n);
+  Call call(level, "tile");
+  call.buf(values[0]).buf(values[1]).buf(y).buf(z).params({double(n), 2, 2, 1, double(n), dF32, 1, dF32, 1});
+  call.params({dF32, dF32, 2, dF32, double(value(values[2][0])), dF32, double(value(values[3][0]))});
+  call.params({double(instructions)});
+  for (double c : code) call.params({c});
+  call.params({double(values.size() - 1), double(between)});
+  const std::string message = call.run(report.threads());
+  report.expect(message.empty(), "tile: " + message);
+  const auto same = [](const Words& got, const Words& want) {
+    for (size_t i = 0; i < got.size(); i++)
+      if (got[i] != want[i] && !(std::isnan(value(got[i])) && std::isnan(value(want[i])))) return false;
+    return true;
+  };
+  report.expect(same(y, values.back()) && same(z, values[size_t(between)]),
+                "a program of " + std::to_string(instructions) + " differs from its instructions, " +
+                    std::to_string(n) + " elements, seed " + std::to_string(seed));
+}
+
 void in_place(Report& report, Level level) {
   std::vector<float> x(5000), want;
   for (size_t i = 0; i < x.size(); i++) x[i] = float(i) * 0.001f;
@@ -377,6 +429,9 @@ void tile_tests(Report& report) {
       broadcasting(report, level, 1, 1, 1, threads);
       broadcasting(report, level, 64, 1, 33, threads);
     }
+    for (uint64_t seed = 0; seed < 60; seed++)
+      chains(report, level, seed % 3 == 0 ? 5 : seed % 3 == 1 ? 1003 : 2048, 1 + int(seed % 11), seed);
+    chains(report, level, (size_t(4) << 20) + 77, 6, 1);  // past the caches
     in_place(report, level);
     refused(report, level);
   });

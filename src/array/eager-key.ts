@@ -6,7 +6,6 @@ import type { DeviceBuffer } from '../device/device.ts';
 import { formatLayout } from '../quant/layout.ts';
 import { attributeKey } from './graph/attributes.ts';
 import { isOp, type Node, type OpNode, resolve, type Value } from './graph/node.ts';
-import { topologicalOrder } from './graph/trace.ts';
 import { fullOp } from './ops/creation/full.ts';
 import type { ValueType } from './types.ts';
 
@@ -19,8 +18,8 @@ export interface Layout {
   readonly scalars: Readonly<Record<string, number>>;
 }
 
-/** The layout of the graph that computes these values. */
-export function layoutKey(outputs: readonly Value[]): Layout {
+/** The layout of the graph that computes these values; `order` has its nodes, producers first. */
+export function layoutKey(outputs: readonly Value[], order: readonly Node[]): Layout {
   const places = new Map<Node, number>();
   const leaves = new Map<DeviceBuffer, number>();
   const names = new Map<string, string>();
@@ -31,7 +30,7 @@ export function layoutKey(outputs: readonly Value[]): Layout {
     const at = resolve(v);
     return at.index === 0 ? `${places.get(at.node)}` : `${places.get(at.node)}.${at.index}`;
   };
-  for (const node of topologicalOrder(outputs)) {
+  for (const node of order) {
     places.set(node, places.size);
     if (node.kind === 'input') parts.push(`input ${node.name}`);
     else if (node.kind === 'buffer') {
@@ -64,5 +63,14 @@ function numberKey(
   return `${dtype} ${name}`;
 }
 
-const typeKey = ({ shape, dtype, layout, state }: ValueType): string =>
-  `${dtype}[${shape.map((d) => (typeof d === 'number' ? d : `${d.name}<${d.max}`)).join()}]${layout === undefined ? '' : formatLayout(layout)}${state ? '!' : ''}`;
+const typeKeys = new WeakMap<ValueType, string>();
+
+function typeKey(type: ValueType): string {
+  const known = typeKeys.get(type);
+  if (known !== undefined) return known;
+  const { shape, dtype, layout, state } = type;
+  const sizes = shape.map((d) => (typeof d === 'number' ? d : `${d.name}<${d.max}`)).join();
+  const key = `${dtype}[${sizes}]${layout === undefined ? '' : formatLayout(layout)}${state ? '!' : ''}`;
+  typeKeys.set(type, key);
+  return key;
+}

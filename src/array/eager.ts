@@ -7,7 +7,15 @@ import { currentDevice } from './context.ts';
 import { type Layout, layoutKey } from './eager-key.ts';
 import type { Wrap } from './evaluate.ts';
 import { byteSize } from './graph/lower.ts';
-import { type BufferNode, isOp, type OpNode, opNode, type Value, valueType } from './graph/node.ts';
+import {
+  type BufferNode,
+  isOp,
+  type Node,
+  type OpNode,
+  opNode,
+  type Value,
+  valueType,
+} from './graph/node.ts';
 import { assemble, optimise } from './graph/pipeline.ts';
 import { graphNodes, rewriteGraph } from './graph/trace.ts';
 import { release, retain, tidy } from './lifetime.ts';
@@ -80,15 +88,19 @@ const caches = new WeakMap<Device, ProgramCache>();
 /** Lets go of the programs that a device keeps for evaluation, and of the constants in them. */
 export const clearCache = (device: Device = currentDevice()): void => caches.get(device)?.clear();
 
-/** Computes every output of `nodes` and gives the buffer of each. Leaves must be on `device`. */
+/**
+ * Computes every output of `nodes` and gives the buffer of each. `order` has all nodes of the graph, producers first. Leaves must
+ * be on `device`.
+ */
 export async function runEagerly(
   nodes: readonly OpNode[],
+  order: readonly Node[],
   device: Device,
   wrap: Wrap,
 ): Promise<readonly DeviceBuffer[]> {
   const outputs = nodes.flatMap((node) => node.outputs.map((_, index) => ({ node, index })));
   if (!device.rebinds) return runOnce(outputs, device, wrap);
-  const layout = layoutKey(outputs);
+  const layout = layoutKey(outputs, order);
   const cache = caches.get(device) ?? new ProgramCache();
   caches.set(device, cache);
   const known = cache.get(layout.key);

@@ -37,7 +37,7 @@ export async function evaluateValues(values: readonly Value[], wrap: Wrap): Prom
   const leaves = order.filter((n) => n.kind === 'buffer');
   for (const leaf of leaves) retain(leaf); // a handle may be disposed while the run is under way
   try {
-    const buffers = await runEagerly(nodes, device, wrap);
+    const buffers = await runEagerly(nodes, order, device, wrap);
     let at = 0;
     for (const node of nodes) {
       const realized = node.outputs.map((_, index) => realizedNode(node, index, device, buffers[at++]));

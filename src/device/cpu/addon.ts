@@ -29,7 +29,7 @@ export interface NativeInfo {
 }
 
 /** kContract of native/runtime/napi.cc: which functions and kernel parameters this code expects. */
-export const addonContract = 8;
+export const addonContract = 9;
 
 export interface Addon {
   readonly contract: number;
@@ -54,11 +54,12 @@ export interface Addon {
     scalars: number,
     code: Float64Array,
   ): NativeProgram;
-  run(program: NativeProgram, scalars: Float64Array, profile: boolean): Promise<undefined>;
+  run(program: NativeProgram, scalars: Float64Array, profile: boolean): Promise<undefined> | undefined;
   /**
    * `slices` holds the number of writes, copies and reads, then offset and byte length of each slice (a copy has two:
    * source, target); `memories` the memory of each slice; `data` the bytes of each write. Resolves to what was read,
-   * each read at a multiple of 8 bytes; undefined when that is nothing.
+   * each read at a multiple of 8 bytes; undefined when that is nothing,
+   * and no promise at all when a run of few bytes has been made at once.
    */
   run(
     program: NativeProgram,
@@ -69,7 +70,7 @@ export interface Addon {
     data: readonly ArrayBufferView[],
     /** In place of the memories that the program was compiled with, in their order; each as large at least. */
     bound?: readonly NativeMemory[],
-  ): Promise<ArrayBuffer | undefined>;
+  ): Promise<ArrayBuffer | undefined> | undefined;
   profile(program: NativeProgram): Float64Array;
   pack(
     target: NativeMemory,

@@ -105,6 +105,8 @@ function encodeParam(code: number[], param: Param, scalars: ReadonlyMap<string, 
   code.push(index, param.mul, param.add);
 }
 
+const noTransfers = { memories: [], slices: new Float64Array(3), data: [] };
+
 /** Transfers as the addon takes them: see Addon.run. */
 function encodeTransfers(device: CpuDevice, { writes = [], copies = [], reads = [] }: Transfers) {
   const memories: NativeMemory[] = [];
@@ -212,7 +214,8 @@ class CpuProgram implements CompiledProgram {
         await addon.run(this.#native, this.#values, this.#profile);
         return [];
       }
-      const { memories, slices, data } = encodeTransfers(this.#device, transfers ?? {});
+      const { memories, slices, data } =
+        transfers === undefined ? noTransfers : encodeTransfers(this.#device, transfers);
       const moved = [this.#native, this.#values, this.#profile, memories, slices, data] as const;
       const read = await (rebound === undefined
         ? addon.run(...moved)
