@@ -44,7 +44,9 @@ export async function openExperts(
 ): Promise<ExpertStore> {
   checkLossy(device, opening.options);
   const layers = (await opening.files?.blocks(checkpoint)) ?? expertTensors(checkpoint);
-  const { eviction, readers = await opening.files?.readers(layers, opening.expertsPerToken) } =
+  // What is measured are reads past the page cache, as only the CPU device makes them.
+  const measured = device.memory === 'separate' ? undefined : opening.files?.readers;
+  const { eviction, readers = await measured?.(layers, opening.expertsPerToken) } =
     opening.options.experts ?? {};
   const store = openExpertStore(device, layers, {
     bytes: opening.division.experts,
