@@ -176,7 +176,9 @@ void begin_experts(const Problem& p, const Routing& r, Arena arena, int uses, Ct
   int64_t n = 0;
   for (int64_t e = 0; e < p.E; e++)
     if (r.count(e)) experts[n] = int32_t(e), rows[n++] = r.count(e);
-  c.barrier([&] { p.store()->begin(p.stack[0]->layer, p.stack[0]->part, experts, rows, n, uses); });
+  const auto begin = [&] { p.store()->begin(p.stack[0]->layer, p.stack[0]->part, experts, rows, n, uses); };
+  if (!p.store()->whole()) return c.barrier(begin);
+  if (c.tid == 0) begin();
 }
 
 // Few rows when some experts must be waited for: expert by expert, a range of panels for each worker.

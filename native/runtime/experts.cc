@@ -140,6 +140,14 @@ void ExpertStore::want(int layer, int e, uint8_t units) {
   queued_.notify_one();
 }
 
+bool ExpertStore::all_there() {
+  if (counters_.slots_used.load(std::memory_order_relaxed) < chosen_at_.size()) return false;
+  for (size_t l = 0; l < layers_.size(); l++)
+    for (int e = 0; e < layers_[l].experts; e++)
+      if (state(int(l), e).present.load(std::memory_order_acquire) != kAll) return false;
+  return true;
+}
+
 // Of a quarter of the layers' choices, drawn at random: it looks at all experts.
 void ExpertStore::measure_distances(int layer, const int32_t* experts, int64_t n) {
   dice_ = dice_ * 1664525 + 1013904223;
@@ -185,6 +193,7 @@ void ExpertStore::begin(int layer, ExpertPart part, const int32_t* experts, cons
   if (complete_) {
     // Nothing is read and nothing evicted before the next session: no need to pin.
     for (int32_t e : order_) settle(state(layer, e).slot);
+    if (!whole_) whole_ = all_there();
     return;
   }
   order_.insert(order_.end(), coming.begin(), coming.end());

@@ -75,7 +75,11 @@ class ExpertStore {
   // `experts` are the n that are needed, `rows` how many rows each has; each is let go of after `uses` calls
   // of done().
   void begin(int layer, ExpertPart part, const int32_t* experts, const int64_t* rows, int64_t n, int uses);
-  bool complete() const { return complete_; }  // all were there: no ready() or done() then
+  // All were there: no ready() or done() then.
+  bool complete() const { return whole_ || complete_; }
+  // Every expert has a slot and is there, for good: one worker calls begin(), which only counts, and nobody
+  // waits for it. Changes in begin() only, before it is so.
+  bool whole() const { return whole_; }
   int64_t count() const { return int64_t(order_.size()); }
   int32_t expert(int64_t i) const { return order_[size_t(i)]; }
   // Waits until expert i of the session is there. False when it cannot be had: the run has been failed.
@@ -132,6 +136,7 @@ class ExpertStore {
   };
 
   void place_slots(size_t bytes);
+  bool all_there();
   void measure_distances(int layer, const int32_t* experts, int64_t n);
   State& state(int layer, int e) { return state_[size_t(layer)][size_t(e)]; }
   uint64_t key_of(const Slot& slot);
@@ -169,7 +174,7 @@ class ExpertStore {
   // The session.
   int layer_ = 0;
   ExpertUnit unit_ = kGluUnit;
-  bool complete_ = true;
+  bool complete_ = true, whole_ = false;
   std::vector<int32_t> order_;
   std::unique_ptr<std::atomic<int>[]> remaining_;
   size_t remaining_size_ = 0;

@@ -27,7 +27,14 @@ export async function readRouting(
   if (typeof tokens !== 'number' || !Array.isArray(layers))
     throw new FileFormatError(path, 'layers', 'must be a list, and tokens a number');
   const statistics = { tokens, layers: layers.map((layer, i) => readLayer(path, layer, i)) };
-  checkRouting(statistics, expertSizes(expertTensors(checkpoint)));
+  try {
+    checkRouting(statistics, expertSizes(expertTensors(checkpoint)));
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new IngotError('invalid_argument', `${path}: ${why}; remove the file or record them again`, {
+      cause,
+    });
+  }
   if (made !== (await fingerprint(checkpoint)))
     throw new IngotError(
       'invalid_argument',

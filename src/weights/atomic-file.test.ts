@@ -39,7 +39,7 @@ describe('atomic files', () => {
       throw Object.assign(new Error('no space left on device'), { code: 'ENOSPC' });
     });
     await expect(failing).rejects.toMatchObject({ code: 'disk_full' });
-    await expect(failing).rejects.toThrow(`${path}: the disk is full`);
+    await expect(failing).rejects.toThrow(`${path}: the disk is full after 10 bytes`);
     expect(await readdir(folder)).toEqual(['file']);
     expect(await readFile(path, 'utf8')).toBe('old');
   });

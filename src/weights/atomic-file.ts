@@ -6,6 +6,7 @@ import { mkdir, open, readdir, rename, rm } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { IngotError } from '../base/errors.ts';
+import { formatBytes } from '../base/text.ts';
 
 /** Somewhere bytes are appended to. */
 export interface Sink {
@@ -97,6 +98,8 @@ export async function writeAtomically(path: string, body: (sink: Sink) => Promis
         },
       });
       await handle.sync();
+    } catch (cause) {
+      throw translate(path, cause, written);
     } finally {
       await handle.close();
     }
@@ -114,13 +117,14 @@ async function syncFolder(folder: string): Promise<void> {
   }
 }
 
-function translate(path: string, cause: unknown): unknown {
+function translate(path: string, cause: unknown, written?: number): unknown {
+  if (cause instanceof IngotError && cause.details.path === path) return cause;
   const code = cause instanceof Error && 'code' in cause ? cause.code : undefined;
   if (code === 'ENOSPC' || code === 'EDQUOT' || code === 'disk_full') {
     return new IngotError(
       'disk_full',
-      `${path}: the disk is full; free some space and try again (nothing was kept)`,
-      { cause, details: { path } },
+      `${path}: the disk is full${written === undefined ? '' : ` after ${formatBytes(written)}`}; free some space and try again (nothing was kept)`,
+      { cause, details: { path, written } },
     );
   }
   if (code === 'EACCES' || code === 'EPERM' || code === 'EROFS') {
