@@ -14,7 +14,7 @@ import { oneLess, type Term } from './term.ts';
 import { isTexts } from './texts.ts';
 import { dead, flag, Transitions } from './transitions.ts';
 
-/** A state with more ways to go on than this is a grammar that cannot be followed in time. */
+/** Ways to go on that are followed at one place. A grammar that begins with more is refused; later on others are left out. */
 const maxItems = 1024;
 /** Size of an automaton after which it begins anew: a long text may meet ever new states. */
 const maxSize = 200_000;
@@ -37,6 +37,12 @@ let automata = 0;
 let rows = 0;
 export const rowsSoFar = (): number => rows;
 
+/** Whether ways to go on were left out by what is being worked out. */
+let isCut = false;
+
+const tooManyWays = (): IngotError =>
+  new IngotError('unsupported', `a grammar has more than ${maxItems} ways to go on at one place`);
+
 export class Automaton {
   readonly id = automata++;
   readonly start: GrammarState;
@@ -51,6 +57,8 @@ export class Automaton {
   readonly #byKey = new Map<string, GrammarState>();
   readonly #lives = new Lives();
   readonly #starts = new Map<Term, GrammarState>();
+  /** Starts, and states whose next ones, have fewer ways to go on than there are. */
+  readonly #cut = new Set<Term | GrammarState>();
   /** Terms whose start is being worked out. */
   readonly #starting = new Set<Term>();
   readonly #near: Near;
@@ -63,7 +71,7 @@ export class Automaton {
     this.#dead = this.#intern([], false);
     this.#near = new Near(this.#stacks, this.#lives, (items, accepting) => this.#intern(items, accepting));
     this.#rows = new Rows(this, this.#stacks, this.#lives, this.#dead);
-    this.start = this.startOf(root);
+    this.start = this.#wholeStartOf(root);
   }
 
   /** Of a small grammar, at once. */
@@ -92,16 +100,37 @@ export class Automaton {
    * @throws `paused` when the patience is over before that.
    */
   fill(state: GrammarState, patience?: Patience): boolean {
-    if (this.table.is(state.id, flag.filled)) return false;
+    if (this.table.is(state.id, flag.filled)) {
+      isCut ||= this.#cut.has(state);
+      return false;
+    }
     rows++;
     this.table.mark(state.id, flag.filled);
     try {
-      this.#fillRow(state, patience);
+      this.#watch(state, () => this.#fillRow(state, patience));
     } catch (error) {
       this.table.unmark(state.id, flag.filled);
       throw error;
     }
     return true;
+  }
+
+  /** Takes note of what left out ways to go on. */
+  #watch<T>(of: Term | GrammarState, work: () => T): T {
+    const before = isCut;
+    isCut = false;
+    try {
+      return work();
+    } finally {
+      if (isCut) this.#cut.add(of);
+      isCut ||= before;
+    }
+  }
+
+  /** As `fill`. Throws unsupported where ways to go on would be left out: an opposite would be wider for that. */
+  fillWhole(state: GrammarState, patience?: Patience): void {
+    this.fill(state, patience);
+    if (this.#cut.has(state)) throw tooManyWays();
   }
 
   /**
@@ -273,13 +302,16 @@ export class Automaton {
     for (let stack = todo.pop(); stack !== undefined; stack = todo.pop()) {
       if (seen.has(stack)) continue;
       seen.add(stack);
-      if (seen.size > maxItems) {
-        throw new IngotError('unsupported', `a grammar has more than ${maxItems} ways to go on at one place`);
-      }
       if (stack === this.#stacks.bottom) continue;
       if (this.#expand(stack, todo)) items.push(stack);
+      if (seen.size < maxItems || todo.length === 0) continue;
+      // Each way comes to an end of its own, so that the others can be done without.
+      isCut = true;
+      if (items.length > 0) break;
+      if (seen.size > maxItems * maxItems) throw tooManyWays();
     }
-    return this.#intern(items, seen.has(this.#stacks.bottom));
+    const { bottom } = this.#stacks;
+    return this.#intern(items, seen.has(bottom) || todo.includes(bottom));
   }
 
   /** Puts what a stack stands for on `todo`. True when its head reads a byte itself. */
@@ -314,7 +346,7 @@ export class Automaton {
         return false;
       }
       case 'not':
-        todo.push(this.#stacks.push(below, this.#lives.not(this.startOf(head.term))));
+        todo.push(this.#stacks.push(below, this.#lives.not(this.#wholeStartOf(head.term))));
         return false;
       case 'machine':
         todo.push(this.#stacks.push(below, this.#lives.machine(head.start)));
@@ -372,15 +404,25 @@ export class Automaton {
     }
   }
 
+  /** The state before a text of a term. Throws unsupported where that would leave out ways to go on. */
+  #wholeStartOf(term: Term): GrammarState {
+    const start = this.startOf(term);
+    if (this.#cut.has(term)) throw tooManyWays();
+    return start;
+  }
+
   /** The state before a text of a term, which is one of the grammar's or has its bytes. */
   startOf(term: Term): GrammarState {
     const known = this.#starts.get(term);
-    if (known) return known;
+    if (known) {
+      isCut ||= this.#cut.has(term);
+      return known;
+    }
     if (this.#starting.has(term))
       throw new IngotError('invalid_argument', 'a grammar is defined by itself alone');
     this.#starting.add(term);
     try {
-      const made = this.#close([this.#stacks.push(this.#stacks.bottom, term)]);
+      const made = this.#watch(term, () => this.#close([this.#stacks.push(this.#stacks.bottom, term)]));
       this.#starts.set(term, made);
       return made;
     } finally {

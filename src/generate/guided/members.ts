@@ -7,7 +7,7 @@ import { colon, comma } from './json-text.ts';
 import { type MemberPlace, type MemberRules, Membership, noMembers, withMember } from './member-rules.ts';
 import { each, eachMade, type Patience, type Work } from './patience.ts';
 import { alt, empty, type Lazy, type Shared, seq, type Term } from './term.ts';
-import { Texts } from './texts.ts';
+import { isTexts, Texts } from './texts.ts';
 
 export interface Members {
   readonly names: readonly string[];
@@ -22,6 +22,37 @@ export function* membersText({ names, ways }: Members, patience: Patience): Work
   const quoted = yield* eachMade(names, patience, (name) => JSON.stringify(name));
   const places = new MemberPlaces(memberships, yield* Texts.sorted(quoted, patience));
   return yield* places.start(patience);
+}
+
+/** Ways that ask for different values of one member: from so many on their texts are followed as one set. */
+const manyValues = 8;
+/** Texts of one value that are taken into such a set. */
+const mostTexts = 300;
+
+const utf8 = new TextDecoder();
+const decoded = (bytes: string): string => utf8.decode(Uint8Array.from(bytes, (c) => c.charCodeAt(0)));
+
+/** The texts of a value that is one of some given, a byte in each character; undefined of others. */
+function textsOf(value: Term): readonly string[] | undefined {
+  let term = value;
+  for (let depth = 0; term.kind === 'rule' && depth < 8; depth++) term = term.rule.term;
+  if (term.kind === 'machine') {
+    const { start } = term;
+    return isTexts(start) && start.texts.size <= mostTexts ? start.texts.from(start.place) : undefined;
+  }
+  let text = '';
+  for (; term.kind === 'seq'; term = term.second) {
+    const byte = onlyByte(term.first);
+    if (byte === undefined) return undefined;
+    text += String.fromCharCode(byte);
+  }
+  const last = onlyByte(term);
+  return last === undefined ? undefined : [text + String.fromCharCode(last)];
+}
+
+function onlyByte(term: Term): number | undefined {
+  const [range, more] = term.kind === 'bytes' ? term.ranges : [];
+  return range && !more && range[0] === range[1] ? range[0] : undefined;
 }
 
 interface Place extends MemberPlace {
@@ -121,9 +152,23 @@ class MemberPlaces {
       if (value) byValue.set(value, [...(byValue.get(value) ?? []), way]);
     }
     const next = withMember(place, i);
-    return alt(
-      ...[...byValue].map(([value, open]) => seq(colon, value, this.#at({ ...place, ...next, open }))),
-    );
+    const after = (open: readonly number[]): Term => this.#at({ ...place, ...next, open });
+    if (byValue.size < manyValues) {
+      return alt(...[...byValue].map(([value, open]) => seq(colon, value, after(open))));
+    }
+    const byText = new Map<string, number[]>();
+    const options: Term[] = [];
+    for (const [value, open] of byValue) {
+      const texts = textsOf(value);
+      if (!texts) options.push(seq(value, after(open)));
+      for (const text of texts ?? []) byText.set(text, [...(byText.get(text) ?? []), ...open]);
+    }
+    const opens = [...byText.values()];
+    const texts = Texts.of([...byText.keys()].map(decoded));
+    if (opens.length > 0) {
+      options.push({ kind: 'branch', texts, allowed: () => true, after: (at) => after(opens[at] ?? []) });
+    }
+    return seq(colon, alt(...options));
   }
 
   /** The members without a name that some of the ways allow, with those ways. */

@@ -45,7 +45,7 @@ export class Rows {
       case 'live-both':
         return this.#bothRow(head, below, patience);
       case 'live-not':
-        this.#automaton.fill(head.inner, patience);
+        this.#automaton.fillWhole(head.inner, patience);
         return each((_, c) =>
           this.#lives.not(this.#automaton.states[this.#next(head.inner, c)] ?? this.#dead),
         );

@@ -9,7 +9,7 @@ import { type Goal, Goals, type Literal } from './schema-goal.ts';
 import { checkKeywords, type Path, type Schema, unsupported, wrong } from './schema-keywords.ts';
 import { Meeting } from './schema-meet.ts';
 import { oppositeParts } from './schema-opposite.ts';
-import { ownShapes } from './schema-own.ts';
+import { opened, ownShapes } from './schema-own.ts';
 import {
   allShapes,
   isEmpty,
@@ -18,6 +18,8 @@ import {
   type ObjectShape,
   type Shapes,
 } from './schema-shape.ts';
+import { rivalsOf } from './schema-tags.ts';
+import { isList } from './schema-wholes.ts';
 import type { JsonSchema } from './spec.ts';
 
 /** Schemas that stand in each other deeper than this are a loop of references. */
@@ -55,14 +57,15 @@ export class Expander {
   /** Being worked out: a schema that comes back to itself before it has said anything. */
   readonly #open = new Set<Literal>();
   readonly #looking = new Set<Goal>();
-  readonly #spend: (steps: number) => void;
+  /** Counts steps of work. Throws unsupported when there are too many. */
+  readonly spend: (steps: number) => void;
   #steps = 0;
   #depth = 0;
 
   constructor({ document, strict, patience, widens }: ExpanderOptions) {
     const isWide = widens !== undefined;
     this.isWide = isWide;
-    this.#spend = widens ? (steps) => widens.#spend(steps) : (steps) => this.#count(steps);
+    this.spend = widens ? (steps) => widens.spend(steps) : (steps) => this.#count(steps);
     this.#document = document;
     this.#strict = strict;
     this.patience = patience;
@@ -70,7 +73,8 @@ export class Expander {
     this.meeting = new Meeting({
       goals: this.goals,
       patience,
-      spend: this.#spend,
+      spend: this.spend,
+      opened: (whole) => opened(this, whole),
       isImpossible: (goal) => this.#isImpossible(goal),
       allowsKey: (goal, key) => this.#allowsKey(goal, key),
       isWide,
@@ -123,7 +127,7 @@ export class Expander {
   *#literal(literal: Literal): Work<Shapes> {
     const known = this.#literals.get(literal);
     if (known) return known;
-    this.#spend(1);
+    this.spend(1);
     const { schema, path, negated } = literal;
     if (this.#open.has(literal)) {
       throw wrong(path, '$ref', 'refers to itself without an object or array between');
@@ -149,8 +153,12 @@ export class Expander {
   *#wideShapes({ schema, path, negated }: Literal): Work<Shapes> {
     if (negated) return allShapes(this.goals);
     const { format: _, multipleOf: __, ...rest } = schema;
+    const references = this.#references(schema, path);
+    // In old drafts nothing else counts beside a reference, and some validators count it.
+    if (this.#document.isOld && references.length > 0)
+      return yield* this.#bothOf(yield* this.#all(references));
     let shapes = yield* ownShapes(this, rest, path);
-    const all = [...this.#references(schema, path), ...(yield* this.list(schema.allOf, `${path}/allOf`))];
+    const all = [...references, ...(yield* this.list(schema.allOf, `${path}/allOf`))];
     for (const goal of all) shapes = yield* this.both(shapes, yield* this.shapes(goal));
     for (const keyword of ['anyOf', 'oneOf']) {
       if (schema[keyword] === undefined) continue;
@@ -200,10 +208,13 @@ export class Expander {
     const met: Shapes[] = [];
     for (const goal of options) met.push(yield* this.both(base, yield* this.shapes(goal)));
     const alone: Shapes[] = [];
+    const tagged = yield* eachMade(options, this.patience, (goal) => [...this.#allOf(goal)]);
+    const rivals = yield* rivalsOf(tagged, this.patience);
     for (const [i, shapes] of met.entries()) {
       let left = shapes;
-      for (let j = 0; j < options.length && !isEmpty(left); j++) {
+      for (const j of rivals[i] ?? []) {
         const other = options[j] ?? this.goals.never;
+        if (isEmpty(left)) break;
         if (j === i || (yield* this.#areApart(options[i] ?? other, other))) continue;
         const failing = fewer(yield* this.both(left, yield* this.shapes(this.#not(other))));
         left = yield* this.either(failing, yield* this.#withForbidden(left, other));
@@ -219,6 +230,15 @@ export class Expander {
       );
     }
     return result;
+  }
+
+  /** The schema of a goal, and those that it refers to. */
+  *#allOf({ literals: [literal, second] }: Goal, depth = 8): Generator<Schema, void, void> {
+    if (!literal || second || literal.negated || depth === 0) return;
+    const { schema, path } = literal;
+    const references = this.#references(schema, path);
+    if (references.length === 0 || !this.#document.isOld) yield schema;
+    for (const goal of references) yield* this.#allOf(goal, depth - 1);
   }
 
   /** Those objects of `shapes` that have one of their named properties which `other` forbids: they fail it for sure. */
@@ -353,7 +373,9 @@ export class Expander {
     return found.map((target) => this.goals.of(target.schema, target.path));
   }
 
-  *#unevaluated(schema: Schema, path: Path, shapes: Shapes): Work<Shapes> {
+  *#unevaluated(schema: Schema, path: Path, all: Shapes): Work<Shapes> {
+    const isSaid = schema.unevaluatedProperties !== undefined || schema.unevaluatedItems !== undefined;
+    const shapes = isSaid ? yield* this.meeting.opened(all) : all;
     let { objects, arrays } = shapes;
     if (schema.unevaluatedProperties !== undefined) {
       const goal = this.goal(schema.unevaluatedProperties, `${path}/unevaluatedProperties`);
@@ -418,6 +440,7 @@ export const onlyObjects = (shapes: Shapes): Shapes => ({
   numbers: [],
   strings: [],
   arrays: [],
+  wholes: shapes.wholes.filter((whole) => !isList(whole)),
 });
 
 /**

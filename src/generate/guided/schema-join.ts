@@ -138,9 +138,8 @@ export function* simplified(all: readonly Clause[], patience: Patience): Work<Si
       if (++looked % clausesPerLook === 0 && patience.over) yield;
       const open = clause.filter((p) => p.name === undefined || (there.get(p.name) ?? p.there) === p.there);
       const holds = clause.length > 1 && open.some((p) => p.name !== undefined && there.has(p.name));
-      const always = open.some((p) =>
-        open.some((q) => p.name !== undefined && q.name === p.name && q.there !== p.there),
-      );
+      const absent = new Set(open.flatMap(({ name, there: must }) => (must ? [] : [name])));
+      const always = open.some(({ name, there: must }) => must && name !== undefined && absent.has(name));
       if (holds || always) continue;
       const apart = [...new Map(open.map((p) => [keyOfClause([p]), p])).values()];
       const [only, second] = apart;

@@ -10,6 +10,8 @@ import {
   allShapes,
   anyNumber,
   anyString,
+  isAnyArray,
+  isAnyObject,
   keyOfArray,
   type NumberShape,
   noShapes,
@@ -17,6 +19,7 @@ import {
   type Shapes,
   type StringShape,
 } from './schema-shape.ts';
+import { areEqual, isList, type Whole } from './schema-wholes.ts';
 
 /** Pairs looked at for one meeting, and shapes of one type kept. */
 const maxPairs = 2048;
@@ -40,6 +43,8 @@ export interface Knowledge {
   isImpossible(goal: Goal): Work<boolean>;
   /** Too many shapes may not be left out, but become more than there are. */
   readonly isWide: boolean;
+  /** Shapes of a large value, part by part. */
+  opened(whole: Whole): Work<Shapes>;
   /** Whether a text satisfies a goal, for names of properties. */
   allowsKey(goal: Goal, key: string): Work<boolean>;
 }
@@ -51,8 +56,10 @@ export class Meeting {
     this.#known = known;
   }
 
-  *both(a: Shapes, b: Shapes): Work<Shapes> {
-    if (a === b) return a;
+  *both(first: Shapes, second: Shapes): Work<Shapes> {
+    if (first === second) return first;
+    const a = yield* this.#apart(first, second);
+    const b = yield* this.#apart(second, first);
     if (this.#known.isWide && this.#isLarge(a, b)) return a;
     const { goals } = this.#known;
     const numbers = yield* this.#pairs(
@@ -76,7 +83,52 @@ export class Meeting {
       strings,
       arrays,
       objects: yield* joined(met, goals, this.#known.patience),
+      wholes: yield* this.#distinctWholes([...a.wholes, ...b.wholes]),
     };
+  }
+
+  /** Shapes with those of their large values alone that others allow, and a shape for each that others look into. */
+  *#apart(shapes: Shapes, others: Shapes): Work<Shapes> {
+    if (shapes.wholes.length === 0) return shapes;
+    const kept: Whole[] = [];
+    const found: Shapes[] = [{ ...shapes, wholes: kept }];
+    const [allArrays, allObjects] = [others.arrays.some(isAnyArray), others.objects.some(isAnyObject)];
+    for (const whole of shapes.wholes) {
+      const isSome = (isList(whole) ? others.arrays : others.objects).length > 0;
+      const isAll = isList(whole) ? allArrays : allObjects;
+      if (isAll || (isSome && this.#known.isWide) || (yield* this.#isAmong(whole, others.wholes))) {
+        kept.push(whole);
+      } else if (isSome) found.push(yield* this.#known.opened(whole));
+    }
+    return {
+      ...shapes,
+      arrays: found.flatMap(({ arrays }) => arrays),
+      objects: found.flatMap(({ objects }) => objects),
+      wholes: kept,
+    };
+  }
+
+  *#isAmong(whole: Whole, all: readonly Whole[]): Work<boolean> {
+    for (const other of all) {
+      this.#known.spend(1);
+      if (this.#known.patience.over) yield;
+      if (yield* areEqual(whole, other, this.#known.patience)) return true;
+    }
+    return false;
+  }
+
+  *#distinctWholes(all: readonly Whole[]): Work<readonly Whole[]> {
+    const byValue = new Map<object, Whole>();
+    yield* each(all, this.#known.patience, (whole) => byValue.set(whole.value, whole));
+    return [...byValue.values()];
+  }
+
+  /** The same with a shape for each large value. */
+  *opened(shapes: Shapes): Work<Shapes> {
+    if (shapes.wholes.length === 0) return shapes;
+    const all = [{ ...shapes, wholes: [] }];
+    for (const whole of shapes.wholes) all.push({ ...(yield* this.#known.opened(whole)), wholes: [] });
+    return yield* this.either(...all);
   }
 
   *either(...all: readonly Shapes[]): Work<Shapes> {
@@ -85,6 +137,8 @@ export class Meeting {
     if (this.#known.isWide && count > maxShapes) return allShapes(this.#known.goals);
     if (all.length < 2) return first;
     const { patience } = this.#known;
+    // As many as were given: these do not multiply.
+    const most = Math.max(maxShapes, all.length);
     return {
       null: all.some((shapes) => shapes.null),
       booleans: [true, false].filter((value) => all.some(({ booleans }) => booleans.includes(value))),
@@ -100,16 +154,19 @@ export class Meeting {
         all.flatMap(({ arrays }) => arrays),
         keyOfArray,
         patience,
+        most,
       ),
       objects: yield* joined(
         yield* distinct(
           all.flatMap(({ objects }) => objects),
           keyOfWhole,
           patience,
+          most,
         ),
         this.#known.goals,
         patience,
       ),
+      wholes: yield* this.#distinctWholes(all.flatMap(({ wholes }) => wholes)),
     };
   }
 
@@ -282,12 +339,17 @@ function* withOneList<V, T extends { readonly values?: readonly V[] }>(
   return [{ ...first, values: [...values] }, ...(yield* distinct(others, JSON.stringify, patience))];
 }
 
-function* distinct<T>(all: readonly T[], key: (one: T) => string, patience: Patience): Work<readonly T[]> {
+function* distinct<T>(
+  all: readonly T[],
+  key: (one: T) => string,
+  patience: Patience,
+  most = maxShapes,
+): Work<readonly T[]> {
   if (all.length < 2 || (all.length === 2 && all[0] !== all[1] && key(all[0] as T) !== key(all[1] as T)))
     return all;
   const byKey = new Map<string, T>();
   yield* each(all, patience, (one) => byKey.set(key(one), one), keysPerLook);
-  return [...byKey.values()].slice(0, maxShapes);
+  return [...byKey.values()].slice(0, most);
 }
 
 function* bothNumbers(a: NumberShape, b: NumberShape, patience: Patience): Work<NumberShape | undefined> {

@@ -25,6 +25,8 @@ import type { JsonSchema } from './spec.ts';
 const maxWays = 12;
 /** Places of a given array, and properties of a given object, in which others may differ from it. */
 const maxPlaces = 24;
+/** Properties of a given object that others may lack, or have one beside; of more, others have fewer or differ in one. */
+const maxNames = 256;
 
 /** Objects among the values of an `enum` that are left out one by one; of more, only larger ones are allowed. */
 const maxRecords = 4;
@@ -76,6 +78,7 @@ function* otherValues(expander: Expander, values: readonly unknown[], path: Path
     strings: [{ ...anyString, notValues: [...strings] }],
     arrays: yield* otherArrays(expander, lists, path),
     objects: [{ ...anyObject(goals), min: records.length > maxRecords ? largestOf(records) + 1 : 0 }],
+    wholes: [],
   };
   return yield* withoutRecords(expander, others, records.slice(0, maxRecords), path);
 }
@@ -151,8 +154,12 @@ function* otherObjects(expander: Expander, given: Schema, path: Path): Work<read
   const { goals, patience } = expander;
   const any = anyObject(goals);
   const names = Object.keys(given);
-  const found: ObjectShape[] = [{ ...any, clauses: [[{ name: undefined, others: names, there: true }]] }];
-  if (names.length > 0) found.push({ ...any, clauses: [names.map((name) => ({ name, there: false }))] });
+  const found: ObjectShape[] = [];
+  if (names.length > maxNames) found.push({ ...any, max: names.length - 1 });
+  else {
+    found.push({ ...any, clauses: [[{ name: undefined, others: names, there: true }]] });
+    if (names.length > 0) found.push({ ...any, clauses: [names.map((name) => ({ name, there: false }))] });
+  }
   yield* each(names.slice(0, maxPlaces), patience, (name) => {
     const named = new Map([[name, goals.of({ const: given[name] }, path, true)]]);
     found.push({ ...any, named, clauses: [[{ name, there: true }]] });

@@ -4,7 +4,15 @@ import { each, eachMade, mapped, type Work } from './patience.ts';
 import type { Expander } from './schema-expand.ts';
 import { numberFormats, stringFormats } from './schema-formats.ts';
 import type { Goal } from './schema-goal.ts';
-import { numberAt, type Path, requiredNames, type Schema, type Type, typesOf } from './schema-keywords.ts';
+import {
+  numberAt,
+  type Path,
+  requiredNames,
+  type Schema,
+  type Type,
+  typesOf,
+  unsupported,
+} from './schema-keywords.ts';
 import { hasNumber } from './schema-meet.ts';
 import {
   type ArrayShape,
@@ -15,13 +23,20 @@ import {
   anyString,
   type Clause,
   type NumberShape,
+  noShapes,
   type ObjectShape,
   type Shapes,
   type StringShape,
 } from './schema-shape.ts';
+import { sizeOf, type Whole } from './schema-wholes.ts';
 import type { JsonSchema } from './spec.ts';
 
 const unbounded = Number.POSITIVE_INFINITY;
+/** Values in the arrays and objects of a `const` or an `enum` up to which each has a goal; larger ones are texts. */
+const maxFollowed = 32;
+/** Values of one that is met by other schemas, and what each of them counts. */
+const maxOpened = 5000;
+const stepsPerPart = 10;
 
 export function* ownShapes(expander: Expander, schema: Schema, path: Path): Work<Shapes> {
   const typed = ofTypes(allShapes(expander.goals), typesOf(schema));
@@ -42,6 +57,7 @@ export function* ownShapes(expander: Expander, schema: Schema, path: Path): Work
   return result;
 }
 
+/** Of all shapes, those of some types. */
 export function ofTypes(shapes: Shapes, types: readonly Type[] | undefined): Shapes {
   if (!types) return shapes;
   const integer = types.includes('integer') && !types.includes('number');
@@ -52,6 +68,7 @@ export function ofTypes(shapes: Shapes, types: readonly Type[] | undefined): Sha
     strings: types.includes('string') ? shapes.strings : [],
     arrays: types.includes('array') ? shapes.arrays : [],
     objects: types.includes('object') ? shapes.objects : [],
+    wholes: [],
   };
 }
 
@@ -176,11 +193,20 @@ export function* givenShapes(expander: Expander, values: readonly unknown[], pat
     else if (typeof value === 'object' && value !== null) records.push(value as Schema);
     else scalars.add(value);
   });
+  const wholes: Whole[] = [];
+  let size = 0;
+  for (const value of [...lists, ...records]) {
+    const whole = { value, size: yield* sizeOf(value, patience), path };
+    wholes.push(whole);
+    size += whole.size;
+  }
+  const isLarge = size > maxFollowed;
   const arrays: ArrayShape[] = [];
-  for (const list of lists) arrays.push(yield* givenArray(expander, list, path));
+  for (const list of isLarge ? [] : lists) arrays.push(yield* givenArray(expander, list, path));
   const objects: ObjectShape[] = [];
-  for (const record of records) objects.push(yield* givenObject(expander, record, path));
+  for (const record of isLarge ? [] : records) objects.push(yield* givenObject(expander, record, path));
   return {
+    wholes: isLarge ? wholes : [],
     null: scalars.has(null),
     booleans: [true, false].filter((value) => scalars.has(value)),
     numbers: numbers.size > 0 ? [{ ...anyNumber, values: [...numbers] }] : [],
@@ -188,6 +214,19 @@ export function* givenShapes(expander: Expander, values: readonly unknown[], pat
     arrays,
     objects,
   };
+}
+
+/** Shapes of a large value, with a goal for each of its parts. */
+export function* opened(expander: Expander, { value, size, path }: Whole): Work<Shapes> {
+  if (size > maxOpened) {
+    const at = path.lastIndexOf('/');
+    const why = `has an array or object of more than ${maxOpened} values, and something else is said of their parts`;
+    throw unsupported(path.slice(0, at), path.slice(at + 1), why);
+  }
+  expander.spend(size * stepsPerPart);
+  return Array.isArray(value)
+    ? { ...noShapes, arrays: [yield* givenArray(expander, value, path)] }
+    : { ...noShapes, objects: [yield* givenObject(expander, value as Schema, path)] };
 }
 
 function* givenArray(expander: Expander, list: readonly unknown[], path: Path): Work<ArrayShape> {

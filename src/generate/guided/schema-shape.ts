@@ -2,6 +2,7 @@
 // the values inside of arrays and objects stays a goal.
 
 import type { Goal, Goals } from './schema-goal.ts';
+import type { Whole } from './schema-wholes.ts';
 
 export interface Shapes {
   readonly null: boolean;
@@ -10,6 +11,8 @@ export interface Shapes {
   readonly strings: readonly StringShape[];
   readonly arrays: readonly ArrayShape[];
   readonly objects: readonly ObjectShape[];
+  /** Large given arrays and objects, beside those that the shapes allow. */
+  readonly wholes: readonly Whole[];
 }
 
 export interface NumberShape {
@@ -126,6 +129,7 @@ export const noShapes: Shapes = {
   strings: [],
   arrays: [],
   objects: [],
+  wholes: [],
 };
 
 export const allShapes = (goals: Goals): Shapes => ({
@@ -135,7 +139,25 @@ export const allShapes = (goals: Goals): Shapes => ({
   strings: [anyString],
   arrays: [anyArray(goals)],
   objects: [anyObject(goals)],
+  wholes: [],
 });
+
+/** Whether all arrays are of a shape, and `unevaluatedItems` hears nothing from it. */
+export const isAnyArray = ({ prefix, rest, min, max, contains, unique, evaluated }: ArrayShape): boolean =>
+  prefix.length + contains.length + min + evaluated === 0 &&
+  max === Number.POSITIVE_INFINITY &&
+  rest.literals.length === 0 &&
+  !rest.isNever &&
+  !unique;
+
+/** The same of objects. */
+export const isAnyObject = (shape: ObjectShape): boolean =>
+  shape.named.size + shape.patterns.length + shape.rests.length + shape.clauses.length + shape.min === 0 &&
+  shape.max === Number.POSITIVE_INFINITY &&
+  shape.keys.literals.length === 0 &&
+  !shape.keys.isNever &&
+  shape.evaluated.names.size + shape.evaluated.patterns.length === 0 &&
+  !shape.evaluated.all;
 
 export const isEmpty = (shapes: Shapes): boolean =>
   !shapes.null &&
@@ -143,7 +165,8 @@ export const isEmpty = (shapes: Shapes): boolean =>
     shapes.numbers.length +
     shapes.strings.length +
     shapes.arrays.length +
-    shapes.objects.length ===
+    shapes.objects.length +
+    shapes.wholes.length ===
     0;
 
 const objectKeys = new WeakMap<ObjectShape, string>();

@@ -22,6 +22,7 @@ import type { Goal } from './schema-goal.ts';
 import { unsupported } from './schema-keywords.ts';
 import type { ArrayShape, NumberShape, ObjectShape, Shapes, StringShape } from './schema-shape.ts';
 import { anyString as anyStringShape } from './schema-shape.ts';
+import { wholesText } from './schema-wholes.ts';
 import {
   canonicalString,
   canonicalText,
@@ -120,7 +121,7 @@ export class SchemaReader {
       if (this.#patience.over) yield;
     }
     for (const shape of shapes.arrays) options.push(yield* this.#arrayText(shape, goal));
-    options.push(yield* this.#objectTexts(shapes.objects));
+    options.push(yield* this.#objectTexts(shapes.objects), yield* wholesText(shapes, this.#patience));
     return alt(...options);
   }
 

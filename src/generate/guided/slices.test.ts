@@ -28,6 +28,16 @@ const schemas: Readonly<Record<string, JsonSchema>> = {
   'places in a list': { prefixItems: list(10_000, (i) => ({ type: i % 2 ? 'string' : 'number' })) },
   'counted elements': { contains: { const: 1 }, minContains: 100, maxItems: 190 },
   'a long text': { const: 'ab"é'.repeat(200_000) },
+  'a list of 150,000': { type: 'array', const: list(150_000, (i) => i) },
+  'an object of 50,000': { const: named(50_000, (i) => i) },
+  'not an object of 50,000': { not: { const: named(50_000, (i) => i) } },
+  'one of 2,000 objects': {
+    oneOf: list(2000, (i) => ({
+      type: 'object',
+      properties: { kind: { const: word(i) } },
+      required: ['kind'],
+    })),
+  },
   'not a long list': { type: 'array', not: { const: list(50_000, (i) => i) } },
   'objects of 1,000 kinds': {
     anyOf: list(1000, (i) => ({ properties: { kind: { const: word(i) }, [`p${i}`]: true } })),
