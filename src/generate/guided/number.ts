@@ -47,10 +47,9 @@ interface Limits {
 /** Undefined when no number is within the bounds. Yields where the patience is over. Throws invalid_argument for bounds that are no finite numbers. */
 export function* numberMachine(bounds: NumberBounds, patience: Patience): Work<Machine | undefined> {
   const { multiples = [], notMultiples = [], notValues = [] } = bounds;
-  const given = [
-    ...[bounds.minimum, bounds.maximum, bounds.exclusiveMinimum, bounds.exclusiveMaximum],
-    ...[...multiples, ...notMultiples, ...notValues],
-  ].filter((x) => x !== undefined);
+  const given = [...boundsOf(bounds), ...[...multiples, ...notMultiples, ...notValues]].filter(
+    (x) => x !== undefined,
+  );
   for (const x of given) {
     if (!Number.isFinite(x)) {
       throw new IngotError('invalid_argument', `a bound of a number must be finite, got ${x}`);
@@ -61,11 +60,13 @@ export function* numberMachine(bounds: NumberBounds, patience: Patience): Work<M
     needed = Math.max(needed, decimals(x));
   });
   const isStepped = bounds.integer || multiples.length > 0;
-  const digits = isStepped ? needed : decimalsFor(bounds, needed);
+  // What is no multiple must be none as a double either.
+  const isHoled = notMultiples.length > 0 && boundsOf(bounds).every((bound) => bound === undefined);
+  const digits = isStepped ? needed : isHoled ? needed + placesNextToBound : decimalsFor(bounds, needed);
   const scale = 10n ** BigInt(digits);
   const steps = [...(bounds.integer ? [scale] : []), ...multiples.map((step) => scaled(step, digits))];
   // Multiples must be exact in all their digits, other numbers in those before the point.
-  const exact = multiples.length === 0 ? largestExact * scale : largestExact;
+  const exact = multiples.length === 0 && !isHoled ? largestExact * scale : largestExact;
   const low = largest(bounds.minimum, bounds.exclusiveMinimum, digits) ?? -exact;
   const high = negated(largest(minus(bounds.maximum), minus(bounds.exclusiveMaximum), digits)) ?? exact;
   const step = steps.reduce(leastCommonMultiple, 1n);
@@ -87,6 +88,10 @@ export function* numberMachine(bounds: NumberBounds, patience: Patience): Work<M
   };
   return stateAfter(limits, '');
 }
+
+const boundsOf = (bounds: NumberBounds): readonly (number | undefined)[] => [
+  ...[bounds.minimum, bounds.maximum, bounds.exclusiveMinimum, bounds.exclusiveMaximum],
+];
 
 /** Values left out that the key of a machine names. */
 const maxKeyed = 20;
