@@ -113,7 +113,7 @@ int few_panels(const Problem& p, const Acts& acts, int64_t panel, int64_t left) 
   for (int64_t i = 0; i < n * p.rows; i++) {
     const int64_t row = n > 1 ? 0 : i, q = n > 1 ? panel + i : panel;
     if (p.glu == kNoGlu) finish_row(p.seg[s].out, row, q, sums + i * 16);
-    else finish_glu_row(p.seg[0].out, p.seg[1].out.bias, p.glu, row, q, sums + i * 16, up + i * 16);
+    else finish_glu_row(p.seg[0].out, p.seg[1].out.bias, Gate{p.glu}, row, q, sums + i * 16, up + i * 16);
   }
   return n;
 }
@@ -162,7 +162,7 @@ void finish_pair(const Problem& p, const PairAt& at, int64_t row, int64_t rows, 
                  const float* up) {
   for (int64_t r = 0; r < rows; r++) {
     if (p.glu != kNoGlu) {
-      finish_glu_row(p.seg[0].out, p.seg[1].out.bias, p.glu, row + r, at.panel, C + r * 32, up + r * 32);
+      finish_glu_row(p.seg[0].out, p.seg[1].out.bias, {p.glu}, row + r, at.panel, C + r * 32, up + r * 32);
       continue;
     }
     finish_row(p.seg[at.s].out, row + r, at.panel, C + r * 32);

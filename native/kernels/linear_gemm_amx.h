@@ -54,7 +54,7 @@ inline TileActs prepare_tiles(const float* x, const int32_t* order, int64_t rows
     if (source < 0 || K % 32 || norm.weight) {
       memset(row + K / 32 * 32, 0, 128);
       if (source < 0) memset(row, 0, size_t(K) * 4);
-      else if (norm.weight) rms_norm_row(from, norm.weight, K, norm.eps, norm.offset, row);
+      else if (norm.weight) normalize_row(from, norm.weight, norm.eps, norm.offset, row, K);
       else memcpy(row, from, size_t(K) * 4);
       from = row;
     }

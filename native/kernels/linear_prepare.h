@@ -2,6 +2,7 @@
 #pragma once
 #include "amx.h"
 #include "linear_gemv.h"
+#include "rows.h"
 
 namespace ingot::INGOT_NS {
 
@@ -61,7 +62,7 @@ inline Acts prepare_few(const float* x, int64_t rows, int64_t K, const Norm& nor
   if (norm.weight) {
     float* y = arena.take<float>(float_bytes(rows, K));
     for (int64_t r = 0; r < rows; r++)
-      rms_norm_row(x + r * K, norm.weight, K, norm.eps, norm.offset, y + r * float_stride(K));
+      normalize_row(x + r * K, norm.weight, norm.eps, norm.offset, y + r * float_stride(K), K);
     acts.x = y;
     acts.x_stride = float_stride(K);
   }
@@ -106,7 +107,7 @@ inline Acts prepare_many(const float* x, int64_t rows, int64_t K, const Norm& no
   for (int64_t r = begin; r < end; r++) {
     const float* source = x + r * K;
     float* row = f ? f + r * acts.x_stride : private_row;
-    if (norm.weight) rms_norm_row(source, norm.weight, K, norm.eps, norm.offset, row);
+    if (norm.weight) normalize_row(source, norm.weight, norm.eps, norm.offset, row, K);
     else if (f) memcpy(row, source, size_t(K) * 4);
     if (norm.weight) source = row;
     if (pairs) split_row(source, K, pairs + r * acts.pairs_stride);

@@ -1,4 +1,4 @@
-// Activations: RMS norm, and int8 quantisation per 32 columns in the form the dot-product kernels read.
+// Activations: int8 quantisation per 32 columns in the form the dot-product kernels read.
 #pragma once
 #include "weights_simd.h"
 
@@ -111,22 +111,6 @@ inline void quantize_row(const float* x, int64_t K, ActBlock* out) {
   for (; b < K / kBlock; b++) quantize_block(x + b * kBlock, out[b], finite);
   if (sum_lanes(finite) == 0) return;
   for (b = 0; b < K / kBlock; b++) out[b].scale = out[b].fsum = __builtin_nanf("");
-}
-
-// y = x * rsqrt(mean x^2 + eps) * (weight + offset); y may be x.
-inline void rms_norm_row(const float* x, const float* weight, int64_t K, float eps, float offset, float* y) {
-  vf sum[4] = {};
-  int64_t k = 0;
-  for (; k + 4 * kW <= K; k += 4 * kW)
-    for (int i = 0; i < 4; i++) {
-      const vf v = load(x + k + i * kW);
-      sum[i] = fma(v, v, sum[i]);
-    }
-  float total = sum_lanes((sum[0] + sum[1]) + (sum[2] + sum[3]));
-  for (; k < K; k++) total += x[k] * x[k];
-  const float r = 1.0f / __builtin_sqrtf(total / float(K) + eps);
-  for (k = 0; k + kW <= K; k += kW) store(y + k, load(x + k) * r * (load(weight + k) + offset));
-  for (; k < K; k++) y[k] = x[k] * r * (weight[k] + offset);
 }
 
 }  // namespace ingot::INGOT_NS

@@ -1,5 +1,6 @@
 // Feed-forward of experts. `moe_glu`: h[row, slot] = act(gate_e x) * (up_e x) for the experts e of each row.
-// `moe_down`: y[row] = (residual +) sum over slots, in slot order, of weight * down_e h[row, slot].
+// `moe_down`: y[row] = (residual +) sum over slots, in slot order, of weight * down_e h[row, slot]. Each
+// matrix may have a bias.
 // Few rows stream the experts' panels; many rows are grouped by expert, and each expert's panel is unpacked
 // once. Experts that are not in memory come in the order of their store (runtime/experts.h): results do not
 // depend on it.
@@ -24,9 +25,10 @@ struct Problem {
   const float* weights;  // [rows, topk], down only
   Weights w[2];          // first expert of gate and up, or of down
   const ExpertStack* stack[2] = {};  // of the same, when they are not in memory
+  const float* bias[2] = {};         // [E, N] of the same, or null
   Output out;
   int64_t rows, K, N, topk, E;
-  int glu;
+  Gate gate;
   bool exact;
 
   int64_t inputs(int64_t n) const { return down ? n * topk : n; }  // activation rows of n rows
@@ -35,6 +37,8 @@ struct Problem {
       return s->store->matrix(s->layer, s->part, e) + p * w[which].panel_bytes;
     return w[which].data + (e * w[which].panels() + p) * w[which].panel_bytes;
   }
+  const float* bias_of(int which, int64_t e) const { return bias[which] ? bias[which] + e * N : nullptr; }
+  Output glu_out(int64_t e) const { return {out.y, bias_of(0, e), nullptr, N, N}; }
   ExpertStore* store() const { return stack[0] ? stack[0]->store.get() : nullptr; }
   Weights expert(int which, int64_t e) const {
     Weights v = w[which];
@@ -95,16 +99,26 @@ const char* read_stack(const View& a, const Buf& stack, Weights& w, const Expert
              : nullptr;
 }
 
+constexpr const char* kSmallBias = "moe: a bias is smaller than E x N";
+
+template <class B> bool small_bias(const float* bias, const B& buf, const Problem& p) {
+  return bias && buf.bytes / 4 / p.N < p.E;
+}
+
 const char* read_problem(const MoeGluArgs& a, Problem& p) {
   if (const char* problem = read_common(a, p)) return problem;
   p.down = false;
-  p.glu = a.glu();
-  if (p.glu <= kNoGlu || p.glu >= kGlus) return "moe: unknown glu code";
+  p.gate = {int(a.glu()), a.limit(), a.alpha(), a.offset()};
+  if (p.gate.glu <= kNoGlu || p.gate.glu >= kGlus) return "moe: unknown glu code";
   if (const char* problem = read_stack(a, a.gate_buf(), p.w[0], p.stack[0])) return problem;
   if (const char* problem = read_stack(a, a.up_buf(), p.w[1], p.stack[1])) return problem;
   if (p.stack[0] &&
       (!p.stack[1] || p.stack[0]->store != p.stack[1]->store || p.stack[0]->layer != p.stack[1]->layer))
     return "moe: gate and up are experts of two stores";
+  p.bias[0] = a.gate_bias();
+  p.bias[1] = a.up_bias();
+  if (small_bias(a.gate_bias(), a.gate_bias_buf(), p) || small_bias(a.up_bias(), a.up_bias_buf(), p))
+    return kSmallBias;
   p.x = a.x();
   p.weights = nullptr;
   if (a.x_buf().bytes / 4 / p.K < p.rows) return "moe: the input is smaller than its rows";
@@ -116,8 +130,10 @@ const char* read_problem(const MoeGluArgs& a, Problem& p) {
 const char* read_problem(const MoeDownArgs& a, Problem& p) {
   if (const char* problem = read_common(a, p)) return problem;
   p.down = true;
-  p.glu = kNoGlu;
+  p.gate = {kNoGlu};
   if (const char* problem = read_stack(a, a.down_buf(), p.w[0], p.stack[0])) return problem;
+  p.bias[0] = a.bias();
+  if (small_bias(a.bias(), a.bias_buf(), p)) return kSmallBias;
   p.x = a.h();
   p.weights = a.weights();
   if (a.h_buf().bytes / 4 / p.K / p.topk < p.rows) return "moe: the input is smaller than its rows";
@@ -150,8 +166,8 @@ void glu_few(const Problem& p, const Acts& acts, const Routing& r, int64_t e, in
     few_rows(gate, panel, acts, rows, m, p.exact, sums);
     few_rows(up, panel, acts, rows, m, p.exact, sums + kFewRowsMax * 16);
     for (int j = 0; j < m; j++)
-      finish_glu_row(p.out, nullptr, p.glu, pair0 + r.pair[r.begin[e] + i + j], panel, sums + j * 16,
-                     sums + (kFewRowsMax + j) * 16);
+      finish_glu_row(p.glu_out(e), p.bias_of(1, e), p.gate, pair0 + r.pair[r.begin[e] + i + j], panel,
+                     sums + j * 16, sums + (kFewRowsMax + j) * 16);
   }
 }
 
@@ -161,8 +177,14 @@ void combine(const Problem& p, int64_t row, int64_t panel, const float* products
   for (int part = 0; part < kParts; part++) {
     const int n = int(min64(kW, p.N - panel * 16 - part * kW));
     vf total{};
-    for (int64_t s = 0; s < p.topk && n > 0; s++)
-      total = fma(load_lanes(products + s * step + part * kW, n), set1(p.weights[row * p.topk + s]), total);
+    for (int64_t s = 0; s < p.topk && n > 0; s++) {
+      const int64_t slot = row * p.topk + s;
+      vf product = load_lanes(products + s * step + part * kW, n);
+      if (p.bias[0]) product += load_lanes(p.bias_of(0, p.ids[slot]) + panel * 16 + part * kW, n);
+      vf weighted = product * set1(p.weights[slot]);
+      keep_rounded(weighted);  // as a product with one expert gives it
+      total += weighted;
+    }
     store(sums + part * kW, total);
   }
   finish_row(p.out, row, panel, sums);
@@ -282,8 +304,8 @@ void glu_item(const Problem& p, const Chunk& k, int64_t e, int64_t panel, Arena 
     const int64_t n = min64(kChunkRows, r.count(e) - i);
     grouped(p, k, e, {&p.w[0], &p.w[1], p.panel(0, e, panel), p.panel(1, e, panel)}, i, n, arena.at, C);
     for (int64_t j = 0; j < n; j++)
-      finish_glu_row(p.out, nullptr, p.glu, k.pair0 + r.pair[r.begin[e] + i + j], panel, C + j * 32,
-                     C + j * 32 + 16);
+      finish_glu_row(p.glu_out(e), p.bias_of(1, e), p.gate, k.pair0 + r.pair[r.begin[e] + i + j], panel,
+                     C + j * 32, C + j * 32 + 16);
   }
 }
 

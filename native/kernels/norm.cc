@@ -42,18 +42,32 @@ void rms_norm_row_streamed(const float* x, const float* w, float eps, float offs
   }
 }
 
+// y += x, of what was rounded: no product is fused with the addition.
+__attribute__((noinline)) void add_row(const float* x, float* y, int64_t n) {
+  for (int64_t i = 0; i < n; i += kW) {
+    const int lanes = int(min64(kW, n - i));
+    store_some(y + i, load_some(y + i, lanes) + load_some(x + i, lanes), lanes);
+  }
+}
+
 void run_rms(const Args& args, Ctx& ctx) {
   const RmsNormArgs a(args);
   const int64_t D = a.D();
-  const auto row = streams(a.y(), D * 4, a.rows() * D * 4) ? rms_norm_row_streamed : rms_norm_row;
+  const auto row = !a.after() && streams(a.y(), D * 4, a.rows() * D * 4) ? rms_norm_row_streamed : rms_norm_row;
   int64_t begin, end;
   ctx.range(a.rows(), begin, end);
-  for (int64_t r = begin; r < end; r++) row(source_row(a, r), a.w(), a.eps(), a.offset(), a.y() + r * D, D);
+  for (int64_t r = begin; r < end; r++) {
+    float* y = a.y() + r * D;
+    row(source_row(a, r), a.w(), a.eps(), a.offset(), y, D);
+    if (a.after()) add_row(a.after() + r * D, y, D);
+  }
   stream_end();
 }
 const char* check_rms(const Args& args) {
   if (const char* problem = RmsNormArgs::mismatch(args)) return problem;
-  return check_rows(RmsNormArgs(args));
+  const RmsNormArgs a(args);
+  if (a.after() && a.after_buf().bytes < a.rows() * a.D() * 4) return "norm: after is smaller than [rows, D]";
+  return check_rows(a);
 }
 
 void layer_norm_row(const float* x, const float* w, const float* b, float eps, float* y, int64_t n,

@@ -2,7 +2,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "vec_math.h"
+#include "norm.h"
+#include "softmax.h"
 #include "signatures/moe_route.h"
 
 namespace ingot::INGOT_NS {
@@ -10,48 +11,46 @@ namespace {
 
 constexpr int64_t kMaxExperts = 4096;
 
-void softmax_in_place(float* x, int64_t n) {
-  float top = x[0];
-  for (int64_t i = 1; i < n; i++) top = x[i] > top ? x[i] : top;
-  float sum = 0;
-  for (int64_t i = 0; i < n; i += kW) {
-    const int lanes = int(min64(kW, n - i));
-    const vf e = vexp(load_some(x + i, lanes) - top);
-    for (int l = 0; l < lanes; l++) sum += x[i + l] = e[l];
+// What the choice is by, before the correction: for a softmax over the chosen the logits.
+void scores_of(int order, float* x, int64_t E) {
+  if (order == kTopkSoftmax) return;
+  if (order == kSoftmaxTopk) return softmax_row(x, x, E, false);
+  for (int64_t e = 0; e < E; e += kW) {
+    const int lanes = int(min64(kW, E - e));
+    const vf v = load_some(x + e, lanes);
+    const vf softplus = vmax(v, set1(0.f)) + vlog1p(vexp(-vabs(v)));
+    store_some(x + e, order == kSigmoid ? vsigmoid(v) : vsqrt(pick(v == v, softplus, v)), lanes);
   }
-  for (int64_t i = 0; i < n; i++) x[i] /= sum;
 }
 
-void route_row(const float* logits, int64_t E, int64_t k, bool norm, int order, float scale, float* p,
-               int32_t* ids, float* weights) {
-  std::memcpy(p, logits, size_t(E) * 4);
-  if (order == kSoftmaxTopk) softmax_in_place(p, E);
+// `keys`: E floats of scratch after those of the scores.
+void route_row(const MoeRouteArgs& a, int64_t row, float* scores, int32_t* ids, float* weights) {
+  const int64_t E = a.E(), k = a.k();
+  float* keys = scores + E;
+  std::memcpy(scores, a.logits() + row * E, size_t(E) * 4);
+  scores_of(a.order(), scores, E);
+  for (int64_t e = 0; e < E; e++) keys[e] = a.correction() ? scores[e] + a.correction()[e] : scores[e];
   for (int64_t j = 0; j < k; j++) {
     int64_t best = -1;
     for (int64_t e = 0; e < E; e++) {
       bool taken = false;
       for (int64_t i = 0; i < j; i++) taken |= ids[i] == e;
-      if (!taken && (best < 0 || p[e] > p[best])) best = e;
+      if (!taken && (best < 0 || keys[e] > keys[best])) best = e;
     }
     ids[j] = int32_t(best);
-    weights[j] = p[best];
+    weights[j] = scores[best];
   }
-  if (order == kTopkSoftmax) softmax_in_place(weights, k);
-  float sum = 0;
-  for (int64_t j = 0; j < k; j++) sum += weights[j];
-  const float factor = norm && sum > 0 ? scale / sum : scale;
-  for (int64_t j = 0; j < k; j++) weights[j] *= factor;
+  if (a.order() == kTopkSoftmax) softmax_row(weights, weights, k, false);
+  const float sum = a.norm_topk() ? row_sum(weights, k, [](vf v) { return v; }) + a.epsilon() : 1.f;
+  for (int64_t j = 0; j < k; j++) weights[j] = weights[j] / sum * a.scale();
 }
 
 void run(const Args& args, Ctx& ctx) {
   const MoeRouteArgs a(args);
-  const int64_t E = a.E(), k = a.k();
-  auto* probabilities = reinterpret_cast<float*>(ctx.scratch);
   int64_t begin, end;
   ctx.range(a.rows(), begin, end);
   for (int64_t r = begin; r < end; r++)
-    route_row(a.logits() + r * E, E, k, a.norm_topk(), a.order(), a.scale(), probabilities, a.ids() + r * k,
-              a.weights() + r * k);
+    route_row(a, r, reinterpret_cast<float*>(ctx.scratch), a.ids() + r * a.k(), a.weights() + r * a.k());
 }
 const char* check(const Args& args) {
   if (const char* problem = MoeRouteArgs::mismatch(args)) return problem;
@@ -61,6 +60,7 @@ const char* check(const Args& args) {
   if (k <= 0 || k > E) return "moe_route: k is not in 1 ... E";
   if (a.order() < 0 || a.order() >= kOrders) return "moe_route: unknown order";
   if (a.logits_buf().bytes < rows * E * 4) return "moe_route: logits smaller than [rows, E]";
+  if (a.correction() && a.correction_buf().bytes < E * 4) return "moe_route: fewer corrections than experts";
   if (a.ids_buf().bytes < chosen || a.weights_buf().bytes < chosen)
     return "moe_route: ids or weights smaller than [rows, k]";
   return nullptr;

@@ -31,8 +31,6 @@ INGOT_INLINE void tile_each(void* d, const void* a, const void* b, int64_t n, F 
     static_cast<A*>(d)[i] = f(static_cast<const A*>(a)[i], static_cast<const A*>(b)[i]);
 }
 
-INGOT_INLINE vf nan_max(vf a, vf b) { return pick((a > b) | (a != a), a, b); }
-INGOT_INLINE vf nan_min(vf a, vf b) { return pick((a < b) | (a != a), a, b); }
 INGOT_INLINE vf sign(vf x) {
   const vf zero{};
   return pick(x > zero, set1(1), pick(x < zero, set1(-1), x));

@@ -8,6 +8,10 @@
 
 namespace ingot::INGOT_NS {
 
+// NaN where either is.
+INGOT_INLINE vf nan_max(vf a, vf b) { return pick((a > b) | (a != a), a, b); }
+INGOT_INLINE vf nan_min(vf a, vf b) { return pick((a < b) | (a != a), a, b); }
+
 // Nearest integer, ties to even, for |x| < 2^22.
 INGOT_INLINE vf rint_small(vf x) { return (x + 0x1.8p23f) - 0x1.8p23f; }
 INGOT_INLINE vf copysign(vf magnitude, vf sign) {
@@ -109,19 +113,19 @@ INGOT_INLINE vf vlog1p(vf x) {
 }
 
 INGOT_INLINE vf vsigmoid(vf x) { return 1.f / (1.f + vexp(-x)); }  // 4 ulp for results above 2^-126
-// 4 ulp for |x| < 87; x = -infinity gives NaN like x * sigmoid(x). Where the reciprocal is a number, the
-// arithmetic of `activate` in linear_act.h: an activation in the epilogue of a product then has the same
-// bits.
-INGOT_INLINE vf vsilu(vf x) {
-  const vf d = vexp(-x) + 1.f;
+// x sigmoid(u) to 4 ulp for u > -87; x = u = -infinity gives NaN. A division of 16 lanes takes as long as all
+// the rest, so a reciprocal is made where it is a number.
+INGOT_INLINE vf gated_by_sigmoid(vf x, vf u) {
+  const vf d = vexp(-u) + 1.f;
 #if defined(__AVX512F__)
   const vf r = (vf)_mm512_rcp14_ps((__m512)d);
   const vf near = x * (r * (2.f - d * r));
 #else
   const vf near = x * (1.f / d);
 #endif
-  return pick(x < set1(-80.f), x / d, near);
+  return pick(u < set1(-80.f), x / d, near);
 }
+INGOT_INLINE vf vsilu(vf x) { return gated_by_sigmoid(x, x); }
 // 6 ulp: a minimax fit of x P(x^2) / Q(x^2) up to 8.7, 1 beyond.
 INGOT_INLINE vf vtanh(vf x) {
   const vf a = vabs(x), t = a * a;
@@ -173,8 +177,7 @@ INGOT_INLINE vf vgelu_erf(vf x) {
 }
 // x sigmoid(2u), u = sqrt(2/pi) (x + 0.044715 x^3): the same as 0.5 x (1 + tanh u).
 INGOT_INLINE vf vgelu_tanh(vf x) {
-  const vf u2 = x * (1.5957691216f + 0.0713548163f * (x * x));
-  return x / (1.f + vexp(-u2));
+  return gated_by_sigmoid(x, x * (1.5957691216f + 0.0713548163f * (x * x)));
 }
 
 // Half of a vector as doubles: sine or cosine argument reduced to |r| <= pi/4, with the quadrant.

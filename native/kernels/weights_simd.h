@@ -24,6 +24,16 @@ constexpr int kParts = kPanelRows / kW;
 
 // Plain operators contract to fused multiply-add (-ffp-contract=fast) where the level has it.
 INGOT_INLINE vf fma(vf a, vf b, vf c) { return a * b + c; }
+#ifndef INGOT_SCALAR_LANES  // it has its own
+// A product that is rounded to f32 before anything is added to it.
+INGOT_INLINE void keep_rounded(vf& v) {
+#if defined(__aarch64__)
+  asm("" : "+w"(v));
+#else
+  asm("" : "+v"(v));
+#endif
+}
+#endif
 INGOT_INLINE vf set1(float x) { return x - vf{}; }  // x - 0 folds away, 0 + x does not (-0)
 INGOT_INLINE vi set1i(int x) { return vi{} + x; }
 INGOT_INLINE vf vmax(vf a, vf b) { return a > b ? a : b; }

@@ -101,11 +101,12 @@ void moe_shape(Level level, int64_t rows, int threads, const Limits& limits) {
   std::vector<int32_t> ids(rows * topk);
   for (int64_t r = 0; r < rows; r++)
     for (int64_t s = 0; s < topk; s++) ids[r * topk + s] = int32_t((r * 7 + s * 9 + random.below(8)) % E);
+  const Buf no{nullptr, 0};
   const double t =
-      best_time(up, {buf(x), buf(ids), buf(gate), buf(upw), buf(h)},
-                {double(rows), double(D), 0, 1, double(topk), double(E), double(F), kQ4, 32, dF16}, threads,
-                9) +
-      best_time(down, {buf(h), buf(ids), buf(weights), buf(dw), Buf{nullptr, 0}, buf(y)},
+      best_time(up, {buf(x), buf(ids), buf(gate), buf(upw), no, no, no, buf(h)},
+                {double(rows), double(D), 0, 1, 0, 0, 0, double(topk), double(E), double(F), kQ4, 32, dF16},
+                threads, 9) +
+      best_time(down, {buf(h), buf(ids), buf(weights), buf(dw), no, no, no, buf(y)},
                 {double(rows), double(F), 0, double(topk), double(E), double(D), kQ4, 32, dF16}, threads, 9);
   const double bytes = double(std::min(rows * topk, E)) / E * (2 * gate_bytes + down_bytes),
                ops = 6.0 * rows * topk * D * F;

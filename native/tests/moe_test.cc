@@ -12,6 +12,8 @@ struct MoeCase {
   int threads = 2;
 };
 
+const Buf none{nullptr, 0};
+
 std::string describe(const char* kernel, const MoeCase& c) {
   char text[200];
   snprintf(text, sizeof text, "%s %s rows %d K %d N %d E %d topk %d %s%s threads %d", kernel,
@@ -54,10 +56,11 @@ bool glu_case(const Suite& suite, const MoeCase& c) {
   const auto x = random_floats(c.rows * c.K, random);
   auto h = random_floats(c.rows * c.topk * c.N, random);
   const auto ids = random_ids(c, random);
-  std::vector<Buf> bufs{buf(x), buf(ids), buf(gate.bytes), buf(up.bytes), buf(h)};
-  std::vector<double> params{double(c.rows), double(c.K), double(c.exact),  double(c.glu),   double(c.topk),
-                             double(c.E),    double(c.N), double(c.layout), double(c.group), double(c.meta)};
-  if (const char* m = run_kernel(*suite.kernel("moe_glu"), {bufs.data(), 5, params.data(), 10}, c.threads))
+  std::vector<Buf> bufs{buf(x), buf(ids), buf(gate.bytes), buf(up.bytes), none, none, none, buf(h)};
+  std::vector<double> params{
+      double(c.rows), double(c.K), double(c.exact),  double(c.glu),   0, 0, 0, double(c.topk),
+      double(c.E),    double(c.N), double(c.layout), double(c.group), double(c.meta)};
+  if (const char* m = run_kernel(*suite.kernel("moe_glu"), {bufs.data(), 8, params.data(), 13}, c.threads))
     return suite.fail(describe("moe_glu", c), m);
   const auto how = roundings(suite, c, ids);
   Worst worst;
@@ -86,10 +89,10 @@ bool down_case(const Suite& suite, const MoeCase& c) {
   const auto before = y;
   const auto ids = random_ids(c, random);
   std::vector<Buf> bufs{
-      buf(h), buf(ids), buf(weights), buf(down.bytes), c.residual ? buf(y) : Buf{nullptr, 0}, buf(y)};
+      buf(h), buf(ids), buf(weights), buf(down.bytes), none, none, c.residual ? buf(y) : none, buf(y)};
   std::vector<double> params{double(c.rows), double(c.K),      double(c.exact), double(c.topk), double(c.E),
                              double(c.N),    double(c.layout), double(c.group), double(c.meta)};
-  if (const char* m = run_kernel(*suite.kernel("moe_down"), {bufs.data(), 6, params.data(), 9}, c.threads))
+  if (const char* m = run_kernel(*suite.kernel("moe_down"), {bufs.data(), 8, params.data(), 9}, c.threads))
     return suite.fail(describe("moe_down", c), m);
   const auto how = roundings(suite, c, ids);
   Worst worst;
@@ -120,13 +123,13 @@ void refuses_bad_id(const Suite& suite, int64_t rows) {
   for (int32_t bad : {-1, 4, 1 << 30}) {
     std::vector<int32_t> ids(rows * 2, 1);
     ids.back() = bad;
-    std::vector<Buf> bufs{buf(x), buf(ids), buf(w.bytes), buf(w.bytes), buf(y)},
-        down{buf(x), buf(ids), buf(x), buf(w.bytes), Buf{nullptr, 0}, buf(y)};
-    std::vector<double> params{double(rows), 64, 0, 1, 2, 4, 32, kQ4, 32, dF16},
+    std::vector<Buf> bufs{buf(x), buf(ids), buf(w.bytes), buf(w.bytes), none, none, none, buf(y)},
+        down{buf(x), buf(ids), buf(x), buf(w.bytes), none, none, none, buf(y)};
+    std::vector<double> params{double(rows), 64, 0, 1, 0, 0, 0, 2, 4, 32, kQ4, 32, dF16},
         down_params{double(rows), 64, 0, 2, 4, 32, kQ4, 32, dF16};
-    if (!run_kernel(*suite.kernel("moe_glu"), {bufs.data(), 5, params.data(), 10}, 2))
+    if (!run_kernel(*suite.kernel("moe_glu"), {bufs.data(), 8, params.data(), 13}, 2))
       suite.fail("moe_glu", "an id outside the experts passed");
-    if (!run_kernel(*suite.kernel("moe_down"), {down.data(), 6, down_params.data(), 9}, 2))
+    if (!run_kernel(*suite.kernel("moe_down"), {down.data(), 8, down_params.data(), 9}, 2))
       suite.fail("moe_down", "an id outside the experts passed");
   }
 }

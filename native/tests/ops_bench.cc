@@ -73,6 +73,7 @@ void rms_norm(Level level, int threads, const Peaks& peaks, int64_t rows, int64_
                        .buf(y)
                        .none()
                        .none()
+                       .none()
                        .params({double(rows), double(D), 1e-5, 0})
                        .time(threads, 51);
   char name[80];

@@ -33,6 +33,7 @@ void rms_norm(Report& report, Level level, int64_t rows, int64_t D, bool weight,
   call.buf(y);
   if (residual) call.buf(more).buf(sum);
   else call.none().none();
+  call.none();
   report.expect(call.params({double(rows), double(D), 1e-5, offset}).run(report.threads()).empty(),
                 "rms_norm failed");
   report.near("rms_norm", y.data(), want, bound);
@@ -281,9 +282,10 @@ void moe_route(Report& report, Level level, int64_t rows, int64_t E, int64_t k, 
   Ints ids(size_t(rows * k));
   report.expect(Call(level, "moe_route")
                     .buf(logits)
+                    .none()
                     .buf(ids)
                     .buf(weights)
-                    .params({double(rows), double(E), double(k), normalise ? 1. : 0., double(mode), 2.5})
+                    .params({double(rows), double(E), double(k), normalise ? 1. : 0., 0, double(mode), 2.5})
                     .run(report.threads())
                     .empty(),
                 "moe_route failed");

@@ -16,6 +16,7 @@ export const patternTable = {
   linear_residual: 'an addition inside the matrix product before it',
   moe_residual: 'an addition inside the weighted sum of experts before it',
   residual_norm: 'an addition and the norm behind it in one pass over each row',
+  norm_residual: 'a norm and the addition behind it in one pass over each row',
   rope_norm: 'norms of queries and keys inside their rotation',
   rope_kv: 'rotation of queries and keys and the write to the cache in one pass',
   elementwise: 'chains of elementwise operations in one pass over memory',

@@ -20,6 +20,17 @@ export type Param = number | { readonly scalar: string; readonly mul: number; re
 export type KernelPrecision = Codes['precision'][number];
 /** Activation fused into gate/up products. */
 export type Glu = Codes['glu'][number];
+/** How a gate acts, where it is not activation(gate) * up; what is 0 or left out changes nothing. */
+export interface GateForm<T = number> {
+  /** The gate is at most this, up within ± this. */
+  readonly limit?: T | undefined;
+  /** gate · sigmoid(alpha · gate) in place of the activation. */
+  readonly alpha?: T | undefined;
+  /** Added to up. */
+  readonly offset?: T | undefined;
+}
+/** What experts are chosen by, and their weights. */
+export type RouteOrder = Codes['order'][number];
 export type ReductionKind = Codes['reduction'][number];
 export type RunningKind = Codes['running'][number];
 

@@ -115,6 +115,7 @@ describe.skipIf(typeof opened === 'string')('experts streamed to a GPU', () => {
   });
 
   const bias = fromData(caseTensor({ shape: [E, F] }, 5).data, [E, F], { device });
+  const downBias = fromData(caseTensor({ shape: [E, D] }, 6).data, [E, D], { device });
   type Weights = (layer: number, part: ExpertPart) => Weight;
 
   const inputs = (most: number) => {
@@ -128,6 +129,14 @@ describe.skipIf(typeof opened === 'string')('experts streamed to a GPU', () => {
     const [ids, shares] = moeRoute(first, topk);
     const h = moeGlu(x, ids, weights(0, 'gate'), weights(0, 'up'), { precision });
     return x.add(moeDown(h, ids, shares, weights(0, 'down'), { precision }));
+  };
+  /** The same with biases, which go by the numbers of experts and not of places. */
+  const biased = (weights: Weights, { x, second }: Inputs): NDArray => {
+    const [ids, shares] = moeRoute(second, topk);
+    const gate = expertLinear(x, ids, weights(1, 'gate'), { precision, bias });
+    const h = gate.silu().mul(expertLinear(x, ids, weights(1, 'up'), { precision, bias }));
+    const down = { precision, weights: shares, bias: downBias } as const;
+    return x.add(expertLinear(h, ids, weights(1, 'down'), down).sum(1));
   };
 
   /** A gated layer, and one with experts that are written out and have a bias. */
@@ -172,6 +181,15 @@ describe.skipIf(typeof opened === 'string')('experts streamed to a GPU', () => {
     expect(chosen).toEqual([49 * topk, 49 * topk]);
     plan.dispose();
     stream.dispose();
+  });
+
+  it('gives the same with biases', async () => {
+    const stream = opening(5);
+    const of = (weights: Weights): Plan => compile((args) => biased(weights, args as Inputs), inputs(40));
+    const [all, plan] = [of(resident), of(streamed(stream))];
+    expect(plan.patterns.moe_mlp).toBeGreaterThan(0);
+    for (const n of [1, 3, 40]) expect(await run(plan, n), `${n} rows`).toEqual(await run(all, n));
+    for (const each of [all, plan, stream]) each.dispose();
   });
 
   it('gives the same for more rows than one sort takes', async () => {

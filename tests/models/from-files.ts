@@ -13,7 +13,7 @@ import { openCheckpoint } from '../../src/weights/open.ts';
 import { ModelRunner, type RunnerOptions } from './runner.ts';
 
 /** The model of a folder or file, in `exact`, for sequences of up to `contextLength` tokens. */
-async function load(
+export async function loadGraph(
   device: Device,
   path: string,
   contextLength: number,
@@ -46,7 +46,7 @@ export async function withModel(
   options: Omit<RunnerOptions, 'kv'>,
   body: (runner: ModelRunner) => Promise<void>,
 ): Promise<void> {
-  const { model, dispose } = await load(device, path, options.capacity);
+  const { model, dispose } = await loadGraph(device, path, options.capacity);
   const runner = new ModelRunner(device, model, { ...options, kv: 'f32' });
   try {
     await body(runner);

@@ -60,7 +60,11 @@ export function streamedProgram(
   return { program: { ...program, dispatches }, uses, numbers };
 }
 
-type Found = Omit<ExpertUse, 'allParts'> & { readonly idsAt: number };
+type Found = Omit<ExpertUse, 'allParts'> & {
+  readonly idsAt: number;
+  /** Where the numbers of experts go that biases are found by; undefined without biases. */
+  readonly expertsAt: number | undefined;
+};
 
 function useOf({ kernel, params, buffers, label }: Dispatch): Found | undefined {
   const stacks = buffers.flatMap((b) =>
@@ -80,7 +84,9 @@ function useOf({ kernel, params, buffers, label }: Dispatch): Found | undefined 
   const { stream, layer } = first;
   if (ids === undefined || rows === undefined || typeof topk !== 'number')
     throw new IngotError('internal', `internal: ${label} has no ids of experts`);
-  return { stream, layer, parts: stacks.map(({ part }) => part), ids, idsAt: b.ids, rows, topk };
+  const biases = 'bias' in b ? [b.bias] : [b.gateBias, b.upBias];
+  const expertsAt = biases.some((at) => (buffers[at]?.byteLength ?? 0) > 0) ? b.experts : undefined;
+  return { stream, layer, parts: stacks.map(({ part }) => part), ids, idsAt: b.ids, expertsAt, rows, topk };
 }
 
 /** Nothing writes ids between two uses of theirs in one layer: they are needed until the last. */
@@ -95,9 +101,14 @@ const sameIds = (a: Found, b: Found): boolean => {
   );
 };
 
-const withSlots = ({ buffers }: Dispatch, { ids, idsAt }: Found, numbers: DeviceBuffer): BufferSlice[] =>
+const withSlots = (
+  { buffers }: Dispatch,
+  { ids, idsAt, expertsAt }: Found,
+  numbers: DeviceBuffer,
+): BufferSlice[] =>
   buffers.map((slice, i) => {
     if (i === idsAt) return { kind: 'buffer', buffer: numbers, offset: 0, byteLength: ids.byteLength };
+    if (i === expertsAt) return ids;
     if (slice.kind !== 'buffer' || !(slice.buffer instanceof StreamedStack)) return slice;
     const { stream, layer, part } = slice.buffer;
     const slots = stream.slots(layer, part);

@@ -22,6 +22,9 @@ export interface MoeDownShape {
   readonly N: number;
   readonly layout: WeightLayout;
   readonly residual: boolean;
+  readonly bias: boolean;
+  /** The bias goes by numbers of its own. */
+  readonly numbered: boolean;
 }
 
 export function moeDownShape(request: KernelRequest<'moe_down'>): MoeDownShape {
@@ -33,6 +36,8 @@ export function moeDownShape(request: KernelRequest<'moe_down'>): MoeDownShape {
     N: request.constant(request.p.N),
     layout: layoutOf(request, request.p),
     residual: request.has(request.b.residual),
+    bias: request.has(request.b.bias),
+    numbered: request.has(request.b.experts),
   };
 }
 
@@ -100,6 +105,12 @@ function downPass(
         access: 'read',
         window: window.window,
       },
+      ...(shape.bias
+        ? [{ buffer: request.b.bias, name: 'bias', type: 'array<f32>', access: 'read' } as const]
+        : []),
+      ...(shape.numbered
+        ? [{ buffer: request.b.experts, name: 'experts', type: 'array<i32>', access: 'read' } as const]
+        : []),
       ...(residual
         ? [{ buffer: request.b.residual, name: 'residual', type: 'array<f32>', access: 'read' } as const]
         : []),
@@ -139,10 +150,20 @@ ${first ? `    if ((expert < 0 || expert >= ${held}) && expert != ${absent}) { $
 `;
 }
 
-function storeStatement({ N, topk }: MoeDownShape, residual: boolean, first: boolean): string {
+function storeStatement(
+  { N, topk, bias, numbered }: MoeDownShape,
+  residual: boolean,
+  first: boolean,
+): string {
   const at = `row * ${N}u + n`;
-  const value = residual ? `v0 + residual[${at}]` : first ? 'v0' : `v0 + y[${at}]`;
-  const store = `y[${at}] = ${value};`;
+  const before = residual ? ` + residual[${at}]` : first ? '' : ` + y[${at}]`;
+  // A slot whose expert is outside the window has the weight 0.
+  const biases = Array.from(
+    { length: bias ? topk : 0 },
+    (_, s) =>
+      ` + slot_weights[${s}] * bias[u32(${numbered ? 'experts' : 'ids'}[row * ${topk}u + ${s}u]) * ${N}u + n]`,
+  ).join('');
+  const store = `y[${at}] = v0${biases}${before};`;
   const there = `ids[row * ${topk}u] != ${absent}`;
   return `if (${N % 16 === 0 ? there : `n < ${N}u && ${there}`}) { ${store} }`;
 }

@@ -1,7 +1,7 @@
 // moe_glu: act(gate) · up of the chosen experts of each row, in one pass over their weights.
 
 import type { WeightLayout } from '../../quant/layout.ts';
-import type { Glu, KernelPrecision } from '../signature.ts';
+import type { GateForm, Glu, KernelPrecision } from '../signature.ts';
 import { type GpuKernel, type GpuPass, grid, type KernelRequest } from './contract.ts';
 import { gluFunction } from './linear/epilogue.ts';
 import { weightWork } from './linear/geometry.ts';
@@ -10,11 +10,12 @@ import { rowCode } from './linear/rows.ts';
 import { layoutOf, octetsOf, weightReader } from './linear/unpack.ts';
 import { type PanelWindow, panelsOf, panelWindows } from './linear/windows.ts';
 import { rowReader, rowType } from './linear/x-input.ts';
+import { type Biases, biasBindings, biased, biasesOf, gateForm } from './moe/gate.ts';
 import { absent, heldIn } from './moe/held.ts';
 import { moeGluTiles, rowsThenTiles } from './moe/tiles.ts';
 import { fail, statusBinding } from './status.ts';
 
-export interface MoeGluShape {
+export interface MoeGluShape extends Biases {
   readonly K: number;
   readonly precision: KernelPrecision;
   readonly glu: Glu;
@@ -22,6 +23,7 @@ export interface MoeGluShape {
   readonly experts: number;
   readonly N: number;
   readonly layout: WeightLayout;
+  readonly form: GateForm<string>;
 }
 
 export function moeGluShape(request: KernelRequest<'moe_glu'>): MoeGluShape {
@@ -33,6 +35,8 @@ export function moeGluShape(request: KernelRequest<'moe_glu'>): MoeGluShape {
     experts: request.constant(request.p.E),
     N: request.constant(request.p.N),
     layout: layoutOf(request, request.p),
+    form: gateForm(request),
+    ...biasesOf(request),
   };
 }
 
@@ -74,8 +78,8 @@ function gluPass(
     geometry,
     work,
     caps: request.caps,
-    outputs: [{ streams, panels, store: storeStatement(N) }],
-    input: `${gluFunction(glu)}${rowReader('x', K)}var<private> first_panel: u32;
+    outputs: [{ streams, panels, store: storeStatement(shape) }],
+    input: `${gluFunction(glu, shape.form)}${rowReader('x', K)}var<private> first_panel: u32;
 fn x_octet(row: u32, octet: u32) -> Eight { return x_eight(row / ${topk}u, octet); }
 `,
     norm: undefined,
@@ -104,6 +108,7 @@ fn x_octet(row: u32, octet: u32) -> Eight { return x_eight(row / ${topk}u, octet
         window: window.window,
       },
       { buffer: request.b.up, name: 'up', type: 'array<vec4<u32>>', access: 'read', window: window.window },
+      ...biasBindings(shape, [request.b.gateBias, request.b.upBias, request.b.experts]),
       { buffer: request.b.h, name: 'h', type: 'array<f32>', access: 'read_write' },
       ...(first ? [statusBinding] : []),
     ],
@@ -112,7 +117,9 @@ fn x_octet(row: u32, octet: u32) -> Eight { return x_eight(row / ${topk}u, octet
   };
 }
 
-function storeStatement(N: number): string {
-  const store = `h[row * ${N}u + n] = glu(v0, v1);`;
+function storeStatement(shape: MoeGluShape): string {
+  const { N, numbered } = shape;
+  const at = `u32(${numbered ? 'experts' : 'ids'}[row]) * ${N}u + n`;
+  const store = `h[row * ${N}u + n] = glu(${biased(shape, ['v0', 'v1'], at)});`;
   return N % 16 === 0 ? store : `if (n < ${N}u) { ${store} }`;
 }

@@ -16,8 +16,9 @@ export const rmsNormKernel: GpuKernel<'rms_norm'> = {
     const [type, step] = vector ? ['vec4<f32>', 4] : ['f32', 1];
     const width = D / step;
     const square = (v: string): string => `squares += ${vector ? `dot(${v}, ${v})` : `${v} * ${v}`};`;
+    const after = request.has(request.b.after);
     const store = (v: string, i: string): string =>
-      `y[base + ${i}] = ${v} * scale${hasWeight ? ` * (w[${i}] + ${request.float(request.p.offset)})` : ''};`;
+      `y[base + ${i}] = ${v} * scale${hasWeight ? ` * (w[${i}] + ${request.float(request.p.offset)})` : ''}${after ? ` + after[base + ${i}]` : ''};`;
     const residual = request.has(request.b.residual);
     const value = (i: string): string =>
       residual ? `x[base + ${i}] + residual[base + ${i}]` : `x[base + ${i}]`;
@@ -48,6 +49,9 @@ ${cells ? cells.each(store) : loop(store('v', 'i'))}}
                   ? [{ buffer: request.b.w, name: 'w', type: array, access: 'read' } as const]
                   : []),
                 { buffer: request.b.y, name: 'y', type: array, access: 'read_write' },
+                ...(after
+                  ? [{ buffer: request.b.after, name: 'after', type: array, access: 'read' } as const]
+                  : []),
                 ...(residual
                   ? ([
                       { buffer: request.b.residual, name: 'residual', type: array, access: 'read' },

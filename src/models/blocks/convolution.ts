@@ -2,7 +2,6 @@
 // few positions, the second what comes out.
 
 import type { NDArray } from '../../array/array.ts';
-import { split } from '../../array/derived.ts';
 import type { Convolution, SequenceMemory } from '../../nn/contracts.ts';
 import type { Linear } from '../../nn/linear.ts';
 import type { ConvolutionConfig } from '../config/decoder.ts';
@@ -10,13 +9,19 @@ import { type Loading, loadLinear } from './load.ts';
 import type { ConvolutionNames } from './names.ts';
 
 export class ShortConvolution {
-  readonly #input: Linear;
+  // One product of three matrices where a device fuses them.
+  readonly #before: Linear;
+  readonly #after: Linear;
+  readonly #value: Linear;
   readonly #output: Linear;
   readonly #convolution: Convolution;
 
   constructor(from: Loading, names: ConvolutionNames, config: ConvolutionConfig, hiddenSize: number) {
     const { channels, taps, bias } = config;
-    this.#input = loadLinear(from, names.input, [3 * channels, hiddenSize], bias);
+    const input = (name: string): Linear => loadLinear(from, name, [channels, hiddenSize], bias);
+    this.#before = input(names.before);
+    this.#after = input(names.after);
+    this.#value = input(names.value);
     this.#output = loadLinear(from, names.output, [hiddenSize, channels], bias);
     this.#convolution = {
       weight: from.load.vector(`${names.convolution}.weight`, channels * taps),
@@ -26,8 +31,8 @@ export class ShortConvolution {
 
   /** x `[n, D]` at positions i32 `[n]` -> `[n, D]`; the last inputs stay in the memory of `layer`. */
   apply(x: NDArray, positions: NDArray, memory: SequenceMemory, layer: number): NDArray {
-    const [before, after, value] = split(this.#input.apply(x), 3, -1) as [NDArray, NDArray, NDArray];
-    const convolved = memory.convolve(layer, before.mul(value), positions, this.#convolution);
-    return this.#output.apply(after.mul(convolved));
+    const gated = this.#before.apply(x).mul(this.#value.apply(x));
+    const convolved = memory.convolve(layer, gated, positions, this.#convolution);
+    return this.#output.apply(this.#after.apply(x).mul(convolved));
   }
 }

@@ -95,8 +95,9 @@ function sequentialLayer({ norms, mixer, feedForward, residualScale }: LayerPart
     apply(x, positions, memory, layer) {
       const mixed = mixer.apply(normed(norms.attention, x), positions, memory, layer);
       const middle = add(x, normed(norms.postAttention, mixed));
-      const fed = feedForward.apply(normed(norms.feedForward, middle));
-      return add(middle, normed(norms.postFeedForward, fed));
+      const input = normed(norms.feedForward, middle);
+      if (norms.postFeedForward === undefined && residualScale === 1) return feedForward.addTo(middle, input);
+      return add(middle, normed(norms.postFeedForward, feedForward.apply(input)));
     },
   };
 }
@@ -105,7 +106,7 @@ function parallelLayer({ norms, mixer, feedForward }: LayerParts): Layer {
   return {
     apply(x, positions, memory, layer) {
       const input = normed(norms.attention, x);
-      return x.add(mixer.apply(input, positions, memory, layer)).add(feedForward.apply(input));
+      return feedForward.addTo(x.add(mixer.apply(input, positions, memory, layer)), input);
     },
   };
 }

@@ -26,6 +26,11 @@ export class Mlp {
     return this.#down.apply(this.#hidden(x));
   }
 
+  /** residual + apply(x) */
+  addTo(residual: NDArray, x: NDArray): NDArray {
+    return residual.add(this.apply(x));
+  }
+
   #hidden(x: NDArray): NDArray {
     const { activation, gate } = this.#config;
     const up = this.#up.apply(x);

@@ -40,11 +40,20 @@ export class Moe {
   }
 
   apply(x: NDArray): NDArray {
+    const mixed = this.#mix(x);
+    return this.#shared === undefined ? mixed : mixed.add(this.#shared.apply(x));
+  }
+
+  /** residual + apply(x). Each sum is beside a product that can take it. */
+  addTo(residual: NDArray, x: NDArray): NDArray {
+    const mixed = residual.add(this.#mix(x));
+    return this.#shared === undefined ? mixed : mixed.add(this.#shared.apply(x));
+  }
+
+  #mix(x: NDArray): NDArray {
     const { topK, router } = this.#config;
     const { reroute } = this.#experts;
-    const routes = route(this.#router.apply(x), topK, router, this.#correction, reroute);
-    const mixed = this.#experts.apply(x, routes);
-    return this.#shared === undefined ? mixed : mixed.add(this.#shared.apply(x));
+    return this.#experts.apply(x, route(this.#router.apply(x), topK, router, this.#correction, reroute));
   }
 }
 

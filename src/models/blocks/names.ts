@@ -31,7 +31,10 @@ export interface MoeNames {
 }
 
 export interface ConvolutionNames {
-  readonly input: string;
+  /** What gates the input of the convolution, what gates its output, and its input. */
+  readonly before: string;
+  readonly after: string;
+  readonly value: string;
   readonly convolution: string;
   readonly output: string;
 }
@@ -67,7 +70,9 @@ export function layerNames(index: number): LayerNames {
       sinks: `${attention}.sinks.weight`,
     },
     convolution: {
-      input: `${layer}.conv.in_proj`,
+      before: `${layer}.conv.before_proj`,
+      after: `${layer}.conv.after_proj`,
+      value: `${layer}.conv.value_proj`,
       convolution: `${layer}.conv.conv`,
       output: `${layer}.conv.out_proj`,
     },

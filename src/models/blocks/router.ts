@@ -5,7 +5,7 @@ import { arange } from '../../array/creation.ts';
 import { softplus } from '../../array/derived.ts';
 import { where } from '../../array/ops/elementwise/where.ts';
 import { moeReroute, type RerouteLimits } from '../../array/ops/experts/moe-reroute.ts';
-import { moeRoute } from '../../array/ops/experts/moe-route.ts';
+import { moeRoute, pickScores } from '../../array/ops/experts/moe-route.ts';
 import type { Weight } from '../../array/weight.ts';
 import type { RouterConfig } from '../config/experts.ts';
 
@@ -50,15 +50,13 @@ function choiceScores(
 
 function truly(logits: NDArray, k: number, config: RouterConfig, correction: NDArray | undefined): Routes {
   const { score, groups, normalised, epsilon, scale } = config;
-  const softmax = score === 'softmax' || score === 'softmax-chosen';
-  // One kernel does the common routers.
-  if (softmax && correction === undefined && groups === undefined && epsilon === 0) {
-    const mode = score === 'softmax' ? 'softmax-topk' : 'topk-softmax';
-    return moeRoute(logits, k, { normTopk: normalised, mode, scale });
+  if (groups === undefined) {
+    const mode = score === 'softmax' ? 'softmax-topk' : score === 'softmax-chosen' ? 'topk-softmax' : score;
+    return moeRoute(logits, k, { normTopk: normalised, epsilon, mode, scale, correction });
   }
   const scores = scoresOf(logits, score);
   const [, ids] = choiceScores(scores, groups, correction).topk(k);
-  const chosen = score === 'softmax-chosen' ? pick(scores, ids).softmax() : pick(scores, ids);
+  const chosen = score === 'softmax-chosen' ? pickScores(scores, ids).softmax() : pickScores(scores, ids);
   return [ids, routeWeights(chosen, { normalised, epsilon, scale })];
 }
 
@@ -82,14 +80,6 @@ export function scoresOf(logits: NDArray, score: RouterConfig['score']): NDArray
     case 'softmax-chosen':
       return logits;
   }
-}
-
-/** The elements of `scores` `[n, E]` at ids `[n, k]`: `[n, k]`. */
-export function pick(scores: NDArray, ids: NDArray): NDArray {
-  const [rows = 0, E = 0] = scores.shape;
-  const [, k = 0] = ids.shape;
-  const one = ids.reshape([rows, k, 1]).eq(arange(0, Number(E), 1, 'i32'));
-  return where(one, scores.reshape([rows, 1, E]), 0).sum(-1);
 }
 
 /** Scores below all others where the expert's group is not among the best. */

@@ -109,7 +109,11 @@ export const lfm2Gguf = {
 export const convolutionShape = (local: string, length: number, { hiddenSize }: ModelConfig) =>
   local === 'conv.conv.weight' ? [hiddenSize, 1, length / hiddenSize] : undefined;
 
+/** What files hold as one. */
+export const lfm2Fused = ['conv.in_proj'] as const;
+
 export const lfm2Writing: GgufWriting = {
+  fused: lfm2Fused,
   fields: (config: DecoderConfig) => ({ ...decoderFields(config), ...convolutionFields(config) }),
   shapeOf: (local, length, { hiddenSize }) =>
     local === 'conv.conv.weight' ? [hiddenSize, length / hiddenSize] : undefined,

@@ -1,13 +1,14 @@
 // Experts of DeepSeek V4: chosen by a router, in the first layers by the token's id, and one that every token goes through.
 
 import type { NDArray } from '../../array/array.ts';
+import { pickScores } from '../../array/ops/experts/moe-route.ts';
 import { take } from '../../array/ops/indexing/take.ts';
 import type { Linear } from '../../nn/linear.ts';
 import { finely, type Loading, loadLinear } from '../blocks/load.ts';
 import { Mlp } from '../blocks/mlp.ts';
 import { Experts } from '../blocks/moe.ts';
 import { layerNames } from '../blocks/names.ts';
-import { pick, type Routes, route, routeWeights, scoresOf } from '../blocks/router.ts';
+import { type Routes, route, routeWeights, scoresOf } from '../blocks/router.ts';
 import type { LayerExperts } from './config.ts';
 
 export class TokenExperts {
@@ -54,6 +55,6 @@ export class TokenExperts {
     if (this.#table === undefined)
       return route(logits, topK, router, this.#correction, this.#experts.reroute);
     const ids = take(this.#table, tokens, 0).cast('i32');
-    return [ids, routeWeights(pick(scoresOf(logits, router.score), ids), router)];
+    return [ids, routeWeights(pickScores(scoresOf(logits, router.score), ids), router)];
   }
 }

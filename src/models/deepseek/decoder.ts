@@ -1,6 +1,5 @@
 // The decoder of DeepSeek V2 and V3: pre-norm layers of latent attention and an MLP or experts.
 
-import type { NDArray } from '../../array/array.ts';
 import { loadHead } from '../blocks/head.ts';
 import type { Layer } from '../blocks/layer.ts';
 import { type Loading, loadEmbedding, loadNorm } from '../blocks/load.ts';
@@ -61,7 +60,7 @@ function loadLayer(
   return {
     apply(x, positions, memory, layer) {
       const middle = x.add(attention.apply(attentionNorm.apply(x), positions, memory, layer));
-      return middle.add(feedForward.apply(feedForwardNorm.apply(middle)));
+      return feedForward.addTo(middle, feedForwardNorm.apply(middle));
     },
   };
 }
@@ -70,7 +69,7 @@ function loadFeedForward(
   from: Loading,
   { hiddenSize, feedForward }: DeepseekConfig,
   index: number,
-): { apply(x: NDArray): NDArray } {
+): Moe | Mlp {
   const names = layerNames(index);
   const config = feedForward[index];
   return config?.kind === 'moe'

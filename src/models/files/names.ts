@@ -114,6 +114,7 @@ export function storedName(name: TensorName, ...tables: readonly NameTable[]): T
 export const fusions = {
   'self_attn.qkv_proj': ['self_attn.q_proj', 'self_attn.k_proj', 'self_attn.v_proj'],
   'mlp.gate_up_proj': ['mlp.gate_proj', 'mlp.up_proj'],
+  'conv.in_proj': ['conv.before_proj', 'conv.after_proj', 'conv.value_proj'],
   'mlp.experts.gate_up_proj': ['mlp.experts.gate_proj', 'mlp.experts.up_proj'],
 } as const;
 export type Fusion = keyof typeof fusions;

@@ -9,7 +9,7 @@ import {
   selectRows,
   transposedMatrices,
 } from '../../weights/tensor.ts';
-import type { TensorName } from './names.ts';
+import { fusions, type TensorName } from './names.ts';
 
 /** How a file holds its tensors. */
 export interface StoredForm {
@@ -40,6 +40,8 @@ export function unfuse({ name, tensor }: NamedTensor, form: StoredForm): readonl
   switch (name.module) {
     case 'self_attn.qkv_proj':
       return splitHeads(tensor, form).map((rows, i) => part(`self_attn.${'qkv'[i]}_proj`, rows));
+    case 'conv.in_proj':
+      return thirds(tensor).map((rows, i) => part(fusions['conv.in_proj'][i] as string, rows));
     case 'mlp.gate_up_proj':
     case 'mlp.shared_expert.gate_up_proj':
       return gateAndUp(name, tensor, false);
@@ -92,6 +94,13 @@ function splitHeads(tensor: SourceTensor, { numHeads, numKvHeads }: StoredForm):
   return counts.map((count, i) =>
     selectRows(tensor, { first: counts.slice(0, i).reduce((a, b) => a + b, 0), count }),
   );
+}
+
+function thirds(tensor: SourceTensor): readonly SourceTensor[] {
+  const count = rowsOf(tensor) / 3;
+  if (!Number.isInteger(count))
+    mismatch(tensor, `has ${3 * count} rows, not as many for each of three matrices`);
+  return [0, 1, 2].map((i) => selectRows(tensor, { first: i * count, count }));
 }
 
 /** The two halves of the rows, or the even and the odd ones. */

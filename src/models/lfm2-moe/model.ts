@@ -5,6 +5,7 @@ import { decoderConfig, readBase } from '../config/decoder.ts';
 import { readMoe } from '../config/experts.ts';
 import {
   convolutionShape,
+  lfm2Fused,
   lfm2Gguf,
   lfm2MoeMlxNames,
   lfm2Names,
@@ -47,6 +48,7 @@ export const lfm2Moe = decoderFamily({
   },
   files: {
     names: lfm2Names,
+    fused: lfm2Fused,
     mlx: lfm2MoeMlxNames,
     shapeOf: convolutionShape,
     gguf: [

@@ -4,6 +4,7 @@ import { readMlp } from '../config/activations.ts';
 import { decoderConfig, readBase } from '../config/decoder.ts';
 import {
   convolutionShape,
+  lfm2Fused,
   lfm2Gguf,
   lfm2Names,
   lfm2Writing,
@@ -28,6 +29,7 @@ export const lfm2 = decoderFamily({
   },
   files: {
     names: lfm2Names,
+    fused: lfm2Fused,
     shapeOf: convolutionShape,
     gguf: [
       {

@@ -11,6 +11,7 @@ import { linearNorm } from './linear-norm.ts';
 import { linearResidual } from './linear-residual.ts';
 import { mergeLinears } from './merge-linears.ts';
 import { moeResidual } from './moe-residual.ts';
+import { normResidual } from './norm-residual.ts';
 import { layerNorms, normWeights, rmsNorms } from './norms.ts';
 import type { OnMatch, Pattern } from './pattern.ts';
 import { residualNorm } from './residual-norm.ts';
@@ -40,6 +41,7 @@ export const patterns: readonly Pattern[] = [
   linearResidual,
   moeResidual,
   residualNorm,
+  normResidual,
   ropeNorm,
   ropeKv,
 ];

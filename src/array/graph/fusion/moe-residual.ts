@@ -20,7 +20,9 @@ export const moeResidual: Pattern = {
       const residual = node.inputs[b];
       if (down === undefined || down.inputs[4] !== null || residual == null) continue;
       if (!sameShape(valueType(residual).shape, valueType({ node, index: 0 }).shape)) continue;
-      const inputs = [...rewrittenInputs(down, context).slice(0, 4), rewritten(node, b, context)];
+      const inputs = rewrittenInputs(down, context).map((v, i) =>
+        i === 4 ? rewritten(node, b, context) : v,
+      );
       return { values: valuesOf(opNode(moeDownOp, inputs, down.attrs)) };
     }
     return undefined;

@@ -3,7 +3,6 @@
 
 import { sameShape } from '../../../base/shape.ts';
 import type { OpDef } from '../../op.ts';
-import { fullOp } from '../../ops/creation/full.ts';
 import { addOp } from '../../ops/elementwise/add.ts';
 import { divOp } from '../../ops/elementwise/div.ts';
 import { mulOp } from '../../ops/elementwise/mul.ts';
@@ -16,7 +15,7 @@ import { rmsNormOp } from '../../ops/nn/rms-norm.ts';
 import { meanOp } from '../../ops/reduce/mean.ts';
 import { isOp, type OpNode, opNode, type Value, valueType } from '../node.ts';
 import { sameValue, valuesOf } from '../trace.ts';
-import { type MatchContext, onlyProducer, type Pattern, rewritten } from './pattern.ts';
+import { constantOf, type MatchContext, onlyProducer, type Pattern, rewritten } from './pattern.ts';
 
 /** What is divided by the root of its mean square, and what keeps that from zero. */
 interface Normalised {
@@ -60,13 +59,6 @@ function meanSquareOf(
     if (lastAxis && same && valueType({ node, index: 0 }).dtype === dtype) return { x, eps };
   }
   return undefined;
-}
-
-/** The number that a value is everywhere. */
-function constantOf(v: Value | null | undefined): number | undefined {
-  if (v == null || !isOp(v.node, fullOp)) return undefined;
-  const { value } = v.node.attrs;
-  return typeof value === 'number' ? value : undefined;
 }
 
 const rmsNormPattern = (root: OpDef): Pattern => ({

@@ -1,6 +1,7 @@
 // What a fusion pattern is, and the questions patterns ask.
 
 import type { OpDef } from '../../op.ts';
+import { fullOp } from '../../ops/creation/full.ts';
 import type { PatternName } from '../../patterns.ts';
 import { isOp, type Node, type OpNode, type Value } from '../node.ts';
 import type { Lookup } from '../trace.ts';
@@ -57,6 +58,13 @@ export const rewrittenInputs = (node: OpNode, context: MatchContext): readonly (
 
 /** True for a constant, weight or state: something no op computes. */
 export const isLeaf = (v: Value | null | undefined): boolean => v == null || v.node.kind === 'buffer';
+
+/** The number that a value is everywhere. */
+export function constantOf(v: Value | null | undefined): number | undefined {
+  if (v == null || !isOp(v.node, fullOp)) return undefined;
+  const { value } = v.node.attrs;
+  return typeof value === 'number' ? value : undefined;
+}
 
 /** Whether `node` needs the result of `producer`. */
 export function dependsOn(node: Node, producer: Node, { position }: MatchContext): boolean {

@@ -8,9 +8,9 @@ import { softmaxOp } from '../../ops/reduce/softmax.ts';
 import { sumOp } from '../../ops/reduce/sum.ts';
 import { isOp, type Node, type OpNode, opNode, type Value, valueType } from '../node.ts';
 import { sameValue } from '../trace.ts';
-import { onlyProducer, type Pattern, rewritten } from './pattern.ts';
+import { onlyProducer, type Pattern, rewritten, rewrittenInputs } from './pattern.ts';
 
-const plain = { normTopk: false, scale: 1 } as const;
+const plain = { normTopk: false, epsilon: 0, scale: 1 } as const;
 
 /** Rows of logits that the kernel takes. */
 const isLogits = (v: Value | null | undefined): boolean =>
@@ -25,7 +25,7 @@ export const softmaxThenRoute: Pattern = {
     const softmax = onlyProducer(node, 0, softmaxOp, context);
     if (softmax === undefined || !isLogits(softmax.inputs[0])) return undefined;
     const attrs = { ...plain, k: node.attrs.k, mode: 'softmax-topk' as const };
-    const route = opNode(moeRouteOp, [rewritten(softmax, 0, context)], attrs);
+    const route = opNode(moeRouteOp, [rewritten(softmax, 0, context), null], attrs);
     return { values: [1, 0].map((index): Value => ({ node: route, index })) };
   },
 };
@@ -46,7 +46,7 @@ export const routeThenSoftmax: Pattern = {
     );
     if (!onlyIds || !isLogits(topk.inputs[0])) return undefined;
     const attrs = { ...plain, k: values.node.attrs.k, mode: 'topk-softmax' as const };
-    const route = opNode(moeRouteOp, [rewritten(topk, 0, context)], attrs);
+    const route = opNode(moeRouteOp, [rewritten(topk, 0, context), null], attrs);
     const [ids, weights] = [0, 1].map((index): Value => ({ node: route, index })) as [Value, Value];
     // Users of the ids that come before the softmax were rebuilt already: they keep the topk.
     const early = others.some((u) => u === null || context.position(u) < context.position(node));
@@ -73,7 +73,8 @@ export const normedRoutes: Pattern = {
       u?.inputs.every((v) => v === null || v.node !== route || v.index === 0),
     );
     if (!late || !onlyIds) return undefined;
-    const normed = opNode(moeRouteOp, [rewritten(route, 0, context)], { ...route.attrs, normTopk: true });
+    const inputs = rewrittenInputs(route, context);
+    const normed = opNode(moeRouteOp, inputs, { ...route.attrs, normTopk: true });
     const values = [0, 1].map((index): Value => ({ node: normed, index })) as [Value, Value];
     return { values: [values[1]], others: new Map<Node, readonly Value[]>([[route, values]]) };
   },

@@ -6,7 +6,6 @@ import type { KernelPrecision } from '../../../kernel/signature.ts';
 import type { NDArray } from '../../array.ts';
 import { defineOp, type OpDef } from '../../op.ts';
 import type { Weight } from '../../weight.ts';
-import { take } from '../indexing/take.ts';
 import {
   expertBytes,
   expertParams,
@@ -77,18 +76,13 @@ export const expertLinearOp: OpDef<ExpertLinearAttrs> = defineOp<ExpertLinearAtt
   },
   composite: (inputs, attrs) => {
     const [x, ids, w] = [operand(inputs, 0), operand(inputs, 1), operand(inputs, 3)];
-    const [weights, bias] = [optional(inputs, 2), optional(inputs, 4)];
-    const ones = (): NDArray => ids.cast('f32').mul(0).add(1);
-    if (bias === null)
-      return [x.apply(expertLinearOp, [eachSlot(x, ids), ids, weights ?? ones(), w, null], attrs)];
-    const y = x.apply(expertLinearOp, [x, ids, null, w, null], attrs).add(take(bias, ids, 0));
-    return [weights === null ? y : y.mul(weights.reshape([...weights.shape, 1]))];
+    const weights = optional(inputs, 2) ?? ids.cast('f32').mul(0).add(1);
+    return [x.apply(expertLinearOp, [eachSlot(x, ids), ids, weights, w, optional(inputs, 4)], attrs)];
   },
   vjp: 'none', // packed experts run models; MixtureOfExperts of ingot/nn is what trains
   kernel: {
     // The kernel has a row and a weight for each slot; the composite makes them.
-    supports: (inputs) =>
-      operand(inputs, 0).shape.length === 3 && optional(inputs, 2) !== null && optional(inputs, 4) === null,
+    supports: (inputs) => operand(inputs, 0).shape.length === 3 && optional(inputs, 2) !== null,
     emit: (context) => {
       const { inputs, attrs } = context;
       const [x, ids, w] = [operand(inputs, 0), operand(inputs, 1), operand(inputs, 3)];
@@ -101,6 +95,8 @@ export const expertLinearOp: OpDef<ExpertLinearAttrs> = defineOp<ExpertLinearAtt
           ids,
           weights: operand(inputs, 2),
           down: w,
+          bias: optional(inputs, 4),
+          experts: null,
           residual: null,
           y: operand(context.outputs, 0),
         },

@@ -32,7 +32,7 @@ export interface MoeDownAttrs {
   readonly precision: KernelPrecision;
 }
 
-/** Operands: h `[n, k, K]`, ids and weights `[n, k]`, down `[E, N, K]`, residual `[n, N]` or null. */
+/** Operands: h `[n, k, K]`, ids and weights `[n, k]`, down `[E, N, K]`, residual `[n, N]` or null, bias `[E, N]` or null. */
 export const moeDownOp: OpDef<MoeDownAttrs> = defineOp<MoeDownAttrs>({
   name: 'moeDown',
   infer: (inputs) => {
@@ -42,9 +42,9 @@ export const moeDownOp: OpDef<MoeDownAttrs> = defineOp<MoeDownAttrs>({
       operand(inputs, 2),
       operand(inputs, 3),
     ];
-    const residual = optional(inputs, 4);
+    const [residual, bias] = [optional(inputs, 4), optional(inputs, 5)];
     expectFloat(h, 'moeDown');
-    const { rows, columns } = packedShape(down, 3, 'moeDown');
+    const { experts, rows, columns } = packedShape(down, 3, 'moeDown');
     if (h.shape.length !== 3 || h.shape[2] !== columns) {
       shapeError('moeDown', `h ${formatShape(h.shape)} does not fit ${formatShape(down.shape)}`);
     }
@@ -54,6 +54,7 @@ export const moeDownOp: OpDef<MoeDownAttrs> = defineOp<MoeDownAttrs>({
     expectShape(weights, h.shape.slice(0, 2), 'moeDown: weights');
     const shape = [operand(h.shape, 0), rows];
     if (residual !== null) expectShape(residual, shape, 'moeDown: residual');
+    if (bias !== null) expectShape(bias, [experts, rows], 'moeDown: bias');
     return [{ shape, dtype: h.dtype }];
   },
   reference: (inputs, outputs) => {
@@ -67,21 +68,23 @@ export const moeDownOp: OpDef<MoeDownAttrs> = defineOp<MoeDownAttrs>({
     const { rows: N, columns: K } = packedShape(down, 3, 'moeDown');
     const topk = ids.shape[1] as number;
     const x = floats(h);
+    const bias = optional(inputs, 5);
+    const added = bias === null ? null : floats(bias);
     writeFloats(output(outputs), (out) => {
       if (residual === null) out.fill(0);
       else out.set(floats(residual));
       ids.data.forEach((expert, slot) => {
         const to = Math.floor(slot / topk) * N;
         multiplyPacked(down, expert, x.subarray(slot * K, (slot + 1) * K), 1, (_, n, sum) => {
-          out[to + n] = (out[to + n] as number) + sum * (weights.data[slot] as number);
+          const product = sum + (added?.[expert * N + n] ?? 0);
+          out[to + n] = (out[to + n] as number) + product * (weights.data[slot] as number);
         });
       });
     });
   },
   composite: (inputs, attrs) => {
     const residual = optional(inputs, 4);
-    const list = inputs.slice(0, 4);
-    const y = operand(inputs, 0).apply(moeDownOp, [...list, null], attrs);
+    const y = operand(inputs, 0).apply(moeDownOp, [...inputs.slice(0, 4), null, optional(inputs, 5)], attrs);
     return [residual === null ? y : y.add(residual)];
   },
   vjp: 'none', // packed experts run models; MixtureOfExperts of ingot/nn is what trains
@@ -97,7 +100,16 @@ export const moeDownOp: OpDef<MoeDownAttrs> = defineOp<MoeDownAttrs>({
       const { columns } = packedShape(down.type, 3, 'moeDown');
       context.emit(
         'moe_down',
-        { h, ids, weights, down, residual: optional(inputs, 4), y: operand(context.outputs, 0) },
+        {
+          h,
+          ids,
+          weights,
+          down,
+          bias: optional(inputs, 5),
+          experts: null,
+          residual: optional(inputs, 4),
+          y: operand(context.outputs, 0),
+        },
         {
           rows: countParam(elementCount(h.type.shape.slice(0, 1))),
           K: columns,
@@ -121,18 +133,20 @@ export const moeDownOp: OpDef<MoeDownAttrs> = defineOp<MoeDownAttrs>({
   cases: (['exact', 'fast'] as const).flatMap((precision) =>
     (
       [
-        ['q4', 1, false],
-        ['q4', 9, true],
-        ['q8', 3, true],
+        ['q4', 1, false, false],
+        ['q4', 9, true, false],
+        ['q8', 3, true, true],
+        ['q4', 9, false, true],
       ] as const
-    ).map(([weight, rows, residual]) => ({
-      name: `${weight} ${rows} rows ${precision}${residual ? ' residual' : ''}`,
+    ).map(([weight, rows, residual, bias]) => ({
+      name: `${weight} ${rows} rows ${precision}${residual ? ' residual' : ''}${bias ? ' bias' : ''}`,
       inputs: [
         { shape: [rows, 2, 64] },
         { shape: [rows, 2], dtype: 'i32' as const, fill: 'index' as const, below: 6 },
         { shape: [rows, 2], fill: 'positive' as const },
         { shape: [6, 48, 64], weight },
         residual ? { shape: [rows, 48] } : null,
+        bias ? { shape: [6, 48] } : null,
       ],
       attrs: { precision },
     })),
@@ -146,4 +160,5 @@ export const moeDown = (
   weights: NDArray,
   down: Weight,
   options: MoeOptions = {},
-): NDArray => h.apply(moeDownOp, [h, ids, weights, down, null], { precision: options.precision ?? 'fast' });
+): NDArray =>
+  h.apply(moeDownOp, [h, ids, weights, down, null, null], { precision: options.precision ?? 'fast' });

@@ -1,16 +1,15 @@
-// moeGlu: act(gate) * up of the chosen experts of each row.
+// moeGlu: act(gate) * up of the chosen experts of each row, with the biases, limits and forms that families have.
 
 import { elementCount, formatShape, maxElements } from '../../../base/shape.ts';
-import { erf } from '../../../kernel/scalar-functions.ts';
-import type { Glu, KernelPrecision } from '../../../kernel/signature.ts';
+import type { GateForm, Glu, KernelPrecision } from '../../../kernel/signature.ts';
 import { sameLayout } from '../../../quant/layout.ts';
 import type { NDArray } from '../../array.ts';
-import { defineOp } from '../../op.ts';
+import { type CaseWeight, defineOp, type OpCase } from '../../op.ts';
 import type { Weight } from '../../weight.ts';
 import {
   expertBytes,
   expertParams,
-  gluValue,
+  gatedValue,
   magnitude,
   maxAbs,
   multiplyPacked,
@@ -24,17 +23,18 @@ import {
   expectShape,
   floats,
   operand,
+  optional,
   output,
   shapeError,
   writeFloats,
 } from '../operands.ts';
 
-export interface MoeGluAttrs {
+export interface MoeGluAttrs extends GateForm {
   readonly precision: KernelPrecision;
   readonly glu: Exclude<Glu, 'none'>;
 }
 
-/** Operands: x `[n, K]`, ids `[n, k]`, gate and up `[E, N, K]`. Output `[n, k, N]`. */
+/** Operands: x `[n, K]`, ids `[n, k]`, gate and up `[E, N, K]`, their biases `[E, N]` or null. Output `[n, k, N]`. */
 export const moeGluOp = defineOp<MoeGluAttrs>({
   name: 'moeGlu',
   infer: (inputs) => {
@@ -46,7 +46,7 @@ export const moeGluOp = defineOp<MoeGluAttrs>({
     ];
     expectFloat(x, 'moeGlu');
     expectDtype(ids, ['i32'], 'moeGlu: ids');
-    const { layout, rows, columns } = packedShape(gate, 3, 'moeGlu: gate');
+    const { layout, experts, rows, columns } = packedShape(gate, 3, 'moeGlu: gate');
     expectShape(up, gate.shape, 'moeGlu: up');
     if (!sameLayout(layout, packedShape(up, 3, 'moeGlu: up').layout)) {
       shapeError('moeGlu', 'gate and up must be packed in one layout');
@@ -57,9 +57,11 @@ export const moeGluOp = defineOp<MoeGluAttrs>({
         `x ${formatShape(x.shape)} and ids ${formatShape(ids.shape)} do not fit ${formatShape(gate.shape)}`,
       );
     }
+    for (const bias of [optional(inputs, 4), optional(inputs, 5)])
+      if (bias !== null) expectShape(bias, [experts, rows], 'moeGlu: bias');
     return [{ shape: [operand(x.shape, 0), operand(ids.shape, 1), rows], dtype: x.dtype }];
   },
-  reference: (inputs, outputs, { glu }) => {
+  reference: (inputs, outputs, { glu, ...form }) => {
     const [x, ids, gate, up] = [
       operand(inputs, 0),
       operand(inputs, 1),
@@ -69,10 +71,12 @@ export const moeGluOp = defineOp<MoeGluAttrs>({
     const { rows: N, columns: K } = packedShape(gate, 3, 'moeGlu');
     const topk = ids.shape[1] as number;
     const values = floats(x);
+    const biases = [optional(inputs, 4), optional(inputs, 5)].map((b) => (b === null ? null : floats(b)));
     const product = (w: typeof gate, expert: number, row: number): Float32Array => {
       const y = new Float32Array(N);
+      const bias = biases[w === gate ? 0 : 1];
       multiplyPacked(w, expert, values.subarray(row * K, (row + 1) * K), 1, (_, n, sum) => {
-        y[n] = sum;
+        y[n] = sum + (bias?.[expert * N + n] ?? 0);
       });
       return y;
     };
@@ -81,7 +85,7 @@ export const moeGluOp = defineOp<MoeGluAttrs>({
         const row = Math.floor(slot / topk);
         const g = product(gate, expert, row);
         const u = product(up, expert, row);
-        for (let n = 0; n < N; n++) out[slot * N + n] = gluValue(glu, g[n] as number, u[n] as number, erf);
+        for (let n = 0; n < N; n++) out[slot * N + n] = gatedValue(glu, form, g[n] as number, u[n] as number);
       });
     });
   },
@@ -98,12 +102,24 @@ export const moeGluOp = defineOp<MoeGluAttrs>({
       const { columns } = packedShape(gate.type, 3, 'moeGlu');
       context.emit(
         'moe_glu',
-        { x, ids, gate, up, h: operand(context.outputs, 0) },
+        {
+          x,
+          ids,
+          gate,
+          up,
+          gateBias: optional(inputs, 4),
+          upBias: optional(inputs, 5),
+          experts: null,
+          h: operand(context.outputs, 0),
+        },
         {
           rows: countParam(elementCount(x.type.shape.slice(0, 1))),
           K: columns,
           precision: attrs.precision,
           glu: attrs.glu,
+          limit: attrs.limit ?? 0,
+          alpha: attrs.alpha ?? 0,
+          offset: attrs.offset ?? 0,
           ...expertParams(ids.type, gate.type, 'moeGlu'),
         },
       );
@@ -124,25 +140,44 @@ export const moeGluOp = defineOp<MoeGluAttrs>({
     const { rows, columns } = packedShape(operand(inputs, 2), 3, 'moeGlu');
     return 4 * maxElements(operand(inputs, 1).shape) * rows * columns;
   },
-  cases: (['exact', 'fast'] as const).flatMap((precision) =>
-    (
-      [
-        ['q4', 1],
-        ['q4', 9],
-        ['q8', 3],
-      ] as const
-    ).map(([weight, rows]) => ({
-      name: `${weight} ${rows} rows ${precision}`,
-      inputs: [
-        { shape: [rows, 64] },
-        { shape: [rows, 2], dtype: 'i32' as const, fill: 'index' as const, below: 6 },
-        { shape: [6, 48, 64], weight },
-        { shape: [6, 48, 64], weight },
-      ],
-      attrs: { precision, glu: 'silu' as const },
-    })),
-  ),
+  cases: [
+    ...(['exact', 'fast'] as const).flatMap((precision) =>
+      (
+        [
+          ['q4', 1],
+          ['q4', 9],
+          ['q8', 3],
+        ] as const
+      ).map(([weight, rows]) => moeGluCase(weight, rows, { precision, glu: 'silu' })),
+    ),
+    ...[1, 9].map((rows) =>
+      moeGluCase('mxfp4', rows, { precision: 'exact', glu: 'silu', limit: 1.5, alpha: 1.7, offset: 1 }, true),
+    ),
+    moeGluCase('q4', 5, { precision: 'exact', glu: 'silu', limit: 0.5 }),
+  ],
 });
+
+function moeGluCase(
+  weight: CaseWeight,
+  rows: number,
+  attrs: MoeGluAttrs,
+  biased = false,
+): OpCase<MoeGluAttrs> {
+  const w = { shape: [6, 48, 64], weight };
+  const bias = { shape: [6, 48] };
+  const { precision, glu: _, ...form } = attrs;
+  return {
+    name: `${weight} ${rows} rows ${precision}${biased ? ' bias' : ''} ${Object.keys(form).join(' ')}`.trimEnd(),
+    inputs: [
+      { shape: [rows, 64] },
+      { shape: [rows, 2], dtype: 'i32', fill: 'index', below: 6 },
+      w,
+      w,
+      ...(biased ? [bias, bias] : []),
+    ],
+    attrs,
+  };
+}
 
 export interface MoeOptions {
   readonly precision?: KernelPrecision | undefined;

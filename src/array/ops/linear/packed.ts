@@ -1,7 +1,8 @@
 // Packed weights inside ops: checks, kernel parameters, and plain-TypeScript products panel by panel.
 
 import { formatShape, maxElements } from '../../../base/shape.ts';
-import type { Glu, KernelPrecision } from '../../../kernel/signature.ts';
+import { erf } from '../../../kernel/scalar-functions.ts';
+import type { GateForm, Glu, KernelPrecision } from '../../../kernel/signature.ts';
 import { layoutCode, packedBytes, panelBytes, panelRows, type WeightLayout } from '../../../quant/layout.ts';
 import { gatherRow, unpackReference } from '../../../quant/reference.ts';
 import type { Tensor, ValueType } from '../../types.ts';
@@ -86,6 +87,18 @@ export function gluValue(glu: Glu, gate: number, up: number, erf: (x: number) =>
     case 'gelu_erf':
       return 0.5 * gate * (1 + erf(gate * Math.SQRT1_2)) * up;
   }
+}
+
+/** What a gate of this form lets through. */
+export function gatedValue(
+  glu: Glu,
+  { limit = 0, alpha = 0, offset = 0 }: GateForm,
+  gate: number,
+  up: number,
+): number {
+  const open = limit === 0 ? gate : Math.min(gate, limit);
+  const through = (limit === 0 ? up : Math.max(Math.min(up, limit), -limit)) + offset;
+  return alpha === 0 ? gluValue(glu, open, through, erf) : (open / (1 + Math.exp(-alpha * open))) * through;
 }
 
 /** How large a packed weight's values are. */

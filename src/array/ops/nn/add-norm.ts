@@ -52,7 +52,7 @@ export const addRmsNormOp = addNorm<RmsNormAttrs>(rmsNormOp, {
     const { shape } = x.type;
     context.emit(
       'rms_norm',
-      { x, w: optional(context.inputs, 2), y, residual, sum },
+      { x, w: optional(context.inputs, 2), y, residual, sum, after: null },
       {
         rows: countParam(elementCount(shape.slice(0, -1))),
         D: countParam(elementCount(shape.slice(-1))),

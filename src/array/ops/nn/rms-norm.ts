@@ -4,6 +4,7 @@ import { epsilon } from '../../../base/dtype.ts';
 import { elementCount, maxElements } from '../../../base/shape.ts';
 import type { NDArray } from '../../array.ts';
 import { defineOp } from '../../op.ts';
+import { maxAbs } from '../linear/packed.ts';
 import {
   countParam,
   expectFloat,
@@ -42,28 +43,36 @@ export function normalizeRows(
   return out;
 }
 
+/** Operands: x, weight or null, and what is added to the result or null. */
 export const rmsNormOp = defineOp<RmsNormAttrs>({
   name: 'rmsNorm',
   infer: (inputs) => {
     const x = operand(inputs, 0);
     const w = optional(inputs, 1);
     expectFloat(x, 'rmsNorm');
+    const after = optional(inputs, 2);
     if (w !== null) expectShape(w, x.shape.slice(-1), 'rmsNorm: weight');
+    if (after !== null) expectShape(after, x.shape, 'rmsNorm: after');
     return [{ shape: x.shape, dtype: x.dtype }];
   },
   reference: (inputs, outputs, { eps, offset }) => {
     const x = operand(inputs, 0);
     const w = optional(inputs, 1);
     const D = x.shape[x.shape.length - 1] as number;
+    const after = optional(inputs, 2);
+    const added = after === null ? null : floats(after);
+    const normed = normalizeRows(floats(x), D, w === null ? null : floats(w), eps, offset);
     writeFloats(output(outputs), (out) =>
-      out.set(normalizeRows(floats(x), D, w === null ? null : floats(w), eps, offset)),
+      out.set(added === null ? normed : normed.map((v, i) => v + (added[i] as number))),
     );
   },
   composite: (inputs, { eps, offset }) => {
     const x = operand(inputs, 0);
     const w = optional(inputs, 1);
     const y = x.mul(x.square().mean(-1, true).add(eps).rsqrt());
-    return [w === null ? y : y.mul(offset === 0 ? w : w.add(offset))];
+    const after = optional(inputs, 2);
+    const scaled = w === null ? y : y.mul(offset === 0 ? w : w.add(offset));
+    return [after === null ? scaled : scaled.add(after)];
   },
   vjp: ({ inputs, grads, attrs: { eps, offset } }) => {
     const x = operand(inputs, 0);
@@ -73,7 +82,7 @@ export const rmsNormOp = defineOp<RmsNormAttrs>({
     const gw = w === null ? g : g.mul(offset === 0 ? w : w.add(offset));
     const y = x.mul(r);
     const dx = gw.sub(y.mul(gw.mul(y).mean(-1, true))).mul(r);
-    return [dx, w === null ? null : sumTo(g.mul(y), w.shape)];
+    return [dx, w === null ? null : sumTo(g.mul(y), w.shape), optional(inputs, 2) && g];
   },
   kernel: {
     emit: (context) => {
@@ -81,7 +90,14 @@ export const rmsNormOp = defineOp<RmsNormAttrs>({
       const { shape } = x.type;
       context.emit(
         'rms_norm',
-        { x, w: optional(context.inputs, 1), y: operand(context.outputs, 0), residual: null, sum: null },
+        {
+          x,
+          w: optional(context.inputs, 1),
+          y: operand(context.outputs, 0),
+          residual: null,
+          sum: null,
+          after: optional(context.inputs, 2),
+        },
         {
           rows: countParam(elementCount(shape.slice(0, -1))),
           D: countParam(elementCount(shape.slice(-1))),
@@ -94,7 +110,8 @@ export const rmsNormOp = defineOp<RmsNormAttrs>({
   tolerance: (inputs, outputs) => {
     const D = operand(inputs, 0).shape.at(-1) ?? 1;
     const relative = (8 + Math.sqrt(D)) * 2 ** -23 + 2 * epsilon(output(outputs).dtype);
-    return { absolute: relative * 1e-3, relative };
+    const after = optional(inputs, 2);
+    return { absolute: relative * (1e-3 + (after === null ? 0 : maxAbs(floats(after)))), relative };
   },
   flops: (inputs) => 4 * maxElements(operand(inputs, 0).shape),
   cases: [
@@ -104,6 +121,11 @@ export const rmsNormOp = defineOp<RmsNormAttrs>({
       attrs: { eps: 1e-5, offset: 0 },
     },
     { name: 'no weight', inputs: [{ shape: [3, 33] }, null], attrs: { eps: 1e-6, offset: 0 } },
+    {
+      name: 'and an addition',
+      inputs: [{ shape: [3, 36] }, { shape: [36], fill: 'positive' }, { shape: [3, 36] }],
+      attrs: { eps: 1e-6, offset: 1 },
+    },
     { name: 'offset', inputs: [{ shape: [2, 3, 64] }, { shape: [64] }], attrs: { eps: 1e-5, offset: 1 } },
     {
       name: 'f16',

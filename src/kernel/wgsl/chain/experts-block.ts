@@ -31,6 +31,7 @@ export const expertsBlock: Block = {
     const fits =
       normed.has(normed.b.w) &&
       !normed.has(normed.b.residual) &&
+      !normed.has(normed.b.after) &&
       matrix?.y !== undefined &&
       matrix.bias === undefined &&
       logits.segments.length === 1 &&
@@ -57,7 +58,7 @@ export const expertsBlock: Block = {
     const hiddenMail = mail + chosen.experts * slices;
     const phases = [
       routerPhase(router, matrix, input, { mail, slices }, size),
-      routePhase(chosen, { mail, slices }, size),
+      routePhase(chosen, route.first + r.correction, { mail, slices }, size),
       expertsGlu(glu, hidden, input, hiddenMail, size),
       expertsDown(
         down,

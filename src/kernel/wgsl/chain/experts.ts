@@ -7,6 +7,7 @@ import { rowCode } from '../linear/rows.ts';
 import { octetsOf, type WeightReader, weightReader } from '../linear/unpack.ts';
 import { panelsOf, panelWindows } from '../linear/windows.ts';
 import { rowType } from '../linear/x-input.ts';
+import { biasBindings, biased } from '../moe/gate.ts';
 import type { MoeDownShape } from '../moe-down.ts';
 import type { MoeGluShape } from '../moe-glu.ts';
 import { type InputRow, mailInput, memoryRow, octetWord, phaseGeometry } from './linear.ts';
@@ -45,10 +46,10 @@ export function expertsGlu(
       {
         streams,
         panels,
-        store: `mail_send(${mail}u + ${octetWord(`(row * ${N}u + n)`, topk * N)}, glu(v0, v1));`,
+        store: `mail_send(${mail}u + ${octetWord(`(row * ${N}u + n)`, topk * N)}, glu(${biased(shape, ['v0', 'v1'], `route_experts[row] * ${N}u + n`)}));`,
       },
     ],
-    input: `${row.code}${gluFunction(shape.glu)}`,
+    input: `${row.code}${gluFunction(shape.glu, shape.form)}`,
     norm: row.norm,
     rowCount: `${topk}u`,
     locate: (p, o) => ({ panel: `route_experts[first_row] * ${panels}u + ${p}`, octet: o }),
@@ -57,6 +58,7 @@ export function expertsGlu(
     ...row.bindings,
     { buffer: first + b.gate, name: 'gate', type: 'array<vec4<u32>>', access: 'read' },
     { buffer: first + b.up, name: 'up', type: 'array<vec4<u32>>', access: 'read' },
+    ...biasBindings(shape, [first + b.gateBias, first + b.upBias, first + b.experts]),
   ];
   return { code, enables, bindings, groups: groups * topk };
 }
@@ -76,7 +78,11 @@ export function expertsDown(
   const work = workOf(shape, { octets: octets * topk, panels, readers: [reader] });
   const geometry = phaseGeometry(work, [panels], size, caps);
   if (geometry === undefined || !isWhole(shape, caps)) return undefined;
-  const value = shape.residual ? 'v0 + residual[n >> 2u][n & 3u]' : 'v0';
+  const biases = Array.from(
+    { length: shape.bias ? topk : 0 },
+    (_, s) => ` + route_weights[${s}] * bias[route_experts[${s}] * ${N}u + n]`,
+  ).join('');
+  const value = `v0${biases}${shape.residual ? ' + residual[n >> 2u][n & 3u]' : ''}`;
   const { code, enables, groups } = rowCode({
     geometry,
     work,
@@ -95,6 +101,7 @@ export function expertsDown(
     { buffer: first + b.down, name: 'down', type: 'array<vec4<u32>>', access: 'read' },
     { buffer: first + b.y, name: 'y', type: 'array<f32>', access: 'read_write' },
   ];
+  if (shape.bias) bindings.push({ buffer: first + b.bias, name: 'bias', type: 'array<f32>', access: 'read' });
   if (shape.residual) bindings.push({ buffer: residual, name: 'residual', type: rowType(N), access: 'read' });
   return { code, enables, bindings, groups };
 }

@@ -82,9 +82,10 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) count: ve
   return { enables: fixed ? ['subgroups'] : [], bindings, code, groups: slices };
 }
 
-/** The choice, once in every workgroup: calls `route`. */
+/** The choice, once in every workgroup: calls `route`. `correction` is the number of its buffer in the chain. */
 export function routePhase(
-  { experts }: MoeRouteShape,
+  { experts, corrected }: MoeRouteShape,
+  correction: number,
   { mail, slices }: Logits,
   { threads, groups }: ChainSize,
 ): Phase {
@@ -92,6 +93,7 @@ export function routePhase(
   const code = `@compute @workgroup_size(${threads})
 fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) count: vec3<u32>, @builtin(local_invocation_index) t: u32) {
   for (var e = t; e < ${experts}u; e += ${threads}u) {
+    ${corrected ? 'route_correction[e] = correction[e];' : ''}
     loop {
       route_logits[e] = ${words};
       if (!mail_again()) { break; }
@@ -101,5 +103,8 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) count: ve
   route(t);
 }
 `;
-  return { enables: [], bindings: [], code, groups };
+  const bindings: GpuBinding[] = corrected
+    ? [{ buffer: correction, name: 'correction', type: 'array<f32>', access: 'read' }]
+    : [];
+  return { enables: [], bindings, code, groups };
 }

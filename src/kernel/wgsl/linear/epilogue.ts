@@ -1,9 +1,26 @@
 // What happens to products before they are stored: act(gate) · up.
 
-import type { Glu } from '../../signature.ts';
+import type { GateForm, Glu } from '../../signature.ts';
 
-/** `glu(gate, up)`, or nothing for 'none'. */
-export function gluFunction(glu: Glu): string {
+/** `glu(gate, up)`, or nothing for 'none'. Numbers of a form are f32 expressions. */
+export function gluFunction(glu: Glu, { limit, alpha, offset }: GateForm<string> = {}): string {
+  if ([limit, alpha, offset].every((x) => x === undefined)) return activation(glu);
+  const open = limit === undefined ? 'gate' : `min(gate, ${limit})`;
+  const through = limit === undefined ? 'up' : `clamp(up, -${limit}, ${limit})`;
+  const act =
+    alpha === undefined
+      ? 'activated(open, through)'
+      : `open / (1.0 + exp(-clamp(${alpha} * open, -80.0, 80.0))) * through`;
+  const inner = alpha === undefined ? activation(glu).replace('fn glu(', 'fn activated(') : '';
+  return `${inner}fn glu(gate: f32, up: f32) -> f32 {
+  let open = ${open};
+  let through = ${through}${offset === undefined ? '' : ` + ${offset}`};
+  return ${act};
+}
+`;
+}
+
+function activation(glu: Glu): string {
   switch (glu) {
     case 'none':
       return '';

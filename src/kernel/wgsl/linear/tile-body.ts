@@ -1,6 +1,6 @@
 // What the ways to compute a tile of `y = x Wᵀ` share: its size, and where its operands come from and its results go.
 
-import type { Glu } from '../../signature.ts';
+import type { GateForm, Glu } from '../../signature.ts';
 import type { GpuEnable } from '../contract.ts';
 import { gluFunction } from './epilogue.ts';
 import type { TileMath } from './tile-weights.ts';
@@ -86,10 +86,10 @@ export interface TileEngine {
 }
 
 /** `glu_1(gate, up)` and `glu_4`, for results of either width; nothing for 'none'. */
-export const gluFunctions = (glu: Glu): string =>
+export const gluFunctions = (glu: Glu, form: GateForm<string> = {}): string =>
   glu === 'none'
     ? ''
-    : `${gluFunction(glu)}fn glu_1(gate: f32, up: f32) -> f32 { return glu(gate, up); }
+    : `${gluFunction(glu, form)}fn glu_1(gate: f32, up: f32) -> f32 { return glu(gate, up); }
 fn glu_4(gate: vec4<f32>, up: vec4<f32>) -> vec4<f32> {
   return vec4<f32>(glu(gate.x, up.x), glu(gate.y, up.y), glu(gate.z, up.z), glu(gate.w, up.w));
 }

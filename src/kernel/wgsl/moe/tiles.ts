@@ -23,6 +23,7 @@ import {
 import { activationFunctions } from '../linear/tiles.ts';
 import { layoutOf } from '../linear/unpack.ts';
 import { panelsOf, panelWindows } from '../linear/windows.ts';
+import { biasBindings, biased, biasesOf, gateForm } from './gate.ts';
 import { heldIn } from './held.ts';
 import { canSort, mostTiles, sortBytes, sortPass, sortSlots } from './sort.ts';
 
@@ -61,6 +62,9 @@ interface Experts {
   store(scale: string, width: ResultWidth): string;
 }
 
+/** The expert whose bias a slot gets. */
+const expertOf = (numbered: boolean): string => (numbered ? 'u32(experts[slot])' : 'tile_expert');
+
 /** No variants: few rows, or too many experts. */
 export function moeGluTiles(
   request: KernelRequest<'moe_glu'>,
@@ -70,6 +74,7 @@ export function moeGluTiles(
   const [K, topk] = [request.constant(p.K), request.constant(p.topk)];
   const [experts, N] = [request.constant(p.E), request.constant(p.N)];
   const layout = layoutOf(request, p);
+  const biases = biasesOf(request);
   return expertsPlan(request, choose, {
     name: 'moe_glu',
     x: b.x,
@@ -86,9 +91,13 @@ export function moeGluTiles(
     slotsPerRow: topk,
     partBytes: 0,
     mostRows: maxRows(request.bytesOf(b.x), K),
-    outputs: (type) => [{ buffer: b.h, name: 'h', type: `array<${type}>`, access: 'read_write' }],
-    glu: gluFunctions(request.named('glu', p.glu)),
-    store: (scale, width) => `h[slot * ${N / width}u + n] = glu_${width}(a${scale}, b${scale});`,
+    outputs: (type) => [
+      ...biasBindings(biases, [b.gateBias, b.upBias, b.experts], type),
+      { buffer: b.h, name: 'h', type: `array<${type}>`, access: 'read_write' },
+    ],
+    glu: gluFunctions(request.named('glu', p.glu), gateForm(request)),
+    store: (scale, width) =>
+      `h[slot * ${N / width}u + n] = glu_${width}(${biased(biases, [`a${scale}`, `b${scale}`], `${expertOf(biases.numbered)} * ${N / width}u + n`)});`,
   });
 }
 
@@ -100,6 +109,7 @@ export function moeDownTiles(
   const [K, topk] = [request.constant(p.K), request.constant(p.topk)];
   const [experts, N] = [request.constant(p.E), request.constant(p.N)];
   const layout = layoutOf(request, p);
+  const [hasBias, numbered] = [request.has(b.bias), request.has(b.experts)];
   const down: Experts = {
     name: 'moe_down',
     x: b.h,
@@ -118,10 +128,17 @@ export function moeDownTiles(
     mostRows: maxRows(request.bytesOf(b.h), K * topk),
     outputs: (type) => [
       { buffer: b.weights, name: 'weights', type: 'array<f32>', access: 'read' },
+      ...(hasBias ? [{ buffer: b.bias, name: 'bias', type: `array<${type}>`, access: 'read' } as const] : []),
+      ...(numbered
+        ? [{ buffer: b.experts, name: 'experts', type: 'array<i32>', access: 'read' } as const]
+        : []),
       { buffer: { scratch: scratchOf.parts }, name: 'parts', type: `array<${type}>`, access: 'read_write' },
     ],
     glu: '',
-    store: (scale, width) => `parts[(slot - tiles[0].y) * ${N / width}u + n] = a${scale} * weights[slot];`,
+    store: (scale, width) => {
+      const bias = hasBias ? ` + bias[${expertOf(numbered)} * ${N / width}u + n]` : '';
+      return `parts[(slot - tiles[0].y) * ${N / width}u + n] = (a${scale}${bias}) * weights[slot];`;
+    },
   };
   return expertsPlan(request, choose, down, (chunk) => sumPass(request, down, chunk));
 }
@@ -163,6 +180,9 @@ function expertsPlan(
     matrices: e.weights.length === 1 ? 1 : 2,
     exact: e.exact,
   });
+  // Order, tiles, matrices, and what a pass has beside them.
+  const buffers = xBindings(e, engine).length + 2 + e.weights.length + e.outputs('f32').length;
+  if (buffers > caps.maxStorageBuffers) return { variants: [] };
   const room = e.partBytes === 0 ? sortSlots : Math.min(partBytes, caps.maxBindingBytes) / e.partBytes;
   const rows = Math.min(e.mostRows, Math.max(1, Math.floor(Math.min(sortSlots, room) / e.topk)));
   const chunks = Array.from(
@@ -251,6 +271,8 @@ function expertPass(e: Experts, engine: TileEngine, chunk: Chunk, w: ExpertWindo
   const columns = Math.ceil(e.N / engine.columns(e.weights.length));
   const words = (w.window.byteLength - 16 * w.base) / w.count / 4;
   const code = `${groupIndex}${tilePrelude(engine.math)}${decodeHelpers}${decodeFunction(e.layout)}${engine.prelude}${e.glu}${activationFunctions(engine, e.K, `order[slot]${e.slotsPerRow === 1 ? '' : ` / ${e.slotsPerRow}u`}`)}
+/** The expert of this workgroup's tile. */
+var<private> tile_expert: u32;
 ${productCode(e, engine)}
 @compute @workgroup_size(${engine.threads})
 fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) t: u32${engine.subgroup.param}) {
@@ -258,6 +280,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
   let i = group / ${columns}u;
   if (i >= tiles[0].x) { return; }
   let tile_at = tiles[1u + i];
+  tile_expert = tile_at.z;
   let expert = tile_at.z - ${w.first}u;
   if (expert >= ${w.count}u) { return; }
   tile_0(tile_at.x, tile_at.y, 0u, ${4 * w.base}u + expert * ${words}u, group % ${columns}u, t, ${engine.subgroup.value});
