@@ -4,6 +4,7 @@ import type { NDArray } from './array.ts';
 import { setDefaultDevice } from './context.ts';
 import { fromData, ones, zeros } from './creation.ts';
 import * as derived from './derived.ts';
+import * as losses from './functions/losses.ts';
 import { tile } from './functions/shape.ts';
 import { tidy } from './lifetime.ts';
 import { customFunction } from './transform/custom.ts';
@@ -112,6 +113,26 @@ describe('what cannot be is refused when the graph is made', () => {
       'sizes one by one',
       () => m.reshape(3 as never),
       /reshape: a shape is a list of sizes, such as \[2, 3\], got 3/,
+    ],
+    [
+      'options in the place of keepDims',
+      () => m.sum(0, { keepDims: true } as never),
+      /sum: keepDims is true/,
+    ],
+    [
+      'an option that there is not',
+      () => derived.standardDeviation(m, { dof: 1 } as never),
+      /var: option dof is none of axis, /,
+    ],
+    [
+      'an unknown option of a loss',
+      () => losses.mseLoss(m, m, { reduce: 'sum' } as never),
+      /mseLoss: option reduce/,
+    ],
+    [
+      'targets of another shape',
+      () => losses.mseLoss(m, m.slice(0)),
+      /mseLoss: shapes \[.*\] and \[.*\] must be/,
     ],
     ['zeros of sizes one by one', () => zeros(2, 3 as never), /full: 3 is none of f32, f16/],
     [

@@ -345,6 +345,12 @@ describe('layers say what they were given', () => {
     [() => new nn.GroupNorm(4, 6), 'GroupNorm: groups: 6 does not divide into 4 equal parts'],
     [() => new nn.BatchNorm(4).forward(normal([4])), 'BatchNorm: x must have 2 to 4 axes, got [4]'],
     [() => nn.optim.adamw(1e-3 as never), 'learningRate is undefined; it must be 0 or more, or a schedule'],
+    [
+      () => nn.optim.adam({ learningRate: 1, beta: [0, 0] } as never),
+      'option beta is none of learningRate, weightDecay',
+    ],
+    [() => nn.optim.adafactor({ learningRate: -1 }), 'learningRate is -1; it must be 0 or more'],
+    [() => nn.optim.adafactor({ decay: 1 } as never), 'adafactor: option decay is none of'],
     [() => nn.optim.adam({ learningRate: -1 }), 'learningRate is -1; it must be 0 or more'],
     [() => nn.optim.clipByGlobalNorm(0), 'clipByGlobalNorm: maxNorm is 0; it must be above 0'],
   ])('%#', (f, message) => {

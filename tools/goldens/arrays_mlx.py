@@ -3,6 +3,7 @@
 import re
 
 import mlx.core as mx
+import mlx.nn
 import numpy as np
 
 
@@ -12,6 +13,7 @@ def camel(name):
 
 def add(case, enc, f32):
     rng = np.random.default_rng(3)
+    modules = {"losses": mlx.nn.losses}
     dtypes = {"f32": mx.float32, "i32": mx.int32}
 
     def given(x):
@@ -29,8 +31,8 @@ def add(case, enc, f32):
         return np.array(x)
 
     def M(name, *args, tolerance=1e-5, **options):
-        f = mx
-        for part in name.split("."):
+        f = modules.get(name.split(".")[0], mx)
+        for part in name.removeprefix("losses.").split("."):
             f = getattr(f, part)
         want = f(*map(given, args), **{k: given(v) for k, v in options.items()})
         named = {camel(k): {"$array": enc(v)} if isinstance(v, np.ndarray) else v for k, v in options.items()}
@@ -118,3 +120,12 @@ def add(case, enc, f32):
     M("linalg.cross", f32(3, 2), f32(3, 3))
     M("linalg.norm", x, None, None, True)
     M("linalg.lu", f32(5, 5), tolerance=2e-5)
+
+    classes, weights = np.array([0, 4, 2], np.int32), rng.random(3).astype(np.float32)
+    M("losses.cross_entropy", x, classes, weights, -1, 0.1, "mean")
+    M("losses.cross_entropy", x, classes, weights=weights, reduction="sum")
+    M("losses.binary_cross_entropy", x, rng.random((3, 5)).astype(np.float32), weights=np.abs(x), reduction="mean")
+    M("losses.smooth_l1_loss", x, f32(3, 5), 0.5, "sum")
+    M("losses.triplet_loss", x, f32(3, 5), f32(3, 5), margin=0.5, p=3, reduction="none")
+    M("losses.gaussian_nll_loss", x, f32(3, 5), np.abs(x), True, 0.01, "sum")
+    M("losses.cosine_similarity_loss", x, f32(3, 5), axis=0, reduction="mean")

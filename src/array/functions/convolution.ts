@@ -223,8 +223,13 @@ export interface PoolOptions {
 
 const pooling =
   (axes: number, what: string, outside: number, join: (pieces: readonly NDArray[]) => NDArray) =>
-  (x: NDArray, kernel: PerAxis, { stride, padding }: PoolOptions = {}): NDArray => {
+  (
+    x: NDArray,
+    kernel: PerAxis,
+    ...given: Given<[stride: PerAxis, padding: PerAxis], PoolOptions>
+  ): NDArray => {
     checkRank(x, axes, what);
+    const { stride, padding } = named<PoolOptions>(what, ['stride', 'padding'], given);
     const size = perAxis(kernel, axes, 1, `${what}: kernel`);
     const step = perAxis(stride ?? kernel, axes, 1, `${what}: stride`);
     const edge = perAxis(padding, axes, 0, `${what}: padding`);

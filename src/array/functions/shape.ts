@@ -10,6 +10,7 @@ import {
   normalizeAxis,
   type Shape,
 } from '../../base/shape.ts';
+import { knownOptions } from '../arguments.ts';
 import type { NDArray } from '../array.ts';
 import { arange, full } from '../creation.ts';
 import type { Term } from '../ops/elementwise/elementwise.ts';
@@ -356,7 +357,11 @@ export function meshgrid(
     Array.isArray(x) || 'shape' in x;
   const vectors = given.filter(isVectors).flat();
   const options = given.find((x): x is MeshgridOptions => !isVectors(x));
+  knownOptions('meshgrid', options ?? {}, ['indexing', 'sparse']);
   const { indexing = 'xy', sparse = false } = options ?? {};
+  if (indexing !== 'xy' && indexing !== 'ij') {
+    throw new IngotError('invalid_argument', `meshgrid: indexing '${indexing}' is neither xy nor ij`);
+  }
   const order = vectors.map((_, i) => (indexing === 'xy' && i < 2 && vectors.length > 1 ? 1 - i : i));
   const sizes = vectors.map((v) => fixed(v.reshape([-1]).shape[0], 'meshgrid'));
   const grid = order.map((i) => sizes[i] as number);

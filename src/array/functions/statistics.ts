@@ -131,11 +131,20 @@ export function corrcoef(x: NDArray): NDArray {
   return x.shape.length === 1 ? result.reshape([]) : result;
 }
 
+export interface TrapezoidOptions {
+  /** Places of the points. */
+  readonly x?: NDArray;
+  /** Default 1. */
+  readonly dx?: number;
+  readonly axis?: number;
+}
+
 /** Integral by the trapezoid rule over points that are `dx` apart, or at `x`. */
 export function trapezoid(
   y: NDArray,
-  { x, dx = 1, axis = -1 }: { readonly x?: NDArray; readonly dx?: number; readonly axis?: number } = {},
+  ...given: Given<[x: NDArray, dx: number, axis: number], TrapezoidOptions>
 ): NDArray {
+  const { x, dx = 1, axis = -1 } = named<TrapezoidOptions>('trapezoid', ['x', 'dx', 'axis'], given);
   const [at, n] = axisOf(y, axis, 'trapezoid');
   const sums = alongAxis(y, at, [0, n - 1])
     .add(alongAxis(y, at, [1, n]))

@@ -5,12 +5,15 @@ import { IngotError } from '../../base/errors.ts';
 import { normalizeAxis } from '../../base/shape.ts';
 import type { NDArray } from '../array.ts';
 import { full } from '../creation.ts';
-import { floating, type Term } from '../ops/elementwise/elementwise.ts';
+import { floating, someArray, type Term } from '../ops/elementwise/elementwise.ts';
 import { withGradient } from '../ops/memory/identity.ts';
 import { fixed } from '../ops/operands.ts';
 
 /** A term as an array: numbers and truth values get shape []. */
-export const toArray = (x: Term): NDArray => (typeof x === 'object' ? x : full([], x));
+export function toArray(x: Term): NDArray {
+  if (typeof x === 'number' || typeof x === 'boolean') return full([], x);
+  return someArray([x], 'an operand');
+}
 
 /** A term as an array of floats. */
 export function toFloats(x: Term): NDArray {

@@ -54,6 +54,13 @@ export function reduceOp(spec: ReduceSpec): OpDef<ReduceAttrs> {
           `${name} is not defined for ${x.dtype}; convert with cast()`,
         );
       }
+      if (typeof attrs.keepDims !== 'boolean') {
+        throw new IngotError(
+          'invalid_argument',
+          `${name}: keepDims is true or false, got ${JSON.stringify(attrs.keepDims)}`,
+          { details: { argument: 'keepDims' } },
+        );
+      }
       if (spec.needsElements) checkElements(name, x.shape, attrs.axes);
       return [{ shape: reducedShape(x.shape, attrs), dtype: spec.result(x.dtype) }];
     },
