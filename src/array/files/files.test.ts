@@ -118,4 +118,27 @@ describe('files of arrays', () => {
     expect(() => fromNpy(new Uint8Array(40))).toThrow(/do not begin as a .npy file/);
     expect(fromData([1])).toBeInstanceOf(NDArray);
   });
+
+  it('are read in either order of axes and of bytes, from Buffers that lie in others', async () => {
+    const npy = (descr: string, columns: boolean, shape: string, data: ArrayBuffer): Buffer => {
+      const order = columns ? 'True' : 'False';
+      const header = `{'descr': '${descr}', 'fortran_order': ${order}, 'shape': ${shape}, }\n`;
+      const start = Buffer.from([0x93, ...Buffer.from('NUMPY'), 1, 0, header.length, 0]);
+      return Buffer.concat([Buffer.alloc(3), start, Buffer.from(header), Buffer.from(data)]).subarray(3);
+    };
+    const f32 = Float32Array.of(1, 2, 3, 4, 5, 6).buffer;
+    expect(await plain(fromNpy(npy('<f4', true, '(2, 3)', f32)))).toEqual([
+      'f32',
+      [2, 3],
+      [1, 3, 5, 2, 4, 6],
+    ]);
+    const big = Uint8Array.of(0, 3, 0xff, 0xfe).buffer;
+    expect(await plain(fromNpy(npy('>i2', false, '(2,)', big)))).toEqual(['i32', [2], [3, -2]]);
+    const truth = Uint8Array.of(1, 0).buffer;
+    expect(await plain(fromNpy(npy('|b1', false, '(2,)', truth)))).toEqual(['bool', [2], [1, 0]]);
+    const f64 = Float64Array.of(0.5, -2).buffer;
+    expect(await plain(fromNpy(npy('<f8', false, '(2,)', f64)))).toEqual(['f32', [2], [0.5, -2]]);
+    const bytes = Buffer.concat([Buffer.alloc(1), await toSafetensors(arrays())]).subarray(1);
+    expect(Object.keys(fromSafetensors(bytes))).toEqual(Object.keys(arrays()));
+  });
 });

@@ -1,11 +1,10 @@
 // NumPy's .npy files, as bytes: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
 
-import { bytesPerElement } from '../../base/dtype.ts';
 import { IngotError } from '../../base/errors.ts';
 import { checkShape, maxElements } from '../../base/shape.ts';
 import type { NDArray } from '../array.ts';
 import { fixed } from '../ops/operands.ts';
-import { arrayOf, type Numbers, storedBytes } from './elements.ts';
+import { arrayOf, type Numbers, storedBytes, storedSize } from './elements.ts';
 
 const types: Readonly<Record<string, Numbers>> = {
   '<f4': 'f32',
@@ -17,6 +16,9 @@ const types: Readonly<Record<string, Numbers>> = {
   '|b1': 'bool',
   '<f8': 'f64',
   '<i8': 'i64',
+  '<u8': 'u64',
+  '<i2': 'i16',
+  '<u2': 'u16',
 };
 const magic = [0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59];
 
@@ -24,7 +26,10 @@ const refuse = (problem: string): never => {
   throw new IngotError('invalid_argument', `npy: ${problem}`);
 };
 
-/** The array of a .npy file; f8 becomes f32, i8 i32. Throws invalid_argument for other bytes, orders and types, and for files that are cut off. */
+/**
+ * The array of a .npy file, in either order of axes and of bytes; f8 becomes f32, i8 and i2 i32, u8 and u2 u32. Throws invalid_argument
+ * for other bytes and types, and for files that are cut off.
+ */
 export function fromNpy(bytes: Uint8Array): NDArray {
   if (bytes.length < 10 || magic.some((b, i) => bytes[i] !== b))
     refuse('the bytes do not begin as a .npy file');
@@ -38,15 +43,21 @@ export function fromNpy(bytes: Uint8Array): NDArray {
   const descr = /'descr':\s*'([^']*)'/.exec(header)?.[1] ?? '';
   const sizes = /'shape':\s*\(([\d,\s]*)\)/.exec(header)?.[1];
   const dtype =
-    types[descr] ?? refuse(`elements of type '${descr}' are not one of ${Object.keys(types).join(', ')}`);
-  if (/'fortran_order':\s*True/.test(header)) refuse('elements are in column order; save a C-ordered array');
+    types[descr.replace('>', '<')] ??
+    refuse(`elements of type '${descr}' are not one of ${Object.keys(types).join(', ')}`);
+  const byColumns = /'fortran_order':\s*True/.test(header);
   if (sizes === undefined) return refuse('the header has no shape');
   const shape = sizes.split(',').flatMap((s) => (s.trim() === '' ? [] : [Number(s)]));
   checkShape(shape, 'npy');
-  const needed = maxElements(shape) * (dtype === 'f64' || dtype === 'i64' ? 8 : bytesPerElement(dtype));
+  const width = storedSize(dtype);
+  const needed = maxElements(shape) * width;
   if (bytes.length - start < needed)
     refuse(`${needed} bytes of elements are needed, ${bytes.length - start} are there`);
-  return arrayOf({ bytes: bytes.subarray(start, start + needed), type: dtype, shape, what: 'npy' });
+  const stored = new Uint8Array(bytes.subarray(start, start + needed));
+  if (descr.startsWith('>')) for (let i = 0; i < needed; i += width) stored.subarray(i, i + width).reverse();
+  const sides = byColumns ? [...shape].reverse() : shape;
+  const x = arrayOf({ bytes: stored, type: dtype, shape: sides, what: 'npy' });
+  return byColumns ? x.transpose() : x;
 }
 
 /** The array as a .npy file. bf16 is written as f32, since NumPy has no such type. */

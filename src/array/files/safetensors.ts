@@ -1,9 +1,9 @@
 // Arrays by name as the bytes of a safetensors file, and back: https://github.com/huggingface/safetensors#format
 
-import { bytesPerElement, type DType } from '../../base/dtype.ts';
+import type { DType } from '../../base/dtype.ts';
 import { FileFormatError } from '../../base/errors.ts';
 import type { NDArray } from '../array.ts';
-import { arrayOf, type Numbers, storedBytes } from './elements.ts';
+import { arrayOf, type Numbers, storedBytes, storedSize } from './elements.ts';
 
 const dtypes: Readonly<Record<string, Numbers>> = {
   F32: 'f32',
@@ -16,6 +16,9 @@ const dtypes: Readonly<Record<string, Numbers>> = {
   BOOL: 'bool',
   F64: 'f64',
   I64: 'i64',
+  U64: 'u64',
+  I16: 'i16',
+  U16: 'u16',
 };
 const codeOf = (dtype: DType): string => Object.keys(dtypes).find((k) => dtypes[k] === dtype) as string;
 
@@ -47,7 +50,7 @@ export async function toSafetensors(
 }
 
 /**
- * The arrays of a file, by name. F64 becomes f32, I64 i32. Throws bad_file for other bytes, for types that arrays do not have, and for
+ * The arrays of a file, by name. F64 becomes f32, I64 and I16 i32, U64 and U16 u32. Throws bad_file for other bytes, for types that arrays do not have, and for
  * integers that i32 does not hold.
  */
 export function fromSafetensors(bytes: Uint8Array, name = 'safetensors'): Record<string, NDArray> {
@@ -69,7 +72,7 @@ export function fromSafetensors(bytes: Uint8Array, name = 'safetensors'): Record
       fail(field, `has the dtype ${JSON.stringify(dtype)}; arrays have ${Object.keys(dtypes).join(', ')}`);
     const sizes = sizesOf(shape) ?? fail(field, `has the shape ${JSON.stringify(shape)?.slice(0, 60)}`);
     const [begin = -1, end = -1] = sizesOf(offsets) ?? [];
-    const width = type === 'f64' || type === 'i64' ? 8 : bytesPerElement(type);
+    const width = storedSize(type);
     const needed = sizes.reduce((p, d) => p * d, width);
     if (begin < 0 || end - begin !== needed || end > body.byteLength) {
       fail(

@@ -1,5 +1,6 @@
 // Attention and transformers (https://arxiv.org/abs/1706.03762), x `[batch, length, dims]`.
 
+import { type Given, named } from '../../array/arguments.ts';
 import type { NDArray } from '../../array/array.ts';
 import { arange } from '../../array/creation.ts';
 import { relu } from '../../array/derived.ts';
@@ -36,8 +37,30 @@ export class MultiHeadAttention extends Module {
   valueProj: Linear;
   outProj: Linear;
 
-  constructor(dims: number, numHeads: number, options: MultiHeadAttentionOptions = {}) {
+  constructor(
+    dims: number,
+    numHeads: number,
+    ...given: Given<
+      [
+        queryInputDims: number,
+        keyInputDims: number,
+        valueInputDims: number,
+        valueDims: number,
+        valueOutputDims: number,
+        bias: boolean,
+      ],
+      MultiHeadAttentionOptions
+    >
+  ) {
     super();
+    const names = [
+      'queryInputDims',
+      'keyInputDims',
+      'valueInputDims',
+      'valueDims',
+      'valueOutputDims',
+    ] as const;
+    const options = named<MultiHeadAttentionOptions>('MultiHeadAttention', [...names, 'bias'], given);
     const { queryInputDims = dims, keyInputDims = dims, valueInputDims = keyInputDims } = options;
     const { valueDims = dims, valueOutputDims = dims, bias = false } = options;
     divides(numHeads, dims, 'MultiHeadAttention: numHeads');

@@ -1,5 +1,6 @@
 // Convolution and pooling, channels last: x `[N, …, C]`.
 
+import { type Given, named } from '../../array/arguments.ts';
 import type { NDArray } from '../../array/array.ts';
 import { repeat } from '../../array/derived.ts';
 import * as conv from '../../array/functions/convolution.ts';
@@ -15,6 +16,12 @@ export interface ConvLayerOptions extends conv.ConvOptions {
   /** Whether something is added to each channel. Default true. */
   readonly bias?: boolean;
 }
+export type ConvLayerArguments = Given<
+  [stride: PerAxis, padding: PerAxis, dilation: PerAxis, groups: number, bias: boolean],
+  ConvLayerOptions
+>;
+const layerOptions = (what: string, given: ConvLayerArguments): ConvLayerOptions =>
+  named<ConvLayerOptions>(what, ['stride', 'padding', 'dilation', 'groups', 'bias'], given);
 
 const kernelOf = (kernel: PerAxis, axes: number, layer: string): readonly number[] => {
   const sizes = typeof kernel === 'number' ? Array.from({ length: axes }, () => kernel) : kernel;
@@ -61,8 +68,8 @@ abstract class Convolution<O extends conv.ConvOptions> extends Module {
 
 /** x `[N, L, inputs]` -> `[N, L', outputs]`. */
 export class Conv1d extends Convolution<conv.ConvOptions> {
-  constructor(inputs: number, outputs: number, kernel: PerAxis, options: ConvLayerOptions = {}) {
-    super(1, { inputs, outputs, kernel }, options);
+  constructor(inputs: number, outputs: number, kernel: PerAxis, ...given: ConvLayerArguments) {
+    super(1, { inputs, outputs, kernel }, layerOptions('Conv1d', given));
   }
   forward(x: NDArray): NDArray {
     return this.biased(conv.conv1d(x, this.weight, this.options));
@@ -70,8 +77,8 @@ export class Conv1d extends Convolution<conv.ConvOptions> {
 }
 /** x `[N, H, W, inputs]` -> `[N, H', W', outputs]`. */
 export class Conv2d extends Convolution<conv.ConvOptions> {
-  constructor(inputs: number, outputs: number, kernel: PerAxis, options: ConvLayerOptions = {}) {
-    super(2, { inputs, outputs, kernel }, options);
+  constructor(inputs: number, outputs: number, kernel: PerAxis, ...given: ConvLayerArguments) {
+    super(2, { inputs, outputs, kernel }, layerOptions('Conv2d', given));
   }
   forward(x: NDArray): NDArray {
     return this.biased(conv.conv2d(x, this.weight, this.options));
@@ -79,8 +86,8 @@ export class Conv2d extends Convolution<conv.ConvOptions> {
 }
 /** x `[N, D, H, W, inputs]` -> `[N, D', H', W', outputs]`. */
 export class Conv3d extends Convolution<conv.ConvOptions> {
-  constructor(inputs: number, outputs: number, kernel: PerAxis, options: ConvLayerOptions = {}) {
-    super(3, { inputs, outputs, kernel }, options);
+  constructor(inputs: number, outputs: number, kernel: PerAxis, ...given: ConvLayerArguments) {
+    super(3, { inputs, outputs, kernel }, layerOptions('Conv3d', given));
   }
   forward(x: NDArray): NDArray {
     return this.biased(conv.conv3d(x, this.weight, this.options));
@@ -90,27 +97,35 @@ export class Conv3d extends Convolution<conv.ConvOptions> {
 export interface ConvTransposeLayerOptions extends conv.ConvTransposeOptions {
   readonly bias?: boolean;
 }
+export type ConvTransposeLayerArguments = Given<
+  [stride: PerAxis, padding: PerAxis, dilation: PerAxis, outputPadding: PerAxis, bias: boolean],
+  ConvTransposeLayerOptions
+>;
+const transposedOptions = (what: string, given: ConvTransposeLayerArguments): ConvTransposeLayerOptions =>
+  named<ConvTransposeLayerOptions>(what, ['stride', 'padding', 'dilation', 'outputPadding', 'bias'], given, [
+    'groups',
+  ]);
 
 /** The transpose of Conv1d: x `[N, L, inputs]`. */
 export class ConvTranspose1d extends Convolution<conv.ConvTransposeOptions> {
-  constructor(inputs: number, outputs: number, kernel: PerAxis, options: ConvTransposeLayerOptions = {}) {
-    super(1, { inputs, outputs, kernel }, options);
+  constructor(inputs: number, outputs: number, kernel: PerAxis, ...given: ConvTransposeLayerArguments) {
+    super(1, { inputs, outputs, kernel }, transposedOptions('ConvTranspose1d', given));
   }
   forward(x: NDArray): NDArray {
     return this.biased(conv.convTranspose1d(x, this.weight, this.options));
   }
 }
 export class ConvTranspose2d extends Convolution<conv.ConvTransposeOptions> {
-  constructor(inputs: number, outputs: number, kernel: PerAxis, options: ConvTransposeLayerOptions = {}) {
-    super(2, { inputs, outputs, kernel }, options);
+  constructor(inputs: number, outputs: number, kernel: PerAxis, ...given: ConvTransposeLayerArguments) {
+    super(2, { inputs, outputs, kernel }, transposedOptions('ConvTranspose2d', given));
   }
   forward(x: NDArray): NDArray {
     return this.biased(conv.convTranspose2d(x, this.weight, this.options));
   }
 }
 export class ConvTranspose3d extends Convolution<conv.ConvTransposeOptions> {
-  constructor(inputs: number, outputs: number, kernel: PerAxis, options: ConvTransposeLayerOptions = {}) {
-    super(3, { inputs, outputs, kernel }, options);
+  constructor(inputs: number, outputs: number, kernel: PerAxis, ...given: ConvTransposeLayerArguments) {
+    super(3, { inputs, outputs, kernel }, transposedOptions('ConvTranspose3d', given));
   }
   forward(x: NDArray): NDArray {
     return this.biased(conv.convTranspose3d(x, this.weight, this.options));
@@ -126,14 +141,17 @@ interface PoolLayer extends Module {
   forward(x: NDArray): NDArray;
 }
 
-function poolLayer(pool: Pool): new (kernel: PerAxis, options?: conv.PoolOptions) => PoolLayer {
+type PoolArguments = Given<[stride: PerAxis, padding: PerAxis], conv.PoolOptions>;
+
+function poolLayer(pool: Pool): new (kernel: PerAxis, ...given: PoolArguments) => PoolLayer {
   return class extends Module {
     readonly kernel: PerAxis;
     readonly options: conv.PoolOptions;
 
     /** Windows of `kernel` elements; the stride is the kernel's size by default. */
-    constructor(kernel: PerAxis, options: conv.PoolOptions = {}) {
+    constructor(kernel: PerAxis, ...given: PoolArguments) {
       super();
+      const options = named<conv.PoolOptions>('pooling', ['stride', 'padding'], given);
       this.kernel = kernel;
       this.options = options;
     }

@@ -1,5 +1,6 @@
 // Vectors of ids, and positions.
 
+import { type Given, named } from '../../array/arguments.ts';
 import type { NDArray } from '../../array/array.ts';
 import { arange } from '../../array/creation.ts';
 import { rope } from '../../array/functions/fast.ts';
@@ -45,8 +46,12 @@ export class RoPE extends Module {
   readonly dims: number;
   readonly options: RoPEOptions;
 
-  constructor(dims: number, options: RoPEOptions = {}) {
+  constructor(
+    dims: number,
+    ...given: Given<[traditional: boolean, base: number, scale: number], RoPEOptions>
+  ) {
     super();
+    const options = named<RoPEOptions>('RoPE', ['traditional', 'base', 'scale'], given);
     this.dims = dims;
     this.options = options;
   }
@@ -73,8 +78,16 @@ export class SinusoidalPositionalEncoding extends Module {
   readonly dims: number;
   readonly options: SinusoidalOptions;
 
-  constructor(dims: number, options: SinusoidalOptions = {}) {
+  constructor(
+    dims: number,
+    ...given: Given<
+      [minFreq: number, maxFreq: number, scale: number, cosFirst: boolean, fullTurns: boolean],
+      SinusoidalOptions
+    >
+  ) {
     super();
+    const names = ['minFreq', 'maxFreq', 'scale', 'cosFirst', 'fullTurns'] as const;
+    const options = named<SinusoidalOptions>('SinusoidalPositionalEncoding', names, given);
     this.dims = dims;
     this.options = options;
   }

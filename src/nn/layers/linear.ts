@@ -1,5 +1,6 @@
 // Linear maps.
 
+import { type Given, named } from '../../array/arguments.ts';
 import type { NDArray } from '../../array/array.ts';
 import { einsum } from '../../array/functions/einsum.ts';
 import { takeAlongAxis } from '../../array/ops/indexing/take-along-axis.ts';
@@ -18,8 +19,9 @@ export class Linear extends Module {
   bias: NDArray | undefined;
 
   /** Begins uniform within ±1 / sqrt(inputs). */
-  constructor(inputs: number, outputs: number, { bias = true }: BiasOption = {}) {
+  constructor(inputs: number, outputs: number, ...given: Given<[bias: boolean], BiasOption>) {
     super();
+    const { bias = true } = named<BiasOption>('Linear', ['bias'], given);
     const limit = 1 / Math.sqrt(inputs);
     this.weight = uniform(-limit, limit)([outputs, inputs]);
     this.bias = bias ? uniform(-limit, limit)([outputs]) : undefined;
@@ -37,8 +39,14 @@ export class Bilinear extends Module {
   weight: NDArray;
   bias: NDArray | undefined;
 
-  constructor(inputs1: number, inputs2: number, outputs: number, { bias = true }: BiasOption = {}) {
+  constructor(
+    inputs1: number,
+    inputs2: number,
+    outputs: number,
+    ...given: Given<[bias: boolean], BiasOption>
+  ) {
     super();
+    const { bias = true } = named<BiasOption>('Bilinear', ['bias'], given);
     const limit = 1 / Math.sqrt(inputs1);
     this.weight = uniform(-limit, limit)([outputs, inputs2, inputs1]);
     this.bias = bias ? uniform(-limit, limit)([outputs]) : undefined;

@@ -1,5 +1,6 @@
 // Normalisation, channels last.
 
+import { type Given, named } from '../../array/arguments.ts';
 import type { NDArray } from '../../array/array.ts';
 import { full } from '../../array/creation.ts';
 import { variance } from '../../array/derived.ts';
@@ -38,8 +39,10 @@ export class LayerNorm extends Module {
   readonly dims: number;
   readonly eps: number;
 
-  constructor(dims: number, { eps = 1e-5, affine = true, bias = true }: NormOptions = {}) {
+  constructor(dims: number, ...given: Given<[eps: number, affine: boolean, bias: boolean], NormOptions>) {
     super();
+    const names = ['eps', 'affine', 'bias'] as const;
+    const { eps = 1e-5, affine = true, bias = true } = named<NormOptions>('LayerNorm', names, given);
     this.dims = dims;
     this.eps = eps;
     this.weight = affine ? ones([dims]) : undefined;
@@ -57,8 +60,9 @@ export class RMSNorm extends Module {
   weight: NDArray;
   readonly eps: number;
 
-  constructor(dims: number, { eps = 1e-5 }: { readonly eps?: number } = {}) {
+  constructor(dims: number, ...given: Given<[eps: number], { readonly eps?: number }>) {
     super();
+    const { eps = 1e-5 } = named<{ readonly eps?: number }>('RMSNorm', ['eps'], given);
     this.eps = eps;
     this.weight = ones([dims]);
   }
@@ -76,8 +80,9 @@ export class InstanceNorm extends Module {
   readonly dims: number;
   readonly eps: number;
 
-  constructor(dims: number, { eps = 1e-5, affine = false }: NormOptions = {}) {
+  constructor(dims: number, ...given: Given<[eps: number, affine: boolean], NormOptions>) {
     super();
+    const { eps = 1e-5, affine = false } = named<NormOptions>('InstanceNorm', ['eps', 'affine'], given);
     this.dims = dims;
     this.eps = eps;
     this.weight = affine ? ones([dims]) : undefined;
@@ -109,9 +114,12 @@ export class GroupNorm extends Module {
   constructor(
     groups: number,
     dims: number,
-    { eps = 1e-5, affine = true, pytorchCompatible = false }: GroupNormOptions = {},
+    ...given: Given<[eps: number, affine: boolean, pytorchCompatible: boolean], GroupNormOptions>
   ) {
     super();
+    const names = ['eps', 'affine', 'pytorchCompatible'] as const;
+    const options = named<GroupNormOptions>('GroupNorm', names, given);
+    const { eps = 1e-5, affine = true, pytorchCompatible = false } = options;
     divides(groups, dims, 'GroupNorm: groups');
     this.groups = groups;
     this.dims = dims;
@@ -157,9 +165,15 @@ export class BatchNorm extends Module {
 
   constructor(
     dims: number,
-    { eps = 1e-5, affine = true, momentum = 0.1, trackRunningStats = true }: BatchNormOptions = {},
+    ...given: Given<
+      [eps: number, momentum: number, affine: boolean, trackRunningStats: boolean],
+      BatchNormOptions
+    >
   ) {
     super();
+    const names = ['eps', 'momentum', 'affine', 'trackRunningStats'] as const;
+    const options = named<BatchNormOptions>('BatchNorm', names, given);
+    const { eps = 1e-5, affine = true, momentum = 0.1, trackRunningStats = true } = options;
     this.dims = dims;
     this.eps = eps;
     this.momentum = momentum;

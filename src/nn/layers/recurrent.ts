@@ -1,5 +1,6 @@
 // Recurrent layers over sequences x `[…, length, inputs]`, with the gates' matrices one under the other as MLX has them.
 
+import { type Given, named } from '../../array/arguments.ts';
 import type { NDArray } from '../../array/array.ts';
 import { split, stack } from '../../array/derived.ts';
 import { alongAxis } from '../../array/functions/terms.ts';
@@ -52,9 +53,11 @@ export class RNN extends Module {
   constructor(
     inputs: number,
     hidden: number,
-    { bias = true, nonlinearity = (x) => x.tanh() }: RNNOptions = {},
+    ...given: Given<[bias: boolean, nonlinearity: NonNullable<RNNOptions['nonlinearity']>], RNNOptions>
   ) {
     super();
+    const options = named<RNNOptions>('RNN', ['bias', 'nonlinearity'], given);
+    const { bias = true, nonlinearity = (x) => x.tanh() } = options;
     const begin = uniform(-1 / Math.sqrt(hidden), 1 / Math.sqrt(hidden));
     this.nonlinearity = nonlinearity;
     this.Wxh = begin([hidden, inputs]);
@@ -86,8 +89,9 @@ export class GRU extends Module {
   bhn: NDArray | undefined;
   readonly hidden: number;
 
-  constructor(inputs: number, hidden: number, { bias = true }: BiasOption = {}) {
+  constructor(inputs: number, hidden: number, ...given: Given<[bias: boolean], BiasOption>) {
     super();
+    const { bias = true } = named<BiasOption>('GRU', ['bias'], given);
     const begin = uniform(-1 / Math.sqrt(hidden), 1 / Math.sqrt(hidden));
     this.hidden = hidden;
     this.Wx = begin([3 * hidden, inputs]);
@@ -127,8 +131,9 @@ export class LSTM extends Module {
   Wh: NDArray;
   bias: NDArray | undefined;
 
-  constructor(inputs: number, hidden: number, { bias = true }: BiasOption = {}) {
+  constructor(inputs: number, hidden: number, ...given: Given<[bias: boolean], BiasOption>) {
     super();
+    const { bias = true } = named<BiasOption>('LSTM', ['bias'], given);
     const begin = uniform(-1 / Math.sqrt(hidden), 1 / Math.sqrt(hidden));
     this.Wx = begin([4 * hidden, inputs]);
     this.Wh = begin([4 * hidden, hidden]);
