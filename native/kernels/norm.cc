@@ -24,6 +24,7 @@ template <class A> const float* source_row(const A& a, int64_t r) {
 template <class A> const char* check_rows(const A& a) {
   const int64_t rows = a.rows(), D = a.D(), bytes = rows * D * 4;
   if (rows < 0 || D <= 0) return "norm: a dimension is not positive";
+  if (a.dtype() != dF32) return "norm: the CPU takes f32";
   if (a.x_buf().bytes < bytes || a.y_buf().bytes < bytes) return "norm: x or y smaller than [rows, D]";
   if (a.w() && a.w_buf().bytes < D * 4) return "norm: weight smaller than [D]";
   if (!a.residual() != !a.sum()) return "norm: a residual and its sum come together";

@@ -100,6 +100,7 @@ const char* check(const Args& args) {
   const SoftmaxArgs a(args);
   const int64_t rows = a.rows(), D = a.D(), bytes = rows * D * 4;
   if (rows < 0 || D <= 0) return "softmax: a dimension is not positive";
+  if (a.dtype() != dF32) return "softmax: the CPU takes f32";
   if (a.x_buf().bytes < bytes || a.y_buf().bytes < bytes) return "softmax: x or y smaller than [rows, D]";
   return nullptr;
 }

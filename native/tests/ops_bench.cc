@@ -74,7 +74,7 @@ void rms_norm(Level level, int threads, const Peaks& peaks, int64_t rows, int64_
                        .none()
                        .none()
                        .none()
-                       .params({double(rows), double(D), 1e-5, 0})
+                       .params({double(rows), double(D), 1e-5, 0, 0})
                        .time(threads, 51);
   char name[80];
   snprintf(name, sizeof name, "rms_norm rows %lld x %lld", (long long)rows, (long long)D);

@@ -34,7 +34,7 @@ void rms_norm(Report& report, Level level, int64_t rows, int64_t D, bool weight,
   if (residual) call.buf(more).buf(sum);
   else call.none().none();
   call.none();
-  report.expect(call.params({double(rows), double(D), 1e-5, offset}).run(report.threads()).empty(),
+  report.expect(call.params({double(rows), double(D), 1e-5, offset, 0}).run(report.threads()).empty(),
                 "rms_norm failed");
   report.near("rms_norm", y.data(), want, bound);
   if (residual) report.expect(sum == h, "rms_norm: sum");
@@ -67,7 +67,7 @@ void layer_norm(Report& report, Level level, int64_t rows, int64_t D, bool affin
   call.buf(y);
   if (residual) call.buf(more).buf(sum);
   else call.none().none();
-  report.expect(call.params({double(rows), double(D), 1e-5}).run(report.threads()).empty(),
+  report.expect(call.params({double(rows), double(D), 1e-5, 0}).run(report.threads()).empty(),
                 "layer_norm failed");
   report.near("layer_norm", y.data(), want, bound);
   if (residual) report.expect(sum == h, "layer_norm: sum");
@@ -91,7 +91,7 @@ void softmax(Report& report, Level level, int64_t rows, int64_t D, bool log) {
   report.expect(Call(level, "softmax")
                     .buf(x)
                     .buf(y)
-                    .params({double(rows), double(D), log ? 1. : 0.})
+                    .params({double(rows), double(D), log ? 1. : 0., 0})
                     .run(report.threads())
                     .empty(),
                 "softmax failed");

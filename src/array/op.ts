@@ -40,8 +40,8 @@ export interface LowerContext<A> {
 export interface Lowering<A> {
   /** False sends the op to its composite. Default: always. */
   supports?(inputs: Operands<ValueType>, outputs: readonly ValueType[], attrs: A): boolean;
-  /** True when f16 and bf16 operands are read as they are; otherwise they are cast to f32 around the op. */
-  readonly halfFloats?: boolean;
+  /** When f16 and bf16 operands are read as they are, by devices whose kernels can; otherwise they are cast to f32 around the op. */
+  readonly halfFloats?: boolean | ((inputs: Operands<ValueType>) => boolean);
   emit(context: LowerContext<A>): void;
 }
 

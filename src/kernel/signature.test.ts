@@ -90,8 +90,8 @@ describe('signatures', () => {
   });
 
   it('refuse lists of another length, and a count that is none', () => {
-    expect(() => placesOf('softmax', [1, 2], 2)).toThrow(/softmax takes 2 buffers and 3 params, got 2 and 2/);
-    expect(() => placesOf('softmax', [1, 2, 0], 3)).toThrow(/got 3 and 3/);
+    expect(() => placesOf('softmax', [1, 2], 2)).toThrow(/softmax takes 2 buffers and 4 params, got 2 and 2/);
+    expect(() => placesOf('softmax', [1, 2, 0, 0], 3)).toThrow(/got 3 and 4/);
     const params = listParams('linear', linear);
     for (const count of [-1, 1.5, 1e9, Number.NaN]) {
       expect(() => placesOf('linear', params.with(6, count), 9)).toThrow(/segmentCount must be a count/);

@@ -159,8 +159,8 @@ export const kernelSignatures = {
       sum: 'write? f32 [rows, D]; x + residual',
       after: 'read? f32 [rows, D]; added to what is normed',
     },
-    params: { rows: 'int', D: 'int', eps: 'float', offset: 'float' },
-    notes: 'y = h * rsqrt(mean h^2 + eps) * (w + offset) (+ after), h = x + residual',
+    params: { rows: 'int', D: 'int', eps: 'float', offset: 'float', dtype: 'dtype; of all' },
+    notes: 'y = h * rsqrt(mean h^2 + eps) * (w + offset) (+ after), h = x + residual; GPUs take halves, by dtype',
   },
   layer_norm: {
     buffers: {
@@ -171,8 +171,8 @@ export const kernelSignatures = {
       residual: 'read? f32 [rows, D]; added to x first',
       sum: 'write? f32 [rows, D]; x + residual',
     },
-    params: { rows: 'int', D: 'int', eps: 'float' },
-    notes: '',
+    params: { rows: 'int', D: 'int', eps: 'float', dtype: 'dtype; of all' },
+    notes: 'GPUs take halves, by dtype',
   },
   rope: {
     buffers: {
@@ -423,8 +423,8 @@ export const kernelSignatures = {
   },
   softmax: {
     buffers: { x: 'read f32 [rows, D]', y: 'write f32 [rows, D]' },
-    params: { rows: 'int', D: 'int', log: 'flag' },
-    notes: '',
+    params: { rows: 'int', D: 'int', log: 'flag', dtype: 'dtype; of all' },
+    notes: 'GPUs take halves, by dtype',
   },
   sort_rows: {
     buffers: { x: 'read f32 [rows, D]', values: 'write f32 [rows, D]', indices: 'write i32 [rows, D]' },

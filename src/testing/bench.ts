@@ -89,6 +89,9 @@ interface Settings {
   readonly fusion: Readonly<Record<string, boolean>>;
 }
 
+/** A GPU at rest lowers its clock, and takes about half a second of work to raise it again. */
+const wakeMs = 700;
+
 const count = (shape: readonly unknown[]): number => shape.reduce<number>((n, d) => n * Number(d), 1);
 
 async function measure(
@@ -117,12 +120,16 @@ async function measure(
       plans.set(name, { plan, bytes, times: [] });
       if (!copies.has(bytes)) copies.set(bytes, { plan: copyPlan(device, bytes), times: [] });
     }
-    for (let i = 0; i < warmup + runs; i++) {
-      for (const { plan, times } of [...plans.values(), ...copies.values()]) {
+    const all = [...plans.values(), ...copies.values()];
+    const round = async (keep: boolean): Promise<void> => {
+      for (const { plan, times } of all) {
         const us = await timeOf(plan);
-        if (i >= warmup) times.push(us);
+        if (keep) times.push(us);
       }
-    }
+    };
+    const awake = performance.now() + (device.name === 'webgpu' ? wakeMs : 0);
+    for (let i = 0; i < warmup || performance.now() < awake; i++) await round(false);
+    for (let i = 0; i < runs; i++) await round(true);
   } finally {
     for (const { plan } of [...plans.values(), ...copies.values()]) plan.dispose();
   }

@@ -148,7 +148,7 @@ function expertsLayer({ D, F, E, k }: Pick<Layer, 'D' | 'F'> & { E: number; k: n
   return [
     {
       kernel: 'rms_norm',
-      params: [1, D, 1e-6, 0],
+      params: [1, D, 1e-6, 0, 0],
       buffers: [['arena0@0', row(D)], ['n@0', 4 * D], ['arena1@0', row(D)], undefined, undefined],
     },
     {

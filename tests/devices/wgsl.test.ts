@@ -57,8 +57,10 @@ const cases: readonly Case[] = [
   },
   { kernel: 'rope', params: [rows, 3, 33, 16, 1, 1.5, 1e-6, 1], bytes: [792, 8, 32, 792, 0] },
   { kernel: 'moe_route', params: [rows, 384, 8, 1, 0, 2.5], bytes: [8 * 384 * 4, 256, 256] },
-  { kernel: 'layer_norm', params: [rows, 768, 1e-5], bytes: [6144, 3072, 3072, 6144, 0, 0] },
-  { kernel: 'softmax', params: [rows, 768, 1], bytes: [6144, 6144] },
+  { kernel: 'layer_norm', params: [rows, 768, 1e-5, 0], bytes: [6144, 3072, 3072, 6144, 0, 0] },
+  { kernel: 'rms_norm', params: [rows, 768, 1e-5, 0, 1], bytes: [3072, 1536, 3072, 3072, 3072, 3072] },
+  { kernel: 'softmax', params: [rows, 768, 1, 0], bytes: [6144, 6144] },
+  { kernel: 'softmax', params: [rows, 768, 0, 2], bytes: [3072, 3072] },
   { kernel: 'sample', params: [rows, V, n], bytes: [B * V * 4, B * 48, B * 4, B * 4, B * n * 4, B * n * 4] },
   {
     kernel: 'penalize',

@@ -74,24 +74,30 @@ function lowerability(node: OpNode, device: Device): 'lowered' | 'cast' | 'missi
     return known && hasKernels(node, device) ? 'lowered' : 'missing';
   }
   if (op.kernel === undefined || op.kernel.supports?.(inputs, outputs, attrs) === false) return 'missing';
-  if (!hasKernels(node, device)) return 'missing';
-  if (op.kernel.halfFloats === true) return 'lowered';
-  return [...inputs, ...outputs].some((t) => t !== null && isHalf(t)) ? 'cast' : 'lowered';
+  const { halfFloats = false } = op.kernel;
+  const asIs = typeof halfFloats === 'boolean' ? halfFloats : halfFloats(inputs);
+  const halves = [...inputs, ...outputs].some((t) => t !== null && isHalf(t));
+  if ((asIs || !halves) && hasKernels(node, device)) return 'lowered';
+  return halves && hasKernels(inSingle(node), device) ? 'cast' : 'missing';
 }
 
 const isHalf = (t: ValueType): boolean =>
   (t.dtype === 'f16' || t.dtype === 'bf16') && t.layout === undefined && t.state !== true;
 
-/** The op on f32 operands, its f32 results back in the dtypes they had. */
-function castAround(node: OpNode): readonly Value[] {
-  const cast = (v: Value, dtype: DType): Value => ({ node: opNode(castOp, [v], { dtype }), index: 0 });
-  const inputs = node.inputs.map((v) => (v !== null && isHalf(valueType(v)) ? cast(v, 'f32') : v));
-  const wide = opNode(node.op, inputs, node.attrs);
-  return valuesOf(wide).map((v, i) => {
-    const { dtype } = operand(node.outputs, i);
-    return valueType(v).dtype === dtype ? v : cast(v, dtype);
-  });
+const castValue = (v: Value, dtype: DType): Value => ({ node: opNode(castOp, [v], { dtype }), index: 0 });
+
+/** The op on f32 operands. */
+function inSingle(node: OpNode): OpNode {
+  const inputs = node.inputs.map((v) => (v !== null && isHalf(valueType(v)) ? castValue(v, 'f32') : v));
+  return opNode(node.op, inputs, node.attrs);
 }
+
+/** The op on f32 operands, its f32 results back in the dtypes they had. */
+const castAround = (node: OpNode): readonly Value[] =>
+  valuesOf(inSingle(node)).map((v, i) => {
+    const { dtype } = operand(node.outputs, i);
+    return valueType(v).dtype === dtype ? v : castValue(v, dtype);
+  });
 
 /** The composite, expanded in turn. */
 function compose(node: OpNode, context: PassContext, depth: number): readonly Value[] {

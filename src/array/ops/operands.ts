@@ -128,3 +128,18 @@ export function typedView(dtype: DType, bytes: Uint8Array): TypedArray {
       return bytes;
   }
 }
+
+/** Elements of the longest row of halves that the kernels of rows take. */
+const longestHalfRow = 1 << 18;
+
+/** Operands of one dtype in rows of whole fours: what the kernels of rows read and write in any float dtype. */
+export const rowsAlike = (inputs: Operands<ValueType>): boolean => {
+  const [first] = inputs;
+  const width = first?.shape.at(-1);
+  return (
+    typeof width === 'number' &&
+    width % 4 === 0 &&
+    width <= longestHalfRow &&
+    inputs.every((t) => t === null || (t.dtype === first?.dtype && t.layout === undefined))
+  );
+};

@@ -10,6 +10,7 @@ import type {
   DeviceBuffer,
   DeviceProgram,
   DeviceStatistics,
+  OperandType,
   Rebound,
   ScalarSpec,
   Transfers,
@@ -348,8 +349,9 @@ export class CpuDevice implements Device {
     }
   }
 
-  supports(kernel: string): boolean {
-    return this.addon.hasKernel(kernel);
+  supports(kernel: string, operands: readonly (OperandType | null)[]): boolean {
+    const half = operands.some((o) => o?.layout === undefined && (o?.dtype === 'f16' || o?.dtype === 'bf16'));
+    return this.addon.hasKernel(kernel) && !(half && inSingle.has(kernel));
   }
 
   compile(program: DeviceProgram, options: { profile?: boolean } = {}): CompiledProgram {
@@ -363,6 +365,9 @@ export class CpuDevice implements Device {
   /** Buffers and programs are owned by their creators; the worker pool is shared and sleeps when idle. */
   dispose(): void {}
 }
+
+/** Kernels that read f16 and bf16 as they are on GPUs, and f32 only here. */
+const inSingle: ReadonlySet<string> = new Set(['reduce', 'softmax', 'rms_norm', 'layer_norm']);
 
 /**
  * Opens the CPU device and starts its worker pool; without options, with what `INGOT_THREADS` and `INGOT_LEVEL` say.

@@ -1,5 +1,6 @@
 // Tile programs as WGSL: a function `program(x0, x1, …)` over one element or four, with the functions it calls.
 
+import type { DType } from '../../base/dtype.ts';
 import { invariant } from '../../base/errors.ts';
 import { findOpcode, type RegisterKind } from '../tile-opcodes.ts';
 import type { TileConstant, TileProgram } from '../tile-program.ts';
@@ -54,9 +55,11 @@ export function emitWgsl(program: TileProgram, options: EmitOptions = {}): strin
   return withFunctions(emitFunction(program, options), lanes);
 }
 
-/** `code` with the types it is written in and the functions it calls. */
-export const withFunctions = (code: string, lanes: Lanes): string =>
-  `${valueTypes(lanes)}${calledFunctions({ ...storageFunctions, ...mathFunctions(lanes) }, code)}${code}`;
+/** `code` with the types it is written in and the functions it calls; `outputs` are what its results are stored as. */
+export function withFunctions(code: string, lanes: Lanes, outputs: readonly DType[] = []): string {
+  const loose = outputs.length > 0 && outputs.every((dtype) => dtype === 'f16' || dtype === 'bf16');
+  return `${valueTypes(lanes)}${calledFunctions({ ...storageFunctions, ...mathFunctions(lanes, loose) }, code)}${code}`;
+}
 
 function constantText(c: TileConstant, index: number, scalar: EmitOptions['scalar']): string {
   if (typeof c.value === 'number') return literal(c.value, c.kind);

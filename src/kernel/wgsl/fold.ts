@@ -143,7 +143,7 @@ ${this.#load()}${this.#program.passes.map((_, k) => this.#runPass(k)).join('')}$
     return {
       name: 'fold',
       bindings: [...bindings, ...(chunked ? [parts] : this.#resultBindings(outputs))],
-      code: `${groupIndex}${withFunctions(body, 1)}`,
+      code: `${groupIndex}${withFunctions(body, 1, this.#chunks > 1 ? [] : this.#outputs)}`,
       groups: this.#groups((lines) => Math.ceil(lines / (threads / perLine)) * this.#chunks),
     };
   }
@@ -187,7 +187,7 @@ ${this.#tree(0, perLine)}${this.#finish(0)}${this.#write()}}
         { buffer: { scratch: 0 }, name: 'parts', type: 'array<u32>', access: 'read' },
         ...this.#resultBindings(this.#request.b.outputs),
       ],
-      code: `${groupIndex}${withFunctions(body, 1)}`,
+      code: `${groupIndex}${withFunctions(body, 1, this.#outputs)}`,
       groups: this.#groups((lines) => Math.ceil(lines / width)),
     };
   }

@@ -1,70 +1,25 @@
-// layer_norm: one workgroup per row; the variance is of differences from the mean, as in the reference.
+// layer_norm: of rows, or of sums of two rows; the variance is of differences from the mean, as in the reference.
 
-import type { BufferPlace } from '../signature.ts';
-import { groupIndex } from './common.ts';
-import { type GpuBinding, type GpuKernel, grid } from './contract.ts';
-import { workgroupSum } from './workgroup.ts';
-
-const threads = 256;
+import type { GpuKernel } from './contract.ts';
+import { planRowNorm } from './row-norm.ts';
 
 export const layerNormKernel: GpuKernel<'layer_norm'> = {
   name: 'layer_norm',
   plan(request) {
-    const [hasWeight, hasBias] = [request.has(request.b.w), request.has(request.b.b)];
-    const each = `for (var i = t; i < width; i += ${threads}u)`;
-    const residual = request.has(request.b.residual);
-    // Behind the first loop a thread finds the sum of its own places there.
-    const source = residual ? 'sum' : 'x';
-    const first = residual
-      ? 'let v = x[base + i] + residual[base + i]; sum[base + i] = v; total += v;'
-      : 'total += x[base + i];';
-    const code = `${groupIndex}${workgroupSum(threads)}
-@compute @workgroup_size(${threads})
-fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) count: vec3<u32>, @builtin(local_invocation_index) t: u32) {
-  let row = group_index(id, count);
-  if (row >= u32(${request.int(request.p.rows)})) { return; }
-  let width = u32(${request.int(request.p.D)});
-  let base = row * width;
-  var total = 0.0;
-  ${each} { ${first} }
-  let mean = workgroup_sum(total, t) / f32(width);
+    const { p, b } = request;
+    const operands = [
+      { name: 'w', buffer: b.w },
+      { name: 'b', buffer: b.b },
+    ].filter(({ buffer }) => request.has(buffer));
+    return planRowNorm(request, operands, (code) => {
+      const affine = (i: string): string =>
+        operands.map(({ name }) => `${name === 'w' ? ' * ' : ' + '}${code.operand(name, i)}`).join('');
+      return `  var total = 0.0;
+${code.cells.load}${code.cells.each((v) => `total += ${code.total(v)};`)}  let mean = row_sum(total, t) / ${code.D};
   var squares = 0.0;
-  ${each} { let v = ${source}[base + i] - mean; squares += v * v; }
-  let scale = inverseSqrt(workgroup_sum(squares, t) / f32(width) + ${request.float(request.p.eps)});
-  ${each} { y[base + i] = (${source}[base + i] - mean) * scale${hasWeight ? ' * w[i]' : ''}${hasBias ? ' + b[i]' : ''}; }
-}
-`;
-    const read = (buffer: BufferPlace, name: string): GpuBinding => ({
-      buffer,
-      name,
-      type: 'array<f32>',
-      access: 'read',
+${code.cells.each((v) => `{ let d = ${v} - mean; squares += ${code.total('(d * d)')}; }`)}  let scale = inverseSqrt(row_sum(squares, t) / ${code.D} + ${request.float(p.eps)});
+  if (!live) { return; }
+${code.cells.each((v, i) => code.store(`(${v} - mean) * scale${affine(i)}`, i))}`;
     });
-    const bindings: readonly GpuBinding[] = [
-      read(request.b.x, 'x'),
-      ...(hasWeight ? [read(request.b.w, 'w')] : []),
-      ...(hasBias ? [read(request.b.b, 'b')] : []),
-      { buffer: request.b.y, name: 'y', type: 'array<f32>', access: 'read_write' },
-      ...(residual
-        ? ([
-            read(request.b.residual, 'residual'),
-            { buffer: request.b.sum, name: 'sum', type: 'array<f32>', access: 'read_write' },
-          ] as const)
-        : []),
-    ];
-    return {
-      variants: [
-        {
-          passes: [
-            {
-              name: 'layer_norm',
-              bindings,
-              code,
-              groups: request.sized([request.p.rows], (rows = 0) => grid(rows)),
-            },
-          ],
-        },
-      ],
-    };
   },
 };

@@ -1,6 +1,6 @@
 // scatter_add: rows of updates added into a table, in the order of their places, whatever runs first. The places that share
 // a target are linked, first to last; then the first of each list walks it, a thread per column. Linking compares n²/2 places
-// at most; the rest is the time of the bytes of updates and table.
+// at most, out of workgroup memory; the rest is the time of the bytes of updates and table.
 
 import { groupIndex } from './common.ts';
 import { type GpuKernel, type GpuPass, grid, type KernelRequest } from './contract.ts';
@@ -17,7 +17,7 @@ export const scatterAddKernel: GpuKernel<'scatter_add'> = {
   name: 'scatter_add',
   plan(request) {
     return {
-      variants: [{ passes: [zeroPass(request), linkPass(request), addPass(request)] }],
+      variants: [{ passes: [startPass(request), linkPass(request), addPass(request)] }],
       scratch: [2 * Math.max(request.bytesOf(request.b.indices), 4)],
     };
   },
@@ -30,14 +30,19 @@ const rowFunction = (request: KernelRequest<'scatter_add'>): string => `fn row_o
 }
 `;
 
-const zeroPass = (request: KernelRequest<'scatter_add'>): GpuPass => ({
-  name: 'scatter_add zero',
-  bindings: [{ buffer: request.b.y, name: 'y', type: 'array<u32>', access: 'read_write' }],
+/** Zeros the table, and marks every place as the first of its list. */
+const startPass = (request: KernelRequest<'scatter_add'>): GpuPass => ({
+  name: 'scatter_add start',
+  bindings: [
+    { buffer: request.b.y, name: 'y', type: 'array<u32>', access: 'read_write' },
+    { buffer: { scratch: 0 }, name: 'links', type: 'array<i32>', access: 'read_write' },
+  ],
   code: `${groupIndex}${entry}  if (item < u32(${request.int(request.p.D)}) * u32(${request.int(request.p.inner)})) { y[item] = 0u; }
+  if (item < u32(${request.int(request.p.n)})) { links[2u * item + 1u] = 1; }
 }
 `,
-  groups: request.sized([request.p.inner, request.p.D], (inner = 0, D = 0) =>
-    grid(Math.ceil((inner * D) / threads)),
+  groups: request.sized([request.p.inner, request.p.D, request.p.n], (inner = 0, D = 0, n = 0) =>
+    grid(Math.ceil(Math.max(inner * D, n) / threads)),
   ),
 });
 
@@ -49,20 +54,32 @@ const linkPass = (request: KernelRequest<'scatter_add'>): GpuPass => ({
     { buffer: { scratch: 0 }, name: 'links', type: 'array<i32>', access: 'read_write' },
     statusBinding,
   ],
-  code: `${groupIndex}${rowFunction(request)}${entry}  let n = u32(${request.int(request.p.n)});
-  if (item >= n) { return; }
-  let index = row_of(item);
-  if (index < 0 || index >= ${request.int(request.p.D)}) {
+  code: `${groupIndex}${rowFunction(request)}fn row_or_none(place: u32, n: u32) -> i32 { return select(-1, row_of(min(place, n - 1u)), place < n); }
+var<workgroup> rows: array<vec4<i32>, ${threads / 4}>;
+${entry}  let n = u32(${request.int(request.p.n)});
+  let index = row_or_none(item, n);
+  let valid = item < n && index >= 0 && index < ${request.int(request.p.D)};
+  if (item < n && !valid) {
     ${fail('scatter_index', 'indices[item]')}
     links[2u * item + 1u] = 0;
-    return;
   }
-  var next = item + 1u;
-  while (next < n && row_of(next) != index) { next++; }
-  var before = item;
-  while (before > 0u && row_of(before - 1u) != index) { before--; }
+  var next = n;
+  for (var tile = group_index(id, groups) * ${threads}u; tile < n; tile += ${threads}u) {
+    workgroupBarrier();
+    if (t < ${threads / 4}u) {
+      let at = tile + 4u * t;
+      rows[t] = vec4<i32>(row_or_none(at, n), row_or_none(at + 1u, n), row_or_none(at + 2u, n), row_or_none(at + 3u, n));
+    }
+    workgroupBarrier();
+    for (var j = 0u; valid && next == n && j < ${threads / 4}u; j++) {
+      let places = vec4<u32>(tile + 4u * j) + vec4<u32>(0u, 1u, 2u, 3u);
+      let hits = (rows[j] == vec4<i32>(index)) & (places > vec4<u32>(item));
+      if (any(hits)) { next = select(select(select(places.w, places.z, hits.z), places.y, hits.y), places.x, hits.x); }
+    }
+  }
+  if (!valid) { return; }
   links[2u * item] = select(-1, i32(next), next < n);
-  links[2u * item + 1u] = select(0, 1, before == 0u);
+  if (next < n) { links[2u * next + 1u] = 0; }
 }
 `,
   groups: request.sized([request.p.n], (n = 0) => grid(Math.ceil(n / threads))),

@@ -1,41 +1,42 @@
-// softmax and its logarithm: one workgroup per row. It keeps a row of known size in registers, others are read three times.
+// softmax and its logarithm over rows, which are read once where their size is known.
 
 import { groupIndex } from './common.ts';
 import { type GpuKernel, grid } from './contract.ts';
-import { type RowCells, rowCells } from './row-cells.ts';
-import { workgroupMax, workgroupSum } from './workgroup.ts';
+import { withFunctions } from './emit.ts';
+import { rowCells, rowReduce, rowStart, rowThreads, threadsPerRow } from './row-cells.ts';
+import { loadQuad, packQuad, quadArray } from './storage.ts';
 
-const threads = 256;
 const lowest = '-3.4028234e38';
 
 export const softmaxKernel: GpuKernel<'softmax'> = {
   name: 'softmax',
   plan(request) {
     const D = request.isConstant(request.p.D) ? request.constant(request.p.D) : undefined;
+    const dtype = request.named('dtype', request.p.dtype);
     const vector = D !== undefined && D % 4 === 0;
-    const element = vector ? 'vec4<f32>' : 'f32';
-    const cells =
-      D === undefined ? undefined : rowCells(vector ? D / 4 : D, threads, `${element}(${lowest})`);
-    const each: RowCells['each'] =
-      cells?.each ??
-      ((body) => `  for (var i = t; i < width; i += ${threads}u) { ${body('x[base + i]', 'i')} }\n`);
+    const width = D === undefined ? 'width' : vector ? D / 4 : D;
+    const perRow = typeof width === 'number' ? threadsPerRow(width) : rowThreads;
+    const cells = rowCells({
+      cells: width,
+      perRow,
+      empty: vector ? `vec4<f32>(${lowest})` : lowest,
+      value: (place) => (vector ? loadQuad(dtype, 'x', `base + ${place}`) : `x[base + ${place}]`),
+    });
     const fold = (v: string, f: (a: string, b: string) => string): string =>
-      cells !== undefined && vector ? f(f(`${v}.x`, `${v}.y`), f(`${v}.z`, `${v}.w`)) : v;
+      vector ? f(f(`${v}.x`, `${v}.y`), f(`${v}.z`, `${v}.w`)) : v;
     const log = request.constant(request.p.log) === 1;
-    const code = `${groupIndex}${workgroupSum(threads)}${workgroupMax(threads)}
-@compute @workgroup_size(${threads})
-fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) count: vec3<u32>, @builtin(local_invocation_index) t: u32) {
-  let row = group_index(id, count);
-  if (row >= u32(${request.int(request.p.rows)})) { return; }
-  let width = ${cells !== undefined && vector ? `${(D ?? 0) / 4}u` : `u32(${request.int(request.p.D)})`};
+    const result = (v: string): string => (log ? `${v} - largest - log(sum)` : `exp(${v} - largest) / sum`);
+    const store = (v: string): string => (vector ? packQuad(dtype, result(v)) : result(v));
+    const body = `${rowReduce('row_sum', perRow, 'a + b')}${rowReduce('row_max', perRow, 'max(a, b)')}${rowStart(`u32(${request.int(request.p.rows)})`, perRow)}  let width = ${typeof width === 'number' ? `${width}u` : `u32(${request.int(request.p.D)})`};
   let base = row * width;
-  var own = ${lowest};
-${cells?.load ?? ''}${each((v) => `own = max(own, ${fold(v, (a, b) => `max(${a}, ${b})`)});`)}  let largest = workgroup_max(own, t);
-  var part = 0.0;
-${each((v) => `{ let e = exp(${v} - largest); part += ${fold('e', (a, b) => `(${a} + ${b})`)}; }`)}  let sum = workgroup_sum(part, t);
-${each((v, i) => `y[base + ${i}] = ${log ? `${v} - largest - log(sum)` : `exp(${v} - largest) / sum`};`)}}
+  var most = ${lowest};
+${cells.load}${cells.each((v) => `most = max(most, ${fold(v, (a, b) => `max(${a}, ${b})`)});`)}  let largest = row_max(most, t);
+  var part_sum = 0.0;
+${cells.each((v) => `{ let e = exp(${v} - largest); part_sum += ${fold('e', (a, b) => `(${a} + ${b})`)}; }`)}  let sum = row_sum(part_sum, t);
+  if (!live) { return; }
+${cells.each((v, i) => `y[base + ${i}] = ${store(v)};`)}}
 `;
-    const type = `array<${cells !== undefined ? element : 'f32'}>`;
+    const type = vector ? quadArray(dtype) : 'array<f32>';
     return {
       variants: [
         {
@@ -46,8 +47,10 @@ ${each((v, i) => `y[base + ${i}] = ${log ? `${v} - largest - log(sum)` : `exp(${
                 { buffer: request.b.x, name: 'x', type, access: 'read' },
                 { buffer: request.b.y, name: 'y', type, access: 'read_write' },
               ],
-              code,
-              groups: request.sized([request.p.rows], (rows = 0) => grid(rows)),
+              code: `${groupIndex}${withFunctions(body, 4)}`,
+              groups: request.sized([request.p.rows], (rows = 0) =>
+                grid(Math.ceil((rows * perRow) / rowThreads)),
+              ),
             },
           ],
         },

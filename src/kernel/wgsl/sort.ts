@@ -12,6 +12,7 @@ import {
   type KernelRequest,
 } from './contract.ts';
 import { orderedKey } from './ordered.ts';
+import { findsFew, planTopkFew } from './topk-few.ts';
 
 /** Keys a workgroup sorts at most: 16 KiB of workgroup memory, or less for more of them at a time. */
 const blocks = ['2048', '1024', '512'] as const;
@@ -33,7 +34,13 @@ const plan = (request: KernelRequest<SortKernel>): GpuKernelPlan => {
 };
 
 export const sortRowsKernel: GpuKernel<'sort_rows'> = { name: 'sort_rows', plan };
-export const topkRowsKernel: GpuKernel<'topk_rows'> = { name: 'topk_rows', plan };
+export const topkRowsKernel: GpuKernel<'topk_rows'> = {
+  name: 'topk_rows',
+  plan: (request) =>
+    findsFew(request.constant(request.p.D), request.constant(request.p.k))
+      ? planTopkFew(request)
+      : plan(request),
+};
 
 /** Keys in scratch memory, or x before and the result after. */
 type Place = 'x' | 0 | 1 | 'result';

@@ -17,7 +17,7 @@ import {
   grid,
   type KernelRequest,
 } from './contract.ts';
-import { emitFunction, withFunctions } from './emit.ts';
+import { emitFunction, valueType, withFunctions } from './emit.ts';
 import { isMultiple } from './params.ts';
 import { packQuad, perWord, quadArray } from './storage.ts';
 import {
@@ -116,7 +116,6 @@ class Tile {
     const program = emitFunction(this.#program, {
       scalar: (c, i) => this.#constant(c.kind, this.#constants[i]),
     });
-    const values = inputs.map((input, i) => loadInput(input, i, staged)).join(', ');
     const stores = outputs.map((dtype, o) => {
       const value = outputs.length === 1 ? 'y' : `y.r${o}`;
       return { whole: `y${o}[q] = ${packQuad(dtype, value)};`, part: storePart(dtype, o, value) };
@@ -125,10 +124,24 @@ class Tile {
     const store = isMultiple(count, 4)
       ? whole
       : `if (e + 4u <= count) { ${whole} } else { ${stores.map((s) => s.part).join(' ')} }`;
-    const body = `${program}${inputFunctions(this.#request, this.#layout.sizes, inputs)}
-fn run(q: u32, start: u32, count: u32) {
+    const names = inputs.map((_, i) => `v${i}`);
+    const types = inputs.map(({ dtype }) => valueType[registerKind(dtype)]);
+    const loads = inputs.map(
+      (input, i) => `fn load_${i}(q: u32, start: u32, count: u32) -> ${types[i]} {
   let e = q * 4u;
-  let y = program(${values});
+  return ${loadInput(input, i, staged)};
+}
+`,
+    );
+    const parameters = names.map((name, i) => `, ${name}: ${types[i]}`).join('');
+    const each = (statement: (u: number) => string): string =>
+      Array.from({ length: units }, (_, u) => statement(u)).join('');
+    // Every load is on its way before the first value is used.
+    const body = `${program}${inputFunctions(this.#request, this.#layout.sizes, inputs)}
+${loads.join('')}fn finish(q: u32, count: u32${parameters}) {
+  let e = q * 4u;
+  if (e >= count) { return; }
+  let y = program(${names.join(', ')});
   ${store}
 }
 @compute @workgroup_size(${threads})
@@ -137,11 +150,20 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
   let start = min(${start}u, total);
   let count = min(total - start, ${length}u);
   let first = group_index(id, groups) * ${threads * units}u + t;
-  for (var u = 0u; u < ${units}u; u++) {
-    let q = first + u * ${threads}u;
-    if (q * 4u < count) { run(q, start, count); }
-  }
-}
+  if (first * 4u >= count) { return; }
+  let last = (count - 1u) / 4u;
+${each(
+  (u) => `  let q${u} = min(first + ${u * threads}u, last);
+${names
+  .map(
+    (name, i) => `  let ${name}_${u} = load_${i}(q${u}, start, count);
+`,
+  )
+  .join('')}`,
+)}${each(
+  (u) => `  finish(first + ${u * threads}u, count${names.map((name) => `, ${name}_${u}`).join('')});
+`,
+)}}
 `;
     return {
       name: `tile of ${this.#program.instructions.length}`,
@@ -159,7 +181,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
           };
         }),
       ],
-      code: `${groupIndex}${withFunctions(body, 4)}`,
+      code: `${groupIndex}${withFunctions(body, 4, outputs)}`,
       groups: this.#request.sized([this.#request.p.count], (n = 0) =>
         grid(Math.ceil(Math.min(Math.max(n - start, 0), length) / (4 * threads * units))),
       ),
@@ -204,8 +226,12 @@ ${stores.join('')}}
   /** Fours per thread. */
   #units(): number {
     if (this.#capacity < 1 << 20) return 1;
-    const streams = [...this.#layout.inputs.map((i) => i.dtype), ...this.#layout.outputs].join(' ');
-    return Number(this.#request.choose(`tile ${streams}`, ['1', '2', '4']));
+    const dtypes = [...this.#layout.inputs.map((i) => i.dtype), ...this.#layout.outputs];
+    // A thread has 16 bytes of the widest stream on their way: fewer do not fill the memory's pipe.
+    const widest = Math.max(...dtypes.map(bytesPerElement));
+    const [guess, ...others] =
+      widest >= 4 ? ['1', '2', '4'] : widest === 2 ? ['2', '4', '1'] : ['4', '2', '1'];
+    return Number(this.#request.choose(`tile ${dtypes.join(' ')}`, [guess, ...others]));
   }
 }
 

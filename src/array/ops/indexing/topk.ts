@@ -52,6 +52,12 @@ export const topkOp = defineOp<TopkAttrs>({
     { name: 'ties', inputs: [{ shape: [3, 40], fill: 'index', below: 5 }], attrs: { k: 7 } },
     { name: 'i32', inputs: [{ shape: [2, 9], dtype: 'i32' }], attrs: { k: 3 } },
     { name: 'NaN', inputs: [{ shape: [4], values: [1, NaN, 3, 2] }], attrs: { k: 2 } },
+    {
+      name: 'few of long rows, ties',
+      inputs: [{ shape: [3, 700], fill: 'index', below: 50 }],
+      attrs: { k: 8 },
+    },
+    { name: 'more of longer rows', inputs: [{ shape: [2, 9000] }], attrs: { k: 20 } },
     { name: 'one of a vector', inputs: [{ shape: [129] }], attrs: { k: 1 } },
   ],
 });

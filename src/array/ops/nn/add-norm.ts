@@ -3,7 +3,16 @@
 import { elementCount, maxElements } from '../../../base/shape.ts';
 import type { NDArray } from '../../array.ts';
 import { defineOp, type OpDef } from '../../op.ts';
-import { countParam, expectFloat, expectShape, floats, operand, optional, writeFloats } from '../operands.ts';
+import {
+  countParam,
+  expectFloat,
+  expectShape,
+  floats,
+  operand,
+  optional,
+  rowsAlike,
+  writeFloats,
+} from '../operands.ts';
 import { type LayerNormAttrs, layerNormOp } from './layer-norm.ts';
 import { type RmsNormAttrs, rmsNormOp } from './rms-norm.ts';
 
@@ -34,7 +43,7 @@ function addNorm<A extends object>(
       return [h.apply(norm, [h, ...inputs.slice(2)], attrs), h];
     },
     vjp: 'composite',
-    kernel: { emit },
+    kernel: { halfFloats: rowsAlike, emit },
     tolerance: (inputs, outputs, attrs) => {
       const { absolute, relative } = norm.tolerance?.(inputs, outputs, attrs) ?? { absolute: 0, relative: 0 };
       return { absolute: 2 * absolute, relative: 2 * relative };
@@ -57,6 +66,7 @@ export const addRmsNormOp = addNorm<RmsNormAttrs>(rmsNormOp, {
         rows: countParam(elementCount(shape.slice(0, -1))),
         D: countParam(elementCount(shape.slice(-1))),
         ...context.attrs,
+        dtype: x.type.dtype,
       },
     );
   },
@@ -101,6 +111,7 @@ export const addLayerNormOp = addNorm<LayerNormAttrs>(layerNormOp, {
         rows: countParam(elementCount(shape.slice(0, -1))),
         D: countParam(elementCount(shape.slice(-1))),
         ...context.attrs,
+        dtype: x.type.dtype,
       },
     );
   },

@@ -12,6 +12,7 @@ import {
   operand,
   optional,
   output,
+  rowsAlike,
   writeFloats,
 } from '../operands.ts';
 import { sumTo } from '../reduce/sum.ts';
@@ -71,6 +72,7 @@ export const layerNormOp = defineOp<LayerNormAttrs>({
     return [dx, w && sumTo(g.mul(y), w.shape), b && sumTo(g, b.shape)];
   },
   kernel: {
+    halfFloats: rowsAlike,
     emit: (context) => {
       const x = operand(context.inputs, 0);
       const { shape } = x.type;
@@ -88,6 +90,7 @@ export const layerNormOp = defineOp<LayerNormAttrs>({
           rows: countParam(elementCount(shape.slice(0, -1))),
           D: countParam(elementCount(shape.slice(-1))),
           eps: context.attrs.eps,
+          dtype: x.type.dtype,
         },
       );
     },
@@ -105,6 +108,15 @@ export const layerNormOp = defineOp<LayerNormAttrs>({
       attrs: { eps: 1e-5 },
     },
     { name: 'plain', inputs: [{ shape: [3, 33] }, null, null], attrs: { eps: 1e-5 } },
+    {
+      name: 'bf16',
+      inputs: [
+        { shape: [3, 1060], dtype: 'bf16' },
+        { shape: [1060], dtype: 'bf16' },
+        { shape: [1060], dtype: 'bf16' },
+      ],
+      attrs: { eps: 1e-5 },
+    },
   ],
 });
 

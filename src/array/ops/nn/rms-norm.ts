@@ -13,6 +13,7 @@ import {
   operand,
   optional,
   output,
+  rowsAlike,
   writeFloats,
 } from '../operands.ts';
 import { sumTo } from '../reduce/sum.ts';
@@ -85,6 +86,7 @@ export const rmsNormOp = defineOp<RmsNormAttrs>({
     return [dx, w === null ? null : sumTo(g.mul(y), w.shape), optional(inputs, 2) && g];
   },
   kernel: {
+    halfFloats: rowsAlike,
     emit: (context) => {
       const x = operand(context.inputs, 0);
       const { shape } = x.type;
@@ -102,6 +104,7 @@ export const rmsNormOp = defineOp<RmsNormAttrs>({
           rows: countParam(elementCount(shape.slice(0, -1))),
           D: countParam(elementCount(shape.slice(-1))),
           eps: context.attrs.eps,
+          dtype: x.type.dtype,
           offset: context.attrs.offset,
         },
       );

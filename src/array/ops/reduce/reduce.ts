@@ -74,6 +74,7 @@ export function reduceOp(spec: ReduceSpec): OpDef<ReduceAttrs> {
       again(inputs, { axes: axes.map((a) => a + 1), keepDims }),
     kernel: {
       supports: (_, __, { axes }) => adjacent(axes),
+      halfFloats: true,
       emit: (context) => {
         const x = operand(context.inputs, 0);
         const { axes } = context.attrs;

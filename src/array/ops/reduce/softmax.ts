@@ -4,7 +4,7 @@ import { epsilon, isFloat } from '../../../base/dtype.ts';
 import { elementCount, maxElements } from '../../../base/shape.ts';
 import type { NDArray } from '../../array.ts';
 import { defineOp, type NoAttrs, type OpDef } from '../../op.ts';
-import { countParam, expectFloat, floats, operand, output, writeFloats } from '../operands.ts';
+import { countParam, expectFloat, floats, operand, output, rowsAlike, writeFloats } from '../operands.ts';
 import { overLastAxis } from './last-axis.ts';
 
 interface SoftmaxRules {
@@ -41,6 +41,7 @@ export function softmaxLike(name: string, log: boolean, rules: SoftmaxRules): Op
     vjp: rules.vjp,
     batch: ({ inputs, again }) => again(inputs),
     kernel: {
+      halfFloats: rowsAlike,
       emit: (context) => {
         const x = operand(context.inputs, 0);
         const { shape } = x.type;
@@ -51,6 +52,7 @@ export function softmaxLike(name: string, log: boolean, rules: SoftmaxRules): Op
             rows: countParam(elementCount(shape.slice(0, -1))),
             D: countParam(elementCount(shape.slice(-1))),
             log,
+            dtype: x.type.dtype,
           },
         );
       },
@@ -66,6 +68,8 @@ export function softmaxLike(name: string, log: boolean, rules: SoftmaxRules): Op
       { name: 'wide', inputs: [{ shape: [2, 1000] }], attrs: {} },
       { name: 'vector', inputs: [{ shape: [7] }], attrs: {} },
       { name: 'f16', inputs: [{ shape: [3, 40], dtype: 'f16' }], attrs: {} },
+      { name: 'f16, odd', inputs: [{ shape: [3, 41], dtype: 'f16' }], attrs: {} },
+      { name: 'bf16, wide', inputs: [{ shape: [2, 9000], dtype: 'bf16' }], attrs: {} },
     ],
   });
 }

@@ -46,9 +46,18 @@ fn place_1(e: u32) -> u32 {
   return at;
 }
 
-fn run(q: u32, start: u32, count: u32) {
+fn load_0(q: u32, start: u32, count: u32) -> F {
   let e = q * 4u;
-  let y = program(f16_quad(x0[q]), x1[place_1(start + e) >> 2u]);
+  return f16_quad(x0[q]);
+}
+fn load_1(q: u32, start: u32, count: u32) -> F {
+  let e = q * 4u;
+  return x1[place_1(start + e) >> 2u];
+}
+fn finish(q: u32, count: u32, v0: F, v1: F) {
+  let e = q * 4u;
+  if (e >= count) { return; }
+  let y = program(v0, v1);
   y0[q] = y;
 }
 @compute @workgroup_size(256)
@@ -57,8 +66,10 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
   let start = min(0u, total);
   let count = min(total - start, 1024u);
   let first = group_index(id, groups) * 256u + t;
-  for (var u = 0u; u < 1u; u++) {
-    let q = first + u * 256u;
-    if (q * 4u < count) { run(q, start, count); }
-  }
+  if (first * 4u >= count) { return; }
+  let last = (count - 1u) / 4u;
+  let q0 = min(first + 0u, last);
+  let v0_0 = load_0(q0, start, count);
+  let v1_0 = load_1(q0, start, count);
+  finish(first + 0u, count, v0_0, v1_0);
 }
