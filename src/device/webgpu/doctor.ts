@@ -139,10 +139,10 @@ enable chromium_experimental_subgroup_matrix;
 @group(0) @binding(1) var<storage, read_write> y: array<f32>;
 @compute @workgroup_size(128)
 fn main(@builtin(workgroup_id) id: vec3<u32>) {
-  let a0 = subgroupMatrixLoad<${left}>(&x, 0u, false, ${k}u);
-  let a1 = subgroupMatrixLoad<${left}>(&x, ${m * k}u, false, ${k}u);
-  let b0 = subgroupMatrixLoad<${right}>(&x, 0u, false, ${n}u);
-  let b1 = subgroupMatrixLoad<${right}>(&x, ${n * k}u, false, ${n}u);
+  let a0 = subgroupMatrixLoad<${left}, row_major>(&x, 0u, ${k}u);
+  let a1 = subgroupMatrixLoad<${left}, row_major>(&x, ${m * k}u, ${k}u);
+  let b0 = subgroupMatrixLoad<${right}, row_major>(&x, 0u, ${n}u);
+  let b1 = subgroupMatrixLoad<${right}, row_major>(&x, ${n * k}u, ${n}u);
   var c00: subgroup_matrix_result<f32, ${n}, ${m}>;
   var c01: subgroup_matrix_result<f32, ${n}, ${m}>;
   var c10: subgroup_matrix_result<f32, ${n}, ${m}>;
@@ -154,10 +154,10 @@ fn main(@builtin(workgroup_id) id: vec3<u32>) {
     c11 = subgroupMatrixMultiplyAccumulate(a1, b1, c11);
   }
   let at = id.x * ${4 * m * n}u;
-  subgroupMatrixStore(&y, at, c00, false, ${n}u);
-  subgroupMatrixStore(&y, at + ${m * n}u, c01, false, ${n}u);
-  subgroupMatrixStore(&y, at + ${2 * m * n}u, c10, false, ${n}u);
-  subgroupMatrixStore(&y, at + ${3 * m * n}u, c11, false, ${n}u);
+  subgroupMatrixStore<row_major>(&y, at, c00, ${n}u);
+  subgroupMatrixStore<row_major>(&y, at + ${m * n}u, c01, ${n}u);
+  subgroupMatrixStore<row_major>(&y, at + ${2 * m * n}u, c10, ${n}u);
+  subgroupMatrixStore<row_major>(&y, at + ${3 * m * n}u, c11, ${n}u);
 }`,
   );
   const buffers = [4 * Math.max(m, n) * k, 4 * 4 * m * n * groups].map((size) =>
