@@ -160,7 +160,8 @@ export const kernelSignatures = {
       after: 'read? f32 [rows, D]; added to what is normed',
     },
     params: { rows: 'int', D: 'int', eps: 'float', offset: 'float', dtype: 'dtype; of all' },
-    notes: 'y = h * rsqrt(mean h^2 + eps) * (w + offset) (+ after), h = x + residual; GPUs take halves, by dtype',
+    notes:
+      'y = h * rsqrt(mean h^2 + eps) * (w + offset) (+ after), h = x + residual; GPUs take halves, by dtype',
   },
   layer_norm: {
     buffers: {
