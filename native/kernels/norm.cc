@@ -54,7 +54,8 @@ __attribute__((noinline)) void add_row(const float* x, float* y, int64_t n) {
 void run_rms(const Args& args, Ctx& ctx) {
   const RmsNormArgs a(args);
   const int64_t D = a.D();
-  const auto row = !a.after() && streams(a.y(), D * 4, a.rows() * D * 4) ? rms_norm_row_streamed : rms_norm_row;
+  const bool past_caches = !a.after() && streams(a.y(), D * 4, a.rows() * D * 4);
+  const auto row = past_caches ? rms_norm_row_streamed : rms_norm_row;
   int64_t begin, end;
   ctx.range(a.rows(), begin, end);
   for (int64_t r = begin; r < end; r++) {

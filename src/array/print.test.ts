@@ -65,7 +65,7 @@ describe('.npy', () => {
     const altered = (from: string, to: string): Uint8Array =>
       Uint8Array.from(text.replace(from, to), (c) => c.charCodeAt(0));
     expect(() => fromNpy(altered('<f4', '<c8'))).toThrow(/type '<c8' are not one of/);
-    expect(() => fromNpy(altered('False', 'True '))).toThrow(/column order/);
+    expect(await fromNpy(altered('False', 'True ')).toList()).toEqual([1, 2, 3]);
     expect(() => fromNpy(altered('(3,)', '(9e9,'))).toThrow(/no shape/);
     expect(() => fromNpy(altered('(3,)', '(99)'))).toThrow(/396 bytes of elements/);
     for (let i = 0; i < 300; i++) {

@@ -149,7 +149,7 @@ function expertsLayer({ D, F, E, k }: Pick<Layer, 'D' | 'F'> & { E: number; k: n
     {
       kernel: 'rms_norm',
       params: [1, D, 1e-6, 0, 0],
-      buffers: [['arena0@0', row(D)], ['n@0', 4 * D], ['arena1@0', row(D)], undefined, undefined],
+      buffers: [['arena0@0', row(D)], ['n@0', 4 * D], ['arena1@0', row(D)], undefined, undefined, undefined],
     },
     {
       kernel: 'linear',
@@ -165,21 +165,20 @@ function expertsLayer({ D, F, E, k }: Pick<Layer, 'D' | 'F'> & { E: number; k: n
     },
     {
       kernel: 'moe_route',
-      params: [1, E, k, 1, 0, 1],
-      buffers: [
-        ['arena2@0', row(E)],
-        ['arena3@0', row(k)],
-        ['arena4@0', row(k)],
-      ],
+      params: [1, E, k, 1, 0, 0, 1],
+      buffers: [['arena2@0', row(E)], undefined, ['arena3@0', row(k)], ['arena4@0', row(k)]],
     },
     {
       kernel: 'moe_glu',
-      params: [1, D, 0, 1, k, E, F, 3, 32, 1],
+      params: [1, D, 0, 1, 0, 0, 0, k, E, F, 3, 32, 1],
       buffers: [
         ['arena1@0', row(D)],
         ['arena3@0', row(k)],
         ['wg@0', E * weight(F, D)],
         ['wu@0', E * weight(F, D)],
+        undefined,
+        undefined,
+        undefined,
         ['arena5@0', row(k * F)],
       ],
     },
@@ -191,6 +190,8 @@ function expertsLayer({ D, F, E, k }: Pick<Layer, 'D' | 'F'> & { E: number; k: n
         ['arena3@0', row(k)],
         ['arena4@0', row(k)],
         ['wd@0', E * weight(D, F)],
+        undefined,
+        undefined,
         ['arena0@0', row(D)],
         ['arena6@0', row(D)],
       ],

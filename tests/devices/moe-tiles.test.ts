@@ -28,6 +28,9 @@ const layoutParams = [layoutCode(layout), layout.group, metaDtypeCode(layout)];
 const bytesOf = (t: Tensor): Uint8Array =>
   new Uint8Array(t.data.buffer, t.data.byteOffset, t.data.byteLength).slice();
 
+/** An operand that is not given. */
+const absent = new Uint8Array(0);
+
 const ids = (rows: number): Tensor =>
   caseTensor({ shape: [rows, topk], dtype: 'i32', fill: 'index', below: E }, 7);
 
@@ -56,8 +59,8 @@ function glu(rows: number, precision: number) {
   const attrs = { precision: precision === 1 ? 'exact' : 'fast', glu: 'silu' } as const;
   const [want] = referenceResult(moeGluOp, attrs, inputs);
   return {
-    params: [rows, K, precision, 1, topk, E, N, ...layoutParams],
-    buffers: [...inputs.map(bytesOf), new Uint8Array(rows * topk * N * 4)],
+    params: [rows, K, precision, 1, 0, 0, 0, topk, E, N, ...layoutParams],
+    buffers: [...inputs.map(bytesOf), absent, absent, absent, new Uint8Array(rows * topk * N * 4)],
     want: want as Tensor,
     tolerance: moeGluOp.tolerance?.(inputs, [want as Tensor], attrs),
     plan: (
@@ -75,14 +78,17 @@ function down(rows: number, precision: number, residual: boolean) {
     ids(rows),
     caseTensor({ shape: [rows, topk], fill: 'positive' }, 2),
     caseTensor({ shape: [E, N, K], weight: 'q4' }, 3),
-    residual ? caseTensor({ shape: [rows, N] }, 4) : null,
   ];
   const attrs = { precision: precision === 1 ? 'exact' : 'fast' } as const;
-  const [want] = referenceResult(moeDownOp, attrs, inputs);
+  const added = residual ? caseTensor({ shape: [rows, N] }, 4) : null;
+  const [want] = referenceResult(moeDownOp, attrs, [...inputs, added]);
   return {
     params: [rows, K, precision, topk, E, N, ...layoutParams],
     buffers: [
-      ...inputs.map((t) => (t === null ? new Uint8Array(0) : bytesOf(t))),
+      ...inputs.map(bytesOf),
+      absent,
+      absent,
+      added === null ? absent : bytesOf(added),
       new Uint8Array(rows * N * 4),
     ],
     want: want as Tensor,
