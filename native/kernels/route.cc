@@ -14,7 +14,7 @@ constexpr int64_t kMaxExperts = 4096;
 // What the choice is by, before the correction: for a softmax over the chosen the logits.
 void scores_of(int order, float* x, int64_t E) {
   if (order == kTopkSoftmax) return;
-  if (order == kSoftmaxTopk) return softmax_row(x, x, E, false);
+  if (order == kSoftmaxTopk) return softmax_in_place(x, E);
   for (int64_t e = 0; e < E; e += kW) {
     const int lanes = int(min64(kW, E - e));
     const vf v = load_some(x + e, lanes);
@@ -40,7 +40,7 @@ void route_row(const MoeRouteArgs& a, int64_t row, float* scores, int32_t* ids, 
     ids[j] = int32_t(best);
     weights[j] = scores[best];
   }
-  if (a.order() == kTopkSoftmax) softmax_row(weights, weights, k, false);
+  if (a.order() == kTopkSoftmax) softmax_in_place(weights, k);
   const float sum = a.norm_topk() ? row_sum(weights, k, [](vf v) { return v; }) + a.epsilon() : 1.f;
   for (int64_t j = 0; j < k; j++) weights[j] = weights[j] / sum * a.scale();
 }

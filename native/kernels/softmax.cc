@@ -1,22 +1,10 @@
 // softmax and log_softmax over rows.
+#include "softmax.h"
 #include "stream.h"
-#include "vec_math.h"
 #include "signatures/softmax.h"
 
 namespace ingot::INGOT_NS {
 namespace {
-
-float row_max(const float* x, int64_t n) {
-  float top = x[0];
-  int64_t i = 0;
-  if (n >= kW) {
-    vf m = load(x);
-    for (i = kW; i + kW <= n; i += kW) m = vmax(m, load(x + i));
-    top = hmax(m);
-  }
-  for (; i < n; i++) top = x[i] > top ? x[i] : top;
-  return top;
-}
 
 // What is left to do for a row when the exponentials of the next one are taken: its factor, or its logarithm.
 struct Pending {

@@ -1,4 +1,4 @@
-// Softmax of a short row, such as the router's.
+// The largest element of a row, and the softmax of a short one, such as the router's.
 #pragma once
 #include "vec_math.h"
 
@@ -16,27 +16,27 @@ inline float row_max(const float* x, int64_t n) {
   return top;
 }
 
-// y may be x when it is not the logarithm that is wanted. A row of -infinity only gives NaN, as 0 / 0 does.
-inline void softmax_row(const float* x, float* y, int64_t n, bool log) {
+// A row of -infinity only gives NaN, as 0 / 0 does.
+inline void softmax_in_place(float* x, int64_t n) {
   const float top = row_max(x, n);
   vf sums{};
   double total = 0;
   for (int64_t i = 0; i < n; i += kW) {
     const int lanes = int(min64(kW, n - i));
     vf e = vexp(load_some(x + i, lanes) - top);
-    if (!log) store_some(y + i, e, lanes);
+    store_some(x + i, e, lanes);
     if (lanes < kW) e = pick(first_lanes(lanes), e, vf{});
     sums += e;
-    if (i / kW % 256 == 255) {  // keeps the f32 partial sums short on vocabulary-sized rows
+    if (i / kW % 256 == 255) {  // keeps the f32 partial sums short
       total += hsum(sums);
       sums = vf{};
     }
   }
   total += hsum(sums);
-  const float shift = float(double(top) + std::log(total)), factor = float(1 / total);
+  const float factor = float(1 / total);
   for (int64_t i = 0; i < n; i += kW) {
     const int lanes = int(min64(kW, n - i));
-    store_some(y + i, log ? load_some(x + i, lanes) - shift : load_some(y + i, lanes) * factor, lanes);
+    store_some(x + i, load_some(x + i, lanes) * factor, lanes);
   }
 }
 

@@ -6,7 +6,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { modelFile } from '../../bench/model-file.ts';
-import type { BenchShape } from '../../bench/shapes.ts';
 import type { OpenFile } from '../../src/device/device.ts';
 import { openFile } from '../../src/device/files.ts';
 import type { WebGpuDevice } from '../../src/device/webgpu/device.ts';
@@ -18,25 +17,10 @@ import { loadOnto } from '../../src/engine/place.ts';
 import type { LoadOptions, Model } from '../../src/engine/types.ts';
 import { modelCheckpoint } from '../../src/models/files/translate.ts';
 import { openCheckpoint } from '../../src/weights/open.ts';
+import { expertBlock, generate, tinyExperts } from './tiny-experts.ts';
 
-const shape: BenchShape = {
-  name: 'tiny-moe-gpu',
-  description: 'for tests',
-  architecture: 'qwen3moe',
-  layers: 2,
-  hidden: 64,
-  heads: 2,
-  kvHeads: 1,
-  headDim: 32,
-  inner: 96,
-  vocab: 512,
-  tied: false,
-  experts: { count: 16, used: 4 },
-  headNorms: true,
-  ropeBase: 10_000,
-};
-/** Gate and up, and down, of an expert: Q4_0, each a whole number of pages in its block. */
-const block = 2 * 4096 + 4096;
+const shape = tinyExperts('tiny-moe-gpu', 2);
+const block = expertBlock;
 
 const prompt = Array.from({ length: 40 }, (_, i) => (i * 37 + 11) % shape.vocab);
 
@@ -54,13 +38,6 @@ const harmed: OpenFile = (path, byteLength) => {
 
 /** One device for all models, so that kernels are compiled once: those of experts are compiled for the number of slots. */
 const gpu = await openNodeGpu({ software: true, openFile: harmed }).catch((error: Error) => error.message);
-
-async function generate(model: Model, tokens: readonly number[], maxTokens: number): Promise<number[]> {
-  const answer: number[] = [];
-  for await (const id of model.generate(tokens, { maxTokens, ignoreEos: true, temperature: 0 }))
-    answer.push(id);
-  return answer;
-}
 
 const answers = async (model: Model) => ({
   tokens: await generate(model, prompt, 5),

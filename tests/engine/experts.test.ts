@@ -17,7 +17,6 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { modelFile } from '../../bench/model-file.ts';
-import type { BenchShape } from '../../bench/shapes.ts';
 import { env as settings } from '../../src/base/env.ts';
 import { addonPath } from '../../src/device/cpu/addon.ts';
 import { openCpuDevice } from '../../src/device/cpu/device.ts';
@@ -34,25 +33,10 @@ import type { ExpertOptions, LoadOptions, Model } from '../../src/engine/types.t
 import { missRateOf } from '../../src/experts/distances.ts';
 import { modelCheckpoint } from '../../src/models/files/translate.ts';
 import { openCheckpoint } from '../../src/weights/open.ts';
+import { expertBlock, generate, tinyExperts } from './tiny-experts.ts';
 
-const shape: BenchShape = {
-  name: 'tiny-moe',
-  description: 'for tests',
-  architecture: 'qwen3moe',
-  layers: 3,
-  hidden: 64,
-  heads: 2,
-  kvHeads: 1,
-  headDim: 32,
-  inner: 96,
-  vocab: 512,
-  tied: false,
-  experts: { count: 16, used: 4 },
-  headNorms: true,
-  ropeBase: 10_000,
-};
-/** Gate and up, and down, of an expert: Q4_0, each a whole number of pages in its block. */
-const block = 2 * 4096 + 4096;
+const shape = tinyExperts('tiny-moe', 3);
+const block = expertBlock;
 const oneLayer = 4 * block;
 
 const prompt = Array.from({ length: 150 }, (_, i) => (i * 37 + 11) % shape.vocab);
@@ -63,13 +47,6 @@ interface Answer {
   readonly few: Float32Array;
   readonly tokens: number[];
   readonly together: number[][];
-}
-
-async function generate(model: Model, tokens: readonly number[], maxTokens: number): Promise<number[]> {
-  const answer: number[] = [];
-  for await (const id of model.generate(tokens, { maxTokens, ignoreEos: true, temperature: 0 }))
-    answer.push(id);
-  return answer;
 }
 
 async function answers(model: Model): Promise<Answer> {

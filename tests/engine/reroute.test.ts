@@ -6,7 +6,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { modelFile } from '../../bench/model-file.ts';
-import type { BenchShape } from '../../bench/shapes.ts';
 import { fromData } from '../../src/array/creation.ts';
 import { moeReroute, reroute } from '../../src/array/ops/experts/moe-reroute.ts';
 import { Weight } from '../../src/array/weight.ts';
@@ -18,26 +17,12 @@ import { streamedLayers } from '../../src/experts/layers.ts';
 import { modelCheckpoint } from '../../src/models/files/translate.ts';
 import { expertTensors } from '../../src/weights/experts.ts';
 import { openCheckpoint } from '../../src/weights/open.ts';
+import { expertBlock, tinyExperts } from './tiny-experts.ts';
 
 const E = 16;
 const k = 4;
-const shape: BenchShape = {
-  name: 'tiny-reroute',
-  description: 'for tests',
-  architecture: 'qwen3moe',
-  layers: 2,
-  hidden: 64,
-  heads: 2,
-  kvHeads: 1,
-  headDim: 32,
-  inner: 96,
-  vocab: 512,
-  tied: false,
-  experts: { count: E, used: k },
-  headNorms: true,
-  ropeBase: 10_000,
-};
-const block = 3 * 4096;
+const shape = tinyExperts('tiny-reroute', 2);
+const block = expertBlock;
 
 /** Numbers from 0 to 1, the same in every run. */
 function uniform(seed: number): () => number {

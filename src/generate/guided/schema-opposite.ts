@@ -4,7 +4,7 @@
 import { each, type Work } from './patience.ts';
 import type { Expander } from './schema-expand.ts';
 import { numberAt, type Path, requiredNames, type Schema, typesOf } from './schema-keywords.ts';
-import { dependentRequired, ofTypes } from './schema-own.ts';
+import { dependentRequired, ofTypes, valuesByKind } from './schema-own.ts';
 import {
   type ArrayShape,
   allShapes,
@@ -62,15 +62,7 @@ function oppositeTypes({ goals }: Expander, schema: Schema): readonly Shapes[] {
 /** All but some values. */
 function* otherValues(expander: Expander, values: readonly unknown[], path: Path): Work<Shapes> {
   const { goals, patience } = expander;
-  const [scalars, numbers, strings] = [new Set<unknown>(), new Set<number>(), new Set<string>()];
-  const [lists, records]: [unknown[][], Schema[]] = [[], []];
-  yield* each(values, patience, (value) => {
-    if (typeof value === 'number') numbers.add(value);
-    else if (typeof value === 'string') strings.add(value);
-    else if (Array.isArray(value)) lists.push(value);
-    else if (typeof value === 'object' && value !== null) records.push(value as Schema);
-    else scalars.add(value);
-  });
+  const { scalars, numbers, strings, lists, records } = yield* valuesByKind(values, patience);
   const others: Shapes = {
     null: !scalars.has(null),
     booleans: [true, false].filter((value) => !scalars.has(value)),

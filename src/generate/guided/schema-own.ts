@@ -1,6 +1,6 @@
 // What a schema says itself, without the schemas it is made of: its type, its values, and the keywords of each type.
 
-import { each, eachMade, mapped, type Work } from './patience.ts';
+import { each, eachMade, mapped, type Patience, type Work } from './patience.ts';
 import type { Expander } from './schema-expand.ts';
 import { numberFormats, stringFormats } from './schema-formats.ts';
 import type { Goal } from './schema-goal.ts';
@@ -181,9 +181,16 @@ export function dependentRequired(schema: Schema): readonly (readonly [string, r
   );
 }
 
-/** Some given values. */
-export function* givenShapes(expander: Expander, values: readonly unknown[], path: Path): Work<Shapes> {
-  const { patience } = expander;
+/** Values by what they are; null, true and false are scalars. */
+interface ValuesByKind {
+  readonly scalars: ReadonlySet<unknown>;
+  readonly numbers: ReadonlySet<number>;
+  readonly strings: ReadonlySet<string>;
+  readonly lists: readonly unknown[][];
+  readonly records: readonly Schema[];
+}
+
+export function* valuesByKind(values: readonly unknown[], patience: Patience): Work<ValuesByKind> {
   const [scalars, numbers, strings] = [new Set<unknown>(), new Set<number>(), new Set<string>()];
   const [lists, records]: [unknown[][], Schema[]] = [[], []];
   yield* each(values, patience, (value) => {
@@ -193,6 +200,13 @@ export function* givenShapes(expander: Expander, values: readonly unknown[], pat
     else if (typeof value === 'object' && value !== null) records.push(value as Schema);
     else scalars.add(value);
   });
+  return { scalars, numbers, strings, lists, records };
+}
+
+/** Some given values. */
+export function* givenShapes(expander: Expander, values: readonly unknown[], path: Path): Work<Shapes> {
+  const { patience } = expander;
+  const { scalars, numbers, strings, lists, records } = yield* valuesByKind(values, patience);
   const wholes: Whole[] = [];
   let size = 0;
   for (const value of [...lists, ...records]) {
