@@ -37,10 +37,17 @@ interface Held {
   hot: number;
 }
 
+/** How many experts of a layer are there with each of their parts, and how often one of the layer left. */
+interface Whole {
+  readonly there: Record<ExpertPart, number>;
+  left: number;
+}
+
 export class ExpertSlots {
   readonly #layers: readonly (readonly Expert[])[];
   /** By layer. */
   readonly #groups: readonly Held[];
+  readonly #whole: readonly Whole[];
   readonly #eviction: Eviction;
   #session = 0;
   #used = 0;
@@ -58,6 +65,7 @@ export class ExpertSlots {
         session: 0,
       })),
     );
+    this.#whole = experts.map(() => ({ there: { gate: 0, up: 0, down: 0 }, left: 0 }));
     const held: Held[] = [];
     for (const { layers, slots } of groups) {
       const own = { experts: new Array<Expert | undefined>(slots).fill(undefined), hot: 0 };
@@ -84,6 +92,14 @@ export class ExpertSlots {
 
   isHot(layer: number, expert: number): boolean {
     return this.#expert(layer, expert).hot;
+  }
+
+  /** Whether parts of all experts of a layer are there: a number for as long as the slots stay the same, undefined where one is missing. */
+  wholeSince(layer: number, parts: readonly ExpertPart[]): number | undefined {
+    const whole = this.#whole[layer];
+    return parts.every((part) => whole?.there[part] === this.#layers[layer]?.length)
+      ? whole?.left
+      : undefined;
   }
 
   /** Experts that a layer can have at a time beside hot ones. */
@@ -124,7 +140,12 @@ export class ExpertSlots {
   }
 
   arrived(layer: number, expert: number, parts: readonly ExpertPart[]): void {
-    for (const part of parts) this.#expert(layer, expert).there.add(part);
+    const { there } = this.#expert(layer, expert);
+    const whole = this.#whole[layer] as Whole;
+    for (const part of parts) {
+      if (!there.has(part)) whole.there[part]++;
+      there.add(part);
+    }
   }
 
   /** Gives an expert a slot for good. False where one layer's choice would then have no slot left. */
@@ -137,6 +158,9 @@ export class ExpertSlots {
   }
 
   #leave(old: Expert): void {
+    const whole = this.#whole[old.layer] as Whole;
+    for (const part of old.there) whole.there[part]--;
+    whole.left++;
     old.slot = -1;
     old.there.clear();
   }

@@ -4,7 +4,7 @@
 import { mkdtempSync, rmSync, truncateSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it, vi } from 'vitest';
 import type { NDArray } from '../../src/array/array.ts';
 import { compile } from '../../src/array/compile.ts';
 import { fromData } from '../../src/array/creation.ts';
@@ -36,6 +36,8 @@ const offsets = { gate: 0, up: bytesOf('gate'), down: 4096 };
 const blockBytes = 8192;
 
 let fail: number | undefined;
+/** Called when a read has begun, which waits for it. */
+let reading: (() => Promise<void>) | undefined;
 const opened = await openNodeGpu({
   software: true,
   openFile: (path, byteLength) => {
@@ -45,6 +47,7 @@ const opened = await openNodeGpu({
       readInto: async (offset, target) => {
         if (fail !== undefined && offset >= fail && offset < fail + blockBytes)
           throw new Error('Input/output error');
+        await reading?.();
         await file.readInto(offset, target);
       },
     };
@@ -181,6 +184,61 @@ describe.skipIf(typeof opened === 'string')('experts streamed to a GPU', () => {
     expect(chosen).toEqual([49 * topk, 49 * topk]);
     plan.dispose();
     stream.dispose();
+  });
+
+  it('does not stop for a layer whose experts are all there, and counts what it chose', async () => {
+    const stream = opening(2 * E);
+    const plan = planOf(streamed(stream));
+    const readbacks = vi.spyOn(device.readback, 'record');
+    const stops = async (n: number, seed?: number): Promise<number> => {
+      readbacks.mockClear();
+      expect(await run(plan, n, seed)).toEqual(await run(whole, n, seed));
+      return readbacks.mock.calls.length - 2; // the results of both
+    };
+    expect(await stops(1)).toBe(2);
+    expect(await stops(40)).toBe(2); // brings them all
+    expect(stream.counters().slotsUsed).toBe(2 * E);
+    const before = stream.counters();
+    for (const n of [1, 1, 5, 40]) expect(await stops(n), `${n} rows`).toBe(0);
+    const { requests, hits, reads } = stream.counters();
+    expect(requests - before.requests).toBeGreaterThan(2 * 3 * topk);
+    expect(hits - before.hits).toBe(requests - before.requests);
+    expect(reads).toBe(before.reads);
+    const chosen = stream.chosen().map((list) => list.reduce((sum, count) => sum + count, 0));
+    expect(chosen).toEqual([88 * topk, 88 * topk]);
+    for (const each of [plan, stream]) each.dispose();
+
+    // One layer whole and then no longer: room for the other takes its slots away.
+    const less = opening(E + 4);
+    const other = planOf(streamed(less));
+    for (const n of [40, 1, 2, 40, 1, 3]) {
+      for (const only of [n, n + 100]) expect(await run(other, n, only)).toEqual(await run(whole, n, only));
+    }
+    for (const each of [other, less]) each.dispose();
+    readbacks.mockRestore();
+  });
+
+  it('uses the experts that are there while the others are read', async () => {
+    const stream = opening(2 * E);
+    const plan = planOf(streamed(stream));
+    const submits = vi.spyOn(device.gpu.queue, 'submit');
+    const during: number[] = [];
+    reading = async () => {
+      for (let turn = 0; turn < 20; turn++) await new Promise((resume) => setImmediate(resume));
+      during.push(submits.mock.calls.length);
+    };
+    const submitted = async (n: number): Promise<number | undefined> => {
+      const right = await run(whole, n);
+      submits.mockClear();
+      during.length = 0;
+      expect(await run(plan, n)).toEqual(right);
+      return during[0]; // when the first read has ended
+    };
+    expect(await submitted(1)).toBe(1); // nothing is there yet: the router
+    expect(await submitted(5)).toBe(2); // the router, and the experts that are there
+    reading = undefined;
+    submits.mockRestore();
+    for (const each of [plan, stream]) each.dispose();
   });
 
   it('gives the same with biases', async () => {

@@ -1,14 +1,14 @@
 // A run that stops where its routers have chosen: ids are read back, experts that are missing are brought, and what follows is submitted.
-// Where a step needs more experts than there is room for, a dispatch runs again for each wave of them.
+// It does not stop for a layer whose experts are all there. Those of a layer that are there are used while the missing ones are read. Where
+// a step needs more experts than there is room for, a dispatch runs again for each wave of them.
 
-import { IngotError } from '../../base/errors.ts';
 import { absentExpert } from '../../kernel/wgsl/moe/held.ts';
-import { failureMessage, failureNumber } from '../../kernel/wgsl/status.ts';
 import type { BufferSlice } from '../device.ts';
 import { expertWaves, rowWaves } from '../expert-waves.ts';
 import type { ExpertUse } from './expert-uses.ts';
 import type { Place } from './moves.ts';
 import { type Command, paramIn, recordCommand, type TimedDispatch } from './record.ts';
+import type { SlotNumbers } from './slot-numbers.ts';
 import type { ReadbackRing } from './transfers.ts';
 
 export interface ExpertStepsParts {
@@ -17,21 +17,27 @@ export interface ExpertStepsParts {
   readonly uses: ReadonlyMap<number, ExpertUse>;
   /** Where kernels read the numbers of slots. */
   readonly numbers: GPUBuffer;
+  readonly lookUp: SlotNumbers;
   readonly find: (slice: BufferSlice) => Place;
   /** Throws when the program may not go on. */
   readonly check: () => void;
 }
 
-/** What a layer's router chose, and whether there is room for all of it. */
-interface Chosen {
-  readonly ids: Int32Array<ArrayBuffer>;
-  readonly fits: boolean;
+/** What a layer's router chose, and whether there is room for all of it; undefined where the GPU looks it up. */
+type Chosen = { readonly ids: Int32Array<ArrayBuffer>; readonly fits: boolean } | undefined;
+
+/** A layer that was not waited for, and how many rows chose. */
+export interface Unwaited {
+  readonly use: ExpertUse;
+  readonly rows: number;
 }
 
 export class ExpertSteps {
   readonly #parts: ExpertStepsParts;
   #encoder: GPUCommandEncoder;
   #commands: Command[] = [];
+  /** Layers that were not waited for: what they chose is written down where the program says. */
+  readonly unwaited: Unwaited[] = [];
 
   constructor(parts: ExpertStepsParts, encoder: GPUCommandEncoder) {
     this.#parts = parts;
@@ -43,7 +49,7 @@ export class ExpertSteps {
     dispatches: readonly TimedDispatch[],
     scalars: Readonly<Record<string, number>>,
   ): Promise<GPUCommandEncoder> {
-    let chosen: Chosen | undefined;
+    let chosen: Chosen;
     for (const [at, dispatch] of dispatches.entries()) {
       const use = this.#parts.uses.get(at);
       const rows = use === undefined ? 0 : paramIn(use.rows, scalars);
@@ -51,29 +57,54 @@ export class ExpertSteps {
         this.#commands.push(...dispatch.commands);
         continue;
       }
-      if (use.allParts !== undefined) chosen = await this.#choose(use, rows, use.allParts);
-      if (chosen?.fits === true) this.#commands.push(...dispatch.commands);
-      else if (chosen !== undefined) await this.#inWaves(use, dispatch, chosen.ids);
+      const { stream, layer, allParts } = use;
+      if (allParts !== undefined)
+        chosen = stream.isWhole(layer, allParts) ? this.#lookUp(use, rows) : await this.#read(use, rows);
+      if (chosen === undefined) this.#commands.push(...dispatch.commands);
+      else if (!chosen.fits) await this.#inWaves(use, dispatch, chosen.ids);
+      else if (allParts !== undefined) await this.#hitsFirst(use, dispatch, chosen.ids);
+      else this.#commands.push(...dispatch.commands);
     }
     this.#flush();
     return this.#encoder;
   }
 
-  async #choose(use: ExpertUse, rows: number, parts: ExpertUse['parts']): Promise<Chosen> {
-    const ids = await this.#read(use.ids, rows * use.topk);
+  #lookUp(use: ExpertUse, rows: number): undefined {
+    this.unwaited.push({ use, rows });
+    this.#commands.push(this.#parts.lookUp.command(use, rows));
+  }
+
+  async #read(use: ExpertUse, rows: number): Promise<Chosen> {
     const { stream, layer } = use;
-    const count = stream.layers[layer]?.experts ?? 0;
-    const wrong = ids.find((id) => id < 0 || id >= count);
-    if (wrong !== undefined) throw new IngotError('device_failed', badExpert(wrong));
+    const ids = await this.#readIds(use.ids, rows * use.topk);
     stream.chose(layer, ids);
     const { most, isFree } = stream.room(layer);
+    return { ids, fits: [...new Set(ids)].filter((e) => !isFree(e)).length <= most };
+  }
+
+  /** Brings what is missing; those that are there are used meanwhile, unless the sum over a row's experts is one. */
+  async #hitsFirst(use: ExpertUse, dispatch: TimedDispatch, ids: Int32Array<ArrayBuffer>): Promise<void> {
+    const { stream, layer, allParts = [] } = use;
     const distinct = [...new Set(ids)];
-    const fits = distinct.filter((e) => !isFree(e)).length <= most;
-    if (fits) {
-      await stream.bring(layer, distinct, parts);
+    const missing = new Set(distinct.filter((e) => !stream.has(layer, e, allParts)));
+    const brought = stream.bring(layer, distinct, allParts);
+    brought.catch(() => undefined); // told where it is waited for
+    if (dispatch.wholeRows !== true && missing.size > 0 && missing.size < distinct.length) {
+      for (const commands of partsOf(dispatch.commands)) {
+        for (const late of [false, true]) {
+          if (late) await brought;
+          this.#submit(); // what was recorded reads numbers that change now
+          this.#number(use, ids, (place) => missing.has(ids[place] as number) === late);
+          this.#commands.push(...commands);
+        }
+      }
+      this.#submit();
       this.#number(use, ids);
+      return;
     }
-    return { ids, fits };
+    await brought;
+    this.#number(use, ids);
+    this.#commands.push(...dispatch.commands);
   }
 
   async #inWaves(use: ExpertUse, dispatch: TimedDispatch, ids: Int32Array<ArrayBuffer>): Promise<void> {
@@ -103,7 +134,7 @@ export class ExpertSteps {
   }
 
   /** Submits what was recorded and waits for the ids that it wrote. */
-  async #read(slice: BufferSlice, count: number): Promise<Int32Array<ArrayBuffer>> {
+  async #readIds(slice: BufferSlice, count: number): Promise<Int32Array<ArrayBuffer>> {
     const { readback, find } = this.#parts;
     this.#flush();
     const result = readback.record(this.#encoder, [{ ...find(slice), length: 4 * count }]);
@@ -140,7 +171,3 @@ function partsOf(commands: readonly Command[]): readonly (readonly Command[])[] 
   }
   return lists;
 }
-
-/** As a kernel says it. */
-const badExpert = (id: number): string =>
-  failureMessage(Uint32Array.of(failureNumber('expert_id'), id)) ?? '';

@@ -20,6 +20,8 @@ export interface ExpertUse {
   readonly topk: number;
   /** Undefined for a use of the same ids as the one before; else what this and those of the same ids read. */
   readonly allParts: readonly ExpertPart[] | undefined;
+  /** Where the program writes down what the router chose, in words. */
+  readonly logAt: number;
 }
 
 export interface StreamedProgram {
@@ -28,6 +30,8 @@ export interface StreamedProgram {
   readonly uses: ReadonlyMap<number, ExpertUse>;
   /** Where kernels read the numbers of slots. */
   readonly numbers: WebGpuBuffer;
+  /** Where choices are written down that nobody waits for. */
+  readonly log: WebGpuBuffer;
 }
 
 /** Whether a program reads experts that are streamed. */
@@ -39,28 +43,36 @@ export const isStreamed = ({ dispatches }: DeviceProgram): boolean =>
 /** Throws unsupported for kernels that are not those of experts. */
 export function streamedProgram(
   program: DeviceProgram,
-  makeNumbers: (byteLength: number) => WebGpuBuffer,
+  make: (byteLength: number) => WebGpuBuffer,
 ): StreamedProgram {
   const found = program.dispatches.map(useOf);
   const idBytes = Math.max(0, ...found.map((use) => use?.ids.byteLength ?? 0));
-  const numbers = makeNumbers(idBytes);
+  const numbers = make(idBytes);
   const uses = new Map<number, ExpertUse>();
-  let lead: { readonly at: number; readonly use: Found; readonly parts: Set<ExpertPart> } | undefined;
+  let logWords = 0;
+  let lead:
+    | { readonly at: number; readonly use: Found; readonly parts: Set<ExpertPart>; readonly logAt: number }
+    | undefined;
   found.forEach((use, at) => {
     if (use === undefined) return;
-    if (lead === undefined || !sameIds(lead.use, use)) lead = { at, use, parts: new Set() };
+    if (lead === undefined || !sameIds(lead.use, use)) {
+      lead = { at, use, parts: new Set(), logAt: logWords };
+      logWords += use.ids.byteLength / 4;
+    }
+    const { logAt } = lead;
     for (const part of use.parts) lead.parts.add(part);
-    uses.set(at, { ...use, allParts: undefined });
-    uses.set(lead.at, { ...lead.use, allParts: [...lead.parts] });
+    uses.set(at, { ...use, allParts: undefined, logAt });
+    uses.set(lead.at, { ...lead.use, allParts: [...lead.parts], logAt });
   });
+  const log = make(4 * logWords);
   const dispatches = program.dispatches.map((dispatch, at): Dispatch => {
     const use = found[at];
     return use === undefined ? dispatch : { ...dispatch, buffers: withSlots(dispatch, use, numbers) };
   });
-  return { program: { ...program, dispatches }, uses, numbers };
+  return { program: { ...program, dispatches }, uses, numbers, log };
 }
 
-type Found = Omit<ExpertUse, 'allParts'> & {
+type Found = Omit<ExpertUse, 'allParts' | 'logAt'> & {
   readonly idsAt: number;
   /** Where the numbers of experts go that biases are found by; undefined without biases. */
   readonly expertsAt: number | undefined;

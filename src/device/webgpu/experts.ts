@@ -3,6 +3,7 @@
 // copied into the slots of experts that give way, in the order of the GPU's queue: what was submitted before still finds those.
 
 import { IngotError } from '../../base/errors.ts';
+import { failureMessage, failureNumber } from '../../kernel/wgsl/status.ts';
 import { packReference } from '../../quant/reference.ts';
 import { sourceFormatOf } from '../../quant/registry.ts';
 import type { PackRows } from '../cpu/pack.ts';
@@ -61,6 +62,9 @@ export class GpuExperts implements ExpertStream {
   readonly #total: number;
   /** By layer. */
   readonly #buffers: Readonly<Record<ExpertPart, SlotBuffer>>[] = [];
+  /** The slots of the experts of each layer whose experts are all there, layer behind layer; and how old each row is. */
+  readonly #table: WebGpuBuffer;
+  readonly #rows: { readonly at: number; since: number | undefined }[] = [];
   readonly #owned: DeviceBuffer[] = [];
   readonly #staging: Staging[] = [];
   readonly #count = counted();
@@ -85,6 +89,7 @@ export class GpuExperts implements ExpertStream {
     try {
       for (const { path, byteLength } of spec.files) this.#files.push(host.openFile(path, byteLength));
       for (const pool of pools) this.#allocate(pool);
+      this.#table = this.#makeTable();
       const largest = Math.max(...spec.layers.map(({ blockBytes }) => blockBytes));
       for (let i = 0; i < spec.readers; i++) this.#staging.push(new Staging(host.gpu, largest));
     } catch (error) {
@@ -108,6 +113,29 @@ export class GpuExperts implements ExpertStream {
     return this.#slots.slotOf(layer, expert);
   }
 
+  has(layer: number, expert: number, parts: readonly ExpertPart[]): boolean {
+    return this.#slots.has(layer, expert, parts);
+  }
+
+  /** The slots of a layer's experts on the GPU, from a word on. They hold where `isWhole`. */
+  table(layer: number): { readonly table: GPUBuffer; readonly row: number } {
+    return { table: this.#table.gpu, row: this.#rows[layer]?.at ?? 0 };
+  }
+
+  /** Whether parts of all experts of a layer are there; their slots are then in the table for what is submitted next. */
+  isWhole(layer: number, parts: readonly ExpertPart[]): boolean {
+    const since = this.#slots.wholeSince(layer, parts);
+    const row = this.#rows[layer];
+    if (since === undefined || row === undefined) return false;
+    if (row.since !== since) {
+      const { experts = 0 } = this.layers[layer] ?? {};
+      const slots = Int32Array.from({ length: experts }, (_, e) => this.#slots.slotOf(layer, e));
+      this.#host.gpu.queue.writeBuffer(this.#table.gpu, 4 * row.at, slots);
+      row.since = since;
+    }
+    return true;
+  }
+
   /** How many experts of a layer can be there at a time, and which are. */
   room(layer: number): Room {
     return {
@@ -117,15 +145,19 @@ export class GpuExperts implements ExpertStream {
     };
   }
 
-  /** Counts what the rows of a step chose. */
-  chose(layer: number, ids: Int32Array): void {
+  /** Counts what the rows of a step chose. Throws device_failed for a number that is no expert's. */
+  chose(layer: number, ids: Int32Array, wasWhole = false): void {
+    const { experts = 0 } = this.layers[layer] ?? {};
+    const wrong = ids.find((id) => id < 0 || id >= experts);
+    if (wrong !== undefined) throw new IngotError('device_failed', badExpert(wrong));
     const rows = new Map<number, number>();
     for (const id of ids) rows.set(id, (rows.get(id) ?? 0) + 1);
     for (const [expert, n] of rows) {
       this.#slots.choose(layer, expert, n);
       this.#count.requests++;
-      if (this.#slots.has(layer, expert, ['gate', 'up'])) this.#count.hits++;
+      if (wasWhole || this.#slots.has(layer, expert, ['gate', 'up'])) this.#count.hits++;
     }
+    if (wasWhole) this.#slots.need(layer, rows.keys());
   }
 
   /**
@@ -191,6 +223,17 @@ export class GpuExperts implements ExpertStream {
     };
     const buffers = { gate: make('gate'), up: make('up'), down: make('down') };
     for (const layer of layers) this.#buffers[layer] = buffers;
+  }
+
+  #makeTable(): WebGpuBuffer {
+    let words = 0;
+    for (const { experts } of this.layers) {
+      this.#rows.push({ at: words, since: undefined });
+      words += experts;
+    }
+    const table = this.#host.allocate(4 * words, 'slots of layers');
+    this.#owned.push(table);
+    return table;
   }
 
   #slotBuffer(layer: number, part: ExpertPart): SlotBuffer {
@@ -311,6 +354,10 @@ export class GpuExperts implements ExpertStream {
     return packReference(sourceFormatOf(source, layout), parts, rows, columns);
   }
 }
+
+/** As a kernel says it. */
+const badExpert = (id: number): string =>
+  failureMessage(Uint32Array.of(failureNumber('expert_id'), id)) ?? '';
 
 const tooFew = (layer: StreamedLayer | undefined, needed: number, { most }: Room): IngotError =>
   new IngotError(

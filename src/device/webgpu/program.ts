@@ -7,10 +7,11 @@ import type { BufferSlice, CompiledProgram, DeviceProgram, ScalarSpec, Transfers
 import { type BoundProgram, bindProgram } from './bind.ts';
 import { checkedRange } from './buffer.ts';
 import type { WebGpuDevice } from './device.ts';
-import { ExpertSteps } from './expert-steps.ts';
+import { ExpertSteps, type Unwaited } from './expert-steps.ts';
 import { isStreamed, type StreamedProgram, streamedProgram } from './expert-uses.ts';
 import type { Place } from './moves.ts';
 import { allCommands, DispatchRecorder, recordCommand } from './record.ts';
+import { SlotNumbers } from './slot-numbers.ts';
 import { DispatchTimer } from './timer.ts';
 import { type CheckedTransfers, checkTransfers, recordMoves } from './transfers.ts';
 
@@ -27,6 +28,7 @@ export class WebGpuProgram implements CompiledProgram {
   #dispatches: readonly DispatchRecorder[] | undefined;
   /** Where the program stops for experts; undefined when all are in memory. */
   readonly #streamed: StreamedProgram | undefined;
+  readonly #lookUp: SlotNumbers | undefined;
   readonly ready: Promise<void>;
   readonly chains: number;
   #disposed = false;
@@ -42,6 +44,7 @@ export class WebGpuProgram implements CompiledProgram {
         ? streamedProgram(program, (bytes) => device.allocateBuffer(bytes, 'slots of experts'))
         : undefined;
       const { uses } = this.#streamed ?? {};
+      this.#lookUp = this.#streamed && this.#slotNumbers(this.#streamed);
       this.#bound = bindProgram(
         device.bindContext({
           create: (bytes, label) => this.#create(bytes, label),
@@ -81,7 +84,7 @@ export class WebGpuProgram implements CompiledProgram {
   ): Promise<readonly Uint8Array[]> {
     const { first, staging } = this.#begin(block, transfers);
     const { encoder, collect } = this.#recordDispatches(first, scalars);
-    return this.#end(encoder, staging, transfers, collect);
+    return this.#end(encoder, staging, transfers, { collect });
   }
 
   /** The same in steps; resolves when all of them are submitted. */
@@ -93,19 +96,18 @@ export class WebGpuProgram implements CompiledProgram {
     const { first, staging } = this.#begin(block, transfers);
     const { gpu, readback } = this.#device;
     const { uses, numbers } = this.#streamed as StreamedProgram;
+    const lookUp = this.#lookUp as SlotNumbers;
     const find = (slice: BufferSlice): Place => this.#find(slice);
-    const parts = { gpu, readback, uses, numbers: numbers.gpu, find, check: () => this.#check() };
+    const parts = { gpu, readback, uses, numbers: numbers.gpu, lookUp, find, check: () => this.#check() };
+    const steps = new ExpertSteps(parts, first);
     let encoder: GPUCommandEncoder;
     try {
-      encoder = await new ExpertSteps(parts, first).record(
-        allCommands(this.#dispatches ?? [], scalars),
-        scalars,
-      );
+      encoder = await steps.record(allCommands(this.#dispatches ?? [], scalars), scalars);
     } catch (error) {
       for (const buffer of staging) buffer.destroy();
       throw error;
     }
-    const result = this.#end(encoder, staging, transfers);
+    const result = this.#end(encoder, staging, transfers, { unwaited: steps.unwaited });
     return () => result;
   }
 
@@ -129,28 +131,35 @@ export class WebGpuProgram implements CompiledProgram {
     encoder: GPUCommandEncoder,
     staging: readonly GPUBuffer[],
     transfers: CheckedTransfers,
-    collect?: (() => Promise<void>) | undefined,
+    after: AfterRun,
   ): Promise<readonly Uint8Array[]> {
     const { gpu, readback } = this.#device;
     const { status } = this.#bound;
     const reads = [...transfers.reads];
     if (status !== undefined) reads.push({ gpu: status, offset: 0, length: statusBytes });
+    for (const { use, rows } of after.unwaited ?? []) {
+      const { gpu: log } = (this.#streamed as StreamedProgram).log;
+      reads.push({ gpu: log, offset: 4 * use.logAt, length: 4 * rows * use.topk });
+    }
     const result = readback.record(encoder, reads);
     gpu.queue.submit([encoder.finish()]);
     for (const buffer of staging) buffer.destroy();
-    return this.#finish(result, transfers.reads.length, collect);
+    return this.#finish(result, transfers.reads.length, after);
   }
 
   async #finish(
     result: (() => Promise<readonly Uint8Array[]>) | undefined,
     reads: number,
-    collect: (() => Promise<void>) | undefined,
+    { collect, unwaited = [] }: AfterRun,
   ): Promise<readonly Uint8Array[]> {
     const bytes = await this.#device.settle(result?.() ?? this.#idle());
     await collect?.();
-    const words = bytes[reads];
+    const own = bytes.slice(reads);
+    const words = this.#bound.status && own.shift();
     const message = words && failureMessage(new Uint32Array(words.slice().buffer));
     if (message !== undefined) throw new IngotError('device_failed', message);
+    for (const [i, { use }] of unwaited.entries())
+      use.stream.chose(use.layer, new Int32Array((own[i] ?? new Uint8Array(0)).slice().buffer), true);
     return bytes.slice(0, reads);
   }
 
@@ -210,7 +219,20 @@ export class WebGpuProgram implements CompiledProgram {
       this.#device.releaseBytes(bytes);
     }
     this.#timer?.dispose();
+    this.#lookUp?.dispose();
     this.#streamed?.numbers.dispose();
+    this.#streamed?.log.dispose();
+  }
+
+  #slotNumbers({ numbers, log }: StreamedProgram): SlotNumbers {
+    const { gpu, caps } = this.#device;
+    return new SlotNumbers({
+      gpu,
+      alignment: caps.offsetAlignment,
+      numbers: numbers.gpu,
+      log: log.gpu,
+      find: ({ ids }) => this.#find(ids),
+    });
   }
 
   #find(slice: BufferSlice): Place {
@@ -227,6 +249,12 @@ export class WebGpuProgram implements CompiledProgram {
   #check(): void {
     if (this.#disposed) throw new IngotError('disposed', 'the program is disposed');
   }
+}
+
+/** What is done when a run has ended: times are collected, choices counted that nobody waited for. */
+interface AfterRun {
+  readonly collect?: (() => Promise<void>) | undefined;
+  readonly unwaited?: readonly Unwaited[];
 }
 
 /** The uniform block. Throws invalid_argument for a scalar that is missing or does not fit its type. */
