@@ -115,7 +115,7 @@ export function full(size: Shape | number, value: Term, dtype?: DType | null): N
   if (typeof value === 'object') return value.cast(dtype ?? value.dtype).broadcastTo(shape);
   const type = dtype ?? (typeof value === 'boolean' ? 'bool' : 'f32');
   checkDtype(type, 'full');
-  const attrs = { shape, dtype: type, value: constantValue(value, type) };
+  const attrs = { shape, dtype: type, value: constantValue(value, type, 'full') };
   return new NDArray({ node: opNode(fullOp, [], attrs), index: 0 });
 }
 

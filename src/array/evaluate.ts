@@ -13,12 +13,12 @@ import {
   type Node,
   type OpNode,
   resolve,
+  twoDevices,
   type Value,
   valueType,
 } from './graph/node.ts';
 import { isView } from './graph/schedule.ts';
 import { staleState, topologicalOrder, valuesOf } from './graph/trace.ts';
-import { twoDevices } from './graph/verify.ts';
 import { release, retain, settle } from './lifetime.ts';
 import { typedView } from './ops/operands.ts';
 import { isCrowded, reclaim } from './reclaim.ts';

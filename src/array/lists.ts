@@ -25,7 +25,7 @@ export function flattenLists(
   const elements = typedView(dtype, new Uint8Array(flat.length * bytesPerElement(dtype)));
   const write = writer({ shape, dtype, data: elements });
   flat.forEach((x, i) => {
-    write(i, isFloat(dtype) ? Number(x) : constantValue(x, dtype));
+    write(i, isFloat(dtype) ? Number(x) : constantValue(x, dtype, 'fromData'));
   });
   return { elements, dtype, shape };
 }

@@ -1,6 +1,6 @@
 // Entry of `ingot/nn`: modules with named parameters, layers, losses, optimisers and schedules.
 
-export * as losses from '../array/functions/losses.ts';
+export * as losses from '../array/checked/losses.ts';
 export { valueAndGrad } from './differentiate.ts';
 export { type LoadWeightsOptions, loadWeights, saveWeights } from './files.ts';
 export * from './layers/activations.ts';

@@ -1,6 +1,6 @@
 // Entry of `ingot/web`, for browsers: load a model onto the GPU and talk to it, and the array library. Nothing of Node.
 
-export * from '../array/library.ts';
+export * from '../array/checked/index.ts';
 export { type ErrorCode, FileFormatError, IngotError } from '../base/errors.ts';
 export type { AnswerEvent } from '../chat/answer.ts';
 export type { Message, Role, TextPart, Tool, ToolCall, ToolChoice } from '../chat/messages.ts';

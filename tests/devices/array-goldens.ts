@@ -3,9 +3,9 @@
 
 import { readFileSync } from 'node:fs';
 import { Array as NDArray } from '../../src/array/array.ts';
+import * as library from '../../src/array/checked/index.ts';
 import { fromData } from '../../src/array/creation.ts';
 import type { Complex } from '../../src/array/functions/fft.ts';
-import * as library from '../../src/array/library.ts';
 import type { DType } from '../../src/base/dtype.ts';
 import { expectAllClose } from '../../src/testing/allclose.ts';
 
@@ -50,13 +50,17 @@ function find(name: string): (...args: unknown[]) => Results | Promise<Results> 
   return (x, ...rest) => (x as Record<string, (...args: unknown[]) => NDArray>)[name]?.(...rest) as NDArray;
 }
 
-/** Rejects when shape, kind of dtype or an element is not as the reference says. */
-export async function runGolden({ f, args, want, tolerance }: GoldenCase): Promise<void> {
-  const given = args.map((a) => {
+/** The arguments of a case, made anew. */
+export const goldenArguments = ({ args }: GoldenCase): unknown[] =>
+  args.map((a) => {
     if ('array' in a) return make(a.array);
     return 'arrays' in a ? a.arrays.map(make) : revive(a.value);
   });
-  const result = await find(f)(...given);
+
+/** Rejects when shape, kind of dtype or an element is not as the reference says. */
+export async function runGolden(c: GoldenCase): Promise<void> {
+  const { f, want, tolerance } = c;
+  const result = await find(f)(...goldenArguments(c));
   const results =
     result instanceof NDArray ? [result] : 'real' in result ? [result.real, result.imag] : [...result];
   const wanted = (Array.isArray(want) ? want : [want]) as readonly GoldenArray[];

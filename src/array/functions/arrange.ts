@@ -130,7 +130,7 @@ export function asStrided(
           .mul(strides[i] ?? 0)
           .reshape(shape.map((_, k) => (k === i ? d : 1))),
       ),
-    lift(offset, 'i32', x),
+    lift(offset, 'i32', x, 'asStrided'),
   );
   return x.reshape([-1]).take(places.broadcastTo(shape), 0);
 }

@@ -1,5 +1,6 @@
 // Special functions beside those of special.ts, in f32. Series of I0 and I1 are those of the Cephes library (S. Moshier, i0f.c, i1f.c).
 
+import { IngotError } from '../../base/errors.ts';
 import type { NDArray } from '../array.ts';
 import { fromData } from '../creation.ts';
 import type { Term } from '../ops/elementwise/elementwise.ts';
@@ -115,6 +116,9 @@ export const gammaln = lgamma;
 export const psi = digamma;
 /** Logarithm of the multivariate gamma function of dimension d. */
 export function multigammaln(x: Term, d: number): NDArray {
+  if (!Number.isInteger(d) || d < 1) {
+    throw new IngotError('invalid_argument', `multigammaln: d is ${d}, a whole number above 0 is needed`);
+  }
   const a = toFloats(x);
   const parts = Array.from({ length: d }, (_, j) => lgamma(a.sub(j / 2)));
   return parts.reduce((s, p) => s.add(p)).add((d * (d - 1) * Math.log(Math.PI)) / 4);

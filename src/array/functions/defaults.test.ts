@@ -77,7 +77,11 @@ it.each([
   ['an object for a dtype', () => a.zeros([1], {} as 'f32'), /is none of f32/],
 ] as const)('the error of %s says which', (_, make, message) => expect(make).toThrow(message));
 
-it('arrays of two devices of one name are said to be so', async () => {
+it('arrays of two devices of one name are said to be so, where they meet', () => {
   const other = fromData([1, 2, 4], undefined, { device: openJsDevice() });
-  await expect(m.add(other).data()).rejects.toThrow(/is on another device js than the rest: two were opened/);
+  expect(() => m.add(other)).toThrow(
+    /^add: operand 1 is on another device js than the rest: two were opened/,
+  );
+  const later = other.mul(2); // not computed
+  expect(() => a.where(m.gt(1), m, later)).toThrow(/^where: operand 2 is on another device js/);
 });

@@ -60,7 +60,7 @@ export function sliceUpdate(x: NDArray, update: Term, ...indices: readonly Index
 export function sliceUpdate(x: NDArray, update: Term, ...given: readonly unknown[]): NDArray {
   const [start, axes] = given as [NDArray, readonly number[]];
   if (!(start instanceof NDArray)) return fixedUpdate(x, update, ...(given as readonly Index[]));
-  const piece = lift(update, x.dtype, x);
+  const piece = lift(update, x.dtype, x, 'sliceUpdate');
   const rank = x.shape.length;
   if (piece.shape.length > rank) {
     throw new IngotError(

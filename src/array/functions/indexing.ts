@@ -48,7 +48,7 @@ export function scatter(
   const others = rows.shape.slice(1);
   const before = x.shape.slice(0, at);
   const shape = [...before, ...places.shape, ...x.shape.slice(at + 1)];
-  const given = lift(updates, x.dtype, x).broadcastTo(shape);
+  const given = lift(updates, x.dtype, x, 'scatter').broadcastTo(shape);
   const idAxes = places.shape.map((_, i) => at + i);
   const rest = shape.map((_, i) => i).filter((i) => !idAxes.includes(i));
   const list = given.transpose([...idAxes, ...rest]).reshape([n, ...others]);
@@ -96,7 +96,7 @@ export function putAlongAxis(x: NDArray, ids: NDArray, values: Term, axis?: numb
   const shape = x.shape.map((d, i) => (i === at ? fixed(ids.shape[at], 'putAlongAxis') : d));
   const [places, given] = [
     indices(ids, 'putAlongAxis').broadcastTo(shape),
-    lift(values, x.dtype, x).broadcastTo(shape),
+    lift(values, x.dtype, x, 'putAlongAxis').broadcastTo(shape),
   ];
   const D = fixed(x.shape[at], 'putAlongAxis');
   const k = fixed(shape[at], 'putAlongAxis');
@@ -121,7 +121,7 @@ export function putAlongAxis(x: NDArray, ids: NDArray, values: Term, axis?: numb
 export function sliceUpdate(x: NDArray, update: Term, ...indices: readonly Index[]): NDArray {
   const { ranges } = resolveIndices(x, indices);
   const piece = slice(x, ...ranges);
-  const values = lift(update, x.dtype, x)
+  const values = lift(update, x.dtype, x, 'sliceUpdate')
     .broadcastTo(slice(x, ...indices).shape)
     .reshape(piece.shape);
   if (piece === x) return values;

@@ -7,7 +7,7 @@ import { takeAlongAxis } from '../ops/indexing/take-along-axis.ts';
 import type { Axes } from '../ops/reduce/reduce.ts';
 import { cumprod } from '../ops/scan/cumprod.ts';
 import { cumsum } from '../ops/scan/cumsum.ts';
-import { linesOf, restore } from './statistics.ts';
+import { linesOf, restore } from './lines.ts';
 import { toFloats } from './terms.ts';
 
 const without = (x: NDArray, value: number): NDArray => (isFloat(x.dtype) ? where(x.isnan(), value, x) : x);

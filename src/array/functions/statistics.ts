@@ -1,7 +1,7 @@
 // Statistics over axes, and counts of elements.
 
 import { IngotError } from '../../base/errors.ts';
-import { elementCount, formatShape } from '../../base/shape.ts';
+import { formatShape } from '../../base/shape.ts';
 import { type Given, named } from '../arguments.ts';
 import { NDArray } from '../array.ts';
 import { arange, full } from '../creation.ts';
@@ -9,27 +9,11 @@ import { clip, stack } from '../derived.ts';
 import type { Term } from '../ops/elementwise/elementwise.ts';
 import { where } from '../ops/elementwise/where.ts';
 import { take } from '../ops/indexing/take.ts';
-import { type Axes, reduceAxes } from '../ops/reduce/reduce.ts';
+import type { Axes } from '../ops/reduce/reduce.ts';
 import { concat } from '../ops/shape/concat.ts';
+import { linesOf, restore } from './lines.ts';
 import { eye } from './shape.ts';
 import { alongAxis, axisOf, toArray, toFloats } from './terms.ts';
-
-/** `x` with the reduced axes as one last axis. */
-export function linesOf(
-  x: NDArray,
-  axes: Axes,
-  what: string,
-): { readonly lines: NDArray; readonly reduced: readonly number[] } {
-  const reduced = reduceAxes(x, axes, what);
-  const kept = x.shape.map((_, i) => i).filter((i) => !reduced.includes(i));
-  const moved = x.transpose([...kept, ...reduced]);
-  const size = elementCount(reduced.map((i) => x.shape[i] ?? 1)).mul;
-  return { lines: moved.reshape([...kept.map((i) => x.shape[i] ?? 1), size]), reduced };
-}
-
-/** `y`, one for each line, with reduced axes of size 1 where they are kept. */
-export const restore = (y: NDArray, x: NDArray, reduced: readonly number[], keepDims: boolean): NDArray =>
-  keepDims ? y.reshape(x.shape.map((d, i) => (reduced.includes(i) ? 1 : d))) : y;
 
 /** The middle element in order, the mean of two for an even number of them; NaN where one is. */
 export const median = (x: NDArray, axes?: Axes, keepDims = false): NDArray =>

@@ -1,5 +1,6 @@
 // The graph: nodes with typed outputs. Leaves are buffers and plan inputs; everything else is an op.
 
+import { IngotError } from '../../base/errors.ts';
 import type { Device, DeviceBuffer } from '../../device/device.ts';
 import type { OpDef, Operands } from '../op.ts';
 import type { ValueType } from '../types.ts';
@@ -41,6 +42,8 @@ export interface OpNode extends NodeBase {
   readonly kind: 'op';
   readonly op: OpDef;
   readonly attrs: object;
+  /** Where its operands are; undefined for one that has none, or only inputs of plans. */
+  readonly device: Device | undefined;
   /** Let go of when the op is realized: a loop that computes x from x would hold every x before. */
   inputs: Operands<Value>;
   /** Set by evaluate: where each output is now. */
@@ -77,13 +80,34 @@ export const inputNode = (name: string, type: ValueType): InputNode => ({
   name,
 });
 
+/** Says of which two devices, where both may have one name. */
+export const twoDevices = (one: Device, other: Device): string =>
+  one.name === other.name
+    ? `another device ${one.name} than the rest: two were opened, use one`
+    : `device ${one.name}, the rest on ${other.name}`;
+
+/** The device of all operands. Throws invalid_argument when there are two. */
+function deviceOf(op: OpDef, inputs: Operands<Value>): Device | undefined {
+  let device: Device | undefined;
+  for (const [i, v] of inputs.entries()) {
+    if (v === null || v.node.kind === 'input' || v.node.device === undefined) continue;
+    device ??= v.node.device;
+    if (v.node.device === device) continue;
+    throw new IngotError(
+      'invalid_argument',
+      `${op.name}: operand ${i} is on ${twoDevices(v.node.device, device)}`,
+    );
+  }
+  return device;
+}
+
 /** A node applying `op`; its output types come from the op's rules. */
 export function opNode<A extends object>(op: OpDef<A>, inputs: Operands<Value>, attrs: A): OpNode {
   const outputs = op.infer(
     inputs.map((v) => (v === null ? null : valueType(v))),
     attrs,
   );
-  return { kind: 'op', id: nextId++, refs: 0, outputs, op, attrs, inputs };
+  return { kind: 'op', id: nextId++, refs: 0, outputs, op, attrs, inputs, device: deviceOf(op, inputs) };
 }
 
 /** The value itself, or where evaluate put it. */

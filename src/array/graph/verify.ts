@@ -5,7 +5,7 @@ import { sameShape } from '../../base/shape.ts';
 import type { Device } from '../../device/device.ts';
 import type { ScalarType, ValueType } from '../types.ts';
 import { scalarRefs } from './attributes.ts';
-import { type Graph, type Node, type OpNode, valueType } from './node.ts';
+import { type Graph, type Node, type OpNode, twoDevices, valueType } from './node.ts';
 import { formatType, printGraph } from './print.ts';
 import { graphNodes } from './trace.ts';
 
@@ -126,12 +126,6 @@ const nameClash = (name: string, one: string, other: string): Problem => ({
   user: true,
   text: `${name} is both ${one} and ${other}`,
 });
-
-/** Says of which two devices, where both may have one name. */
-export const twoDevices = (one: Device, other: Device): string =>
-  one.name === other.name
-    ? `another device ${one.name} than the rest: two were opened, use one`
-    : `device ${one.name}, the rest on ${other.name}`;
 
 function checkDevice(node: Node, device: Device): Problem | null {
   if (node.kind !== 'buffer' || node.device === device) return null;

@@ -9,4 +9,4 @@ import { constantValue, fullOp } from './full.ts';
 export const fullLike = (x: NDArray, value: Term, dtype: DType = x.dtype): NDArray =>
   typeof value === 'object'
     ? value.cast(dtype).broadcastTo(x.shape)
-    : x.apply(fullOp, [], { shape: x.shape, dtype, value: constantValue(value, dtype) });
+    : x.apply(fullOp, [], { shape: x.shape, dtype, value: constantValue(value, dtype, 'fullLike') });

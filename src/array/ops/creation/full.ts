@@ -15,7 +15,7 @@ export interface FullAttrs {
 }
 
 /** A number or truth value as an element of `dtype`: integers drop the fraction. Throws invalid_argument when it does not fit. */
-export function constantValue(x: number | boolean, dtype: DType): number {
+export function constantValue(x: number | boolean, dtype: DType, what: string): number {
   const value = Number(x);
   if (isFloat(dtype)) return value;
   if (dtype === 'bool') return value === 0 ? 0 : 1;
@@ -24,7 +24,7 @@ export function constantValue(x: number | boolean, dtype: DType): number {
   if (whole >= low && whole <= high) return whole;
   throw new IngotError(
     'invalid_argument',
-    `${value} does not fit ${dtype}, which holds ${low} to ${high}; cast the array or use another number`,
+    `${what}: ${value} does not fit ${dtype}, which holds ${low} to ${high}; cast the array or use another number`,
   );
 }
 

@@ -245,16 +245,16 @@ export function someArray(terms: readonly Term[], what: string): NDArray {
 }
 
 /** A term as an array of this dtype. Throws invalid_argument for a number that the dtype does not hold. */
-export const lift = (x: Term, dtype: DType, through: NDArray): NDArray =>
+export const lift = (x: Term, dtype: DType, through: NDArray, what: string): NDArray =>
   typeof x === 'object'
     ? x.cast(dtype)
-    : through.apply(fullOp, [], { shape: [], dtype, value: constantValue(x, dtype) });
+    : through.apply(fullOp, [], { shape: [], dtype, value: constantValue(x, dtype, what) });
 
 /** Applies a binary op after promotion. */
 export function binary(op: OpDef<NoAttrs>, a: Term, b: Term, within?: DType): NDArray {
   const through = someArray([a, b], op.name);
   const dtype = within ?? commonDtype(a, b);
-  return through.apply(op, [lift(a, dtype, through), lift(b, dtype, through)], {});
+  return through.apply(op, [lift(a, dtype, through, op.name), lift(b, dtype, through, op.name)], {});
 }
 
 /** `within` for arithmetic: bool operands count as i32. */

@@ -52,8 +52,8 @@ export const whereOp = defineOp<NoAttrs>({
 export function where(condition: Term, a: Term, b: Term): NDArray {
   const through = someArray([condition, a, b], 'where');
   const dtype = typeof a !== 'object' && typeof b !== 'object' ? literalDtype(a, b) : commonDtype(a, b);
-  const choices = [lift(a, dtype, through), lift(b, dtype, through)];
-  return through.apply(whereOp, [lift(condition, 'bool', through), ...choices], {});
+  const choices = [lift(a, dtype, through, 'where'), lift(b, dtype, through, 'where')];
+  return through.apply(whereOp, [lift(condition, 'bool', through, 'where'), ...choices], {});
 }
 
 /** Two numbers make f32, two truth values bool. */

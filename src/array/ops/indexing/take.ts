@@ -142,7 +142,7 @@ export const takeOp = defineOp<TakeAttrs>({
 export const take = (array: NDArray, ids: NDArray | number, axis?: number): NDArray => {
   const x = axis === undefined ? array.reshape([-1]) : array;
   const at = normalizeAxis(axis ?? 0, x.shape.length, 'take');
-  return x.apply(takeOp, [x, indices(typeof ids === 'number' ? lift(ids, 'i32', x) : ids, 'take')], {
+  return x.apply(takeOp, [x, indices(typeof ids === 'number' ? lift(ids, 'i32', x, 'take') : ids, 'take')], {
     axis: at,
   });
 };

@@ -1,0 +1,229 @@
+// The array library as users get it: each function of src/array/library.ts behind a check of its arguments, by the types it is
+// declared with. `node tools/gen-checked.mjs` writes src/array/checked/; a test fails when it is not current.
+
+import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import process from 'node:process';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import ts from 'typescript';
+
+const at = (path) => fileURLToPath(new URL(`../${path}`, import.meta.url));
+export const folder = at('src/array/checked');
+const source = at('src/array/library.ts');
+
+const { options } = ts.convertCompilerOptionsFromJson(
+  ts.readConfigFile(at('tsconfig.json'), ts.sys.readFile).config.compilerOptions,
+  at('.'),
+);
+const program = ts.createProgram([source], { ...options, noEmit: true, skipLibCheck: true });
+const checker = program.getTypeChecker();
+
+const nameOf = (type) => (type.aliasSymbol ?? type.symbol)?.name;
+/** Types with a word of their own in signatures. */
+const words = {
+  NDArray: 'array',
+  DType: 'dtype',
+  DynDim: 'dim',
+  Device: 'device',
+  TypedArray: 'typed',
+  Uint8Array: 'typed',
+  Weight: 'weight',
+};
+/** Checked by the functions themselves: they go on without end. */
+const unchecked = new Set(['NestedNumbers', 'Tree']);
+const primitives = [
+  [ts.TypeFlags.NumberLike, 'number'],
+  [ts.TypeFlags.BooleanLike, 'boolean'],
+  [ts.TypeFlags.Null, 'null'],
+  [ts.TypeFlags.StringLike, 'string'],
+];
+const isOptional = (symbol) => (symbol.flags & ts.SymbolFlags.Optional) !== 0;
+
+const dtypes = ['f32', 'f16', 'bf16', 'i32', 'u32', 'i8', 'u8', 'bool'].map((d) => `'${d}'`);
+
+/** A union; all dtypes together have one word. */
+function joined(kinds) {
+  if (kinds.includes('any')) return 'any';
+  const all = dtypes.every((d) => kinds.includes(d));
+  const own = all ? ['dtype', ...kinds.filter((k) => !dtypes.includes(k))] : kinds;
+  return [...new Set(own)].sort().join(' | ');
+}
+
+/** A type in the notation that src/array/check-arguments.ts reads; 'any' for what it does not look at. */
+function kindOf(type, depth = 0) {
+  if (depth > 6 || unchecked.has(nameOf(type))) return 'any';
+  if (Object.hasOwn(words, nameOf(type) ?? '')) return words[nameOf(type)];
+  if (type.isStringLiteral()) return `'${type.value}'`;
+  if (type.isNumberLiteral()) return String(type.value);
+  if (type.isUnion()) {
+    if (type.types.some((t) => unchecked.has(nameOf(t)))) return 'any';
+    return joined(
+      type.types.filter((t) => !(t.flags & ts.TypeFlags.Undefined)).map((t) => kindOf(t, depth + 1)),
+    );
+  }
+  const primitive = primitives.find(([flag]) => type.flags & flag);
+  if (primitive) return primitive[1];
+  if (checker.isTupleType(type)) {
+    const parts = checker.getTypeArguments(type).map((t) => kindOf(t, depth + 1));
+    const { elementFlags } = type.target;
+    if (elementFlags.some((f) => f & ts.ElementFlags.Variable)) return 'list';
+    return `[${parts.map((p, i) => (elementFlags[i] & ts.ElementFlags.Optional ? `${p}?` : p)).join(', ')}]`;
+  }
+  if (checker.isArrayType(type)) {
+    const [of] = checker.getTypeArguments(type);
+    const kind = kindOf(of, depth + 1);
+    return kind === 'any' ? 'list' : /[ ]/.test(kind) && !/^[[{]/.test(kind) ? `(${kind})[]` : `${kind}[]`;
+  }
+  if (type.getCallSignatures().length > 0) return 'function';
+  const properties = checker.getPropertiesOfType(type);
+  if (type.isIntersection()) return propertiesOf(properties, depth);
+  if (!(type.flags & ts.TypeFlags.Object)) return 'any';
+  const file = type.symbol?.declarations?.[0]?.getSourceFile().fileName ?? '';
+  if (!file.includes('/src/') || type.isClass() || checker.getIndexInfosOfType(type).length > 0) return 'any';
+  return propertiesOf(properties, depth);
+}
+
+function propertiesOf(properties, depth) {
+  const parts = properties.map((p) => {
+    const kind = kindOf(checker.getTypeOfSymbol(p), depth + 1);
+    return `${p.name}${isOptional(p) ? '?' : ''}: ${kind}`;
+  });
+  return `{ ${parts.join('; ')} }`;
+}
+
+/** Positions of a tuple, and at the end `options: { … }` for an object that may stand at any of them (`Given`). */
+function restOf(tuple, name) {
+  const labels = tuple.target.labeledElementDeclarations ?? [];
+  const places = checker.getTypeArguments(tuple).map((t, i) => ({
+    label: labels[i]?.name.getText() ?? `${name}${i}`,
+    mark: tuple.target.elementFlags[i] & ts.ElementFlags.Optional ? '?' : '',
+    kinds: (t.isUnion() ? t.types : [t]).map((part) => [kindOf(part), part]),
+    type: t,
+  }));
+  const objects = places.map(({ kinds }) => kinds.map(([k]) => k).filter((k) => k.startsWith('{')));
+  const [shared] = (objects[0] ?? []).filter((k) => objects.every((own) => own.includes(k)));
+  const parts = places.map(({ label, mark, kinds, type }) => {
+    if (shared === undefined) return `${label}${mark}: ${kindOf(type)}`;
+    const rest = kinds.filter(([k, part]) => k !== shared && !(part.flags & ts.TypeFlags.Undefined));
+    return `${label}${mark}: ${joined(rest.map(([k]) => k))}`;
+  });
+  return shared === undefined ? parts : [...parts, `options: ${shared}`];
+}
+
+/** Parameters of one signature as `name?: kinds`. */
+function parametersOf(signature) {
+  return signature.getParameters().flatMap((p) => {
+    const declaration = p.valueDeclaration;
+    const own = checker.getTypeOfSymbol(p);
+    if (declaration?.dotDotDotToken !== undefined) {
+      return checker.isTupleType(own) ? restOf(own, p.name) : [`...${p.name}: ${kindOf(own)}`];
+    }
+    const optional = declaration !== undefined && checker.isOptionalParameter(declaration);
+    // what is taken apart at once has no name of its own
+    const name = ts.isIdentifier(declaration?.name ?? p) || declaration === undefined ? p.name : 'options';
+    return [`${name}${optional ? '?' : ''}: ${kindOf(own)}`];
+  });
+}
+
+/** `(x: array, axis?: number)` for each signature of a function. */
+const signaturesOf = (type) => type.getCallSignatures().map((s) => `(${parametersOf(s).join(', ')})`);
+
+/** The doc comment of a declaration, as it stands there. */
+function commentOf(symbol) {
+  const declaration = symbol.valueDeclaration ?? symbol.declarations?.[0];
+  if (declaration === undefined) return '';
+  let node = declaration;
+  if (ts.isVariableDeclaration(node)) node = node.parent.parent;
+  const text = node.getSourceFile().text;
+  const ranges = ts.getLeadingCommentRanges(text, node.getFullStart()) ?? [];
+  const last = ranges
+    .map((r) => text.slice(r.pos, r.end))
+    .filter((c) => c.startsWith('/**'))
+    .at(-1);
+  const lines = (last ?? '')
+    .replace(/^\/\*\*[\s*]*/, '')
+    .replace(/\s*\*\/$/, '')
+    .split(/\n\s*\* ?/)
+    .filter((line) => line !== '');
+  return `/**\n${[...lines, '@function'].map((line) => ` * ${line}\n`).join('')} */\n`; // typedoc would list variables
+}
+
+const resolved = (symbol) =>
+  symbol.flags & ts.SymbolFlags.Alias ? checker.getAliasedSymbol(symbol) : symbol;
+const reserved = new Set(['var', 'delete', 'eval', 'import', 'default', 'in']);
+
+/** Methods of a class that take arguments, each with its signatures. Those for ops have operands of any kind. */
+function methodsOf(symbol) {
+  const type = checker.getDeclaredTypeOfSymbol(symbol);
+  return checker.getPropertiesOfType(type).flatMap((p) => {
+    if (!(p.flags & ts.SymbolFlags.Method) || /^(apply|applyMany|__.*)$/.test(p.name)) return [];
+    const signatures = signaturesOf(checker.getTypeOfSymbol(p)).filter((s) => s !== '()');
+    return signatures.length === 0
+      ? []
+      : [`  ${p.name}: [${signatures.map((s) => JSON.stringify(`${p.name}${s}`)).join(', ')}],`];
+  });
+}
+
+/** The text of one generated module: everything a module exports, its functions behind checks. */
+function moduleText(module, path, prefix, nested) {
+  const lines = [];
+  const asTheyAre = [];
+  const types = [];
+  const methods = [];
+  for (const exported of checker.getExportsOfModule(module)) {
+    const symbol = resolved(exported);
+    const { name } = exported;
+    if (symbol.flags & ts.SymbolFlags.ValueModule) {
+      nested.push([name, symbol]);
+      lines.push(`export * as ${name} from './${name}.ts';`);
+      continue;
+    }
+    if (!(symbol.flags & ts.SymbolFlags.Value)) {
+      types.push(name);
+      continue;
+    }
+    const type = checker.getTypeOfSymbol(symbol);
+    const signatures = symbol.flags & ts.SymbolFlags.Class ? [] : signaturesOf(type);
+    if (signatures.every((s) => s === '()')) {
+      asTheyAre.push(name);
+      if (nameOf(checker.getDeclaredTypeOfSymbol(symbol)) === 'NDArray') methods.push(...methodsOf(symbol));
+      continue;
+    }
+    const own = reserved.has(name) ? `${name}_` : name;
+    const text = signatures.map((s) => JSON.stringify(`${prefix}${name}${s}`)).join(', ');
+    lines.push(
+      `${commentOf(symbol)}export const ${own}: typeof f.${name} = /*#__PURE__*/ checked(f.${name}, ${text});`.replace(
+        /^export/m,
+        own === name ? 'export' : '',
+      ),
+    );
+    if (own !== name) lines.push(`export { ${own} as ${name} };`);
+  }
+  const given = asTheyAre.length > 0 ? [`export { ${asTheyAre.join(', ')} } from '${path}';`] : [];
+  const typed = types.length > 0 ? [`export type { ${types.join(', ')} } from '${path}';`] : [];
+  return `// Generated by tools/gen-checked.mjs from the declarations of the functions. Do not edit.
+
+import { ${methods.length > 0 ? 'checked, checkMethods' : 'checked'} } from '../check-arguments.ts';
+import * as f from '${path}';
+${methods.length > 0 ? `\ncheckMethods(f.Array, {\n${methods.join('\n')}\n});\n` : ''}
+${[...given, ...typed, ...lines].join('\n')}
+`;
+}
+
+/** Names and texts of the generated files. */
+export function files() {
+  const nested = [];
+  const root = checker.getSymbolAtLocation(program.getSourceFile(source));
+  const index = moduleText(root, '../library.ts', '', nested);
+  const inner = nested.map(([name, symbol]) => {
+    const file = symbol.declarations[0].getSourceFile().fileName;
+    const path = `../${file.slice(file.indexOf('/src/array/') + '/src/array/'.length)}`;
+    return [`${name}.ts`, moduleText(symbol, path, `${name}.`, [])];
+  });
+  return [['index.ts', index], ...inner];
+}
+
+if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
+  mkdirSync(folder, { recursive: true });
+  for (const name of readdirSync(folder)) rmSync(`${folder}/${name}`);
+  for (const [name, text] of files()) writeFileSync(`${folder}/${name}`, text);
+}
