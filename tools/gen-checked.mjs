@@ -1,5 +1,6 @@
-// The array library as users get it: each function of src/array/library.ts behind a check of its arguments, by the types it is
-// declared with. `node tools/gen-checked.mjs` writes src/array/checked/; a test fails when it is not current.
+// The libraries of arrays and layers as users get them: each function, method and constructor of src/array/library.ts and
+// src/nn/library.ts behind a check of its arguments, by the types it is declared with. `node tools/gen-checked.mjs` writes
+// src/array/checked/ and src/nn/checked/; a test fails when they are not current.
 
 import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import process from 'node:process';
@@ -7,14 +8,15 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import ts from 'typescript';
 
 const at = (path) => fileURLToPath(new URL(`../${path}`, import.meta.url));
-export const folder = at('src/array/checked');
-const source = at('src/array/library.ts');
+export const libraries = ['array', 'nn'];
+export const folderOf = (library) => at(`src/${library}/checked`);
+const sourceOf = (library) => at(`src/${library}/library.ts`);
 
 const { options } = ts.convertCompilerOptionsFromJson(
   ts.readConfigFile(at('tsconfig.json'), ts.sys.readFile).config.compilerOptions,
   at('.'),
 );
-const program = ts.createProgram([source], { ...options, noEmit: true, skipLibCheck: true });
+const program = ts.createProgram(libraries.map(sourceOf), { ...options, noEmit: true, skipLibCheck: true });
 const checker = program.getTypeChecker();
 
 const nameOf = (type) => (type.aliasSymbol ?? type.symbol)?.name;
@@ -75,6 +77,12 @@ function kindOf(type, depth = 0) {
   }
   if (type.getCallSignatures().length > 0) return 'function';
   const properties = checker.getPropertiesOfType(type);
+  if (properties.some((p) => p.name === 'namedModules')) return 'module';
+  const [index] = checker.getIndexInfosOfType(type);
+  if (index !== undefined && !index.type.isUnion() && index.keyType.flags & ts.TypeFlags.String) {
+    return nameOf(index.type) === 'NDArray' ? 'arrays' : 'record';
+  }
+  if (type.objectFlags & ts.ObjectFlags.Mapped) return propertiesOf(properties, depth);
   if (type.isIntersection()) return propertiesOf(properties, depth);
   if (!(type.flags & ts.TypeFlags.Object)) return 'any';
   const file = type.symbol?.declarations?.[0]?.getSourceFile().fileName ?? '';
@@ -128,7 +136,7 @@ function parametersOf(signature) {
 const signaturesOf = (type) => type.getCallSignatures().map((s) => `(${parametersOf(s).join(', ')})`);
 
 /** The doc comment of a declaration, as it stands there. */
-function commentOf(symbol) {
+function commentOf(symbol, tag = '@function') {
   const declaration = symbol.valueDeclaration ?? symbol.declarations?.[0];
   if (declaration === undefined) return '';
   let node = declaration;
@@ -144,27 +152,54 @@ function commentOf(symbol) {
     .replace(/\s*\*\/$/, '')
     .split(/\n\s*\* ?/)
     .filter((line) => line !== '');
-  return `/**\n${[...lines, '@function'].map((line) => ` * ${line}\n`).join('')} */\n`; // typedoc would list variables
+  return `/**\n${[...lines, tag].map((line) => ` * ${line}\n`).join('')} */\n`; // typedoc would list variables
 }
 
 const resolved = (symbol) =>
   symbol.flags & ts.SymbolFlags.Alias ? checker.getAliasedSymbol(symbol) : symbol;
 const reserved = new Set(['var', 'delete', 'eval', 'import', 'default', 'in']);
 
-/** Methods of a class that take arguments, each with its signatures. Those for ops have operands of any kind. */
-function methodsOf(symbol) {
+/** A class with methods that are checked: arrays, and modules. */
+const isChecked = (type) =>
+  nameOf(type) === 'NDArray' || checker.getPropertiesOfType(type).some((p) => p.name === 'namedModules');
+
+/** A check of the methods of a class that take arguments, those that it does not inherit. Ops have operands of any kind. */
+function methodChecks(symbol, name) {
   const type = checker.getDeclaredTypeOfSymbol(symbol);
-  return checker.getPropertiesOfType(type).flatMap((p) => {
-    if (!(p.flags & ts.SymbolFlags.Method) || /^(apply|applyMany|__.*)$/.test(p.name)) return [];
+  if (!isChecked(type)) return [];
+  const prefix = nameOf(type) === 'NDArray' ? '' : `${name}.`;
+  const checks = checker.getPropertiesOfType(type).flatMap((p) => {
+    if (!(p.flags & ts.SymbolFlags.Method) || /^(apply|applyMany|[#_].*)$/.test(p.name)) return [];
+    const declaration = p.valueDeclaration ?? p.declarations[0];
+    const inherited = ts.isClassDeclaration(declaration.parent) && declaration.parent.symbol !== symbol;
+    if (inherited || ts.getCombinedModifierFlags(declaration) & ts.ModifierFlags.Protected) return [];
     const signatures = signaturesOf(checker.getTypeOfSymbol(p)).filter((s) => s !== '()');
     return signatures.length === 0
       ? []
-      : [`  ${p.name}: [${signatures.map((s) => JSON.stringify(`${p.name}${s}`)).join(', ')}],`];
+      : [`  ${p.name}: [${signatures.map((s) => JSON.stringify(`${prefix}${p.name}${s}`)).join(', ')}],`];
   });
+  return checks.length === 0 ? [] : [`checkMethods(f.${name}, {\n${checks.join('\n')}\n});`];
 }
 
+/** A class whose constructor checks its arguments, and the type of the same name; null for one that takes none. */
+function checkedClass(symbol, name) {
+  const type = checker.getDeclaredTypeOfSymbol(symbol);
+  const abstract = ts.getCombinedModifierFlags(symbol.valueDeclaration) & ts.ModifierFlags.Abstract;
+  if (abstract || nameOf(type) === 'NDArray' || !isChecked(type)) return null;
+  const signatures = checker.getTypeOfSymbol(symbol).getConstructSignatures();
+  const texts = signatures.map((s) => JSON.stringify(`${name}(${parametersOf(s).join(', ')})`));
+  const comment = commentOf(symbol, '@class');
+  return [
+    `${comment}export const ${name}: typeof f.${name} = /*#__PURE__*/ checkedClass(f.${name}, ${texts.join(', ')});`,
+    `export type ${name} = f.${name};`,
+  ];
+}
+
+const isTypeOnly = ({ declarations: [own] }) =>
+  ts.isExportSpecifier(own) && (own.isTypeOnly || own.parent.parent.isTypeOnly);
+
 /** The text of one generated module: everything a module exports, its functions behind checks. */
-function moduleText(module, path, prefix, nested) {
+function moduleText(module, { path, prefix, checks }, nested) {
   const lines = [];
   const asTheyAre = [];
   const types = [];
@@ -173,19 +208,29 @@ function moduleText(module, path, prefix, nested) {
     const symbol = resolved(exported);
     const { name } = exported;
     if (symbol.flags & ts.SymbolFlags.ValueModule) {
-      nested.push([name, symbol]);
-      lines.push(`export * as ${name} from './${name}.ts';`);
+      const file = symbol.declarations[0].getSourceFile().fileName;
+      const isMade = file.includes('/checked/');
+      if (!isMade) nested.push([name, symbol]);
+      lines.push(
+        `export * as ${name} from '${isMade ? `../../${file.split('/src/')[1]}` : `./${name}.ts`}';`,
+      );
       continue;
     }
-    if (!(symbol.flags & ts.SymbolFlags.Value)) {
+    if (!(symbol.flags & ts.SymbolFlags.Value) || isTypeOnly(exported)) {
       types.push(name);
       continue;
     }
     const type = checker.getTypeOfSymbol(symbol);
     const signatures = symbol.flags & ts.SymbolFlags.Class ? [] : signaturesOf(type);
+    if (symbol.flags & ts.SymbolFlags.Class) {
+      methods.push(...methodChecks(symbol, name));
+      const made = checkedClass(symbol, name);
+      if (made === null) asTheyAre.push(name);
+      else lines.push(...made);
+      continue;
+    }
     if (signatures.every((s) => s === '()')) {
       asTheyAre.push(name);
-      if (nameOf(checker.getDeclaredTypeOfSymbol(symbol)) === 'NDArray') methods.push(...methodsOf(symbol));
       continue;
     }
     const own = reserved.has(name) ? `${name}_` : name;
@@ -200,30 +245,37 @@ function moduleText(module, path, prefix, nested) {
   }
   const given = asTheyAre.length > 0 ? [`export { ${asTheyAre.join(', ')} } from '${path}';`] : [];
   const typed = types.length > 0 ? [`export type { ${types.join(', ')} } from '${path}';`] : [];
-  return `// Generated by tools/gen-checked.mjs from the declarations of the functions. Do not edit.
+  const body = [...given, ...typed, ...methods, ...lines].join('\n');
+  const used = ['checked', 'checkedClass', 'checkMethods'].filter((word) => body.includes(`${word}(`));
+  return `// Generated by tools/gen-checked.mjs from the declarations. Do not edit.
 
-import { ${methods.length > 0 ? 'checked, checkMethods' : 'checked'} } from '../check-arguments.ts';
+import { ${used.join(', ')} } from '${checks}';
 import * as f from '${path}';
-${methods.length > 0 ? `\ncheckMethods(f.Array, {\n${methods.join('\n')}\n});\n` : ''}
-${[...given, ...typed, ...lines].join('\n')}
+
+${body}
 `;
 }
 
-/** Names and texts of the generated files. */
-export function files() {
+/** Names and texts of the generated files of a library. */
+export function files(library) {
   const nested = [];
+  const source = sourceOf(library);
   const root = checker.getSymbolAtLocation(program.getSourceFile(source));
-  const index = moduleText(root, '../library.ts', '', nested);
+  const checks = library === 'array' ? '../check-arguments.ts' : '../../array/check-arguments.ts';
+  const index = moduleText(root, { path: '../library.ts', prefix: '', checks }, nested);
   const inner = nested.map(([name, symbol]) => {
-    const file = symbol.declarations[0].getSourceFile().fileName;
-    const path = `../${file.slice(file.indexOf('/src/array/') + '/src/array/'.length)}`;
-    return [`${name}.ts`, moduleText(symbol, path, `${name}.`, [])];
+    const path = `../${symbol.declarations[0].getSourceFile().fileName.split(`/src/${library}/`)[1]}`;
+    return [`${name}.ts`, moduleText(symbol, { path, prefix: `${name}.`, checks }, [])];
   });
   return [['index.ts', index], ...inner];
 }
 
 if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
-  mkdirSync(folder, { recursive: true });
-  for (const name of readdirSync(folder)) rmSync(`${folder}/${name}`);
-  for (const [name, text] of files()) writeFileSync(`${folder}/${name}`, text);
+  for (const library of libraries) {
+    const folder = folderOf(library);
+    const made = files(library);
+    mkdirSync(folder, { recursive: true });
+    for (const name of readdirSync(folder)) rmSync(`${folder}/${name}`);
+    for (const [name, text] of made) writeFileSync(`${folder}/${name}`, text);
+  }
 }

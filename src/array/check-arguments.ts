@@ -41,7 +41,13 @@ const simple: Readonly<Record<string, Kind>> = {
   device: { is: (x) => isObject(x) && 'allocate' in x, says: 'a device' },
   weight: { is: (x) => isObject(x) && 'value' in x, says: 'packed weights' },
   typed: { is: (x) => ArrayBuffer.isView(x), says: 'a typed array' },
-  list: { is: Array.isArray, says: 'a list' },
+  list: { is: Array.isArray, says: 'a list', elements: [{ is: () => true, says: 'anything' }] },
+  arrays: {
+    is: (x) => isOptions(x) && Object.values(x).every((v) => v instanceof NDArray),
+    says: 'an object of arrays',
+  },
+  record: { is: (x) => isOptions(x), says: 'an object' },
+  module: { is: (x) => isObject(x) && typeof x.namedModules === 'function', says: 'a module' },
   null: { is: (x) => x === null, says: 'null' },
   any: { is: () => true, says: 'anything' },
 };
@@ -218,13 +224,35 @@ export function checked<F extends (...args: any[]) => any>(f: F, ...signatures: 
   return guarded as F;
 }
 
+/** A class whose constructor checks its arguments, also for classes that extend it. */
+export function checkedClass<C extends abstract new (...args: never[]) => object>(
+  of: C,
+  ...signatures: readonly string[]
+): C {
+  const name = signatures[0]?.split('(')[0] ?? of.name;
+  Object.defineProperty(of, 'name', { value: name }); // bundling may have changed it
+  let parsed: readonly Signature[] | undefined;
+  const proxy: C = new Proxy(of, {
+    construct(target, args, newTarget) {
+      parsed ??= signatures.map(parse);
+      const most = Math.max(...parsed.map(takes));
+      if (args.length > most && newTarget === proxy) {
+        refuse(name, `argument ${most + 1}`, `is one too many, got ${described(args[most])}`);
+      }
+      return Reflect.construct(target as unknown as new () => object, firstFit(parsed, args), newTarget);
+    },
+  });
+  return proxy;
+}
+
 /** Puts checks before methods of a class, once: by name, each with its signatures. */
 export function checkMethods(
   of: { readonly prototype: object },
   methods: Readonly<Record<string, readonly string[]>>,
 ): void {
-  const prototype = of.prototype as Record<string, (...args: unknown[]) => unknown>;
   for (const [name, signatures] of Object.entries(methods)) {
+    let prototype = of.prototype as Record<string, (...args: unknown[]) => unknown>;
+    while (!Object.hasOwn(prototype, name)) prototype = Object.getPrototypeOf(prototype); // from a base without a name
     const method = prototype[name];
     if (method === undefined || guards.has(method)) continue;
     const value = checked(method, ...signatures);

@@ -344,13 +344,19 @@ describe('layers say what they were given', () => {
     [() => new nn.Conv2d(3, 4, [3, 3, 3]), 'Conv2d: kernel [3,3,3] must be a number or 2 of them'],
     [() => new nn.GroupNorm(4, 6), 'GroupNorm: groups: 6 does not divide into 4 equal parts'],
     [() => new nn.BatchNorm(4).forward(normal([4])), 'BatchNorm: x must have 2 to 4 axes, got [4]'],
-    [() => nn.optim.adamw(1e-3 as never), 'learningRate is undefined; it must be 0 or more, or a schedule'],
+    [
+      () => nn.optim.adamw(1e-3 as never),
+      'adamw: options must be { betas?, eps?, biasCorrection?, amsgrad?, learningRate, weightDecay? }, got 0.001',
+    ],
     [
       () => nn.optim.adam({ learningRate: 1, beta: [0, 0] } as never),
-      'option beta is none of learningRate, weightDecay',
+      'adam: option beta is none of betas, eps, biasCorrection',
     ],
     [() => new nn.Linear(4, 2, { bia: false } as never), 'Linear: option bia is none of bias'],
-    [() => new nn.Conv1d(4, 2, 3, { strid: 2 } as never), 'Conv1d: option strid is none of stride, padding'],
+    [
+      () => new nn.Conv1d(4, 2, 3, { strid: 2 } as never),
+      'Conv1d: option strid is none of bias, stride, padding',
+    ],
     [() => new nn.LayerNorm(4, { epsilon: 1 } as never), 'LayerNorm: option epsilon is none of eps'],
     [() => nn.optim.adafactor({ learningRate: -1 }), 'learningRate is -1; it must be 0 or more'],
     [() => nn.optim.adafactor({ decay: 1 } as never), 'adafactor: option decay is none of'],

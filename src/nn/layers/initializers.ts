@@ -7,7 +7,7 @@ import { uniform as flat, normal as gaussian } from '../../array/functions/rando
 import { diagonal, eye } from '../../array/functions/shape.ts';
 import { where } from '../../array/ops/elementwise/where.ts';
 import { IngotError } from '../../base/errors.ts';
-import { formatShape } from '../../base/shape.ts';
+import { checkShape, formatShape } from '../../base/shape.ts';
 
 export type Initializer = (shape: readonly number[]) => NDArray;
 
@@ -30,6 +30,7 @@ export const normal =
 
 /** Inputs and outputs of a weight `[out, …, in]`; what lies between is the reach of a kernel. */
 function fans(shape: readonly number[], what: string): readonly [fanIn: number, fanOut: number] {
+  checkShape(shape, what);
   if (shape.length < 2) {
     throw new IngotError(
       'shape_mismatch',
@@ -74,6 +75,7 @@ export const heUniform =
 export const orthogonal =
   (gain = 1): Initializer =>
   (shape) => {
+    checkShape(shape, 'orthogonal');
     const [rows = 0, columns = 0] = shape;
     if (shape.length !== 2) {
       throw new IngotError('shape_mismatch', `orthogonal: a matrix is needed, got ${formatShape(shape)}`);
@@ -85,6 +87,7 @@ export const orthogonal =
   };
 /** Ones on the diagonal, zeros elsewhere: for square weights. */
 export const identity = (): Initializer => (shape) => {
+  checkShape(shape, 'identity');
   if (shape.length === 2 && shape[0] === shape[1]) return eye(shape[0] as number);
   throw new IngotError('shape_mismatch', `identity: a square matrix is needed, got ${formatShape(shape)}`);
 };
@@ -92,6 +95,7 @@ export const identity = (): Initializer => (shape) => {
 export const sparse =
   (sparsity: number, mean = 0, deviation = 1): Initializer =>
   (shape) => {
+    checkShape(shape, 'sparse');
     if (shape.length !== 2) {
       throw new IngotError('shape_mismatch', `sparse: a matrix is needed, got ${formatShape(shape)}`);
     }

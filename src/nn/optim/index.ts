@@ -12,7 +12,19 @@ export {
 } from './clipping.ts';
 export { type AdafactorOptions, adafactor, type MuonOptions, muon } from './matrix-optimizers.ts';
 export * from './optimizers.ts';
-export * from './schedules.ts';
+export {
+  constantSchedule,
+  cosineDecay,
+  exponentialDecay,
+  inverseSquareRoot,
+  joinSchedules,
+  linearSchedule,
+  piecewiseConstant,
+  polynomialDecay,
+  stepDecay,
+  type WarmupCosineOptions,
+  warmupCosine,
+} from './schedules.ts';
 export {
   applyUpdates,
   chain,
