@@ -237,6 +237,7 @@ const known = {
     ...ofTokens,
     context: count(1),
     stride: count(1),
+    rows: count(1),
     against: { expected: 'a model', is: isObject },
     onProgress: callback,
   },

@@ -206,7 +206,7 @@ export class LoadedModel implements Model {
   }
 
   async perplexity(text: string, options: PerplexityOptions = {}): Promise<PerplexityResult> {
-    const { vocabSize, contextLength, passes } = this.#parts;
+    const { vocabSize, contextLength, passes, experts } = this.#parts;
     checkText('text', text);
     this.#checkHead();
     checkOptions('perplexity', options);
@@ -217,11 +217,14 @@ export class LoadedModel implements Model {
         `text has ${tokens.length} tokens; perplexity needs two at least, of which the first predicts the second`,
       );
     checkTokens(tokens, vocabSize);
-    return perplexity(tokens, (window, onRows) => passes.logits(window, onRows, options.signal), {
+    const watch = experts && new ExpertWatch(() => experts.status());
+    const result = await perplexity(tokens, (window, onRows) => passes.logits(window, onRows, options), {
       vocabSize,
       contextLength,
       ...options,
     });
+    const { substituted } = watch?.ended({ generatedTokens: result.tokens, decodeMs: result.ms }) ?? {};
+    return { ...result, ...(substituted === undefined ? {} : { substituted }) };
   }
 
   routing(): Routing | undefined {

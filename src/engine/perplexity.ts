@@ -2,6 +2,7 @@
 // https://huggingface.co/docs/transformers/perplexity
 
 import { IngotError } from '../base/errors.ts';
+import { LOGITS_ROWS } from '../generate/passes.ts';
 import type { Comparison, PerplexityOptions, PerplexityResult } from './types.ts';
 
 /** Logits of a window's rows, handed over a few rows at a time. */
@@ -27,7 +28,7 @@ export async function perplexity(
   const { against } = options;
   const context = options.context ?? Math.min(against === undefined ? 1024 : 512, contextLength);
   const stride = options.stride ?? context;
-  check(context, stride, contextLength, tokens.length);
+  check({ context, stride, rows: options.rows ?? LOGITS_ROWS }, contextLength, tokens.length);
   const started = performance.now();
   let sum = 0;
   let predicted = 0;
@@ -99,7 +100,11 @@ function normaliser(logits: Float32Array): { readonly log: number; readonly top:
   return { log: max + Math.log(total), top };
 }
 
-function check(context: number, stride: number, contextLength: number, length: number): void {
+function check(
+  { context, stride, rows }: { readonly context: number; readonly stride: number; readonly rows: number },
+  contextLength: number,
+  length: number,
+): void {
   if (!Number.isInteger(context) || context < 2 || context > contextLength) {
     throw new IngotError(
       'invalid_argument',
@@ -112,6 +117,8 @@ function check(context: number, stride: number, contextLength: number, length: n
       `stride must be an integer from 1 to the context of ${context}, got ${stride}`,
     );
   }
+  if (!Number.isInteger(rows) || rows < 1 || rows > LOGITS_ROWS)
+    throw new IngotError('invalid_argument', `rows must be an integer from 1 to ${LOGITS_ROWS}, got ${rows}`);
   if (length < 2)
     throw new IngotError('invalid_argument', `the text has ${length} tokens: perplexity needs at least 2`);
 }

@@ -208,6 +208,11 @@ export interface PerplexityOptions {
   /** Tokens between the starts of two windows. Default: `context`, so windows do not overlap. */
   readonly stride?: number | undefined;
   /**
+   * Tokens that are read at a time, 1 to 64 (default). 1 is how an answer is written, and slower: what a model does for single tokens
+   * only, such as giving way to experts in memory, then counts.
+   */
+  readonly rows?: number | undefined;
+  /**
    * Also compares with this model, such as the one that was quantised: it must have the same vocabulary. Its logits of a
    * window are kept, which is 4 bytes for each of its tokens and words; the default context is then 512.
    */
@@ -223,6 +228,8 @@ export interface PerplexityResult {
   /** Tokens that were predicted. */
   readonly tokens: number;
   readonly ms: number;
+  /** Share of routers' choices that were swapped for experts in memory or left out; only where that is allowed. */
+  readonly substituted?: number;
   readonly against?: Comparison;
 }
 

@@ -16,7 +16,13 @@ import { CHUNK, type GeneratedToken, type RunnerOptions, TOP_LOGPROBS } from './
 import type { Scheduler } from './scheduler.ts';
 
 /** Rows of one step when the logits of every row are wanted: bounds their memory, vocabulary x 4 bytes a row. */
-const LOGITS_ROWS = 64;
+export const LOGITS_ROWS = 64;
+
+export interface LogitsOptions {
+  /** Rows of a step, at most 64; 1: as an answer is written. */
+  readonly rows?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
 
 export type Pooling = 'mean' | 'last';
 
@@ -53,11 +59,11 @@ export class Passes {
   async logits(
     tokens: readonly number[],
     onRows: (logits: Float32Array, firstRow: number) => void,
-    signal?: AbortSignal,
+    { rows = LOGITS_ROWS, signal }: LogitsOptions = {},
   ): Promise<void> {
     this.#logits ??= this.#compileLogits();
     const plan = this.#logits;
-    await this.#pieces(tokens, LOGITS_ROWS, signal, async (inputs, at) => {
+    await this.#pieces(tokens, Math.min(rows, LOGITS_ROWS), signal, async (inputs, at) => {
       const [logits] = await plan.run({ inputs });
       onRows((await logits?.data()) as Float32Array, at);
     });

@@ -180,6 +180,12 @@ describe('ingot quantize', () => {
     const { against, perplexity } = JSON.parse(out);
     expect(against.perplexity).toBeCloseTo(JSON.parse(own.out).perplexity, 6);
     expect(against.meanKl).toBeGreaterThan(1e-4);
+    const exactly = ['--text', text, '--json', '--precision', 'exact'];
+    const single = await ingot('eval', source, ...exactly, '--rows', '1');
+    expect(JSON.parse(single.out).perplexity).toBe(against.perplexity);
+    expect((await ingot('eval', source, ...exactly, '--rows', '65')).err).toContain(
+      'rows must be an integer from 1 to 64, got 65',
+    );
     // KL is what the source's own text would lose on average.
     expect(Math.abs(Math.log(perplexity / against.perplexity))).toBeLessThan(20 * against.meanKl);
   });

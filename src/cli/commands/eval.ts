@@ -12,6 +12,7 @@ interface EvalFlags extends ModelFlags {
   readonly text: string;
   readonly window?: number;
   readonly stride?: number;
+  readonly rows?: number;
   readonly against?: string;
   readonly json?: boolean;
 }
@@ -24,6 +25,7 @@ export function register(program: Command, context: Context): void {
     .requiredOption('--text <file>', 'UTF-8 text file')
     .option('--window <tokens>', 'tokens a prediction can see at most', positive)
     .option('--stride <tokens>', 'tokens between the starts of two windows', positive)
+    .option('--rows <tokens>', 'tokens read at a time, 1 to 64; 1: as an answer is written', positive)
     .option(
       '--against <model>',
       'the model it was made from: also prints its perplexity, the mean KL and how often both agree',
@@ -50,6 +52,7 @@ async function evaluate(context: Context, name: string, flags: EvalFlags): Promi
       .perplexity(text, {
         context: flags.window,
         stride: flags.stride,
+        rows: flags.rows,
         against: source,
         signal: context.signal,
         onProgress: ({ tokensDone, tokensTotal }) => counter.update('Evaluating', tokensDone, tokensTotal),
@@ -64,9 +67,11 @@ async function evaluate(context: Context, name: string, flags: EvalFlags): Promi
   }
 }
 
-function described({ perplexity, tokens, ms, against }: PerplexityResult): string {
+function described({ perplexity, tokens, ms, substituted, against }: PerplexityResult): string {
   const speed = ms > 0 ? `, ${Math.round((tokens / ms) * 1000)} tokens/s` : '';
-  const own = `perplexity ${perplexity.toFixed(4)} over ${tokens} tokens${speed}\n`;
+  const lost =
+    substituted === undefined ? '' : `, ${(100 * substituted).toFixed(1)} % of the choices gave way`;
+  const own = `perplexity ${perplexity.toFixed(4)} over ${tokens} tokens${speed}${lost}\n`;
   if (against === undefined) return own;
   const change = 100 * (perplexity / against.perplexity - 1);
   return (
