@@ -11,7 +11,7 @@ import { attention } from '../array/ops/nn/attention.ts';
 import type { State } from '../array/weight.ts';
 import type { Device } from '../device/device.ts';
 import type { AttendOptions, FullSpec, HeadRows, LayerSpec, WindowSpec } from '../nn/contracts.ts';
-import { isTurbo, kvRotation } from '../quant/kv-rows.ts';
+import { isTurbo, type KvCodes, kvRotation } from '../quant/kv-rows.ts';
 import { type CacheDtype, codesOf, commonRows, isCodes } from './parts.ts';
 
 /** Query, keys and values of a step's rows, at their positions. */
@@ -39,14 +39,14 @@ export class HeadRowsForm {
     for (const spec of specs) {
       if (spec.kind !== 'full' && spec.kind !== 'window') continue;
       const { width } = commonRows(spec);
-      if (isTurbo(dtype) && !this.#rotations.has(width))
+      if (rotated(dtype).keys && !this.#rotations.has(width))
         this.#rotations.set(width, fromData(kvRotation(width), [width, width], { device }));
     }
   }
 
   /**
-   * As SequenceMemory.attend, over the states of a layer. Rotated rows have the products that they had before, so queries are rotated
-   * once and keys read as they lie; what values sum up to is rotated back.
+   * As SequenceMemory.attend, over the states of a layer. Rotated keys have the products that they had before with rotated queries, and
+   * are read as they lie; what rotated values sum up to is rotated back.
    */
   attend(
     spec: FullSpec | WindowSpec,
@@ -58,12 +58,14 @@ export class HeadRowsForm {
     const stored = codesOf(this.#dtype);
     const rows = commonRows(spec);
     const rotation = this.#rotations.get(rows.width);
-    const turned = (x: NDArray): NDArray => (rotation === undefined ? x : x.matmul(rotation));
+    const turned = (x: NDArray, turns = true): NDArray =>
+      rotation === undefined || !turns ? x : x.matmul(rotation);
+    const turnsValues = isCodes(this.#dtype) && rotated(this.#dtype).values;
     const [nextKeys, nextValues] = kvWrite(
       keys as State,
       values as State,
       turned(widened(k, rows)),
-      turned(widened(v, rows)),
+      turned(widened(v, rows), turnsValues),
       positions,
       {
         ...slots,
@@ -77,7 +79,7 @@ export class HeadRowsForm {
       ...slots,
       ...stored,
     });
-    const sums = rotation === undefined ? y : matmulTransposed(y, rotation);
+    const sums = rotation === undefined || !turnsValues ? y : matmulTransposed(y, rotation);
     return spec.values.width === rows.width ? sums : sums.slice(null, null, [0, spec.values.width]);
   }
 
@@ -85,6 +87,15 @@ export class HeadRowsForm {
     for (const rotation of this.#rotations.values()) rotation.dispose();
   }
 }
+
+/**
+ * Which rows are rotated before they become codes. Keys in 4 bits, too: a few of their columns are far larger than the others in many
+ * models, and would take all 16 steps for themselves.
+ */
+const rotated = (codes: KvCodes): { readonly keys: boolean; readonly values: boolean } => ({
+  keys: isTurbo(codes) || codes === 'q4',
+  values: isTurbo(codes),
+});
 
 /** Rows with zeros behind their columns: products with such rows are what they were. */
 const padded = (x: NDArray, width: number): NDArray =>

@@ -19,7 +19,7 @@ import {
   type LatentSpec,
   type LayerSpec,
 } from '../nn/contracts.ts';
-import { type KvCodes, kvRowSizes, readKvRow, writeKvRow } from '../quant/kv-rows.ts';
+import { type KvCodes, kvRotation, kvRowSizes, readKvRow, writeKvRow } from '../quant/kv-rows.ts';
 
 export interface CacheStrategy {
   readonly name: string;
@@ -85,16 +85,22 @@ const features: Readonly<Record<string, number>> = { q: 0.7, k: 0.3, v: 1.1 };
 /** Columns of a head as codes: those of a feature, then zeros, which no query sees. */
 const codedDim = 16;
 
-/** A head's columns as they come back from codes. */
-function throughCodes(codes: KvCodes | undefined, head: readonly number[]): readonly number[] {
+/** A head's columns as they come back from codes; keys in 4 bits are rotated there and back. */
+function throughCodes(codes: KvCodes | undefined, head: readonly number[], what: string): readonly number[] {
   if (codes === undefined) return head;
+  const turns = codes === 'q4' && what === 'k';
+  const rotation = kvRotation(codedDim);
+  const product = (x: ArrayLike<number>, entry: (i: number, j: number) => number): Float32Array =>
+    Float32Array.from({ length: codedDim }, (_, j) => {
+      let sum = 0;
+      for (let i = 0; i < codedDim; i++) sum += (x[i] ?? 0) * entry(i, j);
+      return sum;
+    });
+  const there = (i: number, j: number): number =>
+    turns ? (rotation[i * codedDim + j] as number) : i === j ? 1 : 0;
   const row = new Uint8Array(kvRowSizes(codes, codedDim).bytes);
-  writeKvRow(
-    codes,
-    Float32Array.from({ length: codedDim }, (_, d) => head[d] ?? 0),
-    row,
-  );
-  return [...readKvRow(codes, row, codedDim).subarray(0, headDim)];
+  writeKvRow(codes, product(head, there), row);
+  return [...product(readKvRow(codes, row, codedDim), (i, j) => there(j, i)).subarray(0, headDim)];
 }
 
 /** Attention of the last token over those it sees, written out. */
@@ -109,7 +115,7 @@ function attended(
   const q = of(tokens.at(-1) ?? 0, 'q');
   return Array.from({ length: kvHeads }, (_, h) => {
     const head = (x: number[]): number[] => x.slice(h * headDim, (h + 1) * headDim);
-    const kept = (t: number, what: string): readonly number[] => throughCodes(codes, head(of(t, what)));
+    const kept = (t: number, what: string): readonly number[] => throughCodes(codes, head(of(t, what)), what);
     const weights = seen.map((t) =>
       Math.exp(kept(t, 'k').reduce((sum, k, d) => sum + k * (head(q)[d] ?? 0), 0) / 2),
     );

@@ -7,6 +7,8 @@ import type { LoadOptions } from '../types.ts';
 import { PrefixFolder } from './folder.ts';
 
 const defaultBytes = 8e9;
+/** Another number where rows of a name mean something else than before: 2, keys in 4 bits are rotated. */
+const rowsVersion = 2;
 
 /** Undefined when none is asked for. The model is known by its files: their sizes, times, beginnings and ends. */
 export async function openPrefixFolder(
@@ -24,7 +26,7 @@ export async function openPrefixFolder(
   const files = await sourceFiles(sourcesOf(tensors));
   return PrefixFolder.open({
     folder: prefixDir,
-    identity: [await fingerprint(checkpoint, tensors), files, specs, dtype, computed],
+    identity: [await fingerprint(checkpoint, tensors), files, specs, dtype, computed, rowsVersion],
     specs,
     dtype,
     contextLength,
