@@ -149,7 +149,7 @@ async function training(device: CpuDevice, put: (row: ArrayRow) => void): Promis
     device,
     optimizer: chain(clipByGlobalNorm(1), adamw({ learningRate: 1e-3 })),
     inputs: { x: { shape: [batch, length], dtype: 'i32' }, y: { shape: [batch, length], dtype: 'i32' } },
-    loss: ({ x, y }) => crossEntropy(model.forward(x), y),
+    loss: ({ x, y }) => crossEntropy(model.forward(x), y, { reduction: 'mean' }),
   });
   const tokens = Int32Array.from({ length: batch * length }, (_, i) => (i * 7919) % vocabulary);
   const us = await callTime(1, async () => void (await step.run({ x: tokens, y: tokens })));

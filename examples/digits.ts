@@ -60,7 +60,7 @@ const step = await nn.trainingStep(model, {
   loss: ({ x, y }) => {
     const logits = model.forward(x);
     const right = logits.argmax(-1).eq(y).cast('f32').mean();
-    return [nn.losses.crossEntropy(logits, y), { right }];
+    return [nn.losses.crossEntropy(logits, y, { reduction: 'mean' }), { right }];
   },
 });
 for (let i = 1; i <= steps; i++) {

@@ -66,7 +66,7 @@ const step = await nn.trainingStep(model, {
     }),
   ),
   inputs: { x: { shape: [batch, length], dtype: 'i32' }, y: { shape: [batch, length], dtype: 'i32' } },
-  loss: ({ x, y }) => nn.losses.crossEntropy(model.forward(x), y),
+  loss: ({ x, y }) => nn.losses.crossEntropy(model.forward(x), y, { reduction: 'mean' }),
 });
 
 /** Pieces of the text at random places, and the same one letter further. */

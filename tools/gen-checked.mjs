@@ -117,13 +117,14 @@ function restOf(tuple, name) {
   return shared === undefined ? parts : [...parts, `options: ${shared}`];
 }
 
-/** Parameters of one signature as `name?: kinds`. */
-function parametersOf(signature) {
+/** Parameters of one signature as `name?: kinds`; of a rest that is one of several tuples, number `way`. */
+function parametersOf(signature, way) {
   return signature.getParameters().flatMap((p) => {
     const declaration = p.valueDeclaration;
     const own = checker.getTypeOfSymbol(p);
     if (declaration?.dotDotDotToken !== undefined) {
-      return checker.isTupleType(own) ? restOf(own, p.name) : [`...${p.name}: ${kindOf(own)}`];
+      const rest = own.isUnion() ? own.types[way] : own;
+      return checker.isTupleType(rest) ? restOf(rest, p.name) : [`...${p.name}: ${kindOf(own)}`];
     }
     const optional = declaration !== undefined && checker.isOptionalParameter(declaration);
     // what is taken apart at once has no name of its own
@@ -133,7 +134,13 @@ function parametersOf(signature) {
 }
 
 /** `(x: array, axis?: number)` for each signature of a function. */
-const signaturesOf = (type) => type.getCallSignatures().map((s) => `(${parametersOf(s).join(', ')})`);
+const signaturesOf = (type) =>
+  type.getCallSignatures().flatMap((signature) => {
+    const last = signature.getParameters().at(-1);
+    const rest = last?.valueDeclaration?.dotDotDotToken && checker.getTypeOfSymbol(last);
+    const ways = rest?.isUnion() && rest.types.every((t) => checker.isTupleType(t)) ? rest.types : [rest];
+    return ways.map((_, way) => `(${parametersOf(signature, way).join(', ')})`);
+  });
 
 /** The doc comment of a declaration, as it stands there. */
 function commentOf(symbol, tag = '@function') {
@@ -187,7 +194,7 @@ function checkedClass(symbol, name) {
   const abstract = ts.getCombinedModifierFlags(symbol.valueDeclaration) & ts.ModifierFlags.Abstract;
   if (abstract || nameOf(type) === 'NDArray' || !isChecked(type)) return null;
   const signatures = checker.getTypeOfSymbol(symbol).getConstructSignatures();
-  const texts = signatures.map((s) => JSON.stringify(`${name}(${parametersOf(s).join(', ')})`));
+  const texts = signatures.map((s) => JSON.stringify(`${name}(${parametersOf(s, 0).join(', ')})`));
   const comment = commentOf(symbol, '@class');
   return [
     `${comment}export const ${name}: typeof f.${name} = /*#__PURE__*/ checkedClass(f.${name}, ${texts.join(', ')});`,

@@ -31,6 +31,10 @@ interface LayerCase {
   readonly gradients: Goldens;
   readonly after: Goldens;
   readonly tolerance: number;
+  /** Parameters and floats of the inputs in these dtypes. */
+  readonly halves: Readonly<
+    Record<'bf16' | 'f16', readonly { readonly dtype: string; readonly data: readonly number[] }[]>
+  >;
 }
 
 interface OptimizerCase {
@@ -113,6 +117,34 @@ describe.each(devices.map((d) => [d.name, d] as const))('on %s', (_, device) => 
       }
       layer.dispose();
     });
+  }
+
+  for (const c of goldens.layers) {
+    it.each(['bf16', 'f16'] as const)(
+      `${c.layer} ${JSON.stringify(c.args)} ${c.mode} in %s`,
+      async (half) => {
+        setDefaultDevice(device);
+        const Layer = classes[c.layer] as new (...args: readonly unknown[]) => AnyLayer;
+        const layer = new Layer(...c.args).train(c.mode === 'train');
+        const cast = (x: NDArray): NDArray => (x.dtype === 'f32' ? x.cast(half) : x);
+        layer.update(Object.fromEntries(Object.entries(makeAll(c.parameters)).map(([k, x]) => [k, cast(x)])));
+        const results = listOf(layer.forward(...c.inputs.map((x) => cast(make(x)))));
+        for (const [i, { dtype, data }] of c.halves[half].entries()) {
+          const got = results[i] as NDArray;
+          expect(got.dtype, `result ${i}`).toBe(dtype);
+          // both round between their operations, each at places of its own
+          const scale = Math.max(1, ...data.map(Math.abs));
+          const bound = (half === 'bf16' ? 2 ** -8 : 2 ** -11) * 6;
+          expectAllClose(
+            await got.data(),
+            [...data],
+            { absolute: bound * scale, relative: bound },
+            `result ${i}`,
+          );
+        }
+        layer.dispose();
+      },
+    );
   }
 
   for (const c of goldens.optimizers) {

@@ -35,6 +35,7 @@ def camel(path):
 
 
 layers = []
+names = {mx.float32: "f32", mx.bfloat16: "bf16", mx.float16: "f16", mx.int32: "i32"}
 
 
 def layer(name, args, module, inputs, tolerance=4e-6, call=None, mode="train", after=(), constants=()):
@@ -65,7 +66,16 @@ def layer(name, args, module, inputs, tolerance=4e-6, call=None, mode="train", a
         module.update(tree_unflatten(list(values.items())))
         g = mx.grad(loss)(module.trainable_parameters(), *xs)
         grads = {camel(k): enc(np.array(v)) for k, v in tree_flatten(g)}
+    # In halves: parameters and floats of that dtype; what the layer gives, and its dtype.
+    halves = {}
+    for half, dtype in (("bf16", mx.bfloat16), ("f16", mx.float16)):
+        cast = lambda v: v.astype(dtype) if v.dtype == mx.float32 else v
+        module.update(tree_unflatten([(k, cast(v)) for k, v in values.items()]))
+        out = forward(module, *[cast(x) for x in xs])
+        outs16 = list(out) if isinstance(out, (tuple, list)) else [out]
+        halves[half] = [{"dtype": names[o.dtype], "data": [float(f"{v:.4g}") for v in np.array(o.astype(mx.float32)).reshape(-1)]} for o in outs16]
     layers.append({
+        "halves": halves,
         "layer": name, "args": args, "mode": mode, "constants": list(constants),
         "parameters": {camel(k): enc(np.array(v)) for k, v in values.items()},
         "inputs": [enc(x) for x in inputs], "want": [enc(np.array(o)) for o in outs], "weights": [enc(w) for w in weights],

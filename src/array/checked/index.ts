@@ -1149,7 +1149,7 @@ export const softsign: typeof f.softsign = /*#__PURE__*/ checked(f.softsign, "so
  */
 export const tanhShrink: typeof f.tanhShrink = /*#__PURE__*/ checked(f.tanhShrink, "tanhShrink(x: array)");
 /**
- * 1 above the threshold, 0 elsewhere.
+ * 1 above the threshold, 0 elsewhere: i32, as in MLX.
  * @function
  */
 export const step: typeof f.step = /*#__PURE__*/ checked(f.step, "step(x: array, threshold?: number)");
@@ -1641,7 +1641,7 @@ export const fromFp8: typeof f.fromFp8 = /*#__PURE__*/ checked(f.fromFp8, "fromF
  * `count` numbers from start to stop in equal steps, computed in f64; the last is `stop` unless `endpoint` is false.
  * @function
  */
-export const linspace: typeof f.linspace = /*#__PURE__*/ checked(f.linspace, "linspace(start: number, stop: number, count?: null | number, ...given: [boolean | null | { endpoint?: boolean; dtype?: dtype }?, dtype | null | { endpoint?: boolean; dtype?: dtype }?] | [dtype, boolean?])");
+export const linspace: typeof f.linspace = /*#__PURE__*/ checked(f.linspace, "linspace(start: number, stop: number, count?: null | number, endpoint?: boolean | null, dtype?: dtype | null, options: { endpoint?: boolean; dtype?: dtype })", "linspace(start: number, stop: number, count?: null | number, dtype: dtype, endpoint?: boolean)");
 /**
  * `base` to the power of linspace(start, stop).
  * @function

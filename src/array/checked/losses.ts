@@ -5,7 +5,7 @@ import * as f from '../functions/losses.ts';
 
 export type { Reduction, ReductionOptions, CrossEntropyOptions, BinaryCrossEntropyOptions, AxisOptions, TripletOptions, GaussianNllOptions } from '../functions/losses.ts';
 /**
- * -log softmax(logits) of the target classes: indices, or probabilities in the shape of the logits.
+ * -log softmax(logits) of the target classes: indices, or probabilities in the shape of the logits. One for each place by default.
  * @function
  */
 export const crossEntropy: typeof f.crossEntropy = /*#__PURE__*/ checked(f.crossEntropy, "losses.crossEntropy(logits: array, targets: array, weights?: array | null, axis?: null | number, labelSmoothing?: null | number, reduction?: 'mean' | 'none' | 'sum' | null, options: { axis?: number; weights?: array; labelSmoothing?: number; reduction?: 'mean' | 'none' | 'sum' })");

@@ -70,7 +70,7 @@ export const randint: typeof f.randint = /*#__PURE__*/ checked(f.randint, "rando
  * of them, or as many as a shape has. The count may stand in the place of the shape.
  * @function
  */
-export const categorical: typeof f.categorical = /*#__PURE__*/ checked(f.categorical, "random.categorical(logits: array, ...given: [null | number | { axis?: number; shape?: list; numSamples?: number; key?: array }?, (dim | number)[] | null | { axis?: number; shape?: list; numSamples?: number; key?: array }?, null | number | { axis?: number; shape?: list; numSamples?: number; key?: array }?, array | null | { axis?: number; shape?: list; numSamples?: number; key?: array }?] | [number?, number?, array?])");
+export const categorical: typeof f.categorical = /*#__PURE__*/ checked(f.categorical, "random.categorical(logits: array, axis?: null | number, shape?: (dim | number)[] | null, numSamples?: null | number, key?: array | null, options: { axis?: number; shape?: (dim | number)[]; numSamples?: number; key?: array })", "random.categorical(logits: array, axis?: number, numSamples?: number, key?: array)");
 /**
  * 0 … n - 1, or the pieces of an array along `axis`, in random order.
  * @function

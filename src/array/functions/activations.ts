@@ -32,8 +32,8 @@ export const softShrink = (x: NDArray, lambda = 0.5): NDArray =>
 export const softsign = (x: NDArray): NDArray => x.div(x.abs().add(1));
 /** x - tanh(x). */
 export const tanhShrink = (x: NDArray): NDArray => x.sub(x.tanh());
-/** 1 above the threshold, 0 elsewhere. */
-export const step = (x: NDArray, threshold = 0): NDArray => x.gt(threshold).cast('f32');
+/** 1 above the threshold, 0 elsewhere: i32, as in MLX. */
+export const step = (x: NDArray, threshold = 0): NDArray => x.gt(threshold).cast('i32');
 /** x sigmoid(1.702 x). */
 export const geluFast = (x: NDArray): NDArray => x.mul(x.mul(1.702).sigmoid());
 /** Softmax of -x. */

@@ -1,4 +1,4 @@
-// Losses: differences of predictions and targets, as a mean (default), a sum, or one for each place.
+// Losses: differences of predictions and targets, one for each place, or their mean or sum. What is the default is MLX's default.
 
 import { IngotError } from '../../base/errors.ts';
 import { formatShape } from '../../base/shape.ts';
@@ -42,7 +42,7 @@ export interface CrossEntropyOptions {
   readonly reduction?: Reduction;
 }
 
-/** -log softmax(logits) of the target classes: indices, or probabilities in the shape of the logits. */
+/** -log softmax(logits) of the target classes: indices, or probabilities in the shape of the logits. One for each place by default. */
 export function crossEntropy(
   logits: NDArray,
   targets: NDArray,
@@ -53,7 +53,7 @@ export function crossEntropy(
 ): NDArray {
   const names = ['weights', 'axis', 'labelSmoothing', 'reduction'] as const;
   const options = named<CrossEntropyOptions>('crossEntropy', names, given);
-  const { axis = -1, weights, labelSmoothing = 0, reduction = 'mean' } = options;
+  const { axis = -1, weights, labelSmoothing = 0, reduction = 'none' } = options;
   if (!(labelSmoothing >= 0 && labelSmoothing < 1)) {
     const message = `crossEntropy: labelSmoothing ${labelSmoothing} is not from 0 to below 1`;
     throw new IngotError('invalid_argument', message);

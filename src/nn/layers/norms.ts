@@ -2,7 +2,6 @@
 
 import { type Given, named } from '../../array/arguments.ts';
 import type { NDArray } from '../../array/array.ts';
-import { full } from '../../array/creation.ts';
 import { variance } from '../../array/derived.ts';
 import { stopGradient } from '../../array/ops/memory/identity.ts';
 import { fixed } from '../../array/ops/operands.ts';
@@ -211,6 +210,6 @@ export class BatchNorm extends Module {
         runningVar: blend(runningVar, spread.mul(count / Math.max(1, count - 1))),
       });
     }
-    return scaled(x.sub(mean).mul(spread.add(full([], eps)).rsqrt()), this.weight, this.bias);
+    return scaled(x.sub(mean).mul(spread.add(eps).rsqrt()), this.weight, this.bias);
   }
 }
